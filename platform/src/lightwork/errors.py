@@ -1,0 +1,48 @@
+"""The errors that lightwork raises."""
+
+from __future__ import annotations
+
+
+class LightworkError(Exception):
+    """Anything lightwork itself refuses or fails at; its text is one clear line."""
+
+
+class InputError(LightworkError, ValueError):
+    """A wrong input: an argument, an option, a file. The command line prints it and exits with 2.
+
+    Raise it in a pipeline for the same effect: the text is what the user reads, so say what is wrong,
+    where, and what would be right.
+    """
+
+
+class RunFailed(LightworkError):
+    """A run that could not finish: the command line prints it and exits with 1."""
+
+
+class ElementError(RunFailed):
+    """One element of a map (or one submitted call) that failed after all its attempts.
+
+    Attributes:
+        task: the task's name.
+        index: the element's position in the input, from 0; None for a submitted call.
+        input: the element's input, shortened to one readable line.
+        traceback: the traceback where it happened, as text; empty if the process died.
+        error: the exception's type and text in one line.
+        attempts: how many times the element was tried.
+    """
+
+    def __init__(
+        self, task: str, index: int | None, input: str, error: str, traceback: str = "", attempts: int = 1
+    ) -> None:
+        super().__init__(task, index, input, error, traceback, attempts)
+        self.task = task
+        self.index = index
+        self.input = input
+        self.error = error
+        self.traceback = traceback
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        where = "the call" if self.index is None else f"element {self.index}"
+        tries = "" if self.attempts == 1 else f" after {self.attempts} attempts"
+        return f"{self.task}: {where} ({self.input}) failed{tries}: {self.error}"
