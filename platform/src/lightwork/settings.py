@@ -33,9 +33,7 @@ def load_env() -> None:
     try:
         load_dotenv(path, override=False)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f".env: cannot be read ({error}); expected lines like LIGHTWORK_ON=local"
-        ) from error
+        raise InputError(f".env: cannot be read ({error}); expected lines like LIGHTWORK_ON=local") from error
 
 
 def resolve_on(on: str | None, default: str = "local") -> str:
@@ -92,7 +90,7 @@ def resolve_lake(url: str | os.PathLike[str] | None) -> str:
         return value
     if scheme not in ("file", "s3"):
         guess = "; did you mean 's3'?" if scheme.lower() in ("s3a", "s3n", "s3") else ""
-@@
+        raise InputError(f"{where}: {value!r} has an unknown scheme, {scheme!r}; {right}{guess}")
     if scheme == "file" and not rest.startswith("/"):
         raise InputError(f"{where}: {value!r} is not an absolute folder (three slashes); {right}")
     if scheme == "s3" and not _BUCKET.fullmatch(rest.partition("/")[0]):
