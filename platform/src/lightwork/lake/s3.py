@@ -1,0 +1,3 @@
+"""A lake in S3, or in a server that speaks its protocol."""
+
+from __future__ import annotations
