@@ -1,0 +1,51 @@
+# What one does with this repository. `make` alone lists it.
+# ARGS goes to the command that a target ends in: make test ARGS="-k lake", make run ARGS="max_timestamps=100".
+
+ARGS ?=
+# The one way the .txt files beside the .in files are made; versions stay as they are unless the .in files ask for others.
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run test bench fmt check lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make .venv, with everything pinned; the other targets call it, and it does nothing when nothing changed
+	@sh requirements/install.sh
+
+run: setup ## Run the pipeline windy-city on all cores of this machine
+	@echo "run: windy-city, on this machine's cores"
+	@.venv/bin/lightwork run windy-city $(ARGS)
+
+test: setup ## Run the fast tests
+	@echo "test: tests/unit and tests/infra"
+	@.venv/bin/python -m pytest tests/unit tests/infra $(ARGS)
+
+bench: setup ## Run the benchmarks, each a ratio against a peer measured in the same run
+	@echo "bench: this takes some minutes"
+	@.venv/bin/python -m bench $(ARGS)
+
+fmt: setup ## Format the code and mend what can be mended without thought
+	@echo "fmt: ruff"
+	@.venv/bin/ruff check --quiet --fix-only .
+	@.venv/bin/ruff format --quiet .
+
+check: setup ## Check style, formatting and types
+	@echo "check: ruff and mypy"
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+lock: setup ## Pin anew what requirements/*.in ask for (needs a package registry); ARGS=--upgrade for newer versions
+	@echo "lock: requirements/*.txt"
+	@for name in bootstrap run dev build; do \
+	  $(COMPILE) $(ARGS) "requirements/$$name.in" -o "requirements/$$name.txt" || exit 1; \
+	done
+
+clean: ## Remove .venv and every cache; results in .lightwork stay
+	@echo "clean: .venv and caches"
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@find . -path ./.git -prune -o -path ./.lightwork -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Make .venv hold exactly what the pinned requirements say, and this repository's own packages, editable.
+# `make setup` calls it, from the repository's root. It does nothing when nothing has changed since it last
+# went through: the stamp is a copy of all that it depends on, and is written last.
+#
+#   PYTHON=/path/to/python3   which Python to make .venv with; else the first of 3.11 or newer that is found
+set -eu
+
+venv=.venv
+stamp=$venv/.setup
+oldest="3.11"
+
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# What the environment is made from. The root is part of it: scripts in .venv hold its absolute path.
+wanted() {
+    pwd -P
+    cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml "$0"
+}
+
+current() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "" 2>/dev/null && wanted | cmp -s - "$stamp"; }
+
+# Print the Python to use. A candidate may exist and not run (a pyenv shim), or lack the modules that make a venv.
+find_python() {
+    bare=""
+    for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3.14 python3; do
+        version=$("$candidate" -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' \
+            2>/dev/null) || continue
+        [ -n "$version" ] || continue
+        if "$candidate" -c "import ensurepip, venv" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+        bare=${bare:-$version}
+    done
+    [ -z "$bare" ] || die "Python $bare is here without its venv module: apt-get install python$bare-venv (or set PYTHON)"
+    die "no Python $oldest or newer found: install python3 (or set PYTHON to one)"
+}
+
+# uv does not read pip's settings: hand it the index and the certificates that pip is told to use.
+share_pip_settings() {
+    setting() {
+        for section in :env: install global; do
+            "$venv/bin/python" -m pip config get "$section.$1" 2>/dev/null && return
+        done
+        return 0
+    }
+    if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
+        index=$(setting index-url)
+        [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+    fi
+    if [ -z "${SSL_CERT_FILE:-}" ]; then
+        certificates=$(setting cert)
+        [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
+    fi
+}
+
+with_uv() {
+    [ -x "$venv/bin/uv" ] || return 1
+    "$venv/bin/uv" pip sync $quiet --python "$venv/bin/python" --require-hashes \
+        requirements/run.txt requirements/dev.txt requirements/build.txt
+}
+
+with_pip() {
+    say "uv could not install; trying pip"
+    "$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes \
+        -r requirements/run.txt -r requirements/dev.txt -r requirements/build.txt
+}
+
+current && exit 0
+# One set-up at a time; the others wait here and then find it done.
+mkdir -p "$venv"
+if command -v flock >/dev/null 2>&1; then
+    exec 9>"$venv/.setup.lock"
+    flock 9
+    current && exit 0
+fi
+
+quiet=""
+[ -t 2 ] || quiet="--quiet"
+root=$(head -n 1 "$stamp" 2>/dev/null || true)
+rm -f "$stamp"
+if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
+    [ -n "$root" ] && [ "$root" != "$(pwd -P)" ]; then
+    python=$(find_python)
+    say "making .venv with $("$python" --version)"
+    "$python" -m venv --clear "$venv"
+fi
+say "installing the pinned requirements"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+share_pip_settings
+with_uv || with_pip || die "the requirements could not be installed: is a package registry in reach?"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    -e ./platform -e ./pipelines
+wanted >"$stamp.new"
+mv "$stamp.new" "$stamp"
+say "done: .venv with $("$venv/bin/python" --version)"
