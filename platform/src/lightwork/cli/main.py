@@ -1,0 +1,146 @@
+"""The command line's entry, and the one place that turns errors into lines and exit codes.
+
+Each command is imported when it is used, so that `lightwork --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+import lightwork
+from lightwork.errors import ElementError, InputError, LightworkError
+from lightwork.suggest import near
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Command: its module in lightwork.cli, and its line in the help.
+COMMANDS = {
+    "run": ("run", "Run a pipeline: lightwork run windy-city max_timestamps=1000"),
+    "list": ("list", "Show the pipelines, with their parameters."),
+    "new": ("new", "Make a new pipeline with its test, ready to run."),
+    "explain": ("explain", "Say what a task's key is made of, and what changed since the last run."),
+    "artifacts": ("artifacts", "Show the tables and files that runs have written."),
+    "cache": ("cache", "Show what the kept results take, and prune them."),
+    "runs": ("runs", "Show recent runs."),
+}
+
+
+class Commands(click.Group):
+    """A group that knows its commands' names and lines without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names, in the order in which they are needed."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now; None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The commands' lines in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names, or a line with the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise InputError(f"there is no command {args[0]!r}{near(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(lightwork.__version__, prog_name="lightwork", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Run plain Python functions over many workers; what is done once is not done again."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
+    from lightwork.settings import load_env
+
+    load_env()
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process: 0 done, 1 the run failed, 2 a wrong input, 130 stopped."""
+    code = execute(argv)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def execute(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; every error becomes its lines on stderr, and the exit code returned."""
+    try:
+        result = cli.main(list(argv) if argv is not None else None, "lightwork", standalone_mode=False)
+    except click.UsageError as error:
+        return _line(_usage(error), 2)
+    except InputError as error:
+        return _line(str(error), 2)
+    except ElementError as error:
+        click.echo(error.traceback.rstrip(), err=True) if error.traceback.strip() else None
+        return _line(str(error), 1)
+    except LightworkError as error:
+        return _line(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        return _line("stopped; what is done is kept, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001  (a pipeline may raise anything)
+        import traceback
+
+        traceback.print_exc()
+        return _line(f"failed: {type(error).__name__}: {error}", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _line(text: str, code: int) -> int:
+    """Print exactly one line on stderr."""
+    click.echo(f"lightwork: {' '.join(text.split())}", err=True)
+    return code
+
+
+def _usage(error: click.UsageError) -> str:
+    """What click found, in the same words as lightwork's own errors."""
+    command = error.ctx.info_name if error.ctx and error.ctx.parent else ""
+    where = f"{command}: " if command else ""
+    options = [name for item in _params(error) for name in item.opts if name.startswith("--")] + ["--help"]
+    if isinstance(error, click.NoSuchOption):
+        guess = near(error.option_name, options)
+        parameters = "; parameters are given as name=value" if command in ("run", "explain") else ""
+        return f"{where}there is no option {error.option_name!r}{guess}{parameters}"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        name = error.param.human_readable_name
+        return f"{where}{name} is missing; expected `lightwork {command} {_usage_line(error)}`"
+    if isinstance(error, click.BadOptionUsage):
+        return f"{where}option {error.option_name!r} has no value; expected `{error.option_name} VALUE`"
+    text = error.format_message().rstrip(".")
+    return f"{where}{text[:1].lower()}{text[1:]}; expected `lightwork {command} {_usage_line(error)}`"
+
+
+def _params(error: click.UsageError) -> list[Any]:
+    return list(error.ctx.command.params) if error.ctx else []
+
+
+def _usage_line(error: click.UsageError) -> str:
+    if not error.ctx:
+        return "COMMAND"
+    return " ".join(error.ctx.command.collect_usage_pieces(error.ctx)).replace("[OPTIONS] ", "")
