@@ -14,8 +14,6 @@ DEFAULT_LAKE = ".lightwork/lake"
 DEFAULT_TENANT = "local"
 
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_TENANT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _PLACES_TEXT = "serial, local, tcp://host:port, tls://host:port or coiled"
 
 
@@ -82,19 +80,12 @@ def resolve_lake(url: str | os.PathLike[str] | None) -> str:
     """
     given = None if url is None else os.fspath(url)
     value, where = _given(given, "lake", "LIGHTWORK_LAKE", default=DEFAULT_LAKE)
-    scheme, separator, rest = value.partition("://")
-    right = "expected a folder, file:///folder or s3://bucket/prefix"
-    if not separator:
-        if not value.strip() or "\0" in value:
-            raise InputError(f"{where}: {value!r} is not a folder's name; {right}")
-        return value
-    if scheme not in ("file", "s3"):
-        guess = "; did you mean 's3'?" if scheme.lower() in ("s3a", "s3n", "s3") else ""
-        raise InputError(f"{where}: {value!r} has an unknown scheme, {scheme!r}; {right}{guess}")
-    if scheme == "file" and not rest.startswith("/"):
-        raise InputError(f"{where}: {value!r} is not an absolute folder (three slashes); {right}")
-    if scheme == "s3" and not _BUCKET.fullmatch(rest.partition("/")[0]):
-        raise InputError(f"{where}: {value!r} does not name a bucket; {right}")
+    from lightwork.lake import open_lake
+
+    try:
+        open_lake(value, tenant=DEFAULT_TENANT)
+    except InputError as error:
+        raise InputError(str(error) if where == "lake" else f"{where}: {error}") from None
     return value
 
 
@@ -105,13 +96,12 @@ def resolve_tenant(name: str | None) -> str:
         InputError: it is not a DNS label, which namespaces and buckets need.
     """
     value, where = _given(name, "tenant", "LIGHTWORK_TENANT", default=DEFAULT_TENANT)
-    if _TENANT.fullmatch(value):
-        return value
-    label = re.sub(r"[^a-z0-9]+", "-", value.lower())[:63].strip("-")
-    guess = f"; did you mean {label!r}?" if label else ", for example 'acme'"
-    raise InputError(
-        f"{where}: {value!r} is not a tenant's name; expected a-z, 0-9 and inner '-', up to 63{guess}"
-    )
+    from lightwork.lake.opening import check_tenant
+
+    try:
+        return check_tenant(value)
+    except InputError as error:
+        raise InputError(str(error) if where == "tenant" else f"{where}: {error}") from None
 
 
 def cores() -> int:
