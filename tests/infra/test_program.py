@@ -1,0 +1,248 @@
+"""The whole program, run as Pulumi runs it, against an engine that records what it asks for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra import policies
+from tests.infra.engine import ACCOUNT, Run, run_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUCKET = "aws:s3/bucket:Bucket"
+KEY = "aws:kms/key:Key"
+NAMESPACE = "kubernetes:core/v1:Namespace"
+PROVIDERS = ("pulumi:providers:aws", "pulumi:providers:kubernetes")
+OTHER = "999999999999"
+
+
+@pytest.fixture
+def acme(root: Path) -> Run:
+    run = run_program(root, "dev.acme")
+    assert run.error is None, f"the example tenant must deploy: {run.error}"
+    return run
+
+
+def refusal(root: Path, stack: str, **kwargs: str) -> str:
+    """The message of a run that must be refused before anything is planned."""
+    run = run_program(root, stack, **kwargs)
+    assert run.error is not None, "the program went through"
+    planned = {resource.type for resource in run.resources} - {*PROVIDERS, "pulumi:pulumi:Stack"}
+    assert not planned, f"refused only after {planned} were planned"
+    return str(run.error)
+
+
+def test_every_kind_of_public_access_to_the_bucket_is_blocked(acme: Run) -> None:
+    block = acme.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
+    for switch in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
+        assert block[switch] is True, f"{switch} off leaves a way to make the lake public"
+    assert block["bucket"] == acme.one(BUCKET).inputs["bucket"], "the block is on another bucket"
+
+
+def test_access_lists_are_off(acme: Run) -> None:
+    controls = acme.one("aws:s3/bucketOwnershipControls:BucketOwnershipControls").inputs
+    assert controls["rule"] == {"objectOwnership": "BucketOwnerEnforced"}, "an ACL grants beside the policies"
+
+
+def test_the_bucket_carries_the_guarding_policy(acme: Run) -> None:
+    bucket = acme.one(BUCKET).inputs["bucket"]
+    wanted = policies.bucket_guard(
+        bucket_arn=f"arn:aws:s3:::{bucket}",
+        key_arn=f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/lake-key",
+        account=ACCOUNT,
+    )
+    found = acme.one("aws:s3/bucketPolicy:BucketPolicy").inputs
+    assert json.loads(found["policy"]) == wanted, "test_policies.py shows what this policy refuses"
+    assert found["bucket"] == bucket, "the policy is on another bucket"
+
+
+def test_the_bucket_is_encrypted_by_its_own_key(acme: Run) -> None:
+    (rule,) = acme.one(
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+    ).inputs["rules"]
+    default = rule["applyServerSideEncryptionByDefault"]
+    assert default["sseAlgorithm"] == "aws:kms", "anything else is not the tenant's key"
+    assert default["kmsMasterKeyId"].endswith(":key/lake-key"), "the key is not the lake's"
+    assert rule["bucketKeyEnabled"] is True, "without a bucket key each request pays for a call to KMS"
+
+
+def test_the_key_rotates(acme: Run) -> None:
+    key = acme.one(KEY).inputs
+    assert key["enableKeyRotation"] is True, "a key that never rotates protects ever more data"
+    assert key["deletionWindowInDays"] == 30, "the longest time to notice a mistake"
+
+
+def test_what_was_deleted_can_be_brought_back_for_as_long_as_the_tenant_says(acme: Run, root: Path) -> None:
+    versioning = acme.one("aws:s3/bucketVersioning:BucketVersioning").inputs
+    assert versioning["versioningConfiguration"] == {"status": "Enabled"}, (
+        "without versions a delete is final"
+    )
+    lifecycle = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    replaced, unfinished = acme.one(lifecycle).inputs["rules"]
+    assert replaced["noncurrentVersionExpiration"] == {"noncurrentDays": 90}, "acme.yaml says 90 days"
+    assert "days" not in replaced["expiration"], "current data must never expire"
+    assert unfinished["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}, (
+        "the parts of uploads never finished are paid for and never seen"
+    )
+    path = root / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("data_retention_days: 90", "data_retention_days: 7"))
+    changed = run_program(root, "dev.acme").one(lifecycle).inputs["rules"][0]
+    assert changed["noncurrentVersionExpiration"] == {"noncurrentDays": 7}, "the file's figure did not arrive"
+
+
+@pytest.mark.parametrize("precious", [BUCKET, KEY, NAMESPACE])
+def test_what_is_precious_is_protected_and_outlives_the_stack(acme: Run, precious: str) -> None:
+    found = acme.one(precious)
+    assert found.protect, f"{precious}: `pulumi destroy` must refuse"
+    assert found.retain_on_delete, f"{precious}: removed from the program, it must stay where it is"
+
+
+def test_a_bucket_that_is_kept_keeps_what_guards_it(acme: Run) -> None:
+    guards = [
+        resource for resource in acme.resources if resource.type.startswith(("aws:s3/bucket", "aws:kms"))
+    ]
+    assert len(guards) == 9, (
+        "bucket, key, alias, encryption, ownership, public access, versions, policy, lifecycle"
+    )
+    for guard in guards:
+        assert guard.retain_on_delete, (
+            f"without its {guard.name} the retained bucket is less safe than before"
+        )
+
+
+def test_every_pod_of_the_namespace_must_be_restricted(acme: Run) -> None:
+    metadata = acme.one(NAMESPACE).inputs["metadata"]
+    assert metadata["name"] == "tenant-acme", "the prefix keeps tenants apart from kube-system and the like"
+    for mode in ("enforce", "audit", "warn"):
+        assert metadata["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted", f"{mode} is weaker"
+
+
+def test_every_resource_goes_through_the_explicit_provider_of_its_kind(acme: Run) -> None:
+    made = [resource for resource in acme.resources if resource.type.startswith(("aws:", "kubernetes:"))]
+    assert len(made) == 10, f"nine for the lake and the namespace: {[resource.type for resource in made]}"
+    for resource in made:
+        kind = resource.type.split(":")[0]
+        provider = f"pulumi:providers:{kind}::{kind}::"
+        assert provider in resource.provider, f"{resource.name} goes wherever the shell's credentials point"
+
+
+def test_the_cluster_is_the_environments_and_never_the_current_one(acme: Run) -> None:
+    assert acme.one(PROVIDERS[1]).inputs["context"] == "lightwork-dev", (
+        "the current context may be any cluster"
+    )
+
+
+def test_every_resource_belongs_to_its_component(acme: Run) -> None:
+    for resource in acme.resources:
+        if resource.type.startswith("aws:"):
+            assert resource.parent.endswith("lightwork:infra:Lake::lake"), (
+                f"{resource.name} is outside the lake"
+            )
+    assert acme.one("lightwork:infra:Lake").parent.endswith("lightwork:infra:Tenant::tenant"), "a stray lake"
+    assert acme.one(NAMESPACE).parent.endswith("lightwork:infra:Tenant::tenant"), "a stray namespace"
+
+
+def test_bucket_and_key_say_whose_they_are(acme: Run) -> None:
+    for type_ in (BUCKET, KEY):
+        tags = acme.one(type_).inputs["tags"]
+        assert tags == {"project": "lightwork", "environment": "dev", "tenant": "acme"}, (
+            "costs are booked by tag"
+        )
+
+
+def test_the_tenants_stack_exports_what_others_need(acme: Run) -> None:
+    assert acme.outputs == {
+        "account": ACCOUNT,
+        "region": "eu-central-1",
+        "lake": f"lw-dev-acme-{ACCOUNT}-eu-central-1",
+        "namespace": "tenant-acme",
+    }, "the stack's outputs are its interface"
+
+
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_an_estate_checks_its_account_and_makes_nothing_yet(root: Path, stack: str) -> None:
+    run = run_program(root, stack)
+    assert run.error is None, f"{stack} must go through: {run.error}"
+    assert [r.type for r in run.resources] == ["pulumi:pulumi:Stack", PROVIDERS[0]], (
+        "an estate has no parts yet"
+    )
+    assert [token for token, _ in run.invokes] == ["aws:index/getCallerIdentity:getCallerIdentity"], (
+        "no check"
+    )
+    assert run.outputs == {"account": ACCOUNT, "region": "eu-central-1"}, "where the estate is"
+
+
+@pytest.mark.parametrize("stack", ["dev", "dev.acme", "prod.acme"])
+def test_credentials_of_another_account_are_refused_before_anything_is_planned(
+    root: Path, stack: str
+) -> None:
+    message = refusal(root, stack, credentials_of=OTHER)
+    assert "\n" not in message, "one line is read"
+    assert OTHER in message, "the message says whose credentials these are"
+    assert ACCOUNT in message, "the message says which account was declared"
+
+
+def test_the_account_is_asked_for_through_the_explicit_provider(acme: Run) -> None:
+    ((_, provider),) = acme.invokes
+    assert "pulumi:providers:aws::aws::" in provider, (
+        "another provider's credentials say nothing about this one's"
+    )
+    assert acme.one(PROVIDERS[0]).inputs["allowedAccountIds"] == f'["{ACCOUNT}"]', (
+        "the provider checks as well"
+    )
+
+
+def test_an_account_that_nobody_has_chosen_is_refused(root: Path) -> None:
+    path = root / "Pulumi.dev.yaml"
+    path.write_text(path.read_text().replace(ACCOUNT, "0" * 12))
+    message = refusal(root, "dev.acme", credentials_of="0" * 12)
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "lightwork:account" in text)
+    assert message.startswith(f"{path}:{line}: lightwork:account: found '000000000000'; zeros stand for"), (
+        message
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("lightwork:region:", "lightwork:regoin:", "there is no such field; did you mean 'region'?"),
+        ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "found 'Frankfurt'"),
+        (f'"{ACCOUNT}"', ACCOUNT, f"found {ACCOUNT}; should be a valid string"),
+        (f'"{ACCOUNT}"', '"1234"', "found '1234'"),
+        ("lightwork:kube_context: lightwork-dev", "lightwork:region: eu-west-1", "is here a second time"),
+        ("lightwork:region:", "lightwork:environment:", "is said by the file's name"),
+        ("config:", "confg:", "config: is missing"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_file_and_reason(root: Path, old: str, new: str, said: str) -> None:
+    path = root / "Pulumi.dev.yaml"
+    text = path.read_text()
+    assert old in text, "the sample does not change the file"
+    path.write_text(text.replace(old, new))
+    message = refusal(root, "dev.acme")
+    assert str(path) in message, "the message does not say where"
+    assert said in message, f"the message does not say why: {message}"
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    [
+        ("prd", "no environment 'prd'; did you mean 'prod'?"),
+        ("acme.dev", "no environment 'acme'; there are: dev, prod, staging"),
+        ("dev.acme.two", "a tenant's stack is named dev.<tenant>"),
+        ("dev.", "a tenant's stack is named dev.<tenant>"),
+        ("dev.nobody", "nobody.yaml: there is no such file"),
+    ],
+)
+def test_a_stack_that_is_neither_estate_nor_tenant_is_refused(root: Path, stack: str, said: str) -> None:
+    assert said in refusal(root, stack), "the message does not say what a stack's name may be"
+
+
+def test_a_tenant_is_not_made_where_its_file_does_not_name_the_environment(root: Path) -> None:
+    path = root / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("[dev, staging, prod]", "[dev]"))
+    assert "prod is not among them" in refusal(root, "prod.acme"), "acme has not been asked into prod"
