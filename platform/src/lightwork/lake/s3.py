@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ONE_PUT = 64 * 2**20
 _DELETES = 1000
+_LISTED = 1000
 _CONFLICTS = 10
 _WRITER = "lightwork-writer"
 
@@ -171,7 +172,9 @@ class S3Lake(Lake):
         start = f"{self._base}{folder}/" if folder else self._base
         with refusals("list", f"s3://{self.bucket}/{start}"):
             pages = client().get_paginator("list_objects_v2")
-            yield from pages.paginate(Bucket=self.bucket, Prefix=start, **options)
+            yield from pages.paginate(
+                Bucket=self.bucket, Prefix=start, PaginationConfig={"PageSize": _LISTED}, **options
+            )
 
     def _delete(self, batch: list[dict[str, str]]) -> None:
         from lightwork.errors import LightworkError

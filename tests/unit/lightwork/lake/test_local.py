@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lightwork
+from lightwork.errors import LightworkError
+from lightwork.lake import Lake, open_lake
+
+_SOURCE = os.fspath(Path(lightwork.__file__).parents[1])
+
+
+def _start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": _SOURCE}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture
+def here(folder: Path) -> Lake:
+    return open_lake(folder, tenant="acme")
+
+
+_WRITE_FOR_EVER = """
+import itertools, sys
+from lightwork.lake import open_lake
+lake = open_lake(sys.argv[1], tenant="acme")
+print("ready", flush=True)
+for number in itertools.count():
+    lake.write(f"w/{number % 50}", bytes([number % 251]) * (1 + number % 7 * 300_000))
+    lake.create(f"c/{number}", bytes([number % 251]) * 100_000)
+    if number == 20:
+        print("going", flush=True)
+"""
+
+
+@pytest.mark.kill
+def test_a_killed_writer_leaves_nothing_half_visible(here: Lake, folder: Path) -> None:
+    for _ in range(3):
+        writer = _start(_WRITE_FOR_EVER, os.fspath(folder))
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        assert writer.stdout.readline() == "going\n"
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        entries = here.entries()
+        assert len(entries) > 20
+        for entry in entries:
+            data = here.read(entry.path)
+            assert len(data) == entry.size
+            assert data == data[:1] * len(data)
+            assert len(data) in (
+                {1 + step * 300_000 for step in range(7)} if entry.path[0] == "w" else {100_000}
+            )
+    here.sweep(older_than=-1)
+    assert not list(folder.rglob(".tmp-*"))
+
+
+_CREATE_EACH = """
+import sys
+from lightwork.lake import open_lake
+lake = open_lake(sys.argv[1], tenant="acme")
+print("ready", flush=True)
+sys.stdin.readline()
+print([n for n in range(300) if lake.create(f"race/{n}", sys.argv[2].encode())])
+"""
+
+
+def test_of_many_processes_that_create_one_path_exactly_one_wins(here: Lake, folder: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": _SOURCE}
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _CREATE_EACH, os.fspath(folder), f"racer {number}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for number in range(6)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    answers = [racer.communicate()[0] for racer in racers]
+    won = [(n, number) for number, answer in enumerate(answers) for n in eval(answer)]
+    assert sorted(n for n, _ in won) == list(range(300))
+    assert all(here.read(f"race/{n}") == f"racer {number}".encode() for n, number in won)
+
+
+_WRITE_AND_DELETE = """
+import sys
+from lightwork.lake import open_lake
+lake = open_lake(sys.argv[1], tenant="acme")
+for number in range(1500):
+    lake.write(f"a/b/c/{sys.argv[2]}", b"x")
+    lake.delete([f"a/b/c/{sys.argv[2]}"])
+print("done")
+"""
+
+
+def test_folders_may_come_and_go_under_two_writers(here: Lake, folder: Path) -> None:
+    writers = [_start(_WRITE_AND_DELETE, os.fspath(folder), name) for name in ("one", "two", "three")]
+    assert [writer.communicate()[0] for writer in writers] == ["done\n"] * 3
+    assert here.entries() == []
+    assert list((folder / "acme").iterdir()) == []
+
+
+def test_unfinished_files_are_never_listed_and_swept_when_old(here: Lake, folder: Path) -> None:
+    here.write("a/x", b"1")
+    fresh, old = folder / "acme/a/.tmp-1-fresh", folder / "acme/b/.tmp-1-old"
+    old.parent.mkdir()
+    for path in (fresh, old):
+        path.write_bytes(b"half")
+    two_hours_ago = time.time() - 7200
+    os.utime(old, (two_hours_ago, two_hours_ago))
+    assert [entry.path for entry in here.entries()] == ["a/x"]
+    assert here.folders() == ["a"]
+    assert here.sweep() == 1
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_a_write_that_fails_leaves_no_temporary_file(here: Lake, folder: Path) -> None:
+    here.write("a/x", b"1")
+    with pytest.raises(TypeError):
+        here.write("a/x", [b"new", "no bytes"])
+    assert here.read("a/x") == b"1"
+    assert [path.name for path in (folder / "acme" / "a").iterdir()] == ["x"]
+
+
+def test_what_the_disk_refuses_is_one_line_that_says_what_to_do(here: Lake, monkeypatch) -> None:
+    here.write("x", b"1")
+
+    def full(source: str, target: str) -> None:
+        raise OSError(28, "No space left on device", source)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(
+        LightworkError, match=r"cannot write .*/acme/y: No space left on device; free some"
+    ) as caught:
+        here.write("y", b"1")
+    assert "\n" not in str(caught.value)
+    assert [entry.path for entry in here.entries()] == ["x"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(here: Lake) -> None:
+    here.write("a/x", b"1")
+    with pytest.raises(LightworkError, match="a file stands where a folder is needed"):
+        here.write("a/x/y", b"1")
+    with pytest.raises(LightworkError, match="a folder stands where a file is needed"):
+        here.write("a", b"1")
+    with pytest.raises(LightworkError, match="a folder stands where a file is needed"):
+        here.create("a", b"1")
+
+
+def test_a_refused_permission_is_one_line(here: Lake, monkeypatch) -> None:
+    def refuse(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(LightworkError, match=r"cannot list .*/acme/a: Permission denied; give this user"):
+        here.entries("a")
+
+
+def test_a_file_address_may_be_percent_encoded(tmp_path: Path) -> None:
+    open_lake(f"file://{os.fspath(tmp_path)}/two%20words", tenant="acme").write("x", b"1")
+    assert (tmp_path / "two words" / "acme" / "x").exists()
