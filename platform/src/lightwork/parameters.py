@@ -16,7 +16,7 @@ from lightwork.errors import InputError
 from lightwork.suggest import near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lightwork.pipelines import Pipeline
 
@@ -126,7 +126,7 @@ def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:
             both = f"{texts[name]!r} and {text!r}"
             raise InputError(f"{pipeline.name}: parameter {name} is given twice, {both}; expected once")
         texts[parameter.name] = text
-    values = {name: _value(pipeline, known[name], text, from_text=True) for name, text in texts.items()}
+    values = {name: value_of(pipeline.name, known[name], text) for name, text in texts.items()}
     return _complete(pipeline, known, values)
 
 
@@ -137,7 +137,9 @@ def check(pipeline: Pipeline[..., Any], values: Mapping[str, Any]) -> dict[str, 
         InputError: one line that says what is wrong, where, and what would be right.
     """
     known = of(pipeline)
-    checked = {name: _value(pipeline, _known(pipeline, known, name), value) for name, value in values.items()}
+    checked = {
+        name: _checked(pipeline.name, _known(pipeline, known, name), value) for name, value in values.items()
+    }
     return _complete(pipeline, known, checked)
 
 
@@ -169,34 +171,40 @@ def _complete(
         names = ", ".join(f"{parameter.name} ({parameter.type})" for parameter in missing)
         raise InputError(f"{pipeline.name}: parameters are missing; expected {names}, each as name=value")
     return {
-        name: values[name] if name in values else _value(pipeline, parameter, parameter.default, default=True)
+        name: values[name]
+        if name in values
+        else _checked(pipeline.name, parameter, parameter.default, default=True)
         for name, parameter in known.items()
     }
 
 
-def _value(
-    pipeline: Pipeline[..., Any],
-    parameter: Parameter,
-    value: Any,
-    *,
-    from_text: bool = False,
-    default: bool = False,
+def value_of(where: str, parameter: Parameter, text: str) -> Any:
+    """The checked value that a text stands for.
+
+    Raises:
+        InputError: one line that begins with `where`.
+    """
+    return _tried(where, parameter, text, "", kinds.from_text)
+
+
+def _checked(where: str, parameter: Parameter, value: Any, *, default: bool = False) -> Any:
+    source = "its default " if default else ""
+    return _tried(where, parameter, value, source, lambda kind, v: kinds.validator(kind).validate_python(v))
+
+
+def _tried(
+    where: str, parameter: Parameter, value: Any, source: str, convert: Callable[[Any, Any], Any]
 ) -> Any:
     try:
-        if from_text:
-            return kinds.from_text(parameter.annotation, value)
-        return kinds.validator(parameter.annotation).validate_python(value)
+        return convert(parameter.annotation, value)
     except ValidationError as error:
         what = _problem(error, parameter, value)
     except json.JSONDecodeError as error:
         what = f"{_short(value)} is not JSON ({error.msg.lower()} at character {error.pos + 1})"
     except Exception as error:  # noqa: BLE001  (a validator of the pipeline's own)
         what = f"{_short(value)} is not accepted ({_line(error)})"
-    source = "its default " if default else ""
-    guess = "" if default else _guess(parameter, value)
-    raise InputError(
-        f"{pipeline.name}: parameter {parameter.name}: {source}{what}; {parameter.expected()}{guess}"
-    )
+    guess = "" if source else _guess(parameter, value)
+    raise InputError(f"{where}: parameter {parameter.name}: {source}{what}; {parameter.expected()}{guess}")
 
 
 def _problem(error: ValidationError, parameter: Parameter, value: Any) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lightwork.lake import Lake
     from lightwork.pipelines import Pipeline
+    from lightwork.progress import Mode
     from lightwork.session import Session
 
 ELEMENTS = ("total", "cached", "computed", "failed")
@@ -67,7 +68,7 @@ def run_pipeline(
     tenant: str | None = None,
     refresh: bool = False,
     cache: bool = True,
-    progress: bool | None = None,
+    progress: Mode | None = None,
 ) -> RunResult:
     """Run a pipeline with checked parameters (see `lightwork.parameters`) in a session of its own.
 

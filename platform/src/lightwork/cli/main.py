@@ -105,11 +105,21 @@ def execute(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001  (a pipeline may raise anything)
-        import traceback
-
-        traceback.print_exc()
+        click.echo(_traceback(error).rstrip(), err=True)
         return _line(f"failed: {type(error).__name__}: {error}", 1)
     return result if isinstance(result, int) else 0
+
+
+def _traceback(error: Exception) -> str:
+    """The traceback from the pipeline's own first frame on; all of it if there is none."""
+    import traceback
+    from pathlib import Path
+
+    ours = (str(Path(lightwork.__file__).parent), str(Path(click.__file__).parent))
+    whole = trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace or whole))
 
 
 def _line(text: str, code: int) -> int:

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lightwork.lake import Lake
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 lake_option = click.option("--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE].")
 tenant_option = click.option("--tenant", metavar="NAME", help="Whose data [LIGHTWORK_TENANT, else local].")
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal, or wide enough that a piped table is not cut."""
+    """A console as wide as the terminal; a piped one is so wide that no line is cut or wrapped."""
     from rich.console import Console
 
     made = Console(stderr=stderr, highlight=False, soft_wrap=False)
     if not made.is_terminal:
-        made.width = 160
+        made.width = 1000
     return made
 
 
@@ -39,12 +41,17 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
     console().print(table)
+
+
+def where(lake: Lake) -> str:
+    """The tenant's part of the lake for people: a path, or an address."""
+    return lake.root.removeprefix("file://")
 
 
 def size(count: float) -> str:

@@ -1,0 +1,64 @@
+"""`lightwork run`."""
+
+from __future__ import annotations
+
+import click
+
+from lightwork.cli.output import show_json
+
+
+@click.command("run")
+@click.argument("pipeline", required=False, metavar="PIPELINE")
+@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--on", metavar="WHERE", help="serial, local, tcp://host:port, tls://host:port or coiled.")
+@click.option("--workers", metavar="N", help="Worker processes; as many as there are cores by default.")
+@click.option("--tenant", metavar="NAME", help="Whose lake and logs [LIGHTWORK_TENANT, else local].")
+@click.option("--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE].")
+@click.option("--refresh", is_flag=True, help="Compute everything again, and keep the new results.")
+@click.option("--no-cache", is_flag=True, help="Neither use kept results nor keep any.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object, the last line.")
+def command(
+    pipeline: str | None,
+    items: tuple[str, ...],
+    on: str | None,
+    workers: str | None,
+    tenant: str | None,
+    lake: str | None,
+    refresh: bool,
+    no_cache: bool,
+    as_json: bool,
+) -> None:
+    """Run a pipeline with its parameters given as NAME=VALUE.
+
+    Lists, dicts and models are given as JSON. Where to run comes from --on, LIGHTWORK_ON or
+    DASK_SCHEDULER_ADDRESS, and is this machine's cores by default.
+    """
+    from lightwork import discovery, parameters, settings
+    from lightwork.errors import InputError
+    from lightwork.run import run_pipeline
+
+    if pipeline is None:
+        known = ", ".join(discovery.pipelines()) or "none yet (`lightwork new NAME`)"
+        raise InputError(f"run: the pipeline's name is missing; there are: {known}")
+    # Everything is checked, in the order of the command line, before anything starts.
+    chosen = discovery.find(pipeline)
+    values = parameters.parse(chosen, items)
+    place = settings.resolve_on(on, "local")
+    count = settings.resolve_workers(workers)
+    where = settings.resolve_lake(lake)
+    whose = settings.resolve_tenant(tenant)
+    result = run_pipeline(
+        chosen,
+        values,
+        on=place,
+        workers=count if workers is not None or place == "local" else None,
+        lake=where,
+        tenant=whose,
+        refresh=refresh,
+        cache=not no_cache,
+    )
+    from lightwork.cli.summary import summarise
+
+    summarise(result)
+    if as_json:
+        show_json(result.to_json())

@@ -1,0 +1,130 @@
+"""What a finished run came to, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from lightwork.cli.output import console, size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from lightwork.run import RunResult
+
+_BAR = 40
+_ROWS = 12
+
+
+def summarise(result: RunResult) -> None:
+    """Print the summary on stderr, so that stdout stays the caller's."""
+    out = console(stderr=True)
+    out.print()
+    head = Text.assemble(
+        (result.pipeline, "bold"), "  ", (result.run_id, "dim"), f"  {result.seconds:,.1f} s"
+    )
+    out.print(head)
+    out.print(_elements(result.elements))
+    for block in _result(result.result):
+        out.print(Padding(block, (1, 0, 0, 2)))
+    for title, (unit, values) in result.bars.items():
+        out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2)))
+    facts = Table.grid(padding=(0, 2))
+    for artifact in result.artifacts:
+        rows = f"{artifact['rows']:,} rows, " if artifact.get("rows") is not None else ""
+        facts.add_row(Text("artifact", "dim"), Text(f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
+    if result.report:
+        facts.add_row(Text("report", "dim"), Text(result.report))
+    if facts.row_count:
+        out.print()
+        # Never wrapped: paths are there to be copied.
+        out.print(facts, soft_wrap=True)
+
+
+def _elements(counts: Mapping[str, int]) -> Text:
+    total, cached, computed, failed = (counts[key] for key in ("total", "cached", "computed", "failed"))
+    if not total:
+        return Text("no elements mapped", "dim")
+    if cached == total:
+        return Text(f"everything was already done: {cached:,} of {total:,} skipped", "green")
+    text = Text(f"{total:,} elements: {computed:,} computed, {cached:,} skipped (already done)")
+    if failed:
+        text.append(f", {failed:,} failed", "bold red")
+    return text
+
+
+def _result(value: Any) -> list[RenderableType]:
+    """The result in blocks: single values together, each table or mapping by itself."""
+    if value is None or value in ({}, []):
+        return []
+    if not isinstance(value, Mapping):
+        return [Text(_short(value))]
+    if _is_head(value):
+        return [_head(value)]
+    plain = Table.grid(padding=(0, 3))
+    blocks: list[RenderableType] = []
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item and _is_head(item):
+            blocks.append(_head(item, str(key)))
+        elif isinstance(item, Mapping) and item:
+            blocks.append(_pairs(str(key), item))
+        else:
+            plain.add_row(Text(str(key), "dim"), Text(_short(item), justify="right"))
+    return [plain, *blocks] if plain.row_count else blocks
+
+
+def _is_head(value: Mapping[str, Any]) -> bool:
+    return {"artifact", "rows", "columns", "records"} <= set(value)
+
+
+def _pairs(title: str, values: Mapping[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for key, item in list(values.items())[:_ROWS]:
+        table.add_row(Text(str(key)), Text(_short(item)))
+    if len(values) > _ROWS:
+        table.add_row(Text("…", "dim"), Text(f"{len(values) - _ROWS:,} more", "dim"))
+    return table
+
+
+def _head(value: Mapping[str, Any], title: str = "") -> Table:
+    """The first records of a table."""
+    name = f"{title or value['artifact']}: {value['rows']:,} rows"
+    table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    columns = list(value["columns"])[:8]
+    for column in columns:
+        cells = [record.get(column) for record in value["records"]]
+        numbers = all(isinstance(cell, int | float) or cell is None for cell in cells)
+        table.add_column(column, justify="right" if numbers else "left")
+    for record in value["records"][:_ROWS]:
+        table.add_row(*(Text(_short(record.get(column))) for column in columns))
+    return table
+
+
+def _bars(title: str, unit: str, values: Mapping[str, float]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    table.add_row(Text(title, "bold"), Text(""), Text(unit, "dim"))
+    largest = max((abs(value) for value in values.values()), default=0) or 1
+    for name, value in list(values.items())[: 2 * _ROWS]:
+        eighths = round(abs(value) / largest * _BAR * 8)
+        bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
+        table.add_row(Text(name), Text(bar, "red" if value < 0 else "cyan"), Text(_short(value)))
+    return table
+
+
+def _short(value: Any) -> str:
+    """One value for a cell."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = str(value)
+        return text if len(text) <= 100 else f"{text[:100]}…"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
