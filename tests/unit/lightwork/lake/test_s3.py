@@ -203,7 +203,7 @@ def test_a_forked_process_makes_its_own_client(there) -> None:
 
 @pytest.fixture
 def pod_identity(monkeypatch, tmp_path):
-    """Credentials as a pod gets them, by an address and a token file; each answer is a new, short-lived key."""
+    """Credentials as a pod gets them, by an address and a token file; each answer is a new key."""
     asked: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dask.bag
+import dask.dataframe as dd
+import pandas as pd
+import pytest
+
+from lightwork.artifacts import Artifacts
+from lightwork.errors import InputError
+from lightwork.lake import Lake, open_lake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from distributed import Client
+
+same = pd.testing.assert_frame_equal
+FRAME = pd.DataFrame(
+    {
+        "k": [f"k{i % 3}" for i in range(60)],
+        "x": range(60),
+        "s": [None if i < 20 else str(i) for i in range(60)],
+    },
+    index=pd.date_range("2026-01-01", periods=60, freq="h", name="t"),
+)
+# Dask has its own type for text, so what it was given is not quite what it holds.
+HELD = FRAME.astype({"k": "string", "s": "string"})
+
+
+@pytest.fixture(scope="module")
+def distributed_client() -> Iterator[Client]:
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="inproc://"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _of(lake: Lake) -> Artifacts:
+    return Artifacts(lake, run_id="20261124T063518-1a2b3c", provenance={})
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Artifacts:
+    return _of(open_lake(tmp_path, tenant="acme"))
+
+
+def test_a_dask_frame_is_written_and_read_partition_by_partition(lake: Lake, distributed_client) -> None:
+    artifacts = _of(lake)
+    with distributed_client.as_current():
+        artifact = artifacts.write("t", dd.from_pandas(FRAME, npartitions=4))
+        lazy = artifacts.read("t", lazy=True)
+        assert lazy.npartitions == 4
+        same(lazy.compute(), HELD, check_freq=False)
+        assert lazy.groupby("k")["x"].sum().compute().to_dict() == FRAME.groupby("k")["x"].sum().to_dict()
+    assert [entry.path.rpartition("/")[2] for entry in lake.entries(artifact.path)] == [
+        f"part-{number:05d}.parquet" for number in range(4)
+    ]
+    same(artifacts.read("t"), HELD, check_freq=False)
+
+
+def test_a_dask_frame_may_be_partitioned_into_folders(local: Artifacts) -> None:
+    local.write("t", dd.from_pandas(FRAME, npartitions=4), partition_by=["k"])
+    same(local.read("t").sort_index(), HELD, check_freq=False)
+
+
+def test_a_filtered_dask_frame_keeps_its_index(local: Artifacts) -> None:
+    frame = HELD.reset_index()
+    lazy = dd.from_pandas(frame, npartitions=4)
+    local.write("t", lazy[lazy["x"] % 4 > 1])
+    same(local.read("t"), frame[frame["x"] % 4 > 1], check_index_type=False)
+
+
+def test_a_partition_that_fails_leaves_nothing(local: Artifacts) -> None:
+    def fail(frame: pd.DataFrame) -> pd.DataFrame:
+        if frame["x"].max() > 50:
+            raise RuntimeError("the last one")
+        return frame
+
+    import dask
+
+    lazy = dd.from_pandas(FRAME, npartitions=4).map_partitions(fail, meta=FRAME.iloc[:0])
+    with dask.config.set(scheduler="synchronous"), pytest.raises(RuntimeError, match="the last one"):
+        local.write("t", lazy)
+    assert local.lake.entries() == []
+    assert local.list() == []
+
+
+def test_another_dask_collection_is_refused(local: Artifacts) -> None:
+    with pytest.raises(InputError, match="is no table"):
+        local.write("t", dask.bag.from_sequence([1, 2]))
+    with pytest.raises(InputError, match="is no table"):
+        local.write("t", dd.from_pandas(FRAME, npartitions=2)["x"])
+
+
+def test_nothing_secret_is_sent_to_the_workers(bucket: str) -> None:
+    import cloudpickle
+
+    artifacts = _of(open_lake(f"s3://{bucket}", tenant="acme"))
+    artifacts.write("t", FRAME)
+    artifacts.read("t")
+    lazy = artifacts.read("t", lazy=True)
+    assert b"a-secret-of-the-test" not in cloudpickle.dumps(dict(lazy.optimize().__dask_graph__()))
