@@ -1,0 +1,18 @@
+"""Canonical keys of values, of code, and of calls."""
+
+from lightwork.keys.calls import ElementKeys, call_key
+from lightwork.keys.code import code_key
+from lightwork.keys.components import CodeKey, Component, differences
+from lightwork.keys.unkeyable import Unkeyable
+from lightwork.keys.values import encode
+
+__all__ = [
+    "CodeKey",
+    "Component",
+    "ElementKeys",
+    "Unkeyable",
+    "call_key",
+    "code_key",
+    "differences",
+    "encode",
+]

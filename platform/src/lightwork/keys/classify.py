@@ -1,0 +1,198 @@
+"""Tell apart what code can hold on to: functions, classes, tasks, loggers, and plain values."""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import functools
+import logging
+import sys
+from dataclasses import dataclass
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import TYPE_CHECKING, Any
+
+from lightwork.keys.origin import kind_of_function, module_name
+from lightwork.keys.source import functions_of
+from lightwork.pipelines import Pipeline
+from lightwork.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
+CACHED = type(functools.lru_cache(len))
+_PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A task whose version stands for its code."""
+
+    name: str
+    version: str
+
+
+def task_function(value: Any) -> Any:
+    """The function of a task or pipeline (`Versioned` for a task with a version); others as they are."""
+    if isinstance(value, Task):
+        version = value.options.version
+        return value.fn if version is None else Versioned(value.name, version)
+    return value.fn if isinstance(value, Pipeline) else value
+
+
+def is_code(value: object) -> bool:
+    """Whether the value is code that has a name: a function, class or module."""
+    if isinstance(value, BuiltinFunctionType):
+        return value.__self__ is None or isinstance(value.__self__, ModuleType)
+    return isinstance(value, (FunctionType, type, ModuleType, *DESCRIPTORS))
+
+
+def is_cached_function(value: object) -> bool:
+    """Whether the value is a function under `functools.lru_cache` or `functools.cache`."""
+    return isinstance(value, CACHED)
+
+
+def is_logger(value: object) -> bool:
+    """Whether the value logs: what it is does not change a result."""
+    return isinstance(value, (logging.Logger, logging.LoggerAdapter)) or _top(type(value)) == "structlog"
+
+
+def is_lightwork(value: object) -> bool:
+    """Whether the value is an object of lightwork's own."""
+    return _top(type(value)) == "lightwork"
+
+
+def is_named(value: object) -> bool:
+    """Whether naming the value says all that distinguishes it; what is in it is noted apart."""
+    value = task_function(value)
+    while is_cached_function(value):
+        value = task_function(value.__wrapped__)  # type: ignore[attr-defined]
+    if isinstance(value, FunctionType):
+        return kind_of_function(value) != "source" or leads_to(value)
+    if isinstance(value, type):
+        return leads_to(value)
+    return isinstance(value, Versioned) or is_code(value) or is_logger(value) or is_lightwork(value)
+
+
+def _top(cls: type) -> str:
+    return str(cls.__module__).partition(".")[0]
+
+
+def qualname(item: Any) -> str:
+    """The name of anything that has one."""
+    owner = getattr(item, "__objclass__", None)
+    name = getattr(item, "__qualname__", None) or getattr(item, "__name__", None) or type(item).__qualname__
+    return f"{owner.__module__}.{name}" if isinstance(owner, type) else str(name)
+
+
+def function_name(fn: FunctionType) -> str:
+    """`module.qualname` of the code, whatever the function is wrapped as."""
+    home = module_name(str(fn.__globals__.get("__name__", "?")))
+    return f"{home}.{fn.__code__.co_qualname}".replace("<locals>.", "")
+
+
+def class_name(cls: type) -> str:
+    """`module.qualname` of a class."""
+    return f"{module_name(cls.__module__)}.{cls.__qualname__}".replace("<locals>.", "")
+
+
+def leads_to(item: FunctionType | type) -> bool:
+    """Whether the item's name, looked up in its module, leads to it, decorators or not."""
+    if isinstance(item, type):
+        home, names = item.__module__, item.__qualname__
+    else:
+        home, names = item.__globals__.get("__name__", ""), item.__code__.co_qualname
+    if "<" in names:
+        return False
+    found: Any = sys.modules.get(home)
+    for name in names.split("."):
+        found = vars(found).get(name) if isinstance(found, (type, ModuleType)) else None
+    for _ in range(20):
+        if found is item:
+            return True
+        inner = task_function(found)
+        if inner is found:
+            inner = getattr(found, "__wrapped__", None) or getattr(found, "__func__", None)
+        if inner is None:
+            return False
+        found = inner
+    return False
+
+
+def cells(fn: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Names and values that a function has captured; an empty cell is left out."""
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        try:
+            yield name, cell.cell_contents
+        except ValueError:
+            continue
+
+
+def inside(fn: FunctionType) -> Iterator[FunctionType]:
+    """Functions of one's own that a third party's wrapper has captured."""
+    for _, value in cells(fn):
+        inner = task_function(value)
+        if isinstance(inner, FunctionType) and inner is not fn and kind_of_function(inner) == "source":
+            yield inner
+
+
+def defaults(fn: FunctionType) -> dict[str, Any]:
+    """Defaults of the positional parameters, by name."""
+    values = fn.__defaults__ or ()
+    names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
+    return dict(zip(names[len(names) - len(values) :], values, strict=True))
+
+
+def methods(cls: type) -> list[FunctionType]:
+    """The functions written in a class, out of their decorators."""
+    found = {id(f): f for f in functions_of(cls) if isinstance(f, FunctionType)}
+    return list(found.values())
+
+
+def plain_attributes(cls: type) -> list[tuple[str, Any]]:
+    """Class attributes that are simple values, as they are now."""
+    return sorted((n, v) for n, v in vars(cls).items() if type(v) in _PLAIN and not _private(n))
+
+
+def attributes(cls: type) -> list[tuple[str, Any]]:
+    """What a class without source is made of."""
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        own = {n: v for n, v in vars(cls).items() if n in {"_fields", "_field_defaults"} or _written(v)}
+        return sorted(own.items())
+    if issubclass(cls, enum.Enum):
+        return [(member.name or "", member.value) for member in cls]
+    skipped = (MemberDescriptorType, GetSetDescriptorType)
+    return sorted(
+        (name, value)
+        for name, value in vars(cls).items()
+        if not isinstance(value, skipped) and (not _private(name) or _written(value))
+    )
+
+
+def _written(value: object) -> bool:
+    return isinstance(value, FunctionType) and not value.__code__.co_filename.startswith("<")
+
+
+def _private(name: str) -> bool:
+    return (name.startswith("_") and name.endswith("_")) or name == "_abc_impl"
+
+
+def data(cls: type, name: str) -> tuple[Any] | None:
+    """A class attribute that is data, if the class has one of that name."""
+    if isinstance(cls, enum.EnumMeta):
+        return None
+    for base in cls.__mro__:
+        if name in vars(base):
+            value = vars(base)[name]
+            hooks = hasattr(type(value), "__get__") or isinstance(value, type)
+            return None if hooks or base.__module__ == builtins.__name__ else (value,)
+    return None

@@ -1,0 +1,111 @@
+"""Canonical bytes of pandas' tables, columns, indexes and scalars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.extensions import ExtensionArray
+
+from lightwork.keys.arrays import array as numpy_array
+from lightwork.keys.values import WRITERS, Writer, pack, sequence, text, zone
+
+
+def writer_of(kind: type) -> Writer | None:
+    """The writer for a type of pandas'; None for those that are encoded by what pickling keeps."""
+    for base, writer in _WRITERS.items():
+        if kind is base or (issubclass(kind, base) and kind.__module__.startswith("pandas.")):
+            return writer
+    return None
+
+
+def _value(value: Any) -> bytes:
+    return WRITERS[type(value)](value)
+
+
+def _frame(value: pd.DataFrame) -> bytes:
+    columns = [_array(value.iloc[:, at].array) for at in range(value.shape[1])]
+    return pack(b"PF", _index(value.columns), _index(value.index), *columns)
+
+
+def _series(value: pd.Series[Any]) -> bytes:
+    return pack(b"PS", _value(value.name), _index(value.index), _array(value.array))
+
+
+def _index(value: pd.Index[Any]) -> bytes:
+    names = sequence(b"l", value.names)
+    if isinstance(value, pd.RangeIndex):
+        return pack(b"PR", names, sequence(b"t", (value.start, value.stop, value.step)))
+    if isinstance(value, pd.MultiIndex):
+        levels = [_array(value.get_level_values(at).array) for at in range(value.nlevels)]
+        return pack(b"PM", names, *levels)
+    return pack(b"PI", names, text(str(getattr(value, "freqstr", None))), _array(value.array))
+
+
+def _array(value: Any) -> bytes:
+    """An array of pandas': its dtype and its elements, wherever they are kept."""
+    dtype = value.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind not in "mM":
+        return numpy_array(np.asarray(value))
+    kind = text(str(dtype))
+    if isinstance(value, pd.Categorical):
+        codes = np.asarray(value.codes, dtype="<i8")
+        return pack(b"PC", kind, _index(value.categories), numpy_array(codes), _value(bool(value.ordered)))
+    if isinstance(dtype, (np.dtype, pd.DatetimeTZDtype, pd.PeriodDtype)):
+        return pack(b"PD", kind, numpy_array(value.asi8))
+    if isinstance(dtype, pd.IntervalDtype):
+        return pack(b"PV", kind, _array(value.left.array), _array(value.right.array))
+    if isinstance(dtype, pd.StringDtype):
+        return pack(b"PX", kind, text(str(dtype.na_value)), _strings(value))
+    if isinstance(dtype, pd.ArrowDtype):
+        from lightwork.keys.arrow import array as arrow_array
+
+        return pack(b"PA", kind, arrow_array(value.__arrow_array__()))
+    if getattr(value, "_mask", None) is not None:
+        mask = np.asarray(value.isna())
+        filled = value.to_numpy(dtype=dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
+        return pack(b"PN", kind, numpy_array(mask), numpy_array(filled))
+    return pack(b"PE", kind, sequence(b"l", value))
+
+
+def _strings(value: Any) -> bytes:
+    try:
+        import pyarrow as pa
+    except ImportError:
+        return sequence(b"l", [None if item is pd.NA or item != item else item for item in value])
+    from lightwork.keys.arrow import array as arrow_array
+
+    return arrow_array(pa.array(value, type=pa.large_string(), from_pandas=True))
+
+
+def _timestamp(value: pd.Timestamp) -> bytes:
+    moment = value.tz_convert(None) if value.tzinfo else value
+    ticks = int(moment.asm8.astype("i8"))
+    return pack(b"Pt", text(value.unit), _value(ticks), _value(value.fold), zone(value.tzinfo, value))
+
+
+def _timedelta(value: pd.Timedelta) -> bytes:
+    return pack(b"Pd", text(value.unit), _value(int(value.asm8.astype("i8"))))
+
+
+def _period(value: pd.Period) -> bytes:
+    return pack(b"Pp", text(value.freqstr), _value(value.ordinal))
+
+
+def _interval(value: pd.Interval[Any]) -> bytes:
+    return pack(b"Pi", text(value.closed), _value(value.left), _value(value.right))
+
+
+_WRITERS: dict[type, Writer] = {
+    pd.DataFrame: _frame,
+    pd.Series: _series,
+    pd.Index: _index,
+    ExtensionArray: _array,
+    pd.Timestamp: _timestamp,
+    pd.Timedelta: _timedelta,
+    pd.Period: _period,
+    pd.Interval: _interval,
+    type(pd.NaT): lambda _: b"Pn",
+    type(pd.NA): lambda _: b"Pm",
+}

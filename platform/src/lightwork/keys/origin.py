@@ -1,0 +1,149 @@
+"""Where code comes from: the standard library, an installed distribution, or source of one's own."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import sys
+import sysconfig
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
+
+Kind = Literal["stdlib", "distribution", "source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """An installed distribution; `identity` is what its key is made of."""
+
+    name: str
+    version: str
+    identity: str
+
+
+def module_name(name: str) -> str:
+    """The module's name as others import it: that of `python -m package.module` is not `__main__`."""
+    if name == "__main__":
+        spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+        return spec.name.removesuffix(".__main__") if spec else name
+    return name
+
+
+def file_of(module: ModuleType) -> str | None:
+    """The module's file, or the folder of a package without one."""
+    file = getattr(module, "__file__", None)
+    if file:
+        return str(file)
+    return next((str(folder) for folder in getattr(module, "__path__", ())), None)
+
+
+def module_kind(module: ModuleType) -> Kind:
+    """Where a module comes from."""
+    return _kind(module.__name__, file_of(module))
+
+
+def kind_of_name(name: str | None) -> Kind:
+    """Where a module that is known by its name comes from."""
+    if not name:
+        return "source"
+    module = sys.modules.get(name)
+    if module is None:
+        # Made-up names (of exec'd code) have no module: the code itself is all there is.
+        return "source" if _top(name) not in sys.stdlib_module_names else "stdlib"
+    return module_kind(module)
+
+
+def kind_of_function(fn: FunctionType) -> Kind:
+    """Where a function's code comes from, whatever it is wrapped as."""
+    name = fn.__globals__.get("__name__")
+    if fn.__code__.co_filename.startswith("<") and name == "builtins":
+        return "source"
+    return kind_of_name(name)
+
+
+@functools.cache
+def _kind(name: str, file: str | None) -> Kind:
+    if _top(name) == "lightwork":
+        return "distribution"
+    if file is None:
+        if name == "__main__":
+            return "source"
+        return "stdlib" if _top(name) in sys.stdlib_module_names else "source"
+    path = Path(file)
+    if not {"site-packages", "dist-packages"}.isdisjoint(path.parts):
+        return "distribution"
+    if any(path.is_relative_to(folder) for folder in _standard_folders()):
+        return "stdlib"
+    if any(path.is_relative_to(folder) for folder in _installed_folders()):
+        return "distribution"
+    return "source" if path.suffix in {".py", ".pyc", ""} or path.is_dir() else "distribution"
+
+
+@functools.cache
+def _standard_folders() -> frozenset[str]:
+    paths = sysconfig.get_paths()
+    return frozenset(str(Path(paths[key]).resolve()) for key in ("stdlib", "platstdlib")) | frozenset(
+        paths[key] for key in ("stdlib", "platstdlib")
+    )
+
+
+@functools.cache
+def _installed_folders() -> frozenset[str]:
+    paths = sysconfig.get_paths()
+    return frozenset(paths[key] for key in ("purelib", "platlib"))
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def distribution_of(name: str) -> Distribution:
+    """The distribution that a third-party module belongs to."""
+    module = sys.modules.get(name) or sys.modules.get(_top(name))
+    return _distribution(_top(name), None if module is None else file_of(module))
+
+
+@functools.cache
+def _distribution(top: str, file: str | None) -> Distribution:
+    found = _installed(top, file)
+    if found is not None:
+        name, version = found
+        return Distribution(name, version, version)
+    stated = getattr(sys.modules.get(top), "__version__", None)
+    if isinstance(stated, str):
+        return Distribution(top, stated, stated)
+    digest = blake2b(digest_size=16)
+    if file and Path(file).is_file():
+        digest.update(Path(file).read_bytes())
+    return Distribution(top, "without a version", digest.hexdigest())
+
+
+def _installed(top: str, file: str | None) -> tuple[str, str] | None:
+    """Name and version of the distribution that has the module; the name alone is tried first: it is fast."""
+    try:
+        distribution = importlib.metadata.distribution(top)
+        if top == "lightwork" or _has(distribution, top):
+            return distribution.metadata["Name"], distribution.version
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    names = sorted(set(importlib.metadata.packages_distributions().get(top, ())))
+    found = [importlib.metadata.distribution(name) for name in names]
+    if len(found) > 1 and file:
+        found = [d for d in found if _lists(d, file)] or found
+    if not found:
+        return None
+    return "+".join(d.metadata["Name"] for d in found), "+".join(d.version for d in found)
+
+
+def _has(distribution: importlib.metadata.Distribution, top: str) -> bool:
+    record = distribution.read_text("RECORD") or ""
+    return f"\n{top}/" in f"\n{record}" or f"\n{top}.py" in f"\n{record}"
+
+
+def _lists(distribution: importlib.metadata.Distribution, file: str) -> bool:
+    return any(Path(str(distribution.locate_file(path))) == Path(file) for path in distribution.files or ())

@@ -1,0 +1,140 @@
+"""What a piece of code reads from outside itself: globals, closure cells, and modules it imports inside."""
+
+from __future__ import annotations
+
+import dis
+from dataclasses import dataclass
+from types import CodeType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Chain = tuple[str, ...]
+
+_GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_CELLS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
+_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+# Instructions between an import and the names it is bound to.
+_BETWEEN = frozenset({"SWAP", "POP_TOP", "ROT_TWO", "EXTENDED_ARG", "NOP", "CACHE", "COPY"})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Import:
+    """An import inside a function: a module, relative by `level`; the attribute taken; what is read of it."""
+
+    module: str
+    level: int
+    attribute: str
+    chain: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Chains of names: `("helpers", "scale")` is `helpers.scale`."""
+
+    globals: tuple[Chain, ...]
+    closure: tuple[Chain, ...]
+    imports: tuple[Import, ...]
+
+
+@dataclass(slots=True)
+class _Step:
+    """One instruction, with those that do two things at once taken apart."""
+
+    op: str
+    name: object
+
+
+def reads_of(code: CodeType) -> Reads:
+    """What the code and the functions inside it read."""
+    steps = [(c, list(_steps(c))) for c in _all(code)]
+    aliases = {name: list(found) for name, found in _aliases(steps).items()}
+    free = frozenset(code.co_freevars)
+    globals_: set[Chain] = set()
+    closure: set[Chain] = set()
+    imports: set[Import] = set()
+    used: set[str] = set()
+    for scope, block in steps:
+        cells = {*scope.co_cellvars, *scope.co_freevars}
+        stored: set[object] = set()
+        for at, step in enumerate(block):
+            name = step.name
+            if step.op == "STORE_NAME":
+                stored.add(name)
+            if not isinstance(name, str) or not step.op.startswith("LOAD_"):
+                continue
+            chain = (name, *_attributes(block, at))
+            if step.op in _GLOBALS and name not in stored:
+                globals_.add(chain)
+            elif step.op in _CELLS and name in free:
+                closure.add(chain)
+            fast = step.op.startswith("LOAD_FAST") and name not in cells
+            if name in aliases and (fast or step.op in _CELLS or step.op == "LOAD_NAME"):
+                used.add(name)
+                imports.update(Import(*alias, chain[1:]) for alias in aliases[name])
+    for name, found in aliases.items():
+        if name not in used:
+            imports.update(Import(*alias, ()) for alias in found)
+    return Reads(tuple(sorted(globals_)), tuple(sorted(closure)), tuple(sorted(imports)))
+
+
+def _all(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _all(const)
+
+
+def _steps(code: CodeType) -> Iterator[_Step]:
+    for instruction in dis.get_instructions(code):
+        op, name = instruction.opname, instruction.argval
+        if isinstance(name, tuple) and op.startswith(("LOAD_FAST", "STORE_FAST")) and len(name) == 2:
+            second = "STORE_FAST" if op.endswith("STORE_FAST") else "LOAD_FAST"
+            yield _Step(op.partition("_FAST")[0] + "_FAST", name[0])
+            yield _Step(second, name[1])
+        else:
+            yield _Step(op, name)
+
+
+def _attributes(block: list[_Step], at: int) -> Chain:
+    chain = []
+    for step in block[at + 1 :]:
+        if step.op not in _ATTRIBUTES:
+            if step.op in {"EXTENDED_ARG", "CACHE"}:
+                continue
+            break
+        chain.append(str(step.name))
+    return tuple(chain)
+
+
+def _aliases(steps: list[tuple[CodeType, list[_Step]]]) -> dict[str, set[tuple[str, int, str]]]:
+    """Names bound by imports: (module, level, attribute); attribute "" is the module, "." its top package."""
+    found: dict[str, set[tuple[str, int, str]]] = {}
+    for _, block in steps:
+        for at, step in enumerate(block):
+            if step.op != "IMPORT_NAME":
+                continue
+            constants = [s.name for s in block[max(0, at - 4) : at] if s.op not in {"EXTENDED_ARG", "CACHE"}]
+            level, names = constants[-2], constants[-1]
+            level = level if isinstance(level, int) else 0
+            for bound, attribute in _bound(block, at, from_names=bool(names)):
+                found.setdefault(bound, set()).add((str(step.name), level, attribute))
+    return found
+
+
+def _bound(block: list[_Step], at: int, *, from_names: bool) -> Iterator[tuple[str, str]]:
+    attribute = ""
+    renamed = False
+    for step in block[at + 1 :]:
+        if step.op == "IMPORT_FROM":
+            attribute, renamed = str(step.name), True
+        elif step.op.startswith("STORE_"):
+            if from_names:
+                yield str(step.name), attribute
+            else:
+                # `import a.b as c` takes b from a; `import a.b` binds a alone.
+                yield str(step.name), "" if renamed else "."
+                return
+        elif step.op not in _BETWEEN or (step.op == "POP_TOP" and from_names):
+            return

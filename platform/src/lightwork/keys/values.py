@@ -1,0 +1,277 @@
+"""Canonical bytes of values: equal values of one type give the same bytes, in every process.
+
+Each encoding starts with a tag of its type and says where it ends, so encodings can be joined without a
+separator. One longer than 64 bytes is replaced by a tagged digest of 32.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from struct import Struct
+from types import EllipsisType, NotImplementedType
+from typing import TYPE_CHECKING, Any
+
+from lightwork.keys.unkeyable import Unkeyable
+
+if TYPE_CHECKING:
+    from lightwork.keys.walk import Walk
+
+Writer = Callable[[Any], bytes]
+
+LONGEST = 64
+_double = Struct("<d").pack
+_NAN = b"f" + _double(float("nan"))
+
+
+class _State(threading.local):
+    """What one thread is encoding: the analysis it is in, and the classes whose code it has seen."""
+
+    walk: Walk | None = None
+    memo: dict[object, tuple[object, bytes]] | None = None
+
+
+STATE = _State()
+
+
+class _Writers(dict[type, Writer]):
+    """The writer of each exact type; others are found on first use."""
+
+    def __missing__(self, kind: type) -> Writer:
+        from lightwork.keys.objects import writer_of
+
+        return writer_of(kind)
+
+
+def encode(value: object) -> bytes:
+    """The canonical bytes of a value: type-tagged, self-delimiting, at most 64 bytes.
+
+    Dicts and sets do not depend on their order; values of different types differ (`1`, `1.0`, `True`).
+
+    Raises:
+        Unkeyable: there is no stable key for the value or for something inside it.
+    """
+    kind = type(value)
+    return WRITERS[kind](value) if kind in SCALARS else encode_in_scope(value)
+
+
+def encode_in_scope(value: object) -> bytes:
+    """Like `encode`; the code of a class is looked at once, however many instances the value holds."""
+    with Scope():
+        try:
+            return WRITERS[type(value)](value)
+        except RecursionError:
+            from lightwork.keys.cycles import cycle
+
+            raise cycle(value) from None
+
+
+class Scope:
+    """While it is open, the code of a class or function met inside a value is looked at only once."""
+
+    def __enter__(self) -> None:
+        self._outermost = STATE.memo is None
+        if self._outermost:
+            STATE.memo = {}
+
+    def __exit__(self, *_: object) -> None:
+        if self._outermost:
+            STATE.memo = None
+
+
+def finish(data: bytes) -> bytes:
+    """An encoding as it is when short, else its tagged digest."""
+    return data if len(data) <= LONGEST else b"#" + blake2b(data, digest_size=32).digest()
+
+
+def finish_parts(head: bytes, buffers: Iterable[Any]) -> bytes:
+    """As `finish(head + buffers)` for large buffers, without a copy; always a digest."""
+    state = blake2b(head, digest_size=32)
+    for buffer in buffers:
+        state.update(buffer)
+    return b"#" + state.digest()
+
+
+def pack(tag: bytes, *parts: bytes) -> bytes:
+    """Encodings joined under a tag of their own."""
+    return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
+
+
+def text(value: str) -> bytes:
+    """A str."""
+    data = value.encode("utf-8", "surrogatepass")
+    return finish(b"s%d:%b" % (len(data), data))
+
+
+def _bytes(value: bytes) -> bytes:
+    return finish(b"b%d:%b" % (len(value), value))
+
+
+def _bytearray(value: bytearray) -> bytes:
+    return finish(b"B%d:%b" % (len(value), bytes(value)))
+
+
+def _int(value: int) -> bytes:
+    return b"i%x;" % value if -(1 << 64) < value < (1 << 64) else finish(b"i%x;" % value)
+
+
+def _bool(value: bool) -> bytes:
+    return b"T" if value else b"F"
+
+
+def _float(value: float) -> bytes:
+    return b"f" + _double(value) if value == value else _NAN
+
+
+def _complex_number(value: complex) -> bytes:
+    return b"c" + _float(value.real) + _float(value.imag)
+
+
+def sequence(tag: bytes, value: Iterable[Any]) -> bytes:
+    """Values in their order under a tag."""
+    parts: list[bytes] = []
+    add = parts.append
+    writers = WRITERS
+    try:
+        for item in value:
+            add(writers[type(item)](item))
+    except Unkeyable as error:
+        raise error.under(f"[{len(parts)}]") from None
+    return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
+
+
+def _list(value: list[Any]) -> bytes:
+    return sequence(b"l", value)
+
+
+def _tuple(value: tuple[Any, ...]) -> bytes:
+    return sequence(b"t", value)
+
+
+def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = False) -> bytes:
+    """Pairs under a tag, sorted by their encodings unless their order counts."""
+    parts: list[bytes] = []
+    add = parts.append
+    writers = WRITERS
+    key: Any = None
+    try:
+        for key, item in items:
+            add(writers[type(key)](key) + writers[type(item)](item))
+    except Unkeyable as error:
+        raise error.under(f"[{key!r}]" if isinstance(key, (str, int, float, bytes)) else "[…]") from None
+    if not ordered:
+        parts.sort()
+    return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
+
+
+def _dict(value: dict[Any, Any]) -> bytes:
+    return mapping(b"d", value.items())
+
+
+def members(tag: bytes, value: Iterable[Any]) -> bytes:
+    """Values without order under a tag."""
+    writers = WRITERS
+    try:
+        parts = sorted(writers[type(item)](item) for item in value)
+    except Unkeyable as error:
+        raise error.under("{…}") from None
+    return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
+
+
+def _set(value: set[Any]) -> bytes:
+    return members(b"e", value)
+
+
+def _frozenset(value: frozenset[Any]) -> bytes:
+    return members(b"E", value)
+
+
+def _range(value: range) -> bytes:
+    return pack(b"r", _int(value.start), _int(value.stop), _int(value.step))
+
+
+def _slice(value: slice) -> bytes:
+    return sequence(b"/", (value.start, value.stop, value.step))
+
+
+def zone(value: datetime.tzinfo | None, moment: datetime.datetime | None = None) -> bytes:
+    """A time zone: an IANA zone by its key, others by what they hold and their offset at the moment."""
+    if value is None:
+        return b"N"
+    offset = value.utcoffset(moment)
+    key = getattr(value, "key", None) or getattr(value, "zone", None)
+    named = text(key) if isinstance(key, str) else WRITERS[type(value)](value)
+    return pack(b"z", text(type(value).__module__.partition(".")[0]), named, text(str(offset)))
+
+
+def _datetime(value: datetime.datetime) -> bytes:
+    naive = value.replace(tzinfo=None).isoformat()
+    moment = zone(value.tzinfo, value) if value.tzinfo else b"N"
+    return finish(b"D%d%b;%b" % (value.fold, naive.encode(), moment))
+
+
+def _time(value: datetime.time) -> bytes:
+    naive = value.replace(tzinfo=None).isoformat()
+    return finish(b"h%d%b;%b" % (value.fold, naive.encode(), zone(value.tzinfo)))
+
+
+def _date(value: datetime.date) -> bytes:
+    return b"a%b;" % value.isoformat().encode()
+
+
+def _timedelta(value: datetime.timedelta) -> bytes:
+    return b"y%d,%d,%d;" % (value.days, value.seconds, value.microseconds)
+
+
+def _timezone(value: datetime.timezone) -> bytes:
+    return pack(b"Z", text(str(value.utcoffset(None))), text(value.tzname(None)))
+
+
+def _memoryview(value: memoryview) -> bytes:
+    return pack(b"m", text(value.format), _tuple(value.shape or ()), _bytes(value.tobytes()))
+
+
+def _none(_: None) -> bytes:
+    return b"N"
+
+
+def _ellipsis(_: EllipsisType) -> bytes:
+    return b"."
+
+
+def _not_implemented(_: NotImplementedType) -> bytes:
+    return b"!"
+
+
+WRITERS = _Writers(
+    {
+        int: _int,
+        str: text,
+        float: _float,
+        bool: _bool,
+        type(None): _none,
+        bytes: _bytes,
+        list: _list,
+        tuple: _tuple,
+        dict: _dict,
+        set: _set,
+        frozenset: _frozenset,
+        complex: _complex_number,
+        bytearray: _bytearray,
+        memoryview: _memoryview,
+        range: _range,
+        slice: _slice,
+        EllipsisType: _ellipsis,
+        NotImplementedType: _not_implemented,
+        datetime.datetime: _datetime,
+        datetime.date: _date,
+        datetime.time: _time,
+        datetime.timedelta: _timedelta,
+        datetime.timezone: _timezone,
+    }
+)
+
+# Types whose values hold nothing else: no scope is needed to encode them.
+SCALARS = frozenset({int, str, float, bool, type(None), bytes, complex, datetime.date, datetime.timedelta})

@@ -1,0 +1,320 @@
+"""Walk over everything that a function reaches, and note what each thing is."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from hashlib import blake2b
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from lightwork.keys import classify
+from lightwork.keys.components import Component
+from lightwork.keys.cycles import cycle
+from lightwork.keys.imports import find
+from lightwork.keys.origin import distribution_of, kind_of_function, kind_of_name, module_kind, module_name
+from lightwork.keys.source import source_of
+from lightwork.keys.syntax import ast_digest
+from lightwork.keys.units import Decorator, Unit, class_unit, function_unit
+from lightwork.keys.unkeyable import Unkeyable
+from lightwork.keys.values import WRITERS, finish, pack, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightwork.keys.reads import Chain, Import, Reads
+
+_MISSING = object()
+_ADVICE = (
+    "{reader} reads {name}: {{}}; pass it as an argument and name that in ignore=, or give the task a "
+    "version=, which then stands for its code"
+)
+
+
+def digest_of(data: bytes) -> str:
+    """32 hexadecimal digits."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+class Walk:
+    """One analysis: components are added as functions, classes and modules are reached."""
+
+    def __init__(self) -> None:
+        self.components: set[Component] = set()
+        self._queue: list[tuple[Any, bool]] = []
+        self._seen: dict[int, Any] = {}
+        self._open: list[int] = []
+        self._roots: set[int] = set()
+
+    def run(self) -> None:
+        """Process everything that was reached, and what that reaches."""
+        while self._queue:
+            item, root = self._queue.pop()
+            if isinstance(item, FunctionType):
+                self._function(item, root=root)
+            elif isinstance(item, ModuleType):
+                self._module(item)
+            else:
+                self._class(item)
+
+    # What a name or a value stands for -------------------------------------------------------------------
+
+    def reference(self, item: Any, *, root: bool = False) -> bytes:
+        """Bytes that say which function, class or module it is; what is in it becomes components."""
+        if isinstance(item, FunctionType):
+            return self._function_reference(item, root=root)
+        if isinstance(item, ModuleType):
+            return self._module_reference(item)
+        if isinstance(item, type):
+            return self._class_reference(item)
+        name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
+        if kind_of_name(getattr(item, "__module__", None)) == "distribution":
+            self._distribution(item.__module__)
+        return pack(b"R", text(name))
+
+    def _reach(self, item: Any, *, root: bool = False) -> None:
+        if id(item) not in self._seen:
+            self._seen[id(item)] = item
+            self._queue.append((item, root))
+            if root:
+                self._roots.add(id(item))
+        elif not root and id(item) in self._roots:
+            # It calls itself: then its defaults count, whatever the first call passes.
+            self._roots.discard(id(item))
+            self._defaults(item)
+
+    def _function_reference(self, fn: FunctionType, *, root: bool) -> bytes:
+        kind = kind_of_function(fn)
+        name = classify.function_name(fn)
+        parts = [text(name)]
+        if kind == "source":
+            self._reach(fn, root=root)
+            if not classify.leads_to(fn) and id(fn) not in self._open:
+                # Others may have the same name: what it is and what it holds tell them apart.
+                self._open.append(id(fn))
+                try:
+                    parts.append(function_unit(fn).digest)
+                    parts += [self._held(fn, n, v) for n, v in classify.cells(fn)]
+                finally:
+                    self._open.pop()
+        else:
+            if kind == "distribution":
+                self._distribution(fn.__globals__["__name__"])
+            parts += [self.reference(inner) for inner in classify.inside(fn)]
+        wrapped = getattr(fn, "__wrapped__", None)
+        if wrapped is not None:
+            parts.append(self.token(wrapped, root=root))
+        return pack(b"R", *parts)
+
+    def _held(self, fn: FunctionType, name: str, value: Any) -> bytes:
+        try:
+            return self.token(value)
+        except Unkeyable as error:
+            raise _advise(error, classify.function_name(fn), f"the captured value {name}") from None
+
+    def _class_reference(self, cls: type) -> bytes:
+        kind = kind_of_name(cls.__module__)
+        if kind == "source":
+            self._reach(cls)
+        elif kind == "distribution":
+            self._distribution(cls.__module__)
+        name = text(classify.class_name(cls))
+        if kind != "source" or classify.leads_to(cls):
+            return pack(b"R", name)
+        if id(cls) in self._open:
+            return pack(b"R", name)
+        unit = class_unit(cls)
+        parts = [] if unit is None else [unit.digest]
+        self._open.append(id(cls))
+        try:
+            for method in classify.methods(cls):
+                parts += [self._held(method, n, v) for n, v in classify.cells(method)]
+        finally:
+            self._open.pop()
+        return pack(b"R", name, *parts)
+
+    def _module_reference(self, module: ModuleType) -> bytes:
+        kind = module_kind(module)
+        if kind == "source":
+            self._reach(module)
+        elif kind == "distribution":
+            self._distribution(module.__name__)
+        return pack(b"M", text(module.__name__))
+
+    def _distribution(self, name: str) -> None:
+        found = distribution_of(name)
+        self._add("distribution", f"{found.name} {found.version}", found.identity.encode())
+
+    def _add(self, kind: str, name: str, data: bytes) -> None:
+        self.components.add(Component(kind, name, digest_of(data)))
+
+    def token(self, value: Any, *, root: bool = False) -> bytes:
+        """Bytes for anything that code may hold on to: code by reference, the rest by value."""
+        value = classify.task_function(value)
+        if isinstance(value, classify.Versioned):
+            self._add("version", value.name, value.version.encode())
+            return pack(b"V", text(value.name))
+        if classify.is_code(value):
+            return self.reference(value, root=root)
+        if classify.is_cached_function(value):
+            return pack(b"u", self.token(value.__wrapped__, root=root))
+        if classify.is_logger(value):
+            return b"L"
+        if classify.is_lightwork(value):
+            self._distribution("lightwork")
+            return b"W"
+        if type(value) is object:
+            return b"O"  # a sentinel: the name that leads to it says which
+        try:
+            return WRITERS[type(value)](value)
+        except RecursionError:
+            raise cycle(value) from None
+
+    # What is in a function, class or module ---------------------------------------------------------------
+
+    def _function(self, fn: FunctionType, *, root: bool) -> None:
+        name = classify.function_name(fn)
+        unit = function_unit(fn)
+        parts = [unit.digest]
+        parts += self._decorators(unit, name, fn.__globals__)
+        parts += self._reads(unit.reads, name, fn.__globals__)
+        cells = dict(classify.cells(fn))
+        for chain in unit.reads.closure:
+            value = cells.get(chain[0], _MISSING)
+            parts.append(self._name("closure", name, f"{name}.{chain[0]}", value, chain))
+        self._add("function", name, b"".join(parts))
+        if not root:
+            self._defaults(fn)
+
+    def _defaults(self, fn: FunctionType) -> None:
+        name = classify.function_name(fn)
+        parts = []
+        for parameter, value in sorted({**classify.defaults(fn), **(fn.__kwdefaults__ or {})}.items()):
+            try:
+                parts.append(text(parameter) + self.token(value))
+            except Unkeyable as error:
+                raise _advise(error, name, f"the default of its parameter {parameter}") from None
+        if parts:
+            self._add("function", name, b"defaults" + b"".join(parts))
+
+    def _class(self, cls: type) -> None:
+        name = classify.class_name(cls)
+        module = sys.modules.get(cls.__module__)
+        parts = [self.reference(base) for base in cls.__mro__[1:]]
+        if type(cls) is not type:
+            parts.append(self.reference(type(cls)))
+        for attribute, value in classify.plain_attributes(cls):
+            parts.append(text(attribute) + WRITERS[type(value)](value))
+        unit = class_unit(cls)
+        if unit is None:
+            parts += self._without_source(cls, name)
+        else:
+            module_globals = vars(module) if module else {}
+            parts.append(unit.digest)
+            parts += self._decorators(unit, name, module_globals)
+            parts += self._reads(unit.reads, name, module_globals)
+            for method in classify.methods(cls):
+                cells = dict(classify.cells(method))
+                for chain in function_unit(method).reads.closure:
+                    value = cells.get(chain[0], _MISSING)
+                    parts.append(self._name("closure", name, f"{name}.{chain[0]}", value, chain))
+        self._add("class", name, b"".join(parts))
+
+    def _without_source(self, cls: type, name: str) -> list[bytes]:
+        parts = []
+        for attribute, value in classify.attributes(cls):
+            try:
+                parts.append(text(attribute) + self.token(value))
+            except Unkeyable as error:
+                raise _advise(error, f"class {name}", f"its attribute {attribute}") from None
+        return parts
+
+    def _module(self, module: ModuleType) -> None:
+        file = getattr(module, "__file__", None)
+        source = source_of(file, vars(module)) if file else None
+        parts = [ast_digest(source.tree)] if source else []
+        for _, value in sorted(vars(module).items()):
+            item = classify.task_function(value)
+            if classify.is_code(item) and getattr(item, "__module__", None) == module.__name__:
+                self.token(item)
+        self._add("module", module.__name__, b"".join(parts))
+
+    def _decorators(self, unit: Unit, name: str, module_globals: Mapping[str, Any]) -> list[bytes]:
+        parts = []
+        for decorator in unit.decorators:
+            if not _of_lightwork(decorator, module_globals):
+                parts.append(decorator.digest)
+                parts += self._reads(decorator.reads, name, module_globals, soft=True)
+        return parts
+
+    def _reads(
+        self, reads: Reads, reader: str, module_globals: Mapping[str, Any], *, soft: bool = False
+    ) -> list[bytes]:
+        parts = []
+        home = module_name(str(module_globals.get("__name__", "")))
+        for chain in reads.globals:
+            if chain[0].startswith("__") and chain[0].endswith("__"):
+                continue
+            value = module_globals.get(chain[0], _MISSING)
+            if value is _MISSING and hasattr(builtins, chain[0]):
+                continue
+            if value is not _MISSING or not soft:
+                parts.append(self._name("global", reader, f"{home}.{chain[0]}", value, chain))
+        parts += [self._import(item, reader, module_globals) for item in reads.imports]
+        return parts
+
+    def _name(self, kind: str, reader: str, shown: str, value: Any, chain: Chain) -> bytes:
+        """What a chain of names stands for: followed through modules to the first thing that is not one."""
+        rest = list(chain[1:])
+        while isinstance(value, ModuleType) and rest and module_kind(value) == "source":
+            attribute = rest.pop(0)
+            kind, shown = "global", f"{value.__name__}.{attribute}"
+            value = getattr(value, attribute, sys.modules.get(shown, _MISSING))
+        said = text(".".join(chain))
+        if value is _MISSING:
+            self._add(kind, shown, b"missing")
+            return said
+        try:
+            token = self.token(value)
+            if isinstance(value, type) and rest and (found := classify.data(value, rest[0])) is not None:
+                self._add("global", f"{classify.class_name(value)}.{rest[0]}", self.token(found[0]))
+        except Unkeyable as error:
+            raise _advise(error, reader, f"the {kind} {shown}") from None
+        if isinstance(value, ModuleType) or classify.is_named(value):
+            return said + token
+        self._add(kind, shown, token)
+        return said
+
+    def _import(self, item: Import, reader: str, module_globals: Mapping[str, Any]) -> bytes:
+        said = finish(b"from%d:" % item.level + text(item.module) + text(item.attribute))
+        try:
+            name, kind, module = find(item, module_globals)
+        except ImportError:
+            self._add("module", item.module, b"missing")
+            return said
+        if kind == "distribution":
+            self._distribution(name)
+        if module is None:
+            return said
+        if item.attribute == ".":
+            top = name.partition(".")[0]
+            return said + self._name("global", reader, top, sys.modules[top], (top, *item.chain))
+        chain = (name, item.attribute, *item.chain) if item.attribute else (name, *item.chain)
+        return said + self._name("global", reader, name, module, chain)
+
+
+def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bool:
+    if not decorator.chain:
+        return False
+    value = module_globals.get(decorator.chain[0], _MISSING)
+    if value is _MISSING:
+        return decorator.chain[-1] in {"task", "pipeline"}
+    for attribute in decorator.chain[1:]:
+        value = getattr(value, attribute, None)
+    return str(getattr(value, "__module__", "")).partition(".")[0] == "lightwork"
+
+
+def _advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
+    if error.context:
+        return error
+    return Unkeyable(error.what, error.where, _ADVICE.format(reader=reader, name=name))
