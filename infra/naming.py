@@ -49,7 +49,7 @@ def _checked(kind: str, name: str, *, limit: int, pattern: str) -> str:
     if len(name) > limit:
         over = len(name) - limit
         raise InputError(
-            f"{kind} {name!r} is {over} characters too long ({limit} are allowed); shorten the tenant's name"
+            f"{kind} {name!r} is {over} character(s) too long ({limit} are allowed); shorten the tenant's name"
         )
     if not re.fullmatch(pattern, name):
         raise InputError(f"{kind} {name!r} is not a name that AWS takes (it must match {pattern})")

@@ -1,0 +1,220 @@
+"""The frame: what is pinned is what is declared, and every way to check a change is the same way."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PINNED = sorted((REPOSITORY / "requirements").glob("*.txt"))
+ASKED = sorted((REPOSITORY / "requirements").glob("*.in"))
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+
+
+def asked(path: Path) -> list[Requirement]:
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def pinned(text: str) -> dict[str, tuple[Requirement, str]]:
+    """The requirements of a compiled file by name, each with its whole entry: hashes and comments."""
+    entries = re.split(r"\n(?=[A-Za-z0-9])", re.sub(r"^-.*\n", "", text, flags=re.MULTILINE).strip())
+    found = [(Requirement(re.split(r"\s\\|\n", entry)[0]), entry) for entry in entries]
+    return {requirement.name: (requirement, entry) for requirement, entry in found}
+
+
+def unsafe(text: str) -> list[str]:
+    """What must not be in a compiled file."""
+    wrong = [
+        str(requirement)
+        for requirement, entry in pinned(text).values()
+        if not re.fullmatch(r"==[^*,]+", str(requirement.specifier)) or "--hash=sha256:" not in entry
+    ]
+    return wrong + re.findall(r".*://.*|^-.*|.*--(?:index|extra|find|trusted).*", text, flags=re.MULTILINE)
+
+
+def declared(folder: str) -> list[Requirement]:
+    with (REPOSITORY / folder / "pyproject.toml").open("rb") as file:
+        return [Requirement(text) for text in tomllib.load(file)["project"]["dependencies"]]
+
+
+def make_targets(text: str) -> set[str]:
+    return set(re.findall(r"\bmake ([a-z-]+)", text))
+
+
+def ci_jobs() -> dict[str, Any]:
+    document = yaml.safe_load((REPOSITORY / ".gitlab-ci.yml").read_text())
+    return {name: job for name, job in document.items() if isinstance(job, dict) and "script" in job}
+
+
+@pytest.mark.parametrize("path", PINNED, ids=lambda path: path.name)
+def test_every_requirement_has_one_version_and_its_hash_and_no_address(path: Path) -> None:
+    assert not unsafe(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a>=1 \\\n    --hash=sha256:0",
+        "a==1",
+        "a==1.* \\\n    --hash=sha256:0",
+        "--index-url https://example.org\na==1 \\\n    --hash=sha256:0",
+        "a==1 \\\n    --hash=sha256:0\n    # from https://example.org",
+    ],
+)
+def test_a_requirement_that_is_not_pinned_is_found(text: str) -> None:
+    assert unsafe(text)
+
+
+@pytest.mark.parametrize("path", ASKED, ids=lambda path: path.name)
+def test_what_is_pinned_is_what_is_asked_for(path: Path) -> None:
+    compiled = pinned(path.with_suffix(".txt").read_text())
+    mark = f"-r requirements/{path.name}"
+    direct = {name.lower() for name, (_, entry) in compiled.items() if mark in entry}
+    assert direct == {requirement.name.lower() for requirement in asked(path)}, "run `make lock`"
+
+
+def test_no_package_has_two_versions_in_what_is_installed_together() -> None:
+    versions: dict[tuple[str, str], set[str]] = {}
+    for path in PINNED:
+        for name, (requirement, _) in pinned(path.read_text()).items():
+            versions.setdefault((name, str(requirement.marker)), set()).add(str(requirement.specifier))
+    assert not {name: found for name, found in versions.items() if len(found) > 1}
+
+
+def test_what_the_packages_declare_is_what_is_pinned_for_the_run() -> None:
+    needed = [one for one in declared("platform") + declared("pipelines") if one.name != "lightwork"]
+    run = {one.name: one for one in asked(REPOSITORY / "requirements" / "run.in")}
+    assert {(one.name, *sorted(one.extras)) for one in needed} == {
+        (one.name, *sorted(one.extras)) for one in run.values()
+    }
+    compiled = pinned((REPOSITORY / "requirements" / "run.txt").read_text())
+    for one in needed:
+        version = str(compiled[one.name][0].specifier).removeprefix("==")
+        assert one.specifier.contains(version), f"{one} is declared, {version} is pinned"
+
+
+def test_a_new_module_of_a_pipeline_needs_no_reinstall() -> None:
+    spec = find_spec("pipelines")
+    assert spec is not None
+    assert {Path(place) for place in spec.submodule_search_locations or ()} == {REPOSITORY / "pipelines"}
+
+
+@pytest.mark.parametrize(("folder", "inside"), [("platform", "src/lightwork"), ("pipelines", ".")])
+def test_a_wheel_holds_every_file_of_its_package(folder: str, inside: str, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=REPOSITORY / folder, check=True, capture_output=True)
+    (wheel,) = tmp_path.iterdir()
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    root = REPOSITORY / folder / inside
+    package = "lightwork" if folder == "platform" else "pipelines"
+    files = {path.relative_to(root) for path in root.rglob("*") if path.is_file()}
+    wanted = {
+        f"{package}/{path.as_posix()}"
+        for path in files
+        if path.name != "pyproject.toml" and "__pycache__" not in path.parts
+    }
+    assert held == wanted
+
+
+def test_every_target_says_what_it_does() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.MULTILINE)
+    assert phony
+    told = subprocess.run(["make"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for target in phony[1].split():
+        assert f"make {target} " in told, f"`make` alone does not list {target}"
+
+
+def test_everything_that_calls_make_calls_targets_that_exist() -> None:
+    existing = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
+    for name in (".gitlab-ci.yml", ".pre-commit-config.yaml", ".ci/run"):
+        code = re.sub(r"#.*|command -v make.*", "", (REPOSITORY / name).read_text())
+        assert make_targets(code) <= existing, f"{name} calls what there is not"
+        assert make_targets(code), f"{name} calls nothing"
+
+
+def test_pre_commit_holds_what_ci_holds() -> None:
+    document = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in document["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in document["repos"]} == {"local"}, "no hook is fetched"
+    gates = set.union(*(make_targets(str(job["script"])) for job in ci_jobs().values())) - {"run", "bench"}
+    assert set.union(*(make_targets(hook["entry"]) for hook in hooks)) == gates
+
+
+def test_every_job_of_ci_is_a_make_target() -> None:
+    for name, job in ci_jobs().items():
+        assert all(line.startswith("make ") for line in job["script"]), f"{name} does what no laptop does"
+
+
+def test_ci_answers_first_and_tests_last() -> None:
+    script = REPOSITORY / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    calls = re.findall(r"^make ([a-z-]+)", script.read_text(), flags=re.MULTILINE)
+    assert (calls[0], calls[-1]) == ("run", "test")
+    assert not re.search(r"^\s*(echo|printf)", script.read_text(), flags=re.MULTILINE), (
+        "pytest has the last word"
+    )
+
+
+def gitlab_schema(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_pipeline_of_ci_is_valid(tmp_path: Path) -> None:
+    done = gitlab_schema(REPOSITORY / ".gitlab-ci.yml")
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text((REPOSITORY / ".gitlab-ci.yml").read_text().replace("image: $JOB_IMAGE", "image: 3"))
+    assert gitlab_schema(wrong).returncode == 1, "the schema takes anything"
+
+
+def dockerfile() -> list[str]:
+    text = re.sub(r"^#.*\n", "", (REPOSITORY / "platform" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    return [re.sub(r"\s*\\\n\s*", " ", line) for line in re.split(r"(?<!\\)\n", text) if line.strip()]
+
+
+def test_the_image_is_built_on_the_base_it_is_given_and_runs_as_nobody_special() -> None:
+    lines = dockerfile()
+    assert lines[0].startswith("ARG BASE_IMAGE=")
+    bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert set(bases) == {"${BASE_IMAGE}", "requirements"}
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"], (
+        "a number, and not root"
+    )
+
+
+def test_the_image_installs_what_is_pinned_and_its_own_packages_apart() -> None:
+    installs = [line for line in dockerfile() if " install " in line and " pip " in line]
+    assert len(installs) == 4
+    for line in installs:
+        if "requirements/" in line:
+            assert "--require-hashes" in line, line
+        else:
+            assert "--no-deps" in line, line
+            assert "--no-index" in line, line
+
+
+def test_the_images_context_holds_what_is_copied_and_nothing_else() -> None:
+    lines = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*", "an allow-list begins with nothing"
+    allowed = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    copied = [
+        line.split()[1:-1] for line in dockerfile() if line.startswith("COPY ") and "--from" not in line
+    ]
+    sources = {source for line in copied for source in line}
+    assert {re.sub(r"[^/]+\.txt$", "*.txt", source) for source in sources} == allowed
+    for source in sources:
+        assert (REPOSITORY / source).exists(), f"{source} is not there"
