@@ -57,6 +57,7 @@ share_pip_settings() {
 }
 
 with_uv() {
+    share_pip_settings
     [ -x "$venv/bin/uv" ] || return 1
     "$venv/bin/uv" pip sync $quiet --python "$venv/bin/python" --require-hashes \
         requirements/run.txt requirements/dev.txt requirements/build.txt
@@ -66,6 +67,13 @@ with_pip() {
     say "uv could not install; trying pip"
     "$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes \
         -r requirements/run.txt -r requirements/dev.txt -r requirements/build.txt
+}
+
+# pip refuses editables under --require-hashes, so they come apart, without dependencies; uv is the faster one.
+own_packages() {
+    set -- --quiet --no-deps --no-build-isolation -e ./platform -e ./pipelines
+    "$venv/bin/uv" pip install --python "$venv/bin/python" "$@" 2>/dev/null ||
+        "$venv/bin/python" -m pip install --disable-pip-version-check "$@"
 }
 
 current && exit 0
@@ -89,10 +97,8 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/nu
 fi
 say "installing the pinned requirements"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-share_pip_settings
 with_uv || with_pip || die "the requirements could not be installed: is a package registry in reach?"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-    -e ./platform -e ./pipelines
+own_packages || die "this repository's own packages could not be installed"
 wanted >"$stamp.new"
 mv "$stamp.new" "$stamp"
 say "done: .venv with $("$venv/bin/python" --version)"
