@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import enum
 import functools
 import logging
@@ -13,6 +14,7 @@ from types import (
     ClassMethodDescriptorType,
     FunctionType,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodDescriptorType,
     ModuleType,
@@ -137,12 +139,16 @@ def cells(fn: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
 
 
-def inside(fn: FunctionType) -> Iterator[FunctionType]:
-    """Functions of one's own that a third party's wrapper has captured."""
-    for _, value in cells(fn):
-        inner = task_function(value)
-        if isinstance(inner, FunctionType) and inner is not fn and kind_of_function(inner) == "source":
-            yield inner
+def inside(fn: FunctionType) -> Iterator[FunctionType | type]:
+    """Functions of one's own that someone else's wrapper has captured, or keeps in a table by type."""
+    for value in [*dict(cells(fn)).values(), *vars(fn).values()]:
+        pairs = value.items() if isinstance(value, (dict, MappingProxyType)) else [(None, value)]
+        for key, held in list(pairs):
+            inner = task_function(held)
+            if isinstance(inner, FunctionType) and inner is not fn and kind_of_function(inner) == "source":
+                if isinstance(key, type):
+                    yield key
+                yield inner
 
 
 def defaults(fn: FunctionType) -> dict[str, Any]:
@@ -171,11 +177,16 @@ def attributes(cls: type) -> list[tuple[str, Any]]:
     if issubclass(cls, enum.Enum):
         return [(member.name or "", member.value) for member in cls]
     skipped = (MemberDescriptorType, GetSetDescriptorType)
-    return sorted(
-        (name, value)
+    found = {
+        name: value
         for name, value in vars(cls).items()
         if not isinstance(value, skipped) and (not _private(name) or _written(value))
-    )
+    }
+    if dataclasses.is_dataclass(cls):
+        for field in dataclasses.fields(cls):
+            made = field.default if field.default is not dataclasses.MISSING else field.default_factory
+            found[field.name] = (str(field.type), None if made is dataclasses.MISSING else made)
+    return sorted(found.items(), key=lambda item: item[0])
 
 
 def _written(value: object) -> bool:

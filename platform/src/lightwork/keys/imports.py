@@ -28,7 +28,12 @@ def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, Mo
     package = str(module_globals.get("__package__") or home.rpartition(".")[0])
     name = importlib.util.resolve_name("." * item.level + item.module, package)
     kind = _kind(name.partition(".")[0])
-    return name, kind, importlib.import_module(name) if kind == "source" else None
+    if kind != "source":
+        return name, kind, None
+    module = importlib.import_module(name)
+    if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
+        importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
+    return name, kind, module
 
 
 def _kind(top: str) -> Kind:

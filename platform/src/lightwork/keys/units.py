@@ -35,7 +35,8 @@ class Unit:
     reads: Reads
 
 
-_functions: dict[CodeType, Unit] = {}
+# By identity: equal code may stand under other decorators.
+_functions: dict[int, tuple[CodeType, Unit]] = {}
 _classes: weakref.WeakKeyDictionary[type, Unit | None] = weakref.WeakKeyDictionary()
 _MANY = 20_000
 
@@ -43,12 +44,12 @@ _MANY = 20_000
 def function_unit(fn: FunctionType) -> Unit:
     """The unit of a function: from its source if that is what runs, else from its bytecode."""
     code = fn.__code__
-    unit = _functions.get(code)
-    if unit is None:
+    known = _functions.get(id(code))
+    if known is None:
         if len(_functions) > _MANY:
             _functions.clear()
-        unit = _functions[code] = _function_unit(code, fn.__globals__)
-    return unit
+        known = _functions[id(code)] = (code, _function_unit(code, fn.__globals__))
+    return known[1]
 
 
 def _function_unit(code: CodeType, module_globals: Mapping[str, Any]) -> Unit:
@@ -72,7 +73,9 @@ def class_unit(cls: type) -> Unit | None:
 
 def _class_unit(cls: type) -> Unit | None:
     module = sys.modules.get(cls.__module__)
-    names = [f.__code__.co_filename for f in functions_of(cls) if f.__module__ == cls.__module__]
+    inside = f"{cls.__qualname__}."
+    own = [f.__code__ for f in functions_of(cls) if f.__globals__.get("__name__") == cls.__module__]
+    names = [code.co_filename for code in own if code.co_qualname.startswith(inside)]
     filename = next((n for n in names if not n.startswith("<")), None) or getattr(module, "__file__", None)
     if not filename:
         return None

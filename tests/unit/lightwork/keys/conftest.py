@@ -1,0 +1,86 @@
+"""Write packages to a folder and take the code key of a function in them, as a fresh import gives it."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from lightwork.keys import CodeKey, code_key
+
+KeyOf = Callable[..., CodeKey]
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        for parent in path.relative_to(folder).parents:
+            if parent != Path():
+                (folder / parent / "__init__.py").touch()
+    return folder
+
+
+def forget(folder: Path) -> None:
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+        if str(file).startswith(str(folder)):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
+    """Import `name` (`package.module.attribute`) from files written to a folder of their own."""
+    numbers = itertools.count()
+
+    def loaded(files: Mapping[str, str], name: str = "pkg.job.f") -> object:
+        folder = write(tmp_path / f"v{next(numbers)}", files)
+        forget(tmp_path)
+        monkeypatch.syspath_prepend(str(folder))
+        module, _, attribute = name.rpartition(".")
+        return getattr(importlib.import_module(module), attribute)
+
+    yield loaded
+    forget(tmp_path)
+
+
+@pytest.fixture
+def key_of(load: Callable[..., object]) -> KeyOf:
+    """The code key of `pkg.job.f`, or of another function, in the files given."""
+    return lambda files, name="pkg.job.f": code_key(load(files, name))
+
+
+@pytest.fixture
+def run() -> Callable[..., str]:
+    """What a script prints in a process of its own."""
+
+    def output(script: str, *path: Path, seed: str = "0") -> str:
+        env = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return output
+
+
+@pytest.fixture
+def key_elsewhere(run: Callable[..., str]) -> KeyOf:
+    """The code key of `pkg.job.f` in a folder, taken in a process of its own."""
+    script = (
+        "import json; from lightwork.keys import code_key; from pkg.job import f; "
+        "print(json.dumps(code_key(f).to_json()))"
+    )
+    return lambda folder, seed="0": CodeKey.from_json(json.loads(run(script, folder, seed=seed)))
