@@ -151,7 +151,9 @@ def _check(task: Task[Any, Any]) -> None:
     if not callable(fn):
         raise InputError(f"{where}: expected a function, got {type(fn).__name__}")
     if options.on_error not in get_args(OnError):
-        raise InputError(f"{where}: on_error={options.on_error!r}; it is one of {', '.join(get_args(OnError))}")
+        raise InputError(
+            f"{where}: on_error={options.on_error!r}; it is one of {', '.join(get_args(OnError))}"
+        )
     if not isinstance(options.retries, int) or options.retries < 0:
         raise InputError(f"{where}: retries={options.retries!r}; it is a whole number, 0 or more")
     if options.retry_delay < 0:

@@ -1,0 +1,1 @@
+"""How a map is carried out: elements in batches, batches on workers, results in order."""

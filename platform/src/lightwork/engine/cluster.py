@@ -1,0 +1,183 @@
+"""The Dask cluster of a session: started here, or found at an address, or asked of Coiled."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lightwork.errors import InputError, RunFailed
+from lightwork.logs import get_logger
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_FRESH = 1.0
+LOCAL_ALLOWED_FAILURES = 2
+
+
+class Lost(Exception):  # noqa: N818 - an event, not a mistake
+    """The scheduler is gone, and every future with it."""
+
+
+class Cluster:
+    """A connection to a scheduler, which outlives the scheduler's loss.
+
+    Attributes:
+        on: where: `local`, an address, or `coiled`.
+        client: the client as it is now; another one after a reconnection.
+        local: whether the cluster was started here, on this machine.
+    """
+
+    def __init__(self, on: str, workers: int) -> None:
+        self.on = on
+        self.local = on == "local"
+        self._owned: Any = None
+        self._slots = 0
+        self._looked = -1e9
+        self._address: Any = on
+        if self.local:
+            self._owned = self._address = _start_local(workers)
+        elif on == "coiled":
+            self._owned = self._address = _start_coiled(workers)
+        self.client: Client = self._connect(first=True)
+
+    def _connect(self, *, first: bool = False) -> Client:
+        from distributed import Client
+
+        try:
+            return Client(self._address, timeout=10, set_as_default=True, name="lightwork")
+        except (OSError, TimeoutError, ValueError, ImportError) as error:
+            if not first:
+                raise Lost from error
+            reason = str(error).split("\n")[0]
+            raise RunFailed(f"no scheduler answers at {self.on}: {reason}") from error
+
+    @property
+    def dashboard(self) -> str | None:
+        """The address of Dask's dashboard, if it has one."""
+        try:
+            return str(self.client.dashboard_link) or None
+        except Exception:  # noqa: BLE001 - a link is a courtesy
+            return None
+
+    def slots(self) -> int:
+        """How many batches run at once: the threads of all workers now; 0 while there is none."""
+        now = time.monotonic()
+        if now - self._looked > _FRESH or not self._slots:
+            self._looked = now
+            try:
+                self._slots = sum(self.client.nthreads().values())
+            except Exception as error:
+                raise Lost from error
+        return self._slots
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
+        """Start a function on some worker."""
+        if self.client.status not in ("running", "newly-created"):
+            raise Lost
+        try:
+            return self.client.submit(function, *arguments, key=key, pure=False)
+        except Exception as error:
+            if self.client.status != "running":
+                raise Lost from error
+            raise
+
+    def gather(self, futures: Sequence[Future]) -> list[Any]:
+        """The results of finished futures, in one request.
+
+        Raises:
+            Lost: the scheduler is gone.
+        """
+        from distributed.client import FutureCancelledError
+
+        try:
+            return list(self.client.gather(list(futures)))
+        except (FutureCancelledError, OSError, TimeoutError) as error:
+            raise Lost from error
+
+    def reconnect(self, patience: float | None = None) -> None:
+        """Connect to the scheduler again, or to the one that took its place at the same address.
+
+        Args:
+            patience: seconds to try for; `LIGHTWORK_RECONNECT_SECONDS` by default, else 600.
+
+        Raises:
+            RunFailed: none answered in that time.
+        """
+        if patience is None:
+            patience = float(os.environ.get("LIGHTWORK_RECONNECT_SECONDS", "600"))
+        log = get_logger("lightwork")
+        log.warning(f"lost the scheduler at {self.on}; trying to reach it again for {patience:.0f} s")
+        deadline = time.monotonic() + patience
+        _close_quietly(self.client)
+        while True:
+            try:
+                self.client = self._connect()
+            except Lost as error:
+                if time.monotonic() > deadline:
+                    raise RunFailed(
+                        f"the scheduler at {self.on} did not come back in {patience:.0f} s; what is done is kept, "
+                        "and the next run goes on from there"
+                    ) from error
+                time.sleep(min(1.0, patience / 10))
+            else:
+                self._looked = -1e9
+                log.info(f"reached the scheduler at {self.on} again")
+                return
+
+    def close(self) -> None:
+        """Leave the cluster; stop it if it was started here."""
+        _close_quietly(self.client)
+        if self._owned is not None:
+            self._owned.close()
+
+
+def _close_quietly(client: Client) -> None:
+    import contextlib
+    import logging
+
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.suppress(Exception):
+            client.close(timeout=2)
+    finally:
+        logger.setLevel(level)
+
+
+def _start_local(workers: int) -> Any:
+    """One process a worker, one thread each: Python code runs on all cores."""
+    import logging
+
+    import dask
+    from distributed import LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
+        "distributed.worker.daemon": False,
+        "distributed.comm.timeouts.connect": "30s",
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+    }
+    dask.config.set(settings)
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is this module's business
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0" if os.environ.get("LIGHTWORK_DASHBOARD", "1") != "0" else None,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _start_coiled(workers: int) -> Any:
+    try:
+        import coiled
+    except ImportError as error:
+        raise InputError("--on coiled needs the package coiled: pip install 'lightwork[coiled]'") from error
+    return coiled.Cluster(
+        n_workers=workers, name=os.environ.get("LIGHTWORK_COILED_NAME"), shutdown_on_close=True
+    )

@@ -1,0 +1,149 @@
+"""What a worker must know of a map beyond its elements: sent once a worker, by content."""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from lightwork.errors import InputError
+
+if TYPE_CHECKING:
+    from lightwork.lake import Lake
+    from lightwork.tasks import TaskOptions
+
+CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
+"""The job that this thread is working on; None outside tasks."""
+
+INLINE_BYTES = 32 * 1024
+"""A job up to this size travels with each batch; a larger one lies in the lake, and is read once."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One task as one map calls it.
+
+    Attributes:
+        fn: the task's function.
+        task: the task's name.
+        options: how the task is run.
+        shared: arguments that are the same for every element.
+        wide: whether an element is a tuple of several positional arguments.
+        lake: the tenant's lake.
+        lake_mark: what the lake's marker file says; tells a worker that it sees the driver's lake.
+        code: digest of the code key under which results are kept; None if they are not.
+        context: the run's fields for each log line.
+        forward: whether log lines go to the driver.
+    """
+
+    fn: Callable[..., Any]
+    task: str
+    options: TaskOptions
+    shared: Mapping[str, Any]
+    wide: bool
+    lake: Lake
+    lake_mark: str
+    code: str | None
+    context: Mapping[str, str] = field(default_factory=dict)
+    forward: bool = False
+
+    def call(self) -> Callable[[Any], Any]:
+        """The function of one element."""
+        fn = functools.partial(self.fn, **self.shared) if self.shared else self.fn
+        if self.wide:
+            return lambda element: fn(*element)
+        return fn
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A job on its way: its bytes, or where in the lake they lie."""
+
+    id: str
+    data: bytes | None
+    lake: Lake
+    path: str
+
+
+def pack(job: Job, folder: str) -> Parcel:
+    """Make a job ready to send; a large one is put in the lake.
+
+    Args:
+        job: the job.
+        folder: a folder of this run in the lake.
+
+    Raises:
+        InputError: the function or its shared arguments cannot be sent to another process.
+    """
+    import cloudpickle
+
+    with _by_value(job.fn):
+        try:
+            data = bytes(cloudpickle.dumps(job, protocol=5))
+        except Exception as error:
+            raise InputError(
+                f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
+            ) from error
+    name = blake2b(data, digest_size=16).hexdigest()
+    path = f"{folder}/{name}.job"
+    if len(data) <= INLINE_BYTES:
+        return Parcel(name, data, job.lake, path)
+    job.lake.write(path, data)
+    return Parcel(name, None, job.lake, path)
+
+
+def unpack(parcel: Parcel) -> Job:
+    """The job of a parcel."""
+    data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    job: Job = pickle.loads(data)
+    return job
+
+
+class _by_value:  # noqa: N801 - reads as a statement
+    """Send the module that defines a function by value, if other processes could not import it."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        name = getattr(fn, "__module__", None) or ""
+        module = sys.modules.get(name)
+        self.module: ModuleType | None = None
+        if module is not None and name != "__main__" and not importable(name):
+            self.module = module
+
+    def __enter__(self) -> None:
+        import cloudpickle
+
+        if self.module is not None:
+            cloudpickle.register_pickle_by_value(self.module)
+
+    def __exit__(self, *_: object) -> None:
+        import cloudpickle
+
+        if self.module is not None:
+            cloudpickle.unregister_pickle_by_value(self.module)
+
+
+def importable(name: str) -> bool:
+    """Whether a fresh process with the same path could import this module."""
+    path: Any = None
+    parts = name.split(".")
+    for depth in range(len(parts)):
+        try:
+            spec = None
+            for finder in sys.meta_path:
+                find = getattr(finder, "find_spec", None)
+                spec = find(".".join(parts[: depth + 1]), path) if find else None
+                if spec is not None:
+                    break
+        except (ImportError, ValueError, AttributeError):
+            return False
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return isinstance(spec, importlib.machinery.ModuleSpec)

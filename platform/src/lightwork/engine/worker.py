@@ -1,0 +1,291 @@
+"""What runs on a worker: a batch in, as one bytes object; its results out, the same way.
+
+Before its results leave the worker they are committed to the lake, so that a finished batch stays
+finished whatever happens to the worker, the scheduler or the driver.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from lightwork import logs, segments
+from lightwork.engine.compute import Failure, compute, describe, shorten
+from lightwork.engine.job import CURRENT, Job, Parcel, unpack
+from lightwork.errors import ElementError, LightworkError
+from lightwork.store import MISSING, CodeResults
+
+if TYPE_CHECKING:
+    from lightwork.keys import CodeKey
+
+NO_KEY = bytes(segments.KEY_BYTES)
+MARK = "lightwork-lake"
+_JOBS_KEPT = 4
+_COMMIT_PATIENCE = 120.0
+_LARGE_REPLY = 8 << 20
+
+_jobs: OrderedDict[str, Job] = OrderedDict()
+_jobs_lock = threading.Lock()
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a worker answers to a batch.
+
+    Attributes:
+        done: how many of the batch's elements were tried: all, or the first of them.
+        blocks: the results of those that succeeded, in order, as `segments.to_blocks` gives them; None
+            where they are so large that the driver reads them from the segment.
+        failures: those that failed for good.
+        seconds: how long the function took for all of them.
+        path: the segment in the lake that holds the results; empty if there is none.
+        warning: what did not work but did not harm the results; empty mostly.
+    """
+
+    done: int
+    blocks: list[tuple[int, bytes]] | None
+    failures: list[Failure]
+    seconds: float
+    path: str = ""
+    warning: str = ""
+
+
+def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
+    """A batch as one bytes object, which Dask does not look into.
+
+    Args:
+        parcel: the map's job.
+        elements: the inputs.
+        keys: 16 bytes an element, joined; all zero for an element without a stable key; None if nothing
+            is kept.
+        budget: seconds after which the worker gives the rest back.
+    """
+    return pickle.dumps((parcel, segments.dump(elements), keys, budget), protocol=5)
+
+
+def run_batch(payload: bytes) -> bytes:
+    """Carry out a batch on a worker; returns a pickled `Reply`."""
+    parcel, data, keys, budget = pickle.loads(payload)
+    job = _job(parcel)
+    with _inside(job):
+        elements = pickle.loads(data)
+        options = job.options
+        done = compute(
+            job.call(),
+            elements,
+            retries=options.retries,
+            retry_delay=options.retry_delay,
+            stop_at_failure=options.on_error == "raise",
+            budget=budget,
+        )
+        return pickle.dumps(_reply(job, elements, keys, done.values, done.failures, done.seconds), protocol=5)
+
+
+def _reply(
+    job: Job,
+    elements: Sequence[Any],
+    keys: bytes | None,
+    values: list[Any],
+    failures: list[Failure],
+    seconds: float,
+) -> Reply:
+    tried = len(values)
+    blocks, failures = _pickled(elements, values, failures)
+    for failure in failures:
+        failure.exception = _sendable(failure.exception)
+    reply = Reply(tried, blocks, failures, seconds)
+    if keys is None or job.code is None or tried == len(failures):
+        return reply
+    failed = {failure.position for failure in failures}
+    size = segments.KEY_BYTES
+    kept = [i for i in range(tried) if i not in failed and keys[i * size : (i + 1) * size] != NO_KEY]
+    if len(kept) == tried:
+        reply.path, reply.warning = _commit(job, keys[: tried * size], blocks)
+    elif kept:
+        some = b"".join(keys[i * size : (i + 1) * size] for i in kept)
+        reply.path, reply.warning = _commit(job, some, segments.to_blocks([values[i] for i in kept]))
+        return reply
+    if reply.path and sum(len(data) for _, data in blocks) > _LARGE_REPLY and not failures:
+        reply.blocks = None
+    return reply
+
+
+def _pickled(
+    elements: Sequence[Any], values: list[Any], failures: list[Failure]
+) -> tuple[list[tuple[int, bytes]], list[Failure]]:
+    """The good values in blocks; a value that cannot be pickled makes its element a failed one."""
+    good = [value for value in values if not isinstance(value, Failure)] if failures else values
+    try:
+        return segments.to_blocks(good), failures
+    except Exception:  # noqa: BLE001 - find out which below
+        pass
+    bad: list[Failure] = []
+    for position, value in enumerate(values):
+        if isinstance(value, Failure):
+            bad.append(value)
+            continue
+        try:
+            segments.dump(value)
+        except Exception as error:  # noqa: BLE001
+            text = f"its result, a {type(value).__name__}, cannot be sent: {describe(error)}"
+            values[position] = Failure(position, shorten(elements[position]), text, "", None, 1)
+            bad.append(values[position])
+    return segments.to_blocks([value for value in values if not isinstance(value, Failure)]), bad
+
+
+def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
+    """Commit to the lake, patiently; results that cannot be kept are still results."""
+    results = CodeResults(job.lake, job.task, job.code or "")
+    pause, deadline = 0.5, time.monotonic() + _COMMIT_PATIENCE
+    while True:
+        try:
+            return results.commit(keys, blocks), ""
+        except (LightworkError, OSError) as error:
+            if time.monotonic() + pause > deadline:
+                return "", f"results were computed but could not be kept in the lake: {describe(error)}"
+            time.sleep(pause)
+            pause = min(10.0, 2 * pause)
+
+
+def _sendable(error: BaseException | None) -> BaseException | None:
+    if error is None:
+        return None
+    error.__traceback__ = None
+    try:
+        pickle.loads(segments.dump(error))
+    except Exception:  # noqa: BLE001 - its text says what happened
+        return None
+    return error
+
+
+def run_call(payload: bytes, *arguments: Any) -> Any:
+    """Carry out one submitted call on a worker.
+
+    Args:
+        payload: from `pack_call`.
+        arguments: results of other calls, which take the places of the `Slot`s in the payload.
+
+    Raises:
+        ElementError: the call failed for good.
+    """
+    parcel, data, code, slotless_key = pickle.loads(payload)
+    job = _job(parcel)
+    with _inside(job):
+        args, kwargs = fill(pickle.loads(data), arguments)
+        key = slotless_key if slotless_key is not None else _call_key(job, code, args, kwargs)
+        if key is not None and arguments:
+            found = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
+            if found is not MISSING:
+                return found
+        done = compute(
+            lambda call: job.fn(*call[0], **call[1]),
+            [(args, kwargs)],
+            retries=job.options.retries,
+            retry_delay=job.options.retry_delay,
+        )
+        value = done.values[0]
+        if isinstance(value, Failure):
+            raise as_error(job.task, None, value) from _sendable(value.exception)
+        if key is not None:
+            _, warning = _commit(job, key, segments.to_blocks([value]))
+            if warning:
+                logs.get_logger("lightwork").warning(warning)
+        return value
+
+
+def _call_key(job: Job, code: CodeKey | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    if job.code is None or code is None:
+        return None
+    from lightwork.keys import Unkeyable, call_key
+
+    try:
+        return call_key(job.fn, code, args, kwargs, job.options.ignore)
+    except Unkeyable as error:
+        logs.get_logger("lightwork").warning(f"not cached: {error}")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands in a call's arguments where the result of another call goes."""
+
+    number: int
+
+
+def pack_call(
+    parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], code: CodeKey | None, key: bytes | None
+) -> bytes:
+    """A call as one bytes object; its key, where it is known before the call's inputs are."""
+    return pickle.dumps((parcel, segments.dump(arguments), code, key), protocol=5)
+
+
+def fill(value: Any, arguments: Sequence[Any]) -> Any:
+    """Put arguments in the places of the slots, inside lists, tuples and dicts too."""
+    if isinstance(value, Slot):
+        return arguments[value.number]
+    if type(value) in (list, tuple):
+        return type(value)(fill(item, arguments) for item in value)
+    if type(value) is dict:
+        return {key: fill(item, arguments) for key, item in value.items()}
+    return value
+
+
+def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
+    """The error that a user sees for a failed element."""
+    error = ElementError(task, index, failure.input, failure.error, failure.traceback, failure.attempts)
+    error.__cause__ = failure.exception
+    return error
+
+
+def _job(parcel: Parcel) -> Job:
+    with _jobs_lock:
+        if parcel.id in _jobs:
+            _jobs.move_to_end(parcel.id)
+            return _jobs[parcel.id]
+        job = _checked(parcel)
+        _jobs[parcel.id] = job
+        while len(_jobs) > _JOBS_KEPT:
+            _jobs.popitem(last=False)
+        return job
+
+
+def _checked(parcel: Parcel) -> Job:
+    advice = "give a lake that both can reach, such as s3://bucket/prefix"
+    try:
+        mark = parcel.lake.read(MARK).decode()
+    except FileNotFoundError:
+        mark = ""
+    job = unpack(parcel) if mark or parcel.data is not None else None
+    if job is None or ((job.code is not None or parcel.data is None) and mark != job.lake_mark):
+        raise LightworkError(f"the workers do not see the driver's lake {parcel.lake.root}; {advice}")
+    return job
+
+
+@contextmanager
+def _inside(job: Job) -> Iterator[None]:
+    """The surroundings of a task on a worker: its logging context, and no session but the job's."""
+    logs.configure(forward=_forward if job.forward else None)
+    with ExitStack() as stack:
+        stack.enter_context(logs.context(**job.context, task=job.task, attempt=1, worker=_worker_name()))
+        token = CURRENT.set(job)
+        stack.callback(CURRENT.reset, token)
+        yield
+
+
+@lru_cache(maxsize=1)
+def _worker_name() -> str:
+    return str(os.getpid())
+
+
+def _forward(line: str) -> None:
+    from distributed import get_worker
+
+    get_worker().log_event(logs.TOPIC, line)
