@@ -47,6 +47,7 @@ def command(
     count = settings.resolve_workers(workers)
     where = settings.resolve_lake(lake)
     whose = settings.resolve_tenant(tenant)
+    _stop_on_sigterm()
     result = run_pipeline(
         chosen,
         values,
@@ -62,3 +63,15 @@ def command(
     summarise(result)
     if as_json:
         show_json(result.to_json())
+
+
+def _stop_on_sigterm() -> None:
+    """Let a cluster's stop end the run as Ctrl-C does: the record says so, and what is done is kept."""
+    import signal
+    import threading
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)

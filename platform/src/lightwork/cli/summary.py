@@ -31,9 +31,9 @@ def summarise(result: RunResult) -> None:
     out.print(head)
     out.print(_elements(result.elements))
     for block in _result(result.result):
-        out.print(Padding(block, (1, 0, 0, 2)))
+        out.print(Padding(block, (1, 0, 0, 2), expand=False))
     for title, (unit, values) in result.bars.items():
-        out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2)))
+        out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
     facts = Table.grid(padding=(0, 2))
     for artifact in result.artifacts:
         rows = f"{artifact['rows']:,} rows, " if artifact.get("rows") is not None else ""
