@@ -228,10 +228,7 @@ def _open_temporary(parent: str) -> tuple[str, int]:
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
-            with suppress(FileNotFoundError):  # a folder above went at this moment: once more
-                try:
-                    os.makedirs(parent, exist_ok=True)
-                except FileExistsError as error:
-                    if not os.path.isdir(parent):
-                        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", parent) from error
+            # A folder may go while it is made, or between being found and being looked at: once more.
+            with suppress(FileNotFoundError, FileExistsError):
+                os.makedirs(parent, exist_ok=True)
     raise AssertionError("unreachable")

@@ -90,7 +90,17 @@ def test_more_files_than_one_request_carries_are_listed_and_deleted(there, monke
     for name in names:
         there.write(name, b"")
     assert [entry.path for entry in there.entries("many")] == names
-    there.delete(iter([*names, "many/never-there"]))
+    real, batches = s3_client.client(), []
+
+    class Counting:
+        def delete_objects(self, **options: Any) -> Any:
+            batches.append(len(options["Delete"]["Objects"]))
+            return real.delete_objects(**options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "client", Counting)
+        there.delete(iter([*names, "many/never-there"]))
+    assert batches == [10, 10, 10, 6]
     assert there.entries() == []
 
 
