@@ -22,8 +22,7 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from lightwork.keys.origin import kind_of_function, module_name
-from lightwork.keys.source import functions_of
+from lightwork.keys.origin import kind_of_function, kind_of_name, module_name
 from lightwork.pipelines import Pipeline
 from lightwork.tasks import Task
 
@@ -44,7 +43,7 @@ class Versioned:
 
 
 def task_function(value: Any) -> Any:
-    """The function of a task or pipeline (`Versioned` for a task with a version); others as they are."""
+    """The function of a task or pipeline (`Versioned` for a task with one); others as they are."""
     if isinstance(value, Task):
         version = value.options.version
         return value.fn if version is None else Versioned(value.name, version)
@@ -58,9 +57,9 @@ def is_code(value: object) -> bool:
     return isinstance(value, (FunctionType, type, ModuleType, *DESCRIPTORS))
 
 
-def is_cached_function(value: object) -> bool:
-    """Whether the value is a function under `functools.lru_cache` or `functools.cache`."""
-    return isinstance(value, CACHED)
+def is_foreign_wrapper(value: object) -> bool:
+    """Whether the value is an object of someone else's that wraps a function, as `functools.lru_cache` gives."""
+    return wrapped(value) is not None and kind_of_name(type(value).__module__) != "source"
 
 
 def is_logger(value: object) -> bool:
@@ -76,13 +75,15 @@ def is_lightwork(value: object) -> bool:
 def is_named(value: object) -> bool:
     """Whether naming the value says all that distinguishes it; what is in it is noted apart."""
     value = task_function(value)
-    while is_cached_function(value):
-        value = task_function(value.__wrapped__)  # type: ignore[attr-defined]
+    while not is_code(value) and is_foreign_wrapper(value):
+        value = task_function(wrapped(value))
     if isinstance(value, FunctionType):
         return kind_of_function(value) != "source" or leads_to(value)
     if isinstance(value, type):
         return leads_to(value)
-    return isinstance(value, Versioned) or is_code(value) or is_logger(value) or is_lightwork(value)
+    if isinstance(value, Versioned) or type(value) is object:
+        return True
+    return is_code(value) or is_logger(value) or is_lightwork(value)
 
 
 def _top(cls: type) -> str:
@@ -118,16 +119,30 @@ def leads_to(item: FunctionType | type) -> bool:
     found: Any = sys.modules.get(home)
     for name in names.split("."):
         found = vars(found).get(name) if isinstance(found, (type, ModuleType)) else None
+    return any(layer is item for layer in _layers(found))
+
+
+def _layers(value: Any) -> Iterator[Any]:
+    """A value and what is under its decorators, layer by layer."""
     for _ in range(20):
-        if found is item:
-            return True
-        inner = task_function(found)
-        if inner is found:
-            inner = getattr(found, "__wrapped__", None) or getattr(found, "__func__", None)
+        yield value
+        inner = task_function(value)
+        if inner is value:
+            inner = wrapped(value)
         if inner is None:
-            return False
-        found = inner
-    return False
+            return
+        value = inner
+
+
+def wrapped(value: object) -> Any:
+    """What a decorator says it wraps; None if it says nothing."""
+    if isinstance(value, (staticmethod, classmethod)):
+        return value.__func__
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return own.get("__wrapped__") if isinstance(own, dict) else None
 
 
 def cells(fn: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -160,7 +175,15 @@ def defaults(fn: FunctionType) -> dict[str, Any]:
 
 def methods(cls: type) -> list[FunctionType]:
     """The functions written in a class, out of their decorators."""
-    found = {id(f): f for f in functions_of(cls) if isinstance(f, FunctionType)}
+    found: dict[int, FunctionType] = {}
+    for value in list(vars(cls).values()):
+        parts = [value]
+        if isinstance(value, property):
+            parts = [value.fget, value.fset, value.fdel]
+        elif isinstance(value, functools.cached_property):
+            parts = [value.func]
+        for part in parts:
+            found |= {id(f): f for f in _layers(part) if isinstance(f, FunctionType)}
     return list(found.values())
 
 

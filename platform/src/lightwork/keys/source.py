@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.keys.syntax import Definition, ast_digest, code_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _COMPREHENSIONS = re.compile(r"<(listcomp|setcomp|dictcomp|genexpr|generic parameters of \w+)>\.<locals>\.")
 _Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -69,9 +69,8 @@ class Source:
             return None
         return at[0]
 
-    def class_(self, cls: type) -> tuple[ast.ClassDef, CodeType] | None:
-        """The tree and the compiled body of a class; None if the file has another or several."""
-        own = [f.__code__ for f in functions_of(cls)]
+    def class_(self, cls: type, own: Iterable[CodeType]) -> tuple[ast.ClassDef, CodeType] | None:
+        """The tree and the compiled body of a class with these methods; None if the file has another."""
         found = [
             self.compiled(code) for code in own if _plain(code.co_qualname).startswith(f"{cls.__qualname__}.")
         ]
@@ -88,20 +87,6 @@ class Source:
         line, node = at[0]
         body = [c for c in self.codes.get(_plain(cls.__qualname__), ()) if c.co_firstlineno == line]
         return (node, body[0]) if len(body) == 1 and isinstance(node, ast.ClassDef) else None
-
-
-def functions_of(cls: type) -> Iterator[Any]:
-    """The functions in a class's own namespace, out of their static methods, properties and wrappers."""
-    for value in list(vars(cls).values()):
-        for part in (value, *(getattr(value, name, None) for name in ("fget", "fset", "fdel", "func", "fn"))):
-            unwrapped = part
-            for _ in range(20):
-                if hasattr(unwrapped, "__code__"):
-                    yield unwrapped
-                inner = getattr(unwrapped, "__wrapped__", None) or getattr(unwrapped, "__func__", None)
-                if inner is None or isinstance(unwrapped, type):
-                    break
-                unwrapped = inner
 
 
 def _plain(qualname: str) -> str:

@@ -45,6 +45,7 @@ class Walk:
         self._seen: dict[int, Any] = {}
         self._open: list[int] = []
         self._roots: set[int] = set()
+        self._tokens: dict[int, tuple[Any, bytes, bool]] = {}
 
     def run(self) -> None:
         """Process everything that was reached, and what that reaches."""
@@ -101,7 +102,7 @@ class Walk:
             if kind == "distribution":
                 self._distribution(fn.__globals__["__name__"])
             parts += [self.reference(inner) for inner in classify.inside(fn)]
-        wrapped = getattr(fn, "__wrapped__", None)
+        wrapped = classify.wrapped(fn)
         if wrapped is not None:
             parts.append(self.token(wrapped, root=root))
         return pack(b"R", *parts)
@@ -156,8 +157,8 @@ class Walk:
             return pack(b"V", text(value.name))
         if classify.is_code(value):
             return self.reference(value, root=root)
-        if classify.is_cached_function(value):
-            return pack(b"u", self.token(value.__wrapped__, root=root))
+        if classify.is_foreign_wrapper(value):
+            return pack(b"u", self.reference(type(value)), self.token(classify.wrapped(value), root=root))
         if classify.is_logger(value):
             return b"L"
         if classify.is_lightwork(value):
@@ -240,11 +241,12 @@ class Walk:
         self._add("module", module.__name__, b"".join(parts))
 
     def _decorators(self, unit: Unit, name: str, module_globals: Mapping[str, Any]) -> list[bytes]:
-        parts = []
-        for decorator in unit.decorators:
-            if not _of_lightwork(decorator, module_globals):
-                parts.append(decorator.digest)
-                parts += self._reads(decorator.reads, name, module_globals, soft=True)
+        """Decorators, and annotations if there is anything else than lightwork that may act on them."""
+        others = [d for d in unit.decorators if not _of_lightwork(d, module_globals)]
+        parts = [decorator.digest for decorator in others]
+        acting = [d.reads for d in others] + list(unit.annotations if others or unit.is_class else ())
+        for reads in acting:
+            parts += self._reads(reads, name, module_globals, soft=True)
         return parts
 
     def _reads(
@@ -275,15 +277,22 @@ class Walk:
             self._add(kind, shown, b"missing")
             return said
         try:
-            token = self.token(value)
+            token, named = self._known(value)
             if isinstance(value, type) and rest and (found := classify.data(value, rest[0])) is not None:
                 self._add("global", f"{classify.class_name(value)}.{rest[0]}", self.token(found[0]))
         except Unkeyable as error:
             raise _advise(error, reader, f"the {kind} {shown}") from None
-        if isinstance(value, ModuleType) or classify.is_named(value):
+        if named:
             return said + token
         self._add(kind, shown, token)
         return said
+
+    def _known(self, value: Any) -> tuple[bytes, bool]:
+        """The token of a value, and whether that is a name; several may read the same one."""
+        found = self._tokens.get(id(value))
+        if found is None:
+            found = self._tokens[id(value)] = (value, self.token(value), classify.is_named(value))
+        return found[1:]
 
     def _import(self, item: Import, reader: str, module_globals: Mapping[str, Any]) -> bytes:
         said = finish(b"from%d:" % item.level + text(item.module) + text(item.attribute))

@@ -30,7 +30,11 @@ def edited(file: str, old: str, new: str, base: dict[str, str] = BASE) -> dict[s
     ("file", "old", "new"),
     [
         ("pkg/job.py", "LIMIT = 3", "\n\n# a comment\nLIMIT = 3  # another"),
-        ("pkg/job.py", "    return near(x) + LIMIT", '    """Words."""\n    # why\n    return (near(x)\n            + LIMIT)'),
+        (
+            "pkg/job.py",
+            "    return near(x) + LIMIT",
+            '    """Words."""\n    # why\n    return (near(x)\n            + LIMIT)',
+        ),
         ("pkg/job.py", "@task\n", "@task(retries=2)\n"),
         ("pkg/near.py", "def near(x):", "\n\n\ndef near(x):\n    'Says what.'"),
         ("pkg/lib/far.py", "class Scaler:", "UNUSED = 1\n\nclass Scaler:\n    '''Words.'''"),
@@ -48,7 +52,12 @@ def test_an_edit_that_changes_nothing_keeps_the_key(key_of, file, old, new):
         ("pkg/job.py", "LIMIT = 3", "LIMIT = 4", "global pkg.job.LIMIT changed"),
         ("pkg/job.py", "LIMIT = 3", "LIMIT = 3.0", "global pkg.job.LIMIT changed"),
         ("pkg/near.py", "far.scale(x)", "far.scale(x + 1)", "function pkg.near.near changed"),
-        ("pkg/lib/far.py", "Scaler().scale(x)", "Scaler().scale(x) + 1", "function pkg.lib.far.scale changed"),
+        (
+            "pkg/lib/far.py",
+            "Scaler().scale(x)",
+            "Scaler().scale(x) + 1",
+            "function pkg.lib.far.scale changed",
+        ),
         ("pkg/lib/far.py", "x * FACTOR", "x / FACTOR", "class pkg.lib.far.Scaler changed"),
         ("pkg/lib/far.py", "FACTOR = 2", "FACTOR = 5", "global pkg.lib.far.FACTOR changed"),
     ],
@@ -60,35 +69,96 @@ def test_an_edit_of_what_is_reached_changes_the_key_and_is_named(key_of, file, o
 REACHED = {
     "an attribute of a module": ("import pkg.lib.far as far", "far.g(x)"),
     "an attribute of a package": ("import pkg.lib.far", "pkg.lib.far.g(x)"),
-    "an import inside": ("", "(lambda: __import__)() and inside(x)\n\ndef inside(x):\n    from .lib.far import g as h\n    return h(x)"),
-    "a module imported inside": ("", "inside(x)\n\ndef inside(x):\n    import pkg.lib.far\n    return pkg.lib.far.g(x)"),
-    "a module imported inside under a name": ("", "inside(x)\n\ndef inside(x):\n    from .lib import far as t\n    return [t.g(i) for i in (x,)]"),
-    "a name imported inside and captured": ("", "inside(x)\n\ndef inside(x):\n    from .lib import far\n    def deeper():\n        return far.g(x)\n    return deeper()"),
+    "an import inside": (
+        "",
+        "(lambda: __import__)() and inside(x)\n\ndef inside(x):\n    from .lib.far import g as h\n    return h(x)",
+    ),
+    "a module imported inside": (
+        "",
+        "inside(x)\n\ndef inside(x):\n    import pkg.lib.far\n    return pkg.lib.far.g(x)",
+    ),
+    "a module imported inside under a name": (
+        "",
+        "inside(x)\n\ndef inside(x):\n    from .lib import far as t\n    return [t.g(i) for i in (x,)]",
+    ),
+    "a name imported inside and captured": (
+        "",
+        "inside(x)\n\ndef inside(x):\n    from .lib import far\n    def deeper():\n        return far.g(x)\n    return deeper()",
+    ),
     "a module as a value": ("import pkg.lib.far as far", "getattr(far, 'g')(x)"),
     "a partial": ("import functools\nfrom pkg.lib.far import g\np = functools.partial(g)", "p(x)"),
     "a table of functions": ("from pkg.lib.far import g\nTABLE = {'g': [g]}", "TABLE['g'][0](x)"),
     "a lambda": ("from pkg.lib.far import g\nh = lambda x: g(x)", "h(x)"),
     "a cached function": ("import functools\nfrom pkg.lib.far import g\nh = functools.lru_cache(g)", "h(x)"),
     "another task": ("from lightwork import task\nfrom pkg.lib.far import g\nh = task(g)", "h(x)"),
-    "a static method": ("from pkg.lib.far import g\nclass C:\n    @staticmethod\n    def m(x):\n        return g(x)", "C.m(x)"),
-    "a property": ("from pkg.lib.far import g\nclass C:\n    @property\n    def m(self):\n        return g(1)", "C().m"),
+    "a static method": (
+        "from pkg.lib.far import g\nclass C:\n    @staticmethod\n    def m(x):\n        return g(x)",
+        "C.m(x)",
+    ),
+    "a property": (
+        "from pkg.lib.far import g\nclass C:\n    @property\n    def m(self):\n        return g(1)",
+        "C().m",
+    ),
     "a base class": ("from pkg.lib.far import B\nclass C(B):\n    pass", "C().m(x)"),
     "an instance": ("from pkg.lib.far import B\nOBJECT = B()", "OBJECT.m(x)"),
     "a bound method": ("from pkg.lib.far import B\nm = B().m", "m(x)"),
     "a decorator": ("from pkg.lib.far import deco\n@deco\ndef h(x):\n    return x", "h(x)"),
-    "a decorator that returns the function": ("from pkg.lib.far import mark\n@mark\ndef h(x):\n    return x", "h(x)"),
+    "a decorator that returns the function": (
+        "from pkg.lib.far import mark\n@mark\ndef h(x):\n    return x",
+        "h(x)",
+    ),
     "a class decorator": ("from pkg.lib.far import mark\n@mark\nclass C:\n    pass", "C()"),
     "a wrapped function": ("from pkg.lib.far import g\nfrom pkg.near import deco\nh = deco(g)", "h(x)"),
-    "a third party's wrapper": ("import structlog\nimport contextlib\nfrom pkg.lib.far import gen\nh = contextlib.contextmanager(gen)", "h(x)"),
+    "a third party's wrapper": (
+        "import structlog\nimport contextlib\nfrom pkg.lib.far import gen\nh = contextlib.contextmanager(gen)",
+        "h(x)",
+    ),
     "a callable instance": ("from pkg.lib.far import B\nOBJECT = B()", "OBJECT(x)"),
     "a default of a helper": ("from pkg.lib.far import g\ndef h(x, by=g):\n    return by(x)", "h(x)"),
-    "a single dispatch": ("import functools\nfrom pkg.lib.far import g\n@functools.singledispatch\ndef h(x):\n    return x\nh.register(int)(g)", "h(x)"),
-    "a dataclass's field": ("from dataclasses import dataclass, field\nfrom pkg.lib.far import g\n@dataclass\nclass C:\n    a: int = field(default_factory=lambda: g(1))", "C().a"),
+    "a single dispatch": (
+        "import functools\nfrom pkg.lib.far import g\n@functools.singledispatch\ndef h(x):\n    return x\nh.register(int)(g)",
+        "h(x)",
+    ),
+    "a dataclass's field": (
+        "from dataclasses import dataclass, field\nfrom pkg.lib.far import g\n@dataclass\nclass C:\n    a: int = field(default_factory=lambda: g(1))",
+        "C().a",
+    ),
     "a metaclass": ("from pkg.lib.far import Meta\nclass C(metaclass=Meta):\n    pass", "C()"),
-    "a cached property": ("import functools\nfrom pkg.lib.far import g\nclass C:\n    @functools.cached_property\n    def m(self):\n        return g(1)", "C().m"),
+    "a decorated function of someone else's kind": (
+        "import numpy as np\nfrom pkg.lib.far import g\nh = np.vectorize(g)",
+        "h(x)",
+    ),
+    "a pydantic field's type in quotes": (
+        "from __future__ import annotations\nimport pydantic\nfrom pkg.lib.far import Checked\nclass C(pydantic.BaseModel):\n    a: list[Checked]",
+        "C(a=x)",
+    ),
+    "the annotation of a checked function": (
+        "from __future__ import annotations\nimport pydantic\nfrom pkg.lib.far import Checked\n@pydantic.validate_call\ndef h(x: Checked):\n    return x",
+        "h(x)",
+    ),
+    "a descriptor of its own": ("from pkg.lib.far import Lazy\nclass C:\n    m = Lazy()", "C().m"),
+    "an enum": ("from pkg.lib.far import Hue", "Hue.RED.m()"),
+    "a method on an instance in a table": (
+        "from pkg.lib.far import B\nTABLE = {1: [B().m]}",
+        "TABLE[1][0](x)",
+    ),
+    "a class chosen at run time": ("from pkg.lib.far import B\nKINDS = {'b': B}", "KINDS['b']().m(x)"),
+    "a generator expression": ("from pkg.lib import far", "sum(far.g(i) for i in x)"),
+    "a nested function's default": ("from pkg.lib import far", "(lambda y=far.g(1): y)()"),
+    "a global statement": (
+        "from pkg.lib.far import g as shared",
+        "inner(x)\ndef inner(x):\n    global shared\n    return shared(x)",
+    ),
+    "a star import": ("from pkg.lib.far import *", "g(x)"),
+    "a cached property": (
+        "import functools\nfrom pkg.lib.far import g\nclass C:\n    @functools.cached_property\n    def m(self):\n        return g(1)",
+        "C().m",
+    ),
 }
 LIB = """
+import enum
 import functools
+import pydantic
 
 VALUE = 1
 
@@ -113,6 +183,22 @@ class B:
         return g(x)
     __call__ = m
 
+class Lazy:
+    def __get__(self, instance, owner):
+        return g(1)
+
+class Hue(enum.Enum):
+    RED = 1
+    def m(self):
+        return g(1)
+
+class Checked(pydantic.BaseModel):
+    a: int
+    @pydantic.field_validator("a")
+    @classmethod
+    def check(cls, value):
+        return g(value)
+
 class Meta(type):
     def __call__(cls, *args):
         return g(1)
@@ -124,7 +210,11 @@ class Meta(type):
 def test_code_is_reached_by(key_of, way, old, new):
     head, body = REACHED[way]
     near = "import functools\n\ndef deco(fn):\n    @functools.wraps(fn)\n    def wrapper(*a):\n        return fn(*a)\n    return wrapper\n"
-    files = {"pkg/job.py": f"{head}\ndef f(x):\n    return {body}\n", "pkg/near.py": near, "pkg/lib/far.py": LIB}
+    files = {
+        "pkg/job.py": f"{head}\ndef f(x):\n    return {body}\n",
+        "pkg/near.py": near,
+        "pkg/lib/far.py": LIB,
+    }
     before = key_of(files)
     assert before.digest == key_of(edited("pkg/lib/far.py", "\nVALUE", "\n# moved\n\nVALUE", files)).digest
     assert before.digest != key_of(edited("pkg/lib/far.py", old, new, files)).digest
@@ -134,10 +224,15 @@ def test_what_a_name_stands_for_counts_even_if_the_same_functions_are_reached(ke
     far = "def a(x):\n    return x\n\ndef b(x):\n    return -x\n"
     job = "from pkg.far import a as first, b as second\n\ndef f(x):\n    return first(x) * 2 + second(x)\n"
     swapped = job.replace("a as first, b as second", "b as first, a as second")
-    assert key_of({"pkg/far.py": far, "pkg/job.py": job}).digest != key_of({"pkg/far.py": far, "pkg/job.py": swapped}).digest
+    assert (
+        key_of({"pkg/far.py": far, "pkg/job.py": job}).digest
+        != key_of({"pkg/far.py": far, "pkg/job.py": swapped}).digest
+    )
 
 
-@pytest.mark.parametrize("made", ["make(1), make(2)", "lambda x: x + 1, lambda x: x + 2", "partial(g, 1), partial(g, 2)"])
+@pytest.mark.parametrize(
+    "made", ["make(1), make(2)", "lambda x: x + 1, lambda x: x + 2", "partial(g, 1), partial(g, 2)"]
+)
 def test_which_of_two_functions_of_one_name_comes_first_counts(key_of, made):
     job = (
         "from functools import partial\ndef g(n, x): return n + x\n"
@@ -153,8 +248,12 @@ def test_a_decorated_helper_counts_with_its_decorator_and_its_own_code(key_of):
     job = "from pkg.far import deco\n@deco\ndef h(x):\n    return x * 2\ndef f(x):\n    return h(x)\n"
     files = {"pkg/far.py": far, "pkg/job.py": job}
     before = key_of(files)
-    assert "function pkg.far.deco.wrapper changed" in differences(before, key_of(edited("pkg/far.py", "+ 1", "+ 2", files)))
-    assert "function pkg.job.h changed" in differences(before, key_of(edited("pkg/job.py", "x * 2", "x * 3", files)))
+    assert "function pkg.far.deco.wrapper changed" in differences(
+        before, key_of(edited("pkg/far.py", "+ 1", "+ 2", files))
+    )
+    assert "function pkg.job.h changed" in differences(
+        before, key_of(edited("pkg/job.py", "x * 2", "x * 3", files))
+    )
     assert before.digest != key_of(edited("pkg/job.py", "@deco\n", "", files)).digest
 
 
@@ -173,7 +272,9 @@ def test_the_defaults_of_the_task_itself_do_not_count_unless_it_calls_itself(key
 
 
 def test_functions_that_call_each_other_have_a_key(key_of):
-    job = "def f(x):\n    return g(x)\ndef g(x):\n    return f(x) if x else TABLE\nTABLE = {'f': f, 'g': [g]}\n"
+    job = (
+        "def f(x):\n    return g(x)\ndef g(x):\n    return f(x) if x else TABLE\nTABLE = {'f': f, 'g': [g]}\n"
+    )
     before = key_of({"pkg/job.py": job})
     assert before.digest == key_of({"pkg/job.py": job + "\n\n"}).digest
     assert before.digest != key_of({"pkg/job.py": job.replace("else TABLE", "else x")}).digest
@@ -200,3 +301,12 @@ def test_a_file_edited_after_its_import_does_not_lend_its_code_to_what_runs(load
     stale_key = code_key(stale)
     fresh = code_key(load({"pkg/job.py": new}))
     assert stale_key.digest != fresh.digest
+
+
+def test_the_class_of_an_ignored_parameter_does_not_count_for_being_its_annotation(key_of):
+    job = (
+        "import threading\nfrom lightwork import task\nLOCK = threading.Lock()\n"
+        "class Client:\n    def get(self):\n        with LOCK:\n            return 1\n"
+        "@task(ignore=['client'])\ndef f(x, client: Client):\n    return x\n"
+    )
+    assert [c.name for c in key_of({"pkg/job.py": job}).components] == ["pkg.job.f"]

@@ -25,6 +25,7 @@ import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lightwork import task
 from lightwork.keys import Unkeyable, encode
 from lightwork.keys import paths as keyed_paths
@@ -39,7 +40,9 @@ JSON = st.recursive(
 def typed(value: object) -> object:
     """The value with its types written in, so that `==` tells 1 from 1.0 and True."""
     if isinstance(value, dict):
-        return "dict", sorted((k, typed(v)) for k, v in value.items()) if False else {k: typed(v) for k, v in value.items()}
+        return "dict", sorted((k, typed(v)) for k, v in value.items()) if False else {
+            k: typed(v) for k, v in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return type(value).__name__, [typed(v) for v in value]
     if isinstance(value, float):
@@ -212,7 +215,7 @@ DISTINCT = [
     lambda: dt.timedelta(days=1, microseconds=1),
     lambda: UTC,
     lambda: zoneinfo.ZoneInfo("UTC"),
-    lambda: decimal.Decimal("1"),
+    lambda: decimal.Decimal(1),
     lambda: decimal.Decimal("1.0"),
     lambda: fractions.Fraction(1, 3),
     lambda: uuid.UUID(int=1),
