@@ -47,10 +47,8 @@ class Names:
 
 def _checked(kind: str, name: str, *, limit: int, pattern: str) -> str:
     if len(name) > limit:
-        over = len(name) - limit
-        raise InputError(
-            f"{kind} {name!r} is {over} character(s) too long ({limit} are allowed); shorten the tenant's name"
-        )
+        over = f"{len(name) - limit} character(s) too long ({limit} are allowed)"
+        raise InputError(f"{kind} {name!r} is {over}: shorten the tenant's name")
     if not re.fullmatch(pattern, name):
         raise InputError(f"{kind} {name!r} is not a name that AWS takes (it must match {pattern})")
     return name

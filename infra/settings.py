@@ -26,7 +26,7 @@ def _chosen(account: str) -> str:
     return account
 
 
-Account = Annotated[str, StringConstraints(strict=True, pattern=r"^\d{12}$"), AfterValidator(_chosen)]
+Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$"), AfterValidator(_chosen)]
 """An AWS account's id: twelve digits, as text."""
 
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=16)]
