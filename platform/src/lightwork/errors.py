@@ -15,7 +15,7 @@ class InputError(LightworkError, ValueError):
     """
 
 
-class RunFailed(LightworkError):
+class RunFailed(LightworkError):  # noqa: N818 - it says what happened
     """A run that could not finish: the command line prints it and exits with 1."""
 
 
@@ -32,7 +32,13 @@ class ElementError(RunFailed):
     """
 
     def __init__(
-        self, task: str, index: int | None, input: str, error: str, traceback: str = "", attempts: int = 1
+        self,
+        task: str,
+        index: int | None,
+        input: str,  # noqa: A002 - the attribute's name
+        error: str,
+        traceback: str = "",
+        attempts: int = 1,
     ) -> None:
         super().__init__(task, index, input, error, traceback, attempts)
         self.task = task

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork.engine.cluster import Lost
-from lightwork.engine.compute import describe
+from lightwork.engine.compute import KILLED, describe
 from lightwork.engine.worker import Slot, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import distributed
 
     from lightwork.session import Session
@@ -23,14 +24,16 @@ class Future(Generic[R]):
 
     Attributes:
         name: a name for people, made of the task's.
+        session: where it runs.
     """
 
-    def __init__(self, name: str, session: Session | None = None) -> None:
+    def __init__(self, name: str, session: Session) -> None:
         self.name = name
-        self._session = session
+        self.session = session
         self._value: Any = None
         self._error: BaseException | None = None
         self._settled = False
+        self._counted = False
         self._payload = b""
         self._inputs: Sequence[Future[Any]] = ()
         self._future: distributed.Future | None = None
@@ -70,28 +73,52 @@ class Future(Generic[R]):
         """Give the call up, if it has not ended."""
         if not self.done() and self._future is not None:
             self._future.cancel()
-            self._settle(error=LightworkError(f"{self.name} was cancelled"))
+            self.settle(error=LightworkError(f"{self.name} was cancelled"))
 
-    def _settle(self, value: Any = None, error: BaseException | None = None) -> Future[R]:
+    def settle(
+        self, value: Any = None, error: BaseException | None = None, *, cached: bool = False
+    ) -> Future[R]:
+        """End it with a value or an error, and count it."""
         self._value, self._error, self._settled = value, error, True
+        self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
-    def _start(self, payload: bytes, inputs: Sequence[Future[Any]]) -> Future[R]:
+    def _count(self, outcome: str) -> None:
+        """Count the call once; if it has succeeded, so have those whose results it took."""
+        if self._counted:
+            return
+        self._counted = True
+        self.session.elements[outcome] += 1
+        if outcome == "computed":
+            for item in self._inputs:
+                item._count("computed")  # noqa: SLF001
+
+    def _input(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value if self._settled else self._future or self._send()
+
+    def _forget(self) -> None:
+        """What the lost scheduler knew is gone: this call and its inputs are to be sent again."""
+        self._future = None
+        for item in self._inputs:
+            item._forget()  # noqa: SLF001
+
+    def start(self, payload: bytes, inputs: Sequence[Future[Any]]) -> Future[R]:
+        """Send the call to a worker, after those whose results it takes."""
         self._payload, self._inputs = payload, inputs
         self._send()
         return self
 
     def _send(self) -> distributed.Future:
-        assert self._session is not None  # noqa: S101 - one that has no session is settled
-        arguments = [item._value if item._settled else item._future or item._send() for item in self._inputs]  # noqa: SLF001
-        self._future = self._session.cluster.submit(run_call, self._payload, *arguments, key=self.name)
+        arguments = [item._input() for item in self._inputs]  # noqa: SLF001
+        self._future = self.session.cluster.submit(run_call, self._payload, *arguments, key=self.name)
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        assert self._session is not None  # noqa: S101 - one that has no session is settled
         while True:
             try:
                 future = self._future or self._send()
@@ -99,24 +126,23 @@ class Future(Generic[R]):
             except (FutureCancelledError, Lost, OSError) as error:
                 if isinstance(error, TimeoutError):
                     raise
-                self._session.recover()
+                self.session.cluster.reconnect()
+                self._forget()
             except ElementError as error:
-                self._settle(error=error)
+                self.settle(error=error)
                 return
             except KilledWorker:
-                text = "the worker's process was killed each time; out of memory is the usual reason"
-                self._settle(error=ElementError(self.name, None, "see its arguments", text))
+                self.settle(error=ElementError(self.name, None, "see its arguments", KILLED))
                 return
             except (LightworkError, TimeoutError):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a worker could not do
                 failed = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
                 failed.__cause__ = error
-                self._settle(error=failed)
+                self.settle(error=failed)
                 return
             else:
-                self._settle(value)
-                self._session.computed(self)
+                self.settle(value)
                 return
 
     def __repr__(self) -> str:

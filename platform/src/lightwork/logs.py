@@ -11,13 +11,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     import structlog
 
 Style = Literal["json", "text"]
@@ -184,9 +185,9 @@ def _structure() -> None:
     )
 
 
-def _with_context(logger: Any, method: str, event: Any) -> Any:
+def _with_context(_logger: Any, _method: str, event: Any) -> Any:
     return {**_fields.get(), **event}
 
 
-def _to_record(logger: Any, method: str, event: Any) -> Any:
+def _to_record(_logger: Any, _method: str, event: Any) -> Any:
     return (event,), {}

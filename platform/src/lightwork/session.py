@@ -8,22 +8,22 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs, settings
+from lightwork.engine.collections import collections_on
 from lightwork.engine.job import CURRENT, Job, Parcel, pack
-from lightwork.engine.mapping import MapCall, Stats, check_map
-from lightwork.engine.worker import MARK, as_error, pack_call
+from lightwork.engine.mapping import Stats, check_map
+from lightwork.engine.worker import MARK
 from lightwork.errors import InputError
-from lightwork.futures import Future, take_out
 from lightwork.progress import Mode, Progress
 from lightwork.results import Results
-from lightwork.store import MISSING, CodeResults, ResultStore
+from lightwork.store import CodeResults, ResultStore
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     import structlog
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from lightwork.artifacts import Artifacts
     from lightwork.engine.cluster import Cluster
+    from lightwork.futures import Future
     from lightwork.keys import CodeKey
     from lightwork.report import Report
     from lightwork.tasks import Task
@@ -60,7 +61,8 @@ def connect(
         on: `serial`, `local`, a scheduler's address (`tcp://host:port`, `tls://host:port`) or `coiled`; by
             default LIGHTWORK_ON, then DASK_SCHEDULER_ADDRESS, else `serial`.
         workers: how many worker processes, for `local` and `coiled`; by default one a core.
-        lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else `.lightwork/lake`.
+        lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
+            `.lightwork/lake`.
         tenant: whose data it is; by default LIGHTWORK_TENANT, else `local`.
         refresh: compute everything again, and keep the new results.
         cache: whether results are looked up and kept at all.
@@ -251,97 +253,24 @@ class Session:
     ) -> Results[Any]:
         """What `Task.map` does, in this session."""
         call = check_map(self, task, iterables, shared)
-        return Results(call, _engine_serial if self.on == "serial" else _engine_scatter)
+        if self.on == "serial":
+            from lightwork.engine import serial as engine
+        else:
+            from lightwork.engine import scatter as engine  # type: ignore[no-redef]
+        return Results(call, engine.iterate)
 
     def submit(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
         """What `Task.submit` does, in this session."""
-        import inspect
+        from lightwork.engine.calls import start_call
 
-        signature = inspect.signature(task.fn)
-        try:
-            signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InputError(
-                f"{task.name}.submit: {error}; the function is {task.fn.__name__}{signature}"
-            ) from None
-        future: Future[Any] = Future(f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}", self)
-        self.elements["total"] += 1
-        inputs: list[Future[Any]] = []
-        call = take_out((args, kwargs), inputs)
-        code = self.code_of(task)
-        key = None
-        if code is not None and not inputs:
-            code, key = self._key_of(task, code, args, kwargs)
-        if key is not None and code is not None and not self.refresh:
-            value = self.results_of(task, code).lookup([key])[0]
-            if value is not MISSING:
-                self.elements["cached"] += 1
-                return future._settle(value)  # noqa: SLF001 - the two are one mechanism
-        if self.on == "serial":
-            return self._call_here(future, task, code, args, kwargs, inputs)
-        parcel_key = (id(task), None if code is None else code.digest)
-        if parcel_key not in self._parcels:
-            self._parcels[parcel_key] = pack(self.job(task, code), f"{self.folder}/jobs")
-        payload = pack_call(self._parcels[parcel_key], call, code, key)
-        return future._start(payload, inputs)  # noqa: SLF001
+        return start_call(self, task, args, kwargs)
 
-    def _key_of(
-        self, task: Task[..., Any], code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[CodeKey | None, bytes | None]:
-        from lightwork.keys import Unkeyable, call_key
-
-        try:
-            return code, call_key(task.fn, code, args, kwargs, task.options.ignore)
-        except Unkeyable as error:
-            self.log.warning(f"{task.name}: this call is not cached: {error}")
-            return None, None
-
-    def _call_here(
-        self,
-        future: Future[Any],
-        task: Task[..., Any],
-        code: CodeKey | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        inputs: list[Future[Any]],
-    ) -> Future[Any]:
-        from lightwork import segments
-        from lightwork.engine.compute import Failure, compute
-        from lightwork.engine.worker import fill
-
-        call = fill(take_out((args, kwargs), []), [item.result() for item in inputs])
-        key = None
-        if code is not None:
-            code, key = self._key_of(task, code, *call)
-        if inputs and key is not None and code is not None and not self.refresh:
-            value = self.results_of(task, code).lookup([key])[0]
-            if value is not MISSING:
-                self.elements["cached"] += 1
-                return future._settle(value)  # noqa: SLF001
-        options = task.options
-        with logs.context(task=task.name, attempt=1):
-            done = compute(
-                lambda c: task.fn(*c[0], **c[1]),
-                [call],
-                retries=options.retries,
-                retry_delay=options.retry_delay,
-            )
-        value = done.values[0]
-        if isinstance(value, Failure):
-            self.elements["failed"] += 1
-            return future._settle(error=as_error(task.name, None, value))  # noqa: SLF001
-        self.elements["computed"] += 1
-        if key is not None and code is not None:
-            self.results_of(task, code).commit(key, segments.to_blocks([value]))
-        return future._settle(value)  # noqa: SLF001
-
-    def recover(self) -> None:
-        """Reach the scheduler again, after it was lost."""
-        self.cluster.reconnect()
-
-    def computed(self, future: Future[Any]) -> None:
-        """Take note that a submitted call has succeeded."""
-        self.elements["computed"] += 1
+    def parcel(self, task: Task[..., Any], code: CodeKey | None) -> Parcel:
+        """The job of single calls of a task, packed once."""
+        name = (id(task), None if code is None else code.digest)
+        if name not in self._parcels:
+            self._parcels[name] = pack(self.job(task, code), f"{self.folder}/jobs")
+        return self._parcels[name]
 
     def count(self, stats: Stats) -> None:
         """Add a finished map to the totals."""
@@ -412,7 +341,7 @@ class Session:
         logs.configure()
         context = {"tenant": self.tenant, "pipeline": self.pipeline, "run": self.run_id}
         self._exits.enter_context(logs.context(**{k: v for k, v in context.items() if v}))
-        self._exits.enter_context(_dask_here(self))
+        self._exits.enter_context(collections_on(self))
         _stack.append(self)
         return self
 
@@ -436,47 +365,3 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<session on {self.on}, lake {self.lake.root}, run {self.run_id}>"
-
-
-class _LazyClient:
-    """Stands for the session's client in Dask's settings, so that a cluster starts only if it is used.
-
-    Dask takes any object whose type's name says Client and that has `get`.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def get(self) -> Any:
-        client = self._session.client
-        assert client is not None  # noqa: S101 - only a session with a cluster sets this
-        return client.get
-
-    def __reduce__(self) -> Any:
-        return _no_scheduler, ()  # Dask hands its settings on to the workers
-
-
-def _no_scheduler() -> None:
-    return None
-
-
-def _dask_here(session: Session) -> contextlib.AbstractContextManager[Any]:
-    """Let Dask's collections compute where the session runs."""
-    import dask
-
-    if session.on == "serial":
-        return dask.config.set(scheduler="synchronous")
-    return dask.config.set({"scheduler": _LazyClient(session), "dataframe.shuffle.method": "p2p"})
-
-
-def _engine_serial(call: MapCall) -> Any:
-    from lightwork.engine.serial import iterate
-
-    return iterate(call)
-
-
-def _engine_scatter(call: MapCall) -> Any:
-    from lightwork.engine.scatter import Scatter
-
-    return Scatter(call).iterate()

@@ -12,7 +12,6 @@ import json
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,8 @@ from lightwork.logs import get_logger
 from lightwork.segments import Block, Index, SegmentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from lightwork.keys import CodeKey
     from lightwork.lake import Entry, Lake
 
@@ -63,13 +64,9 @@ class ResultStore:
         """The codes that have results here, with the time of their first commit, newest first."""
         from lightwork.keys import CodeKey
 
-        found = []
-        for folder in self.lake.folders(results_folder(self.task)):
-            path = f"{results_folder(self.task)}/{folder.rsplit('/', 1)[-1]}/code.json"
-            for entry in self.lake.entries(path.rsplit("/", 1)[0]):
-                if entry.path == path:
-                    found.append((CodeKey.from_json(json.loads(self.lake.read(path))), entry.modified))
-        return sorted(found, key=lambda item: item[1], reverse=True)
+        entries = [e for e in self.lake.entries(results_folder(self.task)) if e.path.endswith("/code.json")]
+        entries.sort(key=lambda entry: entry.modified, reverse=True)
+        return [(CodeKey.from_json(json.loads(self.lake.read(e.path))), e.modified) for e in entries]
 
 
 class CodeResults:
@@ -221,7 +218,9 @@ class CodeResults:
             first = len(self._blocks) << 16
             self._blocks.append((path, block))
             self._bytes += block.length
-            self._places.update(zip(itertools.islice(keys, block.count), range(first, first + block.count)))
+            self._places.update(
+                zip(itertools.islice(keys, block.count), range(first, first + block.count), strict=False)
+            )
         self._known.add(path)
 
     def _damaged(self, path: str, error: SegmentError) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_args, overload
 
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from lightwork.futures import Future
     from lightwork.results import Results
 
@@ -49,7 +50,7 @@ class Task(Generic[P, R]):
         self.name = f"{fn.__module__}.{fn.__qualname__}".replace("<locals>.", "")
         _check(self)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - the class says it
         return self.fn(*args, **kwargs)
 
     def map(self, *iterables: Iterable[Any], shared: Mapping[str, Any] | None = None) -> Results[R]:
@@ -82,7 +83,7 @@ class Task(Generic[P, R]):
         return active_session().submit(self, args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(self.fn, instance)  # type: ignore[call-arg]
+        return self if instance is None else functools.partial(cast("Callable[..., R]", self.fn), instance)
 
     def __reduce__(self) -> Any:
         # By name where the name leads back here, as for functions; otherwise by value.

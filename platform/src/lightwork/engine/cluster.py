@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, RunFailed
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from distributed import Client, Future
 
 _FRESH = 1.0
@@ -28,6 +29,7 @@ class Cluster:
         on: where: `local`, an address, or `coiled`.
         client: the client as it is now; another one after a reconnection.
         local: whether the cluster was started here, on this machine.
+        allowed_failures: how many workers a batch may lose before Dask gives it up.
     """
 
     def __init__(self, on: str, workers: int) -> None:
@@ -42,6 +44,7 @@ class Cluster:
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
         self.client: Client = self._connect(first=True)
+        self.allowed_failures = LOCAL_ALLOWED_FAILURES if self.local else 3
 
     def _connect(self, *, first: bool = False) -> Client:
         from distributed import Client
@@ -118,8 +121,8 @@ class Cluster:
             except Lost as error:
                 if time.monotonic() > deadline:
                     raise RunFailed(
-                        f"the scheduler at {self.on} did not come back in {patience:.0f} s; what is done is kept, "
-                        "and the next run goes on from there"
+                        f"the scheduler at {self.on} did not come back in {patience:.0f} s; "
+                        "what is done is kept, and the next run goes on from there"
                     ) from error
                 time.sleep(min(1.0, patience / 10))
             else:

@@ -7,12 +7,15 @@ import random
 import reprlib
 import time
 import traceback
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightwork.logs import get_logger, set_attempt
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+KILLED = "the worker's process was killed each time it ran this; out of memory is the usual reason"
 LONGEST_DELAY = 60.0
 _SLICE = 0.01
 

@@ -6,16 +6,17 @@ import functools
 import importlib.machinery
 import pickle
 import sys
-from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
     from lightwork.lake import Lake
     from lightwork.tasks import TaskOptions
 

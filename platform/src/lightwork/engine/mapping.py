@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.feed import Feed, Keyer
-from lightwork.engine.job import Job
 from lightwork.errors import ElementError, InputError
 from lightwork.logs import get_logger
 from lightwork.store import MANY, CodeResults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lightwork.engine.job import Job
     from lightwork.keys import CodeKey
     from lightwork.progress import Bar
     from lightwork.session import Session

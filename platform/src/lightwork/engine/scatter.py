@@ -15,13 +15,12 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork import segments
 from lightwork.engine.cluster import Lost
-from lightwork.engine.compute import Failure, describe, shorten
+from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import Page, Span
 from lightwork.engine.job import pack
 from lightwork.engine.sizing import Sizer
@@ -32,6 +31,8 @@ from lightwork.segments import SegmentError
 from lightwork.store import MISSING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from distributed import Future
 
     from lightwork.engine.mapping import MapCall
@@ -59,6 +60,16 @@ class Batch:
     sent_bytes: int = 0
     alone: bool = False
     future: Future | None = field(default=None, repr=False)
+
+
+def iterate(call: MapCall) -> Iterator[Any]:
+    """Compute what is not cached on the session's workers; yield the results in order.
+
+    Raises:
+        ElementError: an element failed, and the task says to stop then.
+        RunFailed: the scheduler did not come back.
+    """
+    return Scatter(call).iterate()
 
 
 class Scatter:
@@ -174,7 +185,7 @@ class Scatter:
             while feed.waiting < wanted and not feed.exhausted:
                 if feed.full(sizer.output_bytes) or not feed.read_page(wanted - feed.waiting):
                     break
-                if time.monotonic() - begun > _WAIT or self._arrived:
+                if time.monotonic() - begun > _WAIT:
                     break
             if not feed.waiting:
                 return
@@ -192,8 +203,8 @@ class Scatter:
         batch = Batch(spans, len(elements), alone=alone)
         try:
             payload = pack_batch(self._parcel, elements, keys, budget)
-        except Exception as error:  # noqa: BLE001 - some element cannot be pickled: find which
-            self._refuse(batch, elements, error)
+        except Exception:  # noqa: BLE001 - some element cannot be pickled: find which
+            self._refuse(batch, elements)
             return
         batch.sent_bytes = len(payload)
         self._inflight.add(batch)
@@ -206,7 +217,7 @@ class Scatter:
         self._arrived.append(batch)
         self._wake.set()
 
-    def _refuse(self, batch: Batch, elements: list[Any], error: Exception) -> None:
+    def _refuse(self, batch: Batch, elements: list[Any]) -> None:
         """Make failures of the elements that cannot be sent; the others wait again."""
         places = [(span.page, i) for span in batch.spans for i in span.positions]
         for (page, i), element in zip(places, elements, strict=True):
@@ -302,17 +313,17 @@ class Scatter:
         if not isinstance(error, KilledWorker):
             if isinstance(error, LightworkError):
                 raise RunFailed(str(error)) from error
-            raise RunFailed(
-                f"{self._call.task.name}: a worker could not run a batch: {describe(error)}"
-            ) from error
+            text = f"{self._call.task.name}: a worker could not run a batch: {describe(error)}"
+            raise RunFailed(text) from error
         if batch.count == 1 and batch.alone:
             span = batch.spans[0]
-            text = "the worker's process was killed each time it ran this element; out of memory is the usual reason"
-            failure = Failure(0, shorten(span.elements()[0]), text, "", None, 2 * (_allowed_failures() + 1))
+            tries = self._call.session.cluster.allowed_failures + 1
+            failure = Failure(0, shorten(span.elements()[0]), KILLED, "", None, tries)
             self._failed(span.page, span.positions[0], failure)
             return
         get_logger("lightwork").warning(
-            f"{self._call.task.name}: workers died again and again; looking for the element among {batch.count}"
+            f"{self._call.task.name}: workers died again and again; "
+            f"looking for the element among {batch.count}"
         )
         self._call.stats.resubmitted += batch.count
         self._suspects.extend(_divided(batch.spans, batch.count))
@@ -351,9 +362,3 @@ def _divided(spans: list[Span], count: int) -> Iterator[list[Span]]:
         yield [
             Span(page, [i for _, i in group]) for page, group in itertools.groupby(part, key=lambda p: p[0])
         ]
-
-
-def _allowed_failures() -> int:
-    import dask
-
-    return int(dask.config.get("distributed.scheduler.allowed-failures", 3))

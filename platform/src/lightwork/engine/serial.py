@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs, segments
@@ -13,6 +12,8 @@ from lightwork.engine.worker import as_error
 from lightwork.store import MISSING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lightwork.engine.mapping import MapCall
 
 _COMMIT_EVERY = 1.0

@@ -14,7 +14,7 @@ TARGET = 0.3
 TARGET_PER_SLOT = 0.008
 """Seconds more for each slot, so that the scheduler's load does not grow with the workers."""
 LONGEST_TARGET = 5.0
-SHORTEST = 0.05
+SHORTEST = 0.02
 """Seconds below which a batch is not worth its way, even at the end."""
 FIRST = 256
 FIRST_BUDGET = 0.05
@@ -67,7 +67,7 @@ class Sizer:
             if left is not None:
                 # Smaller towards the end, so that all workers finish together.
                 fair = max(left / (2.5 * slots), SHORTEST / self.seconds)
-                size = min(size, fair, left / slots if left > slots else 1)
+                size = min(size, fair)
         return max(1, min(MOST, math.ceil(min(size, by_bytes))))
 
     def budget(self, slots: int) -> float:

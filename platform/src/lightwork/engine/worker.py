@@ -11,7 +11,6 @@ import pickle
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +23,8 @@ from lightwork.errors import ElementError, LightworkError
 from lightwork.store import MISSING, CodeResults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
@@ -125,8 +126,13 @@ def _pickled(
     good = [value for value in values if not isinstance(value, Failure)] if failures else values
     try:
         return segments.to_blocks(good), failures
-    except Exception:  # noqa: BLE001 - find out which below
-        pass
+    except Exception:  # noqa: BLE001 - some of them cannot: find out which
+        return _pickled_one_by_one(elements, values)
+
+
+def _pickled_one_by_one(
+    elements: Sequence[Any], values: list[Any]
+) -> tuple[list[tuple[int, bytes]], list[Failure]]:
     bad: list[Failure] = []
     for position, value in enumerate(values):
         if isinstance(value, Failure):
@@ -176,12 +182,12 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
     Raises:
         ElementError: the call failed for good.
     """
-    parcel, data, code, slotless_key = pickle.loads(payload)
+    parcel, data, code, known_key, refresh = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
         args, kwargs = fill(pickle.loads(data), arguments)
-        key = slotless_key if slotless_key is not None else _call_key(job, code, args, kwargs)
-        if key is not None and arguments:
+        key = known_key if known_key is not None else _call_key(job, code, args, kwargs)
+        if key is not None and known_key is None and not refresh:
             found = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
             if found is not MISSING:
                 return found
@@ -221,10 +227,14 @@ class Slot:
 
 
 def pack_call(
-    parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], code: CodeKey | None, key: bytes | None
+    parcel: Parcel,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+    code: CodeKey | None,
+    key: bytes | None,
+    refresh: bool,
 ) -> bytes:
-    """A call as one bytes object; its key, where it is known before the call's inputs are."""
-    return pickle.dumps((parcel, segments.dump(arguments), code, key), protocol=5)
+    """A call as one bytes object, with its key where that is known before the call's inputs are."""
+    return pickle.dumps((parcel, segments.dump(arguments), code, key, refresh), protocol=5)
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:

@@ -1,0 +1,44 @@
+"""Dask's own collections inside a session: they compute where the session runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lightwork.session import Session
+
+
+class LazyClient:
+    """Stands for the session's client in Dask's settings, so that a cluster starts only if it is used.
+
+    Dask takes any object whose type's name says Client and that has `get`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def get(self) -> Any:
+        """The client's own `get`, which starts the cluster if there is none yet."""
+        return self._session.cluster.client.get
+
+    def __reduce__(self) -> Any:
+        return _nothing, ()  # Dask hands its settings on to the workers, where there is no session
+
+
+def _nothing() -> None:
+    return None
+
+
+def collections_on(session: Session) -> AbstractContextManager[Any]:
+    """Let collections compute where the session runs, as long as the context is open."""
+    import dask
+
+    if session.on == "serial":
+        settings: dict[str, Any] = {"scheduler": "synchronous"}
+    else:
+        settings = {"scheduler": LazyClient(session), "dataframe.shuffle.method": "p2p"}
+    context: AbstractContextManager[Any] = dask.config.set(settings)
+    return context
