@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -111,22 +112,25 @@ def test_a_new_module_of_a_pipeline_needs_no_reinstall() -> None:
     assert {Path(place) for place in spec.submodule_search_locations or ()} == {REPOSITORY / "pipelines"}
 
 
-@pytest.mark.parametrize(("folder", "inside"), [("platform", "src/lightwork"), ("pipelines", ".")])
-def test_a_wheel_holds_every_file_of_its_package(folder: str, inside: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "inside", "package"),
+    [("platform", "src/lightwork", "lightwork"), ("pipelines", "", "pipelines")],
+)
+def test_a_wheel_holds_every_file_of_its_package(
+    folder: str, inside: str, package: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / folder
+    shutil.copytree(REPOSITORY / folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / inside / "sample").mkdir()
+    for name in ("code.py", "README.md", "input.csv"):
+        (copy / inside / "sample" / name).touch()
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(build, cwd=REPOSITORY / folder, check=True, capture_output=True)
-    (wheel,) = tmp_path.iterdir()
+    subprocess.run(build, cwd=copy, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    root = REPOSITORY / folder / inside
-    package = "lightwork" if folder == "platform" else "pipelines"
-    files = {path.relative_to(root) for path in root.rglob("*") if path.is_file()}
-    wanted = {
-        f"{package}/{path.as_posix()}"
-        for path in files
-        if path.name != "pyproject.toml" and "__pycache__" not in path.parts
-    }
-    assert held == wanted
+    files = (path.relative_to(copy / inside) for path in (copy / inside).rglob("*") if path.is_file())
+    assert held == {f"{package}/{file.as_posix()}" for file in files if file.name != "pyproject.toml"}
 
 
 def test_every_target_says_what_it_does() -> None:
