@@ -74,8 +74,8 @@ def test_a_dask_frame_may_be_partitioned_into_folders(local: Artifacts) -> None:
 def test_a_filtered_dask_frame_keeps_its_index(local: Artifacts) -> None:
     frame = HELD.reset_index()
     lazy = dd.from_pandas(frame, npartitions=4)
-    local.write("t", lazy[lazy["x"] % 4 > 1])
-    same(local.read("t"), frame[frame["x"] % 4 > 1], check_index_type=False)
+    local.write("t", lazy[(lazy["x"] % 4 > 1) | (lazy["x"] < 20)])
+    same(local.read("t"), frame[(frame["x"] % 4 > 1) | (frame["x"] < 20)], check_index_type=False)
 
 
 def test_a_partition_that_fails_leaves_nothing(local: Artifacts) -> None:

@@ -108,7 +108,7 @@ _WRITE_AND_DELETE = """
 import sys
 from lightwork.lake import open_lake
 lake = open_lake(sys.argv[1], tenant="acme")
-for number in range(1500):
+for number in range(600):
     lake.write(f"a/b/c/{sys.argv[2]}", b"x")
     lake.delete([f"a/b/c/{sys.argv[2]}"])
 print("done")
