@@ -58,7 +58,7 @@ def is_code(value: object) -> bool:
 
 
 def is_foreign_wrapper(value: object) -> bool:
-    """Whether the value is an object of someone else's that wraps a function, as `functools.lru_cache` gives."""
+    """Whether the value is someone else's object that wraps a function, as `functools.lru_cache` gives."""
     return wrapped(value) is not None and kind_of_name(type(value).__module__) != "source"
 
 

@@ -107,24 +107,24 @@ def test_a_builtin_without_a_signature_has_keys():
 def test_an_element_without_a_key_names_the_parameter(varying):
     keys = ElementKeys(f, CODE, varying=varying, fixed={})
     bad = iter([])
-    with pytest.raises(Unkeyable, match="argument x: an iterator .*has no stable key"):
+    with pytest.raises(Unkeyable, match=r"argument x: an iterator .*has no stable key"):
         keys([1, bad] if varying != 2 else [(1, 1), (bad, 1)])
 
 
 def test_an_element_that_contains_itself_is_refused():
     cyclic: list[object] = []
     cyclic.append(cyclic)
-    with pytest.raises(Unkeyable, match="argument x: a structure that contains itself"):
+    with pytest.raises(Unkeyable, match=r"argument x: a structure that contains itself"):
         ElementKeys(f, CODE, varying=1, fixed={})([1, cyclic])
 
 
 def test_a_fixed_argument_without_a_key_is_refused_at_once():
-    with pytest.raises(Unkeyable, match="argument y"):
+    with pytest.raises(Unkeyable, match=r"argument y"):
         ElementKeys(f, CODE, varying=1, fixed={"y": iter([])})
 
 
 def test_arguments_that_do_not_fit_are_refused():
-    with pytest.raises(TypeError, match="missing"):
+    with pytest.raises(TypeError, match=r"missing"):
         ElementKeys(positional, CODE, varying=1, fixed={})
 
 

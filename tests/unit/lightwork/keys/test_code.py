@@ -270,11 +270,13 @@ def test_differences_name_what_was_added_and_removed():
 JOB = {
     "pkg/job.py": (
         "import pathlib\nimport numpy as np\nfrom lightwork import task\nfrom pkg.lib import Thing, NAMES\n"
-        "HERE = {'a', 'b', 'c'}\n@task\ndef f(x):\n    return Thing(x).m(np.sum(x)), HERE, NAMES, __file__, x in {'a', 'b'}\n"
+        "HERE = {'a', 'b', 'c'}\n@task\ndef f(x):\n"
+        "    return Thing(x).m(np.sum(x)), HERE, NAMES, __file__, x in {'a', 'b'}\n"
     ),
     "pkg/lib.py": (
         "import enum\nclass Hue(enum.Enum):\n    RED = 1\nNAMES = {Hue.RED: {'x', 'y'}}\n"
-        "class Thing:\n    def __init__(self, x):\n        self.x = x\n    def m(self, y):\n        return helper\n"
+        "class Thing:\n    def __init__(self, x):\n        self.x = x\n    def m(self, y):\n"
+        "        return helper\n"
         "def helper(a, b={'p', 'q'}):\n    return Thing\n"
     ),
 }
@@ -295,7 +297,10 @@ def test_an_edit_two_modules_away_is_seen_by_the_next_process(load, tmp_path, ke
 
 
 def test_the_class_of_an_argument_counts_with_its_code(load):
-    lib = "import dataclasses\n@dataclasses.dataclass\nclass C:\n    x: int = 1\n    def m(self):\n        return self.x + 1\n"
+    lib = (
+        "import dataclasses\n@dataclasses.dataclass\nclass C:\n    x: int = 1\n"
+        "    def m(self):\n        return self.x + 1\n"
+    )
     one = encode(load({"pkg/lib.py": lib}, "pkg.lib.C")())
     assert one == encode(load({"pkg/lib.py": "# moved\n\n" + lib}, "pkg.lib.C")())
     assert one != encode(load({"pkg/lib.py": lib.replace("+ 1", "+ 2")}, "pkg.lib.C")())

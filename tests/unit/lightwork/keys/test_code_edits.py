@@ -17,7 +17,10 @@ def f(x):
     return near(x) + LIMIT
 """
 NEAR = "from pkg.lib import far\n\ndef near(x):\n    return far.scale(x)\n"
-FAR = "FACTOR = 2\n\nclass Scaler:\n    def scale(self, x):\n        return x * FACTOR\n\ndef scale(x):\n    return Scaler().scale(x)\n"
+FAR = (
+    "FACTOR = 2\n\nclass Scaler:\n    def scale(self, x):\n        return x * FACTOR\n\n"
+    "def scale(x):\n    return Scaler().scale(x)\n"
+)
 BASE = {"pkg/job.py": JOB, "pkg/near.py": NEAR, "pkg/lib/far.py": FAR}
 
 
@@ -71,7 +74,10 @@ REACHED = {
     "an attribute of a package": ("import pkg.lib.far", "pkg.lib.far.g(x)"),
     "an import inside": (
         "",
-        "(lambda: __import__)() and inside(x)\n\ndef inside(x):\n    from .lib.far import g as h\n    return h(x)",
+        (
+            "(lambda: __import__)() and inside(x)\n\ndef inside(x):\n"
+            "    from .lib.far import g as h\n    return h(x)"
+        ),
     ),
     "a module imported inside": (
         "",
@@ -83,7 +89,10 @@ REACHED = {
     ),
     "a name imported inside and captured": (
         "",
-        "inside(x)\n\ndef inside(x):\n    from .lib import far\n    def deeper():\n        return far.g(x)\n    return deeper()",
+        (
+            "inside(x)\n\ndef inside(x):\n    from .lib import far\n    def deeper():\n"
+            "        return far.g(x)\n    return deeper()"
+        ),
     ),
     "a module as a value": ("import pkg.lib.far as far", "getattr(far, 'g')(x)"),
     "a partial": ("import functools\nfrom pkg.lib.far import g\np = functools.partial(g)", "p(x)"),
@@ -110,17 +119,26 @@ REACHED = {
     "a class decorator": ("from pkg.lib.far import mark\n@mark\nclass C:\n    pass", "C()"),
     "a wrapped function": ("from pkg.lib.far import g\nfrom pkg.near import deco\nh = deco(g)", "h(x)"),
     "a third party's wrapper": (
-        "import structlog\nimport contextlib\nfrom pkg.lib.far import gen\nh = contextlib.contextmanager(gen)",
+        (
+            "import structlog\nimport contextlib\nfrom pkg.lib.far import gen\n"
+            "h = contextlib.contextmanager(gen)"
+        ),
         "h(x)",
     ),
     "a callable instance": ("from pkg.lib.far import B\nOBJECT = B()", "OBJECT(x)"),
     "a default of a helper": ("from pkg.lib.far import g\ndef h(x, by=g):\n    return by(x)", "h(x)"),
     "a single dispatch": (
-        "import functools\nfrom pkg.lib.far import g\n@functools.singledispatch\ndef h(x):\n    return x\nh.register(int)(g)",
+        (
+            "import functools\nfrom pkg.lib.far import g\n@functools.singledispatch\ndef h(x):\n"
+            "    return x\nh.register(int)(g)"
+        ),
         "h(x)",
     ),
     "a dataclass's field": (
-        "from dataclasses import dataclass, field\nfrom pkg.lib.far import g\n@dataclass\nclass C:\n    a: int = field(default_factory=lambda: g(1))",
+        (
+            "from dataclasses import dataclass, field\nfrom pkg.lib.far import g\n@dataclass\n"
+            "class C:\n    a: int = field(default_factory=lambda: g(1))"
+        ),
         "C().a",
     ),
     "a metaclass": ("from pkg.lib.far import Meta\nclass C(metaclass=Meta):\n    pass", "C()"),
@@ -129,11 +147,19 @@ REACHED = {
         "h(x)",
     ),
     "a pydantic field's type in quotes": (
-        "from __future__ import annotations\nimport pydantic\nfrom pkg.lib.far import Checked\nclass C(pydantic.BaseModel):\n    a: list[Checked]",
+        (
+            "from __future__ import annotations\nimport pydantic\n"
+            "from pkg.lib.far import Checked\nclass C(pydantic.BaseModel):\n"
+            "    a: list[Checked]"
+        ),
         "C(a=x)",
     ),
     "the annotation of a checked function": (
-        "from __future__ import annotations\nimport pydantic\nfrom pkg.lib.far import Checked\n@pydantic.validate_call\ndef h(x: Checked):\n    return x",
+        (
+            "from __future__ import annotations\nimport pydantic\n"
+            "from pkg.lib.far import Checked\n@pydantic.validate_call\ndef h(x: Checked):\n"
+            "    return x"
+        ),
         "h(x)",
     ),
     "a descriptor of its own": ("from pkg.lib.far import Lazy\nclass C:\n    m = Lazy()", "C().m"),
@@ -151,7 +177,10 @@ REACHED = {
     ),
     "a star import": ("from pkg.lib.far import *", "g(x)"),
     "a cached property": (
-        "import functools\nfrom pkg.lib.far import g\nclass C:\n    @functools.cached_property\n    def m(self):\n        return g(1)",
+        (
+            "import functools\nfrom pkg.lib.far import g\nclass C:\n"
+            "    @functools.cached_property\n    def m(self):\n        return g(1)"
+        ),
         "C().m",
     ),
 }
@@ -209,7 +238,10 @@ class Meta(type):
 @pytest.mark.parametrize(("old", "new"), [("VALUE + x", "VALUE - x"), ("VALUE = 1", "VALUE = 2")])
 def test_code_is_reached_by(key_of, way, old, new):
     head, body = REACHED[way]
-    near = "import functools\n\ndef deco(fn):\n    @functools.wraps(fn)\n    def wrapper(*a):\n        return fn(*a)\n    return wrapper\n"
+    near = (
+        "import functools\n\ndef deco(fn):\n    @functools.wraps(fn)\n    def wrapper(*a):\n"
+        "        return fn(*a)\n    return wrapper\n"
+    )
     files = {
         "pkg/job.py": f"{head}\ndef f(x):\n    return {body}\n",
         "pkg/near.py": near,

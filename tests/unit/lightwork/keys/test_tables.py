@@ -73,7 +73,7 @@ DISTINCT = [
     lambda: pd.Timestamp("2024-01-01", tz="UTC"),
     lambda: pd.Timestamp("2024-01-01", tz="Europe/Berlin"),
     lambda: pd.Timestamp("2024-01-01 00:00:00.000000001"),
-    lambda: dt.datetime(2024, 1, 1),
+    lambda: dt.datetime(2024, 1, 1),  # noqa: DTZ001 - naive on purpose
     lambda: pd.Timedelta("1D"),
     lambda: pd.Timedelta("1D1ns"),
     lambda: pd.NaT,

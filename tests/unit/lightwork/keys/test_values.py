@@ -40,9 +40,7 @@ JSON = st.recursive(
 def typed(value: object) -> object:
     """The value with its types written in, so that `==` tells 1 from 1.0 and True."""
     if isinstance(value, dict):
-        return "dict", sorted((k, typed(v)) for k, v in value.items()) if False else {
-            k: typed(v) for k, v in value.items()
-        }
+        return "dict", {k: typed(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value).__name__, [typed(v) for v in value]
     if isinstance(value, float):
@@ -74,7 +72,7 @@ def test_joined_encodings_can_be_taken_apart_in_one_way_only(one, other):
 
 @given(st.sets(st.integers() | st.text()))
 def test_the_order_of_a_set_does_not_count(values):
-    assert encode(values) == encode(set(sorted(values, key=repr, reverse=True)))
+    assert encode(values) == encode({*reversed(list(values))})
     assert encode(values) != encode(frozenset(values))
 
 
@@ -202,7 +200,7 @@ DISTINCT = [
     lambda: collections.deque([1]),
     lambda: range(3),
     lambda: slice(3),
-    lambda: dt.datetime(2024, 10, 27, 2, 30),
+    lambda: dt.datetime(2024, 10, 27, 2, 30),  # noqa: DTZ001 - naive on purpose
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=UTC),
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=1),
@@ -341,7 +339,7 @@ def test_a_folder_of_too_many_files_is_refused_with_advice(tmp_path, monkeypatch
     monkeypatch.setattr(keyed_paths, "MOST_ENTRIES", 2)
     for name in "abc":
         (tmp_path / name).touch()
-    with pytest.raises(Unkeyable, match="over 2 entries.*pass"):
+    with pytest.raises(Unkeyable, match=r"over 2 entries.*pass"):
         encode(tmp_path)
 
 
@@ -376,7 +374,7 @@ def test_what_has_no_stable_key_is_refused_and_named(make, says):
 
 
 def test_an_open_file_is_refused(tmp_path):
-    with (tmp_path / "x").open("w") as file, pytest.raises(Unkeyable, match="an open file"):
+    with (tmp_path / "x").open("w") as file, pytest.raises(Unkeyable, match=r"an open file"):
         encode(file)
 
 
@@ -402,25 +400,30 @@ def test_an_instance_of_a_class_that_cannot_be_imported_is_refused_if_it_needs_p
         def __reduce__(self):
             return Local, ()
 
-    with pytest.raises(Unkeyable, match="Local.*cannot be imported"):
+    with pytest.raises(Unkeyable, match=r"Local.*cannot be imported"):
         encode(Local())
 
 
 def test_values_have_the_same_bytes_in_every_process(run, tmp_path):
     script = """
-import collections, datetime, decimal, pathlib, re, uuid, zoneinfo, functools, operator, hashlib, enum, dataclasses
+import collections, datetime, functools, hashlib, zoneinfo
 import numpy as np, pandas as pd, pyarrow as pa
 from lightwork.keys import encode
 from mine import *
-values = [{"a", "b", "c", 1, 2.5}, frozenset("hello"), {"x": {"y", "z"}}, Thing(1, {"p", "q"}), Hue.RED, helper, Thing,
-  functools.partial(helper, 1), collections.Counter("hello"), datetime.datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo("UTC")),
-  np.arange(3), pd.DataFrame({"a": ["x", None], "b": [1.0, 2.0]}), pa.table({"a": [[1], None]}), [helper, {helper, other}]]
+no_source = {"__name__": "nowhere"}
+exec("def g(x): return x in {'a', 'b', 'c'}", no_source)
+values = [{"a", "b", "c", 1, 2.5}, frozenset("hello"), {"x": {"y", "z"}}, Thing(1, {"p", "q"}),
+  Hue.RED, helper, Thing, functools.partial(helper, 1), collections.Counter("hello"),
+  datetime.datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo("UTC")), np.arange(3),
+  pd.DataFrame({"a": ["x", None], "b": [1.0, 2.0]}), pa.table({"a": [[1], None]}),
+  [helper, {helper, other}], no_source["g"]]
 print(hashlib.sha256(b"".join(map(encode, values))).hexdigest())
 """
     mine = (
         "import dataclasses, enum\nclass Hue(enum.Enum):\n    RED = 1\n@dataclasses.dataclass\nclass Thing:\n"
         "    x: int\n    y: set\n    def m(self):\n        return other(1)\nNAMES = {'a', 'b', 'c'}\n"
-        "def helper(x):\n    return x in NAMES and x in {'a', 'b', 'c'}\ndef other(x):\n    return Thing(x, NAMES)\n"
+        "def helper(x):\n    return x in NAMES and x in {'a', 'b', 'c'}\ndef other(x):\n"
+        "    return Thing(x, NAMES)\n"
     )
     found = set()
     for folder, seed in (("one", "1"), ("two", "2")):
