@@ -1,0 +1,1 @@
+"""The pipelines of this repository, one folder each; `lightwork list` shows them."""

@@ -1,0 +1,70 @@
+"""Which place is windiest at each hour, and how often each one wins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Gt
+from pydantic import DirectoryPath
+
+from lightwork import InputError, current_session, pipeline, task
+from pipelines.windy_city.cleaning import Unit, clean
+from pipelines.windy_city.reading import read_airports, read_folder
+from pipelines.windy_city.reporting import report
+
+
+@task
+def windiest(timestamp: str, readings: dict[str, dict[str, float]]) -> tuple[str, ...]:
+    """The places with the highest speed at an hour: one, or several that tie.
+
+    Args:
+        timestamp: the hour, a key of `readings`.
+        readings: the speed by place for each hour; only places that were read.
+    """
+    speeds = readings[timestamp]
+    top = max(speeds.values())
+    return tuple(place for place, speed in speeds.items() if speed == top)
+
+
+@pipeline
+def windy_city(
+    data: DirectoryPath | None = None,
+    max_timestamps: Annotated[int, Gt(0)] | None = None,
+    unit: Unit | None = None,
+) -> dict[str, Any]:
+    """How often each place is the windiest, hour by hour.
+
+    Args:
+        data: a folder of one Parquet file a place, with a time index and a column `wind_speed`; by default
+            a year of the three New York airports.
+        max_timestamps: only so many hours, the earliest.
+        unit: what the folder's speeds are measured in; with it, what no wind has reached is dropped. The
+            airports' are in mph.
+
+    Returns:
+        `wins`, the hours at which each place was alone the windiest; `tied_hours`; `hours`, their sum.
+    """
+    session = current_session()
+    if data is None and unit not in (None, "mph"):
+        raise InputError(
+            f"windy-city: the airports' speeds are in mph, not {unit}; leave unit out, or give data"
+        )
+    raw = read_airports() if data is None else read_folder(data)
+    cleaned = clean(raw, "mph" if data is None else unit)
+    for line in cleaned.remarks:
+        session.log.info(line)
+    if cleaned.speeds.empty:
+        raise InputError(
+            f"windy-city: {data} has no usable reading of the wind; expected numbers in wind_speed"
+        )
+
+    speeds = cleaned.speeds.iloc[:max_timestamps]
+    readings = cleaned.by_hour(max_timestamps)
+    winners = list(windiest.map(list(readings), shared={"readings": readings}))
+
+    wins = dict.fromkeys(speeds.columns, 0)
+    for places in winners:
+        if len(places) == 1:
+            wins[places[0]] += 1
+    report(session, cleaned, speeds, winners, wins)
+    return {"wins": wins, "tied_hours": len(winners) - sum(wins.values()), "hours": len(winners)}
