@@ -63,12 +63,11 @@ def prunable(lake: Lake, *, older_than: float | None = None, task: str | None = 
     """
     known = _by_task(lake)
     if task is not None and task not in known:
-        short = [name for name in known if name.rpartition(".")[2] == task]
-        if len(short) != 1:
-            raise InputError(
-                f"task {task!r} has no results in {lake.root.removeprefix('file://')}{near(task, known)}"
-            )
-        task = short[0]
+        short = {name.rpartition(".")[2]: name for name in known}
+        if task not in short:
+            where = lake.root.removeprefix("file://")
+            raise InputError(f"task {task!r} has no results in {where}{near(task, [*short, *known])}")
+        task = short[task]
     limit = None if older_than is None else time.time() - older_than
     entries = [entry for name, found in known.items() if task in (None, name) for entry in found]
     old = [e for e in entries if e.path.endswith(".seg") and (limit is None or e.modified < limit)]

@@ -89,7 +89,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def execute(argv: Sequence[str] | None = None) -> int:
     """Run the command line; every error becomes its lines on stderr, and the exit code returned."""
     try:
-        result = cli.main(list(argv) if argv is not None else None, "lightwork", standalone_mode=False)
+        # As click's own main does, but an interrupt comes through as it is.
+        with cli.make_context("lightwork", list(sys.argv[1:] if argv is None else argv)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.UsageError as error:
         return _line(_usage(error), 2)
     except InputError as error:
@@ -99,7 +103,7 @@ def execute(argv: Sequence[str] | None = None) -> int:
         return _line(str(error), 1)
     except LightworkError as error:
         return _line(str(error), 1)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         return _line("stopped; what is done is kept, and the same command goes on from there", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -107,7 +111,7 @@ def execute(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  (a pipeline may raise anything)
         click.echo(_traceback(error).rstrip(), err=True)
         return _line(f"failed: {type(error).__name__}: {error}", 1)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _traceback(error: Exception) -> str:

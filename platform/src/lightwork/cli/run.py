@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import click
 
 from lightwork.cli.output import show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @click.command("run")
@@ -47,17 +53,17 @@ def command(
     count = settings.resolve_workers(workers)
     where = settings.resolve_lake(lake)
     whose = settings.resolve_tenant(tenant)
-    _stop_on_sigterm()
-    result = run_pipeline(
-        chosen,
-        values,
-        on=place,
-        workers=count if workers is not None or place == "local" else None,
-        lake=where,
-        tenant=whose,
-        refresh=refresh,
-        cache=not no_cache,
-    )
+    with _stopped_by_sigterm():
+        result = run_pipeline(
+            chosen,
+            values,
+            on=place,
+            workers=count if workers is not None or place == "local" else None,
+            lake=where,
+            tenant=whose,
+            refresh=refresh,
+            cache=not no_cache,
+        )
     from lightwork.cli.summary import summarise
 
     summarise(result)
@@ -65,7 +71,8 @@ def command(
         show_json(result.to_json())
 
 
-def _stop_on_sigterm() -> None:
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
     """Let a cluster's stop end the run as Ctrl-C does: the record says so, and what is done is kept."""
     import signal
     import threading
@@ -73,5 +80,11 @@ def _stop_on_sigterm() -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, stop)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -59,7 +59,15 @@ def test_folders_without_an_init_are_scanned(make: Make) -> None:
 
 def test_private_modules_and_tests_are_not_imported(make: Make) -> None:
     broken = "raise RuntimeError('imported')"
-    make({"__init__.py": "", "_own.py": broken, "test_it.py": broken, "conftest.py": broken, "tests/x.py": broken})
+    make(
+        {
+            "__init__.py": "",
+            "_own.py": broken,
+            "test_it.py": broken,
+            "conftest.py": broken,
+            "tests/x.py": broken,
+        }
+    )
     assert discovery.pipelines() == {}
     assert discovery.broken() == {}
 
@@ -95,7 +103,9 @@ def test_a_module_that_exits_is_broken_too(make: Make) -> None:
 
 def test_asking_for_a_pipeline_of_a_broken_module_says_why(make: Make) -> None:
     make({"windy_city.py": "1/0"})
-    with pytest.raises(InputError, match=r"module found_\d+\.windy_city cannot be imported: ZeroDivisionError"):
+    with pytest.raises(
+        InputError, match=r"module found_\d+\.windy_city cannot be imported: ZeroDivisionError"
+    ):
         discovery.find("windy-city")
 
 

@@ -81,7 +81,7 @@ def test_values_come_in_the_order_of_the_signature_with_the_defaults(tmp_path: P
         (bool, "yes", True),
         (bool, "off", False),
         (dt.date, "2026-01-31", dt.date(2026, 1, 31)),
-        (dt.datetime, "2026-01-31T06:00", dt.datetime(2026, 1, 31, 6)),
+        (dt.datetime, "2026-01-31T06:00", dt.datetime(2026, 1, 31, 6)),  # noqa: DTZ001
         (Path, "some/where", Path("some/where")),
         (Literal["fast", "slow"], "slow", "slow"),
         (Literal[1, 2], "2", 2),

@@ -28,7 +28,9 @@ class Loads(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self._inside = tag
-        self.loads += [str(value) for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+        self.loads += [
+            str(value) for name, value in attrs if name in ("src", "href", "srcset", "data", "action")
+        ]
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
