@@ -90,6 +90,13 @@ def _top(cls: type) -> str:
     return str(cls.__module__).partition(".")[0]
 
 
+def home_name(item: Any) -> str:
+    """The name of the module that a function or class is written in; of a module its own."""
+    if isinstance(item, FunctionType):
+        return str(item.__globals__.get("__name__", ""))
+    return str(item.__name__ if isinstance(item, ModuleType) else getattr(item, "__module__", ""))
+
+
 def qualname(item: Any) -> str:
     """The name of anything that has one."""
     owner = getattr(item, "__objclass__", None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightwork.keys import classify
 from lightwork.keys.components import CodeKey, Component
-from lightwork.keys.origin import module_name
+from lightwork.keys.origin import home_of, module_name
 from lightwork.keys.values import STATE, Scope, pack, text
 from lightwork.keys.walk import Walk, digest_of
 
@@ -41,6 +41,7 @@ def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
 def analyse(item: Any, *, root: bool = False) -> CodeKey:
     """The key of a function, class or anything callable; as `root` without its parameters' defaults."""
     walk = Walk()
+    walk.home = home_of(classify.home_name(item))
     before, STATE.walk = STATE.walk, walk
     try:
         with Scope():

@@ -135,10 +135,9 @@ def _enum(value: enum.Enum) -> bytes:
 
 
 def _path(value: pathlib.PurePath) -> bytes:
-    from lightwork.keys.paths import content
+    from lightwork.keys.paths import path
 
-    kind = b"X" if isinstance(value, pathlib.PureWindowsPath) else b"p"
-    return pack(kind, text(str(value)), *(content(value) if isinstance(value, pathlib.Path) else ()))
+    return path(value)
 
 
 def _decimal(value: decimal.Decimal) -> bytes:

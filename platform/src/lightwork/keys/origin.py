@@ -42,6 +42,28 @@ def file_of(module: ModuleType) -> str | None:
     return next((str(folder) for folder in getattr(module, "__path__", ())), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A module's file, and the folder that its top-level package is in."""
+
+    file: Path
+    root: Path
+
+
+@functools.cache
+def _home(name: str, file: str) -> Home:
+    levels = name.count(".") + (1 if Path(file).name == "__init__.py" else 0)
+    place = Path(file).resolve()
+    return Home(place, place.parents[levels])
+
+
+def home_of(name: str) -> Home | None:
+    """Where the module is; None if it has no file."""
+    module = sys.modules.get(name)
+    file = None if module is None else getattr(module, "__file__", None)
+    return _home(module_name(name), file) if file else None
+
+
 def module_kind(module: ModuleType) -> Kind:
     """Where a module comes from."""
     return _kind(module.__name__, file_of(module))

@@ -12,7 +12,14 @@ from lightwork.keys import classify
 from lightwork.keys.components import Component
 from lightwork.keys.cycles import cycle
 from lightwork.keys.imports import find
-from lightwork.keys.origin import distribution_of, kind_of_function, kind_of_name, module_kind, module_name
+from lightwork.keys.origin import (
+    distribution_of,
+    home_of,
+    kind_of_function,
+    kind_of_name,
+    module_kind,
+    module_name,
+)
 from lightwork.keys.source import source_of
 from lightwork.keys.syntax import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit
@@ -22,6 +29,7 @@ from lightwork.keys.values import WRITERS, finish, pack, text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lightwork.keys.origin import Home
     from lightwork.keys.reads import Chain, Import, Reads
 
 _MISSING = object()
@@ -41,6 +49,8 @@ class Walk:
 
     def __init__(self) -> None:
         self.components: set[Component] = set()
+        # The module of what is being looked at.
+        self.home: Home | None = None
         self._queue: list[tuple[Any, bool]] = []
         self._seen: dict[int, Any] = {}
         self._open: list[int] = []
@@ -51,6 +61,7 @@ class Walk:
         """Process everything that was reached, and what that reaches."""
         while self._queue:
             item, root = self._queue.pop()
+            self.home = home_of(classify.home_name(item))
             if isinstance(item, FunctionType):
                 self._function(item, root=root)
             elif isinstance(item, ModuleType):

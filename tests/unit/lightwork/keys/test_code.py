@@ -316,3 +316,32 @@ def test_a_class_is_looked_at_once_for_a_list_of_its_instances(load, monkeypatch
     monkeypatch.setattr(code, "analyse", lambda item, **kw: calls.append(item) or analyse(item, **kw))
     encode([kind() for _ in range(50)])
     assert calls == [kind]
+
+
+PLACES = """
+from pathlib import Path
+HERE = Path(__file__).parent
+DATA = HERE / "data.txt"
+ROOT = HERE.parent
+def f(x):
+    return HERE, DATA.read_text(), [ROOT]
+"""
+
+
+def test_a_path_into_the_own_repository_counts_from_there_and_by_content(load, tmp_path):
+    def key(content: str) -> str:
+        return code_key(load({"pkg/job.py": PLACES, "pkg/data.txt": content})).digest
+
+    assert key("one") == key("one") != key("two")
+
+
+def test_a_path_to_the_folder_of_the_code_does_not_make_all_of_it_count(load):
+    files = {"pkg/job.py": PLACES, "pkg/data.txt": "x"}
+    assert code_key(load(files)) == code_key(load({**files, "pkg/other.py": "X = 1\n"}))
+
+
+def test_a_path_elsewhere_that_code_holds_on_to_counts_by_its_text(load):
+    job = "from pathlib import Path\nP = Path('/nowhere/a')\ndef f(x):\n    return P\n"
+    assert code_key(load({"pkg/job.py": job})) == code_key(load({"pkg/job.py": job}))
+    other = load({"pkg/job.py": job.replace("/a", "/b")})
+    assert code_key(load({"pkg/job.py": job})) != code_key(other)

@@ -331,6 +331,8 @@ def test_a_folder_counts_with_all_files_below(tmp_path):
     assert encode(tmp_path) != before
     (tmp_path / "sub/b").unlink()
     assert encode(tmp_path) == before
+    (tmp_path / "__pycache__").mkdir()
+    assert encode(tmp_path) == before
     (tmp_path / "sub/a").write_text("ab")
     assert encode(tmp_path) != before
 
