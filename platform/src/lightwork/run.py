@@ -225,7 +225,7 @@ def _report(
         "parameters": ", ".join(f"{key}={_text(value)}" for key, value in parameters.items()) or "none",
         "elements": ", ".join(f"{counts[key]:,} {key}" for key in ELEMENTS if counts[key] or key == "total"),
         "seconds": f"{seconds:,.1f}",
-        "finished": _now(),
+        "finished": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
     }
     path = f"runs/{session.run_id}/report.html"
     try:
@@ -261,6 +261,8 @@ def _artifact_name(name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

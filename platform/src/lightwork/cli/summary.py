@@ -30,7 +30,8 @@ def summarise(result: RunResult) -> None:
     )
     out.print(head)
     out.print(_elements(result.elements))
-    for block in _result(result.result):
+    drawn = [dict(values) for _, values in result.bars.values()]
+    for block in _result(result.result, drawn):
         out.print(Padding(block, (1, 0, 0, 2), expand=False))
     for title, (unit, values) in result.bars.items():
         out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
@@ -58,8 +59,8 @@ def _elements(counts: Mapping[str, int]) -> Text:
     return text
 
 
-def _result(value: Any) -> list[RenderableType]:
-    """The result in blocks: single values together, each table or mapping by itself."""
+def _result(value: Any, drawn: list[dict[str, float]]) -> list[RenderableType]:
+    """The result in blocks: single values together, each table or mapping that is not drawn by itself."""
     if value is None or value in ({}, []):
         return []
     if not isinstance(value, Mapping):
@@ -72,6 +73,8 @@ def _result(value: Any) -> list[RenderableType]:
         if isinstance(item, Mapping) and item and _is_head(item):
             blocks.append(_head(item, str(key)))
         elif isinstance(item, Mapping) and item:
+            if any(all(bars.get(k) == v for k, v in item.items()) for bars in drawn):
+                continue
             blocks.append(_pairs(str(key), item))
         else:
             plain.add_row(Text(str(key), "dim"), Text(_short(item), justify="right"))
@@ -83,11 +86,10 @@ def _is_head(value: Mapping[str, Any]) -> bool:
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE, show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
+    table = Table.grid(padding=(0, 3))
+    table.add_row(Text(title, "bold"))
     for key, item in list(values.items())[:_ROWS]:
-        table.add_row(Text(str(key)), Text(_short(item)))
+        table.add_row(Text(str(key)), Text(_short(item), justify="right"))
     if len(values) > _ROWS:
         table.add_row(Text("…", "dim"), Text(f"{len(values) - _ROWS:,} more", "dim"))
     return table
@@ -96,7 +98,7 @@ def _pairs(title: str, values: Mapping[str, Any]) -> Table:
 def _head(value: Mapping[str, Any], title: str = "") -> Table:
     """The first records of a table."""
     name = f"{title or value['artifact']}: {value['rows']:,} rows"
-    table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(value["columns"])[:8]
     for column in columns:
         cells = [record.get(column) for record in value["records"]]

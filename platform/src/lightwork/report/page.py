@@ -98,8 +98,9 @@ def _section(section: Section, chart: str) -> str:
 
 
 def _definitions(values: Mapping[str, Any], kind: str = "") -> str:
+    shown = {key: f"{value:,}" if type(value) is int else value for key, value in values.items()}
     items = "".join(
-        f"<div><dt>{escape(str(key))}</dt><dd>{_cell(value)}</dd></div>" for key, value in values.items()
+        f"<div><dt>{escape(str(key))}</dt><dd>{_cell(value)}</dd></div>" for key, value in shown.items()
     )
     return f'<dl class="{kind}">{items}</dl>'
 

@@ -69,6 +69,12 @@ def element_fails() -> list:
 
 
 @pipeline
+def drawn() -> dict:
+    current_session().report.bars("Wins", {"JFK": 3, "LGA": 1})
+    return {"wins": {"JFK": 3, "LGA": 1}}
+
+
+@pipeline
 def terminated() -> None:
     signal.raise_signal(signal.SIGTERM)
     raise AssertionError("went on")

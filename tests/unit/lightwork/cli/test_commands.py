@@ -89,6 +89,10 @@ def test_the_summary_goes_to_stderr_with_result_bars_and_report(lightwork) -> No
         assert words in done.err
 
 
+def test_what_the_bars_show_is_not_shown_twice(lightwork) -> None:
+    assert lightwork("run", "drawn", "--on", "serial").err.count("JFK") == 1
+
+
 def test_a_second_run_says_that_everything_was_done(lightwork) -> None:
     lightwork("run", "windy-city", "--on", "serial")
     assert (

@@ -11,9 +11,9 @@ WRONG = [
     ("--versio", "there is no option '--versio'; did you mean '--version'?"),
     ("list --jsn", "list: there is no option '--jsn'; did you mean '--json'?"),
     ("list extra", "list: got unexpected extra argument (extra)"),
-    ("run", "the pipeline's name is missing; there are: element-fails,"),
+    ("run", "the pipeline's name is missing; there are: drawn, element-fails,"),
     ("run windy-cty", "there is no pipeline 'windy-cty'; did you mean 'windy-city'?"),
-    ("run zzz", "there is no pipeline 'zzz'; there are: element-fails,"),
+    ("run zzz", "there is no pipeline 'zzz'; there are: drawn, element-fails,"),
     (
         "run windy-city max_timestamp=1",
         "there is no parameter 'max_timestamp'; did you mean 'max_timestamps'?",
