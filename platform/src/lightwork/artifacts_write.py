@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -23,6 +24,8 @@ PART_BYTES = 128 * 2**20
 
 _PROVENANCE = b"lightwork"
 _THREADS = 8
+_PATIENCE = 60.0
+_abandoned: set[str] = set()  # folders of versions that failed in this process
 
 
 class Part(NamedTuple):
@@ -162,7 +165,7 @@ def _write_partitions(place: _Place, frame: Any) -> Written:
         raise _not_a_table(place.name, frame)
     write = dask.delayed(_write_partition, pure=False, traverse=False)
     partitions = frame.to_delayed()
-    done = dask.compute(*(write(place, partition, number) for number, partition in enumerate(partitions)))
+    done = _compute(place, [write(place, partition, number) for number, partition in enumerate(partitions)])
     files: list[tuple[pa.Schema, Part]] = []
     schema: pa.Schema | None = None
     for number, (serialized, parts) in enumerate(done):
@@ -174,9 +177,44 @@ def _write_partitions(place: _Place, frame: Any) -> Written:
     return _uniform(place, schema, files)
 
 
+def _compute(place: _Place, tasks: list[Any]) -> Sequence[Any]:
+    """Compute on the scheduler in force; when one fails, none writes any more once this has returned."""
+    import dask
+    from dask.base import get_scheduler
+
+    client: Any = getattr(get_scheduler(), "__self__", None)
+    if not hasattr(client, "gather"):
+        try:
+            return tuple(dask.compute(*tasks))
+        except BaseException:
+            _abandoned.add(place.folder)  # other threads may still write: they see it and remove their file
+            raise
+    futures = client.compute(tasks)
+    try:
+        return tuple(client.gather(futures))
+    except BaseException:
+        _stop(client, futures)
+        raise
+
+
+def _stop(client: Any, futures: list[Any]) -> None:
+    """Cancel what no worker has yet, and wait for the rest, which cannot be interrupted."""
+    from distributed import wait
+
+    started = {key for keys in client.processing().values() for key in keys}
+    going = [future for future in futures if not future.done() and future.key in started]
+    client.cancel([future for future in futures if not future.done() and future.key not in started])
+    if going:
+        with suppress(TimeoutError):
+            wait(going, timeout=_PATIENCE)
+
+
 def _write_partition(place: _Place, frame: pd.DataFrame, number: int) -> tuple[bytes, list[Part]]:
     table = _arrow(place, frame, True, number)
-    return table.schema.serialize().to_pybytes(), _write_part(place, table, number)
+    parts = _write_part(place, table, number)
+    if place.folder in _abandoned:
+        place.lake.delete(f"{place.folder}/{part.path}" for part in parts)
+    return table.schema.serialize().to_pybytes(), parts
 
 
 class _Writer:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
+import dask
 import dask.bag
 import dask.dataframe as dd
+import distributed
 import pandas as pd
 import pytest
 
+from lightwork import artifacts_write
 from lightwork.artifacts import Artifacts
 from lightwork.errors import InputError
 from lightwork.lake import Lake, open_lake
+from lightwork.lake.local import LocalLake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +41,7 @@ def distributed_client() -> Iterator[Client]:
 
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None, protocol="inproc://"
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0", protocol="inproc://"
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -84,13 +89,75 @@ def test_a_partition_that_fails_leaves_nothing(local: Artifacts) -> None:
             raise RuntimeError("the last one")
         return frame
 
-    import dask
-
     lazy = dd.from_pandas(FRAME, npartitions=4).map_partitions(fail, meta=FRAME.iloc[:0])
     with dask.config.set(scheduler="synchronous"), pytest.raises(RuntimeError, match="the last one"):
         local.write("t", lazy)
     assert local.lake.entries() == []
     assert local.list() == []
+
+
+class _Race:
+    """The first partition fails while the second is being written, which goes on until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.writing, self.let_go, self.removed = threading.Event(), threading.Event(), threading.Event()
+        self.write_part = artifacts_write._write_part
+        monkeypatch.setattr(artifacts_write, "_write_part", self.write)
+
+    def frame(self, name: str) -> dd.DataFrame:
+        _RACES[name] = self
+        return dd.from_pandas(FRAME, npartitions=2).map_partitions(_fail_first, name, meta=FRAME.iloc[:0])
+
+    def write(self, *arguments: Any) -> Any:
+        self.writing.set()
+        assert self.let_go.wait(30)
+        return self.write_part(*arguments)
+
+
+_RACES: dict[str, _Race] = {}
+
+
+def _fail_first(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    if frame["x"].max() < 30:
+        assert _RACES[name].writing.wait(30)
+        raise RuntimeError("the first one")
+    return frame
+
+
+def test_a_write_under_way_on_a_worker_ends_before_the_failure_is_cleared_up(
+    local: Artifacts, distributed_client, monkeypatch
+) -> None:
+    race, wait = _Race(monkeypatch), distributed.wait
+
+    def let_go_and_wait(*given: Any, **options: Any) -> Any:
+        race.let_go.set()
+        return wait(*given, **options)
+
+    monkeypatch.setattr(distributed, "wait", let_go_and_wait)
+    with distributed_client.as_current(), pytest.raises(RuntimeError, match="the first one"):
+        local.write("t", race.frame("distributed"))
+    assert race.let_go.is_set()
+    assert local.lake.entries() == []
+
+
+def test_a_write_under_way_in_a_thread_removes_its_own_file(local: Artifacts, monkeypatch) -> None:
+    race, delete = _Race(monkeypatch), LocalLake.delete
+
+    def watched(lake: Lake, paths: Any) -> None:
+        paths = list(paths)
+        delete(lake, paths)
+        if paths:
+            race.removed.set()
+
+    monkeypatch.setattr(LocalLake, "delete", watched)
+    with (
+        dask.config.set(scheduler="threads", num_workers=2),
+        pytest.raises(RuntimeError, match="the first one"),
+    ):
+        local.write("t", race.frame("threads"))
+    race.let_go.set()
+    assert race.removed.wait(30)
+    assert local.lake.entries() == []
 
 
 def test_another_dask_collection_is_refused(local: Artifacts) -> None:
