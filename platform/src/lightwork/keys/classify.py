@@ -22,7 +22,7 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from lightwork.keys.origin import kind_of_function, kind_of_name, module_name
+from lightwork.keys.origin import Kind, kind_of_function, kind_of_name, module_name
 from lightwork.pipelines import Pipeline
 from lightwork.tasks import Task
 
@@ -190,8 +190,19 @@ def methods(cls: type) -> list[FunctionType]:
         elif isinstance(value, functools.cached_property):
             parts = [value.func]
         for part in parts:
-            found |= {id(f): f for f in _layers(part) if isinstance(f, FunctionType)}
+            found |= {id(f): f for f in _layers(part) if _own_function(f)}
     return list(found.values())
+
+
+def _own_function(value: object) -> bool:
+    return isinstance(value, FunctionType) and kind_of_function(value) == "source"
+
+
+def kind_of_class(cls: type) -> Kind:
+    """Where a class comes from; `make_dataclass` says `types` of those it makes, whoever calls it."""
+    if cls.__module__ == "types" and not leads_to(cls):
+        return "source"
+    return kind_of_name(cls.__module__)
 
 
 def plain_attributes(cls: type) -> list[tuple[str, Any]]:

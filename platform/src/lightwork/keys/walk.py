@@ -125,7 +125,7 @@ class Walk:
             raise _advise(error, classify.function_name(fn), f"the captured value {name}") from None
 
     def _class_reference(self, cls: type) -> bytes:
-        kind = kind_of_name(cls.__module__)
+        kind = classify.kind_of_class(cls)
         if kind == "source":
             self._reach(cls)
         elif kind == "distribution":

@@ -345,3 +345,10 @@ def test_a_path_elsewhere_that_code_holds_on_to_counts_by_its_text(load):
     assert code_key(load({"pkg/job.py": job})) == code_key(load({"pkg/job.py": job}))
     other = load({"pkg/job.py": job.replace("/a", "/b")})
     assert code_key(load({"pkg/job.py": job})) != code_key(other)
+
+
+def test_what_libraries_put_into_a_class_is_not_its_own(load):
+    head = "import attrs, pydantic\n@attrs.define\nclass A:\n    x: int\n"
+    job = head + "class B(pydantic.BaseModel):\n    x: int\n"
+    key = code_key(load({"pkg/job.py": job + "def f(x):\n    return A(x), B(x=x)\n"}))
+    assert {c.kind for c in key.components} == {"function", "class", "distribution"}

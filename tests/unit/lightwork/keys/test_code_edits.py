@@ -176,6 +176,14 @@ REACHED = {
         "inner(x)\ndef inner(x):\n    global shared\n    return shared(x)",
     ),
     "a star import": ("from pkg.lib.far import *", "g(x)"),
+    "a module as a value, and what it imports": (
+        "from pkg.lib import by_name",
+        "getattr(by_name, 'g')(x)",
+    ),
+    "a dataclass made at run time": (
+        "import dataclasses\nfrom pkg.lib.far import g\nC = dataclasses.make_dataclass('C', [('a', int, g)])",
+        "C()",
+    ),
     "a cached property": (
         (
             "import functools\nfrom pkg.lib.far import g\nclass C:\n"
@@ -184,6 +192,7 @@ REACHED = {
         "C().m",
     ),
 }
+BY_NAME = "from pkg.lib import far\n\ndef g(x):\n    return far.g(x)\n"
 LIB = """
 import enum
 import functools
@@ -246,6 +255,7 @@ def test_code_is_reached_by(key_of, way, old, new):
         "pkg/job.py": f"{head}\ndef f(x):\n    return {body}\n",
         "pkg/near.py": near,
         "pkg/lib/far.py": LIB,
+        "pkg/lib/by_name.py": BY_NAME,
     }
     before = key_of(files)
     assert before.digest == key_of(edited("pkg/lib/far.py", "\nVALUE", "\n# moved\n\nVALUE", files)).digest
