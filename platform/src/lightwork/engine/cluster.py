@@ -43,14 +43,14 @@ class Cluster:
             self._owned = self._address = _start_local(workers)
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
-        self.client: Client = self._connect(first=True)
+        self.client: Client = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
         self.allowed_failures = LOCAL_ALLOWED_FAILURES if self.local else 3
 
-    def _connect(self, *, first: bool = False) -> Client:
+    def _connect(self, patience: float, *, first: bool = False) -> Client:
         from distributed import Client
 
         try:
-            return Client(self._address, timeout=10, set_as_default=True, name="lightwork")
+            return Client(self._address, timeout=patience, set_as_default=True, name="lightwork")
         except (OSError, TimeoutError, ValueError, ImportError) as error:
             if not first:
                 raise Lost from error
@@ -110,14 +110,14 @@ class Cluster:
             RunFailed: none answered in that time.
         """
         if patience is None:
-            patience = float(os.environ.get("LIGHTWORK_RECONNECT_SECONDS", "600"))
+            patience = _seconds("LIGHTWORK_RECONNECT_SECONDS", 600)
         log = get_logger("lightwork")
         log.warning(f"lost the scheduler at {self.on}; trying to reach it again for {patience:.0f} s")
         deadline = time.monotonic() + patience
         _close_quietly(self.client)
         while True:
             try:
-                self.client = self._connect()
+                self.client = self._connect(max(1.0, min(10.0, deadline - time.monotonic())))
             except Lost as error:
                 if time.monotonic() > deadline:
                     raise RunFailed(
@@ -135,6 +135,14 @@ class Cluster:
         _close_quietly(self.client)
         if self._owned is not None:
             self._owned.close()
+
+
+def _seconds(variable: str, default: float) -> float:
+    value = os.environ.get(variable) or str(default)
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        raise InputError(f"{variable}: {value!r} is not a number of seconds") from None
 
 
 def _close_quietly(client: Client) -> None:
@@ -160,7 +168,6 @@ def _start_local(workers: int) -> Any:
 
     settings = {
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
-        "distributed.worker.daemon": False,
         "distributed.comm.timeouts.connect": "30s",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }

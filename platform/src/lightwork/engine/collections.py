@@ -16,6 +16,8 @@ class LazyClient:
     Dask takes any object whose type's name says Client and that has `get`.
     """
 
+    asynchronous = False
+
     def __init__(self, session: Session) -> None:
         self._session = session
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from lightwork import segments
 from lightwork.engine.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
-from lightwork.engine.feed import Page, Span
-from lightwork.engine.job import pack
+from lightwork.engine.feed import PAGE, Page, Span
+from lightwork.engine.job import Parcel, pack
 from lightwork.engine.sizing import Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
@@ -80,7 +80,7 @@ class Scatter:
         self._feed = call.feed
         self._options = call.task.options
         self._sizer = Sizer(fixed=self._options.batch)
-        self._parcel = pack(call.job(), f"{call.session.folder}/jobs")
+        self._parcel: Parcel | None = None
         self._name = f"{call.task.fn.__name__}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._inflight: set[Batch] = set()
@@ -114,7 +114,6 @@ class Scatter:
     def _emit(self, page: Page) -> Iterator[Any]:
         values = page.values
         feed = self._feed
-        skip = self._options.on_error == "skip"
         for i in range(len(values)):
             value = values[i]
             while value is MISSING:
@@ -123,7 +122,9 @@ class Scatter:
             values[i] = None
             feed.emitted += 1
             if type(value) is Failure:
-                if not skip:
+                if self._options.on_error == "raise":
+                    raise as_error(self._call.task.name, page.start + i, value)
+                if self._options.on_error == "collect":
                     yield as_error(self._call.task.name, page.start + i, value)
             else:
                 yield value
@@ -139,7 +140,7 @@ class Scatter:
             if self._error is not None:
                 raise self._error
             self._fill()
-            if block and not self._arrived:
+            if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._rest()
         except Lost:
             self._recover()
@@ -170,9 +171,12 @@ class Scatter:
             return
         slots = 0
         while not any(batch.alone for batch in self._inflight):
+            if not feed.waiting:
+                if feed.exhausted or feed.full(sizer.output_bytes) or not feed.read_page(PAGE):
+                    return
+                if not feed.waiting:
+                    return  # all of it is known already: it can be handed out first
             left = feed.left()
-            if left == 0 and (feed.exhausted or not feed.read_page(1)):
-                return
             slots = slots or max(1, self._call.session.cluster.slots())
             if len(self._inflight) >= slots * sizer.depth(slots, left):
                 return
@@ -187,8 +191,6 @@ class Scatter:
                     break
                 if time.monotonic() - begun > _WAIT:
                     break
-            if not feed.waiting:
-                return
             if self._inflight and feed.full(sizer.output_bytes):
                 return
             self._send(feed.take(size))
@@ -201,6 +203,8 @@ class Scatter:
         slots = max(1, self._call.session.cluster.slots())
         budget = math.inf if alone else self._sizer.budget(slots)
         batch = Batch(spans, len(elements), alone=alone)
+        if self._parcel is None:
+            self._parcel = pack(self._call.job(), f"{self._call.session.folder}/jobs")
         try:
             payload = pack_batch(self._parcel, elements, keys, budget)
         except Exception:  # noqa: BLE001 - some element cannot be pickled: find which

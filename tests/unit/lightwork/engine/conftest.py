@@ -1,0 +1,32 @@
+"""What the tests of the engine share: a scheduler with two worker processes, started once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightwork import connect
+
+
+@pytest.fixture(scope="session")
+def scheduler():
+    """The address of a real scheduler with two worker processes of one thread each."""
+    from lightwork.engine.cluster import Cluster
+
+    cluster = Cluster("local", 2)
+    yield cluster.client.scheduler.address
+    cluster.close()
+
+
+@pytest.fixture(params=["serial", "workers"])
+def session(request, tmp_path):
+    """A session on each kind of place, with a lake of its own."""
+    on = "serial" if request.param == "serial" else request.getfixturevalue("scheduler")
+    with connect(on=on, lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
+        yield opened
+
+
+@pytest.fixture
+def workers(scheduler, tmp_path):
+    """A session on two worker processes."""
+    with connect(on=scheduler, lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
+        yield opened

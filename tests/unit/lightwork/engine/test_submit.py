@@ -1,0 +1,92 @@
+"""`Task.submit`: one call, whose result may be an argument of another."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lightwork import ElementError, InputError, connect, task
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task
+def total(parts: list[int], scale: int = 1) -> int:
+    return scale * sum(parts)
+
+
+@task
+def fail(x: int) -> int:
+    raise ValueError("no")
+
+
+def test_one_call_gives_a_result(session):
+    assert double.submit(3).result() == 6
+
+
+def test_futures_may_be_arguments_also_inside_lists(session):
+    parts = [double.submit(x) for x in range(4)]
+    assert total.submit(parts, scale=double.submit(1)).result() == 24
+
+
+def test_a_call_that_is_done_is_not_done_again(tmp_path, session):
+    assert double.submit(21).result() == 42
+    before = dict(session.elements)
+    assert double.submit(x=21).result() == 42
+    time.sleep(1.1)  # a session looks into the lake once a second
+    assert double.submit(x=21).result() == 42
+    assert session.elements["cached"] > before["cached"]
+
+
+def test_a_call_whose_inputs_are_futures_is_cached_too(tmp_path):
+    for expected in (0, 2):
+        with connect(lake=tmp_path, progress="off") as session:
+            assert total.submit([double.submit(5)]).result() == 10
+            assert session.elements["cached"] == expected
+
+
+def test_a_map_and_a_call_share_their_results(tmp_path):
+    with connect(lake=tmp_path, progress="off"):
+        list(double.map(range(5)))
+    with connect(lake=tmp_path, progress="off") as session:
+        assert double.submit(x=4).result() == 8
+        assert session.elements["cached"] == 1
+
+
+def test_a_failed_call_raises_where_its_result_is_asked_for(session):
+    future = fail.submit(1)
+    with pytest.raises(ElementError, match=r"the call .* failed: ValueError: no"):
+        future.result()
+    assert isinstance(future.exception(), ElementError)
+    assert future.done()
+
+
+def test_a_call_on_a_failed_one_fails_the_same(session):
+    with pytest.raises(ElementError, match="ValueError: no"):
+        double.submit(fail.submit(1)).result()
+
+
+def test_a_result_that_is_not_there_in_time_is_a_timeout(workers):
+    @task(cache=False)
+    def nap() -> int:
+        time.sleep(1)
+        return 1
+
+    future = nap.submit()
+    with pytest.raises(TimeoutError):
+        future.result(timeout=0.05)
+    assert future.result() == 1
+
+
+def test_the_session_counts_calls_also_those_in_between(session):
+    assert total.submit([double.submit(101), double.submit(102)]).result() == 406
+    assert session.elements == {"total": 3, "cached": 0, "computed": 3, "failed": 0}
+
+
+def test_a_future_is_no_element_of_a_map(workers):
+    with pytest.raises((InputError, ElementError), match=r"take its result\(\) first"):
+        list(double.map([double.submit(1)]))
