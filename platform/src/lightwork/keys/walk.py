@@ -115,7 +115,7 @@ class Walk:
             parts += [self.reference(inner) for inner in classify.inside(fn)]
         wrapped = classify.wrapped(fn)
         if wrapped is not None:
-            parts.append(self.token(wrapped, root=root))
+            parts.append(self.token(wrapped))
         return pack(b"R", *parts)
 
     def _held(self, fn: FunctionType, name: str, value: Any) -> bytes:

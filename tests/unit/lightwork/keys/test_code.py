@@ -352,3 +352,16 @@ def test_what_libraries_put_into_a_class_is_not_its_own(load):
     job = head + "class B(pydantic.BaseModel):\n    x: int\n"
     key = code_key(load({"pkg/job.py": job + "def f(x):\n    return A(x), B(x=x)\n"}))
     assert {c.kind for c in key.components} == {"function", "class", "distribution"}
+
+
+def test_a_script_and_a_module_of_its_own_name_have_one_key(tmp_path, run):
+    (tmp_path / "script.py").write_text(
+        "from lightwork.keys import code_key\n"
+        "class C:\n    pass\ndef f(x):\n    return C\n"
+        "if __name__ == '__main__':\n    print(code_key(f).digest)\n"
+    )
+    imported = run(
+        "import script; from lightwork.keys import code_key; print(code_key(script.f).digest)", tmp_path
+    )
+    as_module = run("import runpy; runpy.run_module('script', run_name='__main__', alter_sys=True)", tmp_path)
+    assert imported == as_module

@@ -184,6 +184,10 @@ REACHED = {
         "import dataclasses\nfrom pkg.lib.far import g\nC = dataclasses.make_dataclass('C', [('a', int, g)])",
         "C()",
     ),
+    "what a function says it wraps": (
+        "import functools\nfrom pkg.lib.far import g\n@functools.wraps(g)\ndef h(x):\n    return 0",
+        "h.__wrapped__(x)",
+    ),
     "a cached property": (
         (
             "import functools\nfrom pkg.lib.far import g\nclass C:\n"
@@ -333,15 +337,20 @@ def test_a_class_attribute_set_at_run_time_counts(load, key_of):
     assert "global pkg.job.C.LIMIT changed" in differences(before, code_key(fn))
 
 
-def test_a_file_edited_after_its_import_does_not_lend_its_code_to_what_runs(load, tmp_path):
+@pytest.mark.parametrize(
+    "job",
+    [
+        "def f(x):\n    return x + 1\n",
+        "class C:\n    def m(self, x):\n        return x + 1\n\ndef f(x):\n    return C().m(x)\n",
+    ],
+)
+def test_a_file_edited_after_its_import_does_not_lend_its_code_to_what_runs(load, tmp_path, job):
     from lightwork.keys import code_key
 
-    old = "def f(x):\n    return x + 1\n"
-    new = "def f(x):\n    return x + 2\n"
-    stale = load({"pkg/job.py": old})
-    (tmp_path / "v0/pkg/job.py").write_text(new)
+    stale = load({"pkg/job.py": job})
+    (tmp_path / "v0/pkg/job.py").write_text(job.replace("+ 1", "+ 2"))
     stale_key = code_key(stale)
-    fresh = code_key(load({"pkg/job.py": new}))
+    fresh = code_key(load({"pkg/job.py": job.replace("+ 1", "+ 2")}))
     assert stale_key.digest != fresh.digest
 
 
