@@ -20,7 +20,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lightwork.keys.origin import Kind, kind_of_function, kind_of_name, module_name
 from lightwork.pipelines import Pipeline
@@ -195,7 +195,7 @@ def methods(cls: type) -> list[FunctionType]:
 
 
 def _own_function(value: object) -> bool:
-    return isinstance(value, FunctionType) and kind_of_function(value) == "source"
+    return _written(value) and kind_of_function(value) == "source"
 
 
 def kind_of_class(cls: type) -> Kind:
@@ -230,8 +230,13 @@ def attributes(cls: type) -> list[tuple[str, Any]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def _written(value: object) -> bool:
-    return isinstance(value, FunctionType) and not value.__code__.co_filename.startswith("<")
+def _written(value: object) -> TypeGuard[FunctionType]:
+    """Whether it is a function that somebody wrote, not one that `dataclass` and the like put together."""
+    if not isinstance(value, FunctionType):
+        return False
+    code = value.__code__
+    made = "." not in code.co_qualname or code.co_qualname.startswith("__create_fn__.")
+    return not (made and code.co_filename.startswith("<"))
 
 
 def _private(name: str) -> bool:

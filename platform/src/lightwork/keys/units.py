@@ -79,7 +79,7 @@ def _class_unit(cls: type) -> Unit | None:
     inside = f"{cls.__qualname__}."
     own = [f.__code__ for f in methods(cls) if f.__globals__.get("__name__") == cls.__module__]
     names = [code.co_filename for code in own if code.co_qualname.startswith(inside)]
-    filename = next((n for n in names if not n.startswith("<")), None) or getattr(module, "__file__", None)
+    filename = next(iter(names), None) or getattr(module, "__file__", None)
     if not filename:
         return None
     try:

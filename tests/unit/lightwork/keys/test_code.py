@@ -236,7 +236,7 @@ def test_functions_without_source_count_by_their_bytecode():
 
 
 def test_a_class_without_source_counts_by_what_is_in_it():
-    source = "class C:\n    n = {}\n    def m(self):\n        return 1{}\ndef f(x):\n    return C().m()"
+    source = "class C:\n    n = {}\n    def __call__(self):\n        return 1{}\ndef f(x):\n    return C()()"
     base = code_key(executed(source.format([1], "")))
     assert base.digest == code_key(executed(source.format([1], ""))).digest
     assert base.digest != code_key(executed(source.format([2], ""))).digest
@@ -365,3 +365,24 @@ def test_a_script_and_a_module_of_its_own_name_have_one_key(tmp_path, run):
     )
     as_module = run("import runpy; runpy.run_module('script', run_name='__main__', alter_sys=True)", tmp_path)
     assert imported == as_module
+
+
+def test_what_a_dataclass_puts_together_is_not_its_own(load):
+    job = "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int = 1\n    y: object = None\n"
+    key = code_key(load({"pkg/job.py": job + "def f(x):\n    return A(x)\n"}))
+    assert [c.kind for c in key.components] == ["class", "function"]
+
+
+def test_a_cell_of_a_notebook_counts_as_it_is_written():
+    import linecache
+
+    def f_of(text: str, name: str) -> object:
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        namespace: dict[str, object] = {"__name__": "a_notebook"}
+        exec(compile(text, name, "exec"), namespace)
+        return namespace["f"]
+
+    cell = "class C:\n    def m(self, x):\n        return x + 1\ndef f(x):\n    return C().m((x))\n"
+    one = code_key(f_of(cell, "<cell 1>"))
+    assert one == code_key(f_of("# words\n\n" + cell.replace("((x))", "(x)"), "<cell 2>"))
+    assert one != code_key(f_of(cell.replace("x + 1", "x + 2"), "<cell 3>"))

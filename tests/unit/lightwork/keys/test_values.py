@@ -201,6 +201,7 @@ DISTINCT = [
     lambda: range(3),
     lambda: slice(3),
     lambda: dt.datetime(2024, 10, 27, 2, 30),  # noqa: DTZ001 - naive on purpose
+    lambda: dt.datetime(2024, 10, 27, 2, 30, fold=1),  # noqa: DTZ001 - naive on purpose
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=UTC),
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
     lambda: dt.datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN, fold=1),
@@ -300,6 +301,12 @@ def test_a_cached_property_does_not_change_the_bytes_of_its_instance():
     before = encode(value)
     assert value.slow == 1
     assert encode(value) == before
+
+
+def test_a_slot_with_a_private_name_counts():
+    one, other = Slots(1), Slots(1)
+    other._Slots__hidden = 2
+    assert encode(one) != encode(other)
 
 
 def test_an_attribute_outside_the_fields_of_a_dataclass_counts():
