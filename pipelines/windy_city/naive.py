@@ -19,8 +19,8 @@ def windiest(timestamp: str, folder: str) -> tuple[str, ...]:
     """The places with the highest speed at an hour, from the Parquet files of a folder."""
     speeds = {}
     for path in sorted(Path(folder).glob("*.parquet")):
-        table = pd.read_parquet(path, columns=["wind_speed"])
-        speeds[path.stem] = float(table["wind_speed"].at[pd.Timestamp(timestamp)])
+        column: pd.Series[float] = pd.read_parquet(path, columns=["wind_speed"])["wind_speed"]
+        speeds[path.stem] = column[pd.Timestamp(timestamp)]
     top = max(speeds.values())
     return tuple(place for place, speed in speeds.items() if speed == top)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from lightwork import Session
 from pipelines.windy_city.cleaning import Cleaned
 
-_DAYS_DRAWN = 400
+_DAYS_DRAWN = 100
 
 
 def report(
@@ -49,7 +49,7 @@ def report(
     session.report.bars("Wins by place", {**wins, "(tie)": ties}, unit="hours")
     days = (last - first).days
     session.report.lines(
-        "Wind over the time" if days > _DAYS_DRAWN else "Wind over the year",
+        "Wind over the years" if days > 400 else "Wind over the year",
         _means(speeds, days),
         unit=cleaned.unit,
         note="weekly means" if days > _DAYS_DRAWN else "daily means",

@@ -12,7 +12,8 @@ from lightwork import InputError, connect
 from pipelines.windy_city import naive, windiest, windy_city
 
 SPAIN = Path(__file__).resolve().parents[5] / "shared" / "data" / "spain_weather"
-HOURS = pd.date_range("2024-01-01", periods=4, freq="h", tz="Europe/Madrid", name="dt_iso")
+# With the change to summer time in the middle.
+HOURS = pd.date_range("2024-03-31 00:00", periods=4, freq="h", tz="Europe/Madrid", name="dt_iso")
 
 
 @pytest.fixture
@@ -70,6 +71,12 @@ def test_the_earliest_hours_are_taken_whatever_the_order_of_the_rows(session, tm
     assert windy_city(data, max_timestamps=2) == {"wins": {"A": 0, "B": 2}, "tied_hours": 0, "hours": 2}
 
 
+def test_the_earliest_hours_may_be_those_of_the_last_place(session, tmp_path):
+    data = folder(tmp_path / "data", A=[0, 0, 9, 9], B=[2, 2])
+    pd.read_parquet(data / "A.parquet").iloc[2:].to_parquet(data / "A.parquet")
+    assert windy_city(data, max_timestamps=3) == {"wins": {"A": 1, "B": 2}, "tied_hours": 0, "hours": 3}
+
+
 def test_readings_of_different_zones_meet_at_the_same_hour(session, tmp_path):
     data = folder(tmp_path / "data", A=[1, 2], B=[2, 1])
     frame = pd.read_parquet(data / "B.parquet")
@@ -79,16 +86,16 @@ def test_readings_of_different_zones_meet_at_the_same_hour(session, tmp_path):
 
 @pytest.mark.parametrize("kind", ["column", "text", "naive"])
 def test_a_time_may_be_a_column_or_text_or_without_a_zone(session, tmp_path, kind):
-    data = folder(tmp_path / "data", A=[1, 2], B=[2, 1])
+    data = folder(tmp_path / "data", A=[1, 2, 3, 1], B=[2, 1, 2, 2])
     for path in data.iterdir():
         frame = pd.read_parquet(path)
         if kind == "naive":
-            frame = frame.tz_localize(None)
+            frame = frame.tz_convert("UTC").tz_localize(None)
         else:
             frame = frame.reset_index()
             frame["dt_iso"] = frame["dt_iso"].astype(str) if kind == "text" else frame["dt_iso"]
         frame.to_parquet(path)
-    assert windy_city(data) == {"wins": {"A": 1, "B": 1}, "tied_hours": 0, "hours": 2}
+    assert windy_city(data) == {"wins": {"A": 2, "B": 2}, "tied_hours": 0, "hours": 4}
 
 
 def test_what_cannot_be_a_wind_is_dropped_and_counted(session, tmp_path):
