@@ -120,6 +120,10 @@ DISTINCT = [
     lambda: pa.array([1, None]),
     lambda: pa.array([1, 0]),
     lambda: pa.array([None, 1]),
+    lambda: pa.array([2**53, None]),
+    lambda: pa.array([2**53 + 1, None]),
+    lambda: pd.Series([2**53, None], dtype="Int64"),
+    lambda: pd.Series([2**53 + 1, None], dtype="Int64"),
     lambda: pa.array([1, 2], pa.int8()),
     lambda: pa.array(["a", ""]),
     lambda: pa.array(["", "a"]),
@@ -211,6 +215,8 @@ def test_what_is_under_a_missing_value_does_not_count():
     buffers = [pa.py_buffer(b"\x02"), pa.py_buffer(np.array([7, 2], "i8").tobytes())]
     hidden = pa.Array.from_buffers(pa.int64(), 2, buffers)
     assert encode(hidden) == encode(pa.array([None, 2]))
+    days = pa.Array.from_buffers(pa.date32(), 2, [buffers[0], pa.py_buffer(np.array([7, 2], "i4").tobytes())])
+    assert encode(days) == encode(pa.array([None, 2], pa.date32()))
 
 
 def test_chunks_and_slices_of_arrow_do_not_count():
