@@ -185,7 +185,7 @@ REACHED = {
         "C()",
     ),
     "what a function says it wraps": (
-        "import functools\nfrom pkg.lib.far import g\ndef h(x):\n    return 0\nfunctools.update_wrapper(h, g)",
+        "from functools import wraps\nfrom pkg.lib.far import g\ndef h(x):\n    return 0\nwraps(g)(h)",
         "h.__wrapped__(x)",
     ),
     "a cached property": (
