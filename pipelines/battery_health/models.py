@@ -1,0 +1,68 @@
+"""What is known of each model of cell: the same for the estimate as for the simulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+
+CELSIUS = 273.15
+REFERENCE = 25.0 + CELSIUS
+"""The temperature, in K, at which resistances are stated."""
+_BOLTZMANN = 8.617333e-5  # eV/K
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of cell, from its data sheet.
+
+    Attributes:
+        capacity: when new, Ah, between the states of charge 0 and 1.
+        resistance: ohmic, when new, at 25 °C, mOhm.
+        activation: how the resistance falls with temperature (Arrhenius), eV.
+        ocv: the voltage at rest, V, at states of charge from 0 to 1 in equal steps; rising.
+    """
+
+    capacity: float
+    resistance: float
+    activation: float
+    ocv: tuple[float, ...]
+
+
+MODELS: dict[str, Model] = {
+    "nmc-50": Model(
+        50.0, 1.4, 0.30,
+        (3.00, 3.30, 3.43, 3.49, 3.53, 3.56, 3.585, 3.605, 3.625, 3.645, 3.67,
+         3.70, 3.74, 3.785, 3.83, 3.875, 3.92, 3.965, 4.02, 4.08, 4.17),
+    ),
+    "nca-65": Model(
+        65.0, 1.1, 0.27,
+        (2.95, 3.25, 3.38, 3.45, 3.50, 3.535, 3.565, 3.595, 3.63, 3.67, 3.715,
+         3.76, 3.80, 3.84, 3.88, 3.925, 3.97, 4.02, 4.07, 4.115, 4.18),
+    ),
+    "lmo-40": Model(
+        40.0, 1.8, 0.33,
+        (3.10, 3.45, 3.58, 3.66, 3.72, 3.765, 3.80, 3.83, 3.86, 3.885, 3.91,
+         3.935, 3.96, 3.985, 4.01, 4.035, 4.06, 4.085, 4.11, 4.14, 4.19),
+    ),
+}  # fmt: skip
+
+
+def voltage_at_rest(model: Model, soc: Floats) -> Floats:
+    """The voltage at rest, V, at states of charge from 0 to 1."""
+    return np.interp(soc, np.linspace(0.0, 1.0, len(model.ocv)), model.ocv)
+
+
+def state_of_charge(model: Model, volts: Floats) -> Floats:
+    """The state of charge, 0 to 1, at voltages at rest, V."""
+    return np.interp(volts, model.ocv, np.linspace(0.0, 1.0, len(model.ocv)))
+
+
+def warmth(model: Model, celsius: Floats) -> Floats:
+    """The resistance at temperatures, °C, as a multiple of that at 25 °C."""
+    factor: Floats = np.exp(model.activation / _BOLTZMANN * (1.0 / (celsius + CELSIUS) - 1.0 / REFERENCE))
+    return factor
