@@ -128,7 +128,7 @@ class Outcome:
 def report(session: Session, outcome: Outcome, by_model: pd.DataFrame, oldest: pd.DataFrame) -> None:
     """The sections of the run's report."""
     text = (
-        f"{outcome.cell_days:,} estimates of {outcome.cells:,} cells in {len(outcome.batteries):,} batteries. "
+        f"{outcome.cell_days:,} estimates of {outcome.cells:,} cells, {len(outcome.batteries):,} batteries. "
         f"{outcome.without_capacity:,} had no capacity, {outcome.without_resistance:,} no resistance."
     )
     if not math.isnan(outcome.capacity_error):

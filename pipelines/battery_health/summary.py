@@ -42,10 +42,11 @@ def _oldest(group: pd.DataFrame) -> pd.DataFrame:
     first = first[["model", "region", "battery", "cell", *_MEASURES]]
     first.insert(2, "rank", range(1, len(first) + 1))
     first["cells"], first["mean_soh"] = len(group), group["soh"].mean()
-    return pd.DataFrame(first)
+    return first
 
 
 def soh_by_model(health: Any) -> pd.DataFrame:
     """The mean state of health, %, by day (rows) and model (columns)."""
-    means = health.groupby(["day", "model"], observed=True)["soh"].mean().compute()
-    return 100.0 * means.unstack("model").sort_index()
+    means: pd.Series[float] = health.groupby(["day", "model"], observed=True)["soh"].mean().compute()
+    table: pd.DataFrame = 100.0 * means.unstack("model").sort_index().sort_index(axis="columns")
+    return table
