@@ -61,7 +61,8 @@ class Cluster:
     def dashboard(self) -> str | None:
         """The address of Dask's dashboard, if it has one."""
         try:
-            return str(self.client.dashboard_link) or None
+            has_one = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
+            return str(self.client.dashboard_link) if has_one else None
         except Exception:  # noqa: BLE001 - a link is a courtesy
             return None
 

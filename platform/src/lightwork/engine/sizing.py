@@ -16,6 +16,8 @@ TARGET_PER_SLOT = 0.008
 LONGEST_TARGET = 5.0
 SHORTEST = 0.02
 """Seconds below which a batch is not worth its way, even at the end."""
+SHORTEST_PER_SLOT = 0.004
+"""Seconds more for each slot: what comes in less than a round of them cannot be sent out in time."""
 FIRST = 256
 FIRST_BUDGET = 0.05
 MOST = 1 << 20
@@ -66,7 +68,7 @@ class Sizer:
             size = self.target(slots) / self.seconds
             if left is not None:
                 # Smaller towards the end, so that all workers finish together.
-                fair = max(left / (2.5 * slots), SHORTEST / self.seconds)
+                fair = max(left / (2.5 * slots), (SHORTEST + SHORTEST_PER_SLOT * slots) / self.seconds)
                 size = min(size, fair)
         return max(1, min(MOST, math.ceil(min(size, by_bytes))))
 

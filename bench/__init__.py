@@ -1,0 +1,1 @@
+"""Benchmarks: each a ratio, both sides measured in the same run."""

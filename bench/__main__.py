@@ -1,0 +1,66 @@
+"""`python -m bench [NAME ...]`: run the benchmarks, or those named, and print the table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from bench.measure import Row, apart, to_json
+
+BENCHMARKS = {
+    "startup": "the command line's start",
+    "tiny": "100,000 calls of x + 1",
+    "shapes": "durations of 50 ms, and lognormal ones",
+    "cache": "looking up what is done",
+    "windy": "windy-city against the way that reads files in each call",
+    "stream": "ten million elements as a stream",
+    "scale": "many workers, many committers",
+    "battery": "battery-health against a plain scan",
+}
+
+
+def main() -> int:
+    """Run and print; exit code 1 if a figure was not reached."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--apart", metavar="NAME", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    os.environ["LIGHTWORK_DASHBOARD"] = "0"
+    os.environ.pop("LIGHTWORK_ON", None)
+    if options.apart:
+        rows: list[Row] = importlib.import_module(f"bench.{options.apart}").run()
+        print(to_json(rows))
+        return 0
+    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if unknown:
+        print(
+            f"bench: there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}",
+            file=sys.stderr,
+        )
+        return 2
+    found: list[Row] = []
+    for name in options.names or BENCHMARKS:
+        print(f"{name}: {BENCHMARKS[name]} ...", file=sys.stderr, flush=True)
+        rows = apart(name)
+        for row in rows:
+            print(f"  {row.what}: {row.found} ({row.detail})", file=sys.stderr, flush=True)
+        found += rows
+    _print(found)
+    return 0 if all(row.ok is not False for row in found) else 1
+
+
+def _print(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("what", "reach", "found", "", "measured", title="both sides measured in this run")
+    marks = {True: "[green]reached[/]", False: "[red]not reached[/]", None: "shown"}
+    for row in rows:
+        table.add_row(row.what, row.reach, row.found, marks[row.ok], row.detail)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Many workers on one scheduler, many committers to one lake: what one more costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bench.measure import Row, folder, timed
+from lightwork import connect, segments, task
+from lightwork.lake import open_lake
+from lightwork.store import MISSING, CodeResults
+
+FLEETS = (2, 20, 200)
+SECONDS = 8.0
+COMMITTERS = (10, 100, 1000)
+
+
+@task
+def nap(x: int) -> int:
+    time.sleep(0.1)
+    return x
+
+
+def run() -> list[Row]:
+    """Processor time a batch with 2 to 200 workers, time a commit with 10 to 1,000 committers."""
+    return [_workers(), _committers()]
+
+
+def _workers() -> Row:
+    """All in one process: its processor time is the driver's, the scheduler's and the workers' together."""
+    cost: dict[int, float] = {}
+    for count in FLEETS:
+        elements = int(count * SECONDS / 0.1)
+        with _in_process(count) as address, folder() as lake, connect(on=address, lake=lake, progress="off"):
+            nap.map(range(-count, 0)).wait()
+            results = nap.map(range(elements))
+            begin = time.process_time()
+            found = list(results)
+            cost[count] = (time.process_time() - begin) / results.stats.batches
+            assert found == list(range(elements)), "something was lost"
+            assert results.stats.computed == elements
+    ratio = cost[FLEETS[-1]] / cost[FLEETS[0]]
+    detail = ", ".join(f"{count} workers {1000 * seconds:.1f} ms" for count, seconds in cost.items())
+    return Row("processor time a batch, 200 workers / 2", "flat", f"{ratio:.2f}", ratio < 1.5, detail)
+
+
+class _in_process:  # noqa: N801 - reads as a statement
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.cluster: Any = None
+
+    def __enter__(self) -> str:
+        import dask
+        from distributed import LocalCluster
+
+        # Two hundred workers in one process would each watch this same process: that is not the subject.
+        dask.config.set(
+            {"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.enabled": False}
+        )
+        self.cluster = LocalCluster(
+            n_workers=self.count,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=None,
+            silence_logs=50,
+        )
+        return str(self.cluster.scheduler_address)
+
+    def __exit__(self, *_: object) -> None:
+        self.cluster.close()
+
+
+def _committers() -> Row:
+    cost: dict[int, float] = {}
+    commits = 10_000
+    for count in COMMITTERS:
+        with folder() as root:
+            each = commits // count
+            keys = [[uuid.uuid4().bytes for _ in range(each)] for _ in range(count)]
+            barrier = threading.Barrier(count)
+
+            def work(mine: list[bytes], barrier: threading.Barrier = barrier, root: Any = root) -> None:
+                results = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de")
+                barrier.wait()
+                for key in mine:
+                    results.commit(key, segments.to_blocks([key.hex()]))
+
+            with ThreadPoolExecutor(count) as pool:
+                cost[count] = timed(lambda p=pool, k=keys: list(p.map(work, k))) / commits  # type: ignore[misc]
+            wanted = [key for mine in keys for key in mine]
+            results = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de").refresh()
+            assert results.lookup(wanted) == [key.hex() for key in wanted], "something was lost"
+            results.compact()
+            again = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de").refresh()
+            assert MISSING not in again.lookup(wanted), "merging lost something"
+    ratio = cost[COMMITTERS[-1]] / cost[COMMITTERS[0]]
+    detail = ", ".join(f"{count} committers {1e6 * seconds:.0f} µs" for count, seconds in cost.items())
+    return Row(
+        "time a commit, 1,000 committers / 10", "flat, nothing lost", f"{ratio:.2f}", ratio < 1.5, detail
+    )
