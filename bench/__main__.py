@@ -27,7 +27,6 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--apart", metavar="NAME", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    os.environ["LIGHTWORK_DASHBOARD"] = "0"
     os.environ.pop("LIGHTWORK_ON", None)
     if options.apart:
         rows: list[Row] = importlib.import_module(f"bench.{options.apart}").run()

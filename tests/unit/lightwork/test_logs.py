@@ -35,7 +35,7 @@ def lines(request, tmp_path_factory):
     """What a run writes to standard error in JSON."""
     folder = tmp_path_factory.mktemp("logs")
     (folder / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "LIGHTWORK_LOG": "json", "LIGHTWORK_DASHBOARD": "0"}
+    environment = {**os.environ, "LIGHTWORK_LOG": "json"}
     done = subprocess.run(
         [sys.executable, "script.py", request.param],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,

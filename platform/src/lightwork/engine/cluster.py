@@ -179,7 +179,7 @@ def _start_local(workers: int) -> Any:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address="127.0.0.1:0" if os.environ.get("LIGHTWORK_DASHBOARD", "1") != "0" else None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
     )
 
