@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,7 +13,7 @@ from lightwork.errors import InputError
 from lightwork.suggest import near
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
 M = TypeVar("M", bound=BaseModel)
@@ -83,11 +83,23 @@ def parse(
     except ValidationError as error:
         lines = []
         for found in error.errors(include_url=False):
-            location = [part for part in found["loc"] if isinstance(part, str | int)]
-            field = prefix + ".".join(str(part) for part in location)
-            line = _line(node, location, prefix)
-            lines.append(f"{path}:{line}: {field}: {_reason(model, found, location)}")
+            # A mapping's key that is refused has "[key]" behind it.
+            location = [part for part in found["loc"] if isinstance(part, str | int) and part != "[key]"]
+            lines.append(f"{place(path, node, location, prefix)}: {_reason(model, found, location)}")
         raise InputError("\n".join(lines)) from None
+
+
+def place(path: Path, node: Node | None, location: Sequence[str | int], prefix: str = "") -> str:
+    """Where a field is, for a message: `file:line: the.field`.
+
+    Args:
+        path: the file.
+        node: the YAML node of the whole.
+        location: the way to the field: names, and positions in lists.
+        prefix: what the file writes before the first name.
+    """
+    field = prefix + ".".join(str(part) for part in location)
+    return f"{path}:{_line(node, location, prefix)}: {field}"
 
 
 def _reason(model: type[BaseModel], found: Mapping[str, Any], location: list[str | int]) -> str:
@@ -95,13 +107,27 @@ def _reason(model: type[BaseModel], found: Mapping[str, Any], location: list[str
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            known = model.model_fields if len(location) == 1 else ()
+            known = _fields_at(model, location[:-1])
             return "there is no such field" + (near(str(location[-1]), known) if known else "")
     message = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return f"found {reprlib.repr(found['input'])}; {message}"
 
 
-def _line(node: Node | None, location: list[str | int], prefix: str) -> int:
+def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The fields of the model that stands at a location inside another; none if there is no model."""
+    kind: Any = model
+    for part in location:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = None if field is None else field.annotation
+            continue
+        # The values of a mapping, or the elements of a list.
+        models = [item for item in get_args(kind) if isinstance(item, type) and issubclass(item, BaseModel)]
+        kind = models[0] if models else None
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _line(node: Node | None, location: Sequence[str | int], prefix: str) -> int:
     """The line, from 1, of the deepest node on the way to a location that the file has."""
     line = 1 if node is None else node.start_mark.line + 1
     for depth, part in enumerate(location):

@@ -28,6 +28,7 @@ COMMANDS = {
     "artifacts": ("artifacts", "Show the tables and files that runs have written."),
     "cache": ("cache", "Show what the kept results take, and prune them."),
     "runs": ("runs", "Show recent runs."),
+    "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
 }
 
 
@@ -134,7 +135,7 @@ def _line(text: str, code: int) -> int:
 
 def _usage(error: click.UsageError) -> str:
     """What click found, in the same words as lightwork's own errors."""
-    command = error.ctx.info_name if error.ctx and error.ctx.parent else ""
+    command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
     where = f"{command}: " if command else ""
     options = [name for item in _params(error) for name in item.opts if name.startswith("--")] + ["--help"]
     if isinstance(error, click.NoSuchOption):

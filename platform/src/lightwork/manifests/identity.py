@@ -1,0 +1,74 @@
+"""Who a tenant's pods are to the Kubernetes API, and the little that they may do there.
+
+The cloud's identity is bound to the accounts `driver` and `worker` by their names, outside this module.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lightwork.manifests import common
+from lightwork.manifests.common import Manifest, manifest
+
+if TYPE_CHECKING:
+    from lightwork.tenants.model import Tenant
+
+RBAC = "rbac.authorization.k8s.io/v1"
+
+REPORT = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
+"""How Argo's containers in a pod say what came out."""
+
+RULES: dict[str, list[dict[str, Any]]] = {
+    # Makes a run's objects and deletes them. Its pods run nobody's code but Argo's.
+    common.ACCOUNT_SCALER: [
+        REPORT,
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get", "list", "delete"]},
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "get", "list", "delete"]},
+    ],
+    # Runs the pipeline. It sets the number of workers, and marks the idle ones as the first to go.
+    common.ACCOUNT_DRIVER: [
+        REPORT,
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+        {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
+    ],
+    # Makes the certificates. `create` cannot be bound to a name; what exists it can only touch under its own.
+    common.ACCOUNT_CERTIFICATES: [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [common.TLS],
+            "verbs": ["get", "patch"],
+        },
+    ],
+}
+
+
+def accounts(tenant: Tenant) -> list[Manifest]:
+    """The service accounts; only those with something to do at the API have a token mounted.
+
+    The account `default` is among them, so that a pod that names none has no token either.
+    """
+    return [
+        manifest("v1", "ServiceAccount", name, tenant, automountServiceAccountToken=name in RULES)
+        for name in ("default", common.ACCOUNT_WORKER, *RULES)
+    ]
+
+
+def roles(tenant: Tenant) -> list[Manifest]:
+    """A Role and a RoleBinding for each account that has anything to do at the API."""
+    made = []
+    for name, rules in RULES.items():
+        made.append(manifest(RBAC, "Role", name, tenant, rules=rules))
+        made.append(
+            manifest(
+                RBAC,
+                "RoleBinding",
+                name,
+                tenant,
+                roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+                subjects=[{"kind": "ServiceAccount", "name": name, "namespace": tenant.namespace}],
+            )
+        )
+    return made

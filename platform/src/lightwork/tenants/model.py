@@ -1,0 +1,141 @@
+"""What a tenant's file says: the model, whose descriptions are the documentation of the fields."""
+
+# ruff: noqa: TC001, TC002  (pydantic evaluates the annotations)
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from lightwork import documents
+from lightwork.tenants import quantities
+from lightwork.tenants.types import (
+    Count,
+    Cpu,
+    Cron,
+    Duration,
+    EntryName,
+    Environment,
+    Image,
+    ParameterValue,
+    SecretName,
+    Size,
+    TenantName,
+    TimeZone,
+)
+
+
+class Quota(documents.Document):
+    """The most that all of a tenant's pods together may ask for."""
+
+    cpu: Cpu = Field(default="16", description="Processor cores.")
+    memory: Size = Field(default="64Gi", description="Memory.")
+    pods: Count = Field(default=50, description="How many pods.")
+    storage: Size = Field(default="200Gi", description="Room on the nodes' own disks, for what is spilled.")
+
+
+class Pod(documents.Document):
+    """What one pod gets: it is promised all of it, and its memory and storage end there."""
+
+    cpu: Cpu = Field(default="500m", description="Processor cores.")
+    memory: Size = Field(default="1Gi", description="Memory; a pod that takes more is ended.")
+    storage: Size = Field(default="2Gi", description="Room on the node's own disk.")
+
+
+class Workers(documents.Document):
+    """A run's workers. There are none when it starts: it takes as many as it has work for."""
+
+    count: Count = Field(default=4, description="The most workers that one run may have.")
+    cpu: Cpu = Field(default="1", description="Processor cores of each.")
+    memory: Size = Field(default="2Gi", description="Memory of each.")
+    storage: Size = Field(
+        default="10Gi",
+        description="Room on the node's own disk for each; data that memory has no room for goes there.",
+    )
+    threads: Annotated[int, Field(strict=True, ge=1, le=256)] | None = Field(
+        default=None,
+        description="How many tasks each runs at once; as many as it has whole cores by default.",
+    )
+    spot: bool = Field(
+        default=True,
+        strict=True,
+        description="Whether they may be on spot nodes: cheap, and taken away at any time.",
+    )
+
+    @property
+    def slots(self) -> int:
+        """The threads of one worker."""
+        return self.threads or max(1, quantities.millicores(self.cpu) // 1000)
+
+
+class Entry(documents.Document):
+    """One pipeline of a tenant: when it runs, with what, and how large."""
+
+    pipeline: EntryName | None = Field(
+        default=None, description="The pipeline's name, where the entry has another one."
+    )
+    image: Image | None = Field(
+        default=None, description="The image of all pods of its runs; the platform's by default."
+    )
+    schedule: Cron | None = Field(
+        default=None, description="When it runs, as cron writes it; without it, when someone submits it."
+    )
+    timezone: TimeZone | None = Field(
+        default=None,
+        validate_default=True,
+        description="Whose clock the schedule means. Needed with a schedule.",
+    )
+    parameters: dict[str, ParameterValue] = Field(
+        default_factory=dict, description="Its parameters, by the names in the function's signature."
+    )
+    workers: Workers = Field(default=Workers(), description="The workers of a run.")
+    scheduler: Pod = Field(default=Pod(), description="The pod that hands the tasks out.")
+    driver: Pod = Field(
+        default=Pod(cpu="1", memory="2Gi", storage="4Gi"),
+        description="The pod that the function itself runs in.",
+    )
+    max_parallel_runs: Count = Field(
+        default=1, description="How many of its runs may be going on; more wait."
+    )
+    deadline: Duration = Field(default="6h", description="A run that takes longer is ended.")
+    starting_deadline: Duration = Field(
+        default="10m", description="How late a missed run may still start, after an outage."
+    )
+    suspended: bool = Field(default=False, strict=True, description="Whether the schedule is switched off.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _needed_with_a_schedule(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("schedule"):
+            raise ValueError("a schedule needs one, for example Europe/Berlin or UTC")
+        return value
+
+
+class Tenant(documents.Document):
+    """What `tenants/<name>.yaml` says."""
+
+    name: TenantName = Field(description="The tenant's name, which is also the file's.")
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = Field(
+        description="Where the tenant exists."
+    )
+    data_retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
+        default=90,
+        description="Days for which data deleted or overwritten in the tenant's lake can be brought back.",
+    )
+    quota: Quota = Field(default=Quota(), description="The most that all of its pods together may ask for.")
+    secrets: tuple[SecretName, ...] = Field(
+        default=(), description="The secrets its pipelines read, by their names under the tenant's prefix."
+    )
+    pipelines: dict[EntryName, Entry] = Field(
+        default_factory=dict, description="Its pipelines, each under the name that its runs carry."
+    )
+
+    @property
+    def namespace(self) -> str:
+        """The tenant's Kubernetes namespace; the prefix keeps it apart from the cluster's own."""
+        return f"tenant-{self.name}"
+
+    def pipeline_of(self, entry: str) -> str:
+        """The name of the pipeline that an entry runs."""
+        return self.pipelines[entry].pipeline or entry

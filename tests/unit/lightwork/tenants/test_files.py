@@ -1,0 +1,195 @@
+"""A tenant's file: what is read, what is refused and how, and the namespace that follows from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from lightwork import tenants
+from lightwork.errors import InputError
+from lightwork.tenants import schema
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+GOOD = "name: acme\nenvironments: [dev, prod]\ndata_retention_days: 30\n"
+
+
+def load(folder: Path, text: str, name: str = "acme") -> tenants.Tenant:
+    path = folder / f"{name}.yaml"
+    path.write_text(text)
+    return tenants.load(path)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "tenants").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_tenant_of_the_repository_can_be_read_and_is_named_as_its_file(path: Path) -> None:
+    assert tenants.load(path).name == path.stem
+
+
+def test_a_good_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+    tenant = load(tmp_path, GOOD)
+    assert (tenant.name, tenant.environments, tenant.data_retention_days) == ("acme", ("dev", "prod"), 30)
+    with pytest.raises(ValidationError, match="frozen"):
+        tenant.name = "globex"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["1: name: is missing", "1: environments: is missing"]),
+        (GOOD + "quotas: 3\n", ["4: quotas: there is no such field; did you mean 'quota'?"]),
+        (
+            GOOD.replace("environments", "enviroments"),
+            ["2: enviroments: there is no such field; did you mean"],
+        ),
+        (
+            GOOD.replace("prod", "prd"),
+            ["2: environments.1: found 'prd'; should be 'dev', 'staging' or 'prod'"],
+        ),
+        (GOOD.replace("[dev, prod]", "\n- dev\n- prd"), ["4: environments.1: found 'prd'"]),
+        (GOOD.replace("[dev, prod]", "[]"), ["2: environments: found []; "]),
+        (GOOD.replace("30", "0"), ["3: data_retention_days: found 0; should be greater than or equal to 1"]),
+        (GOOD.replace("30", "'30'"), ["3: data_retention_days: found '30'; should be a valid integer"]),
+        (GOOD.replace("acme", "Acme_1"), ["1: name: found 'Acme_1'; "]),
+        (GOOD.replace("acme", "a" * 21), ["1: name: found 'aaaa"]),
+        (GOOD.replace("acme", "globex"), ["name: found 'globex'; the file's name says 'acme'"]),
+        (GOOD + "name: acme\n", ["4: name: is here a second time; keep one"]),
+        (GOOD + "  oops: [\n", ["4: this is not YAML: "]),
+        ("- acme\n", ["1: found ['acme']; a mapping of fields belongs here"]),
+        ("\x00", ["this is not YAML: "]),
+    ],
+)
+def test_a_wrong_file_is_refused_with_line_and_reason(tmp_path: Path, text: str, said: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text)
+    for line in said:
+        assert line in str(caught.value)
+    for line in str(caught.value).splitlines():
+        assert line.startswith(str(tmp_path / "acme.yaml")), "each line says which file"
+
+
+PIPELINE = GOOD + "pipelines:\n  windy-city:\n    "
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("schedule: 0 6 * * *", "5: pipelines.windy-city.timezone: found None; a schedule needs one"),
+        ("schedule: 0 6 * *", "6: pipelines.windy-city.schedule: found '0 6 * *'; should have five fields"),
+        (
+            "timezone: Europe/Berln",
+            "6: pipelines.windy-city.timezone: found 'Europe/Berln'; there is no such time zone;",
+        ),
+        (
+            "worker: {count: 3}",
+            "6: pipelines.windy-city.worker: there is no such field; did you mean 'workers'?",
+        ),
+        (
+            "workers: {cuont: 3}",
+            "6: pipelines.windy-city.workers.cuont: there is no such field; did you mean 'count'?",
+        ),
+        (
+            "workers: {count: 0}",
+            "6: pipelines.windy-city.workers.count: found 0; should be greater than or equal to 1",
+        ),
+        (
+            "workers: {memory: 2GB}",
+            "6: pipelines.windy-city.workers.memory: found '2GB'; should be an amount of bytes",
+        ),
+        (
+            "workers:\n      cpu: 0",
+            "7: pipelines.windy-city.workers.cpu: found 0; should be more than nothing",
+        ),
+        (
+            "workers: {spot: 'no'}",
+            "6: pipelines.windy-city.workers.spot: found 'no'; should be a valid boolean",
+        ),
+        (
+            "workers: {count: 100}",
+            "6: pipelines.windy-city.workers: does not fit the quota: cpu: 100 workers of 1",
+        ),
+        ("image: team/image", "6: pipelines.windy-city.image: found 'team/image'; should name a version"),
+        (
+            "image: team/image:latest",
+            "6: pipelines.windy-city.image: found 'team/image:latest'; should name a version",
+        ),
+        ("deadline: 6", "6: pipelines.windy-city.deadline: found 6; should be a length of time"),
+        ("{}\n  Windy: {}", "7: pipelines.Windy: found 'Windy'; "),
+        ("{}\n  tenant: {}", "7: pipelines.tenant: found 'tenant'; is the name of the semaphore"),
+    ],
+)
+def test_a_wrong_pipeline_is_refused_on_its_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, PIPELINE + text + "\n")
+    assert said in str(caught.value)
+
+
+def test_amounts_are_kept_in_one_form(tmp_path: Path) -> None:
+    workers = (
+        load(tmp_path, PIPELINE + "workers: {cpu: 2000m, memory: 2048Mi}\n").pipelines["windy-city"].workers
+    )
+    assert (workers.cpu, workers.memory, workers.slots) == ("2", "2Gi", 2)
+
+
+def test_a_tenants_file_is_found_by_its_name_from_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tenants").mkdir()
+    (tmp_path / "tenants" / "acme.yaml").write_text(GOOD)
+    (below := tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert tenants.find("acme") == tmp_path / "tenants" / "acme.yaml"
+    with pytest.raises(InputError, match="no tenant 'acne'; did you mean 'acme'"):
+        tenants.find("acne")
+    assert tenants.find("else/where.yaml") == Path("else/where.yaml"), "a path is taken as it is"
+
+
+def test_the_schema_in_the_repository_is_what_the_model_says() -> None:
+    kept = (REPOSITORY / "tenants" / schema.NAME).read_text(encoding="utf-8")
+    assert kept == schema.text(), "write it anew: lightwork tenant schema > tenants/tenant.schema.json"
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "tenants").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_tenant_of_the_repository_meets_the_schema_and_names_it(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# yaml-language-server: $schema=tenant.schema.json\n")
+    content = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    jsonschema.Draft202012Validator(json.loads(schema.text())).validate(content)
+
+
+def test_the_schema_refuses_what_the_model_refuses() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(schema.text()))
+    assert not validator.is_valid(yaml.safe_load(GOOD + "quotas: 3\n"))
+    assert not validator.is_valid(yaml.safe_load(PIPELINE + "workers: {cuont: 3}\n"))
+    assert validator.is_valid(yaml.safe_load(GOOD))
+
+
+def test_every_mistake_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, "name: 7\nenvironments: dev\ndata_retention_days: soon\n")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nobody\.yaml: there is no such file$"):
+        tenants.load(tmp_path / "nobody.yaml")
+
+
+def test_a_namespace_holds_its_pods_to_the_restricted_level(tmp_path: Path) -> None:
+    assert tenants.namespace(load(tmp_path, GOOD)) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": "tenant-acme",
+            "labels": {
+                "app.kubernetes.io/part-of": "lightwork",
+                "lightwork/tenant": "acme",
+                "pod-security.kubernetes.io/audit": "restricted",
+                "pod-security.kubernetes.io/enforce": "restricted",
+                "pod-security.kubernetes.io/warn": "restricted",
+            },
+        },
+    }
