@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from lightwork import pickling
 from lightwork.errors import InputError, RunFailed
 from lightwork.logs import get_logger
 
@@ -38,6 +40,8 @@ class Cluster:
         self._owned: Any = None
         self._slots = 0
         self._looked = -1e9
+        self._packages: set[str] = set()
+        self._modules = 0
         self._address: Any = on
         if self.local:
             self._owned = self._address = _start_local(workers)
@@ -45,13 +49,22 @@ class Cluster:
             self._owned = self._address = _start_coiled(workers)
         self.client: Client = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
         self.allowed_failures = LOCAL_ALLOWED_FAILURES if self.local else 3
+        self.hold_packages()
+
+    def hold_packages(self) -> None:
+        """Let first-party code go by value to workers elsewhere: they may lack it, or have it older."""
+        if not self.local and len(sys.modules) != self._modules:
+            self._modules = len(sys.modules)
+            new = pickling.own_packages() - self._packages
+            pickling.hold(new)
+            self._packages |= new
 
     def _connect(self, patience: float, *, first: bool = False) -> Client:
         from distributed import Client
 
         try:
             return Client(self._address, timeout=patience, set_as_default=True, name="lightwork")
-        except (OSError, TimeoutError, ValueError, ImportError) as error:
+        except (OSError, TimeoutError, ValueError, ImportError, RuntimeError) as error:
             if not first:
                 raise Lost from error
             reason = str(error).split("\n")[0]
@@ -133,6 +146,8 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; stop it if it was started here."""
+        pickling.release(self._packages)
+        self._packages = set()
         _close_quietly(self.client)
         if self._owned is not None:
             self._owned.close()
@@ -165,23 +180,31 @@ def _start_local(workers: int) -> Any:
     import logging
 
     import dask
-    from distributed import LocalCluster
+    from distributed import LocalCluster, SpecCluster
 
     settings = {
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
+        "distributed.scheduler.worker-saturation": 1.0,  # what waits, waits where any worker can take it
         "distributed.comm.timeouts.connect": "30s",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
     dask.config.set(settings)
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is this module's business
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )
+    before = set(SpecCluster._instances)  # noqa: SLF001
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    except BaseException:
+        # Stopped half-way: its processes end with this one, and Dask must not try to close it at the exit.
+        for cluster in set(SpecCluster._instances) - before:  # noqa: SLF001
+            cluster.shutdown_on_close = False
+        raise
 
 
 def _start_coiled(workers: int) -> Any:

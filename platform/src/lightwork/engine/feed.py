@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lightwork import segments
+from lightwork.pickling import dump
 from lightwork.store import MISSING, CodeResults
 
 PAGE = 1 << 15
@@ -75,6 +75,7 @@ class Feed:
         pages: read and not wholly handed out, in order.
         waiting: how many elements are to be computed and in no batch.
         exhausted: whether the input has ended.
+        slow: whether the input, when last asked, took long to give an element.
         read: how many elements were read so far.
         cached: how many of them were in the lake.
         emitted: how many results were handed out.
@@ -90,6 +91,8 @@ class Feed:
         self._pending: deque[Span] = deque()
         self._gulp = 1
         self._element_bytes = 0.0
+        self._broken: Exception | None = None
+        self.slow = False
         self.pages: deque[Page] = deque()
         self.waiting = 0
         self.exhausted = False
@@ -124,14 +127,17 @@ class Feed:
         elements: list[Any] = []
         start = time.perf_counter()
         while len(elements) < most:
-            wanted = min(self._gulp, most - len(elements))
-            part = list(itertools.islice(self._source, wanted))
-            elements += part
-            if len(part) < wanted:
+            wanted = min(len(elements) + self._gulp, most)
+            try:
+                elements.extend(itertools.islice(self._source, wanted - len(elements)))
+            except Exception as error:  # noqa: BLE001 - raised where the element would have been handed out
+                self._broken = error
+            if len(elements) < wanted:
                 self.exhausted = True
                 break
             took = time.perf_counter() - start
-            if took > _PATIENCE:
+            self.slow = took > _PATIENCE
+            if self.slow:
                 self._gulp = max(1, self._gulp // 4)
                 break
             self._gulp = min(PAGE, 4 * self._gulp)
@@ -145,6 +151,11 @@ class Feed:
         self._enqueue(Span(page, range(len(elements))), front=False)
         return True
 
+    def check(self) -> None:
+        """Raise what the input itself raised, once all that it gave before is handed out."""
+        if self._broken is not None:
+            raise self._broken
+
     def _fitting(self) -> int:
         size = max(self._element_bytes, self._results.mean_bytes if self._results is not None else 0.0)
         if not self.read:
@@ -154,7 +165,7 @@ class Feed:
     @staticmethod
     def _sample(element: Any) -> float:
         try:
-            return float(len(segments.dump(element)))
+            return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it says what is wrong, where that is needed at all
             return 64.0
 

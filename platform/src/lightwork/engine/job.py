@@ -7,10 +7,11 @@ import importlib.machinery
 import pickle
 import sys
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from lightwork import pickling
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,9 +90,12 @@ def pack(job: Job, folder: str) -> Parcel:
         try:
             data = bytes(cloudpickle.dumps(job, protocol=5))
         except Exception as error:
-            raise InputError(
-                f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
-            ) from error
+            named = _by_name(job)
+            if named is None:
+                raise InputError(
+                    f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
+                ) from error
+            data = named
     name = blake2b(data, digest_size=16).hexdigest()
     path = f"{folder}/{name}.job"
     if len(data) <= INLINE_BYTES:
@@ -107,14 +111,48 @@ def unpack(parcel: Parcel) -> Job:
     return job
 
 
+def _by_name(job: Job) -> bytes | None:
+    """The job with its function as a name, for what cannot be sent by value, as a global lock cannot."""
+    import cloudpickle
+
+    module, qualname = job.fn.__module__, job.fn.__qualname__
+    try:
+        if module == "__main__" or not importable(module) or pickling.find(module, qualname) is not job.fn:
+            return None
+        with pickling.by_name():
+            return bytes(cloudpickle.dumps(replace(job, fn=_Named(module, qualname)), protocol=5))
+    except Exception:  # noqa: BLE001 - the first error is the one that says what is wrong
+        return None
+
+
+class _Named:
+    """Stands for a function on its way, and is the function once there."""
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.name = module, qualname
+
+    def __call__(self) -> None:
+        """Never called: there is the function itself there."""
+
+    def __reduce__(self) -> Any:
+        return pickling.find, self.name
+
+
 class _by_value:  # noqa: N801 - reads as a statement
     """Send the module that defines a function by value, if other processes could not import it."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
+        import cloudpickle
+
         name = getattr(fn, "__module__", None) or ""
         module = sys.modules.get(name)
         self.module: ModuleType | None = None
-        if module is not None and name != "__main__" and not importable(name):
+        if (
+            module is not None
+            and name != "__main__"
+            and name not in cloudpickle.list_registry_pickle_by_value()
+            and not importable(name)
+        ):
             self.module = module
 
     def __enter__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from lightwork.logs import get_logger
 from lightwork.store import MANY, CodeResults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
     from lightwork.keys import CodeKey
@@ -186,6 +187,10 @@ def check_map(
     Raises:
         InputError: no iterable, one that isn't iterable, or arguments that do not fit the function.
     """
+    if not isinstance(shared, Mapping):
+        raise InputError(
+            f"{task.name}.map: shared is a {type(shared).__name__}; give a dict, shared={{'name': value}}"
+        )
     if not iterables:
         raise InputError(
             f"{task.name}.map: nothing to map over; give one iterable for each positional parameter"

@@ -27,6 +27,7 @@ from lightwork.engine.sizing import Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
 from lightwork.logs import get_logger
+from lightwork.pickling import dump
 from lightwork.segments import SegmentError
 from lightwork.store import MISSING
 
@@ -105,6 +106,7 @@ class Scatter:
                     yield from self._emit(feed.pages[0])
                     feed.pages.popleft()
                 elif feed.exhausted:
+                    feed.check()
                     return
                 else:
                     self._step(block=True)
@@ -135,10 +137,13 @@ class Scatter:
 
     def _step(self, *, block: bool) -> None:
         try:
-            if self._arrived:
+            came = bool(self._arrived)
+            if came:
                 self._collect()
             if self._error is not None:
                 raise self._error
+            if came and block and self._feed.slow:
+                return  # what is here is handed out before the input is waited for again
             self._fill()
             if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._rest()
@@ -178,7 +183,7 @@ class Scatter:
                     return  # all of it is known already: it can be handed out first
             left = feed.left()
             slots = slots or max(1, self._call.session.cluster.slots())
-            if len(self._inflight) >= slots * sizer.depth(slots, left):
+            if len(self._inflight) >= slots * sizer.depth():
                 return
             if sizer.seconds is None and feed.input_bytes():
                 sizer.input_bytes = feed.input_bytes()
@@ -194,6 +199,8 @@ class Scatter:
             if self._inflight and feed.full(sizer.output_bytes):
                 return
             self._send(feed.take(size))
+            if feed.slow and self._arrived:
+                return
 
     def _send(self, spans: list[Span], *, alone: bool = False) -> None:
         elements = spans[0].elements() if len(spans) == 1 else [e for span in spans for e in span.elements()]
@@ -226,7 +233,7 @@ class Scatter:
         places = [(span.page, i) for span in batch.spans for i in span.positions]
         for (page, i), element in zip(places, elements, strict=True):
             try:
-                segments.dump(element)
+                dump(element)
             except Exception as reason:  # noqa: BLE001
                 text = (
                     f"the input, a {type(element).__name__}, cannot be sent to a worker: {describe(reason)}"

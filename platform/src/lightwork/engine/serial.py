@@ -9,6 +9,7 @@ from lightwork import logs, segments
 from lightwork.engine.compute import Failure, describe, try_again
 from lightwork.engine.feed import PAGE
 from lightwork.engine.worker import as_error
+from lightwork.pickling import dump
 from lightwork.store import MISSING
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
                 if page.keys is not None:
                     buffer.add(page.keys[position], result)
                 yield result
+        feed.check()
     finally:
         buffer.flush()
 
@@ -106,7 +108,7 @@ class _Buffer:
 
     def _can_be_kept(self, value: Any) -> bool:
         try:
-            segments.dump(value)
+            dump(value)
         except Exception as error:  # noqa: BLE001
             if not self._warned:
                 text = (

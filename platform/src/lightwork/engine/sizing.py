@@ -18,6 +18,8 @@ SHORTEST = 0.02
 """Seconds below which a batch is not worth its way, even at the end."""
 SHORTEST_PER_SLOT = 0.004
 """Seconds more for each slot: what comes in less than a round of them cannot be sent out in time."""
+LONG = 0.5
+"""Seconds of an element from which on nothing waits behind it."""
 FIRST = 256
 FIRST_BUDGET = 0.05
 MOST = 1 << 20
@@ -78,14 +80,13 @@ class Sizer:
             return math.inf
         return FIRST_BUDGET if self.seconds is None else 2 * self.target(slots)
 
-    def depth(self, slots: int, left: int | None) -> int:
+    def depth(self) -> int:
         """How many batches a slot is given at once: a second one waits while the first runs.
 
-        Near the end, only one: what waits behind a slow element could not go to an idle worker.
+        Only one where elements are long: the way of a batch is nothing then, and what waits behind a slow
+        element may not find its way to an idle worker.
         """
-        if self.seconds is None or left is None:
-            return 2
-        return 2 if left * self.seconds > 3 * slots * self.target(slots) else 1
+        return 1 if self.seconds is not None and self.seconds > LONG else 2
 
     def measured(self, elements: int, seconds: float, input_bytes: int, output_bytes: int) -> None:
         """Take in what a batch took.

@@ -20,6 +20,7 @@ from lightwork import logs, segments
 from lightwork.engine.compute import Failure, compute, describe, shorten
 from lightwork.engine.job import CURRENT, Job, Parcel, unpack
 from lightwork.errors import ElementError, LightworkError
+from lightwork.pickling import dump
 from lightwork.store import MISSING, CodeResults
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budg
             is kept.
         budget: seconds after which the worker gives the rest back.
     """
-    return pickle.dumps((parcel, segments.dump(elements), keys, budget), protocol=5)
+    return pickle.dumps((parcel, dump(elements), keys, budget), protocol=5)
 
 
 def run_batch(payload: bytes) -> bytes:
@@ -87,7 +88,9 @@ def run_batch(payload: bytes) -> bytes:
             stop_at_failure=options.on_error == "raise",
             budget=budget,
         )
-        return pickle.dumps(_reply(job, elements, keys, done.values, done.failures, done.seconds), protocol=5)
+        reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
+        # A failure may carry an exception of the script's own.
+        return dump(reply) if reply.failures else pickle.dumps(reply, protocol=5)
 
 
 def _reply(
@@ -139,7 +142,7 @@ def _pickled_one_by_one(
             bad.append(value)
             continue
         try:
-            segments.dump(value)
+            dump(value)
         except Exception as error:  # noqa: BLE001
             text = f"its result, a {type(value).__name__}, cannot be sent: {describe(error)}"
             values[position] = Failure(position, shorten(elements[position]), text, "", None, 1)
@@ -166,7 +169,7 @@ def _sendable(error: BaseException | None) -> BaseException | None:
         return None
     error.__traceback__ = None
     try:
-        pickle.loads(segments.dump(error))
+        pickle.loads(dump(error))
     except Exception:  # noqa: BLE001 - its text says what happened
         return None
     return error
@@ -234,7 +237,7 @@ def pack_call(
     refresh: bool,
 ) -> bytes:
     """A call as one bytes object, with its key where that is known before the call's inputs are."""
-    return pickle.dumps((parcel, segments.dump(arguments), code, key, refresh), protocol=5)
+    return pickle.dumps((parcel, dump(arguments), code, key, refresh), protocol=5)
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:

@@ -75,7 +75,5 @@ def test_a_fixed_size_is_kept_and_has_no_budget():
     assert (sizer.size(2, 3), sizer.budget(2)) == (7, math.inf)
 
 
-def test_near_the_end_nothing_waits_behind_what_runs():
-    sizer = measured(0.05)
-    assert sizer.depth(2, 10_000) == 2
-    assert sizer.depth(2, 10) == 1
+def test_nothing_waits_behind_a_long_element():
+    assert (Sizer().depth(), measured(0.05).depth(), measured(2.0).depth()) == (2, 2, 1)

@@ -1,0 +1,251 @@
+"""Uses that are a little rough: scripts, helper modules, methods, slow or broken inputs, closed sessions."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lightwork import ElementError, InputError, connect, task
+from lightwork.engine.job import pack, unpack
+
+
+@task(cache=False)
+def double(number):
+    return 2 * number
+
+
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
+
+    @task
+    def times(self, number):
+        return self.factor * number
+
+    @task(ignore=["self", "note"])
+    def noted(self, number, note=""):
+        return number
+
+
+class OwnError(Exception):
+    def __init__(self, number, text):
+        super().__init__(number, text)
+        self.number = number
+
+
+@task(on_error="collect")
+def broken(number):
+    raise OwnError(number, "no")
+
+
+def run_script(folder, text, *arguments):
+    script = folder / "script.py"
+    script.write_text(text)
+    command = [sys.executable, str(script), *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+KINDS = """
+import enum, sys
+from dataclasses import dataclass
+from lightwork import connect, task
+
+class Color(enum.Enum):
+    RED = 1
+
+@dataclass
+class Point:
+    x: int
+
+@task
+def color(x): return Color.RED
+
+@task
+def point(x): return Point(x)
+
+with connect(on="serial", lake=sys.argv[1]) as session:
+    print(list(color.map([1]))[0] is Color.RED, list(point.map([1]))[0] == Point(1))
+    print(session.elements["cached"])
+"""
+
+
+def test_a_cached_result_is_of_the_class_that_the_script_defines(tmp_path):
+    assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "0"]
+    assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "2"]
+
+
+def test_a_task_may_raise_an_exception_of_its_own_module(session):
+    errors = list(broken.map([1, 2]))
+    assert [error.__cause__.number for error in errors] == [1, 2]
+    assert all(isinstance(error.__cause__, OwnError) for error in errors)
+
+
+HELPER = """
+from lightwork import task
+
+BASE = 7
+
+class Box:
+    def __init__(self, value): self.value = value
+
+class HelperError(Exception):
+    pass
+
+@task
+def in_helper(x): return x + BASE
+
+def plain(x): return x - BASE
+
+@task
+def fails(x): raise HelperError(str(x))
+"""
+USER = """
+import sys
+import dask
+import helper
+from helper import Box, HelperError, fails, in_helper, plain
+from lightwork import ElementError, connect, task
+
+@task
+def uses(x): return plain(x) + helper.plain(x)
+
+@task
+def opens(box, more): return box.value + more.value
+
+@task
+def boxes(x): return Box(x)
+
+with connect(on=sys.argv[1], lake=sys.argv[2], progress="off") as session:
+    print(*in_helper.map(range(2)), *uses.map(range(2)))
+    print(*opens.map([Box(1)], shared={"more": Box(2)}), opens.submit(Box(1), Box(3)).result())
+    print(*[isinstance(box, Box) for box in boxes.map(range(2))], opens.submit(boxes.submit(5), Box(1)).result())
+    print(*dask.compute(dask.delayed(in_helper)(1)))
+    try:
+        list(fails.map([4]))
+    except ElementError as error:
+        print(isinstance(error.__cause__, HelperError))
+"""
+
+
+def test_workers_elsewhere_need_not_have_the_modules_beside_the_script(scheduler, tmp_path):
+    (tmp_path / "helper.py").write_text(HELPER)
+    printed = run_script(tmp_path, USER, scheduler, tmp_path / "lake")
+    assert printed == ["7", "8", "-14", "-12", "3", "4", "True", "True", "6", "8", "True"]
+
+
+LOCKED = """
+import threading
+from lightwork import task
+
+LOCK = threading.Lock()
+
+@task(version="1")
+def locked(x):
+    with LOCK:
+        return x + 1
+"""
+
+
+def test_a_task_may_read_a_global_that_cannot_be_sent(tmp_path, monkeypatch):
+    (tmp_path / "locked_module.py").write_text(LOCKED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import locked_module
+
+    with connect(on="serial", lake=tmp_path / "lake") as session:
+        parcel = pack(session.job(locked_module.locked, None), "jobs")
+    assert unpack(parcel).fn is locked_module.locked.fn
+
+
+def test_what_the_input_gave_before_it_raised_is_handed_out(session):
+    def source():
+        yield from range(3)
+        raise OSError("the disk is gone")
+
+    results, got = double.map(source()), []
+    with pytest.raises(OSError, match="the disk is gone"):
+        got.extend(iter(results))
+    assert got == [0, 2, 4]
+    assert results.stats.computed == 3
+
+
+def test_results_of_a_slow_input_are_handed_out_before_its_end(session):
+    read = []
+
+    def source():
+        for number in range(12):
+            time.sleep(0.12)
+            read.append(number)
+            yield number
+
+    list(double.map([1]))  # the workers are there
+    results = double.map(source())
+    assert next(results) == 0
+    assert len(read) < 12
+    assert list(results) == [2 * number for number in range(1, 12)]
+
+
+def test_a_method_of_an_instance_is_a_task_too(session):
+    three = Scaled(3)
+    assert three.times(2) == 6
+    assert list(three.times.map([1, 2])) == [3, 6]
+    assert list(Scaled(4).times.map([1, 2])) == [4, 8]
+    assert three.times.submit(5).result() == 15
+    assert list(Scaled.times.map([three], [7])) == [21]
+    assert list(three.noted.map([1])) == [1]
+
+
+@pytest.mark.parametrize("thing", [5, "text", functools.partial(pow, 2), Scaled(2)])
+def test_only_a_function_can_be_a_task(thing):
+    with pytest.raises(InputError, match="expected a function, got"):
+        task(thing)
+
+
+def test_shared_must_be_a_dict(session):
+    with pytest.raises(InputError, match="shared is a list"):
+        double.map([1], shared=[2])
+
+
+def test_a_closed_session_says_so(scheduler, tmp_path):
+    with connect(on=scheduler, lake=tmp_path, progress="off") as session:
+        assert list(double.map([1])) == [2]
+        late = double.map([2])
+    with pytest.raises(InputError, match="the session is closed"):
+        list(late)
+    with pytest.raises(InputError, match="the session is closed"):
+        session.map(double, [[1]], {}).wait()
+
+
+def test_a_session_that_is_closed_by_hand_is_current_no_longer(tmp_path):
+    outer = connect(on="serial", lake=tmp_path / "outer").__enter__()
+    inner = connect(on="serial", lake=tmp_path / "inner").__enter__()
+    inner.close()
+    from lightwork import current_session
+
+    assert current_session() is outer
+    outer.close()
+
+
+def test_a_start_that_was_interrupted_leaves_nothing_to_close_at_the_exit(monkeypatch):
+    from distributed import LocalCluster, SpecCluster
+
+    from lightwork.engine.cluster import Cluster
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = set(SpecCluster._instances)
+    monkeypatch.setattr(LocalCluster, "sync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Cluster("local", 1)
+    assert [c for c in set(SpecCluster._instances) - before if c.shutdown_on_close] == []
+
+
+def test_a_failed_element_of_a_sent_module_is_named(scheduler, tmp_path):
+    with connect(on=scheduler, lake=tmp_path, progress="off"), pytest.raises(ElementError, match="element 0"):
+        list(task(broken.fn).map([1]))
