@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from lightwork.jsonable import is_table, jsonable, table_head, to_frame
 
@@ -210,7 +211,8 @@ def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
 
 def place(lake: Lake, path: str) -> str:
     """Where something in the lake is: a path for a lake in a folder, else its address."""
-    return lake.uri(path).removeprefix("file://")
+    uri = lake.uri(path)
+    return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
 
 
 def _report(

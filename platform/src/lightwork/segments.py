@@ -11,11 +11,12 @@ length in bytes (u64 each) and its digest (16 bytes); the blocks.
 
 from __future__ import annotations
 
-import pickle
 import struct
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+
+from lightwork.pickling import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,19 +61,6 @@ def digest(data: bytes | memoryview) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def dump(value: Any) -> bytes:
-    """Pickle a value: by the standard pickle where that is enough, else by cloudpickle."""
-    try:
-        data = pickle.dumps(value, protocol=5)
-        if b"__main__" not in data:
-            return data
-    except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is the clearer one
-        pass
-    import cloudpickle
-
-    return bytes(cloudpickle.dumps(value, protocol=5))
-
-
 def to_blocks(values: Sequence[Any]) -> list[tuple[int, bytes]]:
     """Pickle values in blocks of at most 4,096 values, smaller where values are large.
 
@@ -94,7 +82,7 @@ def to_blocks(values: Sequence[Any]) -> list[tuple[int, bytes]]:
 
 def from_block(data: bytes | memoryview) -> list[Any]:
     """The values of a block."""
-    values: list[Any] = pickle.loads(data)
+    values: list[Any] = load(data)
     return values
 
 

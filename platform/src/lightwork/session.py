@@ -222,6 +222,8 @@ class Session:
             RunFailed: no scheduler answers.
         """
         with self._cluster_lock:
+            if self._closed:
+                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
             if self._cluster is None:
                 self._cluster = self._start_cluster()
             return self._cluster
@@ -231,8 +233,6 @@ class Session:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        if self._closed:
-            raise InputError("the session is closed")
         cluster = Cluster(self.on, self.workers)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
@@ -267,6 +267,7 @@ class Session:
 
     def parcel(self, task: Task[..., Any], code: CodeKey | None) -> Parcel:
         """The job of single calls of a task, packed once."""
+        self.cluster.hold_packages()
         name = (id(task), None if code is None else code.digest)
         if name not in self._parcels:
             self._parcels[name] = pack(self.job(task, code), f"{self.folder}/jobs")
@@ -314,6 +315,8 @@ class Session:
         wide: bool = False,
     ) -> Job:
         """What a worker must know to run a task."""
+        if self.on != "serial":
+            self.cluster.hold_packages()
         context = {"tenant": self.tenant, "pipeline": self.pipeline, "run": self.run_id}
         return Job(
             fn=task.fn,
@@ -348,8 +351,6 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self in _stack:
-            _stack.remove(self)
         self.close()
 
     def close(self) -> None:
@@ -357,6 +358,8 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        if self in _stack:
+            _stack.remove(self)
         self._exits.close()
         if self._cluster is not None:
             self._cluster.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
+import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args, overload
 
-from lightwork.errors import InputError
+from lightwork.errors import InputError, LightworkError
+from lightwork.pickling import is_held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +47,11 @@ class Task(Generic[P, R]):
     """
 
     def __init__(self, fn: Callable[P, R], options: TaskOptions) -> None:
+        if not callable(fn) or not hasattr(fn, "__qualname__"):
+            kind = type(fn).__name__
+            raise InputError(
+                f"@task: expected a function, got {kind}; write a function that calls it with def"
+            )
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.options = options
@@ -83,12 +91,19 @@ class Task(Generic[P, R]):
         return active_session().submit(self, args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        return self if instance is None else functools.partial(cast("Callable[..., R]", self.fn), instance)
+        # A method of this instance: it too can be called, mapped and submitted.
+        if instance is None:
+            return self
+        options, method = self.options, types.MethodType(self.fn, instance)
+        if options.ignore:  # the instance is no parameter of the method
+            names = inspect.signature(method).parameters
+            options = dataclasses.replace(options, ignore=tuple(n for n in options.ignore if n in names))
+        return Task(method, options)
 
     def __reduce__(self) -> Any:
         # By name where the name leads back here, as for functions; otherwise by value.
         if _importable(self):
-            return _find, (self.fn.__module__, self.fn.__qualname__)
+            return _named, (self.fn.__module__, self.fn.__qualname__)
         return Task, (self.fn, self.options)
 
     def __repr__(self) -> str:
@@ -149,8 +164,6 @@ def _check(task: Task[Any, Any]) -> None:
     fn, options, where = task.fn, task.options, f"@task on {task.name}"
     if inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
         raise InputError(f"{where}: a generator or coroutine cannot be a task; return the values instead")
-    if not callable(fn):
-        raise InputError(f"{where}: expected a function, got {type(fn).__name__}")
     if options.on_error not in get_args(OnError):
         raise InputError(
             f"{where}: on_error={options.on_error!r}; it is one of {', '.join(get_args(OnError))}"
@@ -167,7 +180,17 @@ def _check(task: Task[Any, Any]) -> None:
 
 
 def _importable(task: Task[Any, Any]) -> bool:
-    return task.fn.__module__ != "__main__" and _find(task.fn.__module__, task.fn.__qualname__) is task
+    module = task.fn.__module__
+    if module == "__main__" or is_held(module):
+        return False
+    return _find(module, task.fn.__qualname__) is task
+
+
+def _named(module: str, qualname: str) -> Any:
+    found = _find(module, qualname)
+    if found is None:
+        raise LightworkError(f"there is no task {module}.{qualname} here; its module is not installed")
+    return found
 
 
 def _find(module: str, qualname: str) -> Any:
