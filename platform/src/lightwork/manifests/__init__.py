@@ -2,3 +2,73 @@
 
 Pulumi, `kubectl apply` and `lightwork tenant render` all use these, so what is tested is what is deployed.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lightwork.manifests.common import Manifest, Target
+    from lightwork.pipelines import Pipeline
+    from lightwork.tenants.model import Tenant
+
+
+def tenant_objects(
+    tenant: Tenant, target: Target, pipelines: Mapping[str, Pipeline[..., Any]]
+) -> list[Manifest]:
+    """All Kubernetes objects of a tenant, in the order to apply them.
+
+    Args:
+        tenant: the tenant, checked.
+        target: what they are made for.
+        pipelines: the pipelines that are known here, by name.
+    """
+    from lightwork.manifests import certificates, identity, namespace, network, settings, workflows
+
+    made = [
+        namespace.namespace(tenant),
+        namespace.quota(tenant),
+        namespace.limits(tenant),
+        *network.policies(tenant, target),
+        *identity.accounts(tenant),
+        *identity.roles(tenant),
+        settings.settings(tenant, target),
+        settings.semaphores(tenant),
+        settings.artifacts(tenant, target),
+        *certificates.objects(tenant, target),
+    ]
+    for name in tenant.pipelines:
+        pipeline = pipelines.get(tenant.pipeline_of(name))
+        made.append(workflows.workflow_template(tenant, name, target, pipeline))
+        made.append(workflows.cron_workflow(tenant, name))
+    return [item for item in made if item is not None]
+
+
+def cluster_objects() -> list[Manifest]:
+    """The objects that all tenants share: the scaler's template."""
+    from lightwork.manifests import scaler
+
+    return [scaler.template()]
+
+
+def to_yaml(manifests: Iterable[Manifest]) -> str:
+    """The objects as YAML documents, the same text for the same objects."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Texts of several lines are written as such, and lists are set in."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+            super().increase_indent(flow, False)
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+    Dumper.add_representer(str, text)
+    Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign]  # noqa: ARG005
+    return yaml.dump_all(
+        manifests, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110, explicit_start=True
+    )

@@ -1,0 +1,60 @@
+"""The tenant's own certificate authority: made in the cluster, by a job, and renewed by another.
+
+Why so: docs/decisions/tls-certificates.md. The jobs run the platform's image: `lightwork.pods.certificates`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lightwork.manifests import common
+from lightwork.manifests.common import Manifest, Target, labels, manifest, of_need
+from lightwork.tenants import fit
+
+if TYPE_CHECKING:
+    from lightwork.tenants.model import Tenant
+
+NAME = "certificates"
+RENEWAL = "17 3 * * *"
+"""Looked at every night; done when less than half of the time is left."""
+
+
+def objects(tenant: Tenant, target: Target) -> list[Manifest]:
+    """A Job that makes the certificates now, and a CronJob that renews them."""
+    job = {
+        "backoffLimit": 6,
+        "activeDeadlineSeconds": 600,
+        "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(target)},
+    }
+    first = manifest("batch/v1", "Job", NAME, tenant, spec=job)
+    schedule = {
+        "schedule": RENEWAL,
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": 3600,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 1,
+        "jobTemplate": {"spec": {**job, "ttlSecondsAfterFinished": 86400}},
+    }
+    return [first, manifest("batch/v1", "CronJob", NAME, tenant, spec=schedule)]
+
+
+def _pod(target: Target) -> Manifest:
+    container = {
+        "name": NAME,
+        "image": target.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-m", "lightwork.pods.certificates"],
+        "args": ["--secret", common.TLS],
+        "resources": of_need(fit.RENEWAL, cpu_limit="500m"),
+        "securityContext": common.container_security(),
+    }
+    return {
+        "serviceAccountName": common.ACCOUNT_CERTIFICATES,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "restartPolicy": "OnFailure",
+        "securityContext": common.pod_security(),
+        "affinity": common.never_spot(),
+        "containers": [container],
+    }

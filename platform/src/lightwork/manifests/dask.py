@@ -1,0 +1,229 @@
+"""What one run needs of Dask: a scheduler under a Service's name, and workers that start at none.
+
+Each is one object, so that Argo can make it the Workflow's own (it can do that to one object a step).
+Values in double braces are filled in by Argo when a run starts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lightwork.manifests import common
+
+if TYPE_CHECKING:
+    from lightwork.manifests.common import Manifest
+
+SCHEDULER_NAME = "{{workflow.name}}-scheduler"
+WORKERS_NAME = "{{workflow.name}}-workers"
+ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{common.SCHEDULER_PORT}"
+"""The Service's name: it stays what it is when the scheduler's pod is replaced."""
+
+GRACE = 60
+"""Seconds from the notice of a worker's end to its end by force. A spot node gives two minutes."""
+RETIRE = 45
+"""Seconds in which a worker may hand its results to others; the rest is for the process to end."""
+
+_SPILL = "/spill"
+_COMM = "DASK_DISTRIBUTED__COMM__"
+_SCHEDULER = "DASK_DISTRIBUTED__SCHEDULER__"
+
+
+def given(name: str) -> str:
+    """The value of one of the template's parameters, filled in by Argo."""
+    return f"{{{{inputs.parameters.{name}}}}}"
+
+
+def labels(role: str) -> dict[str, str]:
+    """The labels of one role's objects and pods in a run."""
+    return {
+        "app.kubernetes.io/part-of": "lightwork",
+        common.LABEL_TENANT: given("tenant"),
+        common.LABEL_PIPELINE: given("pipeline"),
+        common.LABEL_RUN: "{{workflow.name}}",
+        common.LABEL_ROLE: role,
+    }
+
+
+def environment(**more: str) -> list[dict[str, Any]]:
+    """The environment of all three roles: mutual TLS, with the tenant's certificates, and nothing without."""
+    folder = common.TLS_FOLDER
+    variables = {
+        f"{_COMM}DEFAULT_SCHEME": "tls",
+        f"{_COMM}REQUIRE_ENCRYPTION": "true",
+        f"{_COMM}TLS__CA_FILE": f"{folder}/ca.crt",
+        **{
+            f"{_COMM}TLS__{role}__{part}": f"{folder}/tls.{file}"
+            for role in ("SCHEDULER", "WORKER", "CLIENT")
+            for part, file in (("CERT", "crt"), ("KEY", "key"))
+        },
+        f"{_COMM}TIMEOUTS__CONNECT": "30s",
+        "DASK_SCHEDULER_ADDRESS": ADDRESS,
+        "LIGHTWORK_PIPELINE": given("pipeline"),
+        "LIGHTWORK_RUN": "{{workflow.name}}",
+        **more,
+    }
+    pod = [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP")]
+    return [{"name": name, "value": value} for name, value in variables.items()] + [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in pod
+    ]
+
+
+def settings() -> list[dict[str, Any]]:
+    """Where the rest of the environment comes from: the tenant's settings, and its secrets if any."""
+    return [
+        {"configMapRef": {"name": common.SETTINGS}},
+        {"secretRef": {"name": common.SECRETS, "optional": True}},
+    ]
+
+
+def certificates() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The volume of the tenant's certificates, and its mount."""
+    volume = {"name": "tls", "secret": {"secretName": common.TLS, "defaultMode": 0o440}}
+    return volume, {"name": "tls", "mountPath": common.TLS_FOLDER, "readOnly": True}
+
+
+def service() -> Manifest:
+    """The Service, whose address the workers and the driver know from the start."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SCHEDULER_NAME, "labels": labels("scheduler")},
+        "spec": {
+            "selector": {common.LABEL_RUN: "{{workflow.name}}", common.LABEL_ROLE: "scheduler"},
+            "ports": [
+                {"name": "dask", "port": common.SCHEDULER_PORT, "targetPort": "dask"},
+                {"name": "dashboard", "port": common.DASHBOARD_PORT, "targetPort": "dashboard"},
+            ],
+        },
+    }
+
+
+def scheduler() -> Manifest:
+    """The scheduler. One at a time: two would share the run's workers out between them."""
+    volume, mount = certificates()
+    health = {"path": "/health", "port": "dashboard"}
+    container = {
+        "name": "scheduler",
+        "image": given("image"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["dask", "scheduler"],
+        "args": [
+            *("--protocol", "tls", "--port", str(common.SCHEDULER_PORT)),
+            *("--dashboard-address", f":{common.DASHBOARD_PORT}", "--no-show"),
+            *("--preload", "lightwork.pods.logs"),
+        ],
+        "env": environment(
+            **{
+                # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
+                f"{_SCHEDULER}ALLOWED_FAILURES": "5",
+                f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
+                f"{_SCHEDULER}IDLE_TIMEOUT": f"{given('deadline')} seconds",
+                # A task that holds the interpreter for minutes is not a lost worker.
+                f"{_SCHEDULER}WORKER_TTL": "10 minutes",
+            }
+        ),
+        "envFrom": settings(),
+        "ports": [
+            {"name": "dask", "containerPort": common.SCHEDULER_PORT},
+            {"name": "dashboard", "containerPort": common.DASHBOARD_PORT},
+        ],
+        "readinessProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 60},
+        "livenessProbe": {
+            "httpGet": health,
+            "initialDelaySeconds": 60,
+            "periodSeconds": 20,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
+        "resources": common.resources(*(given(f"scheduler-{name}") for name in ("cpu", "memory", "storage"))),
+        "securityContext": common.container_security(),
+        "volumeMounts": [mount],
+    }
+    spec = {
+        "serviceAccountName": common.ACCOUNT_WORKER,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "securityContext": common.pod_security(),
+        "affinity": common.never_spot(),
+        "containers": [container],
+        "volumes": [volume],
+    }
+    return _deployment(SCHEDULER_NAME, "scheduler", spec, replicas=1, strategy={"type": "Recreate"})
+
+
+def workers() -> Manifest:
+    """The workers, none at first: the driver sets their number once it knows how much there is to do."""
+    volume, mount = certificates()
+    container = {
+        "name": "worker",
+        "image": given("image"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["dask", "worker"],
+        "args": [
+            *(ADDRESS, "--nworkers", "1", "--nthreads", given("worker-threads")),
+            # As much as the pod has, so that Dask knows when to spill, and says so when it ends a worker.
+            *("--memory-limit", "$(LIGHTWORK_MEMORY)", "--local-directory", _SPILL),
+            *("--host", "$(POD_IP)", "--worker-port", str(common.WORKER_PORT)),
+            *("--nanny-port", str(common.NANNY_PORT), "--dashboard-address", f":{common.DASHBOARD_PORT}"),
+            # A worker that finds no scheduler ends, and its container is started again.
+            *("--death-timeout", "120"),
+            *("--preload", "lightwork.pods.logs", "--preload-nanny", "lightwork.pods.logs"),
+        ],
+        "env": [
+            *environment(
+                DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL=given("worker-spill"),
+                LIGHTWORK_WORKER_PORT=str(common.WORKER_PORT),
+            ),
+            {"name": "LIGHTWORK_MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+        ],
+        "envFrom": settings(),
+        "ports": [
+            {"name": "worker", "containerPort": common.WORKER_PORT},
+            {"name": "nanny", "containerPort": common.NANNY_PORT},
+            {"name": "dashboard", "containerPort": common.DASHBOARD_PORT},
+        ],
+        "lifecycle": {
+            "preStop": {
+                "exec": {"command": ["python", "-m", "lightwork.pods.retire", "--seconds", str(RETIRE)]}
+            }
+        },
+        "resources": common.resources(*(given(f"worker-{name}") for name in ("cpu", "memory", "storage"))),
+        "securityContext": common.container_security(),
+        "volumeMounts": [mount, {"name": "spill", "mountPath": _SPILL}],
+    }
+    spot = [given("spot")]
+    preferred = {"matchExpressions": [{"key": common.LABEL_SPOT, "operator": "In", "values": spot}]}
+    prefer = [{"weight": 100, "preference": preferred}]
+    spec = {
+        "serviceAccountName": common.ACCOUNT_WORKER,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE,
+        "securityContext": common.pod_security(),
+        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}},
+        # The taint of spot nodes has the value `true`; with any other, this tolerates nothing.
+        "tolerations": [
+            {"key": common.LABEL_SPOT, "operator": "Equal", "value": given("spot"), "effect": "NoSchedule"}
+        ],
+        "containers": [container],
+        "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": given("worker-storage")}}],
+    }
+    return _deployment(WORKERS_NAME, "worker", spec, replicas=0)
+
+
+def _deployment(
+    name: str, role: str, spec: Manifest, *, replicas: int, strategy: Manifest | None = None
+) -> Manifest:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels(role)},
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 0,
+            **({"strategy": strategy} if strategy else {}),
+            "selector": {"matchLabels": {common.LABEL_RUN: "{{workflow.name}}", common.LABEL_ROLE: role}},
+            "template": {"metadata": {"labels": labels(role)}, "spec": spec},
+        },
+    }

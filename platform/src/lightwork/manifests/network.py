@@ -1,0 +1,120 @@
+"""Who may reach whom: nothing, but for what is listed here.
+
+A policy names addresses and ports, not hosts, so "AWS" is port 443 of everything outside the cluster; what a
+pod may do there is for its credentials to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lightwork.manifests import common
+from lightwork.manifests.common import Manifest, Target, manifest
+
+if TYPE_CHECKING:
+    from lightwork.tenants.model import Tenant
+
+POD_IDENTITY = "169.254.170.23/32"
+"""Where pods get the credentials of their role (EKS Pod Identity)."""
+ANYWHERE = "0.0.0.0/0"
+
+SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
+DASK = (SCHEDULER, WORKER, DRIVER)
+"""The roles of a run; a run's pods may reach those of the tenant's other runs, not those of other tenants."""
+
+
+def policies(tenant: Tenant, target: Target) -> list[Manifest]:
+    """A tenant's NetworkPolicies. Each adds to what the first one leaves, which is nothing."""
+    dns = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    monitoring = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": target.monitoring_namespace}}
+    }
+    outside = {"ipBlock": {"cidr": ANYWHERE, "except": list(target.inside)}}
+    api = [{"ipBlock": {"cidr": cidr}} for cidr in target.api_servers]
+    scheduler, worker = _ports(common.SCHEDULER_PORT), _ports(common.WORKER_PORT, common.NANNY_PORT)
+    return [
+        manifest(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            "default-deny",
+            tenant,
+            spec={"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+        ),
+        _policy(tenant, "dns", (), egress=[{"to": [dns], "ports": [_port(53, "UDP"), _port(53)]}]),
+        _policy(
+            tenant,
+            "api",
+            (DRIVER, SCALER, CERTIFICATES),
+            egress=[{"to": api, "ports": _ports(*target.api_ports)}],
+        ),
+        _policy(
+            tenant,
+            "aws",
+            (DRIVER, WORKER),
+            egress=[
+                {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
+                {"to": [outside], "ports": _ports(443)},
+            ],
+        ),
+        _policy(
+            tenant,
+            "dask-scheduler",
+            (SCHEDULER,),
+            ingress=[{"from": [_pods(WORKER, DRIVER)], "ports": scheduler}],
+        ),
+        _policy(tenant, "dask-worker", (WORKER,), ingress=[{"from": [_pods(*DASK)], "ports": worker}]),
+        _policy(
+            tenant,
+            "dask-out",
+            DASK,
+            egress=[
+                {"to": [_pods(SCHEDULER)], "ports": scheduler},
+                {"to": [_pods(WORKER)], "ports": worker},
+            ],
+        ),
+        _policy(
+            tenant,
+            "metrics",
+            (SCHEDULER, WORKER),
+            ingress=[{"from": [monitoring], "ports": _ports(common.DASHBOARD_PORT)}],
+        ),
+    ]
+
+
+def _policy(
+    tenant: Tenant,
+    name: str,
+    roles: tuple[str, ...],
+    *,
+    ingress: list[dict[str, Any]] | None = None,
+    egress: list[dict[str, Any]] | None = None,
+) -> Manifest:
+    """A policy on the pods of these roles; on all the tenant's pods if none is named."""
+    spec: dict[str, Any] = {"podSelector": _roles(*roles) if roles else {}, "policyTypes": []}
+    if ingress is not None:
+        spec["policyTypes"].append("Ingress")
+        spec["ingress"] = ingress
+    if egress is not None:
+        spec["policyTypes"].append("Egress")
+        spec["egress"] = egress
+    return manifest("networking.k8s.io/v1", "NetworkPolicy", name, tenant, spec=spec)
+
+
+def _roles(*roles: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": common.LABEL_ROLE, "operator": "In", "values": list(roles)}]}
+
+
+def _pods(*roles: str) -> dict[str, Any]:
+    """Pods of these roles in the policy's own namespace: a peer without a namespace is in that one."""
+    return {"podSelector": _roles(*roles)}
+
+
+def _ports(*numbers: int) -> list[dict[str, Any]]:
+    return [_port(number) for number in numbers]
+
+
+def _port(number: int, protocol: str = "TCP") -> dict[str, Any]:
+    return {"protocol": protocol, "port": number}

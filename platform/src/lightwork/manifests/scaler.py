@@ -1,0 +1,186 @@
+"""The one ClusterWorkflowTemplate: a scheduler, workers and the pipeline's own container; then all away.
+
+The templates in it:
+
+- `run`: the steps of a run. All four start together: the driver waits for the scheduler by its Service's
+  name, which takes less time than one step after the other, and a wrong parameter ends the run at once.
+- `service`, `scheduler`, `workers`: each makes one object that belongs to the Workflow.
+- `driver`: the pipeline. It is tried again when its pod was lost, and not when the pipeline itself failed.
+- `delete`: what the exit handler does, at any end but a `terminate` or a deletion. Those leave it to the
+  objects' owner, the Workflow, which goes by its TTL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from hera.workflows import ClusterWorkflowTemplate, Container, Parameter, Resource, Step, Steps
+from hera.workflows import models as argo
+
+from lightwork.manifests import common, dask
+from lightwork.manifests.dask import given
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lightwork.manifests.common import Manifest
+
+PARAMETERS = {
+    "image": "The image of all four roles.",
+    "tenant": "The tenant's name, for labels.",
+    "pipeline": "The name that the run's entry has in the tenant's file, for labels.",
+    "function": "The pipeline to run.",
+    "arguments": "Its parameters: a JSON object of texts, as they would be on the command line.",
+    "workers": "The most workers that the run may have.",
+    "worker-cpu": "Processor cores of each worker.",
+    "worker-memory": "Memory of each worker.",
+    "worker-storage": "Room on the node's disk for each worker.",
+    "worker-spill": "How many bytes of that it may spill to.",
+    "worker-threads": "Tasks at once on each worker.",
+    "spot": "true or false: whether workers may be on spot nodes.",
+    "scheduler-cpu": "Processor cores of the scheduler.",
+    "scheduler-memory": "Memory of the scheduler.",
+    "scheduler-storage": "Room on the node's disk for the scheduler.",
+    "driver-cpu": "Processor cores of the pipeline's own container.",
+    "driver-memory": "Memory of the pipeline's own container.",
+    "driver-storage": "Room on the node's disk for the pipeline's own container.",
+    "deadline": "Seconds after which the run is ended.",
+}
+
+_LABELS = ["tenant", "pipeline"]
+_SCHEDULER = [*_LABELS, "image", "deadline", "scheduler-cpu", "scheduler-memory", "scheduler-storage"]
+_WORKERS = [
+    *(*_LABELS, "image", "spot"),
+    *(name for name in PARAMETERS if name.startswith("worker-")),
+]
+_DRIVER = [
+    *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads"),
+    *(name for name in PARAMETERS if name.startswith("driver-")),
+]
+
+RETRY_WHEN = (
+    "lastRetry.status == 'Error' or"
+    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled'))"
+)
+"""A lost pod is tried again. A pipeline that raised (1), a wrong parameter (2), too little memory are not."""
+
+CONNECT_SECONDS = 180
+"""How long the driver waits for the scheduler, which may wait for a node and for its image."""
+
+
+def template() -> Manifest:
+    """The ClusterWorkflowTemplate."""
+    workflow = ClusterWorkflowTemplate(
+        name=common.SCALER,
+        labels={"app.kubernetes.io/part-of": "lightwork"},
+        templates=[
+            _run(),
+            _made("service", dask.service(), _LABELS),
+            _made("scheduler", dask.scheduler(), _SCHEDULER),
+            _made("workers", dask.workers(), _WORKERS),
+            _driver(),
+            _delete(),
+        ],
+    )
+    made: Manifest = workflow.to_dict()
+    return made
+
+
+def _run() -> Steps:
+    steps = [
+        _step("service", _LABELS),
+        _step("scheduler", _SCHEDULER),
+        _step("workers", _WORKERS),
+        _step("driver", _DRIVER),
+    ]
+    return Steps(
+        name="run",
+        inputs=[Parameter(name=name, description=text) for name, text in PARAMETERS.items()],
+        sub_steps=[steps],
+    )
+
+
+def _step(name: str, parameters: Sequence[str]) -> Step:
+    return Step(name=name, template=name, arguments={item: given(item) for item in parameters})
+
+
+def _inputs(parameters: Sequence[str]) -> list[Parameter]:
+    return [Parameter(name=name) for name in parameters]
+
+
+def _made(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resource:
+    """A step that makes one object, which goes when the Workflow goes."""
+    return Resource(
+        name=name,
+        inputs=_inputs(parameters),
+        action="create",
+        set_owner_reference=True,
+        manifest=yaml.safe_dump(manifest, sort_keys=False, width=1000),
+        **_by_argo(),
+    )
+
+
+def _delete() -> Resource:
+    """The exit handler: one delete of all that the run made, which does not wait for the pods to end."""
+    return Resource(
+        name="delete",
+        action="delete",
+        flags=[
+            "deployments,services",
+            "--selector",
+            f"{common.LABEL_RUN}={{{{workflow.name}}}}",
+            "--wait=false",
+        ],
+        **_by_argo(),
+    )
+
+
+def _by_argo() -> dict[str, Any]:
+    """What the steps share whose only container is Argo's own. Their logs are in the controller's hands."""
+    return {
+        "service_account_name": common.ACCOUNT_SCALER,
+        "labels": {common.LABEL_ROLE: "scaler"},
+        "archive_location": argo.ArtifactLocation(archive_logs=False),
+        "active_deadline_seconds": 300,
+        "retry_strategy": argo.RetryStrategy(
+            limit=3, retry_policy="Always", backoff=argo.Backoff(duration="2s", factor=2)
+        ),
+    }
+
+
+def _driver() -> Container:
+    volume, mount = dask.certificates()
+    resources = common.resources(*(given(f"driver-{name}") for name in ("cpu", "memory", "storage")))
+    container = {"name": "main", "resources": resources, "securityContext": common.container_security()}
+    environment = dask.environment(
+        LIGHTWORK_FUNCTION=given("function"),
+        LIGHTWORK_ARGUMENTS=given("arguments"),
+        LIGHTWORK_NAMESPACE="{{workflow.namespace}}",
+        LIGHTWORK_WORKERS=given("workers"),
+        LIGHTWORK_WORKER_THREADS=given("worker-threads"),
+        LIGHTWORK_WORKERS_DEPLOYMENT=dask.WORKERS_NAME,
+        LIGHTWORK_CONNECT_SECONDS=str(CONNECT_SECONDS),
+    )
+    return Container(
+        name="driver",
+        inputs=_inputs(_DRIVER),
+        image=given("image"),
+        image_pull_policy="IfNotPresent",
+        command=["python", "-m", "lightwork.pods.driver"],
+        env=[argo.EnvVar.model_validate(item) for item in environment],
+        env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
+        volumes=[argo.Volume.model_validate(volume)],
+        volume_mounts=[argo.VolumeMount.model_validate(mount)],
+        labels=dask.labels("driver"),
+        service_account_name=common.ACCOUNT_DRIVER,
+        affinity=argo.Affinity.model_validate(common.never_spot()),
+        # Its sizes are parameters, which only a patch can take.
+        pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),
+        retry_strategy=argo.RetryStrategy(
+            limit=3,
+            retry_policy="Always",
+            expression=RETRY_WHEN,
+            backoff=argo.Backoff(duration="5s", factor=2, max_duration="5m"),
+        ),
+    )
