@@ -39,7 +39,8 @@ def collections_on(session: Session) -> AbstractContextManager[Any]:
     import dask
 
     if session.on == "serial":
-        settings: dict[str, Any] = {"scheduler": "synchronous"}
+        # Said outright, or Dask would choose by whether any client happens to be open.
+        settings: dict[str, Any] = {"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}
     else:
         settings = {"scheduler": LazyClient(session), "dataframe.shuffle.method": "p2p"}
     context: AbstractContextManager[Any] = dask.config.set(settings)

@@ -48,6 +48,12 @@ def test_a_serial_session_computes_here(tmp_path):
         assert dask.delayed(os.getpid)(pure=False).compute() == os.getpid()
 
 
+def test_a_serial_session_shuffles_here_though_a_client_is_open(tmp_path, workers):
+    with connect(lake=tmp_path, progress="off"):
+        lazy, table = frame()
+        assert len(lazy.shuffle("city").compute()) == len(table)
+
+
 def test_persist_leaves_the_data_on_the_workers(workers):
     lazy, table = frame()
     kept = lazy.persist()
