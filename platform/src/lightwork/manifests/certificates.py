@@ -1,4 +1,4 @@
-"""The tenant's own certificate authority: made in the cluster, by a job, and renewed by another.
+"""The tenant's own certificates: made in the cluster by a job, and renewed by another.
 
 Why so: docs/decisions/tls-certificates.md. The jobs run the platform's image: `lightwork.pods.certificates`.
 """
@@ -45,7 +45,7 @@ def _pod(target: Target) -> Manifest:
         "image": target.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.certificates"],
-        "args": ["--secret", common.TLS],
+        "args": ["--authority", common.TLS_AUTHORITY, "--secret", common.TLS],
         "resources": of_need(fit.RENEWAL, cpu_limit="500m"),
         "securityContext": common.container_security(),
     }

@@ -38,7 +38,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {
             "apiGroups": [""],
             "resources": ["secrets"],
-            "resourceNames": [common.TLS],
+            "resourceNames": [common.TLS_AUTHORITY, common.TLS],
             "verbs": ["get", "patch"],
         },
     ],

@@ -25,6 +25,9 @@ from lightwork.tenants.types import (
     TimeZone,
 )
 
+LONGEST_RUN = "7d"
+"""A run keeps the certificates of its start, and they are renewed when they have 30 days left."""
+
 
 class Quota(documents.Document):
     """The most that all of a tenant's pods together may ask for."""
@@ -109,6 +112,13 @@ class Entry(documents.Document):
     def _needed_with_a_schedule(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("schedule"):
             raise ValueError("a schedule needs one, for example Europe/Berlin or UTC")
+        return value
+
+    @field_validator("deadline")
+    @classmethod
+    def _shorter_than_its_certificates(cls, value: str) -> str:
+        if quantities.seconds(value) > quantities.seconds(LONGEST_RUN):
+            raise ValueError(f"should be {LONGEST_RUN} or less")
         return value
 
 

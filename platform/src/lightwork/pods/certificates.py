@@ -1,0 +1,255 @@
+"""Makes and renews a tenant's certificates: `python -m lightwork.pods.certificates`.
+
+One authority a tenant, in a Secret that no pod mounts, and one certificate signed by it for all of the
+tenant's pods, as server and as client. The certificate is renewed and the authority stays, so that pods of a
+run with the old certificate and pods with the new one understand each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import datetime as dt
+import json
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+AUTHORITY_LIFETIME = dt.timedelta(days=3650)
+LIFETIME = dt.timedelta(days=60)
+"""How long a certificate is good. A run, which has the one of its start, is far shorter."""
+RENEW_BELOW = 0.5
+"""The share of that time below which a new one is made."""
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+Data = dict[str, bytes]
+"""What a Secret holds, by its keys."""
+
+
+def authority(name: str, now: dt.datetime) -> Data:
+    """A new authority: `tls.crt` and `tls.key`, as PEM.
+
+    Args:
+        name: whose it is; it is in the certificate's subject.
+        now: from when it is good (from five minutes before, as clocks differ).
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = _subject(f"{name} authority")
+    certificate = (
+        _builder(subject, subject, key.public_key(), now, AUTHORITY_LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return _pem(certificate, key)
+
+
+def certificate(name: str, signer: Data, now: dt.datetime) -> Data:
+    """A new certificate for all of a tenant's pods: `tls.crt`, `tls.key`, and the authority's as `ca.crt`.
+
+    Args:
+        name: whose it is.
+        signer: what `authority` made.
+        now: from when it is good.
+
+    Raises:
+        ValueError: the authority cannot be read.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    ca, ca_key = _read(signer)[0], load_pem_private_key(signer["tls.key"], None)
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the authority's key is of another kind")  # noqa: TRY004  (as what cannot be read)
+    key = ec.generate_private_key(ec.SECP256R1())
+    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    made = (
+        _builder(_subject(name), ca.subject, key.public_key(), now, LIFETIME)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(both), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    return {**_pem(made, key), "ca.crt": signer["tls.crt"]}
+
+
+def due(found: Data, signer: Data, now: dt.datetime) -> bool:
+    """Whether a new certificate is to be made: there is none of this authority, or its time runs out."""
+    try:
+        (made,) = _read(found)
+    except ValueError:
+        return True
+    left = made.not_valid_after_utc - now
+    lifetime = made.not_valid_after_utc - made.not_valid_before_utc
+    return (
+        left < RENEW_BELOW * lifetime or not found.get("tls.key") or found.get("ca.crt") != signer["tls.crt"]
+    )
+
+
+def _read(data: Data) -> list[x509.Certificate]:
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificates(data.get("tls.crt", b""))
+
+
+def _subject(text: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    names = [(NameOID.ORGANIZATION_NAME, "lightwork"), (NameOID.COMMON_NAME, text)]
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in names])
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    now: dt.datetime,
+    lifetime: dt.timedelta,
+) -> x509.CertificateBuilder:
+    from cryptography import x509
+
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + lifetime)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _pem(made: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Data:
+    from cryptography.hazmat.primitives import serialization
+
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"tls.crt": made.public_bytes(pem), "tls.key": secret}
+
+
+class Api:
+    """The little of the Kubernetes API that is needed, by this pod's own account."""
+
+    def __init__(self, account: Path = ACCOUNT, url: str = "https://kubernetes.default.svc") -> None:
+        self.namespace = (account / "namespace").read_text(encoding="utf-8").strip()
+        self._url = f"{url}/api/v1/namespaces/{self.namespace}/secrets"
+        self._account = account
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """A Secret; None if there is none."""
+        try:
+            return self._ask("GET", f"/{name}")
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def put(self, name: str, data: Data, version: str | None) -> None:
+        """Make a Secret, or change it if it is still of this version."""
+        metadata: dict[str, Any] = {"name": name, "labels": {"app.kubernetes.io/part-of": "lightwork"}}
+        body = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
+        if version is None:
+            head = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
+            self._ask("POST", "", {**head, "metadata": metadata, **body})
+        else:
+            self._ask("PATCH", f"/{name}", {"metadata": {**metadata, "resourceVersion": version}, **body})
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        token = (self._account / "token").read_text(encoding="utf-8").strip()
+        request = urllib.request.Request(  # noqa: S310  (the API's own address)
+            self._url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "Accept": "application/json"},
+        )
+        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+
+def renew(api: Api, authority_name: str, name: str, now: dt.datetime) -> str:
+    """Make what is missing or runs out of time.
+
+    Args:
+        api: the namespace's Secrets.
+        authority_name: the Secret of the authority.
+        name: the Secret that pods mount.
+        now: the time.
+
+    Returns:
+        What was done, in words.
+    """
+    secret = api.get(authority_name)
+    signer = _data(secret)
+    if secret is None:
+        signer = authority(api.namespace, now)
+        api.put(authority_name, signer, None)
+    secret = api.get(name)
+    if not due(_data(secret), signer, now):
+        return "still good"
+    version = None if secret is None else str(secret["metadata"]["resourceVersion"])
+    api.put(name, certificate(api.namespace, signer, now), version)
+    return "made" if version is None else "renewed"
+
+
+def _data(secret: dict[str, Any] | None) -> Data:
+    return {key: base64.b64decode(value) for key, value in ((secret or {}).get("data") or {}).items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make or renew this namespace's certificates; exit code 1 if that failed, to be tried again."""
+    parser = argparse.ArgumentParser(prog="python -m lightwork.pods.certificates")
+    parser.add_argument("--authority", required=True, help="the Secret of the authority")
+    parser.add_argument("--secret", required=True, help="the Secret that pods mount")
+    given = parser.parse_args(argv)
+    try:
+        done = renew(Api(), given.authority, given.secret, dt.datetime.now(dt.UTC))
+    except (OSError, ValueError) as error:  # a refusal by the API is an OSError too
+        print(f"certificates: {given.secret}: {error}", file=sys.stderr)
+        return 1
+    print(f"certificates: {given.secret}: {done}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
