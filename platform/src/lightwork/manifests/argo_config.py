@@ -6,7 +6,7 @@ Only fields that Argo 3.7 and 4 both have. What differs between clusters is in `
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -63,8 +63,7 @@ class Argo:
 
 
 def config_map(argo: Argo) -> Manifest:
-    """The controller's ConfigMap; each of its keys is a YAML text."""
-    data = {key: _text(value) for key, value in settings(argo).items()}
+    """The controller's ConfigMap, whose one key is a YAML text."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -73,7 +72,7 @@ def config_map(argo: Argo) -> Manifest:
             "namespace": argo.namespace,
             "labels": {"app.kubernetes.io/part-of": "lightwork"},
         },
-        "data": data,
+        "data": {"config": yaml.safe_dump(settings(argo), sort_keys=False)},
     }
 
 
@@ -139,7 +138,3 @@ def _persistence(argo: Argo) -> dict[str, Any]:
             "sslMode": database.ssl_mode,
         },
     }
-
-
-def _text(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False) if isinstance(value, dict | list) else str(value)
