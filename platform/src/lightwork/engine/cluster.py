@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork import pickling
@@ -47,7 +49,12 @@ class Cluster:
             self._owned = self._address = _start_local(workers)
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
-        self.client: Client = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
+        try:
+            self.client: Client = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._owned.close()
+            raise
         self.allowed_failures = LOCAL_ALLOWED_FAILURES if self.local else 3
         self.hold_packages()
 
@@ -64,6 +71,13 @@ class Cluster:
 
         try:
             return Client(self._address, timeout=patience, set_as_default=True, name="lightwork")
+        except TypeError as error:
+            if not self.on.startswith("tls://"):
+                raise
+            raise InputError(
+                f"{self.on} needs certificates; name their files in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+                "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY"
+            ) from error
         except (OSError, TimeoutError, ValueError, ImportError, RuntimeError) as error:
             if not first:
                 raise Lost from error
@@ -162,7 +176,6 @@ def _seconds(variable: str, default: float) -> float:
 
 
 def _close_quietly(client: Client) -> None:
-    import contextlib
     import logging
 
     logger = logging.getLogger("distributed.client")
@@ -189,7 +202,10 @@ def _start_local(workers: int) -> Any:
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
     dask.config.set(settings)
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # a lost worker is this module's business
+    # A lost worker is this module's business.
+    for name in ("distributed", "distributed.client", "distributed.scheduler"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _check_main()
     before = set(SpecCluster._instances)  # noqa: SLF001
     try:
         return LocalCluster(
@@ -200,11 +216,35 @@ def _start_local(workers: int) -> Any:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
-    except BaseException:
+    except BaseException as error:
         # Stopped half-way: its processes end with this one, and Dask must not try to close it at the exit.
         for cluster in set(SpecCluster._instances) - before:  # noqa: SLF001
             cluster.shutdown_on_close = False
+        if isinstance(error, Exception):
+            reason = str(error).split("\n")[0]
+            raise RunFailed(f"the worker processes could not be started: {reason}") from error
         raise
+
+
+def _check_main() -> None:
+    """Refuse to start workers from a script that each of them would run again as a whole.
+
+    Raises:
+        InputError: the script that runs has no `if __name__ == "__main__":`.
+    """
+    import multiprocessing
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # this is such a worker, and has come here again; its parent says what is wrong
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if path is None or getattr(main, "__spec__", None) is not None or not Path(path).is_file():
+        return
+    if "__main__" not in Path(path).read_text(encoding="utf-8", errors="replace"):
+        raise InputError(
+            f"{Path(path).name} starts worker processes, and each would run it again from the top; "
+            'put what it does under `if __name__ == "__main__":`'
+        )
 
 
 def _start_coiled(workers: int) -> Any:

@@ -237,3 +237,27 @@ def test_a_start_that_was_interrupted_leaves_nothing_to_close_at_the_exit(monkey
     with pytest.raises(KeyboardInterrupt):
         Cluster("local", 1)
     assert [cluster.shutdown_on_close for cluster in started] == [False]
+
+
+def test_a_tls_address_without_certificates_says_which_settings_it_needs(tmp_path):
+    with (
+        connect(on="tls://127.0.0.1:9", lake=tmp_path, progress="off"),
+        pytest.raises(
+            InputError, match="needs certificates; name their files in DASK_DISTRIBUTED__COMM__TLS"
+        ),
+    ):
+        list(double.map([1]))
+
+
+def test_a_script_without_a_main_guard_is_refused_in_one_line(tmp_path):
+    script = tmp_path / "bare.py"
+    script.write_text(
+        "from lightwork import connect, task\n"
+        "with connect(on='local', workers=1, lake='lake', progress='off'):\n"
+        "    print(list(task(lambda x: x).map([1])))\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "bare.py starts worker processes" in done.stderr.splitlines()[-1]
+    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
