@@ -112,7 +112,7 @@ def _code_parts(code: CodeType) -> Iterator[bytes]:
 
 
 def _documented(code: CodeType) -> bool:
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return bool(code.co_flags & _HAS_DOCSTRING)
     return bool(code.co_flags & inspect.CO_NEWLOCALS) and not code.co_name.startswith("<")
 
