@@ -111,7 +111,8 @@ class Feed:
     def full(self, output_bytes: float) -> bool:
         """Whether so much has been read ahead of what was handed out that reading must pause."""
         ahead = self.read - self.emitted
-        return ahead > AHEAD or ahead * max(self._element_bytes, output_bytes) > AHEAD_BYTES
+        size = max(self._element_bytes, output_bytes, self._kept_bytes())
+        return ahead > AHEAD or ahead * size > AHEAD_BYTES
 
     def input_bytes(self) -> float:
         """Mean size of an element in bytes, from a sample."""
@@ -135,6 +136,9 @@ class Feed:
             if len(elements) < wanted:
                 self.exhausted = True
                 break
+            if not self._element_bytes:
+                self._element_bytes = self._sample(elements[0])
+                most = min(most, max(len(elements), self._fitting()))
             took = time.perf_counter() - start
             self.slow = took > _PATIENCE
             if self.slow:
@@ -157,10 +161,12 @@ class Feed:
             raise self._broken
 
     def _fitting(self) -> int:
-        size = max(self._element_bytes, self._results.mean_bytes if self._results is not None else 0.0)
-        if not self.read:
-            return 64
-        return int(PAGE_BYTES / max(1.0, size))
+        fitting = int(PAGE_BYTES / max(1.0, self._element_bytes, self._kept_bytes()))
+        return fitting if self.read else min(64, fitting)
+
+    def _kept_bytes(self) -> float:
+        """Mean size in bytes of the results that the lake has."""
+        return self._results.mean_bytes if self._results is not None else 0.0
 
     @staticmethod
     def _sample(element: Any) -> float:

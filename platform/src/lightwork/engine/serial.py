@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COMMIT_EVERY = 1.0
 _COMMIT_AT = 1 << 14
+_COMMIT_BYTES = 32 << 20
 
 
 def iterate(call: MapCall) -> Iterator[Any]:
@@ -78,6 +79,7 @@ class _Buffer:
         self._call = call
         self._keys: list[bytes] = []
         self._values: list[Any] = []
+        self._bytes = 0
         self._since = time.monotonic()
         self._warned = False
 
@@ -86,7 +88,9 @@ class _Buffer:
             return
         self._keys.append(key)
         self._values.append(value)
-        if len(self._keys) >= _COMMIT_AT or time.monotonic() - self._since > _COMMIT_EVERY:
+        self._bytes += _rough_bytes(value)
+        full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
+        if full or time.monotonic() - self._since > _COMMIT_EVERY:
             self.flush()
 
     def flush(self) -> None:
@@ -94,7 +98,7 @@ class _Buffer:
         if not self._keys or self._call.results is None:
             return
         keys, values = self._keys, self._values
-        self._keys, self._values = [], []
+        self._keys, self._values, self._bytes = [], [], 0
         try:
             blocks = segments.to_blocks(values)
         except Exception:  # noqa: BLE001 - some of them cannot be pickled: keep the others
@@ -118,3 +122,16 @@ class _Buffer:
             self._warned = True
             return False
         return True
+
+
+def _rough_bytes(value: Any) -> int:
+    """The size of a value, where it is likely large and cheap to tell: bytes, texts, arrays, tables."""
+    if isinstance(value, (bytes, bytearray, str)):
+        return len(value)
+    try:
+        size = getattr(value, "nbytes", None)
+        if size is None and hasattr(value, "memory_usage"):
+            size = value.memory_usage(deep=False).sum()
+        return int(size or 0)
+    except Exception:  # noqa: BLE001 - whatever a value calls so
+        return 0

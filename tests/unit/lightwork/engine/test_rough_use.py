@@ -181,6 +181,31 @@ def test_results_of_a_slow_input_are_handed_out_before_its_end(session):
     assert list(results) == [2 * number for number in range(1, 12)]
 
 
+@task
+def megabytes(number):
+    return bytes([number]) * (8 << 20)
+
+
+def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
+    lake = tmp_path / "lake"
+    with connect(on="serial", lake=lake, tenant="acme", progress="off") as session:
+        kept = []
+        for number, _ in enumerate(megabytes.map(range(12)), 1):
+            size = sum(entry.size for entry in session.lake.entries("results"))
+            kept.append(number - size // (8 << 20))
+        assert max(kept) < 8
+        read = []
+        next(megabytes.map(read.append(i) or i for i in range(12)))
+        assert len(read) < 4
+
+
+def test_large_elements_are_not_read_ahead_by_the_dozen(session):
+    read = []
+    results = double.map(read.append(i) or bytes(16 << 20) for i in range(30))
+    assert len(next(results)) == 32 << 20
+    assert len(read) < 20
+
+
 def test_a_method_of_an_instance_is_a_task_too(session):
     three = Scaled(3)
     assert three.times(2) == 6
