@@ -6,6 +6,7 @@ pod may do there is for its credentials to say.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from lightwork.manifests import common
@@ -32,8 +33,8 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
     monitoring = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": target.monitoring_namespace}}
     }
-    outside = {"ipBlock": {"cidr": ANYWHERE, "except": list(target.inside)}}
-    api = [{"ipBlock": {"cidr": cidr}} for cidr in target.api_servers]
+    outside = _block(ANYWHERE, target.inside)
+    api = [_block(cidr, target.inside) for cidr in target.api_servers]
     scheduler, worker = _ports(common.SCHEDULER_PORT), _ports(common.WORKER_PORT, common.NANNY_PORT)
     return [
         manifest(
@@ -101,6 +102,14 @@ def _policy(
         spec["policyTypes"].append("Egress")
         spec["egress"] = egress
     return manifest("networking.k8s.io/v1", "NetworkPolicy", name, tenant, spec=spec)
+
+
+def _block(cidr: str, inside: tuple[str, ...]) -> dict[str, Any]:
+    """Addresses, less those of the cluster's pods and services that are among them."""
+    network = ipaddress.ip_network(cidr)
+    among = [item for item in map(ipaddress.ip_network, inside) if item.version == network.version]
+    excepted = [str(item) for item in among if item.prefixlen > network.prefixlen and item.subnet_of(network)]  # type: ignore[arg-type]
+    return {"ipBlock": {"cidr": cidr, **({"except": excepted} if excepted else {})}}
 
 
 def _roles(*roles: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Need:
 NAMES = ("cpu", "memory", "pods", "storage")
 
 MEBI = 1024**2
-ARGO = Need(cpu=100, memory=128 * MEBI, storage=256 * MEBI)
+ARGO = Need(cpu=100, memory=256 * MEBI, storage=256 * MEBI)
 """What each of Argo's containers gets: init, wait, and that of a step that makes or deletes an object."""
 STARTING = 3
 """The steps that make a run's objects, each a pod: the Service, the scheduler, the workers."""

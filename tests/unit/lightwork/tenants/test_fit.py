@@ -9,7 +9,7 @@ import pytest
 from lightwork.tenants import Tenant, fit
 
 SMALL = {"cpu": "500m", "memory": "1Gi", "storage": "1Gi"}
-EXACT = {"cpu": "3100m", "memory": "4480Mi", "pods": 7, "storage": "4864Mi"}
+EXACT = {"cpu": "3100m", "memory": "4736Mi", "pods": 7, "storage": "4864Mi"}
 """What one run of `pipeline` needs, with the reserves."""
 
 
@@ -31,7 +31,7 @@ def pipeline(**more: Any) -> dict[str, Any]:
 
 def test_a_run_is_its_scheduler_its_driver_with_argos_container_and_its_workers() -> None:
     need = fit.run(tenant(EXACT, one={}).pipelines["one"])
-    assert (need.text("cpu"), need.text("memory"), need.text("pods")) == ("2900m", "4224Mi", "5")
+    assert (need.text("cpu"), need.text("memory"), need.text("pods")) == ("2900m", "4352Mi", "5")
 
 
 def test_a_run_that_fits_to_the_last_thousandth_is_taken() -> None:
@@ -46,7 +46,7 @@ def test_a_run_that_fits_to_the_last_thousandth_is_taken() -> None:
             "3099m",
             "cpu: 2 workers of 900m + 1100m for scheduler, driver and Argo = 2900m; allowed is 2899m",
         ),
-        ("memory", "4479Mi", "memory: 2 workers of 1Gi + 2176Mi for scheduler, driver and Argo = 4224Mi"),
+        ("memory", "4735Mi", "memory: 2 workers of 1Gi + 2304Mi for scheduler, driver and Argo = 4352Mi"),
         ("pods", 6, "pods: 5 while it starts = 5; allowed is 4 (the quota of 6 less 2 in reserve)"),
         ("storage", "4863Mi", "(the quota of 4863Mi less 512Mi in reserve)"),
     ],

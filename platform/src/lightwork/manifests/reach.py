@@ -1,0 +1,130 @@
+"""What NetworkPolicies let through, worked out as Kubernetes defines it; nothing enforces them on a laptop.
+
+A connection passes if the policies on its source let it out and those on its destination let it in. Pods that
+no policy of a direction selects are free in that direction.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lightwork.manifests.common import Manifest
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod, for the question whether it is reached.
+
+    Attributes:
+        namespace: its namespace's name.
+        labels: its labels.
+        address: its address.
+        namespace_labels: its namespace's labels, but for the one with the name, which Kubernetes adds.
+    """
+
+    namespace: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    address: str = "10.0.0.1"
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Something that is no pod: a service of the cloud, the API server, a node."""
+
+    address: str
+
+
+def allowed(
+    policies: Iterable[Manifest], source: Pod | Address, to: Pod | Address, port: int, protocol: str = "TCP"
+) -> bool:
+    """Whether a connection passes.
+
+    Args:
+        policies: all NetworkPolicies of all namespaces.
+        source: who connects.
+        to: to whom.
+        port: to which port, after any translation by a Service.
+        protocol: TCP or UDP.
+    """
+    known = list(policies)
+    out = not isinstance(source, Pod) or _passes(known, source, "Egress", to, port, protocol)
+    return out and (not isinstance(to, Pod) or _passes(known, to, "Ingress", source, port, protocol))
+
+
+def _passes(
+    policies: Sequence[Manifest], pod: Pod, direction: str, other: Pod | Address, port: int, protocol: str
+) -> bool:
+    """Whether the policies on one end let the connection through there."""
+    rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
+    on_it = [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] == pod.namespace
+        and direction in policy["spec"]["policyTypes"]
+        and _selects(policy["spec"]["podSelector"], pod.labels)
+    ]
+    return not on_it or any(
+        _peers(policy["metadata"]["namespace"], rule.get(peers), other)
+        and _ports(rule.get("ports"), port, protocol)
+        for policy in on_it
+        for rule in policy["spec"].get(rules, [])
+    )
+
+
+def _peers(namespace: str, peers: list[dict[str, Any]] | None, other: Pod | Address) -> bool:
+    return not peers or any(_peer(namespace, peer, other) for peer in peers)
+
+
+def _peer(namespace: str, peer: Mapping[str, Any], other: Pod | Address) -> bool:
+    if "ipBlock" in peer:
+        address = ipaddress.ip_address(other.address)
+        excepted = [ipaddress.ip_network(cidr) for cidr in peer["ipBlock"].get("except", [])]
+        return address in ipaddress.ip_network(peer["ipBlock"]["cidr"]) and not any(
+            address in network for network in excepted
+        )
+    if isinstance(other, Address):
+        return False
+    if "namespaceSelector" in peer:
+        labels = {**other.namespace_labels, NAME_LABEL: other.namespace}
+        if not _selects(peer["namespaceSelector"], labels):
+            return False
+    elif other.namespace != namespace:
+        return False
+    return _selects(peer.get("podSelector", {}), other.labels)
+
+
+def _ports(ports: list[dict[str, Any]] | None, port: int, protocol: str) -> bool:
+    return not ports or any(
+        item.get("protocol", "TCP") == protocol
+        and ("port" not in item or item["port"] <= port <= item.get("endPort", item["port"]))
+        for item in ports
+    )
+
+
+def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    wanted = selector.get("matchLabels", {})
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        return False
+    return all(_expression(item, labels) for item in selector.get("matchExpressions", []))
+
+
+def _expression(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value = labels.get(item["key"])
+    match item["operator"]:
+        case "In":
+            return value in item["values"]
+        case "NotIn":
+            return value not in item["values"]
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+    raise ValueError(f"{item['operator']!r} is no operator of a selector")

@@ -1,0 +1,67 @@
+"""The objects that the tests look at: of the repository's tenants, the scaler, Argo's configuration."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightwork import discovery, manifests, tenants
+from lightwork.manifests import argo_config, common, dask
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+TARGET = common.Target(
+    environment="dev",
+    image="registry.example/lightwork:1.0.0",
+    lake="s3://lakes/dev",
+    variables={"AWS_REGION": "eu-central-1"},
+)
+ARGO = argo_config.Argo(database=argo_config.Database(host="archive.example"), cluster="dev")
+
+
+def tenant(text: str) -> tenants.Tenant:
+    return tenants.Tenant.model_validate({"name": "acme", "environments": ["dev"], **yaml.safe_load(text)})
+
+
+@functools.cache
+def of_tenant(name: str) -> list[dict[str, Any]]:
+    loaded = tenants.load(REPOSITORY / "tenants" / f"{name}.yaml")
+    return manifests.tenant_objects(loaded, TARGET, discovery.pipelines())
+
+
+@functools.cache
+def scaler() -> dict[str, Any]:
+    return manifests.cluster_objects()[0]
+
+
+def template(name: str) -> dict[str, Any]:
+    (found,) = [item for item in scaler()["spec"]["templates"] if item["name"] == name]
+    return found
+
+
+def one(name: str, kind: str, called: str) -> dict[str, Any]:
+    (found,) = [
+        item for item in of_tenant(name) if (item["kind"], item["metadata"]["name"]) == (kind, called)
+    ]
+    return found
+
+
+def of_run() -> list[dict[str, Any]]:
+    """The objects that the scaler's steps make."""
+    return [dask.service(), dask.scheduler(), dask.workers()]
+
+
+def every() -> list[dict[str, Any]]:
+    names = [path.stem for path in sorted((REPOSITORY / "tenants").glob("*.yaml"))]
+    return [
+        *(item for name in names for item in of_tenant(name)),
+        scaler(),
+        *of_run(),
+        argo_config.config_map(ARGO),
+    ]
+
+
+def title(item: dict[str, Any]) -> str:
+    return f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"

@@ -1,0 +1,89 @@
+"""What each account of a tenant may do at the Kubernetes API, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.lightwork.manifests import objects
+
+
+def may(account: str, verb: str, what: str, name: str = "") -> bool:
+    group, _, resource = (
+        what.rpartition("/") if what.count("/") < 2 else (what.split("/")[0], "", what.split("/", 1)[1])
+    )
+    bindings = [i for i in objects.of_tenant("acme") if i["kind"] == "RoleBinding"]
+    roles = [b["roleRef"]["name"] for b in bindings if any(s["name"] == account for s in b["subjects"])]
+    rules = [rule for role in roles for rule in objects.one("acme", "Role", role)["rules"]]
+    return any(
+        group in rule["apiGroups"]
+        and resource in rule["resources"]
+        and verb in rule["verbs"]
+        and (not rule.get("resourceNames") or name in rule["resourceNames"])
+        for rule in rules
+    )
+
+
+@pytest.mark.parametrize(
+    ("account", "verb", "what", "name"),
+    [
+        *(
+            (account, verb, "argoproj.io/workflowtaskresults", "")
+            for account in ("scaler", "driver")
+            for verb in ("create", "patch")
+        ),
+        *(
+            ("scaler", verb, what, "")
+            for what in ("apps/deployments", "/services")
+            for verb in ("create", "list", "delete")
+        ),
+        ("driver", "get", "apps/deployments", ""),
+        ("driver", "patch", "apps/deployments/scale", ""),
+        ("driver", "patch", "/pods", ""),
+        ("certificates", "create", "/secrets", ""),
+        ("certificates", "patch", "/secrets", "dask-tls"),
+        ("certificates", "get", "/secrets", "dask-ca"),
+    ],
+)
+def test_an_account_may_do_what_it_is_there_for(account: str, verb: str, what: str, name: str) -> None:
+    assert may(account, verb, what, name)
+
+
+@pytest.mark.parametrize(
+    ("account", "verb", "what", "name"),
+    [
+        # the tenant's code makes no pods, reads no secrets, starts no workflows
+        *(("driver", verb, "/pods", "") for verb in ("create", "delete")),
+        *(
+            ("driver", verb, "apps/deployments", "")
+            for verb in ("create", "patch", "update", "delete", "list")
+        ),
+        *((account, "get", "/secrets", "dask-tls") for account in ("driver", "worker", "scaler", "default")),
+        *((account, "create", "argoproj.io/workflows", "") for account in ("driver", "scaler", "worker")),
+        *(
+            (account, verb, "/pods/exec", "")
+            for account in ("driver", "scaler")
+            for verb in ("create", "get")
+        ),
+        ("certificates", "get", "/secrets", "lightwork-secrets"),
+        ("certificates", "list", "/secrets", ""),
+        ("scaler", "get", "/configmaps", ""),
+        ("scaler", "patch", "apps/deployments/scale", ""),
+    ],
+)
+def test_an_account_may_do_nothing_else(account: str, verb: str, what: str, name: str) -> None:
+    assert not may(account, verb, what, name)
+
+
+@pytest.mark.parametrize("account", ["default", "worker"])
+def test_accounts_with_nothing_to_do_have_no_rights_and_no_token(account: str) -> None:
+    bindings = [i for i in objects.of_tenant("acme") if i["kind"] == "RoleBinding"]
+    assert account not in {s["name"] for b in bindings for s in b["subjects"]}
+    assert objects.one("acme", "ServiceAccount", account)["automountServiceAccountToken"] is False
+
+
+def test_no_right_reaches_beyond_the_namespace_or_is_a_wildcard() -> None:
+    made = objects.of_tenant("acme")
+    assert not [i for i in made if i["kind"].startswith("ClusterRole")]
+    assert "*" not in repr([i for i in made if i["kind"] == "Role"])
+    for binding in (i for i in made if i["kind"] == "RoleBinding"):
+        assert {s["namespace"] for s in binding["subjects"]} == {"tenant-acme"}

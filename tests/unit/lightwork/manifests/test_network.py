@@ -1,0 +1,183 @@
+"""Who must and must not reach whom, as a table: the tenants' own policies, and the rules they are read by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lightwork.manifests import network
+from lightwork.manifests.reach import Address, Pod, allowed
+from tests.unit.lightwork.manifests import objects
+
+POLICIES = [
+    item for name in ("acme", "globex") for item in objects.of_tenant(name) if item["kind"] == "NetworkPolicy"
+]
+
+
+def of(tenant: str, role: str | None) -> Pod:
+    return Pod(f"tenant-{tenant}", {"lightwork/role": role} if role else {})
+
+
+ENDS: dict[str, Pod | Address] = {
+    **{role: of("acme", role) for role in ("scheduler", "worker", "driver", "scaler", "certificates")},
+    "unlabelled": of("acme", None),
+    **{f"other {role}": of("globex", role) for role in ("scheduler", "worker", "driver")},
+    "prometheus": Pod("monitoring", {"app": "prometheus"}),
+    "stranger": Pod("default", {"lightwork/role": "driver"}),
+    "argo": Pod("argo", {"app": "workflow-controller"}),
+    "dns": Pod("kube-system", {"k8s-app": "kube-dns"}),
+    "kube-system": Pod("kube-system", {"app": "something"}),
+    "false dns": Pod("default", {"k8s-app": "kube-dns"}),
+    "api": Address("172.20.0.1"),
+    "aws": Address("52.95.1.1"),
+    "identity": Address("169.254.170.23"),
+    "metadata": Address("169.254.169.254"),
+}
+
+MAY = [
+    *((role, "scheduler", 8786) for role in ("worker", "driver")),
+    *((role, "worker", port) for role in ("scheduler", "worker", "driver") for port in (8788, 8789)),
+    *(
+        (role, "dns", 53)
+        for role in ("scheduler", "worker", "driver", "scaler", "certificates", "unlabelled")
+    ),
+    *((role, "api", 443) for role in ("driver", "scaler", "certificates")),
+    ("scaler", "api", 6443),
+    *((role, "aws", 443) for role in ("driver", "worker")),
+    *((role, "identity", 80) for role in ("driver", "worker")),
+    *(("prometheus", role, 8787) for role in ("scheduler", "worker")),
+]
+
+MUST_NOT = [
+    # another tenant, from inside its own namespace and with its own labels
+    *(
+        (f"other {role}", to, port)
+        for role in ("driver", "worker", "scheduler")
+        for to, port in [
+            ("scheduler", 8786),
+            ("scheduler", 8787),
+            ("worker", 8788),
+            ("worker", 8789),
+            ("driver", 8786),
+        ]
+    ),
+    ("driver", "other scheduler", 8786),
+    ("worker", "other worker", 8788),
+    # pods that only call themselves so, elsewhere
+    *(("stranger", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("scheduler", 8787)]),
+    *(("argo", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("driver", 8786)]),
+    # the tenant's own pods that are no part of Dask
+    *((role, "scheduler", 8786) for role in ("scaler", "certificates", "unlabelled")),
+    *((role, "worker", 8788) for role in ("scaler", "certificates", "unlabelled")),
+    # Prometheus gets metrics and nothing else
+    *(("prometheus", "scheduler", port) for port in (8786, 22, 443)),
+    *(("prometheus", "worker", port) for port in (8788, 8789)),
+    ("prometheus", "driver", 8787),
+    # nobody comes into a driver, nor into a step of Argo's
+    *((source, "driver", 8786) for source in ("worker", "scheduler", "driver")),
+    ("driver", "scaler", 8080),
+    # the dashboard has no password
+    *((role, "scheduler", 8787) for role in ("driver", "worker", "stranger")),
+    # out: no credentials, no cloud and no API for those who need none
+    ("scheduler", "aws", 443),
+    ("scheduler", "identity", 80),
+    ("scaler", "identity", 80),
+    ("certificates", "identity", 80),
+    ("unlabelled", "aws", 443),
+    ("unlabelled", "api", 443),
+    ("scheduler", "api", 443),
+    ("worker", "api", 6443),
+    # the node's own credentials, for nobody
+    *((role, "metadata", port) for role in ("driver", "worker", "scaler") for port in (80,)),
+    *(("driver", "aws", port) for port in (80, 22, 5432, 8786)),
+    ("driver", "identity", 443),
+    # names are asked of the cluster's own servers
+    *((role, to, 53) for role in ("driver", "unlabelled") for to in ("kube-system", "false dns", "aws")),
+    ("driver", "dns", 9153),
+]
+
+
+@pytest.mark.parametrize(("source", "to", "port"), MAY)
+def test_these_reach_each_other(source: str, to: str, port: int) -> None:
+    assert allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP" if port == 53 else "TCP")
+
+
+@pytest.mark.parametrize(("source", "to", "port"), MUST_NOT)
+def test_these_do_not_reach_each_other(source: str, to: str, port: int) -> None:
+    assert not allowed(POLICIES, ENDS[source], ENDS[to], port)
+    assert not allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP")
+
+
+def test_what_is_inside_the_cluster_is_not_taken_for_the_cloud() -> None:
+    target = common_target(inside=("169.254.0.0/16", "10.0.0.0/8"), api_servers=("10.9.0.1/32",))
+    policies = network.policies(objects.tenant("{}"), target)
+    driver, worker = of("acme", "driver"), of("acme", "worker")
+    assert not allowed(policies, worker, Address("10.1.2.3"), 443)
+    assert not allowed(policies, worker, Address("10.9.0.1"), 443)
+    assert allowed(policies, driver, Address("10.9.0.1"), 443)
+    assert allowed(policies, worker, Address("52.95.1.1"), 443)
+
+
+def common_target(**more: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(objects.TARGET, **more)
+
+
+def policy(selector: dict[str, Any], types: list[str], **rules: Any) -> dict[str, Any]:
+    spec = {"podSelector": selector, "policyTypes": types, **rules}
+    return {"metadata": {"namespace": "a", "name": "p"}, "spec": spec}
+
+
+A, B = Pod("a", {"app": "x"}), Pod("b", {"app": "y"}, "10.0.0.2", {"team": "t"})
+
+
+@pytest.mark.parametrize(
+    ("policies", "passes"),
+    [
+        ([], True),
+        ([policy({}, ["Egress"])], False),
+        ([policy({"matchLabels": {"app": "z"}}, ["Egress"])], True),  # selects no one: they are free
+        ([policy({}, ["Egress"]), policy({}, ["Egress"], egress=[{}])], True),  # policies add up
+        ([policy({}, ["Egress"], egress=[{"to": [{"podSelector": {}}]}])], False),  # its own namespace alone
+        ([policy({}, ["Egress"], egress=[{"to": [{"namespaceSelector": {}}]}])], True),
+        (
+            [
+                policy(
+                    {}, ["Egress"], egress=[{"to": [{"namespaceSelector": {"matchLabels": {"team": "t"}}}]}]
+                )
+            ],
+            True,
+        ),
+        (
+            [
+                policy(
+                    {},
+                    ["Egress"],
+                    egress=[
+                        {"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "z"}}}]}
+                    ],
+                )
+            ],
+            False,  # both selectors of one peer must fit
+        ),
+        ([policy({}, ["Egress"], egress=[{"ports": [{"port": 70, "endPort": 90}]}])], True),
+        ([policy({}, ["Egress"], egress=[{"ports": [{"port": 80, "protocol": "UDP"}]}])], False),
+        (
+            [
+                policy(
+                    {},
+                    ["Egress"],
+                    egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.2/32"]}}]}],
+                )
+            ],
+            False,
+        ),
+        ([policy({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, ["Egress"])], True),
+        ([policy({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, ["Egress"])], False),
+        ([policy({}, ["Ingress"])], True),  # the other direction
+    ],
+)
+def test_policies_are_read_as_kubernetes_defines_them(policies: list[dict[str, Any]], passes: bool) -> None:
+    assert allowed(policies, A, B, 80) is passes
