@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork import pickling
+from lightwork.engine.fleet import fleet_from
 from lightwork.errors import InputError, RunFailed
 from lightwork.logs import get_logger
 
@@ -33,7 +34,7 @@ class Cluster:
         on: where: `local`, an address, or `coiled`.
         client: the client as it is now; another one after a reconnection.
         local: whether the cluster was started here, on this machine.
-        allowed_failures: how many workers a batch may lose before Dask gives it up.
+        fleet: the run's workers, if their number is this process's business.
     """
 
     def __init__(self, on: str, workers: int) -> None:
@@ -55,7 +56,7 @@ class Cluster:
             with contextlib.suppress(Exception):
                 self._owned.close()
             raise
-        self.allowed_failures = LOCAL_ALLOWED_FAILURES if self.local else 3
+        self.fleet = fleet_from(os.environ) if "://" in on else None
         self.hold_packages()
 
     def hold_packages(self) -> None:
@@ -103,6 +104,22 @@ class Cluster:
             except Exception as error:
                 raise Lost from error
         return self._slots
+
+    def need(self, batches: int) -> None:
+        """Have as many workers as there are batches to do, if their number is this process's business.
+
+        Args:
+            batches: batches that run or wait, and those that what is left would make.
+        """
+        if self.fleet is None:
+            return
+        try:
+            idle = [address for address, tasks in self.client.processing().items() if not tasks]
+        except Exception as error:
+            raise Lost from error
+        self.fleet.need(
+            batches, [address.partition("://")[2].rpartition(":")[0].strip("[]") for address in idle]
+        )
 
     def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
         """Start a function on some worker."""

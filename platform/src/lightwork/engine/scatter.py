@@ -22,8 +22,9 @@ from lightwork import segments
 from lightwork.engine.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import PAGE, Page, Span
+from lightwork.engine.fleet import WORK_SECONDS
 from lightwork.engine.job import Parcel, pack
-from lightwork.engine.sizing import Sizer
+from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
 from lightwork.logs import get_logger
@@ -91,6 +92,8 @@ class Scatter:
         self._ready = 0
         self._error: ElementError | None = None
         self._waiting_since: float | None = None
+        self._warned = False
+        self._working_since: float | None = None
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
@@ -145,11 +148,23 @@ class Scatter:
             if came and block and self._feed.slow:
                 return  # what is here is handed out before the input is waited for again
             self._fill()
+            if self._inflight or self._feed.waiting:
+                self._call.session.cluster.need(len(self._inflight) + self._batches_left())
             if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._rest()
         except Lost:
             self._recover()
         self._call.tick()
+
+    def _batches_left(self) -> int:
+        """How many batches what is in none yet would make, at a worker's worth of work each."""
+        left = self._feed.left()
+        left = self._feed.waiting if left is None else left
+        if self._sizer.seconds is None:
+            # Nothing is back yet. If that takes long, elements are: then each is worth a worker.
+            slow = self._working_since is not None and time.monotonic() - self._working_since > WORK_SECONDS
+            return left if slow else math.ceil(left / FIRST)
+        return math.ceil(left * self._sizer.seconds / WORK_SECONDS)
 
     def _rest(self) -> None:
         if self._inflight:
@@ -158,6 +173,7 @@ class Scatter:
         cluster = self._call.session.cluster
         if cluster.slots():
             self._waiting_since = None
+            self._working_since = self._working_since or time.monotonic()
             return
         now = time.monotonic()
         if self._waiting_since is None:
@@ -282,8 +298,9 @@ class Scatter:
         self._sizer.measured(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received
         )
-        if reply.warning:
-            get_logger("lightwork").warning(reply.warning)
+        if reply.warning and not self._warned:
+            self._warned = True  # each further batch would say the same
+            get_logger("lightwork").warning(f"{self._call.task.name}: {reply.warning}")
         self._call.committed(reply.path)
         start = 0
         rest: list[Span] = []
@@ -328,7 +345,7 @@ class Scatter:
             raise RunFailed(text) from error
         if batch.count == 1 and batch.alone:
             span = batch.spans[0]
-            tries = self._call.session.cluster.allowed_failures + 1
+            tries = int(error.allowed_failures) + 1
             failure = Failure(0, shorten(span.elements()[0]), KILLED, "", None, tries)
             self._failed(span.page, span.positions[0], failure)
             return

@@ -6,6 +6,8 @@ finished whatever happens to the worker, the scheduler or the driver.
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import pickle
 import threading
@@ -32,10 +34,13 @@ NO_KEY = bytes(segments.KEY_BYTES)
 MARK = "lightwork-lake"
 _JOBS_KEPT = 4
 _COMMIT_PATIENCE = 120.0
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What waiting does not mend: the disk is full, or nobody may write there."""
 _LARGE_REPLY = 8 << 20
 
 _jobs: OrderedDict[str, Job] = OrderedDict()
 _jobs_lock = threading.Lock()
+_gave_up = -math.inf
 
 
 @dataclass(slots=True)
@@ -152,16 +157,36 @@ def _pickled_one_by_one(
 
 def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
     """Commit to the lake, patiently; results that cannot be kept are still results."""
+    global _gave_up
     results = CodeResults(job.lake, job.task, job.code or "")
-    pause, deadline = 0.5, time.monotonic() + _COMMIT_PATIENCE
+    pause = 0.5
+    # Patience once, not for each batch anew.
+    deadline = 0.0 if time.monotonic() - _gave_up < _COMMIT_PATIENCE else time.monotonic() + _COMMIT_PATIENCE
     while True:
         try:
-            return results.commit(keys, blocks), ""
+            path = results.commit(keys, blocks)
+            _gave_up = -math.inf
+            return path, ""
         except (LightworkError, OSError) as error:
-            if time.monotonic() + pause > deadline:
-                return "", f"results were computed but could not be kept in the lake: {describe(error)}"
+            reason = describe(error)
+            if time.monotonic() + pause > deadline or _errno(error) in _LASTING:
+                _gave_up = time.monotonic()
+                return "", f"results were computed but could not be kept in the lake: {reason}"
+            if pause == 0.5:
+                logs.get_logger("lightwork").warning(
+                    f"results could not be kept yet; trying again for {_COMMIT_PATIENCE:.0f} s: {reason}"
+                )
             time.sleep(pause)
             pause = min(10.0, 2 * pause)
+
+
+def _errno(error: BaseException | None) -> int | None:
+    """The system's number of an error, or of what caused it."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.errno
+        error = error.__cause__
+    return None
 
 
 def _sendable(error: BaseException | None) -> BaseException | None:

@@ -1,0 +1,152 @@
+"""The workers of a run in Kubernetes: none at first, then as many as there is work for, no idle ones.
+
+The scaler's template makes a Deployment of workers and tells the driver its name by the environment. From
+then on their number is the driver's business, because only the driver knows what is left to do.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lightwork.errors import InputError
+from lightwork.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
+IDLE_SECONDS = 10.0
+"""How long a worker has nothing to do before it is given back: the next map may begin at once."""
+WORK_SECONDS = 2.0
+"""As much work as is worth one more worker, whose pod takes longer than that to start."""
+_EVERY = 1.0
+_COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+class Pods(Protocol):
+    """What a fleet asks of Kubernetes."""
+
+    def replicas(self) -> int:
+        """How many workers the Deployment is to have."""
+
+    def scale(self, count: int) -> None:
+        """Give the Deployment another number of workers."""
+
+    def let_go_first(self, hosts: Collection[str]) -> int:
+        """Mark the workers' pods at these addresses as the first to go; how many there were."""
+
+
+class Fleet:
+    """The number of a run's workers.
+
+    Attributes:
+        most: workers at most, as the tenant's file says.
+        threads: batches that one worker runs at once.
+        count: workers that Kubernetes was asked for.
+    """
+
+    def __init__(self, pods: Pods, *, most: int, threads: int) -> None:
+        self._pods = pods
+        self.most = most
+        self.threads = threads
+        self.count = pods.replicas()
+        self._looked = -math.inf
+        self._idle_since: dict[str, float] = {}
+
+    def need(self, batches: int, idle: Iterable[str], now: float | None = None) -> None:
+        """Have as many workers as there are batches to do; give those back that have been idle for a while.
+
+        Looks at most once a second.
+
+        Args:
+            batches: batches that run or wait, and those that what is left would make.
+            idle: hosts of the workers that have nothing to do.
+            now: the time in seconds, for tests.
+        """
+        now = time.monotonic() if now is None else now
+        if now - self._looked < _EVERY:
+            return
+        self._looked = now
+        wanted = min(self.most, math.ceil(batches / self.threads))
+        try:
+            if wanted > self.count:
+                self._scale(wanted)
+            self._give_back(set(idle), wanted, now)
+        except Exception as error:  # noqa: BLE001 - the work goes on with the workers there are
+            get_logger("lightwork").warning(f"the number of workers was not changed: {error}")
+
+    def _give_back(self, idle: set[str], wanted: int, now: float) -> None:
+        self._idle_since = {host: self._idle_since.get(host, now) for host in idle}
+        long_idle = [host for host, since in self._idle_since.items() if now - since >= IDLE_SECONDS]
+        spare = long_idle[: max(0, self.count - wanted)]
+        if spare and (gone := self._pods.let_go_first(spare)):
+            self._scale(self.count - gone)
+            for host in spare:
+                del self._idle_since[host]
+
+    def _scale(self, count: int) -> None:
+        count = max(0, count)
+        self._pods.scale(count)
+        get_logger("lightwork").info("workers", before=self.count, now=count)
+        self.count = count
+
+
+def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
+    """The fleet that the environment names; None where the number of workers is not the driver's business.
+
+    Raises:
+        InputError: the environment names one, and says of it what cannot be.
+    """
+    name = environment.get(DEPLOYMENT)
+    if not name:
+        return None
+    numbers = {}
+    for variable in ("LIGHTWORK_WORKERS", "LIGHTWORK_WORKER_THREADS"):
+        text = environment.get(variable, "")
+        if not text.isdigit() or int(text) < 1:
+            raise InputError(f"{variable}: {text!r} is not a whole number; expected 1 or more")
+        numbers[variable] = int(text)
+    namespace = environment.get("LIGHTWORK_NAMESPACE", "")
+    if not namespace:
+        raise InputError("LIGHTWORK_NAMESPACE is not set; expected the namespace of the run")
+    pods = KubernetesPods(name, namespace)
+    return Fleet(pods, most=numbers["LIGHTWORK_WORKERS"], threads=numbers["LIGHTWORK_WORKER_THREADS"])
+
+
+class KubernetesPods:
+    """A Deployment's pods, by the API of the cluster that this process is in."""
+
+    def __init__(self, deployment: str, namespace: str) -> None:
+        from kubernetes import client, config
+
+        config.load_incluster_config()  # type: ignore[no-untyped-call]
+        self._deployment = deployment
+        self._namespace = namespace
+        self._apps: Any = client.AppsV1Api()
+        self._core: Any = client.CoreV1Api()
+
+    def replicas(self) -> int:
+        """How many workers the Deployment is to have."""
+        scale = self._apps.read_namespaced_deployment_scale(self._deployment, self._namespace)
+        return int(scale.spec.replicas or 0)
+
+    def scale(self, count: int) -> None:
+        """Give the Deployment another number of workers."""
+        body = {"spec": {"replicas": count}}
+        self._apps.patch_namespaced_deployment_scale(self._deployment, self._namespace, body)
+
+    def let_go_first(self, hosts: Collection[str]) -> int:
+        """Mark the workers' pods at these addresses as the first to go; how many there were."""
+        labels = self._apps.read_namespaced_deployment(
+            self._deployment, self._namespace
+        ).spec.selector.match_labels
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        found = 0
+        for pod in self._core.list_namespaced_pod(self._namespace, label_selector=selector).items:
+            if pod.status.pod_ip in hosts and pod.metadata.deletion_timestamp is None:
+                body = {"metadata": {"annotations": {_COST: "-100"}}}
+                self._core.patch_namespaced_pod(pod.metadata.name, self._namespace, body)
+                found += 1
+        return found
