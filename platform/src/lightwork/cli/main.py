@@ -143,8 +143,11 @@ def _usage(error: click.UsageError) -> str:
         parameters = "; parameters are given as name=value" if command in ("run", "explain") else ""
         return f"{where}there is no option {error.option_name!r}{guess}{parameters}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        name = error.param.human_readable_name
-        return f"{where}{name} is missing; expected `lightwork {command} {_usage_line(error)}`"
+        name, usage = error.param.human_readable_name, _usage_line(error)
+        if isinstance(error.param, click.Option):
+            name = error.param.opts[0]
+            usage += f" {name} {error.param.metavar or 'VALUE'}"
+        return f"{where}{name} is missing; expected `lightwork {command} {usage}`"
     if isinstance(error, click.BadOptionUsage):
         return f"{where}option {error.option_name!r} has no value; expected `{error.option_name} VALUE`"
     text = error.format_message().rstrip(".")

@@ -126,8 +126,8 @@ def render(
 
     with _each_on_its_line():
         loaded, warnings = _checked(name)
-    _warn(warnings)
     target = _target(loaded, environment, image, lake, variables)
+    _warn(warnings)
     click.echo(
         manifests.to_yaml(manifests.tenant_objects(loaded.tenant, target, discovery.pipelines())), nl=False
     )

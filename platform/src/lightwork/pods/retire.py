@@ -47,7 +47,7 @@ async def retire(scheduler: str, worker: str, seconds: float) -> bool:
         try:
             return bool(await client.retire_workers(workers=[worker], close_workers=True))
         finally:
-            await asyncio.wait_for(client.close(fast=True), 2)
+            await client.close(timeout=2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,180 @@
+"""`lightwork tenant`: files anywhere, a line for each mistake, exit code 2, and YAML that says all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightwork.cli.main import execute
+
+FILE = """name: acme
+environments: [dev]
+pipelines:
+  windy-city:
+    schedule: 30 2 * * *
+    timezone: Europe/Berlin
+    parameters: {max_timestamps: 10}
+    workers: {count: 2}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "tenants").mkdir()
+    found = tmp_path / "tenants" / "acme.yaml"
+    found.write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def test_a_right_file_is_said_to_be_right_by_path_and_by_name(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["tenant", "validate", str(path), "acme"]) == 0
+    out = capsys.readouterr()
+    assert out.out.count("tenant acme is right") == 2
+    assert "warning: " in out.err
+    assert "does not exist in Europe/Berlin" in out.err
+
+
+def test_each_mistake_of_each_file_is_one_line_and_the_exit_code_is_2(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(FILE.replace("30 2 * * *", "30 25 * * *").replace("[dev]", "[dev, prd]"))
+    other = path.with_name("globex.yaml")
+    other.write_text("name: globex\nenvironments: [dev]\npipelines: {windy-cty: {}}\n")
+    assert execute(["tenant", "validate", str(path), str(other), "nobody"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        f"{path}:2",
+        f"{path}:5",
+        f"{other}:3",
+        "there is no tenant 'nobody'; there are",
+    ]
+    assert all(line.startswith("lightwork: ") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["show", "render"])
+def test_no_command_goes_on_with_a_wrong_file(
+    command: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(FILE.replace("name: acme", "name: acme\nquotas: 1").replace("count: 2", "count: 0"))
+    options = ["--env", "dev"] if command == "render" else []
+    assert execute(["tenant", command, "acme", *options]) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert len(out.err.splitlines()) == 2
+
+
+def test_show_says_what_a_run_takes_and_when_the_next_ones_are(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["tenant", "show", "acme"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "acme: dev; namespace tenant-acme"
+    (run,) = [line.split() for line in lines if "a run of windy-city" in line]
+    assert run[4:] == ["5", "3600m", "7424Mi", "26880Mi"]
+    times = [line for line in lines if "02:30 +0" in line]
+    assert len(times) == 3
+    assert all(line.rstrip().endswith(("00:30", "01:30")) for line in times), "in UTC too"
+
+
+def test_render_prints_all_objects_with_the_namespace_first(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [
+        "--env",
+        "dev",
+        "--image",
+        "r.example/lw:2",
+        "--lake",
+        "s3://b/p",
+        "--variable",
+        "AWS_REGION=eu-west-1",
+    ]
+    assert execute(["tenant", "render", str(path), *options]) == 0
+    text = capsys.readouterr().out
+    found = list(yaml.safe_load_all(text))
+    assert found[0]["kind"] == "Namespace"
+    assert {"WorkflowTemplate", "CronWorkflow", "NetworkPolicy", "ResourceQuota"} <= {
+        item["kind"] for item in found
+    }
+    (settings,) = [item["data"] for item in found if item["metadata"]["name"] == "lightwork"]
+    assert (settings["LIGHTWORK_LAKE"], settings["AWS_REGION"]) == ("s3://b/p", "eu-west-1")
+    assert "r.example/lw:2" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (
+            ["render", "acme", "--env", "prod"],
+            "acme.yaml:2: environments: 'prod' is not among them; there are: dev",
+        ),
+        (["render", "acme", "--env", "dev", "--variable", "x"], "--variable 'x' is not NAME=VALUE"),
+        (
+            ["render", "acme"],
+            "tenant render: --env is missing; expected `lightwork tenant render NAME --env ENV`",
+        ),
+        (["render"], "tenant render: NAME is missing; expected `lightwork tenant render NAME`"),
+        (["validate"], "tenant validate: FILE... is missing"),
+        (["show", "acne"], "there is no tenant 'acne'; did you mean 'acme'?"),
+        (["show", "else/where.yaml"], "else/where.yaml: there is no such file"),
+        (["new", "Acme_1"], "'Acme_1' is not a tenant's name; expected"),
+        (["new", "acme"], "acme.yaml exists already; it was left as it is"),
+        (
+            ["new", "other", "--pipeline", "windy-cty"],
+            "there is no pipeline 'windy-cty'; did you mean 'windy-city'?",
+        ),
+    ],
+)
+def test_a_wrong_command_is_one_line(
+    argv: list[str], said: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["tenant", *argv]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("pipelines", [[], ["windy-city"], ["windy-city", "battery-health"]])
+def test_a_new_file_is_right_at_once_and_says_what_each_field_is(
+    pipelines: list[str], path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [item for name in pipelines for item in ("--pipeline", name)]
+    assert execute(["tenant", "new", "globex", *options]) == 0
+    assert execute(["tenant", "validate", "globex"]) == 0
+    text = path.with_name("globex.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=tenant.schema.json\n")
+    content = yaml.safe_load(text)
+    assert list(content["pipelines"]) == pipelines
+    for entry in pipelines:
+        assert f"# pipeline: {entry}" in text
+
+
+def test_what_is_commented_out_in_a_new_file_is_right_too_and_the_default() -> None:
+    import re
+
+    from lightwork.tenants import Tenant, template
+
+    text = template.render("globex", ["windy-city"], "x.json")
+    # What names an image and a schedule has no default to be compared with.
+    text = re.sub(
+        r"^( +)# (?=(scheduler|driver|suspended|deadline|starting_deadline|max_parallel_runs): )",
+        r"\1",
+        text,
+        flags=re.MULTILINE,
+    )
+    whole = Tenant.model_validate(yaml.safe_load(text))
+    entry = whole.pipelines["windy-city"]
+    assert {"driver", "deadline", "suspended"} <= entry.model_fields_set, "the comments are fields"
+    bare = Tenant.model_validate({"name": "globex", "environments": ["dev"], "pipelines": {"windy-city": {}}})
+    assert whole == bare
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    assert execute(["tenant", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["additionalProperties"] is False

@@ -1,0 +1,81 @@
+"""Retiring a worker: over mutual TLS, with a real scheduler; and in time when there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from pathlib import Path
+
+import pytest
+
+from lightwork.pods import certificates, retire
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> dict[str, object]:
+    """Dask's settings as the pods have them, with a tenant's certificates."""
+    now = dt.datetime.now(dt.UTC)
+    made = certificates.certificate("acme", certificates.authority("acme", now), now)
+    for name, value in made.items():
+        (tmp_path / name).write_bytes(value)
+    settings: dict[str, object] = {
+        "distributed.comm.default-scheme": "tls",
+        "distributed.comm.require-encryption": True,
+        "distributed.comm.tls.ca-file": str(tmp_path / "ca.crt"),
+    }
+    for role in ("scheduler", "worker", "client"):
+        settings[f"distributed.comm.tls.{role}.cert"] = str(tmp_path / "tls.crt")
+        settings[f"distributed.comm.tls.{role}.key"] = str(tmp_path / "tls.key")
+    return settings
+
+
+def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) -> None:
+    import dask
+    from distributed import Client, Scheduler, Worker
+
+    async def scene() -> None:
+        quiet = {"dashboard": False, "dashboard_address": None}
+        async with Scheduler(protocol="tls", host="127.0.0.1", port=0, **quiet) as scheduler:
+            address = scheduler.address
+            async with (
+                Worker(address, host="127.0.0.1", nthreads=1, **quiet) as first,
+                Worker(address, host="127.0.0.1", nthreads=1, **quiet) as second,
+                Client(address, asynchronous=True, set_as_default=False) as client,
+            ):
+                assert address.startswith("tls://")
+                future = client.submit(
+                    lambda: 42, key="answer", workers=[first.address], allow_other_workers=True
+                )
+                await future
+                assert "answer" in first.data
+                assert await retire.retire(address, first.address, 20)
+                assert "answer" in second.data
+                assert list(scheduler.workers) == [second.address]
+                assert not await retire.retire(address, "tls://127.0.0.1:1", 20), "no such worker"
+
+    with dask.config.set(tls):
+        asyncio.run(scene())
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # of a client of Dask's that never connected
+def test_without_a_scheduler_it_ends_in_time_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
+    monkeypatch.setenv("POD_IP", "127.0.0.1")
+    monkeypatch.setenv("LIGHTWORK_WORKER_PORT", "8788")
+    start = time.monotonic()
+    assert retire.main(["--seconds", "0.5"]) == 0, "a hook that fails only keeps the pod"
+    assert time.monotonic() - start < 30
+    assert capsys.readouterr().err.startswith("retire: not retired: ")
+
+
+def test_the_workers_own_address_is_that_of_its_pod() -> None:
+    environment = {
+        "DASK_SCHEDULER_ADDRESS": "tls://s:8786",
+        "POD_IP": "10.1.2.3",
+        "LIGHTWORK_WORKER_PORT": "8788",
+    }
+    assert retire.addresses(environment) == ("tls://s:8786", "tls://10.1.2.3:8788")
+    assert retire.addresses({**environment, "POD_IP": "fd00::1"})[1] == "tls://[fd00::1]:8788"
