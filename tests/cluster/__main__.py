@@ -1,0 +1,65 @@
+"""`python -m tests.cluster up|down|build|status|test`; what follows `test` goes to pytest."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from tests.cluster.progress import HarnessError, say
+
+_USAGE = "usage: python -m tests.cluster up|down|build|status|test [ARGUMENTS OF PYTEST]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the first argument says.
+
+    Returns:
+        0 when done, 1 with a message when not, 2 for a wrong argument, 130 when interrupted; for `test`,
+        what pytest says.
+    """
+    from tests.cluster import binaries, lifecycle
+
+    name, *rest = arguments or [""]
+    commands = {"up": lifecycle.up, "down": lifecycle.down, "build": binaries.build_all, "status": _status}
+    if name != "test" and (name not in commands or rest):
+        print(_USAGE, file=sys.stderr)
+        return 2
+    for which in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(which, signal.default_int_handler)
+    try:
+        if name == "test":
+            return _test(rest)
+        commands[name]()
+    except HarnessError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("cluster: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _test(arguments: Sequence[str]) -> int:
+    """Bring the cluster up, run the tests, take it down whatever happened."""
+    import pytest
+
+    from tests.cluster import lifecycle
+
+    lifecycle.up()
+    try:
+        return int(pytest.main(["tests/cluster", "--capture=no", *arguments]))
+    finally:
+        lifecycle.keep_logs()
+        lifecycle.down()
+
+
+def _status() -> None:
+    from tests.cluster import processes
+
+    for server in processes.names():
+        say(f"{server}: {'up' if processes.alive(server) else 'ended'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

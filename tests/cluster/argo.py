@@ -1,0 +1,88 @@
+"""Argo Workflows: its own manifests, with the images built here and the platform's configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from lightwork.manifests import argo_config, cluster_objects
+from tests.cluster import stores
+from tests.cluster.binaries import argo_manifests
+from tests.cluster.images import argo_image
+from tests.cluster.kube import apply, kubectl
+from tests.cluster.settings import NODE_IP, POSTGRES_PORT
+
+NAMESPACE = "argo"
+_USER = 10002
+_CLUSTER_WIDE = (
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "PriorityClass",
+    "Namespace",
+)
+
+
+def install() -> None:
+    """Apply everything, and wait until the controller and the server are ready."""
+    documents = yaml.safe_load_all(kubectl("kustomize", str(argo_manifests() / "cluster-install")))
+    objects = [item for item in documents if item]
+    definitions = [item for item in objects if item["kind"] == "CustomResourceDefinition"]
+    others = [item for item in objects if item not in definitions and item["kind"] != "ConfigMap"]
+    apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *definitions])
+    for item in definitions:
+        name = item["metadata"]["name"]
+        kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=70)
+    apply([_archive_secret(), configuration(), *(_fitted(item) for item in others)])
+    apply(cluster_objects())
+    wait_until_ready()
+
+
+def wait_until_ready() -> None:
+    """Wait until the controller and the server are ready."""
+    for name in ("workflow-controller", "argo-server"):
+        kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=180s", timeout=190)
+
+
+def configuration() -> dict[str, Any]:
+    """The controller's ConfigMap, by the platform's own builder."""
+    database = argo_config.Database(host=NODE_IP, port=POSTGRES_PORT, ssl_mode="disable")
+    found: dict[str, Any] = argo_config.config_map(
+        argo_config.Argo(database=database, cluster="tests", namespace=NAMESPACE)
+    )
+    return found
+
+
+def _archive_secret() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "argo-archive", "namespace": NAMESPACE},
+        "stringData": {"username": stores.ARCHIVE_USER, "password": stores.password("archive")},
+    }
+
+
+def _fitted(item: dict[str, Any]) -> dict[str, Any]:
+    """One of Argo's objects, with our images and a user, as no image here names one."""
+    if item["kind"] not in _CLUSTER_WIDE:
+        item["metadata"].setdefault("namespace", NAMESPACE)
+    for subject in item.get("subjects", []):
+        subject.setdefault("namespace", NAMESPACE)
+    if item["kind"] != "Deployment":
+        return item
+    pod = item["spec"]["template"]["spec"]
+    pod["securityContext"] = {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER}
+    container = pod["containers"][0]
+    container["image"] = argo_image()
+    container["imagePullPolicy"] = "IfNotPresent"
+    container.setdefault("env", [])
+    if item["metadata"]["name"] == "workflow-controller":
+        container["args"] = ["--executor-image", argo_image()]
+        container["env"].append({"name": "DEFAULT_REQUEUE_TIME", "value": "1s"})
+        container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": 6060}, "periodSeconds": 1}
+    else:
+        container["command"] = ["argo"]
+        container["args"] = ["server", "--auth-mode", "client"]
+        container["readinessProbe"].update({"initialDelaySeconds": 1, "periodSeconds": 1})
+    return item

@@ -1,0 +1,51 @@
+"""The tests need a cluster that is up: `make test-cluster` brings one up, as does `make cluster-up`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.cluster import tenants
+from tests.cluster.settings import kubeconfig
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs the cluster of tests/cluster")
+    config.addinivalue_line("markers", "core: among the few that every change must pass")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tier = os.environ.get("TIER") or "all"
+    if tier not in ("core", "all"):
+        raise pytest.UsageError(f"TIER is {tier!r}; it is core or all")
+    ours = [item for item in items if item.path.parent.name == "cluster"]
+    for item in ours:
+        item.add_marker("cluster")
+        item.add_marker(pytest.mark.timeout(900))
+    if tier == "core":
+        left_out = [item for item in ours if item.get_closest_marker("core") is None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def both_tenants() -> tuple[str, ...]:
+    """Both example tenants, set up in the cluster."""
+    if not kubeconfig().exists():
+        pytest.fail("no cluster is up: make cluster-up, or make test-cluster")
+    for name in tenants.TENANTS:
+        tenants.set_up(name)
+    return tenants.TENANTS
+
+
+@pytest.fixture
+def acme(both_tenants: tuple[str, ...]) -> str:
+    """The first tenant."""
+    return both_tenants[0]
+
+
+@pytest.fixture
+def globex(both_tenants: tuple[str, ...]) -> str:
+    """The second tenant."""
+    return both_tenants[1]

@@ -1,0 +1,190 @@
+"""The images: pause and Argo's from the programs built, the platform's from its real Dockerfile."""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.cluster.binaries import place, program
+from tests.cluster.node import ctr
+from tests.cluster.progress import HarnessError, phase, run, say
+from tests.cluster.settings import (
+    ARGO_IMAGE,
+    BASE_IMAGE,
+    IMAGE,
+    PAUSE_IMAGE,
+    ROOT,
+    cache_folder,
+    run_folder,
+    versions,
+)
+
+_PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "cert", "timeout")
+
+
+def argo_image() -> str:
+    """The name of the image with Argo's three programs."""
+    return f"{ARGO_IMAGE}:{versions()['modules']['argo']}"
+
+
+def build_all() -> dict[str, Path]:
+    """Build the images that are not in the cache; the archive of each by its name."""
+    pause = place("pause") / "image.tar"
+    if not pause.exists():
+        _from_scratch(pause, PAUSE_IMAGE, [program("pause")], entrypoint="/bin/pause")
+    argo = place("argo") / "image.tar"
+    if not argo.exists():
+        with phase("image argo"):
+            names = ("workflow-controller", "argoexec", "argo")
+            _from_scratch(argo, argo_image(), [program(name) for name in names])
+    return {PAUSE_IMAGE: pause, argo_image(): argo, platform_image(): _platform()}
+
+
+def bring_in(archives: dict[str, Path]) -> None:
+    """Import the images that containerd does not have yet."""
+    there = ctr("images", "list", "-q").split()
+    for name, archive in archives.items():
+        if name in there:
+            continue
+        with phase(f"import {name}"):
+            ctr("images", "import", str(archive), timeout=600)
+            if name not in ctr("images", "list", "-q").split():
+                raise HarnessError(f"{archive}: has no image {name}")
+
+
+def platform_image() -> str:
+    """The platform's image, with a tag made of all that goes into it."""
+    return f"{IMAGE}:{_digest_of(_inputs())}"
+
+
+def _inputs() -> list[Path]:
+    listed = run(
+        ["git", "ls-files", "-co", "--exclude-standard", "platform", "pipelines", "requirements"], cwd=ROOT
+    )
+    return [ROOT / name for name in sorted(listed.splitlines()) if (ROOT / name).is_file()]
+
+
+def _digest_of(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(str(versions()["debian"]).encode())
+    for file in files:
+        digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_mode & 0o111}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def buildah(*arguments: str | os.PathLike[str], timeout: float = 300) -> str:
+    """A call of buildah, whose store is in the cache."""
+    store = cache_folder() / "buildah"
+    words = ["buildah", "--root", store, "--runroot", store / "run", "--storage-driver", "vfs", *arguments]
+    return run(words, timeout=timeout).strip()
+
+
+def _save(image: str, archive: Path) -> None:
+    """An image of buildah's as an archive with its name."""
+    part = archive.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    buildah("push", "--format", "docker", image, f"docker-archive:{part}:{image}", timeout=600)
+    part.rename(archive)
+
+
+def _from_scratch(archive: Path, name: str, programs: list[Path], entrypoint: str | None = None) -> None:
+    """An image of static programs in /bin, and a /tmp."""
+    made = buildah("from", "scratch")
+    try:
+        tmp = run_folder() / "empty"
+        shutil.rmtree(tmp, ignore_errors=True)
+        (tmp / "tmp").mkdir(parents=True)
+        (tmp / "tmp").chmod(0o1777)
+        buildah("copy", made, tmp, "/")
+        for item in programs:
+            buildah("copy", "--chmod", "0755", made, item.resolve(), f"/bin/{item.name}")
+        buildah("config", "--env", "PATH=/bin", made)
+        if entrypoint:
+            buildah("config", "--entrypoint", f'["{entrypoint}"]', made)
+        buildah("commit", "--quiet", made, name)
+    finally:
+        buildah("rm", made)
+    _save(name, archive)
+
+
+def _base() -> str:
+    """The image that the platform's is based on: a small Debian with Python."""
+    debian = versions()["debian"]
+    key = hashlib.sha256(str(debian).encode()).hexdigest()[:12]
+    name = f"{BASE_IMAGE}:{key}"
+    if name in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        return name
+    with phase("base image (debootstrap)"):
+        root = cache_folder() / "debootstrap"
+        shutil.rmtree(root, ignore_errors=True)
+        include = f"--include={','.join(debian['base'])}"
+        run(["debootstrap", "--variant=minbase", include, debian["release"], root], timeout=900)
+        shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
+        shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
+        # Whatever this machine's package sources are, they are not the image's business.
+        (root / "etc/apt/sources.list").write_text("")
+        made = buildah("from", "scratch")
+        try:
+            buildah("add", made, root, "/")
+            buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", made)
+            buildah("commit", "--quiet", made, name)
+        finally:
+            buildah("rm", made)
+            shutil.rmtree(root, ignore_errors=True)
+    return name
+
+
+def _platform() -> Path:
+    name = platform_image()
+    archive = cache_folder() / "images" / f"platform-{name.rpartition(':')[2]}.tar"
+    if archive.exists():
+        say(f"image {name}: in the cache")
+        return archive
+    base = _base()
+    with phase(f"image {name}"):
+        context = run_folder() / "context"
+        shutil.rmtree(context, ignore_errors=True)
+        for file in _inputs():
+            target = context / file.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+        buildah(
+            *("build", "--quiet", "--layers", "--isolation", "chroot", "--network", "host"),
+            *("--build-arg", f"BASE_IMAGE={base}", "--file", context / "platform/Dockerfile", "--tag", name),
+            *_pip(),
+            context,
+            timeout=1200,
+        )
+        for old in archive.parent.glob("platform-*.tar"):
+            old.unlink()
+        _save(name, archive)
+    return archive
+
+
+def _pip() -> list[str]:
+    """Mounts that let pip inside the build find what pip finds on this machine; none stays in the image."""
+    said = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    known: dict[str, str] = {}
+    for line in said.splitlines():
+        key, _, value = line.partition("=")
+        known[key.rpartition(".")[2]] = value.strip("'\"")
+    wanted: dict[str, str] = {name: known[name] for name in _PIP_SETTINGS if name in known}
+    mounts = []
+    if "cert" in wanted:
+        mounts += ["--volume", f"{wanted['cert']}:/etc/pip-cert.pem:ro"]
+        wanted["cert"] = "/etc/pip-cert.pem"
+    file = run_folder() / "pip.conf"
+    parser = configparser.RawConfigParser()
+    parser["global"] = wanted
+    with file.open("w") as out:
+        parser.write(out)
+    return [*mounts, "--volume", f"{file}:/etc/pip.conf:ro"]

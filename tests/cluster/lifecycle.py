@@ -1,0 +1,97 @@
+"""The whole cluster up, and down again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.cluster import argo, binaries, certificates, controlplane, images, machine, node, processes, stores
+from tests.cluster.progress import HarnessError, phase, say
+from tests.cluster.settings import cache_folder, kubeconfig, logs, run_folder
+
+_LAST = ("kubelet", "proxy", "coredns", "scheduler", "controller-manager", "apiserver", "etcd", "containerd")
+"""The order in which servers are stopped: etcd after the API server, which hangs without it."""
+
+
+def up() -> None:
+    """Bring everything up. What an earlier one left is taken down first."""
+    if os.geteuid() != 0:
+        raise HarnessError("the harness needs root: it makes a bridge, control groups and mounts")
+    if run_folder().exists():
+        down()
+    run_folder().mkdir(parents=True)
+    run_folder().chmod(0o711)
+    try:
+        _up()
+    except BaseException:
+        say("not up; taking down what was started (the logs stay in the cache)")
+        keep_logs()
+        down()
+        raise
+
+
+def _up() -> None:
+    with phase("Debian packages"):
+        machine.install_packages()
+    binaries.build_all()
+    with phase("images"):
+        archives = images.build_all()
+    with phase("network and certificates"):
+        machine.set_up_network()
+        certificates.make_all()
+    with phase("control plane"):
+        controlplane.start_all()
+    with phase("containerd and images"):
+        node.start_containerd()
+        images.bring_in(archives)
+    with phase("node"):
+        node.start_kubelet()
+        node.start_proxy()
+        node.start_dns()
+    with phase("PostgreSQL and the S3 server"):
+        stores.start_all()
+    with phase("Argo Workflows"):
+        argo.install()
+    say(f"up: export KUBECONFIG={kubeconfig()}")
+
+
+def down() -> None:
+    """Stop all that was started and put the machine back as it was."""
+    if not run_folder().exists():
+        say("nothing is up")
+        return
+    with phase("down"):
+        for name in ("kubelet", "proxy", "controller-manager", "scheduler"):
+            processes.stop(name)
+        machine.end_pods()
+        others = [name for name in processes.names() if name not in _LAST]
+        for name in (*others, *_LAST):
+            processes.stop(name)
+        _end_shims()
+        machine.end_pods()
+        machine.unmount()
+        machine.remove_control_groups()
+        machine.tear_down_network()
+        machine.remove_folders()
+
+
+def _end_shims() -> None:
+    """End what containerd leaves running on purpose when it stops: it is known by our socket's path."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"containerd-shim" in words[0] and node.socket().encode() in words:
+            processes.end(int(entry.name), seconds=2)
+
+
+def keep_logs() -> None:
+    """Copy the servers' logs into the cache, where they outlive the cluster."""
+    target = cache_folder() / "last-logs"
+    shutil.rmtree(target, ignore_errors=True)
+    if logs().exists():
+        shutil.copytree(logs(), target)

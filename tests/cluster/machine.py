@@ -1,0 +1,188 @@
+"""What the harness changes on the machine, and puts back: kernel settings, a bridge, rules, mounts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from tests.cluster.binaries import program
+from tests.cluster.progress import HarnessError, run, say
+from tests.cluster.settings import BRIDGE, LABEL, NODE_IP, POD_CIDR, cache_folder, run_folder, versions
+
+CGROUP = "lightwork-cluster"
+"""All pods are in control groups below this one."""
+_CGROUPS = Path("/sys/fs/cgroup")
+
+_SETTINGS = {
+    # What the pod network needs.
+    "net/ipv4/ip_forward": "1",
+    "net/bridge/bridge-nf-call-iptables": "1",
+    # Changed by kubelet and kube-proxy; noted, so that they can be put back.
+    "net/ipv4/conf/all/route_localnet": None,
+    "vm/overcommit_memory": None,
+    "vm/panic_on_oom": None,
+    "kernel/panic": None,
+    "kernel/panic_on_oops": None,
+    "kernel/keys/root_maxkeys": None,
+    "kernel/keys/root_maxbytes": None,
+    "net/netfilter/nf_conntrack_max": None,
+    "net/netfilter/nf_conntrack_tcp_timeout_established": None,
+    "net/netfilter/nf_conntrack_tcp_timeout_close_wait": None,
+}
+
+
+def install_packages() -> None:
+    """Install the Debian packages that are missing, and note which; their own services are not started."""
+    wanted = versions()["debian"]["packages"]
+    missing = [name for name in wanted if not _installed(name)]
+    if not missing:
+        return
+    say(f"apt-get install {' '.join(missing)}")
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run(["apt-get", "update", "-qq"], timeout=300, env=quiet)
+        run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing], timeout=600, env=quiet)
+    finally:
+        if ours:
+            policy.unlink()
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "installed-packages.txt").open("a") as note:
+        note.writelines(f"{name}\n" for name in missing)
+
+
+def _installed(name: str) -> bool:
+    return "ok installed" in run(["dpkg-query", "-W", "-f", "${Status}", name], check=False)
+
+
+def set_up_network() -> None:
+    """The bridge, forwarding, and rules that let the pods' packets through."""
+    before = {}
+    for name, value in _SETTINGS.items():
+        path = Path("/proc/sys") / name
+        with contextlib.suppress(OSError):
+            before[name] = path.read_text().strip()
+            if value is not None:
+                path.write_text(value)
+    note = run_folder() / "kernel-settings.json"
+    if not note.exists():
+        note.write_text(json.dumps(before))
+    if not Path(f"/sys/class/net/{BRIDGE}").exists():
+        run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+    run(["ip", "address", "replace", f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", "dev", BRIDGE])
+    run(["ip", "link", "set", BRIDGE, "up"])
+    _rules("-D")
+    _rules("-I")
+
+
+def _rules(action: str) -> None:
+    for side in ("-i", "-o"):
+        words = ["iptables", "-w", action, "FORWARD", side, BRIDGE]
+        run([*words, "-m", "comment", "--comment", LABEL, "-j", "ACCEPT"], check=action == "-I")
+
+
+def control_groups() -> list[Path]:
+    """The folder of our control group in each hierarchy of the machine."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS / CGROUP]
+    return [folder / CGROUP for folder in _CGROUPS.iterdir() if folder.is_dir() and not folder.is_symlink()]
+
+
+def make_control_groups() -> None:
+    """Make our control group in each hierarchy."""
+    for folder in control_groups():
+        with contextlib.suppress(OSError):
+            folder.mkdir(exist_ok=True)
+    for folder in control_groups():
+        # A new group of processors starts with none.
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (folder / name).exists() and not (folder / name).read_text().strip():
+                (folder / name).write_text((folder.parent / name).read_text())
+
+
+def end_pods() -> None:
+    """End every process of every pod: all that is in our control groups."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        found = _in_groups()
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.2)
+    raise HarnessError(f"pods' processes do not end: {sorted(_in_groups())}")
+
+
+def _in_groups() -> set[int]:
+    found: set[int] = set()
+    for top in control_groups():
+        for file in top.rglob("cgroup.procs") if top.exists() else ():
+            with contextlib.suppress(OSError):
+                found.update(int(line) for line in file.read_text().split())
+    return found - {os.getpid()}
+
+
+def remove_control_groups() -> None:
+    """Remove our control groups, the innermost first."""
+    for top in control_groups():
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
+
+def tear_down_network() -> None:
+    """Remove the bridge and every rule, and set the kernel's settings as they were."""
+    kube_proxy = program("kube-proxy")
+    if kube_proxy.exists():
+        run([kube_proxy, "--cleanup"], check=False, timeout=60)
+    with contextlib.suppress(HarnessError):
+        _rules("-D")
+    run(["ip", "link", "delete", BRIDGE], check=False)
+    _remove_kubernetes_chains()
+    note = run_folder() / "kernel-settings.json"
+    if note.exists():
+        for name, value in json.loads(note.read_text()).items():
+            with contextlib.suppress(OSError):
+                (Path("/proc/sys") / name).write_text(value)
+        note.unlink()
+
+
+def _remove_kubernetes_chains() -> None:
+    """Empty chains that kubelet and kube-proxy leave as a mark that they were here."""
+    for table in ("mangle", "nat", "filter"):
+        for line in run(["iptables", "-w", "-t", table, "-S"], check=False).splitlines():
+            if line.startswith("-N KUBE-"):
+                run(["iptables", "-w", "-t", table, "-F", line[3:]], check=False)
+                run(["iptables", "-w", "-t", table, "-X", line[3:]], check=False)
+
+
+def unmount() -> None:
+    """Unmount everything below the run folder, the innermost first."""
+    below = f"{run_folder()}/"
+    for _ in range(3):
+        found = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        ours = sorted((path for path in found if path.startswith(below)), key=len, reverse=True)
+        if not ours:
+            return
+        for path in ours:
+            run(["umount", path.replace("\\040", " ")], check=False, timeout=20)
+    for path in ours:
+        run(["umount", "-l", path], check=False, timeout=20)
+
+
+def remove_folders() -> None:
+    """Remove the run folder, and the links to logs that kubelet makes elsewhere."""
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and str(link.readlink()).startswith(f"{run_folder()}/"):
+            link.unlink()
+    shutil.rmtree(run_folder(), ignore_errors=False)

@@ -1,0 +1,212 @@
+"""The one node: containerd, the pod network, kubelet, kube-proxy, and the DNS server of the cluster."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from tests.cluster import processes
+from tests.cluster.binaries import program
+from tests.cluster.certificates import folder
+from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.machine import CGROUP, make_control_groups
+from tests.cluster.progress import run, wait_for
+from tests.cluster.settings import (
+    BRIDGE,
+    DOMAIN,
+    NODE,
+    NODE_IP,
+    PAUSE_IMAGE,
+    POD_CIDR,
+    run_folder,
+)
+
+
+def socket() -> str:
+    """Where containerd listens."""
+    return str(run_folder() / "containerd.sock")
+
+
+def ctr(*arguments: str, timeout: float = 300, check: bool = True) -> str:
+    """A call of containerd's own client, in the namespace that kubelet uses."""
+    words = ["ctr", "--address", socket(), "--namespace", "k8s.io", *arguments]
+    return run(words, timeout=timeout, check=check)
+
+
+def start_containerd() -> None:
+    """Start it with settings, socket and folders of its own, beside any other on the machine."""
+    top = run_folder()
+    network = {
+        "cniVersion": "0.4.0",
+        "name": "lightwork",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": BRIDGE,
+                "isGateway": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": POD_CIDR, "gateway": NODE_IP}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                    "dataDir": str(top / "cni"),
+                },
+            }
+        ],
+    }
+    (top / "cni-config").mkdir(parents=True, exist_ok=True)
+    (top / "cni-config" / "10-lightwork.conflist").write_text(json.dumps(network))
+    # With restrict_oom_score_adj no capability is needed to start a pod's first process.
+    text = f"""version = 2
+root = "{top}/containerd"
+state = "{top}/containerd-state"
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[grpc]
+  address = "{socket()}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  netns_mounts_under_state_dir = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "{top}/cni-config"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+"""
+    (top / "containerd.toml").write_text(text)
+    processes.start("containerd", ["/usr/bin/containerd", "--config", top / "containerd.toml"])
+
+    def ready() -> bool:
+        processes.check("containerd")
+        return bool(ctr("version", timeout=10))
+
+    wait_for("containerd", ready, seconds=60)
+
+
+def start_kubelet() -> None:
+    """Start kubelet, and wait until the node is ready."""
+    top, own = run_folder(), folder()
+    make_control_groups()
+    config = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": NODE_IP,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(own / "ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(own / "kubelet-server.crt"),
+        "tlsPrivateKeyFile": str(own / "kubelet-server.key"),
+        "containerRuntimeEndpoint": f"unix://{socket()}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{CGROUP}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "clusterDNS": [NODE_IP],
+        "clusterDomain": DOMAIN,
+        "resolvConf": str(top / "resolv.conf"),
+        "podLogsDir": str(top / "pod-logs"),
+        "volumePluginDir": str(top / "volume-plugins"),
+        "makeIPTablesUtilChains": False,
+        "healthzPort": 0,
+        "maxPods": 60,
+        "serializeImagePulls": False,
+        "registerNode": True,
+        # A disk that is rather full is the machine's affair; images are not thrown away.
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        "syncFrequency": "10s",
+        "nodeStatusUpdateFrequency": "10s",
+    }
+    # No name server but our own: nothing of the pods' asks outside.
+    (top / "resolv.conf").write_text(f"nameserver {NODE_IP}\n")
+    (top / "kubelet.yaml").write_text(yaml.safe_dump(config))
+    processes.start(
+        "kubelet",
+        [
+            program("kubelet"),
+            f"--config={top / 'kubelet.yaml'}",
+            f"--kubeconfig={own / 'kubelet.kubeconfig'}",
+            f"--hostname-override={NODE}",
+            f"--node-ip={NODE_IP}",
+            f"--root-dir={top / 'kubelet'}",
+            f"--cert-dir={top / 'kubelet-certificates'}",
+        ],
+    )
+
+    def ready() -> bool:
+        processes.check("kubelet")
+        conditions = get("node", NODE)["status"].get("conditions", [])
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    wait_for("the node", ready, seconds=90, every=0.5)
+
+
+def start_proxy() -> None:
+    """Start kube-proxy, which brings the Services' addresses to their pods."""
+    config = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(folder() / "proxy.kubeconfig")},
+        "hostnameOverride": NODE,
+        "clusterCIDR": POD_CIDR,
+        "mode": "iptables",
+        "iptables": {"minSyncPeriod": "0s", "localhostNodePorts": False},
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+    }
+    (run_folder() / "proxy.yaml").write_text(yaml.safe_dump(config))
+    processes.start("proxy", [program("kube-proxy"), f"--config={run_folder() / 'proxy.yaml'}"])
+
+
+def start_dns() -> None:
+    """Start CoreDNS on the bridge's address; it knows the Services of this cluster and nothing else."""
+    rules = [{"apiGroups": [""], "resources": ["services", "namespaces", "pods"], "verbs": ["list", "watch"]}]
+    slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
+    rbac = "rbac.authorization.k8s.io"
+    apply(
+        [
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "lightwork:dns"},
+                "rules": [*rules, slices],
+            },
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": "lightwork:dns"},
+                "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "lightwork:dns"},
+                "subjects": [{"apiGroup": rbac, "kind": "User", "name": "lightwork:dns"}],
+            },
+        ]
+    )
+    text = f""".:53 {{
+    bind {NODE_IP}
+    kubernetes {DOMAIN} {{
+        kubeconfig {folder() / "dns.kubeconfig"}
+        ttl 1
+    }}
+    errors
+}}
+"""
+    (run_folder() / "Corefile").write_text(text)
+    processes.start("coredns", [program("coredns"), "-conf", run_folder() / "Corefile"])
+
+
+def wait_for_pod(namespace: str, name: str, *, phase: str, seconds: float) -> None:
+    """Wait until a pod is in a phase (`Running`, `Succeeded`)."""
+    path = "jsonpath={.status.phase}"
+    wait_for(
+        f"pod {namespace}/{name}",
+        lambda: kubectl("-n", namespace, "get", "pod", name, "-o", path) == phase,
+        seconds=seconds,
+    )

@@ -1,0 +1,157 @@
+"""PostgreSQL for Argo's archive, and an S3 server with an account and a bucket for each tenant."""
+
+from __future__ import annotations
+
+import json
+import pwd
+import secrets
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import processes
+from tests.cluster.binaries import program
+from tests.cluster.progress import HarnessError, run, wait_for
+from tests.cluster.settings import NODE_IP, POD_CIDR, POSTGRES_PORT, S3_PORT, run_folder
+
+S3_URL = f"http://{NODE_IP}:{S3_PORT}"
+REGION = "us-east-1"
+ARCHIVE_USER = "argo"
+_USER = "postgres"
+
+
+def start_all() -> None:
+    """Start both, with passwords that are new each time."""
+    note = run_folder() / "passwords.json"
+    note.touch(mode=0o600)
+    note.write_text(json.dumps({name: secrets.token_hex(16) for name in ("archive", "s3")}))
+    start_postgres()
+    start_s3()
+
+
+def password(name: str) -> str:
+    """The password of the archive's user (`archive`), or of the S3 server's first account (`s3`)."""
+    found: str = json.loads((run_folder() / "passwords.json").read_text())[name]
+    return found
+
+
+def start_postgres() -> None:
+    """Start PostgreSQL as its own user, which is not root, and make the archive's database."""
+    user = pwd.getpwnam(_USER)
+    data = run_folder() / "postgres"
+    fresh = not data.exists()
+    if fresh:
+        data.mkdir()
+        data.chmod(0o700)
+        run(["chown", f"{user.pw_uid}:{user.pw_gid}", data])
+        _as_postgres("initdb", "--pgdata", str(data), "--auth", "peer", "--no-sync", "--encoding", "UTF8")
+        (data / "pg_hba.conf").write_text(
+            f"local all {_USER} peer\nhost all {ARCHIVE_USER} {POD_CIDR} scram-sha-256\n"
+        )
+    processes.start(
+        "postgres",
+        [
+            _postgres("postgres"),
+            *("-D", data, "-h", NODE_IP, "-p", str(POSTGRES_PORT), "-k", data, "-c", "fsync=off"),
+        ],
+        user=user.pw_uid,
+        cwd=data,
+    )
+
+    def ready() -> bool:
+        processes.check("postgres")
+        return bool(run([_postgres("pg_isready"), "-h", str(data), "-p", str(POSTGRES_PORT)]))
+
+    wait_for("PostgreSQL", ready, seconds=60)
+    if fresh:
+        sql(f"create role {ARCHIVE_USER} login password '{password('archive')}'", database="postgres")
+        sql(f"create database argo owner {ARCHIVE_USER}", database="postgres")
+
+
+def sql(statement: str, *, database: str = "argo") -> str:
+    """What the database answers, a line a row."""
+    data = str(run_folder() / "postgres")
+    return _as_postgres(
+        *("psql", "-h", data, "-p", str(POSTGRES_PORT), "-d", database, "-qAtX"),
+        *("-v", "ON_ERROR_STOP=1", "-c", statement),
+    ).strip()
+
+
+def _postgres(name: str) -> str:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    if not found:
+        raise HarnessError(f"PostgreSQL's {name} is not in /usr/lib/postgresql")
+    return str(found[-1])
+
+
+def _as_postgres(name: str, *arguments: str) -> str:
+    return run(
+        ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", _postgres(name), *arguments],
+        cwd=Path("/"),
+    )
+
+
+def start_s3() -> None:
+    """Start the S3 server."""
+    top = run_folder() / "s3"
+    for name in ("data", "accounts"):
+        (top / name).mkdir(parents=True, exist_ok=True)
+    processes.start(
+        "versitygw",
+        [
+            program("versitygw"),
+            *("--port", f"{NODE_IP}:{S3_PORT}", "--region", REGION, "--iam-dir", top / "accounts", "--quiet"),
+            *("posix", top / "data"),
+        ],
+        env={"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": password("s3")},
+    )
+
+    def ready() -> bool:
+        processes.check("versitygw")
+        client("root").list_buckets()
+        return True
+
+    wait_for("the S3 server", ready, seconds=60)
+
+
+def client(account: str) -> Any:
+    """A boto3 client with the credentials of an account (`root`, or a tenant's name)."""
+    import boto3
+    from botocore.config import Config
+
+    key = credentials(account)
+    return boto3.client(
+        "s3",
+        endpoint_url=S3_URL,
+        region_name=REGION,
+        aws_access_key_id=key["access"],
+        aws_secret_access_key=key["secret"],
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+    )
+
+
+def credentials(account: str) -> dict[str, str]:
+    """The access key and the secret of an account."""
+    if account == "root":
+        return {"access": "root", "secret": password("s3")}
+    found: dict[str, str] = json.loads((run_folder() / "s3" / f"{account}.json").read_text())
+    return found
+
+
+def add_tenant(name: str, bucket: str) -> None:
+    """Make a tenant's account and the bucket that is only its own."""
+    file = run_folder() / "s3" / f"{name}.json"
+    if file.exists():
+        return
+    key = {"access": f"tenant-{name}", "secret": secrets.token_hex(16)}
+    _admin("create-user", "--access", key["access"], "--secret", key["secret"], "--role", "user")
+    client("root").create_bucket(Bucket=bucket)
+    _admin("change-bucket-owner", "--bucket", bucket, "--owner", key["access"])
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(key))
+
+
+def _admin(*arguments: str) -> str:
+    return run(
+        [program("versitygw"), "admin", "--endpoint-url", S3_URL, *arguments],
+        env={"ADMIN_ACCESS_KEY": "root", "ADMIN_SECRET_KEY": password("s3"), "ADMIN_REGION": REGION},
+    )

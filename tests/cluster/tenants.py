@@ -1,0 +1,165 @@
+"""The example tenants, small enough for this machine, and their runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import yaml
+
+from tests.cluster import stores
+from tests.cluster.images import platform_image
+from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.progress import HarnessError, run, say, wait_for
+from tests.cluster.settings import ROOT, run_folder
+
+ENVIRONMENT = "dev"
+TENANTS = ("acme", "globex")
+"""Those of `tenants/`."""
+
+SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
+"""What each pod asks for here, in place of what the files say: the node has two cores."""
+
+
+def namespace(tenant: str) -> str:
+    """A tenant's namespace."""
+    return f"tenant-{tenant}"
+
+
+def bucket(tenant: str) -> str:
+    """A tenant's bucket."""
+    return f"lightwork-{ENVIRONMENT}-{tenant}"
+
+
+def small_file(tenant: str) -> str:
+    """A copy of a tenant's file with small pods and without schedules; its path."""
+    document = yaml.safe_load((ROOT / "tenants" / f"{tenant}.yaml").read_text())
+    for entry in document["pipelines"].values():
+        for role in ("workers", "scheduler", "driver"):
+            entry[role] = {**entry.get(role, {}), **SMALL}
+        if "schedule" in entry:
+            entry["suspended"] = True
+    target = run_folder() / "tenants" / f"{tenant}.yaml"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(yaml.safe_dump(document, sort_keys=False))
+    return str(target)
+
+
+def render(tenant: str) -> list[dict[str, Any]]:
+    """What `lightwork tenant render` prints for a tenant."""
+    variables = {
+        "AWS_ENDPOINT_URL": stores.S3_URL,
+        "AWS_REGION": stores.REGION,
+        "AWS_DEFAULT_REGION": stores.REGION,
+    }
+    options = [f"--variable={name}={value}" for name, value in variables.items()]
+    words = [sys.executable, "-m", "lightwork.cli.main", "tenant", "render", small_file(tenant)]
+    text = run([*words, "--env", ENVIRONMENT, "--image", platform_image(), *options], cwd=ROOT)
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
+def set_up(tenant: str) -> None:
+    """Make a tenant: bucket and account, namespace and all that is in it, credentials, certificates."""
+    stores.add_tenant(tenant, bucket(tenant))
+    objects = render(tenant)
+    key = stores.credentials(tenant)
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "lightwork-secrets", "namespace": namespace(tenant)},
+        "stringData": {"AWS_ACCESS_KEY_ID": key["access"], "AWS_SECRET_ACCESS_KEY": key["secret"]},
+    }
+    apply([*objects, secret])
+    wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
+    kubectl(*wait, timeout=130)
+
+
+def submit(tenant: str, pipeline: str, **parameters: str) -> str:
+    """Submit a run from a tenant's WorkflowTemplate; the Workflow's name."""
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": f"{pipeline}-", "namespace": namespace(tenant)},
+        "spec": {
+            "workflowTemplateRef": {"name": pipeline},
+            "arguments": {"parameters": [{"name": k, "value": v} for k, v in parameters.items()]},
+        },
+    }
+    made = json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(workflow)))
+    name: str = made["metadata"]["name"]
+    say(f"submitted {namespace(tenant)}/{name}")
+    return name
+
+
+def status(tenant: str, run_name: str) -> dict[str, Any]:
+    """A Workflow's status; empty when it is gone."""
+    listed = get("-n", namespace(tenant), "workflows", "--field-selector", f"metadata.name={run_name}")[
+        "items"
+    ]
+    return dict(listed[0].get("status", {})) if listed else {}
+
+
+def wait_for_end(tenant: str, run_name: str, *, seconds: float) -> dict[str, Any]:
+    """Wait until a Workflow has ended; its status."""
+    until = time.monotonic() + seconds
+    found: dict[str, Any] = {}
+    while time.monotonic() < until:
+        found = status(tenant, run_name)
+        if found.get("phase") in ("Succeeded", "Failed", "Error"):
+            say(f"{run_name}: {found['phase']} {found.get('message', '')}".rstrip())
+            return found
+        time.sleep(1)
+    raise HarnessError(f"{run_name}: not ended after {seconds:.0f} s: {describe(tenant, run_name)}")
+
+
+def pods(tenant: str, run_name: str, role: str | None = None) -> list[dict[str, Any]]:
+    """The pods of a run: those of Argo's steps and those of its Deployments."""
+    found = get("-n", namespace(tenant), "pods")["items"]
+    labels = ("lightwork/run", "workflows.argoproj.io/workflow")
+    mine = [pod for pod in found if any(pod["metadata"]["labels"].get(key) == run_name for key in labels)]
+    if role is None:
+        return mine
+    return [pod for pod in mine if pod["metadata"]["labels"].get("lightwork/role") == role]
+
+
+def leftovers(tenant: str, run_name: str) -> list[str]:
+    """What of a run is still there, but for the Workflow and Argo's completed pods."""
+    label = f"lightwork/run={run_name}"
+    found = get("-n", namespace(tenant), "deployments,replicasets,services,pods", "-l", label)["items"]
+    names = [f"{item['kind']}/{item['metadata']['name']}" for item in found]
+    for pod in pods(tenant, run_name):
+        name = f"Pod/{pod['metadata']['name']}"
+        if pod["status"]["phase"] in ("Succeeded", "Failed"):
+            names = [one for one in names if one != name]
+        elif name not in names:
+            names.append(name)
+    return sorted(names)
+
+
+def wait_until_clear(tenant: str, run_name: str, *, seconds: float) -> float:
+    """Wait until nothing of a run is left; how many seconds it took."""
+    begun = time.monotonic()
+
+    def clear() -> bool:
+        left = leftovers(tenant, run_name)
+        if left and time.monotonic() - begun > seconds - 2:
+            raise HarnessError(f"left: {', '.join(left)}")
+        return not left
+
+    wait_for(f"the end of all of {run_name}", clear, seconds=seconds, every=1)
+    return time.monotonic() - begun
+
+
+def describe(tenant: str, run_name: str) -> str:
+    """What is known of a run, for when a test fails."""
+    nodes = status(tenant, run_name).get("nodes", {}).values()
+    lines = [f"{node.get('displayName')}: {node.get('phase')} {node.get('message', '')}" for node in nodes]
+    for pod in pods(tenant, run_name):
+        name = pod["metadata"]["name"]
+        lines.append(f"pod {name}: {pod['status'].get('phase')}")
+        log = kubectl("-n", namespace(tenant), "logs", name, "--all-containers", "--tail=30", check=False)
+        lines.append(log)
+    events = kubectl("-n", namespace(tenant), "get", "events", "--sort-by=.lastTimestamp", check=False)
+    return "\n".join([*lines, *events.splitlines()[-15:]])
