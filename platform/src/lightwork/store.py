@@ -66,7 +66,17 @@ class ResultStore:
 
         entries = [e for e in self.lake.entries(results_folder(self.task)) if e.path.endswith("/code.json")]
         entries.sort(key=lambda entry: entry.modified, reverse=True)
-        return [(CodeKey.from_json(json.loads(self.lake.read(e.path))), e.modified) for e in entries]
+        found = []
+        for entry in entries:
+            try:
+                code = CodeKey.from_json(json.loads(self.lake.read(entry.path)))
+            except FileNotFoundError:
+                continue
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                get_logger("lightwork").warning(f"ignored a damaged {self.lake.uri(entry.path)}: {error}")
+                continue
+            found.append((code, entry.modified))
+        return found
 
 
 class CodeResults:

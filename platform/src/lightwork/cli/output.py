@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import click
 
@@ -51,7 +52,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: 
 
 def where(lake: Lake) -> str:
     """The tenant's part of the lake for people: a path, or an address."""
-    return lake.root.removeprefix("file://")
+    root = lake.root
+    return unquote(root.removeprefix("file://")) if root.startswith("file://") else root
 
 
 def size(count: float) -> str:

@@ -35,16 +35,18 @@ def summarise(result: RunResult) -> None:
         out.print(Padding(block, (1, 0, 0, 2), expand=False))
     for title, (unit, values) in result.bars.items():
         out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
-    facts = Table.grid(padding=(0, 2))
+    facts: list[tuple[str, str]] = []
     for artifact in result.artifacts:
         rows = f"{artifact['rows']:,} rows, " if artifact.get("rows") is not None else ""
-        facts.add_row(Text("artifact", "dim"), Text(f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
+        facts.append(("artifact", f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
     if result.report:
-        facts.add_row(Text("report", "dim"), Text(result.report))
-    if facts.row_count:
+        facts.append(("report", result.report))
+    if facts:
         out.print()
-        # Never wrapped: paths are there to be copied.
-        out.print(facts, soft_wrap=True)
+    width = max((len(label) for label, _ in facts), default=0)
+    for label, text in facts:
+        # Lines, not a table, which would cut them: paths are there to be copied.
+        out.print(Text.assemble((f"{label:<{width}}  ", "dim"), text), soft_wrap=True)
 
 
 def _elements(counts: Mapping[str, int]) -> Text:
