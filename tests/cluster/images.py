@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from tests.cluster.binaries import place, program
@@ -80,9 +82,28 @@ def _digest_of(files: Iterable[Path]) -> str:
 
 def buildah(*arguments: str | os.PathLike[str], timeout: float = 300) -> str:
     """A call of buildah, whose store is in the cache."""
-    store = cache_folder() / "buildah"
-    words = ["buildah", "--root", store, "--runroot", store / "run", "--storage-driver", "vfs", *arguments]
+    driver = _driver()
+    store = cache_folder() / f"buildah-{driver}"
+    words = ["buildah", "--root", store, "--runroot", store / "run", "--storage-driver", driver, *arguments]
     return run(words, timeout=timeout).strip()
+
+
+@cache
+def _driver() -> str:
+    """How buildah keeps layers: overlays, or whole copies where the cache's file system has none."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as top:
+        folders = [Path(top) / name for name in ("lower", "upper", "work", "merged")]
+        for folder in folders:
+            folder.mkdir()
+        options = ",".join(f"{folder.name}dir={folder}" for folder in folders[:3])
+        words = ["mount", "-t", "overlay", "overlay", "-o", options, str(folders[3])]
+        try:
+            run(words)
+        except HarnessError:
+            return "vfs"
+        run(["umount", folders[3]])
+        return "overlay"
 
 
 def _save(image: str, archive: Path) -> None:

@@ -19,6 +19,9 @@ ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
 """Those of `tenants/`."""
 
+LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()")
+"""The command `lightwork`, of the environment that the tests run in."""
+
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """What each pod asks for here, in place of what the files say: the node has two cores."""
 
@@ -55,7 +58,7 @@ def render(tenant: str) -> list[dict[str, Any]]:
         "AWS_DEFAULT_REGION": stores.REGION,
     }
     options = [f"--variable={name}={value}" for name, value in variables.items()]
-    words = [sys.executable, "-m", "lightwork.cli.main", "tenant", "render", small_file(tenant)]
+    words = [*LIGHTWORK, "tenant", "render", small_file(tenant)]
     text = run([*words, "--env", ENVIRONMENT, "--image", platform_image(), *options], cwd=ROOT)
     return [item for item in yaml.safe_load_all(text) if item]
 

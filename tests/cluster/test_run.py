@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 
 import pytest
@@ -25,17 +24,7 @@ def records(tenant: str) -> dict[str, dict]:
 
 def here(tmp_path, *parameters: str) -> dict:
     """What the same pipeline says on this machine, in one process."""
-    words = [
-        sys.executable,
-        "-m",
-        "lightwork.cli.main",
-        "run",
-        "--json",
-        "--on",
-        "serial",
-        "--lake",
-        tmp_path,
-    ]
+    words = [*tenants.LIGHTWORK, "run", "--json", "--on", "serial", "--lake", str(tmp_path)]
     return json.loads(run([*words, "windy-city", *parameters], cwd=ROOT).splitlines()[-1])["result"]
 
 
