@@ -5,6 +5,8 @@ Why so: docs/decisions/tls-certificates.md. The jobs run the platform's image: `
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 from lightwork.manifests import common
@@ -24,9 +26,12 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
     job = {
         "backoffLimit": 6,
         "activeDeadlineSeconds": 600,
+        "ttlSecondsAfterFinished": 86400,
         "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(target)},
     }
-    first = manifest("batch/v1", "Job", NAME, tenant, spec=job)
+    # A Job cannot be changed: one that is another has another name.
+    mark = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:8]
+    first = manifest("batch/v1", "Job", f"{NAME}-{mark}", tenant, spec=job)
     schedule = {
         "schedule": RENEWAL,
         "timeZone": "Etc/UTC",
@@ -34,7 +39,7 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
         "startingDeadlineSeconds": 3600,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
-        "jobTemplate": {"spec": {**job, "ttlSecondsAfterFinished": 86400}},
+        "jobTemplate": {"spec": job},
     }
     return [first, manifest("batch/v1", "CronJob", NAME, tenant, spec=schedule)]
 

@@ -41,6 +41,7 @@ TENANT_SEMAPHORE = "tenant"
 ACCOUNT_SCALER = "scaler"
 ACCOUNT_DRIVER = "driver"
 ACCOUNT_WORKER = "worker"
+ACCOUNT_SCHEDULER = "scheduler"
 ACCOUNT_CERTIFICATES = "certificates"
 
 LABEL_TENANT = "lightwork/tenant"

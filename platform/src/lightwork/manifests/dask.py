@@ -68,12 +68,10 @@ def environment(**more: str) -> list[dict[str, Any]]:
     ]
 
 
-def settings() -> list[dict[str, Any]]:
+def settings(*, secrets: bool = True) -> list[dict[str, Any]]:
     """Where the rest of the environment comes from: the tenant's settings, and its secrets if any."""
-    return [
-        {"configMapRef": {"name": common.SETTINGS}},
-        {"secretRef": {"name": common.SECRETS, "optional": True}},
-    ]
+    found: list[dict[str, Any]] = [{"configMapRef": {"name": common.SETTINGS}}]
+    return [*found, {"secretRef": {"name": common.SECRETS, "optional": True}}] if secrets else found
 
 
 def certificates() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,7 +120,7 @@ def scheduler() -> Manifest:
                 f"{_SCHEDULER}WORKER_TTL": "10 minutes",
             }
         ),
-        "envFrom": settings(),
+        "envFrom": settings(secrets=False),
         "ports": [
             {"name": "dask", "containerPort": common.SCHEDULER_PORT},
             {"name": "dashboard", "containerPort": common.DASHBOARD_PORT},
@@ -140,7 +138,7 @@ def scheduler() -> Manifest:
         "volumeMounts": [mount],
     }
     spec = {
-        "serviceAccountName": common.ACCOUNT_WORKER,
+        "serviceAccountName": common.ACCOUNT_SCHEDULER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,

@@ -18,12 +18,15 @@ RBAC = "rbac.authorization.k8s.io/v1"
 REPORT = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
 """How Argo's containers in a pod say what came out."""
 
+MANAGE = ["create", "get", "list", "patch", "delete"]
+"""To apply an object and to delete it by its labels; an apply that is tried again finds it there already."""
+
 RULES: dict[str, list[dict[str, Any]]] = {
     # Makes a run's objects and deletes them. Its pods run nobody's code but Argo's.
     common.ACCOUNT_SCALER: [
         REPORT,
-        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create", "get", "list", "delete"]},
-        {"apiGroups": [""], "resources": ["services"], "verbs": ["create", "get", "list", "delete"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
+        {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
     # Runs the pipeline. It sets the number of workers, and marks the idle ones as the first to go.
     common.ACCOUNT_DRIVER: [
@@ -52,7 +55,7 @@ def accounts(tenant: Tenant) -> list[Manifest]:
     """
     return [
         manifest("v1", "ServiceAccount", name, tenant, automountServiceAccountToken=name in RULES)
-        for name in ("default", common.ACCOUNT_WORKER, *RULES)
+        for name in ("default", common.ACCOUNT_SCHEDULER, common.ACCOUNT_WORKER, *RULES)
     ]
 
 

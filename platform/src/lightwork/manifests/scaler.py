@@ -110,11 +110,11 @@ def _inputs(parameters: Sequence[str]) -> list[Parameter]:
 
 
 def _made(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resource:
-    """A step that makes one object, which goes when the Workflow goes."""
+    """A step that makes one object, which goes when the Workflow goes; twice tried, it is still one."""
     return Resource(
         name=name,
         inputs=_inputs(parameters),
-        action="create",
+        action="apply",
         set_owner_reference=True,
         manifest=yaml.safe_dump(manifest, sort_keys=False, width=1000),
         **_by_argo(),

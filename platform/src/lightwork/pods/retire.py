@@ -41,11 +41,12 @@ async def retire(scheduler: str, worker: str, seconds: float) -> bool:
     from distributed import Client
 
     async with asyncio.timeout(seconds):
-        client = await Client(
+        client = Client(
             scheduler, asynchronous=True, timeout=min(CONNECT_SECONDS, seconds), set_as_default=False
         )
         try:
-            return bool(await client.retire_workers(workers=[worker], close_workers=True))
+            await client
+            return bool(await client.retire_workers(workers=[worker]))
         finally:
             await client.close(timeout=2)
 

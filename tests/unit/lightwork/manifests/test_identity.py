@@ -74,7 +74,7 @@ def test_an_account_may_do_nothing_else(account: str, verb: str, what: str, name
     assert not may(account, verb, what, name)
 
 
-@pytest.mark.parametrize("account", ["default", "worker"])
+@pytest.mark.parametrize("account", ["default", "worker", "scheduler"])
 def test_accounts_with_nothing_to_do_have_no_rights_and_no_token(account: str) -> None:
     bindings = [i for i in objects.of_tenant("acme") if i["kind"] == "RoleBinding"]
     assert account not in {s["name"] for b in bindings for s in b["subjects"]}

@@ -110,7 +110,7 @@ def test_what_must_not_be_taken_away_is_never_on_a_spot_node(name: str) -> None:
 @pytest.mark.parametrize("name", pods())
 def test_only_accounts_with_something_to_do_at_the_api_have_a_token(name: str) -> None:
     pod = pods()[name]
-    if pod["serviceAccountName"] == common.ACCOUNT_WORKER:
+    if pod["serviceAccountName"] in (common.ACCOUNT_WORKER, common.ACCOUNT_SCHEDULER):
         assert pod["automountServiceAccountToken"] is False
     else:
         assert pod["serviceAccountName"] in (

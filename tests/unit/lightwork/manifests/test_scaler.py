@@ -62,7 +62,7 @@ def test_a_pipelines_template_gives_the_scaler_exactly_what_it_declares(entry: s
 @pytest.mark.parametrize("name", MADE)
 def test_each_object_is_made_by_a_step_of_its_own_and_belongs_to_the_workflow(name: str) -> None:
     resource = objects.template(name)["resource"]
-    assert (resource["action"], resource["setOwnerReference"]) == ("create", True)
+    assert (resource["action"], resource["setOwnerReference"]) == ("apply", True)
     (made,) = yaml.safe_load_all(resource["manifest"])
     assert made["kind"] != "List", "the items of a list get no owner"
     assert made["metadata"]["labels"][common.LABEL_RUN] == "{{workflow.name}}", "the exit handler goes by it"

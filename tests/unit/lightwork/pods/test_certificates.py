@@ -92,6 +92,13 @@ def test_a_certificate_cannot_sign_another(tmp_path: Path, acme: dict[str, bytes
         shake_hands(tmp_path, pod, chain)
 
 
+def test_the_authority_outlives_its_certificates_by_years(acme: dict[str, bytes]) -> None:
+    from cryptography import x509
+
+    authority = x509.load_pem_x509_certificate(acme["tls.crt"])
+    assert authority.not_valid_after_utc > NOW + 3600 * DAY
+
+
 @pytest.mark.parametrize(("days", "due"), [(0, False), (29, False), (31, True), (61, True)])
 def test_a_certificate_is_renewed_when_half_of_its_time_is_over(
     acme: dict[str, bytes], days: int, due: bool

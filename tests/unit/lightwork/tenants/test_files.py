@@ -116,6 +116,7 @@ PIPELINE = GOOD + "pipelines:\n  windy-city:\n    "
             "image: team/image:latest",
             "6: pipelines.windy-city.image: found 'team/image:latest'; should name a version",
         ),
+        ("deadline: 8d", "6: pipelines.windy-city.deadline: found '8d'; should be 7d or less"),
         ("deadline: 6", "6: pipelines.windy-city.deadline: found 6; should be a length of time"),
         ("{}\n  Windy: {}", "7: pipelines.Windy: found 'Windy'; "),
         ("{}\n  tenant: {}", "7: pipelines.tenant: found 'tenant'; is the name of the semaphore"),
