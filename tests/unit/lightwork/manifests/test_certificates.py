@@ -1,0 +1,47 @@
+"""The jobs of the certificates: what they are given, and that an upgrade of the image can be applied."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from lightwork.manifests import certificates, common, dask
+from lightwork.pods import certificates as command
+from tests.unit.lightwork.manifests import objects
+
+
+def jobs(image: str = objects.TARGET.image) -> tuple[dict[str, Any], dict[str, Any]]:
+    target = dataclasses.replace(objects.TARGET, image=image)
+    first, nightly = certificates.objects(objects.tenant("{}"), target)
+    return first, nightly
+
+
+def test_the_same_is_done_now_and_every_night() -> None:
+    first, nightly = jobs()
+    assert nightly["spec"]["jobTemplate"]["spec"] == first["spec"]
+    assert (nightly["spec"]["schedule"], nightly["spec"]["timeZone"]) == ("17 3 * * *", "Etc/UTC")
+
+
+def test_a_job_with_another_image_has_another_name_as_no_job_can_be_changed() -> None:
+    assert jobs()[0]["metadata"]["name"] == jobs()[0]["metadata"]["name"]
+    assert jobs()[0]["metadata"]["name"] != jobs("registry.example/lightwork:2.0.0")[0]["metadata"]["name"]
+    assert jobs()[0]["spec"]["ttlSecondsAfterFinished"] > 0, "the ones before go by themselves"
+
+
+def test_the_jobs_make_the_secret_that_the_pods_mount() -> None:
+    (container,) = jobs()[0]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", command.__name__]
+    volume, mount = dask.certificates()
+    assert container["args"] == [
+        "--authority",
+        common.TLS_AUTHORITY,
+        "--secret",
+        volume["secret"]["secretName"],
+    ]
+    assert mount["readOnly"] is True
+    assert common.TLS_AUTHORITY not in repr([objects.scaler(), *objects.of_run()]), "no pod of a run has it"
+
+
+def test_a_pod_of_the_jobs_may_reach_the_api() -> None:
+    labels = jobs()[0]["spec"]["template"]["metadata"]["labels"]
+    assert labels[common.LABEL_ROLE] == "certificates", "the network policy goes by it"
