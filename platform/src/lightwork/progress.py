@@ -129,5 +129,5 @@ def _display() -> Any:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        redirect_stdout=False,
+        redirect_stdout=sys.stdout.isatty(),  # what a task prints goes above the bars, not into them
     )

@@ -32,7 +32,7 @@ class Results(Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         if self._results is None:
-            self._results = self._run()
+            self._results = _run(self._call, self._engine)
         return self._results
 
     def __next__(self) -> R:
@@ -42,14 +42,6 @@ class Results(Generic[R]):
         if self._call.total is None:
             raise TypeError("the length of the input is not known")
         return self._call.total
-
-    def _run(self) -> Iterator[R]:
-        # A generator: nothing of this happens before the first result is asked for.
-        self._call.start()
-        try:
-            yield from self._engine(self._call)
-        finally:
-            self._call.finish()
 
     def wait(self) -> Stats:
         """Run the map to its end for what it does, without keeping the results.
@@ -65,3 +57,13 @@ class Results(Generic[R]):
         stats: Any = self.stats
         state = "not started" if self._results is None else f"{stats.computed + stats.cached} done"
         return f"<results of {self._call.task.name}, {state}>"
+
+
+def _run(call: MapCall, engine: Callable[[MapCall], Iterator[R]]) -> Iterator[R]:
+    # A generator: nothing of this happens before the first result is asked for. It does not know its
+    # `Results`: so a loop that is left early ends the map at once, and not when garbage is collected.
+    call.start()
+    try:
+        yield from engine(call)
+    finally:
+        call.finish()
