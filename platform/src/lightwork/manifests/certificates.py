@@ -5,8 +5,6 @@ Why so: docs/decisions/tls-certificates.md. The jobs run the platform's image: `
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from lightwork.manifests import common
@@ -26,12 +24,11 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
     job = {
         "backoffLimit": 6,
         "activeDeadlineSeconds": 600,
-        "ttlSecondsAfterFinished": 86400,
+        # A Job cannot be changed: it is gone before the next one, of another image, is applied.
+        "ttlSecondsAfterFinished": 600,
         "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(target)},
     }
-    # A Job cannot be changed: one that is another has another name.
-    mark = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:8]
-    first = manifest("batch/v1", "Job", f"{NAME}-{mark}", tenant, spec=job)
+    first = manifest("batch/v1", "Job", NAME, tenant, spec=job)
     schedule = {
         "schedule": RENEWAL,
         "timeZone": "Etc/UTC",
