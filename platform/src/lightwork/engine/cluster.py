@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _FRESH = 1.0
-LOCAL_ALLOWED_FAILURES = 2
+LOCAL_ALLOWED_FAILURES = 1
+"""Lost workers after which a batch is suspected; what is suspected runs alone before it is blamed."""
 
 
 class Lost(Exception):  # noqa: N818 - an event, not a mistake

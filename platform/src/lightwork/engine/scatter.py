@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _WAIT = 0.2
 _SAY_WAITING = 5.0
+_LOCAL_PATIENCE = 180.0
 _TOGETHER = 32
 """Suspects up to this number are tried one by one; more are first divided by this number."""
 
@@ -94,6 +95,7 @@ class Scatter:
         self._waiting_since: float | None = None
         self._warned = False
         self._working_since: float | None = None
+        self._said_waiting = False
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
@@ -178,9 +180,11 @@ class Scatter:
         now = time.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
-        elif now - self._waiting_since > _SAY_WAITING:
+        elif cluster.local and now - self._waiting_since > _LOCAL_PATIENCE:
+            raise RunFailed("this machine's worker processes did not come back; what is done is kept")
+        elif now - self._waiting_since > _SAY_WAITING and not self._said_waiting:
             get_logger("lightwork").info(f"no worker at {cluster.on} yet; waiting for one")
-            self._waiting_since = math.inf
+            self._said_waiting = True
         if not self._inflight:
             time.sleep(_WAIT)
 

@@ -14,7 +14,7 @@ import pytest
 
 from lightwork import ElementError, RunFailed, connect, task
 
-pytestmark = pytest.mark.kill
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
 
 
 def traces(folder: Path) -> list[int]:

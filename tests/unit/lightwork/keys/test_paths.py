@@ -1,0 +1,48 @@
+"""Canonical bytes of paths."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from lightwork.keys import Unkeyable, encode
+from lightwork.keys import paths as keyed_paths
+
+
+def test_a_path_counts_by_its_text_and_if_it_is_a_file_by_size_and_time(tmp_path):
+    path = tmp_path / "a.txt"
+    absent = encode(path)
+    path.write_text("one")
+    os.utime(path, ns=(1, 1))
+    first = encode(path)
+    assert first == encode(pathlib.Path(str(path))) != absent
+    os.utime(path, ns=(1, 2))
+    assert encode(path) != first
+    path.write_text("more")
+    os.utime(path, ns=(1, 1))
+    assert encode(path) != first
+
+
+def test_a_folder_counts_with_all_files_below(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a").write_text("a")
+    before = encode(tmp_path)
+    assert encode(tmp_path) == before
+    (tmp_path / "sub/b").write_text("b")
+    assert encode(tmp_path) != before
+    (tmp_path / "sub/b").unlink()
+    assert encode(tmp_path) == before
+    (tmp_path / "__pycache__").mkdir()
+    assert encode(tmp_path) == before
+    (tmp_path / "sub/a").write_text("ab")
+    assert encode(tmp_path) != before
+
+
+def test_a_folder_of_too_many_files_is_refused_with_advice(tmp_path, monkeypatch):
+    monkeypatch.setattr(keyed_paths, "MOST_ENTRIES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(Unkeyable, match=r"over 2 entries.*pass"):
+        encode(tmp_path)
