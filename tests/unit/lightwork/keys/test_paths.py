@@ -1,4 +1,4 @@
-"""Canonical bytes of paths."""
+"""Canonical bytes of paths, and of what they lead to."""
 
 from __future__ import annotations
 
@@ -46,3 +46,8 @@ def test_a_folder_of_too_many_files_is_refused_with_advice(tmp_path, monkeypatch
         (tmp_path / name).touch()
     with pytest.raises(Unkeyable, match=r"over 2 entries.*pass"):
         encode(tmp_path)
+
+
+def test_an_open_file_is_refused(tmp_path):
+    with (tmp_path / "x").open("w") as file, pytest.raises(Unkeyable, match=r"an open file"):
+        encode(file)

@@ -343,11 +343,6 @@ def test_what_has_no_stable_key_is_refused_and_named(make, says):
     assert isinstance(raised.value, TypeError)
 
 
-def test_an_open_file_is_refused(tmp_path):
-    with (tmp_path / "x").open("w") as file, pytest.raises(Unkeyable, match=r"an open file"):
-        encode(file)
-
-
 @pytest.mark.parametrize("kind", ["list", "dict", "instance"])
 def test_a_value_that_contains_itself_is_refused(kind):
     inner: object
