@@ -211,7 +211,7 @@ class Scatter:
             # With an input of unknown length, look further ahead, so as to see its end in time.
             wanted = size if left is not None else 3 * slots * size
             begun = time.monotonic()
-            while feed.waiting < wanted and not feed.exhausted:
+            while feed.waiting < wanted and not feed.exhausted and not feed.slow:
                 if feed.full(sizer.output_bytes) or not feed.read_page(wanted - feed.waiting):
                     break
                 if time.monotonic() - begun > _WAIT:
