@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightwork.manifests import common
+from lightwork.pods import logs
 
 if TYPE_CHECKING:
     from lightwork.manifests.common import Manifest
@@ -107,11 +108,11 @@ def scheduler() -> Manifest:
         "command": ["dask", "scheduler"],
         "args": [
             *("--protocol", "tls", "--port", str(common.SCHEDULER_PORT)),
-            *("--dashboard-address", f":{common.DASHBOARD_PORT}", "--no-show"),
-            *("--preload", "lightwork.pods.logs"),
+            *("--dashboard-address", f":{common.DASHBOARD_PORT}"),
         ],
         "env": environment(
             **{
+                "DASK_LOGGING": repr(logs.CONFIGURATION),
                 # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
                 f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
@@ -166,11 +167,11 @@ def workers() -> Manifest:
             *("--nanny-port", str(common.NANNY_PORT), "--dashboard-address", f":{common.DASHBOARD_PORT}"),
             # A worker that finds no scheduler ends, and its container is started again.
             *("--death-timeout", "120"),
-            *("--preload", "lightwork.pods.logs", "--preload-nanny", "lightwork.pods.logs"),
         ],
         "env": [
             *environment(
                 DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL=given("worker-spill"),
+                DASK_LOGGING=repr(logs.CONFIGURATION),
                 LIGHTWORK_WORKER_PORT=str(common.WORKER_PORT),
             ),
             {"name": "LIGHTWORK_MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},

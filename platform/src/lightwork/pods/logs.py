@@ -1,24 +1,29 @@
-"""Log lines of Dask's scheduler, nannies and workers as JSON: `dask worker --preload lightwork.pods.logs`."""
+"""Log lines of Dask's scheduler, nannies and workers as JSON, from the first one on.
+
+Dask sets up logging while it is imported, by what `DASK_LOGGING` says; `CONFIGURATION` is what to say.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+
+CONFIGURATION = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"lines": {"()": "lightwork.pods.logs.handler"}},
+    "root": {"level": "INFO", "handlers": ["lines"]},
+    # Who came, who went, and what was lost: a few lines a run.
+    "loggers": {"distributed": {"level": "INFO"}},
+}
 
 
-def dask_setup(server: Any) -> None:  # noqa: ARG001  (Dask gives each preload its server)
-    """Have this process's log lines written as lightwork writes its own."""
+def handler() -> logging.Handler:
+    """The handler that writes lightwork's own lines."""
     from lightwork import logs
 
-    logs.configure()
-    for name in ("distributed", "bokeh", "tornado"):
-        logger = logging.getLogger(name)
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-        logger.propagate = True
-    # Who came, who went, and what was lost: a few lines a run.
-    logging.getLogger("distributed").setLevel(logging.INFO)
-
-
-def dask_teardown(server: Any) -> None:
-    """Nothing: the lines go out as they come."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    logs.configure("json")
+    (made,) = [item for item in root.handlers if item not in before]
+    root.removeHandler(made)  # whoever asked puts it where it belongs
+    return made

@@ -109,6 +109,14 @@ def test_these_do_not_reach_each_other(source: str, to: str, port: int) -> None:
     assert not allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP")
 
 
+def test_the_first_policy_alone_lets_nothing_through() -> None:
+    first = [POLICIES[0]]
+    driver, scheduler = of("acme", "driver"), of("acme", "scheduler")
+    assert not allowed(first, driver, scheduler, 8786)
+    assert not allowed(first, driver, ENDS["aws"], 443), "nothing goes out"
+    assert not allowed(first, ENDS["aws"], driver, 443), "nothing comes in"
+
+
 def test_what_is_inside_the_cluster_is_not_taken_for_the_cloud() -> None:
     target = common_target(inside=("169.254.0.0/16", "10.0.0.0/8"), api_servers=("10.9.0.1/32",))
     policies = network.policies(objects.tenant("{}"), target)

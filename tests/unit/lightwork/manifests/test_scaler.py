@@ -135,6 +135,18 @@ def test_a_workers_memory_is_known_to_dask_as_the_pods_and_its_spill_is_bounded(
     )
 
 
+@pytest.mark.parametrize("role", ["scheduler", "worker"])
+def test_dasks_command_line_takes_its_arguments(role: str) -> None:
+    from distributed.cli import dask_scheduler, dask_worker
+
+    command = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}[role]
+    found = container(role)
+    assert found["command"] == ["dask", role]
+    args = [item.replace("{{inputs.parameters.worker-threads}}", "2") for item in found["args"]]
+    given = command.make_context(role, list(args)).params  # refuses an option that it does not know
+    assert given["protocol" if role == "scheduler" else "nthreads"] in ("tls", 2)
+
+
 def test_a_worker_is_retired_in_less_time_than_it_has_to_end() -> None:
     command = container("worker")["lifecycle"]["preStop"]["exec"]["command"]
     assert command[:3] == ["python", "-m", "lightwork.pods.retire"]

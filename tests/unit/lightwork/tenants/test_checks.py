@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 from annotated_types import Gt
+from pydantic import DirectoryPath
 
 from lightwork import pipeline, tenants
 from lightwork.errors import InputError
@@ -18,7 +19,10 @@ HEAD = "name: acme\nenvironments: [dev]\npipelines:\n"
 
 @pipeline
 def windy_city(
-    hours: Annotated[int, Gt(0)] = 5, since: dt.date | None = None, names: list[str] | None = None
+    hours: Annotated[int, Gt(0)] = 5,
+    since: dt.date | None = None,
+    folder: DirectoryPath | None = None,
+    names: list[str] | None = None,
 ) -> int:
     return hours
 
@@ -44,6 +48,7 @@ def check(folder: Path, text: str) -> list[str]:
         "  windy-city: {parameters: {hours: 7, since: 2026-01-31, names: [a, b]}}\n",
         "  windy-city: {parameters: {hours: '7', since: null}}\n",
         "  nightly: {pipeline: windy-city}\n",
+        "  windy-city: {parameters: {folder: /only/in/the/pod}}\n",
         "  ask-me: {}\n",
     ],
 )
