@@ -28,6 +28,9 @@ COMMANDS = {
     "artifacts": ("artifacts", "Show the tables and files that runs have written."),
     "cache": ("cache", "Show what the kept results take, and prune them."),
     "runs": ("runs", "Show recent runs."),
+    "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
+    "stop": ("remote", "End a run in a cluster."),
+    "logs": ("remote", "Print what a run's pods in a cluster have written."),
     "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
 }
 
@@ -43,7 +46,8 @@ class Commands(click.Group):
         """The command, imported now; None if there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}").command
+        module = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name) if hasattr(module, cmd_name) else module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -169,7 +169,8 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def processes(tmp_path):
+def processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "60")  # the scheduler is only just starting
     started = Processes(tmp_path)
     yield started
     started.end()

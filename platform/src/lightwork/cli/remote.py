@@ -1,0 +1,108 @@
+"""`lightwork submit`, `stop` and `logs`: runs in a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightwork.cli.output import show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lightwork.remote import Remote
+
+
+def _where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which cluster and whose namespace."""
+    for option in (
+        click.option("--context", metavar="NAME", help="A kubeconfig context [lightwork-ENV]."),
+        click.option("--tenant", metavar="NAME", help="Whose namespace [LIGHTWORK_TENANT]."),
+        click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod."),
+    ):
+        command = option(command)
+    return command
+
+
+def _remote(environment: str, tenant: str | None, context: str | None) -> Remote:
+    from lightwork import settings
+    from lightwork.remote import Remote
+
+    return Remote(environment, settings.resolve_tenant(tenant), context)
+
+
+@click.command("submit")
+@click.argument("pipeline", metavar="PIPELINE")
+@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
+@_where
+@click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def submit(
+    pipeline: str,
+    items: tuple[str, ...],
+    environment: str,
+    tenant: str | None,
+    context: str | None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Start a run of a tenant's pipeline in a cluster, with parameters given as NAME=VALUE."""
+    from lightwork.errors import RunFailed
+
+    values = _texts(pipeline, items)
+    remote = _remote(environment, tenant, context)
+    run = remote.submit(pipeline, values)
+    click.echo(f"submitted {run} in {remote.namespace}", err=True)
+    status = None
+    if wait:
+        for status in remote.follow(run):
+            text = f"{status.phase or 'not looked at yet'} {status.progress} {status.message}".rstrip()
+            click.echo(f"{run}: {text}", err=True)
+    if as_json:
+        show_json({"run": run, "namespace": remote.namespace, "phase": status.phase if status else ""})
+    elif not wait:
+        click.echo(f"follow it: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True)
+    if status is not None and status.phase != "Succeeded":
+        raise RunFailed(f"{run} ended as {status.phase}: {status.message or 'no message'}")
+
+
+@click.command("stop")
+@click.argument("run", metavar="RUN")
+@_where
+@click.option("--terminate", is_flag=True, help="At once: without the exit handler.")
+def stop(run: str, environment: str, tenant: str | None, context: str | None, terminate: bool) -> None:
+    """End a run in a cluster; what it has computed is kept."""
+    _remote(environment, tenant, context).stop(run, at_once=terminate)
+    click.echo(f"{run} is ending; what it has computed is kept", err=True)
+
+
+@click.command("logs")
+@click.argument("run", metavar="RUN")
+@_where
+@click.option("--role", type=click.Choice(["driver", "scheduler", "worker"]), help="Only pods of this role.")
+def logs(run: str, environment: str, tenant: str | None, context: str | None, role: str | None) -> None:
+    """Print what a run's pods in a cluster have written so far."""
+    for pod, line in _remote(environment, tenant, context).logs(run, role):
+        click.echo(f"{pod}  {line}")
+
+
+def _texts(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
+    """The parameters as texts, checked against the signature where the pipeline is known here."""
+    from lightwork import discovery, parameters
+    from lightwork.errors import InputError
+
+    if pipeline in discovery.pipelines():
+        chosen = discovery.find(pipeline)
+        required = [name for name, item in parameters.of(chosen).items() if item.required]
+        if set(required) <= {item.partition("=")[0] for item in items}:
+            parameters.parse(chosen, items)
+    found: dict[str, str] = {}
+    for item in items:
+        name, separator, text = item.partition("=")
+        if not separator or not name:
+            raise InputError(f"{pipeline}: {item!r} has no '='; expected name=value")
+        if name in found:
+            raise InputError(f"{pipeline}: parameter {name} is given twice")
+        found[name] = text
+    return found
