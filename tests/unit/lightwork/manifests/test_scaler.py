@@ -135,6 +135,11 @@ def test_a_workers_memory_is_known_to_dask_as_the_pods_and_its_spill_is_bounded(
     )
 
 
+def test_the_image_has_what_dask_needs_for_its_metrics() -> None:
+    wanted = (objects.REPOSITORY / "requirements" / "run.in").read_text(encoding="utf-8").split()
+    assert "prometheus-client" in wanted, "without it /metrics is a sentence that says so"
+
+
 @pytest.mark.parametrize("role", ["scheduler", "worker"])
 def test_dasks_command_line_takes_its_arguments(role: str) -> None:
     from distributed.cli import dask_scheduler, dask_worker

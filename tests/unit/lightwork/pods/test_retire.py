@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightwork.pods import certificates, retire
+
+
+def apart(call: Callable[[], Any]) -> Any:
+    """Call in a thread of its own, as `asyncio.run` leaves its thread without an event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
 
 
 @pytest.fixture
@@ -55,7 +64,7 @@ def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) ->
                 assert not await retire.retire(address, "tls://127.0.0.1:1", 20), "no such worker"
 
     with dask.config.set(tls):
-        asyncio.run(scene())
+        apart(lambda: asyncio.run(scene()))
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # of a client of Dask's that never connected
@@ -66,7 +75,7 @@ def test_without_a_scheduler_it_ends_in_time_and_says_so(
     monkeypatch.setenv("POD_IP", "127.0.0.1")
     monkeypatch.setenv("LIGHTWORK_WORKER_PORT", "8788")
     start = time.monotonic()
-    assert retire.main(["--seconds", "0.5"]) == 0, "a hook that fails only keeps the pod"
+    assert apart(lambda: retire.main(["--seconds", "0.5"])) == 0, "a hook that fails only keeps the pod"
     assert time.monotonic() - start < 30
     assert capsys.readouterr().err.startswith("retire: not retired: ")
 
