@@ -26,9 +26,9 @@ def run() -> list[Row]:
             ours = timed(lambda: found.update(windy_city(data=data)))
             table = session.artifacts.read("windiest-by-hour")
             hours = [str(hour) for hour in table["hour"].iloc[:NAIVE_HOURS]]
-            naive.winners(session.client, hours[:20], str(data))  # type: ignore[arg-type]
+            naive.winners(session.client, hours[:20], str(data))
             theirs: list[tuple[str, ...]] = []
-            taken = timed(lambda: theirs.extend(naive.winners(session.client, hours, str(data))))  # type: ignore[arg-type]
+            taken = timed(lambda: theirs.extend(naive.winners(session.client, hours, str(data))))
     assert found["hours"] == HOURS, found
     same = list(table["places"].iloc[:NAIVE_HOURS]) == [", ".join(places) for places in theirs]
     scaled = taken * HOURS / NAIVE_HOURS

@@ -28,8 +28,8 @@ _COST = "controller.kubernetes.io/pod-deletion-cost"
 class Pods(Protocol):
     """What a fleet asks of Kubernetes."""
 
-    def replicas(self) -> int:
-        """How many workers the Deployment is to have."""
+    def replicas(self) -> int | None:
+        """How many workers the Deployment is to have; None as long as there is none."""
 
     def scale(self, count: int) -> None:
         """Give the Deployment another number of workers."""
@@ -44,14 +44,14 @@ class Fleet:
     Attributes:
         most: workers at most, as the tenant's file says.
         threads: batches that one worker runs at once.
-        count: workers that Kubernetes was asked for.
+        count: workers that Kubernetes was asked for; None as long as there is no Deployment.
     """
 
     def __init__(self, pods: Pods, *, most: int, threads: int) -> None:
         self._pods = pods
         self.most = most
         self.threads = threads
-        self.count = pods.replicas()
+        self.count: int | None = None
         self._looked = -math.inf
         self._idle_since: dict[str, float] = {}
 
@@ -71,25 +71,30 @@ class Fleet:
         self._looked = now
         wanted = min(self.most, math.ceil(batches / self.threads))
         try:
-            if wanted > self.count:
-                self._scale(wanted)
-            self._give_back(set(idle), wanted, now)
+            count = self._pods.replicas() if self.count is None else self.count
+            if count is None:
+                return  # all parts of a run are made at once: the Deployment is on its way
+            self.count = count
+            if wanted > count:
+                self._scale(count, wanted)
+            else:
+                self._give_back(count, set(idle), wanted, now)
         except Exception as error:  # noqa: BLE001 - the work goes on with the workers there are
             get_logger("lightwork").warning(f"the number of workers was not changed: {error}")
 
-    def _give_back(self, idle: set[str], wanted: int, now: float) -> None:
+    def _give_back(self, count: int, idle: set[str], wanted: int, now: float) -> None:
         self._idle_since = {host: self._idle_since.get(host, now) for host in idle}
         long_idle = [host for host, since in self._idle_since.items() if now - since >= IDLE_SECONDS]
-        spare = long_idle[: max(0, self.count - wanted)]
+        spare = long_idle[: max(0, count - wanted)]
         if spare and (gone := self._pods.let_go_first(spare)):
-            self._scale(self.count - gone)
+            self._scale(count, count - gone)
             for host in spare:
                 del self._idle_since[host]
 
-    def _scale(self, count: int) -> None:
+    def _scale(self, before: int, count: int) -> None:
         count = max(0, count)
         self._pods.scale(count)
-        get_logger("lightwork").info("workers", before=self.count, now=count)
+        get_logger("lightwork").info("workers", before=before, now=count)
         self.count = count
 
 
@@ -127,9 +132,16 @@ class KubernetesPods:
         self._apps: Any = client.AppsV1Api()
         self._core: Any = client.CoreV1Api()
 
-    def replicas(self) -> int:
-        """How many workers the Deployment is to have."""
-        scale = self._apps.read_namespaced_deployment_scale(self._deployment, self._namespace)
+    def replicas(self) -> int | None:
+        """How many workers the Deployment is to have; None as long as there is none."""
+        from kubernetes.client import ApiException
+
+        try:
+            scale = self._apps.read_namespaced_deployment_scale(self._deployment, self._namespace)
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
         return int(scale.spec.replicas or 0)
 
     def scale(self, count: int) -> None:

@@ -115,6 +115,23 @@ def test_an_api_that_fails_does_not_stop_the_work(caplog):
     assert "the number of workers was not changed: forbidden" in caplog.text
 
 
+def test_a_deployment_that_is_still_on_its_way_is_waited_for(caplog):
+    class Late(Pods):
+        there = False
+
+        def replicas(self):
+            return 0 if self.there else None
+
+    pods = Late()
+    mine = fleet(pods)
+    mine.need(3, [], now=0)
+    assert pods.scaled == []
+    pods.there = True
+    mine.need(3, [], now=1)
+    assert pods.scaled == [3]
+    assert not caplog.records
+
+
 def test_a_session_outside_kubernetes_has_no_fleet():
     assert fleet_from({}) is None
 
