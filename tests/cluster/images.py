@@ -45,7 +45,10 @@ def build_all() -> dict[str, Path]:
         with phase("image argo"):
             names = ("workflow-controller", "argoexec", "argo")
             _from_scratch(argo, argo_image(), [program(name) for name in names])
-    return {PAUSE_IMAGE: pause, argo_image(): argo, platform_image(): _platform()}
+    platform = f"{IMAGE}:{_digest_of(_inputs())}"
+    archive = _platform(platform)
+    _note().write_text(platform)
+    return {PAUSE_IMAGE: pause, argo_image(): argo, platform: archive}
 
 
 def bring_in(archives: dict[str, Path]) -> None:
@@ -61,8 +64,12 @@ def bring_in(archives: dict[str, Path]) -> None:
 
 
 def platform_image() -> str:
-    """The platform's image, with a tag made of all that goes into it."""
-    return f"{IMAGE}:{_digest_of(_inputs())}"
+    """The platform's image in the cluster that is up, with a tag made of all that went into it."""
+    return _note().read_text()
+
+
+def _note() -> Path:
+    return run_folder() / "platform-image"
 
 
 def _inputs() -> list[Path]:
@@ -162,8 +169,7 @@ def _base() -> str:
     return name
 
 
-def _platform() -> Path:
-    name = platform_image()
+def _platform(name: str) -> Path:
     archive = cache_folder() / "images" / f"platform-{name.rpartition(':')[2]}.tar"
     if archive.exists():
         say(f"image {name}: in the cache")
