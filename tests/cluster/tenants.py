@@ -74,9 +74,24 @@ def set_up(tenant: str) -> None:
         "metadata": {"name": "lightwork-secrets", "namespace": namespace(tenant)},
         "stringData": {"AWS_ACCESS_KEY_ID": key["access"], "AWS_SECRET_ACCESS_KEY": key["secret"]},
     }
+    for item in objects:
+        if item["metadata"]["name"] == "artifact-repositories":
+            _with_keys(item)
     apply([*objects, secret])
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
+
+
+def _with_keys(repositories: dict[str, Any]) -> None:
+    """Tell Argo where its own container finds the tenant's keys, as no pod identity brings them here."""
+    lake = yaml.safe_load(repositories["data"]["lake"])
+    del lake["s3"]["useSDKCreds"]
+    for field, key in (
+        ("accessKeySecret", "AWS_ACCESS_KEY_ID"),
+        ("secretKeySecret", "AWS_SECRET_ACCESS_KEY"),
+    ):
+        lake["s3"][field] = {"name": "lightwork-secrets", "key": key}
+    repositories["data"]["lake"] = yaml.safe_dump(lake)
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:

@@ -175,6 +175,7 @@ def _driver() -> Container:
         labels=dask.labels("driver"),
         service_account_name=common.ACCOUNT_DRIVER,
         affinity=argo.Affinity.model_validate(common.never_spot()),
+        archive_location=argo.ArtifactLocation(archive_logs=True),
         # Its sizes are parameters, which only a patch can take.
         pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),
         retry_strategy=argo.RetryStrategy(

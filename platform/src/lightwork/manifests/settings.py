@@ -59,7 +59,8 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
         "ConfigMap",
         "artifact-repositories",
         tenant,
-        data={"lake": yaml.safe_dump({"archiveLogs": True, "s3": s3}, sort_keys=True)},
+        # The templates say whose logs are kept: they cannot refuse what is true here.
+        data={"lake": yaml.safe_dump({"archiveLogs": False, "s3": s3}, sort_keys=True)},
     )
     made["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
     return made
