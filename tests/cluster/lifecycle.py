@@ -34,6 +34,7 @@ def up() -> None:
 def _up() -> None:
     with phase("Debian packages"):
         machine.install_packages()
+    machine.refuse_another()
     binaries.build_all()
     with phase("images"):
         archives = images.build_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import time
@@ -158,12 +159,25 @@ def tear_down_network() -> None:
 
 
 def _remove_kubernetes_chains() -> None:
-    """Empty chains that kubelet and kube-proxy leave as a mark that they were here."""
-    for table in ("mangle", "nat", "filter"):
-        for line in run(["iptables", "-w", "-t", table, "-S"], check=False).splitlines():
-            if line.startswith("-N KUBE-"):
-                run(["iptables", "-w", "-t", table, "-F", line[3:]], check=False)
-                run(["iptables", "-w", "-t", table, "-X", line[3:]], check=False)
+    """Remove what kube-proxy's own clean-up leaves: its chains, and the rules that lead into them."""
+    for tool in ("iptables", "ip6tables"):
+        for table in ("mangle", "nat", "filter"):
+            lines = run([tool, "-w", "-t", table, "-S"], check=False).splitlines()
+            for line in lines:
+                words = shlex.split(line)
+                if words[0] == "-A" and not words[1].startswith("KUBE-") and words[-1].startswith("KUBE-"):
+                    run([tool, "-w", "-t", table, "-D", *words[1:]], check=False)
+            chains = [line[3:] for line in lines if line.startswith("-N KUBE-")]
+            for action in ("-F", "-X"):
+                for chain in chains:
+                    run([tool, "-w", "-t", table, action, chain], check=False)
+
+
+def refuse_another() -> None:
+    """Raise HarnessError where another Kubernetes has rules on this machine: ours would mix with them."""
+    for table in ("nat", "filter"):
+        if "-N KUBE-" in run(["iptables", "-w", "-t", table, "-S"], check=False):
+            raise HarnessError("another Kubernetes is on this machine (its chains are in iptables)")
 
 
 def unmount() -> None:
