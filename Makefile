@@ -8,10 +8,10 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test bench fmt check lock clean
+.PHONY: help setup run test test-cluster cluster-up cluster-down bench fmt check lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv, with everything pinned; the other targets call it, and it does nothing when nothing changed
 	@sh requirements/install.sh
@@ -23,6 +23,15 @@ run: setup ## Run the pipeline windy-city on all cores of this machine
 test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"
 	@.venv/bin/python -m pytest tests/unit tests/infra $(ARGS)
+
+test-cluster: setup ## Run the tests on real Kubernetes and Argo, as root; TIER=core for the few that matter most
+	@.venv/bin/python -m tests.cluster test $(ARGS)
+
+cluster-up: setup ## Bring up the cluster of those tests, and leave it up
+	@.venv/bin/python -m tests.cluster up
+
+cluster-down: setup ## Take it down, and put the machine back as it was
+	@.venv/bin/python -m tests.cluster down
 
 bench: setup ## Run the benchmarks, each a ratio against a peer measured in the same run
 	@echo "bench: this takes some minutes"
