@@ -71,7 +71,8 @@ class Fleet:
         self._looked = now
         wanted = min(self.most, math.ceil(batches / self.threads))
         try:
-            count = self._pods.replicas() if self.count is None else self.count
+            # Asked each time: whoever makes the Deployment anew makes it with no workers.
+            count = self._pods.replicas()
             if count is None:
                 return  # all parts of a run are made at once: the Deployment is on its way
             self.count = count

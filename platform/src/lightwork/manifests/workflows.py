@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from lightwork.pipelines import Pipeline
     from lightwork.tenants.model import Entry, Tenant
 
-KEPT_SECONDS = 120
-"""How long an ended Workflow stays. What it owns goes with it; its record is in the archive."""
+KEPT_SECONDS = 45
+"""How long an ended Workflow stays. What it owns goes with it; its record is in the archive.
+
+After a `terminate` this and the workers' grace are all that passes before nothing of a run is left.
+"""
 POD_DELAY = "60s"
 """How long Argo's own pods stay when they are done, so that their logs can be read."""
 SPILL_SHARE = 80

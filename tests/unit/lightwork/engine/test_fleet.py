@@ -18,7 +18,7 @@ class Pods:
         self.hosts = set(hosts)
 
     def replicas(self):
-        return 0
+        return self.scaled[-1] if self.scaled else 0
 
     def scale(self, count):
         self.scaled.append(count)
@@ -130,6 +130,15 @@ def test_a_deployment_that_is_still_on_its_way_is_waited_for(caplog):
     mine.need(3, [], now=1)
     assert pods.scaled == [3]
     assert not caplog.records
+
+
+def test_workers_that_somebody_else_took_away_are_asked_for_again():
+    pods = Pods()
+    mine = fleet(pods)
+    mine.need(2, [], now=0)
+    pods.scaled.append(0)
+    mine.need(2, [], now=1)
+    assert pods.scaled == [2, 0, 2]
 
 
 def test_a_session_outside_kubernetes_has_no_fleet():
