@@ -8,8 +8,8 @@ import os
 from bench.measure import WORKERS, Row, folder, timed, within, workers
 from lightwork import connect
 
-BATTERIES = 60
-DAYS = 3
+BATTERIES = 250
+DAYS = 4
 
 
 def run() -> list[Row]:
