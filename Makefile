@@ -8,7 +8,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster cluster-up cluster-down bench fmt check lock clean
+.PHONY: help setup run test cluster-up cluster-down bench fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,10 +24,7 @@ test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"
 	@.venv/bin/python -m pytest tests/unit tests/infra $(ARGS)
 
-test-cluster: setup ## Run the tests on real Kubernetes and Argo, as root; TIER=core for the few that matter most
-	@.venv/bin/python -m tests.cluster test $(ARGS)
-
-cluster-up: setup ## Bring up the cluster of those tests, and leave it up
+cluster-up: setup ## Bring up real Kubernetes and Argo on this machine (Linux, root), and leave it up
 	@.venv/bin/python -m tests.cluster up
 
 cluster-down: setup ## Take it down, and put the machine back as it was

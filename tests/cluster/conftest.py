@@ -1,4 +1,4 @@
-"""The tests need a cluster that is up: `make test-cluster` brings one up, as does `make cluster-up`."""
+"""The tests need a cluster that is up: `python -m tests.cluster test` brings one up, as does `make cluster-up`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def both_tenants() -> tuple[str, ...]:
     """Both example tenants, set up in the cluster."""
     if not kubeconfig().exists():
-        pytest.fail("no cluster is up: make cluster-up, or make test-cluster")
+        pytest.fail("no cluster is up: make cluster-up")
     for name in tenants.TENANTS:
         tenants.set_up(name)
     return tenants.TENANTS
