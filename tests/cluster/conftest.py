@@ -1,4 +1,4 @@
-"""The tests need a cluster that is up: `python -m tests.cluster test` brings one up, as does `make cluster-up`."""
+"""The tests need a cluster that is up: `make cluster-up`, or `python -m tests.cluster test` for all at once."""
 
 from __future__ import annotations
 
