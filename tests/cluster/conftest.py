@@ -1,4 +1,4 @@
-"""The tests need a cluster that is up: `make cluster-up`, or `python -m tests.cluster test` for all at once."""
+"""The tests need a cluster that is up: `make cluster-up`, or `python -m tests.cluster test` for all."""
 
 from __future__ import annotations
 
