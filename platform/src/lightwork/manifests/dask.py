@@ -115,6 +115,8 @@ def scheduler() -> Manifest:
                 "DASK_LOGGING": repr(logs.CONFIGURATION),
                 # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
+                # What waits, waits where any worker can take it.
+                f"{_SCHEDULER}WORKER_SATURATION": "1.0",
                 f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
                 f"{_SCHEDULER}IDLE_TIMEOUT": f"{given('deadline')} seconds",
                 # A task that holds the interpreter for minutes is not a lost worker.

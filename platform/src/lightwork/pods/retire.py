@@ -1,8 +1,9 @@
 """What a worker's pod does before it ends: `python -m lightwork.pods.retire --seconds 45`.
 
-Dask's worker hands nothing over when it is told to end. Retiring it first moves its results to the other
-workers, and no new task is sent to it. Whatever happens, this ends in time, with exit code 0: Kubernetes
-ends the pod all the same, and what was lost is computed again.
+Dask's worker hands nothing over when it is told to end, and its scheduler gives what a retired worker
+still computes to another one. So no new task begins here first, those that run may end, and then the
+worker is retired: its results move to others. Whatever happens, this ends in time, with exit code 0:
+Kubernetes ends the pod all the same, and what was lost is computed again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from distributed import Worker
+
 CONNECT_SECONDS = 5.0
 """A scheduler that is reached at all is reached at once; at the end of a run there is none."""
+HAND_OVER_SECONDS = 15.0
+"""What is kept of the time for moving results, when a task that runs does not end."""
 
 
 def addresses(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -40,15 +45,40 @@ async def retire(scheduler: str, worker: str, seconds: float) -> bool:
     """
     from distributed import Client
 
+    handing_over = min(HAND_OVER_SECONDS, seconds / 3)
     async with asyncio.timeout(seconds):
         client = Client(
             scheduler, asynchronous=True, timeout=min(CONNECT_SECONDS, seconds), set_as_default=False
         )
         try:
             await client
+            if worker not in await client.nthreads():
+                return False
+            await client.run(finish, seconds - CONNECT_SECONDS - handing_over, workers=[worker])
             return bool(await client.retire_workers(workers=[worker]))
         finally:
             await client.close(timeout=2)
+
+
+async def finish(seconds: float, dask_worker: Worker | None = None) -> bool:
+    """On the worker: begin no new task, and wait for those that run.
+
+    Args:
+        seconds: how long at most.
+        dask_worker: the worker, as Dask passes it.
+
+    Returns:
+        Whether none runs any more.
+    """
+    from distributed.core import Status
+
+    assert dask_worker is not None  # noqa: S101 - Dask fills it in
+    dask_worker.status = Status.closing_gracefully
+    clock = asyncio.get_running_loop()
+    until = clock.time() + seconds
+    while dask_worker.state.executing and clock.time() < until:
+        await asyncio.sleep(0.05)
+    return not dask_worker.state.executing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,6 +67,40 @@ def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) ->
         apart(lambda: asyncio.run(scene()))
 
 
+def test_what_a_retiring_worker_computes_is_not_computed_again(
+    tls: dict[str, object], tmp_path: Path
+) -> None:
+    import dask
+    from distributed import Client, Scheduler, Worker
+
+    note = tmp_path / "begun"
+
+    def slow() -> str:
+        with note.open("a") as file:
+            file.write("x")
+        time.sleep(1.5)
+        return "done"
+
+    async def scene() -> None:
+        quiet = {"dashboard": False, "dashboard_address": None}
+        async with Scheduler(protocol="tls", host="127.0.0.1", port=0, **quiet) as scheduler:
+            address = scheduler.address
+            async with (
+                Worker(address, host="127.0.0.1", nthreads=1, **quiet) as first,
+                Worker(address, host="127.0.0.1", nthreads=1, **quiet),
+                Client(address, asynchronous=True, set_as_default=False) as client,
+            ):
+                future = client.submit(slow, workers=[first.address], allow_other_workers=True)
+                while not note.exists():
+                    await asyncio.sleep(0.01)
+                assert await retire.retire(address, first.address, 30)
+                assert await future == "done"
+                assert note.read_text() == "x", "it was begun on the other worker too"
+
+    with dask.config.set(tls):
+        apart(lambda: asyncio.run(scene()))
+
+
 @pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # of a client of Dask's that never connected
 def test_without_a_scheduler_it_ends_in_time_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
