@@ -19,6 +19,7 @@ from tests.cluster.progress import HarnessError, phase, run, say
 from tests.cluster.settings import (
     ARGO_IMAGE,
     BASE_IMAGE,
+    HERE,
     IMAGE,
     PAUSE_IMAGE,
     ROOT,
@@ -47,8 +48,9 @@ def build_all() -> dict[str, Path]:
             _from_scratch(argo, argo_image(), [program(name) for name in names])
     platform = f"{IMAGE}:{_digest_of(_inputs())}"
     archive = _platform(platform)
-    _note().write_text(platform)
-    return {PAUSE_IMAGE: pause, argo_image(): argo, platform: archive}
+    probe, probe_archive = _probe(platform)
+    _note().write_text(f"{platform}\n{probe}")
+    return {PAUSE_IMAGE: pause, argo_image(): argo, platform: archive, probe: probe_archive}
 
 
 def bring_in(archives: dict[str, Path]) -> None:
@@ -65,7 +67,12 @@ def bring_in(archives: dict[str, Path]) -> None:
 
 def platform_image() -> str:
     """The platform's image in the cluster that is up, with a tag made of all that went into it."""
-    return _note().read_text()
+    return _note().read_text().splitlines()[0]
+
+
+def probe_image() -> str:
+    """The image with the tests' own pipeline: the platform's, and `tests/cluster/probe` in it."""
+    return _note().read_text().splitlines()[1]
 
 
 def _note() -> Path:
@@ -193,6 +200,28 @@ def _platform(name: str) -> Path:
             old.unlink()
         _save(name, archive)
     return archive
+
+
+def _probe(platform: str) -> tuple[str, Path]:
+    """The platform's image with one pipeline more, as somebody makes one who needs a package of their own."""
+    files = sorted((HERE / "probe").glob("*.py"))
+    tag = f"{platform.rpartition(':')[2]}-{_digest_of(files)}"
+    name = f"{IMAGE}-probe:{tag}"
+    archive = cache_folder() / "images" / f"probe-{tag}.tar"
+    if archive.exists():
+        return name, archive
+    with phase(f"image {name}"):
+        made = buildah("from", platform)
+        try:
+            for file in files:
+                buildah("copy", made, file, f"/opt/app/pipelines/probe/{file.name}")
+            buildah("commit", "--quiet", made, name)
+        finally:
+            buildah("rm", made)
+        for old in archive.parent.glob("probe-*.tar"):
+            old.unlink()
+        _save(name, archive)
+    return name, archive
 
 
 def _pip() -> list[str]:
