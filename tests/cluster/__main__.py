@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up|down|build|status|test`; what follows `test` goes to pytest."""
+"""`python -m tests.cluster up|down|build|refresh|status|test`; what follows `test` goes to pytest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.cluster.progress import HarnessError, say
 
-_USAGE = "usage: python -m tests.cluster up|down|build|status|test [ARGUMENTS OF PYTEST]"
+_USAGE = "usage: python -m tests.cluster up|down|build|refresh|status|test [ARGUMENTS OF PYTEST]"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,7 +21,13 @@ def main(arguments: Sequence[str]) -> int:
     from tests.cluster import binaries, lifecycle
 
     name, *rest = arguments or [""]
-    commands = {"up": lifecycle.up, "down": lifecycle.down, "build": binaries.build_all, "status": _status}
+    commands = {
+        "up": lifecycle.up,
+        "down": lifecycle.down,
+        "build": binaries.build_all,
+        "refresh": lifecycle.refresh,
+        "status": _status,
+    }
     if name != "test" and (name not in commands or rest):
         print(_USAGE, file=sys.stderr)
         return 2

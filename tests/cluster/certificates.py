@@ -26,6 +26,7 @@ CLIENTS = {
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
     "proxy": ("system:kube-proxy", None),
     "dns": ("lightwork:dns", None),
+    "pod-identity": ("lightwork:pod-identity", None),
     "api-to-kubelet": ("api-to-kubelet", "system:masters"),
 }
 
@@ -48,6 +49,7 @@ def make_all() -> None:
     ]
     authority.sign("apiserver", "kube-apiserver", None, names)
     authority.sign("kubelet-server", f"system:node:{NODE}", "system:nodes", [NODE, NODE_IP, "127.0.0.1"])
+    authority.sign("pod-identity-webhook", "pod-identity-webhook", None, [NODE_IP])
     for name, (user, group) in CLIENTS.items():
         authority.sign(name, user, group, [])
         target = kubeconfig() if name == "admin" else folder() / f"{name}.kubeconfig"
@@ -74,8 +76,8 @@ def write_kubeconfig(target: Path, name: str) -> None:
             {"name": "lightwork", "cluster": {"server": SERVER, "certificate-authority-data": text("ca.crt")}}
         ],
         "users": [{"name": name, "user": user}],
-        "contexts": [{"name": "lightwork", "context": {"cluster": "lightwork", "user": name}}],
-        "current-context": "lightwork",
+        "contexts": [{"name": "lightwork-dev", "context": {"cluster": "lightwork", "user": name}}],
+        "current-context": "lightwork-dev",
     }
     target.write_text(yaml.safe_dump(document))
     target.chmod(0o600)

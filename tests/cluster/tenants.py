@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from tests.cluster import stores
-from tests.cluster.images import platform_image
+from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
-from tests.cluster.settings import ROOT, run_folder
+from tests.cluster.settings import ROOT, kubeconfig, run_folder
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
@@ -21,6 +21,9 @@ TENANTS = ("acme", "globex")
 
 LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()")
 """The command `lightwork`, of the environment that the tests run in."""
+
+WHERE = ("--env", ENVIRONMENT, "--tenant")
+"""What says to `lightwork` which cluster; the tenant's name follows."""
 
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """What each pod asks for here, in place of what the files say: the node has two cores."""
@@ -44,10 +47,32 @@ def small_file(tenant: str) -> str:
             entry[role] = {**entry.get(role, {}), **SMALL}
         if "schedule" in entry:
             entry["suspended"] = True
+    if tenant == TENANTS[0]:
+        document["pipelines"] |= _probes()
     target = run_folder() / "tenants" / f"{tenant}.yaml"
     target.parent.mkdir(exist_ok=True)
     target.write_text(yaml.safe_dump(document, sort_keys=False))
     return str(target)
+
+
+def _probes() -> dict[str, Any]:
+    """The tests' own pipeline, in an image of its own; once more with a deadline that it reaches."""
+    probe = {
+        "pipeline": "probe",
+        "image": probe_image(),
+        "parameters": {"elements": 2000, "seconds": 0.02, "label": "none", "fail": "", "megabytes": 0},
+        "workers": {"count": 3, **SMALL},
+        "scheduler": SMALL,
+        "driver": SMALL,
+        "max_parallel_runs": 2,
+        "deadline": "15m",
+    }
+    return {"probe": probe, "probe-brief": {**probe, "deadline": "60s"}}
+
+
+def environment() -> dict[str, str]:
+    """The variables with which `lightwork` finds the cluster."""
+    return {"KUBECONFIG": str(kubeconfig())}
 
 
 def render(tenant: str) -> list[dict[str, Any]]:
@@ -95,20 +120,19 @@ def _with_keys(repositories: dict[str, Any]) -> None:
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:
-    """Submit a run from a tenant's WorkflowTemplate; the Workflow's name."""
-    workflow = {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"generateName": f"{pipeline}-", "namespace": namespace(tenant)},
-        "spec": {
-            "workflowTemplateRef": {"name": pipeline},
-            "arguments": {"parameters": [{"name": k, "value": v} for k, v in parameters.items()]},
-        },
-    }
-    made = json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(workflow)))
-    name: str = made["metadata"]["name"]
+    """Submit a run by `lightwork submit`; the Workflow's name."""
+    words = [*LIGHTWORK, "submit", "--json", pipeline, *(f"{key}={text}" for key, text in parameters.items())]
+    said = run([*words, *WHERE, tenant], cwd=ROOT, env=environment())
+    name: str = json.loads(said.splitlines()[-1])["run"]
     say(f"submitted {namespace(tenant)}/{name}")
     return name
+
+
+def names(tenant: str, pipeline: str) -> list[str]:
+    """The Workflows of a pipeline that are there, oldest first."""
+    listed = get("-n", namespace(tenant), "workflows", "-l", f"lightwork/pipeline={pipeline}")["items"]
+    listed.sort(key=lambda item: item["metadata"]["creationTimestamp"])
+    return [item["metadata"]["name"] for item in listed]
 
 
 def status(tenant: str, run_name: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def probe(
     total = sum(square.map(range(elements), shared={"label": label, "seconds": seconds}))
     if megabytes:
         held = bytearray(megabytes << 20)
-        held[:: 4096] = b"x" * len(held[::4096])
+        held[::4096] = b"x" * len(held[::4096])
     if fail:
         raise ValueError(fail)
     return {"sum": total, "computed": current_session().elements["computed"]}
