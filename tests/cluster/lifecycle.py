@@ -6,7 +6,18 @@ import os
 import shutil
 from pathlib import Path
 
-from tests.cluster import argo, binaries, certificates, controlplane, images, machine, node, processes, stores
+from tests.cluster import (
+    argo,
+    binaries,
+    certificates,
+    controlplane,
+    images,
+    machine,
+    node,
+    pod_identity,
+    processes,
+    stores,
+)
 from tests.cluster.progress import HarnessError, phase, say
 from tests.cluster.settings import cache_folder, kubeconfig, logs, run_folder
 
@@ -52,9 +63,19 @@ def _up() -> None:
         node.start_dns()
     with phase("PostgreSQL and the S3 server"):
         stores.start_all()
+    with phase("pod identity"):
+        pod_identity.start()
     with phase("Argo Workflows"):
         argo.install()
     say(f"up: export KUBECONFIG={kubeconfig()}")
+
+
+def refresh() -> None:
+    """Bring the images of the platform, as the code is now, into the cluster that is up."""
+    if not kubeconfig().exists():
+        raise HarnessError("no cluster is up: make cluster-up")
+    with phase("images"):
+        images.bring_in(images.build_all())
 
 
 def down() -> None:

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from tests.cluster.binaries import program
 from tests.cluster.progress import HarnessError, run, say
-from tests.cluster.settings import BRIDGE, LABEL, NODE_IP, POD_CIDR, cache_folder, run_folder, versions
+from tests.cluster.settings import (
+    BRIDGE,
+    CREDENTIALS_IP,
+    LABEL,
+    NODE_IP,
+    POD_CIDR,
+    cache_folder,
+    run_folder,
+    versions,
+)
 
 CGROUP = "lightwork-cluster"
 """All pods are in control groups below this one."""
@@ -79,7 +88,8 @@ def set_up_network() -> None:
         note.write_text(json.dumps(before))
     if not Path(f"/sys/class/net/{BRIDGE}").exists():
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
-    run(["ip", "address", "replace", f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", "dev", BRIDGE])
+    for address in (f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", f"{CREDENTIALS_IP}/32"):
+        run(["ip", "address", "replace", address, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
     _rules("-D")
     _rules("-I")

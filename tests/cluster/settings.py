@@ -25,6 +25,9 @@ API_PORT = 16443
 S3_PORT = 7070
 POSTGRES_PORT = 15432
 ETCD_PORT = 12379
+CREDENTIALS_IP = "169.254.170.23"
+"""Where pods ask for the credentials of their role, as on EKS; on the bridge, beside the node's."""
+WEBHOOK_PORT = 16444
 
 LABEL = "lightwork-cluster"
 """What the comments of our firewall rules say, so that they are found again."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.cluster import stores
+from tests.cluster import pod_identity, stores
 from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
@@ -89,34 +89,13 @@ def render(tenant: str) -> list[dict[str, Any]]:
 
 
 def set_up(tenant: str) -> None:
-    """Make a tenant: bucket and account, namespace and all that is in it, credentials, certificates."""
+    """Make a tenant: bucket and account, its pods' identity, namespace and all that is in it."""
     stores.add_tenant(tenant, bucket(tenant))
-    objects = render(tenant)
-    key = stores.credentials(tenant)
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "lightwork-secrets", "namespace": namespace(tenant)},
-        "stringData": {"AWS_ACCESS_KEY_ID": key["access"], "AWS_SECRET_ACCESS_KEY": key["secret"]},
-    }
-    for item in objects:
-        if item["metadata"]["name"] == "artifact-repositories":
-            _with_keys(item)
-    apply([*objects, secret])
+    for account in pod_identity.ACCOUNTS:
+        pod_identity.associate(namespace(tenant), account, tenant)
+    apply(render(tenant))
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
-
-
-def _with_keys(repositories: dict[str, Any]) -> None:
-    """Tell Argo where its own container finds the tenant's keys, as no pod identity brings them here."""
-    lake = yaml.safe_load(repositories["data"]["lake"])
-    del lake["s3"]["useSDKCreds"]
-    for field, key in (
-        ("accessKeySecret", "AWS_ACCESS_KEY_ID"),
-        ("secretKeySecret", "AWS_SECRET_ACCESS_KEY"),
-    ):
-        lake["s3"][field] = {"name": "lightwork-secrets", "key": key}
-    repositories["data"]["lake"] = yaml.safe_dump(lake)
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:

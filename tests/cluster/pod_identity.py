@@ -1,0 +1,116 @@
+"""EKS Pod Identity for this cluster: a role's credentials for the pods of a service account.
+
+As on EKS, a pod is told by a webhook where to ask, with a token of its own for that purpose alone; whoever
+answers has the API server check the token, and looks up the association of its namespace and account. On EKS
+the add-on does all this, so nothing of it is in `platform/`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+from lightwork.manifests import common
+from tests.cluster import processes
+from tests.cluster.certificates import folder
+from tests.cluster.kube import apply
+from tests.cluster.pod_identity_webhook import URL
+from tests.cluster.progress import wait_for
+from tests.cluster.settings import NODE_IP, ROOT, WEBHOOK_PORT, run_folder
+
+SERVER = "pod-identity"
+"""Its name among the servers, and in the logs."""
+USER = "lightwork:pod-identity"
+ACCOUNTS = (common.ACCOUNT_DRIVER, common.ACCOUNT_WORKER)
+"""The accounts of a tenant that have its role."""
+
+
+def start() -> None:
+    """Start the server, give it its one right, and have the API server call it for tenants' pods."""
+    processes.start(SERVER, [sys.executable, "-m", "tests.cluster.pod_identity_server"], cwd=ROOT)
+    wait_for("pod identity", _ready, seconds=30)
+    apply([*_rights(), webhook()])
+
+
+def associate(namespace: str, account: str, role: str) -> None:
+    """Let the pods of a service account have the credentials of an account of the S3 server."""
+    note = run_folder() / "pod-identity.json"
+    found = _associations()
+    found[f"{namespace}/{account}"] = role
+    part = note.with_suffix(".part")
+    part.write_text(json.dumps(found, indent=1))
+    part.replace(note)
+
+
+def association(namespace: str, account: str) -> str | None:
+    """The account of the S3 server that a service account has; None if it has none."""
+    return _associations().get(f"{namespace}/{account}")
+
+
+def _associations() -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads((run_folder() / "pod-identity.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def ask(token: str) -> tuple[int, dict[str, Any]]:
+    """What the endpoint answers to a token: status and document."""
+    request = urllib.request.Request(URL, headers={"Authorization": token} if token else {})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=15) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def _ready() -> bool:
+    processes.check(SERVER)
+    return ask("")[0] == 400
+
+
+def _rights() -> list[dict[str, Any]]:
+    rbac = "rbac.authorization.k8s.io"
+    rule = {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
+    reference = {"apiGroup": rbac, "kind": "ClusterRole", "name": USER}
+    return [
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": USER}, "rules": [rule]},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": USER},
+            "roleRef": reference,
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": USER}],
+        },
+    ]
+
+
+def webhook() -> dict[str, Any]:
+    """Whose pods the API server asks about: those of tenants. While nobody answers, they wait."""
+    authority = base64.b64encode((folder() / "ca.crt").read_bytes()).decode()
+    tenants = {"matchExpressions": [{"key": common.LABEL_TENANT, "operator": "Exists"}]}
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "pod-identity-webhook"},
+        "webhooks": [
+            {
+                "name": "pod-identity-webhook.amazonaws.com",
+                "clientConfig": {"url": f"https://{NODE_IP}:{WEBHOOK_PORT}/mutate", "caBundle": authority},
+                "rules": [{**pods, "scope": "Namespaced"}],
+                "namespaceSelector": tenants,
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "IfNeeded",
+                "timeoutSeconds": 10,
+            }
+        ],
+    }

@@ -1,0 +1,175 @@
+"""The process that stands for EKS Pod Identity: credentials for pods, and the webhook that says so to them.
+
+`python -m tests.cluster.pod_identity_server`; `pod_identity.py` starts it. Neither a token nor a secret is
+ever in its log: it says who asked, what came out, and why.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import signal
+import ssl
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.cluster import certificates, pod_identity, pod_identity_webhook, stores
+from tests.cluster.settings import CREDENTIALS_IP, NODE_IP, WEBHOOK_PORT
+
+LIFE = dt.timedelta(minutes=16)
+"""How long an answer holds. boto3 asks again from a quarter of an hour before the end: here, each minute."""
+_ACCOUNT_ID = "000000000000"
+_LONGEST = 8 * 2**20
+
+
+class RefusedError(Exception):
+    """No credentials for who asked: the status and the code of the answer, and why."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+def credentials(token: str) -> tuple[str, dict[str, str]]:
+    """Who a token is of, and the credentials of its account, in AWS's form.
+
+    Raises:
+        RefusedError: the token is none, is not valid, is for another audience, or is of an account that has
+            no association.
+    """
+    if not token:
+        raise RefusedError(400, "InvalidRequestException", "the header Authorization has no token")
+    user = reviewed(token)
+    namespace, _, account = user.removeprefix("system:serviceaccount:").partition(":")
+    if user == namespace or not account:
+        raise RefusedError(403, "AccessDeniedException", f"{user}: not a service account")
+    found = pod_identity.association(namespace, account)
+    if found is None:
+        raise RefusedError(404, "ResourceNotFoundException", f"{namespace}/{account}: no association")
+    key = stores.credentials(found)
+    end = dt.datetime.now(dt.UTC) + LIFE
+    return f"{namespace}/{account}", {
+        "AccessKeyId": key["access"],
+        "SecretAccessKey": key["secret"],
+        # The S3 server's accounts are lasting ones, and it refuses a session's token with them.
+        "Token": "",
+        "AccountId": _ACCOUNT_ID,
+        "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def reviewed(token: str) -> str:
+    """Whose token it is, by the API server; RefusedError if it is not valid, or not for this audience."""
+    audience = pod_identity_webhook.AUDIENCE
+    spec = {"token": token, "audiences": [audience]}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
+    request = urllib.request.Request(
+        f"{certificates.SERVER}/apis/authentication.k8s.io/v1/tokenreviews",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    own = certificates.folder()
+    context = ssl.create_default_context(cafile=str(own / "ca.crt"))
+    context.load_cert_chain(own / "pod-identity.crt", own / "pod-identity.key")
+    handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
+            status = json.load(answer)["status"]
+    except (OSError, ValueError) as error:
+        raise RefusedError(500, "InternalServerException", f"the API server: {error}") from None
+    if not status.get("authenticated") or audience not in status.get("audiences", []):
+        raise RefusedError(403, "AccessDeniedException", f"the token is not a valid one for {audience}")
+    return str(status["user"]["username"])
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: each answer is logged where it is made."""
+
+    def log(self, text: str) -> None:
+        """A line in the log."""
+        print(f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
+
+    def page(self) -> str:
+        """What was asked for, without what follows a question mark: the API server adds a timeout there."""
+        return self.path.partition("?")[0]
+
+    def reply(self, status: int, document: dict[str, Any]) -> None:
+        """Send a JSON document."""
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Credentials(_Handler):
+    """GET /v1/credentials."""
+
+    def do_GET(self) -> None:
+        if self.page() != "/v1/credentials":
+            self.reply(404, {"code": "ResourceNotFoundException", "message": "there is no such page"})
+            return
+        try:
+            who, found = credentials(self.headers.get("Authorization") or "")
+        except RefusedError as error:
+            self.log(f"refused {self.client_address[0]}: {error.status} {error.message}")
+            self.reply(error.status, {"code": error.code, "message": error.message})
+            return
+        self.log(f"credentials for {who} at {self.client_address[0]} until {found['Expiration']}")
+        self.reply(200, found)
+
+
+class Webhook(_Handler):
+    """POST /mutate, an AdmissionReview."""
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        if self.page() != "/mutate" or not 0 < size <= _LONGEST:
+            self.close_connection = True
+            self.reply(400, {"message": "not an AdmissionReview"})
+            return
+        try:
+            asked = json.loads(self.rfile.read(size))
+            answer = pod_identity_webhook.review(asked, associated=_associated, region=stores.REGION)
+        except (ValueError, KeyError, TypeError) as error:
+            self.log(f"not an AdmissionReview: {type(error).__name__} {error}")
+            self.reply(400, {"message": "not an AdmissionReview"})
+            return
+        request, told = asked["request"], "patch" in answer["response"]
+        metadata = request["object"].get("metadata", {})
+        name = metadata.get("name") or metadata.get("generateName", "")
+        self.log(f"pod {request['namespace']}/{name}: {'injected' if told else 'as it is'}")
+        self.reply(200, answer)
+
+
+def _associated(namespace: str, account: str) -> bool:
+    return pod_identity.association(namespace, account) is not None
+
+
+def main() -> None:
+    """Serve both until SIGTERM."""
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    webhook = ThreadingHTTPServer((NODE_IP, WEBHOOK_PORT), Webhook)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own = certificates.folder()
+    context.load_cert_chain(own / "pod-identity-webhook.crt", own / "pod-identity-webhook.key")
+    # The handshake is left to each connection's own thread, so that none holds up the others.
+    webhook.socket = context.wrap_socket(webhook.socket, server_side=True, do_handshake_on_connect=False)
+    servers = [webhook, ThreadingHTTPServer((CREDENTIALS_IP, 80), Credentials)]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    over.wait()
+    for server in servers:
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
