@@ -1,0 +1,101 @@
+"""Every version that the estate is made of. One file, so that an upgrade is one change.
+
+Each says where the newer one is found. Nothing floats: what AWS or a chart would choose by itself is named
+here, so that the same commit makes the same estate in dev, staging and prod.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KUBERNETES = "1.35"
+"""The version that the cluster tests run; EKS supports it at the standard price until 2027-03-27.
+
+Newer: the release calendar in the EKS user guide, https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
+"""
+
+NODE_IMAGE = "1.35.7-20260911"
+"""Amazon Linux 2023 for EKS, x86. Must be of the version of `KUBERNETES`.
+
+Newer: https://github.com/awslabs/amazon-eks-ami/releases, or the parameter
+/aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/standard/recommended/release_version of SSM.
+"""
+
+POSTGRESQL = "17.7"
+"""Newer: https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-versions.html"""
+
+OPENSEARCH = "OpenSearch_2.19"
+"""The version that the tests run as a real server.
+
+Newer: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A Helm chart.
+
+    Attributes:
+        name: its name in the repository.
+        repository: where it is fetched from.
+        version: the chart's own version.
+        image_tag: the tag of its main image, where it is not the one that the chart would take.
+        newer: where the newer one is found.
+    """
+
+    name: str
+    repository: str
+    version: str
+    newer: str
+    image_tag: str | None = None
+
+
+ADDONS = {
+    "vpc-cni": "v1.22.4-eksbuild.3",
+    "kube-proxy": "v1.35.3-eksbuild.29",
+    "coredns": "v1.13.2-eksbuild.31",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
+    "aws-ebs-csi-driver": "v1.66.0-eksbuild.1",
+}
+"""The EKS add-ons, in versions that EKS offers for `KUBERNETES` (those it takes by itself in October 2026).
+
+Newer: `aws eks describe-addon-versions --kubernetes-version 1.35 --addon-name NAME`
+"""
+
+CHARTS = {
+    "argo-workflows": Chart(
+        name="argo-workflows",
+        repository="https://argoproj.github.io/argo-helm",
+        version="0.47.5",
+        # Nothing older: 3.7.11 closes CVE-2026-31892 and CVE-2026-28229, 3.7.14 closes CVE-2026-40886.
+        image_tag="v3.7.14",
+        newer="https://github.com/argoproj/argo-helm/releases (the chart's 1.x and 2.x are Argo 4)",
+    ),
+    "cluster-autoscaler": Chart(
+        name="cluster-autoscaler",
+        repository="https://kubernetes.github.io/autoscaler",
+        version="9.59.1",
+        # The autoscaler's minor version is that of Kubernetes: it simulates that version's scheduler.
+        image_tag="v1.35.2",
+        newer="https://github.com/kubernetes/autoscaler/releases",
+    ),
+    "kube-prometheus-stack": Chart(
+        name="kube-prometheus-stack",
+        repository="https://prometheus-community.github.io/helm-charts",
+        version="88.6.4",
+        newer="https://github.com/prometheus-community/helm-charts/releases",
+    ),
+    "fluent-bit": Chart(
+        name="fluent-bit",
+        repository="https://fluent.github.io/helm-charts",
+        version="0.58.2",
+        newer="https://github.com/fluent/helm-charts/releases",
+    ),
+    "external-secrets": Chart(
+        name="external-secrets",
+        repository="https://charts.external-secrets.io",
+        version="2.11.0",
+        newer="https://github.com/external-secrets/external-secrets/releases",
+    ),
+}
+"""The Helm charts of the estate."""
