@@ -27,8 +27,7 @@ class Names:
         Raises:
             InputError: S3 takes no such name.
         """
-        name = f"lw-{self.environment}-{tenant}-{self.account}-{self.region}"
-        return _checked("bucket", name, limit=63, pattern=r"[a-z0-9][a-z0-9-]*[a-z0-9]")
+        return _bucket(f"lw-{self.environment}-{tenant}-{self.account}-{self.region}")
 
     def lake_key(self, tenant: str) -> str:
         """The alias of the key of a tenant's lake.
@@ -36,8 +35,72 @@ class Names:
         Raises:
             InputError: KMS takes no such name.
         """
-        name = f"alias/{PREFIX}/{self.environment}/{tenant}/lake"
+        return self.key(f"{tenant}/lake")
+
+    def bucket(self, part: str) -> str:
+        """A bucket of the estate itself. It ends in its part, so it is no tenant's: those end in the region.
+
+        Raises:
+            InputError: S3 takes no such name.
+        """
+        return _bucket(f"lw-{self.environment}-{self.account}-{self.region}-{part}")
+
+    def key(self, part: str) -> str:
+        """The alias of a key.
+
+        Raises:
+            InputError: KMS takes no such name.
+        """
+        name = f"alias/{PREFIX}/{self.environment}/{part}"
         return _checked("key alias", name, limit=256, pattern=r"alias/[a-zA-Z0-9/_-]+")
+
+    def named(self, part: str, *, limit: int = 63) -> str:
+        """The name of anything of the estate that AWS lets be named freely: `lightwork-dev-archive`.
+
+        Raises:
+            InputError: it is longer than AWS allows for this kind of thing.
+        """
+        name = f"{PREFIX}-{self.environment}-{part}"
+        return _checked("name", name, limit=limit, pattern=r"[a-z][a-z0-9-]*[a-z0-9]")
+
+    @property
+    def cluster(self) -> str:
+        """The EKS cluster."""
+        return f"{PREFIX}-{self.environment}"
+
+    @property
+    def cluster_arn(self) -> str:
+        """The cluster's ARN, known before there is a cluster."""
+        return f"arn:aws:eks:{self.region}:{self.account}:cluster/{self.cluster}"
+
+    @property
+    def search_domain(self) -> str:
+        """The OpenSearch domain; AWS allows 28 characters."""
+        return self.named("logs", limit=28)
+
+    @property
+    def image_repository(self) -> str:
+        """The ECR repository of the platform's image. Dev and prod may share an account, not a repository."""
+        return f"{PREFIX}/{self.environment}/platform"
+
+    @property
+    def role_path(self) -> str:
+        """The IAM path of the estate's roles; policies that speak of them name it."""
+        return f"/{PREFIX}/{self.environment}/"
+
+    @property
+    def tenant_role_path(self) -> str:
+        """The IAM path of the tenants' roles."""
+        return f"/{PREFIX}/{self.environment}/tenants/"
+
+    def role_arn(self, name: str, *, tenant: bool = False) -> str:
+        """The ARN of a role, known before it is made."""
+        path = self.tenant_role_path if tenant else self.role_path
+        return f"arn:aws:iam::{self.account}:role{path}{name}"
+
+    def secret_prefix(self, tenant: str) -> str:
+        """What the names of a tenant's secrets begin with."""
+        return f"{PREFIX}/{self.environment}/{tenant}/"
 
     def tags(self, tenant: str | None = None) -> dict[str, str]:
         """The tags that every resource carries; with a tenant, also what its cost is booked to."""
@@ -45,10 +108,15 @@ class Names:
         return tags if tenant is None else {**tags, "tenant": tenant}
 
 
+def _bucket(name: str) -> str:
+    return _checked("bucket", name, limit=63, pattern=r"[a-z0-9][a-z0-9-]*[a-z0-9]")
+
+
 def _checked(kind: str, name: str, *, limit: int, pattern: str) -> str:
     if len(name) > limit:
         over = f"{len(name) - limit} character(s) too long ({limit} are allowed)"
-        raise InputError(f"{kind} {name!r} is {over}: shorten the tenant's name")
+        shorter = "shorten the tenant's name" if kind != "name" else "shorten it in the program"
+        raise InputError(f"{kind} {name!r} is {over}: {shorter}")
     if not re.fullmatch(pattern, name):
         raise InputError(f"{kind} {name!r} is not a name that AWS takes (it must match {pattern})")
     return name
