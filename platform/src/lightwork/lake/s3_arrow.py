@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pyarrow.fs import FileSystemHandler, PyFileSystem, S3FileSystem
 
 from lightwork.errors import LightworkError
-from lightwork.lake.s3_client import connection
+from lightwork.lake.s3_client import client, credentials
 
 _made: tuple[tuple[str | None, ...], S3FileSystem] | None = None
 _lock = threading.Lock()
@@ -33,15 +33,9 @@ def file_system() -> PyFileSystem:
 def _current() -> S3FileSystem:
     """The file system for the credentials that are valid now; boto3 renews them in time."""
     global _made
-    session, client = connection()[1:]
-    held = session.get_credentials()
-    if held is None:
-        raise LightworkError(
-            "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret"
-        )
-    frozen = held.get_frozen_credentials()
-    endpoint = client.meta.endpoint_url
-    region = client.meta.region_name
+    frozen = credentials()
+    meta = client().meta
+    endpoint, region = meta.endpoint_url, meta.region_name
     wanted = (frozen.access_key, frozen.secret_key, frozen.token, endpoint, region)
     with _lock:
         if _made is None or _made[0] != wanted:

@@ -80,13 +80,29 @@ def _connect(environment: tuple[tuple[str, str], ...]) -> _Connection:
     try:
         session = boto3.session.Session()
         return _Connection(environment, session, session.client("s3", config=settings))
-    except (BotoCoreError, ValueError) as error:
+    except (BotoCoreError, ValueError, OSError) as error:
         raise LightworkError(f"cannot use S3: {_line(error)}; see the AWS settings") from error
 
 
 def client() -> Any:
     """This process's boto3 client for S3."""
     return connection().client
+
+
+def credentials() -> Any:
+    """The credentials of this moment, as botocore has them, renewed where they are near their end."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        held = connection().session.get_credentials()
+        frozen = held and held.get_frozen_credentials()
+    except (BotoCoreError, ValueError, OSError) as error:
+        raise LightworkError(f"cannot use S3: {_line(error)}; see the AWS settings") from error
+    if frozen is None:
+        raise LightworkError(
+            "there are no AWS credentials; set AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret"
+        )
+    return frozen
 
 
 def code_of(error: Any) -> int:

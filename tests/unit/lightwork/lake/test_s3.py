@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import json
 import pickle
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -209,62 +205,3 @@ def test_a_forked_process_makes_its_own_client(there) -> None:
     assert s3_client._held is None
     there.write("x", b"1")
     assert there.read("x") == b"1"
-
-
-@pytest.fixture
-def pod_identity(monkeypatch, tmp_path):
-    """Credentials as a pod gets them, by an address and a token file; each answer is a new key."""
-    asked: list[str] = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.headers["Authorization"])
-            soon = datetime.now(UTC) + timedelta(minutes=5)
-            body = json.dumps(
-                {
-                    "AccessKeyId": f"ASIA{len(asked):016d}",
-                    "SecretAccessKey": "s",
-                    "Token": "t",
-                    "Expiration": soon.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                }
-            ).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    token = tmp_path / "token"
-    token.write_text("the pod's token")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv(
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/v1/credentials"
-    )
-    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(token))
-    yield asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_pods_credentials_reach_boto3_and_pyarrow_and_are_renewed(
-    bucket: str, pod_identity: list[str]
-) -> None:
-    from lightwork.lake import s3_arrow
-
-    lake = open_lake(f"s3://{bucket}", tenant="acme")
-    lake.write("x", b"1")
-    system, base = lake.arrow()
-    assert system.open_input_file(f"{base}/x").read() == b"1"
-    assert s3_arrow._made is not None
-    first = s3_arrow._made[0][0]
-    assert system.open_input_file(f"{base}/x").read() == b"1"
-    assert s3_arrow._made[0][0] != first
-    assert set(pod_identity) == {"the pod's token"}
