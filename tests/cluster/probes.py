@@ -83,13 +83,10 @@ def log_in_bucket(tenant: str, run_name: str) -> str:
 
 
 def archived(run_name: str) -> tuple[str, str]:
-    """The phase and the message of a Workflow in the archive; empty if it is not there."""
-    query = (
-        "select phase || '|' || coalesce(workflow::jsonb->'status'->>'message', '')"
-        f" from argo_archived_workflows where name = '{run_name}'"
-    )
-    phase, _, message = stores.sql(query).partition("|")
-    return phase, message
+    """The phase and the messages of a Workflow in the archive; empty if it is not there."""
+    found = stores.sql(f"select phase, workflow from argo_archived_workflows where name = '{run_name}'")
+    phase, _, workflow = found.partition("|")
+    return phase, tenants.messages(json.loads(workflow)["status"]) if workflow else ""
 
 
 def kill(tenant: str, pods: list[str]) -> None:

@@ -122,6 +122,12 @@ def status(tenant: str, run_name: str) -> dict[str, Any]:
     return dict(listed[0].get("status", {})) if listed else {}
 
 
+def messages(status: dict[str, Any]) -> str:
+    """What a Workflow's status says happened: its own message and those of its steps."""
+    found = [status, *status.get("nodes", {}).values()]
+    return "; ".join(dict.fromkeys(item["message"] for item in found if item.get("message")))
+
+
 def wait_for_end(tenant: str, run_name: str, *, seconds: float) -> dict[str, Any]:
     """Wait until a Workflow has ended; its status."""
     until = time.monotonic() + seconds
@@ -129,7 +135,7 @@ def wait_for_end(tenant: str, run_name: str, *, seconds: float) -> dict[str, Any
     while time.monotonic() < until:
         found = status(tenant, run_name)
         if found.get("phase") in ("Succeeded", "Failed", "Error"):
-            say(f"{run_name}: {found['phase']} {found.get('message', '')}".rstrip())
+            say(f"{run_name}: {found['phase']} {messages(found)}".rstrip())
             return found
         time.sleep(1)
     raise HarnessError(f"{run_name}: not ended after {seconds:.0f} s: {describe(tenant, run_name)}")

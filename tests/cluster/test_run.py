@@ -77,7 +77,7 @@ def test_a_wrong_parameter_ends_the_run_with_the_message_of_the_command_line(acm
     name = tenants.names(acme, "probe")[-1]
     ended = tenants.wait_for_end(acme, name, seconds=180)
     assert ended["phase"] == "Failed"
-    assert "'many'" in ended["message"], ended["message"]
+    assert "'many'" in tenants.messages(ended)
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
