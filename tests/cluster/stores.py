@@ -142,7 +142,7 @@ def add_tenant(name: str, bucket: str) -> None:
     file = run_folder() / "s3" / f"{name}.json"
     if file.exists():
         return
-    key = {"access": f"tenant-{name}", "secret": secrets.token_hex(16)}
+    key = {"access": f"AKIA{secrets.token_hex(8).upper()}", "secret": secrets.token_hex(20)}
     _admin("create-user", "--access", key["access"], "--secret", key["secret"], "--role", "user")
     client("root").create_bucket(Bucket=bucket)
     _admin("change-bucket-owner", "--bucket", bucket, "--owner", key["access"])

@@ -1,0 +1,204 @@
+"""Credentials reach a pod only as on EKS: from an address, for a token in a file. No key is anywhere else."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lightwork.manifests import common
+from tests.cluster import pod_identity, pod_identity_webhook, probes, stores, tenants
+from tests.cluster.kube import get, items, kubectl
+from tests.cluster.settings import logs
+
+pytestmark = pytest.mark.core
+
+AUDIENCE = pod_identity_webhook.AUDIENCE
+WITHOUT_ROLE = (
+    "default",
+    common.ACCOUNT_SCALER,
+    common.ACCOUNT_SCHEDULER,
+    common.ACCOUNT_CERTIFICATES,
+)
+KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+ALL_ENVIRONMENTS = """
+import glob, json
+found = {}
+for name in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        found[name] = open(name, "rb").read().decode().split(chr(0))
+    except OSError:
+        pass
+print(json.dumps(found))
+"""
+"""Of all processes of a container."""
+
+
+def token(namespace: str, account: str, audience: str | None = AUDIENCE) -> str:
+    """A real token of a service account; for the API itself if no audience is named."""
+    words = ["-n", namespace, "create", "token", account]
+    return kubectl(*words, *([f"--audience={audience}"] if audience else [])).strip()
+
+
+def secret_values(tenant: str) -> list[str]:
+    """What must be nowhere: the keys of a tenant's account, and those of the server's first one."""
+    return [*stores.credentials(tenant).values(), stores.credentials("root")["secret"]]
+
+
+@pytest.fixture(scope="module")
+def at_work(both_tenants) -> Iterator[str]:
+    """A run with a driver and workers that are at work."""
+    tenant, label = both_tenants[0], probes.new_label()
+    name = probes.submit(tenant, label, elements=50_000)
+    probes.wait_until_at_work(tenant, name, label, 50)
+    yield name
+    kubectl("-n", tenants.namespace(tenant), "delete", "workflow", name, "--wait=false")
+    tenants.wait_until_clear(tenant, name, seconds=120)
+
+
+def pods_of(tenant: str, run_name: str, role: str) -> list[dict[str, Any]]:
+    names = probes.running(tenant, run_name, role)
+    assert names, f"no {role} runs"
+    return [get("-n", tenants.namespace(tenant), "pod", name) for name in names]
+
+
+@pytest.mark.parametrize(("role", "container"), [("driver", "main"), ("worker", "worker")])
+def test_no_process_of_a_running_pod_has_a_key_in_its_environment(acme, at_work, role, container):
+    (pod, *_) = pods_of(acme, at_work, role)
+    where = ["-n", tenants.namespace(acme), "exec", pod["metadata"]["name"], "-c", container, "--"]
+    found = json.loads(kubectl(*where, "python", "-c", ALL_ENVIRONMENTS))
+    assert found
+    for process, lines in found.items():
+        names = {line.partition("=")[0] for line in lines}
+        assert not names & KEYS, process
+        for value in secret_values(acme):
+            assert not [line.partition("=")[0] for line in lines if value in line], process
+    told = {line for lines in found.values() for line in lines}
+    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={pod_identity_webhook.URL}" in told
+
+
+@pytest.mark.parametrize("role", ["driver", "worker"])
+def test_every_container_of_a_pod_with_a_role_is_told_where_to_ask(acme, at_work, role):
+    """Argo's own containers too, which bring the logs to the lake."""
+    for pod in pods_of(acme, at_work, role):
+        spec = pod["spec"]
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            env = {item["name"]: item.get("value") for item in container["env"]}
+            where = f"{pod['metadata']['name']} {container['name']}"
+            assert env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == pod_identity_webhook.URL, where
+            file = env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+            (mount,) = [one for one in container["volumeMounts"] if file.startswith(f"{one['mountPath']}/")]
+            assert mount["readOnly"], where
+            (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
+            (source,) = volume["projected"]["sources"]
+            assert source["serviceAccountToken"]["audience"] == AUDIENCE, where
+
+
+def test_a_pod_without_a_role_is_told_nothing(acme, at_work):
+    for pod in pods_of(acme, at_work, "scheduler"):
+        assert AUDIENCE not in json.dumps(pod)
+        assert "AWS_CONTAINER" not in json.dumps(pod)
+
+
+def test_nothing_in_a_tenants_namespace_holds_a_key(acme, at_work):
+    where = ["-n", tenants.namespace(acme)]
+    hidden = secret_values(acme)
+    kinds = "secrets,configmaps,pods,deployments,workflows,workflowtemplates,cronworkflows,serviceaccounts"
+    found = items(*where, kinds)
+    assert {item["kind"] for item in found} > {"Secret", "ConfigMap", "Pod", "Workflow"}
+    for item in found:
+        name = f"{item['kind']}/{item['metadata']['name']}"
+        texts = [json.dumps(item)]
+        if item["kind"] == "Secret":
+            texts += [base64.b64decode(value).decode("latin-1") for value in item.get("data", {}).values()]
+        for text in texts:
+            assert not [value for value in hidden if value in text], name
+        assert not KEYS & set(item.get("data", {})), name
+
+
+def test_a_tenants_driver_and_worker_get_the_tenants_own_credentials(acme, globex):
+    for account in pod_identity.ACCOUNTS:
+        status, found = pod_identity.ask(token(tenants.namespace(globex), account))
+        assert status == 200, found
+        own = stores.credentials(globex)
+        assert (found["AccessKeyId"], found["SecretAccessKey"]) == (own["access"], own["secret"])
+        assert {"Token", "AccountId"} <= set(found)
+        left = dt.datetime.fromisoformat(found["Expiration"]) - dt.datetime.now(dt.UTC)
+        assert dt.timedelta(0) < left < dt.timedelta(hours=1)
+
+
+def test_what_a_pod_gets_opens_its_tenants_bucket_and_no_other(acme, globex):
+    import boto3
+
+    status, found = pod_identity.ask(token(tenants.namespace(globex), common.ACCOUNT_WORKER))
+    assert status == 200
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stores.S3_URL,
+        region_name=stores.REGION,
+        aws_access_key_id=found["AccessKeyId"],
+        aws_secret_access_key=found["SecretAccessKey"],
+        aws_session_token=found["Token"] or None,
+    )
+    s3.put_object(Bucket=tenants.bucket(globex), Key="globex/by-a-worker", Body=b"x")
+    with pytest.raises(ClientError) as raised:
+        s3.list_objects_v2(Bucket=tenants.bucket(acme))
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+@pytest.mark.parametrize("account", WITHOUT_ROLE)
+def test_an_account_without_a_role_gets_none(globex, account):
+    status, found = pod_identity.ask(token(tenants.namespace(globex), account))
+    assert status == 404
+    assert set(found) == {"code", "message"}
+    assert "no association" in found["message"]
+
+
+def test_an_account_of_the_same_name_elsewhere_gets_none(both_tenants):
+    kubectl("-n", "default", "create", "serviceaccount", common.ACCOUNT_DRIVER)
+    try:
+        status, found = pod_identity.ask(token("default", common.ACCOUNT_DRIVER))
+    finally:
+        kubectl("-n", "default", "delete", "serviceaccount", common.ACCOUNT_DRIVER)
+    assert (status, set(found)) == (404, {"code", "message"})
+
+
+@pytest.mark.parametrize("audience", [None, "sts.amazonaws.com"])
+def test_a_token_for_somebody_else_is_refused(globex, audience):
+    status, found = pod_identity.ask(token(tenants.namespace(globex), common.ACCOUNT_DRIVER, audience))
+    assert (status, set(found)) == (403, {"code", "message"})
+
+
+def test_a_token_that_is_no_token_is_refused(both_tenants):
+    made = token(tenants.namespace(both_tenants[0]), common.ACCOUNT_DRIVER)
+    head, body, _ = made.split(".")
+    for wrong in ("x", f"{head}.{body}.", f"{head}.{body}.{'A' * 342}"):
+        assert pod_identity.ask(wrong)[0] == 403
+    assert pod_identity.ask("")[0] == 400
+
+
+def test_the_token_itself_is_good_for_nothing_else(globex):
+    """Who has read it from a pod has not got into the Kubernetes API."""
+    from tests.cluster.certificates import SERVER, folder
+    from tests.cluster.progress import HarnessError
+
+    words = ["--kubeconfig", "/dev/null", "--server", SERVER]
+    words += ["--certificate-authority", str(folder() / "ca.crt")]
+    words += ["--token", token(tenants.namespace(globex), common.ACCOUNT_DRIVER)]
+    with pytest.raises(HarnessError, match=r"Unauthorized|must be logged in"):
+        kubectl(*words, "get", "--raw", f"/api/v1/namespaces/{tenants.namespace(globex)}/pods")
+
+
+def test_the_log_of_the_endpoint_has_neither_tokens_nor_secrets(globex):
+    asked = token(tenants.namespace(globex), common.ACCOUNT_DRIVER)
+    assert pod_identity.ask(asked)[0] == 200
+    assert pod_identity.ask("a-wrong-token")[0] == 403
+    log = (logs() / f"{pod_identity.SERVER}.log").read_text()
+    assert f"credentials for {tenants.namespace(globex)}/{common.ACCOUNT_DRIVER}" in log
+    for hidden in (asked, asked.split(".")[1], "a-wrong-token", *secret_values(globex)):
+        assert hidden not in log
