@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 import json
+from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
+from distributed import Client, Security
 
-from tests.cluster import stores, tenants
+from lightwork.pods import certificates
+from tests.cluster import probes, stores, tenants
 from tests.cluster.certificates import SERVER, folder
-from tests.cluster.kube import kubectl
+from tests.cluster.kube import get, kubectl
 from tests.cluster.progress import HarnessError
 
 pytestmark = pytest.mark.core
@@ -48,7 +53,7 @@ def test_another_tenants_bucket_is_closed(acme, globex):
 def test_another_tenants_objects_are_closed(acme, globex, account):
     there = tenants.namespace(acme)
     user = as_account(globex, account)
-    for what in ("pods", "workflows", "secrets", "configmaps", "deployments", "services"):
+    for what in ("pods", "pods/any/log", "workflows", "secrets", "configmaps", "deployments", "services"):
         assert denied(user, "get", what, there), (account, what)
     for what in ("workflows", "pods", "secrets", "deployments"):
         assert denied(user, "create", what, there), (account, what)
@@ -75,6 +80,72 @@ def test_a_workflow_of_a_tenants_account_in_another_namespace_is_refused(acme, g
     }
     with pytest.raises(HarnessError, match="forbidden"):
         kubectl(*as_account(globex, "driver"), "create", "-f", "-", stdin=json.dumps(workflow))
+
+
+@pytest.fixture(scope="module")
+def scheduler(both_tenants) -> Iterator[str]:
+    """The address of the scheduler of a run of the first tenant that is at work; without the scheme."""
+    tenant, label = both_tenants[0], probes.new_label()
+    name = probes.submit(tenant, label, elements=100_000)
+    probes.wait_until_at_work(tenant, name, label, 50)
+    yield f"{tenants.pods(tenant, name, 'scheduler')[0]['status']['podIP']}:8786"
+    kubectl("-n", tenants.namespace(tenant), "delete", "workflow", name, "--wait=false")
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Writes a tenant's certificates to files, as its pods have them; Dask's settings of them."""
+
+    def write(tenant: str) -> Security:
+        secret = get("-n", tenants.namespace(tenant), "secret", "dask-tls")["data"]
+        for name, value in secret.items():
+            (tmp_path / f"{tenant}-{name}").write_bytes(base64.b64decode(value))
+        return Security(
+            require_encryption=True,
+            tls_ca_file=str(tmp_path / f"{tenant}-ca.crt"),
+            tls_client_cert=str(tmp_path / f"{tenant}-tls.crt"),
+            tls_client_key=str(tmp_path / f"{tenant}-tls.key"),
+        )
+
+    return write
+
+
+def workers_of(address: str, security: Security | None = None) -> int:
+    with Client(address, security=security, timeout=5, set_as_default=False) as client:
+        return len(client.nthreads())
+
+
+def test_a_scheduler_is_open_to_its_own_tenants_certificate(acme, scheduler, certificate):
+    assert workers_of(f"tls://{scheduler}", certificate(acme)) > 0
+
+
+def test_a_scheduler_is_closed_to_plain_text(scheduler):
+    with pytest.raises(OSError, match=r"Timed out|closed|handshake"):
+        workers_of(f"tcp://{scheduler}")
+
+
+def test_a_scheduler_is_closed_to_another_tenants_certificate(globex, scheduler, certificate):
+    with pytest.raises(OSError, match=r"(?i)Timed out|certificate|handshake"):
+        workers_of(f"tls://{scheduler}", certificate(globex))
+
+
+def test_a_scheduler_is_closed_to_a_certificate_that_claims_to_be_the_tenants(
+    acme, scheduler, certificate, tmp_path
+):
+    """One who trusts the tenant's authority but was not signed by it."""
+    now = dt.datetime.now(dt.UTC)
+    forged = certificates.certificate(acme, certificates.authority(acme, now), now)
+    certificate(acme)
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / f"forged-{name}").write_bytes(forged[name])
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=str(tmp_path / f"{acme}-ca.crt"),
+        tls_client_cert=str(tmp_path / "forged-tls.crt"),
+        tls_client_key=str(tmp_path / "forged-tls.key"),
+    )
+    with pytest.raises(OSError, match=r"(?i)Timed out|certificate|handshake|closed"):
+        workers_of(f"tls://{scheduler}", security)
 
 
 def as_account(tenant: str, account: str) -> list[str]:

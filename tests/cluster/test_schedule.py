@@ -2,40 +2,87 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import time
+import zoneinfo
 
-from tests.cluster import tenants
-from tests.cluster.kube import get, kubectl
-from tests.cluster.progress import run, wait_for
+from tests.cluster import argo, tenants
+from tests.cluster.binaries import program
+from tests.cluster.kube import get, items, kubectl
+from tests.cluster.progress import run, say, wait_for
 from tests.cluster.settings import kubeconfig
 
+PIPELINE = "windy-city"
 
-def of_schedule(tenant: str, pipeline: str) -> list[str]:
-    """The Workflows that a CronWorkflow has made."""
-    label = f"workflows.argoproj.io/cron-workflow={pipeline}"
+
+def of_schedule(tenant: str) -> list[str]:
+    """The Workflows that the CronWorkflow has made, as far as they are still there."""
+    label = f"workflows.argoproj.io/cron-workflow={PIPELINE}"
     found = get("-n", tenants.namespace(tenant), "workflows", "-l", label)["items"]
     return [item["metadata"]["name"] for item in found]
 
 
-def set_schedule(tenant: str, pipeline: str, **spec: object) -> None:
-    patch = json.dumps({"spec": spec})
-    where = ["-n", tenants.namespace(tenant), "patch", "cronworkflow", pipeline]
-    kubectl(*where, "--type=merge", "-p", patch)
+def set_schedule(tenant: str, **spec: object) -> None:
+    where = ["-n", tenants.namespace(tenant), "patch", "cronworkflow", PIPELINE]
+    kubectl(*where, "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
-def test_a_schedule_starts_a_run(acme):
+def at(moment: dt.datetime) -> str:
+    return f"{moment.minute} {moment.hour} * * *"
+
+
+def next_minute(zone: dt.tzinfo, least: float) -> dt.datetime:
+    """The next full minute that is at least so many seconds ahead, by the clock of a zone."""
+    ahead = dt.datetime.now(zone) + dt.timedelta(seconds=60 + least)
+    return ahead.replace(second=0, microsecond=0)
+
+
+def new_run(tenant: str, before: list[str], seconds: float) -> str:
+    wait_for(
+        "a run of the schedule", lambda: set(of_schedule(tenant)) - set(before), seconds=seconds, every=1
+    )
+    (name,) = set(of_schedule(tenant)) - set(before)
+    say(f"the schedule has started {name}")
+    return name
+
+
+def succeeded(tenant: str, name: str) -> None:
+    ended = tenants.wait_for_end(tenant, name, seconds=300)
+    assert ended["phase"] == "Succeeded", tenants.describe(tenant, name)
+
+
+def test_a_schedule_fires_by_the_tenants_clock_and_a_missed_run_is_made_up(acme):
+    (job,) = (
+        one
+        for one in items("-n", tenants.namespace(acme), "cronworkflows")
+        if one["metadata"]["name"] == PIPELINE
+    )
+    zone = zoneinfo.ZoneInfo(job["spec"]["timezone"])
+    assert dt.datetime.now(zone).utcoffset() != dt.timedelta(0), "the machine's own clock would do"
     try:
-        set_schedule(acme, "windy-city", suspend=False, schedules=["* * * * *"])
-        wait_for("a run of the schedule", lambda: of_schedule(acme, "windy-city"), seconds=90, every=1)
+        moment = next_minute(zone, 5)
+        set_schedule(acme, schedules=[at(moment)], suspend=False)
+        name = new_run(acme, [], (moment - dt.datetime.now(zone)).total_seconds() + 30)
+        succeeded(acme, name)
+
+        missed = next_minute(zone, 15)
+        before = of_schedule(acme)
+        set_schedule(acme, schedules=[at(missed)])
+        time.sleep(5)  # so that the controller has taken it in
+        kubectl("-n", argo.NAMESPACE, "scale", "deployment/workflow-controller", "--replicas=0")
+        time.sleep((missed - dt.datetime.now(zone)).total_seconds() + 10)
+        assert not set(of_schedule(acme)) - set(before), "nobody was there to start it"
+        kubectl("-n", argo.NAMESPACE, "scale", "deployment/workflow-controller", "--replicas=1")
+        succeeded(acme, new_run(acme, before, 90))
     finally:
-        set_schedule(acme, "windy-city", suspend=True)
-    (name,) = of_schedule(acme, "windy-city")
-    ended = tenants.wait_for_end(acme, name, seconds=300)
-    assert ended["phase"] == "Succeeded", tenants.describe(acme, name)
+        kubectl("-n", argo.NAMESPACE, "scale", "deployment/workflow-controller", "--replicas=1")
+        set_schedule(acme, suspend=True)
+        argo.wait_until_ready()
 
 
 def test_a_second_run_waits_for_the_first(acme):
-    first, second = (tenants.submit(acme, "windy-city", max_timestamps="500") for _ in range(2))
+    first, second = (tenants.submit(acme, PIPELINE, max_timestamps="500") for _ in range(2))
     ends = [tenants.wait_for_end(acme, name, seconds=300) for name in (first, second)]
     assert [end["phase"] for end in ends] == ["Succeeded", "Succeeded"]
     # Whichever took the semaphore first: the pods of one all ended before the other's started.
@@ -47,10 +94,6 @@ def test_a_second_run_waits_for_the_first(acme):
 
 
 def test_argos_own_command_line_starts_a_run(acme):
-    from tests.cluster.binaries import program
-
     words = [str(program("argo")), "-n", tenants.namespace(acme), "--kubeconfig", str(kubeconfig())]
-    words += ["submit", "--from", "workflowtemplate/windy-city", "-p", "max_timestamps=300"]
-    name = run([*words, "-o", "name"])
-    ended = tenants.wait_for_end(acme, name.strip(), seconds=300)
-    assert ended["phase"] == "Succeeded", tenants.describe(acme, name.strip())
+    words += ["submit", "--from", f"workflowtemplate/{PIPELINE}", "-p", "max_timestamps=300"]
+    succeeded(acme, run([*words, "-o", "name"]).strip())
