@@ -8,7 +8,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test cluster-up cluster-down bench fmt check lock clean
+.PHONY: help setup run test test-cluster cluster-up cluster-down bench fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,10 @@ run: setup ## Run the pipeline windy-city on all cores of this machine
 test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"
 	@.venv/bin/python -m pytest tests/unit tests/infra $(ARGS)
+
+test-cluster: setup ## Prove it on real Kubernetes and Argo (Linux, root); TIER=core for the few that every change must pass
+	@echo "test-cluster: up, tests/cluster ($(or $(TIER),all)), down"
+	@TIER=$(TIER) .venv/bin/python -m tests.cluster test $(ARGS)
 
 cluster-up: setup ## Bring up real Kubernetes and Argo on this machine (Linux, root), and leave it up
 	@.venv/bin/python -m tests.cluster up

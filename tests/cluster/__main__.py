@@ -54,8 +54,24 @@ def _test(arguments: Sequence[str]) -> int:
 
     lifecycle.up()
     try:
-        return int(pytest.main(["tests/cluster", "--capture=no", *arguments]))
+        words = ["tests/cluster", "--capture=no", *arguments]
+        return int(pytest.main(words, plugins=[_TakeDown()]))
     finally:
+        _take_down()
+
+
+class _TakeDown:
+    """Takes the cluster down when the tests have run, so that pytest's closing line is the last one."""
+
+    def pytest_sessionfinish(self) -> None:
+        _take_down()
+
+
+def _take_down() -> None:
+    from tests.cluster import lifecycle
+    from tests.cluster.settings import run_folder
+
+    if run_folder().exists():
         lifecycle.keep_logs()
         lifecycle.down()
 
