@@ -42,8 +42,9 @@ def credentials(token: str) -> tuple[str, dict[str, str]]:
     if not token:
         raise RefusedError(400, "InvalidRequestException", "the header Authorization has no token")
     user = reviewed(token)
-    namespace, _, account = user.removeprefix("system:serviceaccount:").partition(":")
-    if user == namespace or not account:
+    kind, _, name = user.partition("serviceaccount:")
+    namespace, _, account = name.partition(":")
+    if kind != "system:" or not account:
         raise RefusedError(403, "AccessDeniedException", f"{user}: not a service account")
     found = pod_identity.association(namespace, account)
     if found is None:
