@@ -1,8 +1,7 @@
 """The Pulumi program: reads what people wrote, builds the components, exports what others need.
 
-The stack's name says what it holds. `dev`, `staging` and `prod` are the estates; an estate has no resources
-yet, so it checks the account and exports where it is. `<environment>.<tenant>` is one tenant: its lake and
-its namespace.
+The stack's name says what it holds. `dev`, `staging` and `prod` are the estates. `<environment>.<tenant>` is
+one tenant in an environment; it needs to know its estate, and reads that here and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pulumi
 
-from infra import settings
+from infra import estate_outputs, settings
+from infra.estate import Estate, EstateArgs
 from infra.naming import Names
 from infra.providers import aws_provider, kubernetes_provider
 from infra.tenant import Tenant, TenantArgs
@@ -31,17 +31,23 @@ def main() -> None:
         raise InputError(f"tenants/{tenant.name}.yaml: environments: {stack.environment} is not among them")
 
     aws = aws_provider(environment, names)
+    if not tenant:
+        estate = Estate(
+            "estate", EstateArgs(settings=environment, names=names), pulumi.ResourceOptions(providers=[aws])
+        )
+        estate_outputs.export(estate.outputs)
+        return
+    known = estate_outputs.load(stack.environment)
+    cluster = kubernetes_provider(
+        environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
+    )
+    built = Tenant(
+        "tenant", TenantArgs(tenant=tenant, names=names), pulumi.ResourceOptions(providers=[aws, cluster])
+    )
     pulumi.export("account", environment.account)
     pulumi.export("region", environment.region)
-    if tenant:
-        cluster = kubernetes_provider(environment)
-        built = Tenant(
-            "tenant",
-            TenantArgs(tenant=tenant, names=names),
-            pulumi.ResourceOptions(providers=[aws, cluster]),
-        )
-        pulumi.export("lake", built.lake.bucket)
-        pulumi.export("namespace", built.namespace)
+    pulumi.export("lake", built.lake.bucket)
+    pulumi.export("namespace", built.namespace)
 
 
 try:

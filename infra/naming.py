@@ -93,6 +93,15 @@ class Names:
         """The IAM path of the tenants' roles."""
         return f"/{PREFIX}/{self.environment}/tenants/"
 
+    @property
+    def ci_path(self) -> str:
+        """The IAM path of CI's roles and of the boundaries. What CI may change begins otherwise."""
+        return f"/{PREFIX}-ci/{self.environment}/"
+
+    def boundary_arn(self, kind: str) -> str:
+        """The ARN of a permissions boundary, `estate` or `tenant`, known before it is made."""
+        return f"arn:aws:iam::{self.account}:policy{self.ci_path}{self.named(f'{kind}-boundary', limit=128)}"
+
     def role_arn(self, name: str, *, tenant: bool = False) -> str:
         """The ARN of a role, known before it is made."""
         path = self.tenant_role_path if tenant else self.role_path

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Policy = dict[str, Any]
+from infra.statements import Policy, allow, deny, policy
 
 
 def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
@@ -15,10 +13,10 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
     `Null`, without which "not equals" would also hold for a request that says nothing.
     """
     everything = [bucket_arn, f"{bucket_arn}/*"]
-    return _policy(
-        _deny("PlainHttp", "s3:*", everything, {"Bool": {"aws:SecureTransport": "false"}}),
-        _deny("OldTls", "s3:*", everything, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
-        _deny(
+    return policy(
+        deny("PlainHttp", "s3:*", everything, {"Bool": {"aws:SecureTransport": "false"}}),
+        deny("OldTls", "s3:*", everything, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
+        deny(
             "OtherAccounts",
             "s3:*",
             everything,
@@ -27,7 +25,7 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
                 "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
             },
         ),
-        _deny(
+        deny(
             "OtherEncryption",
             "s3:PutObject",
             [f"{bucket_arn}/*"],
@@ -36,7 +34,7 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
                 "Null": {"s3:x-amz-server-side-encryption": "false"},
             },
         ),
-        _deny(
+        deny(
             "OtherKeys",
             "s3:PutObject",
             [f"{bucket_arn}/*"],
@@ -50,11 +48,11 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
 
 def lake_read_write(*, bucket_arn: str, key_arn: str) -> Policy:
     """What a role needs to read and write one lake. Old versions stay: nothing here removes one."""
-    return _policy(
-        _allow(
+    return policy(
+        allow(
             "List", ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], [bucket_arn]
         ),
-        _allow(
+        allow(
             "Objects",
             [
                 "s3:GetObject",
@@ -65,24 +63,5 @@ def lake_read_write(*, bucket_arn: str, key_arn: str) -> Policy:
             ],
             [f"{bucket_arn}/*"],
         ),
-        _allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
-
-
-def _policy(*statements: dict[str, Any]) -> Policy:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
-
-
-def _allow(sid: str, actions: list[str], resources: list[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-
-
-def _deny(sid: str, action: str, resources: list[str], condition: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": action,
-        "Resource": resources,
-        "Condition": condition,
-    }

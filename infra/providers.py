@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
-from pulumi import InvokeOptions
+from pulumi import Input, InvokeOptions, Output
 
 from lightwork.errors import InputError
 
@@ -37,6 +38,36 @@ def aws_provider(settings: Settings, names: Names) -> aws.Provider:
     return provider
 
 
-def kubernetes_provider(settings: Settings) -> kubernetes.Provider:
-    """The provider for the environment's cluster, by the name of its kubeconfig context."""
-    return kubernetes.Provider("kubernetes", context=settings.kube_context)
+def kubernetes_provider(
+    settings: Settings, *, cluster: Input[str], endpoint: Input[str], ca: Input[str]
+) -> kubernetes.Provider:
+    """The provider for the environment's own cluster, whatever the kubeconfig of the machine says.
+
+    Args:
+        settings: the environment's settings.
+        cluster: the cluster's name.
+        endpoint: the address of its API.
+        ca: its API's authority, base64.
+    """
+    config = Output.all(cluster=cluster, endpoint=endpoint, ca=ca).apply(
+        lambda known: json.dumps(kubeconfig(region=settings.region, **known))
+    )
+    return kubernetes.Provider("kubernetes", kubeconfig=config, enable_server_side_apply=True)
+
+
+def kubeconfig(*, cluster: str, endpoint: str, ca: str, region: str) -> dict[str, Any]:
+    """A kubeconfig without a credential in it: each call asks AWS for a token of a few minutes."""
+    token = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "aws",
+        "args": ["eks", "get-token", "--cluster-name", cluster, "--region", region, "--output", "json"],
+        "interactiveMode": "Never",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": cluster, "cluster": {"server": endpoint, "certificate-authority-data": ca}}],
+        "users": [{"name": cluster, "user": {"exec": token}}],
+        "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": cluster}}],
+        "current-context": cluster,
+    }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from infra.sizes import DEFAULTS, Sizes
 from lightwork import documents
 from lightwork.errors import InputError
 from lightwork.suggest import near
@@ -14,6 +16,7 @@ from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self
 
 PROJECT = "lightwork"
 
@@ -26,20 +29,102 @@ def _chosen(account: str) -> str:
     return account
 
 
+def _commercial(region: str) -> str:
+    if region.startswith(("cn-", "us-gov-", "us-iso", "eu-isoe-")):
+        raise ValueError("only the regions of AWS's main partition are supported")
+    return region
+
+
+def _not_everybody(cidr: str) -> str:
+    network = ipaddress.ip_network(cidr)
+    if network.prefixlen < 16:
+        raise ValueError("this is half the world: name the addresses of your own offices and runners")
+    return cidr
+
+
 Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$"), AfterValidator(_chosen)]
 """An AWS account's id: twelve digits, as text."""
 
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=16)]
+Region = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=16), AfterValidator(_commercial)
+]
 """An AWS region, such as eu-central-1."""
+
+Domain = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", max_length=200)
+]
+"""A DNS name, such as dev.example.com."""
+
+Addresses = Annotated[
+    str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$"), AfterValidator(_not_everybody)
+]
+"""A range of IPv4 addresses, such as 198.51.100.0/24."""
+
+RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws:iam::\d{12}:role/[\w+=,.@/-]+$")]
+"""An IAM role's ARN. Without wildcards."""
+
+ProjectPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$")]
+"""The path of a GitLab project, such as group/project. Without wildcards."""
+
+Branch = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]+$")]
+"""A branch. Without wildcards."""
+
+Host = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+"""A host name."""
+
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+"""An e-mail address."""
+
+
+class GitLab(documents.Document):
+    """Who deploys.
+
+    Attributes:
+        host: where GitLab is.
+        project: this repository's path there.
+        branch: the protected branch that is deployed from.
+    """
+
+    host: Host = "gitlab.com"
+    project: ProjectPath
+    branch: Branch = "main"
 
 
 class Settings(documents.Document):
-    """One environment's settings."""
+    """One environment's settings.
+
+    Attributes:
+        environment: which one.
+        account: its AWS account.
+        region: where in AWS.
+        domain: the DNS domain below which Argo's web page is.
+        administrators: the IAM roles of the people who may do everything in the cluster.
+        api_public_cidrs: from where the cluster's API is reached from outside the VPC; empty: from nowhere.
+        alarm_email: who is told about alarms.
+        gitlab: who deploys.
+        account_parts: what an account has but once, GitLab's OIDC provider and OpenSearch's service-linked
+        role:
+            `make` it here, or it `exists`, as another environment of the same account has made it.
+        sizes: how large it is.
+    """
 
     environment: Environment
     account: Account
     region: Region
-    kube_context: Annotated[str, Field(min_length=1)]
+    domain: Domain
+    administrators: Annotated[tuple[RoleArn, ...], Field(min_length=1)]
+    api_public_cidrs: tuple[Addresses, ...] = ()
+    alarm_email: Email
+    gitlab: GitLab
+    account_parts: Literal["make", "exists"] = "make"
+    sizes: Sizes
+
+    @model_validator(mode="after")
+    def _own_administrators(self) -> Self:
+        for role in self.administrators:
+            if role.split(":")[4] != self.account:
+                raise ValueError(f"administrators: {role} is not a role of the account {self.account}")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +166,14 @@ def load(root: Path, environment: Environment) -> Settings:
     own = {key.removeprefix(prefix): value for key, value in config.items() if str(key).startswith(prefix)}
     if "environment" in own:
         raise InputError(f"{path}: {prefix}environment: is said by the file's name; take it out")
+    sizes = own.pop("sizes", {})
+    if isinstance(sizes, dict):
+        sizes = {**DEFAULTS[environment], **sizes}
     below = documents.child(node, "config")
     return documents.parse(
-        Settings, {"environment": environment, **own}, path=path, node=below, prefix=prefix
+        Settings,
+        {"environment": environment, **own, "sizes": sizes},
+        path=path,
+        node=below,
+        prefix=prefix,
     )

@@ -17,6 +17,7 @@ BUCKET = "aws:s3/bucket:Bucket"
 KEY = "aws:kms/key:Key"
 NAMESPACE = "kubernetes:core/v1:Namespace"
 PROVIDERS = ("pulumi:providers:aws", "pulumi:providers:kubernetes")
+CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 OTHER = "999999999999"
 
 
@@ -131,9 +132,18 @@ def test_every_resource_goes_through_the_explicit_provider_of_its_kind(acme: Run
 
 
 def test_the_cluster_is_the_environments_and_never_the_current_one(acme: Run) -> None:
-    assert acme.one(PROVIDERS[1]).inputs["context"] == "lightwork-dev", (
-        "the current context may be any cluster"
+    provider = acme.one(PROVIDERS[1]).inputs
+    assert "context" not in provider, "a context is what some machine calls some cluster"
+    config = json.loads(provider["kubeconfig"])
+    assert config["clusters"][0]["cluster"]["server"] == "https://lightwork-dev.eks.example", (
+        "the cluster is not the one that the estate says"
     )
+
+
+def test_no_credential_of_the_cluster_is_in_the_state(acme: Run) -> None:
+    (user,) = json.loads(acme.one(PROVIDERS[1]).inputs["kubeconfig"])["users"]
+    assert list(user["user"]) == ["exec"], "a token or a certificate would be kept in the state"
+    assert user["user"]["exec"]["args"][:2] == ["eks", "get-token"], "each call asks AWS for a token"
 
 
 def test_every_resource_belongs_to_its_component(acme: Run) -> None:
@@ -164,16 +174,11 @@ def test_the_tenants_stack_exports_what_others_need(acme: Run) -> None:
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
-def test_an_estate_checks_its_account_and_makes_nothing_yet(root: Path, stack: str) -> None:
+def test_an_estate_checks_its_account_before_it_makes_anything(root: Path, stack: str) -> None:
     run = run_program(root, stack)
     assert run.error is None, f"{stack} must go through: {run.error}"
-    assert [r.type for r in run.resources] == ["pulumi:pulumi:Stack", PROVIDERS[0]], (
-        "an estate has no parts yet"
-    )
-    assert [token for token, _ in run.invokes] == ["aws:index/getCallerIdentity:getCallerIdentity"], (
-        "no check"
-    )
-    assert run.outputs == {"account": ACCOUNT, "region": "eu-central-1"}, "where the estate is"
+    assert run.order[:3] == ["pulumi:pulumi:Stack", PROVIDERS[0], CALLER], "the check comes first"
+    assert [token for token, _ in run.invokes] == [CALLER], "an estate reads nothing else, no other stack"
 
 
 @pytest.mark.parametrize("stack", ["dev", "dev.acme", "prod.acme"])
@@ -187,7 +192,7 @@ def test_credentials_of_another_account_are_refused_before_anything_is_planned(
 
 
 def test_the_account_is_asked_for_through_the_explicit_provider(acme: Run) -> None:
-    ((_, provider),) = acme.invokes
+    (provider,) = [provider for token, provider in acme.invokes if token == CALLER]
     assert "pulumi:providers:aws::aws::" in provider, (
         "another provider's credentials say nothing about this one's"
     )
@@ -213,7 +218,7 @@ def test_an_account_that_nobody_has_chosen_is_refused(root: Path) -> None:
         ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "found 'Frankfurt'"),
         (f'"{ACCOUNT}"', ACCOUNT, f"found {ACCOUNT}; should be a valid string"),
         (f'"{ACCOUNT}"', '"1234"', "found '1234'"),
-        ("lightwork:kube_context: lightwork-dev", "lightwork:region: eu-west-1", "is here a second time"),
+        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "is here a second time"),
         ("lightwork:region:", "lightwork:environment:", "is said by the file's name"),
         ("config:", "confg:", "config: is missing"),
     ],

@@ -1,0 +1,158 @@
+"""How large an environment is: what may differ between environments. Security is not among it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from lightwork import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from lightwork.tenants import Environment
+
+
+def _x86(instance_type: str) -> str:
+    family = re.fullmatch(r"[a-z]+\d+([a-z-]*)\.\w+", instance_type)
+    if family is None or "g" in family[1]:
+        raise ValueError("the platform's image is for x86; Graviton types do not run it")
+    return instance_type
+
+
+def _vpc(cidr: str) -> str:
+    network = ipaddress.IPv4Network(cidr)
+    if network.prefixlen != 16 or not network.is_private:
+        raise ValueError("a private network of 16 bits belongs here, such as 10.20.0.0/16")
+    return cidr
+
+
+InstanceType = Annotated[
+    str, StringConstraints(pattern=r"^[cmr]\d[a-z-]*\.\d*x?large$"), AfterValidator(_x86)
+]
+"""An EC2 type of the families c, m or r, such as m7i.2xlarge."""
+
+Vpc = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$"), AfterValidator(_vpc)]
+"""The addresses of a VPC."""
+
+Few = Annotated[int, Field(ge=1, le=20)]
+Many = Annotated[int, Field(ge=1, le=500)]
+Gigabytes = Annotated[int, Field(ge=20, le=16384)]
+
+
+class Sizes(documents.Document):
+    """The sizes of one environment.
+
+    Attributes:
+        vpc_cidr: the VPC's addresses; environments that may be joined one day differ here.
+        nat_per_zone: a NAT gateway in each zone, so that the loss of one zone takes no other's way out.
+        system_type: of the nodes of Argo, Prometheus and the cluster's own pods.
+        system_nodes: how many of them.
+        driver_type: of the nodes on which schedulers and drivers run, on demand.
+        drivers_min: how many of them are always there; a run that finds none waits some two minutes.
+        drivers_max: the most of them.
+        worker_types: of the nodes of Dask workers, on spot; several, all of one size.
+        workers_max: the most of them.
+        archive_class: of the database.
+        archive_gigabytes: its disk to begin with; RDS lets it grow to four times that.
+        archive_zones: 2 keeps a copy in a second zone, and takes over when the first one fails.
+        archive_backup_days: for how long it can be restored to any second.
+        search_type: of the OpenSearch nodes that hold data.
+        search_nodes: how many of them; they are spread over as many zones, up to three.
+        search_gigabytes: the disk of each.
+        search_managers: OpenSearch nodes that hold no data and keep the cluster together: 0 or 3.
+        log_days: for how long the cluster's own logs are kept.
+    """
+
+    vpc_cidr: Vpc
+    nat_per_zone: bool
+    system_type: InstanceType
+    system_nodes: Few
+    driver_type: InstanceType
+    drivers_min: Annotated[int, Field(ge=0, le=20)]
+    drivers_max: Many
+    worker_types: Annotated[tuple[InstanceType, ...], Field(min_length=2, max_length=20)]
+    workers_max: Many
+    archive_class: Annotated[str, StringConstraints(pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")]
+    archive_gigabytes: Gigabytes
+    archive_zones: Annotated[int, Field(ge=1, le=2)]
+    archive_backup_days: Annotated[int, Field(ge=1, le=35)]
+    search_type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+\.[a-z0-9]+\.search$")]
+    search_nodes: Annotated[int, Field(ge=1, le=30)]
+    search_gigabytes: Gigabytes
+    search_managers: Annotated[int, Field(ge=0, le=3)]
+    log_days: Annotated[int, Field(ge=1, le=3653)]
+
+    @model_validator(mode="after")
+    def _same_sized_workers(self) -> Self:
+        # The autoscaler takes one type of a group for all: a smaller one would come up short.
+        sizes = {(name[0], name.partition(".")[2]) for name in self.worker_types}
+        if len(sizes) > 1:
+            raise ValueError(
+                f"worker_types {', '.join(self.worker_types)}: not all of one size; processors and memory"
+                " must be the same, as the autoscaler reckons with one type for all"
+            )
+        if self.drivers_min > self.drivers_max:
+            raise ValueError(f"drivers_min {self.drivers_min} is above drivers_max {self.drivers_max}")
+        if self.search_managers not in (0, 3):
+            raise ValueError("search_managers is 0 or 3: with two, none wins when they part")
+        return self
+
+
+_SMALL: dict[str, Any] = {
+    "vpc_cidr": "10.20.0.0/16",
+    "nat_per_zone": False,
+    "system_type": "m7i.large",
+    "system_nodes": 2,
+    "driver_type": "m7i.large",
+    "drivers_min": 0,
+    "drivers_max": 10,
+    "worker_types": ["m7i.2xlarge", "m7a.2xlarge", "m6i.2xlarge", "m6a.2xlarge", "m5.2xlarge", "m5a.2xlarge"],
+    "workers_max": 20,
+    "archive_class": "db.t4g.medium",
+    "archive_gigabytes": 20,
+    "archive_zones": 1,
+    "archive_backup_days": 7,
+    "search_type": "t3.medium.search",
+    "search_nodes": 1,
+    "search_gigabytes": 50,
+    "search_managers": 0,
+    "log_days": 30,
+}
+
+DEFAULTS: Mapping[Environment, Mapping[str, Any]] = {
+    "dev": _SMALL,
+    # The rehearsal has prod's shape, in small.
+    "staging": {
+        **_SMALL,
+        "vpc_cidr": "10.30.0.0/16",
+        "nat_per_zone": True,
+        "archive_zones": 2,
+        "search_nodes": 2,
+    },
+    "prod": {
+        **_SMALL,
+        "vpc_cidr": "10.40.0.0/16",
+        "nat_per_zone": True,
+        "system_type": "m7i.xlarge",
+        "system_nodes": 3,
+        "driver_type": "m7i.xlarge",
+        "drivers_min": 1,
+        "drivers_max": 50,
+        "workers_max": 100,
+        "archive_class": "db.m7g.large",
+        "archive_gigabytes": 100,
+        "archive_zones": 2,
+        "archive_backup_days": 35,
+        "search_type": "r7g.large.search",
+        "search_nodes": 3,
+        "search_gigabytes": 500,
+        "search_managers": 3,
+        "log_days": 365,
+    },
+}
+"""The sizes of each environment, where its settings file does not say otherwise."""
