@@ -11,7 +11,8 @@ from dataclasses import dataclass
 KUBERNETES = "1.35"
 """The version that the cluster tests run; EKS supports it at the standard price until 2027-03-27.
 
-Newer: the release calendar in the EKS user guide, https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
+Newer: the release calendar in the EKS user guide,
+https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 """
 
 NODE_IMAGE = "1.35.7-20260911"
