@@ -2,16 +2,18 @@
 # ARGS goes to the command that a target ends in: make test ARGS="-k lake", make run ARGS="max_timestamps=100".
 
 ARGS ?=
+ENV ?= dev
+TENANT ?= acme
 # The one way the .txt files beside the .in files are made; versions stay as they are unless the .in files ask for others.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster cluster-up cluster-down bench fmt check lock clean
+.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline fmt check lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make .venv, with everything pinned; the other targets call it, and it does nothing when nothing changed
 	@sh requirements/install.sh
@@ -37,6 +39,9 @@ cluster-down: setup ## Take it down, and put the machine back as it was
 bench: setup ## Run the benchmarks, each a ratio against a peer measured in the same run
 	@echo "bench: this takes some minutes"
 	@.venv/bin/python -m bench $(ARGS)
+
+preview-offline: setup ## Print all that an environment and a tenant would be made of, without an account (ENV, TENANT)
+	@.venv/bin/python -m infra.preview_offline --env $(ENV) --tenant $(TENANT)
 
 fmt: setup ## Format the code and mend what can be mended without thought
 	@echo "fmt: ruff"
