@@ -13,7 +13,7 @@ from lightwork.errors import InputError
 from lightwork.suggest import near
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 M = TypeVar("M", bound=BaseModel)
@@ -114,17 +114,25 @@ def _reason(model: type[BaseModel], found: Mapping[str, Any], location: list[str
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The fields of the model that stands at a location inside another; none if there is no model."""
-    kind: Any = model
+    """The fields of the model that stands at a location inside another, or of each that may stand there."""
+    kinds: list[Any] = [model]
     for part in location:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            field = kind.model_fields.get(str(part))
-            kind = None if field is None else field.annotation
-            continue
-        # The values of a mapping, or the elements of a list.
-        models = [item for item in get_args(kind) if isinstance(item, type) and issubclass(item, BaseModel)]
-        kind = models[0] if models else None
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+        models = _models(kinds)
+        if models:
+            # Of several models, those that have the field.
+            kinds = [
+                one.model_fields[str(part)].annotation for one in models if str(part) in one.model_fields
+            ]
+        else:
+            # The values of a mapping, or the elements of a list.
+            kinds = [item for kind in kinds for item in get_args(kind)]
+            while kinds and not _models(kinds):
+                kinds = [item for kind in kinds for item in get_args(kind)]
+    return list(dict.fromkeys(name for one in _models(kinds) for name in one.model_fields))
+
+
+def _models(kinds: Iterable[Any]) -> list[type[BaseModel]]:
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
 
 
 def _line(node: Node | None, location: Sequence[str | int], prefix: str) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightwork.tenants import quantities
+from lightwork.tenants import dag, quantities
 
 if TYPE_CHECKING:
-    from lightwork.tenants.model import Entry, Pod, Quota, Tenant, Workers
+    from lightwork.tenants.model import ContainerStep, Entry, Pod, Quota, ScaledStep, Tenant, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,25 @@ def pod(size: Pod | Workers) -> Need:
 
 
 def run(entry: Entry) -> Need:
-    """The most that one run asks for at any moment: while it starts, and with all its workers."""
+    """The most that one run asks for at any moment; of each, as its steps may go on at once in many ways."""
+    if entry.steps is None:
+        return step(entry)
+    needs = {name: step(one) for name, one in entry.steps.items()}
+    return Need(*(sum(getattr(needs[name], which) for name in at_once(entry, which)) for which in NAMES))
+
+
+def at_once(entry: Entry, which: str) -> list[str]:
+    """The steps that may go on at the same time and ask for the most processors, memory, pods or storage."""
+    weights = {name: getattr(step(one), which) for name, one in (entry.steps or {}).items()}
+    return dag.heaviest(weights, dag.before(dag.dependencies(entry)))
+
+
+def step(entry: Entry | ScaledStep | ContainerStep) -> Need:
+    """The most that one pipeline or container asks for: while it starts, and with all its workers."""
+    from lightwork.tenants.model import ContainerStep
+
+    if isinstance(entry, ContainerStep):
+        return pod(entry.size) + ARGO
     # A pod counts the larger of its init containers and of its others together.
     driver = pod(entry.driver) + ARGO
     starting = driver + pod(entry.scheduler) + STARTING * (ARGO + Need(pods=1))
@@ -128,7 +146,9 @@ def problems(tenant: Tenant) -> list[Problem]:
                 name,
                 "max_parallel_runs" if entry.max_parallel_runs > 1 else "workers",
             )
-            if "workers" in location and "workers" not in entry.model_fields_set:
+            if entry.steps and "workers" in location:
+                location = ("pipelines", name, "steps")
+            elif "workers" in location and "workers" not in entry.model_fields_set:
                 location = ("pipelines", name)
             sums = "; ".join(_sum(tenant, entry, which) for which in over)
             found.append(Problem(location, f"does not fit the quota: {sums}"))
@@ -159,14 +179,24 @@ def _sum(tenant: Tenant, entry: Entry, which: str) -> str:
     left, quota = room(tenant), limit(tenant.quota)
     reserve = RESERVE + RENEWAL
     each, runs = run(entry), entry.max_parallel_runs
-    workers = f"{entry.workers.count} workers of {pod(entry.workers).text(which)}"
-    rest = pod(entry.driver) + ARGO + pod(entry.scheduler)
-    if getattr(each, which) > getattr(rest + entry.workers.count * pod(entry.workers), which):
-        parts = f"{each.text(which)} while it starts"
-    else:
-        parts = f"{workers} + {rest.text(which)} for scheduler, driver and Argo"
+    parts = _steps(entry, which) if entry.steps else _parts(entry, each, which)
     times = f"{runs} runs x ({parts})" if runs > 1 else parts
     return (
         f"{which}: {times} = {(runs * each).text(which)}; allowed is {left.text(which)}"
         f" (the quota of {quota.text(which)} less {reserve.text(which)} in reserve)"
     )
+
+
+def _steps(entry: Entry, which: str) -> str:
+    """The steps that are the most at once, each with what it asks for."""
+    steps = entry.steps or {}
+    return " + ".join(f"{step(steps[name]).text(which)} for {name}" for name in at_once(entry, which))
+
+
+def _parts(entry: Entry, each: Need, which: str) -> str:
+    """What a run of one pipeline is made of."""
+    workers = f"{entry.workers.count} workers of {pod(entry.workers).text(which)}"
+    rest = pod(entry.driver) + ARGO + pod(entry.scheduler)
+    if getattr(each, which) > getattr(rest + entry.workers.count * pod(entry.workers), which):
+        return f"{each.text(which)} while it starts"
+    return f"{workers} + {rest.text(which)} for scheduler, driver and Argo"

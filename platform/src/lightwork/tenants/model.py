@@ -3,9 +3,9 @@
 # ruff: noqa: TC001, TC002  (pydantic evaluates the annotations)
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from lightwork import documents
@@ -18,9 +18,11 @@ from lightwork.tenants.types import (
     EntryName,
     Environment,
     Image,
+    OutputName,
     ParameterValue,
     SecretName,
     Size,
+    StepName,
     TenantName,
     TimeZone,
 )
@@ -72,11 +74,85 @@ class Workers(documents.Document):
         return self.threads or max(1, quantities.millicores(self.cpu) // 1000)
 
 
+SCHEDULER = Pod()
+DRIVER = Pod(cpu="1", memory="2Gi", storage="4Gi")
+
+
+class ScaledStep(documents.Document):
+    """A step that is a pipeline with workers of its own, which go when the step has ended."""
+
+    pipeline: EntryName = Field(description="The pipeline's name.")
+    after: tuple[StepName, ...] = Field(
+        default=(),
+        description="The steps that it waits for, besides those whose values it uses.",
+    )
+    image: Image | None = Field(
+        default=None, description="The image of all its pods; the platform's by default."
+    )
+    parameters: dict[str, ParameterValue] = Field(
+        default_factory=dict,
+        description="The pipeline's parameters. In a text, ${name} is a parameter of the run, and"
+        " ${step.output} what another step wrote; ${step.result} is what a pipeline returned, as JSON.",
+    )
+    workers: Workers = Field(default=Workers(), description="Its workers.")
+    scheduler: Pod = Field(default=SCHEDULER, description="The pod that hands the tasks out.")
+    driver: Pod = Field(default=DRIVER, description="The pod that the function itself runs in.")
+
+
+class ContainerStep(documents.Document):
+    """A step that is one container."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="The program and its first arguments, taken as they are."
+    )
+    args: tuple[str, ...] = Field(
+        default=(),
+        description="More arguments. ${name} in them is a parameter of the run, and ${step.output} what"
+        " another step wrote; $${ is ${ itself.",
+    )
+    after: tuple[StepName, ...] = Field(
+        default=(),
+        description="The steps that it waits for, besides those whose values it uses.",
+    )
+    image: Image | None = Field(default=None, description="Its image; the platform's by default.")
+    size: Pod = Field(default=Pod(), description="What its pod gets.")
+    outputs: tuple[OutputName, ...] = Field(
+        default=(),
+        description="The names of small texts that it writes for other steps, each to a file of that name"
+        " in the folder /tmp/outputs. A run fails if one of them is not there.",
+    )
+    spot: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether it may be on a spot node: cheap, and taken away at any time, to start anew.",
+    )
+
+
+def _kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Say what is wrong with a step as the one kind that it is, not as each that it could be."""
+    if not isinstance(value, dict):
+        return handler(value)
+    if ("pipeline" in value) == ("command" in value):
+        found = "both" if "pipeline" in value else "neither"
+        raise ValueError(
+            f"has {found} of `pipeline` and `command`; should have one: the pipeline it is, or the program"
+        )
+    return (ScaledStep if "pipeline" in value else ContainerStep).model_validate(value)
+
+
+Step: TypeAlias = Annotated[ScaledStep | ContainerStep, WrapValidator(_kind)]
+
+
 class Entry(documents.Document):
-    """One pipeline of a tenant: when it runs, with what, and how large."""
+    """One pipeline of a tenant, or several steps: when it runs, with what, and how large."""
 
     pipeline: EntryName | None = Field(
         default=None, description="The pipeline's name, where the entry has another one."
+    )
+    steps: Annotated[dict[StepName, Step], Field(min_length=1, max_length=50)] | None = Field(
+        default=None,
+        description="In place of one pipeline, several steps: pipelines and plain containers, which start as"
+        " soon as what they wait for has succeeded. Image and sizes are those of each step then.",
     )
     image: Image | None = Field(
         default=None, description="The image of all pods of its runs; the platform's by default."
@@ -90,14 +166,13 @@ class Entry(documents.Document):
         description="Whose clock the schedule means. Needed with a schedule.",
     )
     parameters: dict[str, ParameterValue] = Field(
-        default_factory=dict, description="Its parameters, by the names in the function's signature."
+        default_factory=dict,
+        description="Its parameters, by the names in the function's signature. With steps, the run's own,"
+        " each with its default; steps use them as ${name}.",
     )
     workers: Workers = Field(default=Workers(), description="The workers of a run.")
-    scheduler: Pod = Field(default=Pod(), description="The pod that hands the tasks out.")
-    driver: Pod = Field(
-        default=Pod(cpu="1", memory="2Gi", storage="4Gi"),
-        description="The pod that the function itself runs in.",
-    )
+    scheduler: Pod = Field(default=SCHEDULER, description="The pod that hands the tasks out.")
+    driver: Pod = Field(default=DRIVER, description="The pod that the function itself runs in.")
     max_parallel_runs: Count = Field(
         default=1, description="How many of its runs may be going on; more wait."
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lightwork import documents
 from lightwork.errors import InputError
 from lightwork.suggest import near
-from lightwork.tenants import fit
+from lightwork.tenants import fit, steps
 from lightwork.tenants.model import Tenant
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def read(path: Path) -> Loaded:
     problems = []
     if tenant.name != path.stem:
         problems.append(f"{loaded.place('name')}: found {tenant.name!r}; the file's name says {path.stem!r}")
-    problems += [f"{loaded.place(*found.location)}: {found.reason}" for found in fit.problems(tenant)]
+    wrong = steps.problems(tenant) or fit.problems(tenant)
+    problems += [f"{loaded.place(*found.location)}: {found.reason}" for found in wrong]
     if problems:
         raise InputError("\n".join(problems))
     return loaded

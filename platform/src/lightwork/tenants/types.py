@@ -30,6 +30,12 @@ EntryName = Annotated[
 ]
 """A DNS label; a run's objects carry it with a moment and a role behind it, in 63 characters."""
 
+StepName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=30)]
+"""A DNS label; a step's objects carry it behind the run's name."""
+
+OutputName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_-]*[a-z0-9])?$", max_length=40)]
+"""The name of a small text that a step writes, which is a file's name too."""
+
 SecretName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$", max_length=64)
 ]
