@@ -75,7 +75,7 @@ CHARTS = {
     "cluster-autoscaler": Chart(
         name="cluster-autoscaler",
         repository="https://kubernetes.github.io/autoscaler",
-        version="9.59.1",
+        version="9.59.0",
         # The autoscaler's minor version is that of Kubernetes: it simulates that version's scheduler.
         image_tag="v1.35.2",
         newer="https://github.com/kubernetes/autoscaler/releases",
@@ -83,19 +83,19 @@ CHARTS = {
     "kube-prometheus-stack": Chart(
         name="kube-prometheus-stack",
         repository="https://prometheus-community.github.io/helm-charts",
-        version="88.6.4",
+        version="88.5.3",
         newer="https://github.com/prometheus-community/helm-charts/releases",
     ),
     "fluent-bit": Chart(
         name="fluent-bit",
         repository="https://fluent.github.io/helm-charts",
-        version="0.58.2",
+        version="0.58.1",
         newer="https://github.com/fluent/helm-charts/releases",
     ),
     "external-secrets": Chart(
         name="external-secrets",
         repository="https://charts.external-secrets.io",
-        version="2.11.0",
+        version="2.9.0",
         newer="https://github.com/external-secrets/external-secrets/releases",
     ),
 }
