@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from lightwork.manifests import common
 from tests.cluster import pod_identity, pod_identity_webhook, probes, stores, tenants
 from tests.cluster.kube import get, items, kubectl
+from tests.cluster.progress import HarnessError
 from tests.cluster.settings import logs
 
 pytestmark = pytest.mark.core
@@ -37,6 +38,16 @@ for name in glob.glob("/proc/[0-9]*/environ"):
 print(json.dumps(found))
 """
 """Of all processes of a container."""
+USE_THE_LAKE = """
+import os
+from lightwork.lake import open_lake
+lake = open_lake(os.environ["LIGHTWORK_LAKE"], tenant=os.environ["LIGHTWORK_TENANT"])
+lake.write("credentials/x", b"1")
+system, base = lake.arrow()
+print(lake.read("credentials/x"), system.open_input_file(base + "/credentials/x").read())
+lake.delete(["credentials/x"])
+"""
+CONTAINERS = {"driver": "main", "worker": "worker", "scheduler": "scheduler"}
 
 
 def token(namespace: str, account: str, audience: str | None = AUDIENCE) -> str:
@@ -67,11 +78,16 @@ def pods_of(tenant: str, run_name: str, role: str) -> list[dict[str, Any]]:
     return [get("-n", tenants.namespace(tenant), "pod", name) for name in names]
 
 
-@pytest.mark.parametrize(("role", "container"), [("driver", "main"), ("worker", "worker")])
-def test_no_process_of_a_running_pod_has_a_key_in_its_environment(acme, at_work, role, container):
-    (pod, *_) = pods_of(acme, at_work, role)
-    where = ["-n", tenants.namespace(acme), "exec", pod["metadata"]["name"], "-c", container, "--"]
-    found = json.loads(kubectl(*where, "python", "-c", ALL_ENVIRONMENTS))
+def in_pod(tenant: str, run_name: str, role: str, code: str) -> str:
+    """What Python code prints in a running pod of a run."""
+    (pod, *_) = pods_of(tenant, run_name, role)
+    where = ["-n", tenants.namespace(tenant), "exec", pod["metadata"]["name"], "-c", CONTAINERS[role], "--"]
+    return kubectl(*where, "python", "-c", code)
+
+
+@pytest.mark.parametrize("role", ["driver", "worker"])
+def test_no_process_of_a_running_pod_has_a_key_in_its_environment(acme, at_work, role):
+    found = json.loads(in_pod(acme, at_work, role, ALL_ENVIRONMENTS))
     assert found
     for process, lines in found.items():
         names = {line.partition("=")[0] for line in lines}
@@ -97,6 +113,16 @@ def test_every_container_of_a_pod_with_a_role_is_told_where_to_ask(acme, at_work
             (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
             (source,) = volume["projected"]["sources"]
             assert source["serviceAccountToken"]["audience"] == AUDIENCE, where
+
+
+@pytest.mark.parametrize("role", ["driver", "worker"])
+def test_boto3_and_pyarrow_use_the_lake_from_a_pod_with_a_role(acme, at_work, role):
+    assert in_pod(acme, at_work, role, USE_THE_LAKE).strip() == "b'1' b'1'"
+
+
+def test_a_pod_without_a_role_has_no_way_into_the_lake(acme, at_work):
+    with pytest.raises(HarnessError, match="there are no AWS credentials"):
+        in_pod(acme, at_work, "scheduler", USE_THE_LAKE)
 
 
 def test_a_pod_without_a_role_is_told_nothing(acme, at_work):
@@ -185,7 +211,6 @@ def test_a_token_that_is_no_token_is_refused(both_tenants):
 def test_the_token_itself_is_good_for_nothing_else(globex):
     """Who has read it from a pod has not got into the Kubernetes API."""
     from tests.cluster.certificates import SERVER, folder
-    from tests.cluster.progress import HarnessError
 
     words = ["--kubeconfig", "/dev/null", "--server", SERVER]
     words += ["--certificate-authority", str(folder() / "ca.crt")]
