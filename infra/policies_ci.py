@@ -11,6 +11,40 @@ if TYPE_CHECKING:
     from infra.naming import Names
 
 
+LOOKING = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeScalingActivities",
+    "autoscaling:DescribeTags",
+    *(
+        f"ec2:Describe{what}"
+        for what in (
+            "Addresses",
+            "AddressesAttribute",
+            "AvailabilityZones",
+            "FlowLogs",
+            "InternetGateways",
+            "LaunchTemplates",
+            "LaunchTemplateVersions",
+            "NatGateways",
+            "NetworkAcls",
+            "NetworkInterfaces",
+            "PrefixLists",
+            "RouteTables",
+            "SecurityGroupRules",
+            "SecurityGroups",
+            "Subnets",
+            "Tags",
+            "VpcEndpoints",
+            "Vpcs",
+        )
+    ),
+    "kms:ListAliases",
+    "logs:DescribeLogGroups",
+    "sns:GetSubscriptionAttributes",
+)
+"""What looks at how things are set up and knows no resource."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What belongs to an environment, in the ways that policies can say it.
@@ -53,12 +87,33 @@ class Scope:
     @property
     def roles(self) -> str:
         """The roles of estate and tenants; those of CI are not among them."""
-        return f"arn:aws:iam::{self.names.account}:role{self.names.role_path}*"
+        return self.arn_of_iam("role", self.names.role_path)
 
     @property
     def tenant_roles(self) -> str:
         """The roles of tenants."""
-        return f"arn:aws:iam::{self.names.account}:role{self.names.tenant_role_path}*"
+        return self.arn_of_iam("role", self.names.tenant_role_path)
+
+    @property
+    def cluster(self) -> list[str]:
+        """The cluster and what belongs to it."""
+        parts = {
+            "cluster": "",
+            "nodegroup": "/*/*",
+            "addon": "/*/*",
+            "access-entry": "/*",
+            "podidentityassociation": "/*",
+        }
+        return [self.arn("eks", f"{kind}/{self.names.cluster}{rest}") for kind, rest in parts.items()]
+
+    @property
+    def state_key(self) -> Condition:
+        """A request about the key of Pulumi's states, which is known by its alias alone."""
+        return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self.names.key("state")}}
+
+    def arn_of_iam(self, kind: str, path: str) -> str:
+        """The ARNs of all roles or policies below a path."""
+        return f"arn:aws:iam::{self.names.account}:{kind}{path}*"
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN in the environment's region and account."""
@@ -68,52 +123,85 @@ class Scope:
 def look(scope: Scope) -> Policy:
     """Read how everything is set up, and the states; never what is in a lake, a secret or an index.
 
-    Most of these calls know no resource. Those that do name it.
+    What is looked at by name is named; the rest are calls that know no resource.
     """
-    state: Condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": scope.names.key("state")}}
+    names, state = scope.names, scope.state_key
+    own = f"{names.cluster}-*"
+    roles = [
+        scope.arn_of_iam(kind, path)
+        for kind in ("role", "policy")
+        for path in (names.role_path, names.ci_path)
+    ]
     return policy(
+        allow("Look", list(LOOKING), ["*"]),
         allow(
-            "Look",
+            "LookAtCluster",
             [
-                "autoscaling:Describe*",
-                "budgets:ViewBudget",
+                "eks:DescribeAccessEntry",
+                "eks:DescribeAddon",
+                "eks:DescribeCluster",
+                "eks:DescribeNodegroup",
+                "eks:DescribePodIdentityAssociation",
+                "eks:DescribeUpdate",
+                "eks:ListAssociatedAccessPolicies",
+                "eks:ListTagsForResource",
+            ],
+            scope.cluster,
+        ),
+        allow(
+            "LookAtData",
+            [
                 "budgets:ListTagsForResource",
-                "cloudwatch:DescribeAlarms",
-                "cloudwatch:ListTagsForResource",
-                "ec2:Describe*",
+                "budgets:ViewBudget",
                 "ecr:DescribeRepositories",
                 "ecr:GetLifecyclePolicy",
-                "ecr:GetRepositoryPolicy",
                 "ecr:ListTagsForResource",
-                "eks:Describe*",
-                "eks:List*",
-                "es:DescribeDomain*",
+                "es:DescribeDomain",
+                "es:DescribeDomainConfig",
                 "es:ListTags",
-                "iam:GetOpenIDConnectProvider",
+                "logs:ListTagsForResource",
+                "rds:DescribeDBInstances",
+                "rds:DescribeDBParameterGroups",
+                "rds:DescribeDBParameters",
+                "rds:DescribeDBSubnetGroups",
+                "rds:ListTagsForResource",
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetResourcePolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListTagsForResource",
+            ],
+            [
+                f"arn:aws:budgets::{names.account}:budget/{own}",
+                scope.arn("ecr", f"repository/{names.image_repository}"),
+                scope.arn("es", f"domain/{own}"),
+                scope.arn("logs", f"log-group:/aws/eks/{names.cluster}/*"),
+                *(scope.arn("rds", f"{kind}:{own}") for kind in ("db", "pg", "subgrp")),
+                scope.arn("secretsmanager", f"secret:lightwork/{names.environment}/*"),
+                scope.arn("sns", own),
+            ],
+        ),
+        allow(
+            "LookAtRoles",
+            [
                 "iam:GetPolicy",
                 "iam:GetPolicyVersion",
                 "iam:GetRole",
                 "iam:GetRolePolicy",
                 "iam:ListAttachedRolePolicies",
-                "iam:ListInstanceProfilesForRole",
                 "iam:ListPolicyVersions",
                 "iam:ListRolePolicies",
-                "kms:DescribeKey",
-                "kms:GetKeyPolicy",
-                "kms:GetKeyRotationStatus",
-                "kms:ListAliases",
-                "kms:ListResourceTags",
-                "logs:DescribeLogGroups",
-                "logs:ListTagsForResource",
-                "rds:Describe*",
-                "rds:ListTagsForResource",
-                "secretsmanager:DescribeSecret",
-                "secretsmanager:GetResourcePolicy",
-                "sns:GetSubscriptionAttributes",
-                "sns:GetTopicAttributes",
-                "sns:ListTagsForResource",
             ],
-            ["*"],
+            roles,
+        ),
+        allow(
+            "LookAtProvider",
+            ["iam:GetOpenIDConnectProvider"],
+            [f"arn:aws:iam::{names.account}:oidc-provider/*"],
+        ),
+        allow(
+            "LookAtKeys",
+            ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"],
+            [scope.arn("kms", "key/*")],
         ),
         allow(
             "LookAtBuckets",
@@ -140,9 +228,9 @@ def change_roles(scope: Scope) -> Policy:
     Without the boundary whoever may make a role may do everything by way of it.
     """
     bounded: Condition = {
-        "StringEquals": {"iam:PermissionsBoundary": [scope.estate_boundary, scope.tenant_boundary]}
+        "ArnEquals": {"iam:PermissionsBoundary": [scope.estate_boundary, scope.tenant_boundary]}
     }
-    unbounded: Condition = {"StringNotEquals": {"iam:PermissionsBoundary": scope.tenant_boundary}}
+    unbounded: Condition = {"ArnNotEquals": {"iam:PermissionsBoundary": scope.tenant_boundary}}
     granting = [
         "iam:AttachRolePolicy",
         "iam:CreateRole",
@@ -194,13 +282,18 @@ def estate_boundary(scope: Scope) -> Policy:
             ["*"],
             here,
         ),
-        allow("Cluster", ["eks:Describe*", "eks:List*", "eks-auth:AssumeRoleForPodIdentity"], ["*"], here),
+        allow(
+            "Cluster",
+            ["eks:DescribeCluster", "eks:DescribeNodegroup", "eks-auth:AssumeRoleForPodIdentity"],
+            scope.cluster,
+        ),
         allow(
             "Images",
-            ["ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer"],
-            ["*"],
-            here,
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            # EKS's own images are in accounts of AWS.
+            [f"arn:aws:ecr:{names.region}:*:repository/*"],
         ),
+        allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"], here),
         allow("Search", ["es:ESHttp*"], [scope.arn("es", f"domain/{names.search_domain}/*")]),
         allow(
             "ArchivePassword",

@@ -86,16 +86,6 @@ def change_network(scope: Scope) -> Policy:
 def change_cluster(scope: Scope) -> Policy:
     """EKS, the tags on its scaling groups, and its logs: of this environment's cluster alone."""
     cluster, region = scope.names.cluster, scope.names.region
-    own = [
-        scope.arn("eks", f"{kind}/{cluster}{rest}")
-        for kind, rest in (
-            ("cluster", ""),
-            ("nodegroup", "/*/*"),
-            ("addon", "/*/*"),
-            ("access-entry", "/*"),
-            ("podidentityassociation", "/*"),
-        )
-    ]
     groups = (
         f"arn:aws:autoscaling:{region}:{scope.names.account}:autoScalingGroup:*:autoScalingGroupName/eks-*"
     )
@@ -103,8 +93,12 @@ def change_cluster(scope: Scope) -> Policy:
         allow(
             "Cluster",
             [
-                "eks:Associate*",
-                "eks:Create*",
+                "eks:AssociateAccessPolicy",
+                "eks:AssociateEncryptionConfig",
+                "eks:CreateAccessEntry",
+                "eks:CreateAddon",
+                "eks:CreateNodegroup",
+                "eks:CreatePodIdentityAssociation",
                 "eks:DeleteAccessEntry",
                 "eks:DeleteAddon",
                 "eks:DeleteNodegroup",
@@ -112,10 +106,18 @@ def change_cluster(scope: Scope) -> Policy:
                 "eks:DisassociateAccessPolicy",
                 "eks:TagResource",
                 "eks:UntagResource",
-                "eks:Update*",
+                "eks:UpdateAccessEntry",
+                "eks:UpdateAddon",
+                "eks:UpdateClusterConfig",
+                "eks:UpdateClusterVersion",
+                "eks:UpdateNodegroupConfig",
+                "eks:UpdateNodegroupVersion",
+                "eks:UpdatePodIdentityAssociation",
             ],
-            own,
+            scope.cluster,
         ),
+        # A cluster that is not there yet has no name for this call.
+        allow("MakeCluster", ["eks:CreateCluster"], ["*"], scope.new),
         allow(
             "ScalingGroupTags",
             ["autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"],
@@ -153,7 +155,12 @@ def change_data(scope: Scope) -> Policy:
             "Buckets",
             [
                 "s3:CreateBucket",
-                "s3:PutBucket*",
+                "s3:PutBucketLogging",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketTagging",
+                "s3:PutBucketVersioning",
                 "s3:PutEncryptionConfiguration",
                 "s3:PutLifecycleConfiguration",
             ],
@@ -223,10 +230,15 @@ def change_data(scope: Scope) -> Policy:
                 "sns:SetTopicAttributes",
                 "sns:Subscribe",
                 "sns:TagResource",
-                "sns:Unsubscribe",
                 "sns:UntagResource",
             ],
             [scope.arn("sns", f"{name}-*")],
+        ),
+        allow(
+            "Unsubscribe",
+            ["sns:Unsubscribe"],
+            ["*"],
+            {"StringEquals": {"aws:RequestedRegion": scope.names.region}},
         ),
         allow(
             "Budgets",
@@ -242,7 +254,6 @@ def change_keys(scope: Scope) -> Policy:
     The one key that CI uses itself is that of Pulumi's states.
     """
     keys = scope.arn("kms", "key/*")
-    state: Condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": scope.names.key("state")}}
     services: Condition = {**scope.own, "Bool": {"kms:GrantIsForAWSResource": "true"}}
     via: Condition = {
         **scope.own,
@@ -250,7 +261,14 @@ def change_keys(scope: Scope) -> Policy:
     }
     aliases = scope.arn("kms", f"alias/lightwork/{scope.names.environment}/*")
     return policy(
-        allow("MakeKeys", ["kms:CreateKey", "kms:TagResource"], ["*"], scope.new),
+        allow("MakeKeys", ["kms:CreateKey"], ["*"], scope.new),
+        # Not for a key that is somebody's: with our tags it would be ours.
+        allow(
+            "TagNewKeys",
+            ["kms:TagResource"],
+            [keys],
+            {**scope.new, "Null": {"aws:ResourceTag/project": "true", "kms:ResourceAliases": "true"}},
+        ),
         allow(
             "ChangeKeys",
             [
@@ -267,7 +285,7 @@ def change_keys(scope: Scope) -> Policy:
         allow("Aliases", ["kms:CreateAlias", "kms:UpdateAlias"], [aliases]),
         allow("LetServicesUseKeys", ["kms:CreateGrant"], [keys], services),
         allow("UseKeysThroughServices", ["kms:Decrypt", "kms:GenerateDataKey*"], [keys], via),
-        allow("StateKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"], [keys], state),
+        allow("StateKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"], [keys], scope.state_key),
     )
 
 
