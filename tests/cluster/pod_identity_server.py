@@ -10,6 +10,7 @@ import datetime as dt
 import json
 import signal
 import ssl
+import sys
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,17 +155,27 @@ def _associated(namespace: str, account: str) -> bool:
     return pod_identity.association(namespace, account) is not None
 
 
+def _listening(address: str, port: int, handler: type[_Handler]) -> ThreadingHTTPServer:
+    try:
+        return ThreadingHTTPServer((address, port), handler)
+    except OSError as error:
+        sys.exit(
+            f"cannot listen on {address}, port {port}: {error.strerror}; "
+            "where another server takes that port on all addresses, let it name its own"
+        )
+
+
 def main() -> None:
     """Serve both until SIGTERM."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    webhook = ThreadingHTTPServer((NODE_IP, WEBHOOK_PORT), Webhook)
+    webhook = _listening(NODE_IP, WEBHOOK_PORT, Webhook)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = certificates.folder()
     context.load_cert_chain(own / "pod-identity-webhook.crt", own / "pod-identity-webhook.key")
     # The handshake is left to each connection's own thread, so that none holds up the others.
     webhook.socket = context.wrap_socket(webhook.socket, server_side=True, do_handshake_on_connect=False)
-    servers = [webhook, ThreadingHTTPServer((CREDENTIALS_IP, 80), Credentials)]
+    servers = [webhook, _listening(CREDENTIALS_IP, 80, Credentials)]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     over.wait()
