@@ -58,6 +58,19 @@ def timed(function: Callable[[], Any], repeat: int = 1) -> float:
     return statistics.median(found)
 
 
+def wait_for(what: str, ready: Callable[[], bool], seconds: float) -> None:
+    """Ask twice a second until `ready()` is true.
+
+    Raises:
+        TimeoutError: it was not within so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.5)
+
+
 @contextlib.contextmanager
 def workers(count: int = WORKERS) -> Iterator[str]:
     """A local cluster of worker processes with one thread each; gives its scheduler's address."""

@@ -67,7 +67,8 @@ def _probes() -> dict[str, Any]:
         "max_parallel_runs": 2,
         "deadline": "15m",
     }
-    return {"probe": probe, "probe-brief": {**probe, "deadline": "60s"}}
+    clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
+    return {"probe": probe, "probe-brief": {**probe, "deadline": "60s"}, "clock": clock}
 
 
 def environment() -> dict[str, str]:
