@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.infra.engine import ACCOUNT
+from infra.preview_offline import workspace
+from tests.infra.engine import run_program
+
+if TYPE_CHECKING:
+    from tests.infra.engine import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A copy of the program and its files, in which each environment has chosen an account."""
-    for name in ("infra", "tenants"):
-        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in REPOSITORY.glob("Pulumi*.yaml"):
-        (tmp_path / path.name).write_text(path.read_text().replace("000000000000", ACCOUNT))
-    return tmp_path
+    return workspace(REPOSITORY, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """The estate of each environment, recorded once."""
+    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("estates"))
+    runs = {environment: run_program(copy, environment) for environment in ENVIRONMENTS}
+    for environment, run in runs.items():
+        assert run.error is None, f"{environment} must deploy: {run.error}"
+    return runs
+
+
+@pytest.fixture(params=ENVIRONMENTS)
+def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
+    """The estate of every environment: security is the same in each."""
+    return estates[request.param]

@@ -56,10 +56,7 @@ def within(
 def _principal(named: Any, asking: Mapping[str, str] | None) -> bool:
     if named is None or named == "*" or asking is None:
         return True
-    for kind, names in named.items():
-        if kind in asking and _any(names, asking[kind]):
-            return True
-    return False
+    return any(kind in asking and _any(names, asking[kind]) for kind, names in named.items())
 
 
 def _any(patterns: str | list[str], value: str, *, lower: bool = False) -> bool:
