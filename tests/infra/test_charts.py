@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from infra import versions
-from infra.charts import argo, autoscaler
+from infra.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.charts.common import Place
 from lightwork.manifests import argo_config
 
 FREE = {
     "cluster-autoscaler": {"extraArgs"},
+    "fluent-bit": {"serviceMonitor"},
+    "kube-prometheus-stack": {"grafana.grafana.ini", "grafana.nodeSelector", "alertmanager.config"},
     "argo-workflows": {"controller.nodeSelector", "server.nodeSelector", "controller.pdb", "server.pdb"},
 }
 """Values with a default, in which the chart takes more than it shows: options, labels, `maxUnavailable`."""
@@ -42,6 +44,20 @@ VALUES = {
             place=PLACE,
         )
     ),
+    "kube-prometheus-stack": monitoring.values(
+        monitoring.MonitoringValues(
+            retention_days=15,
+            storage="50Gi",
+            storage_class="encrypted",
+            region="eu-central-1",
+            topic_arn="arn:aws:sns:eu-central-1:123456789012:alarms",
+            place=PLACE,
+        )
+    ),
+    "fluent-bit": shipper.values(
+        shipper.ShipperValues(endpoint="search.example.com", region="eu-central-1", account="fluent-bit")
+    ),
+    "external-secrets": secrets.values(secrets.SecretsValues(account="external-secrets", place=PLACE)),
 }
 
 
@@ -83,6 +99,15 @@ def test_a_misspelt_value_would_be_found() -> None:
         ("cluster-autoscaler", ()),
         ("argo-workflows", ("controller",)),
         ("argo-workflows", ("server",)),
+        ("kube-prometheus-stack", ("prometheusOperator",)),
+        ("kube-prometheus-stack", ("prometheus", "prometheusSpec")),
+        ("kube-prometheus-stack", ("alertmanager", "alertmanagerSpec")),
+        ("kube-prometheus-stack", ("grafana",)),
+        ("kube-prometheus-stack", ("kube-state-metrics",)),
+        ("kube-prometheus-stack", ("prometheusOperator", "admissionWebhooks", "patch")),
+        ("external-secrets", ()),
+        ("external-secrets", ("webhook",)),
+        ("external-secrets", ("certController",)),
     ],
 )
 def test_every_workload_has_requests_limits_and_its_place(chart: str, part: tuple[str, ...]) -> None:
@@ -195,3 +220,113 @@ def test_the_autoscaler_sizes_its_own_clusters_groups_in_the_version_of_its_kube
     )
     for key in ("awsAccessKeyID", "awsSecretAccessKey"):
         assert key not in values, "its rights come by Pod Identity"
+
+
+@pytest.mark.parametrize(
+    ("chart", "part"),
+    [
+        ("fluent-bit", ()),
+        ("kube-prometheus-stack", ("prometheus-node-exporter",)),
+        ("kube-prometheus-stack", ("grafana", "sidecar")),
+        ("kube-prometheus-stack", ("prometheusOperator", "prometheusConfigReloader")),
+    ],
+)
+def test_what_runs_on_every_node_or_beside_another_has_limits_too(chart: str, part: tuple[str, ...]) -> None:
+    found = VALUES[chart]
+    for key in part:
+        found = found[key]
+    for kind in ("requests", "limits"):
+        assert set(found["resources"][kind]) == {"cpu", "memory"}, f"{chart} {part} may take a whole node"
+    if "tolerations" in found:
+        assert found["tolerations"] == [{"operator": "Exists"}], "a tainted node has logs and metrics too"
+
+
+MONITORING = VALUES["kube-prometheus-stack"]
+
+
+def test_grafana_has_no_password_because_nobody_logs_in() -> None:
+    grafana = MONITORING["grafana"]
+    assert "adminPassword" not in grafana, "a default password is known to the world"
+    assert grafana["env"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true", (
+        "else the chart makes an administrator with a password"
+    )
+    settings = grafana["grafana.ini"]
+    assert settings["auth"]["disable_login_form"] is True, "there is nobody who could log in"
+    assert settings["auth.basic"]["enabled"] is False, "the login form's back door"
+    assert settings["auth.anonymous"]["org_role"] == "Viewer", "who looks changes nothing"
+    assert not {"ingress", "service"} & set(grafana), "without a login it has no address outside"
+
+
+def test_metrics_are_kept_for_so_long_and_never_fill_their_disk() -> None:
+    spec = MONITORING["prometheus"]["prometheusSpec"]
+    assert spec["retention"] == "15d", "what was asked for"
+    assert spec["retentionSize"] == "45GiB", "the oldest go before the disk is full"
+    claim = spec["storageSpec"]["volumeClaimTemplate"]["spec"]
+    assert claim["storageClassName"] == "encrypted", "a default class may not encrypt"
+    assert claim["resources"]["requests"]["storage"] == "50Gi", "what was asked for"
+    assert spec["enableAdminAPI"] is False, "it deletes series"
+
+
+def test_monitors_and_rules_of_everybody_are_read() -> None:
+    spec = MONITORING["prometheus"]["prometheusSpec"]
+    for kind in ("serviceMonitor", "podMonitor", "rule"):
+        assert spec[f"{kind}SelectorNilUsesHelmValues"] is False, (
+            f"{kind}: by default the chart reads its own release's alone"
+        )
+
+
+def test_alerts_reach_the_topic() -> None:
+    config = MONITORING["alertmanager"]["config"]
+    (topic,) = config["receivers"][1]["sns_configs"]
+    assert topic["topic_arn"] == "arn:aws:sns:eu-central-1:123456789012:alarms", "who is told"
+    assert {route["receiver"] for route in config["route"]["routes"]} == {"topic"}, "alerts that nobody reads"
+    names = {receiver["name"] for receiver in config["receivers"]}
+    assert config["route"]["receiver"] in names, "Alertmanager does not start"
+
+
+def test_nothing_is_asked_that_eks_does_not_show() -> None:
+    for name in monitoring.UNSEEN:
+        assert MONITORING[name] == {"enabled": False}, f"an alert about {name} would fire for ever"
+
+
+def test_an_index_is_one_tenants_and_no_pod_chooses_it() -> None:
+    values = VALUES["fluent-bit"]
+    assert shipper.index_pattern("acme") == "logs-acme.*", "the dot ends the name"
+    config = values["config"]
+    assert "Logstash_Prefix_Key $index" in config["outputs"], "the index is the one that route.lua found"
+    assert "Logstash_Prefix_Separator ." in config["outputs"], "with a dash acme would read acme-2"
+    assert 'string.match(namespace, "^tenant%-(.+)$")' in values["luaScripts"]["route.lua"], (
+        "the namespace says whose a line is; labels are whatever a pod says"
+    )
+    for switch in ("K8S-Logging.Parser Off", "K8S-Logging.Exclude Off"):
+        assert switch in config["filters"], "a pod's annotations would change how logs are kept"
+
+
+def test_the_shipper_signs_by_its_pods_identity_over_tls() -> None:
+    outputs = VALUES["fluent-bit"]["config"]["outputs"]
+    for line in ("tls On", "tls.verify On", "AWS_Auth On", "AWS_Region eu-central-1", "Port 443"):
+        assert line in outputs, f"{line} is missing"
+    for word in ("HTTP_User", "HTTP_Passwd", "AWS_Role_ARN"):
+        assert word not in outputs, "its identity comes by Pod Identity"
+    assert VALUES["fluent-bit"]["serviceAccount"]["name"] == "fluent-bit", (
+        "EKS gives the role to this account"
+    )
+
+
+def test_what_cannot_be_sent_waits_on_disk_and_not_without_end() -> None:
+    config = VALUES["fluent-bit"]["config"]
+    assert "storage.type filesystem" in config["inputs"], "in memory it ends with the pod"
+    assert "storage.total_limit_size 2G" in config["outputs"], "a node's disk is not the logs' alone"
+    assert "DB /buffer/positions.db" in config["inputs"], "a new pod goes on where the old one was"
+
+
+def test_secrets_come_into_one_namespace_at_a_time() -> None:
+    values = VALUES["external-secrets"]
+    assert values["crds"]["createClusterSecretStore"] is False, "one identity lent to every namespace"
+    assert values["processClusterStore"] is False, "nor if somebody brings the definition"
+    assert values["rbac"]["serviceAccountTokenCreate"] is False, "it would become any account"
+    for role in ("View", "Edit", "Admin"):
+        assert values["rbac"][f"aggregateTo{role}"] is False, "tenants' people would make secrets come"
+    assert values["crds"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
+        "a definition that goes takes every secret with it"
+    )
