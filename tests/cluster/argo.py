@@ -78,11 +78,11 @@ def _fitted(item: dict[str, Any]) -> dict[str, Any]:
     container["imagePullPolicy"] = "IfNotPresent"
     container.setdefault("env", [])
     if item["metadata"]["name"] == "workflow-controller":
-        container["args"] = ["--executor-image", argo_image()]
+        container["args"] = ["--executor-image", argo_image(), "--log-format", "json"]
         container["env"].append({"name": "DEFAULT_REQUEUE_TIME", "value": "1s"})
         container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": 6060}, "periodSeconds": 1}
     else:
         container["command"] = ["argo"]
-        container["args"] = ["server", "--auth-mode", "client"]
+        container["args"] = ["server", "--auth-mode", "client", "--log-format", "json"]
         container["readinessProbe"].update({"initialDelaySeconds": 1, "periodSeconds": 1})
     return item
