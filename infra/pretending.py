@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from infra.estate_outputs import READ
+from infra.sizes import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from lightwork.tenants import Environment
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -111,7 +114,7 @@ ESTATE: Mapping[str, Any] = {
     "cluster_ca": base64.b64encode(b"authority").decode(),
     "vpc_cidr": "10.20.0.0/16",
     "service_cidr": "172.20.0.0/16",
-    "private_subnet_ids": ["subnet-a", "subnet-b", "subnet-c"],
+    "private_subnet_ids": ["network-private-a-id", "network-private-b-id", "network-private-c-id"],
     "api_cidrs": ["10.20.198.0/28", "10.20.198.16/28", "10.20.198.32/28"],
     "archive_host": "lightwork-dev-archive.rds.example",
     "archive_secret_arn": _arn("secretsmanager", "secret:rds!db-1"),
@@ -127,12 +130,20 @@ ESTATE: Mapping[str, Any] = {
 """The outputs of an estate that there is not."""
 
 
+def _network(environment: str) -> str:
+    """The first half of a VPC's addresses."""
+    cidr: str = DEFAULTS[cast("Environment", environment)]["vpc_cidr"]
+    return cidr.rpartition(".0.0/")[0] + "."
+
+
 def estate(environment: str) -> dict[str, Any]:
     """Those outputs, of any environment."""
 
     def of(value: Any) -> Any:
         if isinstance(value, list):
             return [of(item) for item in value]
-        return value.replace("-dev", f"-{environment}").replace("/dev/", f"/{environment}/")
+        for pattern in ("-{}", "/{}/", ".{}."):
+            value = value.replace(pattern.format("dev"), pattern.format(environment))
+        return value.replace(_network("dev"), _network(environment))
 
     return {**{name: of(value) for name, value in ESTATE.items()}, "environment": environment}
