@@ -25,7 +25,7 @@ from tests.cluster.settings import NODE_IP, ROOT, WEBHOOK_PORT, run_folder
 SERVER = "pod-identity"
 """Its name among the servers, and in the logs."""
 USER = "lightwork:pod-identity"
-ACCOUNTS = (common.ACCOUNT_DRIVER, common.ACCOUNT_WORKER)
+ACCOUNTS = common.LAKE_ACCOUNTS
 """The accounts of a tenant that have its role."""
 
 

@@ -43,8 +43,9 @@ def small_file(tenant: str) -> str:
     """A copy of a tenant's file with small pods and without schedules; its path."""
     document = yaml.safe_load((ROOT / "tenants" / f"{tenant}.yaml").read_text())
     for entry in document["pipelines"].values():
-        for role in ("workers", "scheduler", "driver"):
-            entry[role] = {**entry.get(role, {}), **SMALL}
+        for one in entry.get("steps", {"": entry}).values():
+            for role in ("size",) if "command" in one else ("workers", "scheduler", "driver"):
+                one[role] = {**one.get(role, {}), **SMALL}
         if "schedule" in entry:
             entry["suspended"] = True
     if tenant == TENANTS[0]:
@@ -68,7 +69,35 @@ def _probes() -> dict[str, Any]:
         "deadline": "15m",
     }
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
-    return {"probe": probe, "probe-brief": {**probe, "deadline": "60s"}, "clock": clock}
+    brief = {**probe, "deadline": "60s"}
+    return {"probe": probe, "probe-brief": brief, "clock": clock, "probe-steps": _probe_steps(probe)}
+
+
+def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:
+    """The probe twice, the second time beside a container that has the first one's result for a while."""
+    roles = {key: probe[key] for key in ("pipeline", "image", "workers", "scheduler", "driver")}
+    halve = "import sys; open('/tmp/outputs/elements', 'w').write(str(int(sys.argv[1]) // 2))"
+    later = (
+        "import json, sys, time; time.sleep(40); print(json.dumps({'event': 'later', 'argv': sys.argv[1:]}))"
+    )
+    python = {"size": SMALL, "image": probe["image"]}
+    parameters = {**probe["parameters"], "elements": "${halve.elements}"}
+    steps = {
+        "halve": {
+            **python,
+            "command": ["python", "-c", halve],
+            "args": ["${elements}"],
+            "outputs": ["elements"],
+        },
+        "first": {**roles, "parameters": {**parameters, "label": "${label}"}},
+        "later": {
+            **python,
+            "command": ["python", "-c", later],
+            "args": ["${first.result}", 'a "quoted" ${label}'],
+        },
+        "second": {**roles, "after": ["first"], "parameters": {**parameters, "label": "${label}-2"}},
+    }
+    return {"parameters": {"elements": 600, "label": "none"}, "steps": steps, "deadline": "15m"}
 
 
 def environment() -> dict[str, str]:

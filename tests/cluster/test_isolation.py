@@ -24,7 +24,7 @@ GROUPS = {
     "deployments": "/apis/apps/v1",
     "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1",
 }
-ACCOUNTS = ("scaler", "driver", "worker", "default")
+ACCOUNTS = ("scaler", "driver", "worker", "step", "default")
 
 
 def refused(call, **arguments) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GROUP, VERSION, WORKFLOWS, TEMPLATES = "argoproj.io", "v1alpha1", "workflows", "workflowtemplates"
 ENDED = ("Succeeded", "Failed", "Error")
-ROLES = ("driver", "scheduler", "worker")
+ROLES = ("driver", "scheduler", "worker", "step")
 
 
 @dataclass(frozen=True, slots=True)

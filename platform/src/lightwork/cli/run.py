@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--refresh", is_flag=True, help="Compute everything again, and keep the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither use kept results nor keep any.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object, the last line.")
+@click.option("--result", "result_file", metavar="FILE", help="Write what the pipeline returned, as JSON.")
 def command(
     pipeline: str | None,
     items: tuple[str, ...],
@@ -33,6 +34,7 @@ def command(
     refresh: bool,
     no_cache: bool,
     as_json: bool,
+    result_file: str | None,
 ) -> None:
     """Run a pipeline with its parameters given as NAME=VALUE.
 
@@ -67,8 +69,23 @@ def command(
     from lightwork.cli.summary import summarise
 
     summarise(result)
+    if result_file is not None:
+        _write(result_file, result.result)
     if as_json:
         show_json(result.to_json())
+
+
+def _write(path: str, value: object) -> None:
+    """Write a result to a file as one line of JSON."""
+    import json
+    from pathlib import Path
+
+    from lightwork.errors import InputError
+
+    try:
+        Path(path).write_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"run: --result {path} cannot be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager

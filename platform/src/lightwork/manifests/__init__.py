@@ -40,7 +40,8 @@ def tenant_objects(
         *certificates.objects(tenant, target),
     ]
     for name in tenant.pipelines:
-        pipeline = pipelines.get(tenant.pipeline_of(name))
+        several = tenant.pipelines[name].steps is not None
+        pipeline = None if several else pipelines.get(tenant.pipeline_of(name))
         made.append(workflows.workflow_template(tenant, name, target, pipeline))
         made.append(workflows.cron_workflow(tenant, name))
     return [item for item in made if item is not None]

@@ -42,12 +42,17 @@ ACCOUNT_SCALER = "scaler"
 ACCOUNT_DRIVER = "driver"
 ACCOUNT_WORKER = "worker"
 ACCOUNT_SCHEDULER = "scheduler"
+ACCOUNT_STEP = "step"
 ACCOUNT_CERTIFICATES = "certificates"
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_STEP)
+"""The accounts whose pods run the tenant's code, and have the tenant's role in the cloud."""
 
 LABEL_TENANT = "lightwork/tenant"
 LABEL_PIPELINE = "lightwork/pipeline"
 LABEL_RUN = "lightwork/run"
 LABEL_ROLE = "lightwork/role"
+LABEL_STEP = "lightwork/step"
+"""Of a run's several steps, which; empty where there is one pipeline alone."""
 LABEL_SPOT = "lightwork/spot"
 """A label of nodes, and a taint of those that are on spot: `true` or `false`."""
 

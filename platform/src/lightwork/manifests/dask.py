@@ -14,8 +14,8 @@ from lightwork.pods import logs
 if TYPE_CHECKING:
     from lightwork.manifests.common import Manifest
 
-SCHEDULER_NAME = "{{workflow.name}}-scheduler"
-WORKERS_NAME = "{{workflow.name}}-workers"
+SCHEDULER_NAME = "{{inputs.parameters.name}}-scheduler"
+WORKERS_NAME = "{{inputs.parameters.name}}-workers"
 ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{common.SCHEDULER_PORT}"
 """The Service's name: it stays what it is when the scheduler's pod is replaced."""
 
@@ -40,7 +40,15 @@ def labels(role: str) -> dict[str, str]:
         "app.kubernetes.io/part-of": "lightwork",
         common.LABEL_TENANT: given("tenant"),
         common.LABEL_PIPELINE: given("pipeline"),
+        **selector(role),
+    }
+
+
+def selector(role: str) -> dict[str, str]:
+    """The labels that tell one role's pods in a run's step from all others of the tenant."""
+    return {
         common.LABEL_RUN: "{{workflow.name}}",
+        common.LABEL_STEP: given("step"),
         common.LABEL_ROLE: role,
     }
 
@@ -61,6 +69,7 @@ def environment(**more: str) -> list[dict[str, Any]]:
         "DASK_SCHEDULER_ADDRESS": ADDRESS,
         "LIGHTWORK_PIPELINE": given("pipeline"),
         "LIGHTWORK_RUN": "{{workflow.name}}",
+        "LIGHTWORK_STEP": given("step"),
         **more,
     }
     pod = [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP")]
@@ -88,7 +97,7 @@ def service() -> Manifest:
         "kind": "Service",
         "metadata": {"name": SCHEDULER_NAME, "labels": labels("scheduler")},
         "spec": {
-            "selector": {common.LABEL_RUN: "{{workflow.name}}", common.LABEL_ROLE: "scheduler"},
+            "selector": selector("scheduler"),
             "ports": [
                 {"name": "dask", "port": common.SCHEDULER_PORT, "targetPort": "dask"},
                 {"name": "dashboard", "port": common.DASHBOARD_PORT, "targetPort": "dashboard"},
@@ -193,24 +202,30 @@ def workers() -> Manifest:
         "securityContext": common.container_security(),
         "volumeMounts": [mount, {"name": "spill", "mountPath": _SPILL}],
     }
-    spot = [given("spot")]
-    preferred = {"matchExpressions": [{"key": common.LABEL_SPOT, "operator": "In", "values": spot}]}
-    prefer = [{"weight": 100, "preference": preferred}]
     spec = {
         "serviceAccountName": common.ACCOUNT_WORKER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
         "securityContext": common.pod_security(),
-        "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}},
-        # The taint of spot nodes has the value `true`; with any other, this tolerates nothing.
-        "tolerations": [
-            {"key": common.LABEL_SPOT, "operator": "Equal", "value": given("spot"), "effect": "NoSchedule"}
-        ],
+        "affinity": prefer_spot(given("spot")),
+        "tolerations": [tolerate_spot(given("spot"))],
         "containers": [container],
         "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": given("worker-storage")}}],
     }
     return _deployment(WORKERS_NAME, "worker", spec, replicas=0)
+
+
+def prefer_spot(spot: str) -> Manifest:
+    """The affinity of what may be on spot nodes, or of what rather is not: `true` or `false`."""
+    preferred = {"matchExpressions": [{"key": common.LABEL_SPOT, "operator": "In", "values": [spot]}]}
+    prefer = [{"weight": 100, "preference": preferred}]
+    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}}
+
+
+def tolerate_spot(spot: str) -> Manifest:
+    """The toleration of the taint of spot nodes, whose value is `true`; any other tolerates nothing."""
+    return {"key": common.LABEL_SPOT, "operator": "Equal", "value": spot, "effect": "NoSchedule"}
 
 
 def _deployment(
@@ -224,7 +239,7 @@ def _deployment(
             "replicas": replicas,
             "revisionHistoryLimit": 0,
             **({"strategy": strategy} if strategy else {}),
-            "selector": {"matchLabels": {common.LABEL_RUN: "{{workflow.name}}", common.LABEL_ROLE: role}},
+            "selector": {"matchLabels": selector(role)},
             "template": {"metadata": {"labels": labels(role)}, "spec": spec},
         },
     }

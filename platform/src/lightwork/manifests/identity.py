@@ -1,6 +1,10 @@
 """Who a tenant's pods are to the Kubernetes API, and the little that they may do there.
 
-The cloud's identity is bound to the accounts `driver` and `worker` by their names, outside this module.
+The cloud's identity is bound to the accounts of `common.LAKE_ACCOUNTS` by their names, outside this module.
+
+A step that is a plain container has the account `step`: the driver's would let it change the number of any
+run's workers and mark any pod, and the worker's has no token, without which Argo's own container beside it
+could not say how the step ended and what it wrote.
 """
 
 from __future__ import annotations
@@ -35,6 +39,8 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
     ],
+    # Runs a step that is a plain container.
+    common.ACCOUNT_STEP: [REPORT],
     # Makes the certificates. `create` cannot be bound to a name; what exists it can only touch under its own.
     common.ACCOUNT_CERTIFICATES: [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},

@@ -20,6 +20,8 @@ POD_IDENTITY = "169.254.170.23/32"
 ANYWHERE = "0.0.0.0/0"
 
 SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
+STEP = "step"
+"""A step that is a plain container: it has the lake, and no part in Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
 """The roles of a run; a run's pods may reach those of the tenant's other runs, not those of other tenants."""
 
@@ -48,13 +50,13 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
         _policy(
             tenant,
             "api",
-            (DRIVER, SCALER, CERTIFICATES),
+            (DRIVER, SCALER, CERTIFICATES, STEP),
             egress=[{"to": api, "ports": _ports(*target.api_ports)}],
         ),
         _policy(
             tenant,
             "aws",
-            (DRIVER, WORKER),
+            (DRIVER, WORKER, STEP),
             egress=[
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
                 {"to": [outside], "ports": _ports(443)},

@@ -6,6 +6,7 @@ The templates in it:
   name, which takes less time than one step after the other, and a wrong parameter ends the run at once.
 - `service`, `scheduler`, `workers`: each makes one object that belongs to the Workflow.
 - `driver`: the pipeline. It is tried again when its pod was lost, and not when the pipeline itself failed.
+- `clear`: what one of several steps leaves, deleted as soon as that step has ended.
 - `delete`: what the exit handler does, at any end but a `terminate` or a deletion. Those leave it to the
   objects' owner, the Workflow, which goes by its TTL.
 """
@@ -30,6 +31,8 @@ PARAMETERS = {
     "image": "The image of all four roles.",
     "tenant": "The tenant's name, for labels.",
     "pipeline": "The name that the run's entry has in the tenant's file, for labels.",
+    "step": "Which of the run's steps it is, for labels; empty where the run is one pipeline.",
+    "name": "What the names of its objects begin with: the run's name, and the step's if there are several.",
     "function": "The pipeline to run.",
     "arguments": "Its parameters: a JSON object of texts, as they would be on the command line.",
     "workers": "The most workers that the run may have.",
@@ -46,16 +49,17 @@ PARAMETERS = {
     "driver-memory": "Memory of the pipeline's own container.",
     "driver-storage": "Room on the node's disk for the pipeline's own container.",
     "deadline": "Seconds after which the run is ended.",
+    "result-file": "Where the pipeline's result is put for other steps; empty if none uses it.",
 }
 
-_LABELS = ["tenant", "pipeline"]
+_LABELS = ["tenant", "pipeline", "step", "name"]
 _SCHEDULER = [*_LABELS, "image", "deadline", "scheduler-cpu", "scheduler-memory", "scheduler-storage"]
 _WORKERS = [
     *(*_LABELS, "image", "spot"),
     *(name for name in PARAMETERS if name.startswith("worker-")),
 ]
 _DRIVER = [
-    *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads"),
+    *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads", "result-file"),
     *(name for name in PARAMETERS if name.startswith("driver-")),
 ]
 
@@ -64,6 +68,11 @@ RETRY_WHEN = (
     " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled'))"
 )
 """A lost pod is tried again. A pipeline that raised (1), a wrong parameter (2), too little memory are not."""
+
+RESULT = "result"
+"""The output of `run`, and of the driver in it."""
+RESULT_FILE = "/tmp/lightwork-result.json"  # noqa: S108  (in a container of its own)
+_OF_RUN = f"{common.LABEL_RUN}={{{{workflow.name}}}}"
 
 CONNECT_SECONDS = 180
 """How long the driver waits for the scheduler, which may wait for a node and for its image."""
@@ -80,6 +89,7 @@ def template() -> Manifest:
             _made("scheduler", dask.scheduler(), _SCHEDULER),
             _made("workers", dask.workers(), _WORKERS),
             _driver(),
+            _clear(),
             _delete(),
         ],
     )
@@ -97,6 +107,7 @@ def _run() -> Steps:
     return Steps(
         name="run",
         inputs=[Parameter(name=name, description=text) for name, text in PARAMETERS.items()],
+        outputs=[_result(argo.ValueFrom(parameter=f"{{{{steps.driver.outputs.parameters.{RESULT}}}}}"))],
         sub_steps=[steps],
     )
 
@@ -121,17 +132,27 @@ def _made(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resource:
     )
 
 
+def _result(source: argo.ValueFrom) -> Parameter:
+    """What the pipeline returned, as JSON; empty if no step uses it."""
+    return Parameter(name=RESULT, value_from=source)
+
+
+def _clear() -> Resource:
+    """One delete of what one step made; what others of the run made stays."""
+    return _deleting("clear", f"{_OF_RUN},{common.LABEL_STEP}={given('step')}", ["step"])
+
+
 def _delete() -> Resource:
     """The exit handler: one delete of all that the run made, which does not wait for the pods to end."""
+    return _deleting("delete", _OF_RUN, [])
+
+
+def _deleting(name: str, selector: str, parameters: Sequence[str]) -> Resource:
     return Resource(
-        name="delete",
+        name=name,
+        inputs=_inputs(parameters),
         action="delete",
-        flags=[
-            "deployments,services",
-            "--selector",
-            f"{common.LABEL_RUN}={{{{workflow.name}}}}",
-            "--wait=false",
-        ],
+        flags=["deployments,services", "--selector", selector, "--wait=false"],
         **_by_argo(),
     )
 
@@ -161,10 +182,13 @@ def _driver() -> Container:
         LIGHTWORK_WORKER_THREADS=given("worker-threads"),
         LIGHTWORK_WORKERS_DEPLOYMENT=dask.WORKERS_NAME,
         LIGHTWORK_CONNECT_SECONDS=str(CONNECT_SECONDS),
+        LIGHTWORK_RESULT_FILE=given("result-file"),
     )
     return Container(
         name="driver",
         inputs=_inputs(_DRIVER),
+        # Without a default a driver that was not asked for a result would fail for its lack.
+        outputs=[_result(argo.ValueFrom(path=RESULT_FILE, default=""))],
         image=given("image"),
         image_pull_policy="IfNotPresent",
         command=["python", "-m", "lightwork.pods.driver"],
@@ -178,10 +202,15 @@ def _driver() -> Container:
         archive_location=argo.ArtifactLocation(archive_logs=True),
         # Its sizes are parameters, which only a patch can take.
         pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),
-        retry_strategy=argo.RetryStrategy(
-            limit=3,
-            retry_policy="Always",
-            expression=RETRY_WHEN,
-            backoff=argo.Backoff(duration="5s", factor=2, max_duration="5m"),
-        ),
+        retry_strategy=lost_pods(),
+    )
+
+
+def lost_pods(when: str = RETRY_WHEN) -> argo.RetryStrategy:
+    """What is tried again of the containers that run the tenant's code."""
+    return argo.RetryStrategy(
+        limit=3,
+        retry_policy="Always",
+        expression=when,
+        backoff=argo.Backoff(duration="5s", factor=2, max_duration="5m"),
     )

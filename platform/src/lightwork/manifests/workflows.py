@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from hera.workflows import CronWorkflow, Parameter, Step, Steps, WorkflowTemplate
+from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, WorkflowTemplate
 from hera.workflows import models as argo
 
 from lightwork import parameters
-from lightwork.manifests import common
+from lightwork.manifests import common, steps
 from lightwork.parameter_types import to_text
-from lightwork.tenants import fit, quantities
+from lightwork.tenants import dag, fit, quantities
 from lightwork.tenants.checks import text_of
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ After a `terminate` this and the workers' grace are all that passes before nothi
 """
 POD_DELAY = "60s"
 """How long Argo's own pods stay when they are done, so that their logs can be read."""
-SPILL_SHARE = 80
-"""Percent of a worker's storage that it may spill to; the rest is for its logs and temporary files."""
 
 
 def workflow_template(
@@ -41,24 +38,23 @@ def workflow_template(
         tenant: the tenant.
         name: the entry's name.
         target: what it is made for.
-        pipeline: the pipeline, whose signature gives the parameters; None if only its own image has it, and
-            then the parameters are those of the file.
+        pipeline: the pipeline, whose signature gives the parameters; None if only its own image has it, or
+            if there are several steps, and then the parameters are those of the file.
     """
     entry = tenant.pipelines[name]
     known = _parameters(entry, pipeline)
-    local = _reference("run", "run", _arguments(tenant, name, target, known))
     clear = _reference("delete", "delete", {})
     labels = common.labels(tenant, pipeline=name)
     workflow = WorkflowTemplate(
         name=name,
         namespace=tenant.namespace,
         labels=labels,
-        annotations={"workflows.argoproj.io/description": _first_line(pipeline)},
+        annotations={"workflows.argoproj.io/description": _first_line(entry, pipeline)},
         workflow_metadata=argo.WorkflowMetadata(labels=labels),
         pod_metadata=argo.Metadata(labels=labels),
         entrypoint="main",
         on_exit="exit",
-        templates=[Steps(name="main", sub_steps=[[local]]), Steps(name="exit", sub_steps=[[clear]])],
+        templates=[*_main(tenant, name, target, known), Steps(name="exit", sub_steps=[[clear]])],
         arguments=[Parameter(name=key, value=value) for key, value in known.items()],
         service_account_name=common.ACCOUNT_SCALER,
         active_deadline_seconds=quantities.seconds(entry.deadline),
@@ -90,7 +86,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Forbid" if entry.max_parallel_runs == 1 else "Allow",
-        cron_suspend=entry.suspended,
+        cron_suspend=entry.suspended or tenant.leaving,
         # Ended Workflows go by their TTL, after they are in the archive.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
@@ -111,40 +107,16 @@ def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, 
     return found
 
 
-def _arguments(tenant: Tenant, name: str, target: Target, known: Mapping[str, str | None]) -> dict[str, str]:
-    """What the scaler's template is given."""
+def _main(
+    tenant: Tenant, name: str, target: Target, known: Mapping[str, str | None]
+) -> list[Steps | DAG | Container]:
+    """The template `main`, which is one pipeline or several steps, and what else it needs."""
     entry = tenant.pipelines[name]
-    spill = quantities.octets(entry.workers.storage) * SPILL_SHARE // 100
-    sizes = {
-        f"{role}-{field}": getattr(size, field)
-        for role, size in (
-            ("worker", entry.workers),
-            ("scheduler", entry.scheduler),
-            ("driver", entry.driver),
-        )
-        for field in ("cpu", "memory", "storage")
-    }
-    return {
-        "image": entry.image or target.image,
-        "tenant": tenant.name,
-        "pipeline": name,
-        "function": tenant.pipeline_of(name),
-        "arguments": _as_json(known),
-        "workers": str(entry.workers.count),
-        "worker-spill": str(spill),
-        "worker-threads": str(entry.workers.slots),
-        "spot": str(entry.workers.spot).lower(),
-        "deadline": str(quantities.seconds(entry.deadline)),
-        **sizes,
-    }
-
-
-def _as_json(known: Mapping[str, str | None]) -> str:
-    """An expression of Argo's that makes one JSON object of the workflow's parameters, well quoted."""
-    if not known:
-        return "{}"
-    items = ", ".join(f"{json.dumps(name)}: workflow.parameters[{json.dumps(name)}]" for name in known)
-    return f"{{{{=toJson({{{items}}})}}}}"
+    if entry.steps is not None:
+        return list(steps.main(tenant, name, target))
+    values = {key: steps.value(dag.Reference("", key)) for key in known}
+    given = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
+    return [Steps(name="main", sub_steps=[[_reference("run", "run", given)]])]
 
 
 def _reference(name: str, template: str, arguments: dict[str, str]) -> Step:
@@ -188,5 +160,7 @@ def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
     ]
 
 
-def _first_line(pipeline: Pipeline[..., Any] | None) -> str:
+def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
+    if entry.steps is not None:
+        return f"Several steps: {', '.join(entry.steps)}"
     return pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"

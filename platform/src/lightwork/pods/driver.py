@@ -4,18 +4,29 @@ It is `lightwork run`, with the pipeline and its parameters from the environment
 
 - `LIGHTWORK_FUNCTION`: the pipeline's name.
 - `LIGHTWORK_ARGUMENTS`: a JSON object of texts, as they would be behind `name=` on the command line.
+- `LIGHTWORK_RESULT_FILE`: where to put what the pipeline returned, as JSON, for other steps of the run; not
+  set, or empty, if none uses it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+LARGEST_RESULT = 100_000
+"""Bytes of a result as it is passed on. Argo keeps it in the Workflow, and in the next pod's environment."""
+
+
+TERMINATION_LOG = "/dev/termination-log"
+"""Where Kubernetes reads why a container has ended, which Argo then shows as the step's message."""
 
 
 def command(environment: Mapping[str, str]) -> list[str]:
@@ -37,22 +48,49 @@ def command(environment: Mapping[str, str]) -> list[str]:
     items = [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
     ]
+    kept = ["--result", file] if (file := environment.get("LIGHTWORK_RESULT_FILE")) else []
     # What follows `--` is never an option, whatever a value looks like.
-    return ["run", "--json", name, "--", *items]
+    return ["run", "--json", *kept, name, "--", *items]
+
+
+def refuse_large(file: Path) -> None:
+    """See that a result can be passed on.
+
+    Raises:
+        InputError: it is too large.
+    """
+    # It is quoted once more on its way: as a text in an object of parameters.
+    size = len(json.dumps(file.read_text(encoding="utf-8")))
+    if size > LARGEST_RESULT:
+        raise InputError(
+            f"the result has {size:,} bytes, quotes included, and another step uses it; expected at most"
+            f" {LARGEST_RESULT:,}: write it as an artifact, and return the artifact's name"
+        )
 
 
 def main() -> NoReturn:
     """Run the pipeline, and end the process as `lightwork run` does."""
     import sys
 
+    from lightwork.cli.main import LAST_WORD
     from lightwork.cli.main import main as lightwork
 
+    os.environ.setdefault(LAST_WORD, TERMINATION_LOG)
     try:
         argv = command(os.environ)
     except InputError as error:
         print(f"lightwork: {error}", file=sys.stderr)
         sys.exit(2)
-    lightwork(argv)
+    try:
+        lightwork(argv)
+    except SystemExit as end:
+        if end.code == 0 and (file := os.environ.get("LIGHTWORK_RESULT_FILE")):
+            try:
+                refuse_large(Path(file))
+            except InputError as error:
+                print(f"lightwork: {error}", file=sys.stderr)
+                sys.exit(1)
+        raise
 
 
 if __name__ == "__main__":

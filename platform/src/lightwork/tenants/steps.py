@@ -21,6 +21,8 @@ LONGEST_NAMES = 63 - len("-0123456789--scheduler")
 OF_ONE = ("pipeline", "image", "workers", "scheduler", "driver")
 """What an entry says of its pipeline, and with steps each step says for itself."""
 
+BRACES = "should not have {{, which is where Argo puts a value: values of the run are written as ${name}"
+
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -80,7 +82,13 @@ def _texts(
                     ("parameters", parameter),
                     f"found {value!r}; a value of the run goes into a text, not into a list or a mapping",
                 )
+    for index, text in enumerate(step.command if isinstance(step, ContainerStep) else ()):
+        if "{{" in text:
+            yield ("command", index), f"found {text!r}; {BRACES}"
     for location, text in dag.texts(step):
+        if "{{" in text:
+            yield location, f"found {text!r}; {BRACES}"
+            continue
         try:
             found = dag.parts(text)
         except ValueError as error:

@@ -28,7 +28,7 @@ def may(account: str, verb: str, what: str, name: str = "") -> bool:
     [
         *(
             (account, verb, "argoproj.io/workflowtaskresults", "")
-            for account in ("scaler", "driver")
+            for account in ("scaler", "driver", "step")
             for verb in ("create", "patch")
         ),
         *(
@@ -67,6 +67,13 @@ def test_an_account_may_do_what_it_is_there_for(account: str, verb: str, what: s
         ("certificates", "get", "/secrets", "lightwork-secrets"),
         ("certificates", "list", "/secrets", ""),
         ("scaler", "get", "/configmaps", ""),
+        # a plain container says how it ended, and that is all
+        *(
+            ("step", verb, what, "")
+            for verb in ("get", "list", "create", "patch", "delete")
+            for what in ("/pods", "/secrets", "/services", "apps/deployments", "apps/deployments/scale")
+        ),
+        ("step", "create", "argoproj.io/workflows", ""),
         ("scaler", "patch", "apps/deployments/scale", ""),
     ],
 )

@@ -19,8 +19,9 @@ def of(tenant: str, role: str | None) -> Pod:
     return Pod(f"tenant-{tenant}", {"lightwork/role": role} if role else {})
 
 
+OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates")
 ENDS: dict[str, Pod | Address] = {
-    **{role: of("acme", role) for role in ("scheduler", "worker", "driver", "scaler", "certificates")},
+    **{role: of("acme", role) for role in OURS},
     "unlabelled": of("acme", None),
     **{f"other {role}": of("globex", role) for role in ("scheduler", "worker", "driver")},
     "prometheus": Pod("monitoring", {"app": "prometheus"}),
@@ -38,14 +39,11 @@ ENDS: dict[str, Pod | Address] = {
 MAY = [
     *((role, "scheduler", 8786) for role in ("worker", "driver")),
     *((role, "worker", port) for role in ("scheduler", "worker", "driver") for port in (8788, 8789)),
-    *(
-        (role, "dns", 53)
-        for role in ("scheduler", "worker", "driver", "scaler", "certificates", "unlabelled")
-    ),
-    *((role, "api", 443) for role in ("driver", "scaler", "certificates")),
+    *((role, "dns", 53) for role in (*OURS, "unlabelled")),
+    *((role, "api", 443) for role in ("driver", "step", "scaler", "certificates")),
     ("scaler", "api", 6443),
-    *((role, "aws", 443) for role in ("driver", "worker")),
-    *((role, "identity", 80) for role in ("driver", "worker")),
+    *((role, "aws", 443) for role in ("driver", "worker", "step")),
+    *((role, "identity", 80) for role in ("driver", "worker", "step")),
     *(("prometheus", role, 8787) for role in ("scheduler", "worker")),
 ]
 
@@ -68,8 +66,8 @@ MUST_NOT = [
     *(("stranger", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("scheduler", 8787)]),
     *(("argo", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("driver", 8786)]),
     # the tenant's own pods that are no part of Dask
-    *((role, "scheduler", 8786) for role in ("scaler", "certificates", "unlabelled")),
-    *((role, "worker", 8788) for role in ("scaler", "certificates", "unlabelled")),
+    *((role, "scheduler", 8786) for role in ("step", "scaler", "certificates", "unlabelled")),
+    *((role, "worker", 8788) for role in ("step", "scaler", "certificates", "unlabelled")),
     # Prometheus gets metrics and nothing else
     *(("prometheus", "scheduler", port) for port in (8786, 22, 443)),
     *(("prometheus", "worker", port) for port in (8788, 8789)),
@@ -77,6 +75,7 @@ MUST_NOT = [
     # nobody comes into a driver, nor into a step of Argo's
     *((source, "driver", 8786) for source in ("worker", "scheduler", "driver")),
     ("driver", "scaler", 8080),
+    *((source, "step", 8080) for source in ("driver", "step", "other driver", "prometheus")),
     # the dashboard has no password
     *((role, "scheduler", 8787) for role in ("driver", "worker", "stranger")),
     # out: no credentials, no cloud and no API for those who need none
@@ -89,7 +88,7 @@ MUST_NOT = [
     ("scheduler", "api", 443),
     ("worker", "api", 6443),
     # the node's own credentials, for nobody
-    *((role, "metadata", port) for role in ("driver", "worker", "scaler") for port in (80,)),
+    *((role, "metadata", port) for role in ("driver", "worker", "step", "scaler") for port in (80,)),
     *(("driver", "aws", port) for port in (80, 22, 5432, 8786)),
     ("driver", "identity", 443),
     # names are asked of the cluster's own servers

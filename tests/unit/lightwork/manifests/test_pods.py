@@ -79,7 +79,7 @@ def test_every_pod_is_admitted_by_pod_security_restricted(name: str) -> None:
     ],
 )
 def test_a_pod_that_restricted_refuses_is_seen(change: dict[str, Any], said: str) -> None:
-    pod = pods()["Deployment /{{workflow.name}}-workers"]
+    pod = pods()["Deployment /{{inputs.parameters.name}}-workers"]
     assert said in against_restricted(pod | change)
 
 

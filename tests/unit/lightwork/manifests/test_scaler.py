@@ -54,7 +54,9 @@ def test_a_pipelines_template_gives_the_scaler_exactly_what_it_declares(entry: s
     assert step["templateRef"] == {"name": common.SCALER, "template": "run", "clusterScope": True}
     given = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
     assert set(given) == declared(objects.template("run")) == set(scaler.PARAMETERS)
-    assert all(isinstance(value, str) and value for value in given.values())
+    empty = {name for name, value in given.items() if not value}
+    assert empty == {"step", "result-file"}, "there is one pipeline, and nobody to use what it returns"
+    assert given["name"] == "{{workflow.name}}"
     ((step,),) = end["steps"]
     assert step["templateRef"]["template"] == "delete"
 
@@ -73,6 +75,33 @@ def test_the_exit_handler_deletes_every_kind_that_a_run_makes_and_waits_for_none
     kinds = {yaml.safe_load(objects.template(name)["resource"]["manifest"])["kind"] for name in MADE}
     assert {f"{kind.lower()}s" for kind in kinds} == set(resource["flags"][0].split(","))
     assert resource["flags"][1:] == ["--selector", "lightwork/run={{workflow.name}}", "--wait=false"]
+
+
+def test_what_clears_up_after_one_step_deletes_the_same_of_that_step_alone() -> None:
+    flags, of_all = (objects.template(name)["resource"]["flags"] for name in ("clear", "delete"))
+    selector = "lightwork/run={{workflow.name}},lightwork/step={{inputs.parameters.step}}"
+    assert flags == [of_all[0], "--selector", selector, "--wait=false"]
+
+
+def test_two_steps_of_one_run_share_no_name_and_select_none_of_each_others_pods() -> None:
+    for made in objects.of_run():
+        assert made["metadata"]["name"].startswith("{{inputs.parameters.name}}-")
+        assert made["metadata"]["labels"][common.LABEL_STEP] == "{{inputs.parameters.step}}"
+        selector = made["spec"]["selector"]
+        assert selector.get("matchLabels", selector)[common.LABEL_STEP] == "{{inputs.parameters.step}}"
+    assert (
+        variables(objects.template("driver")["container"])["LIGHTWORK_WORKERS_DEPLOYMENT"]
+        == (dask.workers()["metadata"]["name"])
+    )
+
+
+def test_a_result_is_passed_on_and_its_lack_fails_nobody() -> None:
+    (made,) = objects.template("driver")["outputs"]["parameters"]
+    assert made == {"name": "result", "valueFrom": {"path": scaler.RESULT_FILE, "default": ""}}
+    (passed,) = objects.template("run")["outputs"]["parameters"]
+    assert passed["valueFrom"] == {"parameter": "{{steps.driver.outputs.parameters.result}}"}
+    values = variables(objects.template("driver")["container"])
+    assert values["LIGHTWORK_RESULT_FILE"] == "{{inputs.parameters.result-file}}"
 
 
 def test_workers_start_at_none_and_the_scheduler_is_never_there_twice() -> None:
@@ -95,7 +124,7 @@ def test_the_service_finds_the_scheduler_at_the_ports_that_it_listens_on() -> No
     listening = {item["name"]: item["containerPort"] for item in container("scheduler")["ports"]}
     for port in spec["ports"]:
         assert listening[port["targetPort"]] == port["port"]
-    assert dask.ADDRESS == "tls://{{workflow.name}}-scheduler.{{workflow.namespace}}.svc:8786"
+    assert dask.ADDRESS == "tls://{{inputs.parameters.name}}-scheduler.{{workflow.namespace}}.svc:8786"
     assert container("worker")["args"][0] == dask.ADDRESS, (
         "a name that stays when the scheduler's pod does not"
     )

@@ -62,7 +62,7 @@ def test_a_number_where_a_text_belongs_is_seen() -> None:
 @pytest.mark.parametrize("item", objects.every(), ids=objects.title)
 def test_names_fit_where_kubernetes_puts_them(item: dict[str, Any]) -> None:
     longest_run = "x" * 30 + "-1732433700"  # an entry's name, and what a CronWorkflow adds
-    name = item["metadata"]["name"].replace("{{workflow.name}}", longest_run)
+    name = item["metadata"]["name"].replace("{{inputs.parameters.name}}", longest_run)
     assert len(name) <= 63, "a Service's name, and a label's value, have 63 characters"
 
 

@@ -1,0 +1,243 @@
+"""An entry's steps as tasks of a DAG, and the templates of those that are plain containers.
+
+Values go from step to step as Argo's own output parameters, as texts. Where one becomes part of another text
+or of a JSON object, Argo's expressions do that, so that quotes in a value stay quotes.
+
+A plain container runs under the account `step` (see `identity`), finds the tenant's settings and secrets in
+its environment as the driver does, and is no part of Dask: no certificates, no way to a scheduler.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hera.workflows import DAG, Container, Parameter, Task
+from hera.workflows import models as argo
+
+from lightwork.manifests import common, dask, scaler
+from lightwork.tenants import dag, quantities
+from lightwork.tenants.checks import text_of
+from lightwork.tenants.model import ContainerStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hera.workflows.models import DAGTask
+
+    from lightwork.manifests.common import Target
+    from lightwork.tenants.model import Entry, ScaledStep, Tenant
+
+ROLE = "step"
+OUTPUTS = "/tmp/outputs"  # noqa: S108  (in a container of its own)
+RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message contains '{OUTPUTS}/')"
+"""As the driver's; and what has not written its outputs, as the message says, would not the next time."""
+SPILL_SHARE = 80
+"""Percent of a worker's storage that it may spill to; the rest is for its logs and temporary files."""
+
+
+def arguments(
+    tenant: Tenant,
+    name: str,
+    target: Target,
+    one: Entry | ScaledStep,
+    function: str,
+    *,
+    values: Mapping[str, str],
+    step: str = "",
+    result: bool = False,
+) -> dict[str, str]:
+    """What the scaler's template is given.
+
+    Args:
+        tenant: the tenant.
+        name: the entry's name.
+        target: what it is made for.
+        one: the entry, or the step of it, that says image and sizes.
+        function: the pipeline's name.
+        values: the pipeline's parameters, each an expression of Argo's.
+        step: the step's name; empty for an entry of one pipeline.
+        result: whether another step uses what the pipeline returns.
+    """
+    spill = quantities.octets(one.workers.storage) * SPILL_SHARE // 100
+    sizes = {
+        f"{role}-{field}": getattr(size, field)
+        for role, size in (("worker", one.workers), ("scheduler", one.scheduler), ("driver", one.driver))
+        for field in ("cpu", "memory", "storage")
+    }
+    return {
+        "image": one.image or target.image,
+        "tenant": tenant.name,
+        "pipeline": name,
+        "step": step,
+        "name": "{{workflow.name}}" + (f"-{step}" if step else ""),
+        "function": function,
+        "arguments": as_json(values),
+        "workers": str(one.workers.count),
+        "worker-spill": str(spill),
+        "worker-threads": str(one.workers.slots),
+        "spot": str(one.workers.spot).lower(),
+        "deadline": str(quantities.seconds(tenant.pipelines[name].deadline)),
+        "result-file": scaler.RESULT_FILE if result else "",
+        **sizes,
+    }
+
+
+def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
+    """The template `main` of an entry of several steps, and those of its containers."""
+    entry = tenant.pipelines[name]
+    steps = entry.steps or {}
+    waits_for, used = dag.dependencies(entry), dag.used_results(entry)
+    tasks: list[Task | DAGTask] = [
+        _container_task(step_name, step, waits_for[step_name])
+        if isinstance(step, ContainerStep)
+        else _scaled_task(
+            step_name,
+            waits_for[step_name],
+            arguments(
+                *(tenant, name, target, step, step.pipeline),
+                values={key: expression(_parts(value)) for key, value in step.parameters.items()},
+                step=step_name,
+                result=step_name in used,
+            ),
+        )
+        for step_name, step in steps.items()
+    ]
+    containers = [
+        _container(tenant, name, target, step_name, step)
+        for step_name, step in steps.items()
+        if isinstance(step, ContainerStep)
+    ]
+    return [DAG(name="main", tasks=tasks), *containers]
+
+
+def _scaled_task(name: str, waits_for: Iterable[str], given: Mapping[str, str]) -> Task:
+    """A pipeline on the scaler. However it ends, what it made goes then, before a step after it begins."""
+    clear = argo.LifecycleHook(
+        template_ref=_reference("clear"),
+        arguments=argo.Arguments(parameters=[argo.Parameter(name="step", value=name)]),
+    )
+    return Task(
+        name=name,
+        template_ref=_reference("run"),
+        dependencies=list(waits_for) or None,
+        arguments=[Parameter(name=key, value=value) for key, value in given.items()],
+        hooks={"exit": clear},
+    )
+
+
+def _reference(template: str) -> argo.TemplateRef:
+    return argo.TemplateRef(name=common.SCALER, template=template, cluster_scope=True)
+
+
+def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) -> Task:
+    values = {
+        _argument(index): f"{{{{={expression(dag.parts(text))}}}}}" for index, text in _of_run(step).items()
+    }
+    return Task(
+        name=name,
+        template=_template(name),
+        dependencies=list(waits_for) or None,
+        arguments=[Parameter(name=key, value=value) for key, value in values.items()],
+    )
+
+
+def _container(tenant: Tenant, entry: str, target: Target, name: str, step: ContainerStep) -> Container:
+    of_run = _of_run(step)
+    args = [
+        dask.given(_argument(index)) if index in of_run else "".join(map(str, dag.parts(text)))
+        for index, text in enumerate(step.args)
+    ]
+    labels = {
+        **common.labels(tenant, pipeline=entry, role=ROLE, step=name),
+        common.LABEL_RUN: "{{workflow.name}}",
+    }
+    environment = {
+        "LIGHTWORK_PIPELINE": entry,
+        "LIGHTWORK_RUN": "{{workflow.name}}",
+        "LIGHTWORK_STEP": name,
+    }
+    size = step.size
+    return Container(
+        name=_template(name),
+        inputs=[Parameter(name=_argument(index)) for index in of_run],
+        outputs=[
+            Parameter(name=output, value_from=argo.ValueFrom(path=f"{OUTPUTS}/{output}"))
+            for output in step.outputs
+        ],
+        image=step.image or target.image,
+        image_pull_policy="IfNotPresent",
+        command=list(step.command),
+        args=args or None,
+        env=[argo.EnvVar(name=key, value=value) for key, value in environment.items()],
+        env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
+        resources=argo.ResourceRequirements.model_validate(
+            common.resources(size.cpu, size.memory, size.storage)
+        ),
+        security_context=argo.SecurityContext.model_validate(common.container_security()),
+        # Any image has the folder then, and may write to it.
+        volumes=[argo.Volume(name="outputs", empty_dir=argo.EmptyDirVolumeSource())],
+        volume_mounts=[argo.VolumeMount(name="outputs", mount_path=OUTPUTS)],
+        labels=labels,
+        service_account_name=common.ACCOUNT_STEP,
+        archive_location=argo.ArtifactLocation(archive_logs=True),
+        retry_strategy=scaler.lost_pods(RETRY_WHEN),
+        **_nodes(step),
+    )
+
+
+def _nodes(step: ContainerStep) -> dict[str, Any]:
+    """Where its pod may be: like a worker if it may be on spot nodes."""
+    if not step.spot:
+        return {"affinity": argo.Affinity.model_validate(common.never_spot())}
+    return {
+        "affinity": argo.Affinity.model_validate(dask.prefer_spot("true")),
+        "tolerations": [argo.Toleration.model_validate(dask.tolerate_spot("true"))],
+    }
+
+
+def _template(step: str) -> str:
+    return f"step-{step}"
+
+
+def _argument(index: int) -> str:
+    return f"arg-{index}"
+
+
+def _of_run(step: ContainerStep) -> dict[int, str]:
+    """The arguments that are known when the run goes on, by their positions."""
+    return {
+        index: text
+        for index, text in enumerate(step.args)
+        if any(isinstance(part, dag.Reference) for part in dag.parts(text))
+    }
+
+
+def _parts(value: object) -> list[str | dag.Reference]:
+    return dag.parts(value) if isinstance(value, str) else [text_of(value)]
+
+
+def expression(parts: Iterable[str | dag.Reference]) -> str:
+    """A text of Argo's expression language."""
+    return " + ".join(_literal(part) if isinstance(part, str) else value(part) for part in parts) or '""'
+
+
+def value(reference: dag.Reference) -> str:
+    """What a reference stands for, in Argo's expression language."""
+    name = json.dumps(reference.name)
+    if reference.step:
+        return f"tasks[{json.dumps(reference.step)}].outputs.parameters[{name}]"
+    return f"workflow.parameters[{name}]"
+
+
+def _literal(text: str) -> str:
+    # Two braces would end the expression.
+    return json.dumps(text, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")
+
+
+def as_json(values: Mapping[str, str]) -> str:
+    """One JSON object of texts, made by Argo of expressions, well quoted."""
+    if not values:
+        return "{}"
+    items = ", ".join(f"{json.dumps(name)}: {item}" for name, item in values.items())
+    return f"{{{{=toJson({{{items}}})}}}}"

@@ -1,0 +1,329 @@
+"""An entry of several steps: what is refused on which line, what waits for what, what goes on at once."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import yaml
+
+from lightwork import pipeline, tenants
+from lightwork.errors import InputError
+from lightwork.tenants import Tenant, checks, dag, fit, steps
+
+HEAD = "name: acme\nenvironments: [dev]\npipelines:\n  nightly:\n"
+GOOD = """    parameters: {day: 2026-01-01, unit: mph, hours: 48}
+    steps:
+      fetch:
+        command: [python, -m, fetch]
+        args: ["--day", "${day}"]
+        outputs: [rows]
+      windy:
+        pipeline: windy-city
+        parameters: {hours: "${fetch.rows}", unit: "${unit}"}
+        workers: {count: 2}
+      calm:
+        pipeline: windy-city
+        parameters: {hours: "${hours}"}
+        after: [fetch]
+      report:
+        command: [echo]
+        args: ["$${x} ${windy.result}"]
+"""
+
+
+@pipeline
+def windy_city(hours: int = 5, unit: Literal["mph", "kn"] = "kn") -> int:
+    return hours
+
+
+@pipeline
+def ask_me(what: str) -> str:
+    return what
+
+
+KNOWN: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
+
+
+def check(folder: Path, text: str, head: str = HEAD) -> list[str]:
+    path = folder / "acme.yaml"
+    path.write_text(head + text)
+    return checks.check(tenants.read(path), KNOWN)
+
+
+def entry(text: str) -> Any:
+    return Tenant.model_validate(yaml.safe_load(HEAD + text)).pipelines["nightly"]
+
+
+def test_steps_that_use_each_others_values_are_right(tmp_path: Path) -> None:
+    assert check(tmp_path, GOOD) == []
+
+
+def test_a_step_waits_for_those_it_names_and_those_whose_values_it_uses() -> None:
+    assert dag.dependencies(entry(GOOD)) == {
+        "fetch": (),
+        "windy": ("fetch",),
+        "calm": ("fetch",),
+        "report": ("windy",),
+    }
+    assert dag.before(dag.dependencies(entry(GOOD)))["report"] == {"windy", "fetch"}
+    assert dag.used_results(entry(GOOD)) == {"windy"}, "nobody asks for what calm returns"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("plain $HOME {x}", ["plain $HOME {x}"]),
+        ("${day}", [dag.Reference("", "day")]),
+        ("a-${my-step.out-1}-b", ["a-", dag.Reference("my-step", "out-1"), "-b"]),
+        ("${a}${b.c}", [dag.Reference("", "a"), dag.Reference("b", "c")]),
+        ("$${a} is ${a}", ["${a} is ", dag.Reference("", "a")]),
+    ],
+)
+def test_a_text_is_read_as_texts_and_references(text: str, parts: list[Any]) -> None:
+    assert dag.parts(text) == parts
+
+
+@pytest.mark.parametrize("text", ["${", "${a", "${}", "${a b}", "${a.b.c}", "${A.b}", "x ${1}"])
+def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"should be \$\{parameter\} or \$\{step\.output\}"):
+        dag.parts(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "    steps:\n",
+            "    workers: {count: 1}\n    steps:\n",
+            "6: pipelines.nightly.workers: is for an entry",
+        ),
+        (
+            "    steps:\n",
+            "    image: a/b:1\n    steps:\n",
+            "6: pipelines.nightly.image: is for an entry of one",
+        ),
+        (
+            "{day: ",
+            "{day-one: 1, day: ",
+            "5: pipelines.nightly.parameters.day-one: found 'day-one'; should be",
+        ),
+        ("command: [echo]", "image: a/b:1", "steps.report: found {"),
+        (
+            "command: [echo]",
+            "command: [echo]\n        pipeline: windy-city",
+            "has both of `pipeline` and `command`",
+        ),
+        ("command: [echo]", "command: []", "20: pipelines.nightly.steps.report.command: found []; "),
+        ("command: [echo]", "command: [echo]\n        argz: 1", "no such field; did you mean 'args'?"),
+        (
+            "{count: 2}",
+            "{cuont: 2}",
+            "14: pipelines.nightly.steps.windy.workers.cuont: there is no such field; did",
+        ),
+        (
+            "after: [fetch]",
+            "after: [fetsch]",
+            "18: pipelines.nightly.steps.calm.after.0: found 'fetsch'; there is",
+        ),
+        (
+            "after: [fetch]",
+            "after: [calm]",
+            "18: pipelines.nightly.steps.calm.after.0: found 'calm'; is this step",
+        ),
+        (
+            "${hours}",
+            "${hour}",
+            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hour}'; the run has no",
+        ),
+        ("${hours}", "${calm.result}", "found '${calm.result}'; a step cannot use what it writes itself"),
+        ("${fetch.rows}", "${fetsch.rows}", "there is no step 'fetsch'; did you mean 'fetch'?"),
+        (
+            "${fetch.rows}",
+            "${fetch.row}",
+            "13: pipelines.nightly.steps.windy.parameters.hours: found '${fetch.row}'; ",
+        ),
+        ("${fetch.rows}", "${fetch.row}", "fetch has no output 'row'; did you mean 'rows'?"),
+        (
+            "${windy.result}",
+            "${windy.rows}",
+            "21: pipelines.nightly.steps.report.args.0: found '$${x} ${windy.rows}';",
+        ),
+        ("${windy.result}", "${windy", "should be ${parameter} or ${step.output}"),
+        (
+            "${windy.result}",
+            "{{x}}",
+            "21: pipelines.nightly.steps.report.args.0: found '$${x} {{x}}'; should not have",
+        ),
+        (
+            "[echo]",
+            "[echo, '{{x}}']",
+            "20: pipelines.nightly.steps.report.command.1: found '{{x}}'; should not have",
+        ),
+        ('"${hours}"', '["${hours}"]', "a value of the run goes into a text, not into a list or a mapping"),
+        (
+            "      fetch:\n",
+            "      fetch:\n        after: [report]\n",
+            "steps.fetch: waits for itself: fetch after ",
+        ),
+        (
+            "      fetch:\n",
+            "      fetch:\n        after: [report]\n",
+            "fetch after report after windy after fetch; one",
+        ),
+        ("  report:", "  Report:", "pipelines.nightly.steps.Report: found 'Report'; "),
+    ],
+)
+def test_wrong_steps_are_refused_on_their_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError) as caught:
+        check(tmp_path, GOOD.replace(old, new, 1))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            'hours: "${hours}"',
+            "hours: many",
+            "17: pipelines.nightly.steps.calm.parameters.hours: found 'many'; expected",
+        ),
+        ('hours: "${hours}"', 'hours: "${day}"', "found '${day}', which is '2026-01-01'; expected int"),
+        (
+            "hours: 48",
+            "hours: soon",
+            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hours}', which is",
+        ),
+        (
+            'hours: "${hours}"',
+            "hour: 1",
+            "17: pipelines.nightly.steps.calm.parameters.hour: windy-city has no such",
+        ),
+        (
+            "pipeline: windy-city",
+            "pipeline: windy",
+            "12: pipelines.nightly.steps.windy.pipeline: found 'windy'; there",
+        ),
+        (
+            "pipeline: windy-city\n        after",
+            "pipeline: ask-me\n        after",
+            "what is missing, and a step has nobody",
+        ),
+    ],
+)
+def test_each_scaled_steps_parameters_are_checked_against_its_pipeline(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = (
+        GOOD.replace('parameters: {hours: "${hours}"}\n        after', "after", 1)
+        if "ask-me" in new
+        else GOOD
+    )
+    assert old in text
+    with pytest.raises(InputError) as caught:
+        check(tmp_path, text.replace(old, new, 1))
+    assert said in str(caught.value)
+
+
+def test_a_value_of_another_step_is_known_when_the_run_goes_on_and_not_checked(tmp_path: Path) -> None:
+    assert check(tmp_path, GOOD.replace('unit: "${unit}"', 'unit: "${fetch.rows}"')) == []
+
+
+def test_a_step_in_an_image_of_its_own_is_said_to_be_unchecked(tmp_path: Path) -> None:
+    text = GOOD.replace("pipeline: windy-city", "image: a/b:1\n        pipeline: theirs", 1)
+    (line,) = check(tmp_path, text)
+    assert "pipelines.nightly.steps.windy: not checked: its own image has it" in line
+
+
+def test_several_steps_do_not_go_under_a_pipelines_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found 'windy-city', which is a pipeline; several steps go under"):
+        check(tmp_path, GOOD, HEAD.replace("nightly", "windy-city"))
+
+
+def test_the_longest_names_leave_room_for_what_is_put_around_them(tmp_path: Path) -> None:
+    name = "n" * 30
+    room = "s" * (steps.LONGEST_NAMES - 30)
+    check(tmp_path, GOOD.replace("calm", room), HEAD.replace("nightly", name))
+    assert len(f"{name}-1732433700-{room}-scheduler") == 63
+    with pytest.raises(InputError, match="has 42 letters together"):
+        check(tmp_path, GOOD.replace("calm", room + "s"), HEAD.replace("nightly", name))
+
+
+def heaviest_by_trying(weights: dict[str, int], earlier: dict[str, set[str]]) -> int:
+    """All sets of steps, and of those without an order the largest sum."""
+    return max(
+        sum(weights[name] for name in chosen)
+        for size in range(len(weights) + 1)
+        for chosen in itertools.combinations(weights, size)
+        if not any(a in earlier[b] for a in chosen for b in chosen)
+    )
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_the_largest_sum_of_steps_that_may_go_on_at_once_is_exact(seed: int) -> None:
+    chance = random.Random(seed)
+    names = [f"s{i}" for i in range(chance.randint(1, 9))]
+    share = chance.random()
+    waits_for = {
+        name: tuple(other for other in names[:i] if chance.random() < share) for i, name in enumerate(names)
+    }
+    weights = {name: chance.randint(0, 6) for name in names}
+    earlier = dag.before(waits_for)
+    chosen = dag.heaviest(weights, earlier)
+    assert not any(a in earlier[b] for a in chosen for b in chosen), "none of them waits for another"
+    assert sum(weights[name] for name in chosen) == heaviest_by_trying(weights, earlier)
+
+
+SIZES = """    parameters: {}
+    steps:
+      one: {command: [x], size: {cpu: 1, memory: 1Gi, storage: 1Gi}}
+      two: {command: [x], size: {cpu: 2, memory: 1Gi, storage: 1Gi}}
+      big: {command: [x], size: {cpu: 3, memory: 1Gi, storage: 1Gi}, after: [one, two]}
+"""
+
+
+def test_steps_after_one_another_are_not_added_and_steps_beside_one_another_are() -> None:
+    need = fit.run(entry(SIZES))
+    assert need.text("cpu") == "3200m", "one and two, each with Argo's container, are more than big alone"
+    assert need.pods == 2
+    assert fit.run(entry(SIZES.replace("after: [one, two]", "after: [two]"))).text("cpu") == "4200m"
+    assert fit.run(entry(SIZES.replace("cpu: 3", "cpu: 4"))).text("cpu") == "4100m"
+
+
+@pytest.mark.parametrize(
+    ("quota", "more", "where", "said"),
+    [
+        (
+            "3399m",
+            "",
+            "steps",
+            "cpu: 1100m for one + 2100m for two = 3200m; allowed is 3199m (the quota of 3399m less",
+        ),
+        (
+            "6",
+            "    max_parallel_runs: 2\n",
+            "max_parallel_runs",
+            "cpu: 2 runs x (1100m for one + 2100m for two) = 6400m",
+        ),
+    ],
+)
+def test_steps_that_do_not_fit_the_quota_are_refused_with_the_sum(
+    tmp_path: Path, quota: str, more: str, where: str, said: str
+) -> None:
+    check(tmp_path, SIZES, f"quota: {{cpu: 3400m}}\n{HEAD}")
+    with pytest.raises(InputError) as caught:
+        check(tmp_path, more + SIZES, f"quota: {{cpu: {quota}}}\n{HEAD}")
+    assert f"pipelines.nightly.{where}: does not fit the quota: {said}" in str(caught.value)
+
+
+def test_a_scaled_step_is_reckoned_as_a_run_of_it_alone() -> None:
+    alone = Tenant.model_validate(
+        yaml.safe_load("name: acme\nenvironments: [dev]\npipelines: {nightly: {pipeline: windy-city}}")
+    )
+    several = entry("    steps: {only: {pipeline: windy-city}}\n")
+    assert fit.run(several) == fit.run(alone.pipelines["nightly"])
