@@ -5,9 +5,11 @@ Each command is imported when it is used, so that `lightwork --help` answers at 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -122,7 +124,6 @@ def execute(argv: Sequence[str] | None = None) -> int:
 def _traceback(error: Exception) -> str:
     """The traceback from the pipeline's own first frame on; all of it if there is none."""
     import traceback
-    from pathlib import Path
 
     ours = (str(Path(lightwork.__file__).parent), str(Path(click.__file__).parent))
     whole = trace = error.__traceback__
@@ -131,9 +132,18 @@ def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(type(error), error, trace or whole))
 
 
+LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
+"""Names a file that gets the line of an error too, as Kubernetes reads one when a pod ends."""
+_LAST_WORD_BYTES = 2000
+
+
 def _line(text: str, code: int) -> int:
     """Print exactly one line on stderr."""
-    click.echo(f"lightwork: {' '.join(text.split())}", err=True)
+    line = " ".join(text.split())
+    click.echo(f"lightwork: {line}", err=True)
+    if file := os.environ.get(LAST_WORD):
+        with contextlib.suppress(OSError):
+            Path(file).write_bytes(line.encode()[:_LAST_WORD_BYTES])
     return code
 
 

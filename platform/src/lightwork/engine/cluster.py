@@ -115,12 +115,12 @@ class Cluster:
         if self.fleet is None:
             return
         try:
-            idle = [address for address, tasks in self.client.processing().items() if not tasks]
+            processing = self.client.processing()
         except Exception as error:
             raise Lost from error
-        self.fleet.need(
-            batches, [address.partition("://")[2].rpartition(":")[0].strip("[]") for address in idle]
-        )
+        idle = [address for address, tasks in processing.items() if not tasks]
+        hosts = [address.partition("://")[2].rpartition(":")[0].strip("[]") for address in idle]
+        self.fleet.need(batches, hosts, there=len(processing))
 
     def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
         """Start a function on some worker."""

@@ -10,7 +10,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.errors import InputError
+from lightwork.errors import InputError, RunFailed
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
 IDLE_SECONDS = 10.0
 """How long a worker has nothing to do before it is given back: the next map may begin at once."""
+REFUSED_SECONDS = 30.0
+"""How long Kubernetes may refuse every worker's pod: what is full may be what an earlier run gives back."""
 WORK_SECONDS = 2.0
 """As much work as is worth one more worker, whose pod takes longer than that to start."""
 _EVERY = 1.0
@@ -37,6 +39,9 @@ class Pods(Protocol):
     def let_go_first(self, hosts: Collection[str]) -> int:
         """Mark the workers' pods at these addresses as the first to go; how many there were."""
 
+    def refusal(self) -> str:
+        """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
+
 
 class Fleet:
     """The number of a run's workers.
@@ -54,8 +59,12 @@ class Fleet:
         self.count: int | None = None
         self._looked = -math.inf
         self._idle_since: dict[str, float] = {}
+        self._refused_since: float | None = None
+        self._warned = False
 
-    def need(self, batches: int, idle: Iterable[str], now: float | None = None) -> None:
+    def need(
+        self, batches: int, idle: Iterable[str], now: float | None = None, *, there: int | None = None
+    ) -> None:
         """Have as many workers as there are batches to do; give those back that have been idle for a while.
 
         Looks at most once a second.
@@ -64,6 +73,10 @@ class Fleet:
             batches: batches that run or wait, and those that what is left would make.
             idle: hosts of the workers that have nothing to do.
             now: the time in seconds, for tests.
+            there: how many workers there are; None if that is not known.
+
+        Raises:
+            RunFailed: Kubernetes has refused to make any worker for a while, as where the quota is full.
         """
         now = time.monotonic() if now is None else now
         if now - self._looked < _EVERY:
@@ -80,6 +93,12 @@ class Fleet:
                 self._scale(count, wanted)
             else:
                 self._give_back(count, set(idle), wanted, now)
+            if there is not None and there < min(self.count, wanted):
+                self._see_refusal(there, now)
+            else:
+                self._refused_since = None
+        except RunFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - the work goes on with the workers there are
             get_logger("lightwork").warning(f"the number of workers was not changed: {error}")
 
@@ -91,6 +110,24 @@ class Fleet:
             self._scale(count, count - gone)
             for host in spare:
                 del self._idle_since[host]
+
+    def _see_refusal(self, there: int, now: float) -> None:
+        """Find out whether Kubernetes refuses the workers that are missing; end a run that gets none."""
+        reason = self._pods.refusal()
+        if not reason:
+            self._refused_since = None
+            return
+        if self._refused_since is None:
+            self._refused_since = now
+        if there:
+            if not self._warned:
+                self._warned = True
+                get_logger("lightwork").warning(f"Kubernetes refuses more workers: {reason}", workers=there)
+        elif now - self._refused_since >= REFUSED_SECONDS:
+            raise RunFailed(
+                f"Kubernetes refuses the run's workers: {reason}; give the tenant more quota, or the run"
+                " smaller workers"
+            )
 
     def _scale(self, before: int, count: int) -> None:
         count = max(0, count)
@@ -163,3 +200,11 @@ class KubernetesPods:
                 self._core.patch_namespaced_pod(pod.metadata.name, self._namespace, body)
                 found += 1
         return found
+
+    def refusal(self) -> str:
+        """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
+        found = self._apps.read_namespaced_deployment(self._deployment, self._namespace).status.conditions
+        for condition in found or ():
+            if condition.type == "ReplicaFailure" and condition.status == "True":
+                return " ".join(str(condition.message or condition.reason).split())
+        return ""

@@ -6,7 +6,8 @@ import pytest
 
 from lightwork import InputError, connect, task
 from lightwork.engine import fleet as fleets
-from lightwork.engine.fleet import IDLE_SECONDS, Fleet, fleet_from
+from lightwork.engine.fleet import IDLE_SECONDS, REFUSED_SECONDS, Fleet, fleet_from
+from lightwork.errors import RunFailed
 
 
 class Pods:
@@ -16,6 +17,10 @@ class Pods:
         self.scaled = []
         self.marked = []
         self.hosts = set(hosts)
+        self.refused = ""
+
+    def refusal(self):
+        return self.refused
 
     def replicas(self):
         return self.scaled[-1] if self.scaled else 0
@@ -49,6 +54,42 @@ def test_it_never_asks_for_more_than_the_tenants_file_allows():
     pods = Pods()
     fleet(pods, most=3).need(1000, [], now=0)
     assert pods.scaled == [3]
+
+
+QUOTA = "exceeded quota: quota, requested: pods=1, used: pods=12, limited: pods=12"
+
+
+def test_a_run_all_of_whose_workers_are_refused_for_a_while_fails_and_says_why():
+    pods = Pods()
+    pods.refused = QUOTA
+    own = fleet(pods)
+    own.need(4, [], now=0, there=0)
+    own.need(4, [], now=REFUSED_SECONDS, there=0)
+    with pytest.raises(RunFailed, match=QUOTA):
+        own.need(4, [], now=REFUSED_SECONDS + 2, there=0)
+
+
+def test_what_is_refused_for_a_moment_is_waited_for():
+    pods = Pods()
+    pods.refused = QUOTA
+    own = fleet(pods)
+    own.need(4, [], now=0, there=0)
+    own.need(4, [], now=2, there=0)
+    pods.refused = ""
+    own.need(4, [], now=20, there=0)
+    pods.refused = QUOTA
+    own.need(4, [], now=REFUSED_SECONDS, there=0)
+    own.need(4, [], now=REFUSED_SECONDS + 20, there=0)
+
+
+def test_with_some_workers_a_run_goes_on_and_says_once_that_others_are_refused(caplog):
+    pods = Pods()
+    pods.refused = QUOTA
+    own = fleet(pods)
+    for now in range(0, 200, 10):
+        own.need(4, [], now=now, there=1)
+    said = [record for record in caplog.records if QUOTA in record.getMessage()]
+    assert len(said) == 1
 
 
 def test_nothing_to_do_needs_no_worker():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,11 +40,17 @@ def test_an_environment_that_is_not_the_templates_is_refused(environment: dict[s
         driver.command(environment)
 
 
-def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_own_line() -> None:
+def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_own_line(tmp_path: Path) -> None:
     arguments = {"max_timestamps": "0", "data": "none", "unit": "none"}
+    last_word = tmp_path / "termination-log"
     found = subprocess.run(
         [sys.executable, "-m", "lightwork.pods.driver"],
-        env={**os.environ, "LIGHTWORK_FUNCTION": "windy-city", "LIGHTWORK_ARGUMENTS": json.dumps(arguments)},
+        env={
+            **os.environ,
+            "LIGHTWORK_FUNCTION": "windy-city",
+            "LIGHTWORK_ARGUMENTS": json.dumps(arguments),
+            "LIGHTWORK_LAST_WORD_FILE": str(last_word),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -54,3 +61,4 @@ def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_own_line() -> 
     assert line.startswith(
         "lightwork: windy-city: parameter max_timestamps: '0' is too small; expected int > 0"
     )
+    assert last_word.read_text() == line.removeprefix("lightwork: "), "it becomes the step's message in Argo"
