@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from lightwork.engine.sizing import TARGET
-from tests.cluster import argo, probes, processes, stores, tenants
+from tests.cluster import argo, pod_identity, probes, processes, stores, tenants
 from tests.cluster.kube import kubectl
 from tests.cluster.progress import say, wait_for
 
@@ -106,3 +106,17 @@ def test_an_archive_that_is_away_for_a_while_costs_nothing(acme):
             stores.start_postgres()
 
     assert disturbed(acme, f"PostgreSQL away for {AWAY:.0f} s", away) == 0
+
+
+def test_a_credentials_endpoint_that_is_away_for_a_while_costs_no_more_than_a_killed_worker(acme):
+    """Who has credentials goes on with them; the pod in place of the killed one is made afterwards."""
+
+    def away(name: str) -> None:
+        processes.stop(pod_identity.SERVER)
+        try:
+            probes.kill(acme, probes.running(acme, name, "worker")[:1])
+            time.sleep(AWAY)
+        finally:
+            pod_identity.start()
+
+    assert disturbed(acme, f"credentials away for {AWAY:.0f} s, worker killed", away) <= BATCH
