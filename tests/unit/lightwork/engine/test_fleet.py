@@ -64,7 +64,7 @@ def test_a_run_all_of_whose_workers_are_refused_for_a_while_fails_and_says_why()
     pods.refused = QUOTA
     own = fleet(pods)
     own.need(4, [], now=0, there=0)
-    own.need(4, [], now=REFUSED_SECONDS, there=0)
+    own.need(4, [], now=REFUSED_SECONDS - 2, there=0)
     with pytest.raises(RunFailed, match=QUOTA):
         own.need(4, [], now=REFUSED_SECONDS + 2, there=0)
 
