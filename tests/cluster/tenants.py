@@ -78,7 +78,7 @@ def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:
     roles = {key: probe[key] for key in ("pipeline", "image", "workers", "scheduler", "driver")}
     halve = "import sys; open('/tmp/outputs/elements', 'w').write(str(int(sys.argv[1]) // 2))"
     later = (
-        "import json, sys, time; time.sleep(40); print(json.dumps({'event': 'later', 'argv': sys.argv[1:]}))"
+        "import json, sys, time; time.sleep(60); print(json.dumps({'event': 'later', 'argv': sys.argv[1:]}))"
     )
     python = {"size": SMALL, "image": probe["image"]}
     parameters = {**probe["parameters"], "elements": "${halve.elements}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -55,6 +56,8 @@ def command(
     count = settings.resolve_workers(workers)
     where = settings.resolve_lake(lake)
     whose = settings.resolve_tenant(tenant)
+    if result_file is not None and not os.access(os.path.dirname(result_file) or ".", os.W_OK):  # noqa: PTH120
+        raise InputError(f"run: --result {result_file}: there is no folder for it that can be written to")
     with _stopped_by_sigterm():
         result = run_pipeline(
             chosen,

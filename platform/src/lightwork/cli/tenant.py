@@ -102,6 +102,9 @@ def show(name: str) -> None:
 
     if (count := fit.concurrent(tenant)) is not None:
         click.echo(f"\nNot all of them fit at once: {count} run(s) at a time, whichever; the others wait.")
+    if rows := _steps(tenant):
+        click.echo()
+        show_table(["pipeline", "step", "what", "after", "cpu", "memory"], rows, right=("cpu", "memory"))
     if rows := _times(tenant):
         click.echo()
         show_table(["pipeline", "schedule", "next, on its clock", "in UTC"], rows)
@@ -188,6 +191,25 @@ def _sizes(tenant: Tenant) -> list[list[Any]]:
     for name, entry in tenant.pipelines.items():
         runs = f", at most {entry.max_parallel_runs} runs" if entry.max_parallel_runs > 1 else ""
         rows.append(row(f"a run of {name}{runs}", fit.run(entry)))
+    return rows
+
+
+def _steps(tenant: Tenant) -> list[list[Any]]:
+    """The steps of the entries that have several, with what each waits for and asks for."""
+    from lightwork.tenants import dag, fit
+    from lightwork.tenants.model import ContainerStep
+
+    rows = []
+    for name, entry in tenant.pipelines.items():
+        waits_for = dag.dependencies(entry)
+        for step_name, step in (entry.steps or {}).items():
+            if isinstance(step, ContainerStep):
+                what = f"container: {step.command[0]}"
+            else:
+                what = f"{step.pipeline}, up to {step.workers.count} workers"
+            need = fit.step(step)
+            sizes = [need.text("cpu"), need.text("memory")]
+            rows.append([name, step_name, what, ", ".join(waits_for[step_name]), *sizes])
     return rows
 
 

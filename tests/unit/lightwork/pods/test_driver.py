@@ -27,6 +27,74 @@ def test_a_pipeline_without_parameters_is_run_without() -> None:
     assert driver.command({"LIGHTWORK_FUNCTION": "windy-city"}) == ["run", "--json", "windy-city", "--"]
 
 
+def test_a_result_is_asked_for_where_a_step_uses_it() -> None:
+    environment = {"LIGHTWORK_FUNCTION": "windy-city", "LIGHTWORK_RESULT_FILE": "/tmp/r.json"}
+    assert driver.command(environment) == ["run", "--json", "--result", "/tmp/r.json", "windy-city", "--"]
+    assert "--result" not in driver.command({**environment, "LIGHTWORK_RESULT_FILE": ""})
+
+
+def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """The driver in a process of its own, with a result file."""
+    environment = {
+        **os.environ,
+        "LIGHTWORK_FUNCTION": "windy-city",
+        "LIGHTWORK_LAKE": str(folder / "lake"),
+        "LIGHTWORK_ON": "serial",
+        "LIGHTWORK_RESULT_FILE": str(folder / "result.json"),
+        **more,
+    }
+    words = [sys.executable, "-m", "lightwork.pods.driver"]
+    return subprocess.run(
+        words, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_what_the_pipeline_returned_is_in_the_file_as_json(tmp_path: Path) -> None:
+    done = run_driver(tmp_path, LIGHTWORK_ARGUMENTS='{"max_timestamps": "48"}')
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "result.json").read_text())
+    assert kept == json.loads(done.stdout.splitlines()[-1])["result"]
+    assert kept, "windy-city has something to say of two days"
+
+
+def test_a_result_file_that_cannot_be_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    done = run_driver(tmp_path, LIGHTWORK_RESULT_FILE=str(tmp_path / "nowhere" / "result.json"))
+    assert done.returncode == 2
+    assert "there is no folder for it" in done.stderr
+    assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"), [("x" * 99_000, True), ("x" * 100_001, False), ('"' * 60_000, False)]
+)
+def test_a_result_is_measured_as_it_is_passed_on(tmp_path: Path, text: str, fits: bool) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(text)
+    if fits:
+        driver.refuse_large(file)
+        return
+    with pytest.raises(InputError, match="expected at most 100,000: write it as an artifact"):
+        driver.refuse_large(file)
+
+
+def test_a_result_that_is_too_large_ends_a_run_whose_step_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIGHTWORK_FUNCTION", "windy-city")
+    monkeypatch.setenv("LIGHTWORK_ARGUMENTS", '{"max_timestamps": "24"}')
+    monkeypatch.setenv("LIGHTWORK_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("LIGHTWORK_ON", "serial")
+    monkeypatch.setattr(driver, "LARGEST_RESULT", 5)
+    with pytest.raises(SystemExit) as ended:
+        driver.main()
+    assert ended.value.code == 0, "nobody uses it"
+    monkeypatch.setenv("LIGHTWORK_RESULT_FILE", str(tmp_path / "result.json"))
+    with pytest.raises(SystemExit) as ended:
+        driver.main()
+    assert ended.value.code == 1
+    assert "lightwork: the result has" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
