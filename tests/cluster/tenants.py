@@ -123,7 +123,10 @@ def set_up(tenant: str) -> None:
     stores.add_tenant(tenant, bucket(tenant))
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
-    apply(render(tenant))
+    objects = render(tenant)
+    # A Job cannot be changed: that of an image before goes first.
+    kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
+    apply(objects)
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
 
