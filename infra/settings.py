@@ -6,9 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ValidationInfo, field_validator
 
-from infra.sizes import DEFAULTS, Sizes
+from infra.sizes import DEFAULTS, Sizes, form
 from lightwork import documents
 from lightwork.errors import InputError
 from lightwork.suggest import near
@@ -16,7 +16,6 @@ from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Self
 
 PROJECT = "lightwork"
 
@@ -36,43 +35,55 @@ def _commercial(region: str) -> str:
 
 
 def _not_everybody(cidr: str) -> str:
-    network = ipaddress.ip_network(cidr)
+    try:
+        network = ipaddress.IPv4Network(cidr if "/" in cidr else "")
+    except ValueError:
+        raise ValueError("a range of addresses such as 198.51.100.0/24 belongs here") from None
     if network.prefixlen < 16:
         raise ValueError("this is half the world: name the addresses of your own offices and runners")
     return cidr
 
 
-Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$"), AfterValidator(_chosen)]
+def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not roles:
+        raise ValueError("name at least one role: nobody else comes into the cluster, its maker included")
+    return roles
+
+
+DNS = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
+
+Account = Annotated[str, form(r"\d{12}", "an account's twelve digits, in quotes,"), AfterValidator(_chosen)]
 """An AWS account's id: twelve digits, as text."""
 
 Region = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", max_length=16), AfterValidator(_commercial)
+    str,
+    form(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"),
+    AfterValidator(_commercial),
 ]
 """An AWS region, such as eu-central-1."""
 
-Domain = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$", max_length=200)
-]
+Domain = Annotated[str, form(DNS, "a DNS name such as dev.example.com")]
 """A DNS name, such as dev.example.com."""
 
-Addresses = Annotated[
-    str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$"), AfterValidator(_not_everybody)
-]
+Addresses = Annotated[str, AfterValidator(_not_everybody)]
 """A range of IPv4 addresses, such as 198.51.100.0/24."""
 
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws:iam::\d{12}:role/[\w+=,.@/-]+$")]
+RoleArn = Annotated[
+    str,
+    form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…,"),
+]
 """An IAM role's ARN. Without wildcards."""
 
-ProjectPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$")]
+ProjectPath = Annotated[
+    str,
+    form(r"[\w.-]+(/[\w.-]+)+", "the path of one GitLab project, such as group/project,"),
+]
 """The path of a GitLab project, such as group/project. Without wildcards."""
 
-Branch = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_./-]+$")]
+Branch = Annotated[str, form(r"[\w./-]+", "the name of one branch")]
 """A branch. Without wildcards."""
 
-Host = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
-"""A host name."""
-
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Email = Annotated[str, form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 """An e-mail address."""
 
 
@@ -85,7 +96,7 @@ class GitLab(documents.Document):
         branch: the protected branch that is deployed from.
     """
 
-    host: Host = "gitlab.com"
+    host: Domain = "gitlab.com"
     project: ProjectPath
     branch: Branch = "main"
 
@@ -112,19 +123,21 @@ class Settings(documents.Document):
     account: Account
     region: Region
     domain: Domain
-    administrators: Annotated[tuple[RoleArn, ...], Field(min_length=1)]
+    administrators: Annotated[tuple[RoleArn, ...], AfterValidator(_some)]
     api_public_cidrs: tuple[Addresses, ...] = ()
     alarm_email: Email
     gitlab: GitLab
     account_parts: Literal["make", "exists"] = "make"
     sizes: Sizes
 
-    @model_validator(mode="after")
-    def _own_administrators(self) -> Self:
-        for role in self.administrators:
-            if role.split(":")[4] != self.account:
-                raise ValueError(f"administrators: {role} is not a role of the account {self.account}")
-        return self
+    @field_validator("administrators")
+    @classmethod
+    def _of_this_account(cls, roles: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        account = info.data.get("account")
+        strangers = [role for role in roles if account and role.split(":")[4] != account]
+        if strangers:
+            raise ValueError(f"{strangers[0]} is not a role of the account {account}")
+        return roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

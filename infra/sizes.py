@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from lightwork import documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
     from lightwork.tenants import Environment
+
+
+def form(pattern: str, what: str) -> AfterValidator:
+    """A check that a text is of a form, that says in words what belongs there."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"{what} belongs here")
+        return text
+
+    return AfterValidator(check)
 
 
 def _x86(instance_type: str) -> str:
@@ -25,18 +35,32 @@ def _x86(instance_type: str) -> str:
 
 
 def _vpc(cidr: str) -> str:
-    network = ipaddress.IPv4Network(cidr)
-    if network.prefixlen != 16 or not network.is_private:
+    try:
+        network = ipaddress.IPv4Network(cidr)
+    except ValueError:
+        network = None
+    if network is None or network.prefixlen != 16 or not network.is_private:
         raise ValueError("a private network of 16 bits belongs here, such as 10.20.0.0/16")
     return cidr
 
 
+def _alike(types: tuple[str, ...]) -> tuple[str, ...]:
+    # The autoscaler takes one type of a group for all: a smaller one would come up short.
+    if len(types) < 2:
+        raise ValueError("at least two types belong here: spot is had more often where there is a choice")
+    if len({(name[0], name.partition(".")[2]) for name in types}) > 1:
+        raise ValueError("these are not all of one size: processors and memory of all must be the same")
+    return types
+
+
 InstanceType = Annotated[
-    str, StringConstraints(pattern=r"^[cmr]\d[a-z-]*\.\d*x?large$"), AfterValidator(_x86)
+    str,
+    form(r"[cmr]\d[a-z-]*\.\d*x?large", "an EC2 type of the families c, m or r, such as m7i.2xlarge,"),
+    AfterValidator(_x86),
 ]
 """An EC2 type of the families c, m or r, such as m7i.2xlarge."""
 
-Vpc = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+\.\d+/\d+$"), AfterValidator(_vpc)]
+Vpc = Annotated[str, AfterValidator(_vpc)]
 """The addresses of a VPC."""
 
 Few = Annotated[int, Field(ge=1, le=20)]
@@ -64,7 +88,8 @@ class Sizes(documents.Document):
         search_type: of the OpenSearch nodes that hold data.
         search_nodes: how many of them; they are spread over as many zones, up to three.
         search_gigabytes: the disk of each.
-        search_managers: OpenSearch nodes that hold no data and keep the cluster together: 0 or 3.
+        search_managers: OpenSearch nodes that hold no data and keep the cluster together: 0 or 3,
+            since of two none wins when they part.
         log_days: for how long the cluster's own logs are kept.
     """
 
@@ -75,32 +100,27 @@ class Sizes(documents.Document):
     driver_type: InstanceType
     drivers_min: Annotated[int, Field(ge=0, le=20)]
     drivers_max: Many
-    worker_types: Annotated[tuple[InstanceType, ...], Field(min_length=2, max_length=20)]
+    worker_types: Annotated[tuple[InstanceType, ...], AfterValidator(_alike)]
     workers_max: Many
-    archive_class: Annotated[str, StringConstraints(pattern=r"^db\.[a-z0-9]+\.[a-z0-9]+$")]
+    archive_class: Annotated[str, form(r"db\.[a-z0-9]+\.[a-z0-9]+", "a class of RDS, such as db.m7g.large,")]
     archive_gigabytes: Gigabytes
     archive_zones: Annotated[int, Field(ge=1, le=2)]
     archive_backup_days: Annotated[int, Field(ge=1, le=35)]
-    search_type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+\.[a-z0-9]+\.search$")]
+    search_type: Annotated[
+        str, form(r"[a-z0-9]+\.[a-z0-9]+\.search", "a type of OpenSearch, such as r7g.large.search,")
+    ]
     search_nodes: Annotated[int, Field(ge=1, le=30)]
     search_gigabytes: Gigabytes
-    search_managers: Annotated[int, Field(ge=0, le=3)]
+    search_managers: Literal[0, 3]
     log_days: Annotated[int, Field(ge=1, le=3653)]
 
-    @model_validator(mode="after")
-    def _same_sized_workers(self) -> Self:
-        # The autoscaler takes one type of a group for all: a smaller one would come up short.
-        sizes = {(name[0], name.partition(".")[2]) for name in self.worker_types}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"worker_types {', '.join(self.worker_types)}: not all of one size; processors and memory"
-                " must be the same, as the autoscaler reckons with one type for all"
-            )
-        if self.drivers_min > self.drivers_max:
-            raise ValueError(f"drivers_min {self.drivers_min} is above drivers_max {self.drivers_max}")
-        if self.search_managers not in (0, 3):
-            raise ValueError("search_managers is 0 or 3: with two, none wins when they part")
-        return self
+    @field_validator("drivers_max")
+    @classmethod
+    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
+        least = info.data.get("drivers_min", 0)
+        if most < least:
+            raise ValueError(f"drivers_min is {least}, which is more")
+        return most
 
 
 _SMALL: dict[str, Any] = {
