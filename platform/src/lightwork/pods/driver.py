@@ -10,8 +10,10 @@ It is `lightwork run`, with the pipeline and its parameters from the environment
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -70,8 +72,6 @@ def refuse_large(file: Path) -> None:
 
 def main() -> NoReturn:
     """Run the pipeline, and end the process as `lightwork run` does."""
-    import sys
-
     from lightwork.cli.main import LAST_WORD
     from lightwork.cli.main import main as lightwork
 
@@ -79,7 +79,7 @@ def main() -> NoReturn:
     try:
         argv = command(os.environ)
     except InputError as error:
-        print(f"lightwork: {error}", file=sys.stderr)
+        _say(error)
         sys.exit(2)
     try:
         lightwork(argv)
@@ -88,9 +88,18 @@ def main() -> NoReturn:
             try:
                 refuse_large(Path(file))
             except InputError as error:
-                print(f"lightwork: {error}", file=sys.stderr)
+                _say(error)
                 sys.exit(1)
         raise
+
+
+def _say(error: InputError) -> None:
+    """Say what is wrong, on standard error and where Kubernetes reads a pod's last word."""
+    from lightwork.cli.main import LAST_WORD
+
+    print(f"lightwork: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        Path(os.environ[LAST_WORD]).write_text(str(error), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ def pods() -> dict[str, dict[str, Any]]:
         if item["kind"] in ("Deployment", "Job", "CronJob"):
             found[objects.title(item)] = spec["template"]["spec"]
     workflow = objects.one("acme", "WorkflowTemplate", "windy-city")["spec"]
-    for template in objects.scaler()["spec"]["templates"]:
+    several = objects.one("globex", "WorkflowTemplate", "whole-days")["spec"]["templates"]
+    containers = [template for template in several if "container" in template]
+    for template in [*objects.scaler()["spec"]["templates"], *containers]:
         if "steps" in template:
             continue
         argos = {"name": "argo", "command": ["argoexec"], **CONFIG["executor"]}
@@ -117,4 +119,5 @@ def test_only_accounts_with_something_to_do_at_the_api_have_a_token(name: str) -
             common.ACCOUNT_DRIVER,
             common.ACCOUNT_SCALER,
             common.ACCOUNT_CERTIFICATES,
+            common.ACCOUNT_STEP,
         )

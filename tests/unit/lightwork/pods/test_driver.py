@@ -41,6 +41,7 @@ def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
         "LIGHTWORK_LAKE": str(folder / "lake"),
         "LIGHTWORK_ON": "serial",
         "LIGHTWORK_RESULT_FILE": str(folder / "result.json"),
+        "LIGHTWORK_LAST_WORD_FILE": str(folder / "last-word"),
         **more,
     }
     words = [sys.executable, "-m", "lightwork.pods.driver"]
@@ -84,6 +85,7 @@ def test_a_result_that_is_too_large_ends_a_run_whose_step_uses_it(
     monkeypatch.setenv("LIGHTWORK_ARGUMENTS", '{"max_timestamps": "24"}')
     monkeypatch.setenv("LIGHTWORK_LAKE", str(tmp_path / "lake"))
     monkeypatch.setenv("LIGHTWORK_ON", "serial")
+    monkeypatch.setenv("LIGHTWORK_LAST_WORD_FILE", str(tmp_path / "last-word"))
     monkeypatch.setattr(driver, "LARGEST_RESULT", 5)
     with pytest.raises(SystemExit) as ended:
         driver.main()
@@ -92,7 +94,9 @@ def test_a_result_that_is_too_large_ends_a_run_whose_step_uses_it(
     with pytest.raises(SystemExit) as ended:
         driver.main()
     assert ended.value.code == 1
-    assert "lightwork: the result has" in capsys.readouterr().err.splitlines()[-1]
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("lightwork: the result has")
+    assert line.removeprefix("lightwork: ") == (tmp_path / "last-word").read_text()
 
 
 @pytest.mark.parametrize(
