@@ -15,7 +15,8 @@ from infra.estate import Estate, EstateArgs
 from infra.naming import Names
 from infra.providers import aws_provider, kubernetes_provider
 from infra.tenant import Tenant, TenantArgs
-from lightwork import tenants
+from infra.tenant_target import image, load_tenant
+from lightwork import discovery
 from lightwork.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,10 +27,7 @@ def main() -> None:
     stack = settings.StackName.parse(pulumi.get_stack())
     environment = settings.load(ROOT, stack.environment)
     names = Names(environment=environment.environment, account=environment.account, region=environment.region)
-    tenant = tenants.load(ROOT / "tenants" / f"{stack.tenant}.yaml") if stack.tenant else None
-    if tenant and stack.environment not in tenant.environments:
-        raise InputError(f"tenants/{tenant.name}.yaml: environments: {stack.environment} is not among them")
-
+    tenant = load_tenant(ROOT, stack) if stack.tenant else None
     aws = aws_provider(environment, names)
     if not tenant:
         estate = Estate(
@@ -41,13 +39,17 @@ def main() -> None:
     cluster = kubernetes_provider(
         environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
     )
-    built = Tenant(
-        "tenant", TenantArgs(tenant=tenant, names=names), pulumi.ResourceOptions(providers=[aws, cluster])
+    args = TenantArgs(
+        tenant=tenant,
+        environment=stack.environment,
+        names=names,
+        estate=known,
+        image=image(known.image_repository_url),
+        pipelines=discovery.pipelines(),
     )
-    pulumi.export("account", environment.account)
-    pulumi.export("region", environment.region)
-    pulumi.export("lake", built.lake.bucket)
-    pulumi.export("namespace", built.namespace)
+    built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))
+    for key, value in built.outputs.items():
+        pulumi.export(key, value)
 
 
 try:

@@ -52,7 +52,16 @@ def kubernetes_provider(
     config = Output.all(cluster=cluster, endpoint=endpoint, ca=ca).apply(
         lambda known: json.dumps(kubeconfig(region=settings.region, **known))
     )
-    return kubernetes.Provider("kubernetes", kubeconfig=config, enable_server_side_apply=True)
+    return kubernetes.Provider(
+        "kubernetes",
+        kubeconfig=config,
+        enable_server_side_apply=True,
+        # By this alone is a provider replaced, and with it all that it has made; not by a new certificate.
+        cluster_identifier=cluster,
+        # Else a ConfigMap that changes is deleted first: runs would find no semaphores.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+    )
 
 
 def kubeconfig(*, cluster: str, endpoint: str, ca: str, region: str) -> dict[str, Any]:

@@ -1,18 +1,31 @@
-"""One tenant in one environment."""
+"""One tenant in one environment. It only wires what the tenant is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
+from infra import alerts, platform_manifests, tenant_objects, tenant_search
 from infra.lake import Lake, LakeArgs
-from lightwork import tenants
+from infra.tenant_budget import TenantBudget, TenantBudgetArgs
+from infra.tenant_identity import TenantIdentity, TenantIdentityArgs
+from infra.tenant_secrets import TenantSecrets, TenantSecretsArgs
+from infra.tenant_target import target
+from lightwork import manifests
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.estate_outputs import EstateOutputs
     from infra.naming import Names
+    from lightwork import tenants
+    from lightwork.manifests.common import Manifest
+    from lightwork.pipelines import Pipeline
+
+SECRETS_OPERATOR = "secrets"
+"""The part that names the role of the operator that brings secrets into the cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,46 +34,96 @@ class TenantArgs:
 
     Attributes:
         tenant: what its file says.
+        environment: where it is made.
         names: the environment's names.
+        estate: what the environment's estate has handed out.
+        image: the platform's image, by digest.
+        pipelines: the pipelines that are known here, by name.
     """
 
     tenant: tenants.Tenant
+    environment: tenants.Environment
     names: Names
+    estate: EstateOutputs
+    image: str
+    pipelines: Mapping[str, Pipeline[..., Any]]
 
 
 class Tenant(pulumi.ComponentResource):
-    """A tenant's lake and its Kubernetes namespace.
+    """A tenant: its lake, its identity, its secrets, its budget, and all that it has in the cluster.
 
-    Costs: what its lake costs; a namespace costs nothing.
+    Costs: 1 USD a month for its key, 0.40 USD for each secret, what its lake holds, and its runs.
 
-    Deleting: the namespace is protected and retained like the lake, since everything in it goes with it.
+    Deleting: namespace, bucket, key and secrets are protected and retained, and so is what bounds the
+    namespace. A tenant that leaves says so in its file first: its schedules stop, its data stays.
 
     Attributes:
         lake: the lake.
-        namespace: the namespace's name.
+        outputs: what the stack exports.
     """
 
     lake: Lake
-    namespace: pulumi.Output[str]
+    outputs: dict[str, Any]
 
     def __init__(self, name: str, args: TenantArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Tenant", name, {}, opts)
+        inner = pulumi.ResourceOptions(parent=self)
+        tenant, names = args.tenant, args.names
         self.lake = Lake(
             "lake",
             LakeArgs(
-                bucket=args.names.lake_bucket(args.tenant.name),
-                key_alias=args.names.lake_key(args.tenant.name),
-                account=args.names.account,
-                deleted_days=args.tenant.data_retention_days,
-                tags=args.names.tags(args.tenant.name),
+                bucket=names.lake_bucket(tenant.name),
+                key_alias=names.lake_key(tenant.name),
+                account=names.account,
+                deleted_days=tenant.data_retention_days,
+                tags=names.tags(tenant.name),
             ),
-            pulumi.ResourceOptions(parent=self),
+            inner,
         )
-        manifest = tenants.namespace(args.tenant)
-        namespace = kubernetes.core.v1.Namespace(
-            "namespace",
-            metadata=manifest["metadata"],
-            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
+        identity = TenantIdentity(
+            "identity",
+            TenantIdentityArgs(tenant=tenant, names=names, boundary=args.estate.tenant_boundary_arn),
+            inner,
         )
-        self.namespace = namespace.metadata.apply(lambda metadata: str(metadata.name))
-        self.register_outputs({"namespace": self.namespace})
+        secrets = TenantSecrets(
+            "secrets",
+            TenantSecretsArgs(
+                tenant=tenant,
+                names=names,
+                key_arn=self.lake.key_arn,
+                boundary=args.estate.tenant_boundary_arn,
+                operator_arn=names.role_arn(names.named(SECRETS_OPERATOR, limit=64)),
+            ),
+            inner,
+        )
+        self.lake.grant_read_write("lake-of-pods", identity.role)
+        secrets.grant_read("secrets-of-pods", identity.role)
+        TenantBudget(
+            "budget",
+            TenantBudgetArgs(tenant=tenant, names=names, topic_arn=args.estate.alarm_topic_arn),
+            inner,
+        )
+        platform_manifests.make(
+            self._objects(args, secrets.role_arn), inner, names={f"namespace-{tenant.namespace}": "namespace"}
+        )
+        self.outputs = {
+            "account": names.account,
+            "region": names.region,
+            "lake": self.lake.bucket,
+            "namespace": tenant.namespace,
+            "role_arn": identity.arn,
+        }
+        self.register_outputs({})
+
+    def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
+        tenant = args.tenant
+        goal = target(tenant, args.environment, args.names, args.estate, args.image)
+        prefix = args.names.secret_prefix(tenant.name)
+        return [
+            *manifests.tenant_objects(tenant, goal, args.pipelines),
+            *tenant_objects.secrets(tenant, prefix=prefix, role_arn=secrets_role, region=args.estate.region),
+            alerts.tenant_rules(tenant),
+            *tenant_search.objects(
+                tenant, endpoint=args.estate.search_endpoint, region=args.estate.region, image=args.image
+            ),
+        ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.preview_offline import workspace
+from infra.tenant_target import DIGEST
 from tests.infra.engine import run_program
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+
+
+@pytest.fixture(autouse=True)
+def _image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image that a tenant's stack runs, as CI would say."""
+    monkeypatch.setenv(DIGEST, f"sha256:{'a' * 64}")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 # ruff: noqa: TC001, TC002  (pydantic evaluates the annotations)
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -204,9 +204,17 @@ class Tenant(documents.Document):
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = Field(
         description="Where the tenant exists."
     )
+    state: Literal["active", "leaving"] = Field(
+        default="active",
+        description="A tenant that is leaving keeps all its data, and none of its schedules starts a run.",
+    )
     data_retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
         default=90,
         description="Days for which data deleted or overwritten in the tenant's lake can be brought back.",
+    )
+    budget: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=500,
+        description="US dollars a month in each environment; whoever operates it is told when they are spent.",
     )
     quota: Quota = Field(default=Quota(), description="The most that all of its pods together may ask for.")
     secrets: tuple[SecretName, ...] = Field(
@@ -215,6 +223,11 @@ class Tenant(documents.Document):
     pipelines: dict[EntryName, Entry] = Field(
         default_factory=dict, description="Its pipelines, each under the name that its runs carry."
     )
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is on its way out."""
+        return self.state == "leaving"
 
     @property
     def namespace(self) -> str:

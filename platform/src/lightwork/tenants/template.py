@@ -12,6 +12,10 @@ name: $name
 environments: [dev]
 # Days for which data deleted or overwritten in the lake can be brought back.
 data_retention_days: 90
+# US dollars a month in each environment; whoever operates it is told when they are spent.
+budget: 500
+# leaving: the schedules stop, the data stays.
+# state: active
 
 # The most that all of the tenant's pods together may ask for.
 quota:

@@ -1,0 +1,103 @@
+"""Kubernetes objects as Pulumi's resources: whatever a builder makes, one resource each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+PRECIOUS = frozenset({"Namespace", "CustomResourceDefinition"})
+"""Kinds whose end takes others' objects along."""
+
+GUARDS = frozenset({"NetworkPolicy", "ResourceQuota", "LimitRange"})
+"""Kinds that bound a namespace. One that is kept must not lose them."""
+
+STARTING = frozenset({"Job", "CronJob", "CronWorkflow"})
+"""Kinds by which something begins to run; all the rest is to be there before."""
+
+WAIT = "20m"
+"""For how long Pulumi waits until an object is ready: a node may have to come first, with its images."""
+
+
+class KubernetesObject(pulumi.CustomResource):
+    """One object, as it is written in YAML.
+
+    It has the type that the Kubernetes provider gives to its kind, as the classes of `pulumi_kubernetes`
+    have, so a preview shows each object under its own kind, and an object of Argo's is no different from a
+    ConfigMap. (A `ConfigGroup` would show them too, but makes them within an `apply`.)
+    """
+
+    def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
+        super().__init__(token(manifest), name, dict(manifest), opts)
+
+
+def token(manifest: Mapping[str, Any]) -> str:
+    """The type that the provider knows an object's kind by."""
+    group = manifest["apiVersion"]
+    return f"kubernetes:{'core/v1' if group == 'v1' else group}:{manifest['kind']}"
+
+
+def logical_name(manifest: Mapping[str, Any]) -> str:
+    """An object's name in the stack: its kind and its own name, so that it stays what it is in any order."""
+    return f"{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+
+
+def make(
+    manifests: Iterable[Mapping[str, Any]],
+    opts: pulumi.ResourceOptions,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, KubernetesObject]:
+    """Make a resource of each object.
+
+    Namespaces come first. What starts something comes last: a Job without its account never gets a pod.
+
+    Args:
+        manifests: the objects.
+        opts: the options of all of them, their parent above all.
+        names: logical names that are others than `logical_name` would give.
+
+    Returns:
+        The resources by their logical names.
+
+    Raises:
+        ValueError: two objects have one name.
+    """
+    made: dict[str, KubernetesObject] = {}
+    spaces: list[pulumi.Resource] = []
+    for manifest in sorted(manifests, key=_rank):
+        kind, own = manifest["kind"], logical_name(manifest)
+        name = (names or {}).get(own, own)
+        if name in made:
+            raise ValueError(f"two objects {name}: the stack can tell them apart by nothing")
+        before = list(made.values()) if kind in STARTING else list(spaces)
+        more = pulumi.ResourceOptions(
+            protect=True if kind in PRECIOUS else None,
+            retain_on_delete=True if kind in PRECIOUS | GUARDS else None,
+            depends_on=before,
+            custom_timeouts=pulumi.CustomTimeouts(create=WAIT, update=WAIT) if kind == "Job" else None,
+        )
+        made[name] = KubernetesObject(name, _fitted(manifest), pulumi.ResourceOptions.merge(opts, more))
+        if kind == "Namespace":
+            spaces.append(made[name])
+    return made
+
+
+def _rank(manifest: Mapping[str, Any]) -> int:
+    kind = manifest["kind"]
+    return 0 if kind == "Namespace" else 2 if kind in STARTING else 1
+
+
+def _fitted(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object as Pulumi is to have it.
+
+    A Job that goes by itself when it is done would be missing in every preview from then on. Pulumi replaces
+    a Job that has changed, which is what the time was for.
+    """
+    if manifest["kind"] != "Job":
+        return manifest
+    spec = {key: value for key, value in manifest["spec"].items() if key != "ttlSecondsAfterFinished"}
+    return {**manifest, "spec": spec}
