@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -327,3 +328,12 @@ def test_a_scaled_step_is_reckoned_as_a_run_of_it_alone() -> None:
     )
     several = entry("    steps: {only: {pipeline: windy-city}}\n")
     assert fit.run(several) == fit.run(alone.pipelines["nightly"])
+
+
+def test_the_example_in_the_documentation_is_right() -> None:
+    page = Path(__file__).resolve().parents[4] / "docs" / "writing-a-pipeline.md"
+    (example,) = re.findall(r"```yaml\n(pipelines:.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    tenant = Tenant.model_validate({"name": "acme", "environments": ["dev"], **yaml.safe_load(example)})
+    assert steps.problems(tenant) == []
+    assert fit.problems(tenant) == []
+    assert dag.dependencies(tenant.pipelines["nightly"])["report"] == ("fetch", "windy")
