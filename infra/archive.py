@@ -49,8 +49,8 @@ class Archive(pulumi.ComponentResource):
     comes through; a parameter group that refuses connections without TLS; the database. The password is in
     Secrets Manager, where RDS changes it every week; it is in no file and in no state.
 
-    Costs: db.t4g.medium in one zone some 53 USD a month, db.m7g.large in two some 270 USD; 0.13 USD a GB
-    (0.25 in two zones); backups up to the disk's size are free.
+    Costs: db.t4g.medium in one zone some 47 USD a month, db.m7g.large in two some 245 USD; 0.12 USD a GB
+    (0.23 in two zones); backups up to the disk's size are free.
 
     Deleting: database and key are protected and retained; in prod RDS refuses as well. Deleted by hand it
     leaves a last snapshot and its backups. Restoring: `aws rds restore-db-instance-to-point-in-time`.

@@ -119,7 +119,7 @@ class Nodes(pulumi.ComponentResource):
 
     How many nodes run is the autoscaler's: Pulumi ignores it, so that no `up` takes a running group back.
 
-    Costs: by the hour of what runs: m7i.large about 88 USD a month on demand; a worker m7i.2xlarge some 0.15
+    Costs: by the hour of what runs: m7i.large some 74 USD a month on demand; a worker m7i.2xlarge some 0.16
     USD an hour on spot, and nothing while no run goes on.
 
     Deleting: nodes are drained and end. Nothing precious is on them.

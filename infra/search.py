@@ -58,7 +58,7 @@ class Search(pulumi.ComponentResource):
     zones as it has nodes (up to three), TLS only, whose master is a role and which knows no users of its own;
     that role, for the pods that set it up; and the log shipper's role, which may add and not read.
 
-    Costs: t3.medium.search some 60 USD a month each, r7g.large.search some 150 USD; 0.15 USD a GB.
+    Costs: t3.medium.search some 53 USD a month each, r7g.large.search some 130 USD; 0.12 USD a GB.
 
     Deleting: domain and key are protected and retained; its hourly snapshots end with it. Logs of runs are in
     the tenants' lakes as well.
