@@ -38,7 +38,7 @@ pipelines:
       again:
         pipeline: windy-city
         after: [windy]
-        parameters: {max_timestamps: 7, unit: 'a "quoted" {text} of ${unit}}'}
+        parameters: {max_timestamps: 7, unit: 'a "quoted" {text}} of ${unit}}'}
       report:
         command: [report]
         args: ["${windy.result} in ${unit}"]
@@ -134,7 +134,7 @@ def test_values_reach_a_pipeline_as_they_are(rows: str) -> None:
     made = evaluated(given("windy")["arguments"], parameters, outputs)
     assert json.loads(made) == {"max_timestamps": rows, "unit": rows}
     made = evaluated(given("again")["arguments"], parameters, outputs)
-    assert json.loads(made) == {"max_timestamps": "7", "unit": f'a "quoted" {{text}} of {rows}}}'}
+    assert json.loads(made) == {"max_timestamps": "7", "unit": f'a "quoted" {{text}}}} of {rows}}}'}
 
 
 def test_values_reach_a_container_as_arguments() -> None:
