@@ -80,7 +80,9 @@ def stop(run: str, environment: str, tenant: str | None, context: str | None, te
 @click.command("logs")
 @click.argument("run", metavar="RUN")
 @_where
-@click.option("--role", type=click.Choice(["driver", "scheduler", "worker"]), help="Only pods of this role.")
+@click.option(
+    "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only pods of this role."
+)
 def logs(run: str, environment: str, tenant: str | None, context: str | None, role: str | None) -> None:
     """Print what a run's pods in a cluster have written so far."""
     for pod, line in _remote(environment, tenant, context).logs(run, role):

@@ -44,6 +44,12 @@ def check(loaded: Loaded, known: Mapping[str, Pipeline[..., Any]]) -> list[str]:
                 f"{loaded.place(*location)}: found {name!r}, which is a pipeline; several steps go under"
                 " another name, so that nobody takes one for the other"
             )
+        unused = entry.parameters.keys() - {
+            used.name for one in entry.steps.values() for used in dag.references(one) if not used.step
+        }
+        warnings += [
+            f"{loaded.place(*location, 'parameters', item)}: no step uses it" for item in sorted(unused)
+        ]
         for step_name, step in entry.steps.items():
             if not isinstance(step, ContainerStep):
                 here = (*location, "steps", step_name)

@@ -232,7 +232,13 @@ def test_each_scaled_steps_parameters_are_checked_against_its_pipeline(
 
 
 def test_a_value_of_another_step_is_known_when_the_run_goes_on_and_not_checked(tmp_path: Path) -> None:
-    assert check(tmp_path, GOOD.replace('unit: "${unit}"', 'unit: "${fetch.rows}"')) == []
+    check(tmp_path, GOOD.replace('unit: "${unit}"', 'unit: "${fetch.rows}"'))
+    check(tmp_path, GOOD.replace('hours: "${fetch.rows}"', 'hours: "1${fetch.rows}x"'))
+
+
+def test_a_parameter_of_the_run_that_no_step_uses_is_warned_of(tmp_path: Path) -> None:
+    (line,) = check(tmp_path, GOOD.replace('"${day}"', '"$${day}"'))
+    assert line.endswith("5: pipelines.nightly.parameters.day: no step uses it")
 
 
 def test_a_step_in_an_image_of_its_own_is_said_to_be_unchecked(tmp_path: Path) -> None:
