@@ -180,6 +180,8 @@ class Cluster:
         """Leave the cluster; stop it if it was started here."""
         pickling.release(self._packages)
         self._packages = set()
+        if self.fleet is not None:
+            self.fleet.release()
         _close_quietly(self.client)
         if self._owned is not None:
             self._owned.close()

@@ -111,6 +111,14 @@ class Fleet:
             for host in spare:
                 del self._idle_since[host]
 
+    def release(self) -> None:
+        """Give all workers back, at the end of a run: what clears up after it needs no room beside them."""
+        try:
+            if self._pods.replicas():
+                self._scale(self.count or 0, 0)
+        except Exception as error:  # noqa: BLE001 - whoever ends the run deletes them all the same
+            get_logger("lightwork").warning(f"the workers were not given back: {error}")
+
     def _see_refusal(self, there: int, now: float) -> None:
         """Find out whether Kubernetes refuses the workers that are missing; end a run that gets none."""
         reason = self._pods.refusal()

@@ -92,6 +92,16 @@ def test_with_some_workers_a_run_goes_on_and_says_once_that_others_are_refused(c
     assert len(said) == 1
 
 
+def test_at_the_end_all_workers_are_given_back():
+    pods = Pods()
+    own = fleet(pods)
+    own.need(4, [], now=0)
+    own.release()
+    assert pods.scaled == [4, 0]
+    own.release()
+    assert pods.scaled == [4, 0], "there is nothing left to give back"
+
+
 def test_nothing_to_do_needs_no_worker():
     pods = Pods()
     fleet(pods).need(0, [], now=0)
