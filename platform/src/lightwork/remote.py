@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightwork import workflows
 from lightwork.errors import InputError, LightworkError
 from lightwork.manifests.common import LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
 from lightwork.suggest import near
@@ -30,7 +31,7 @@ class Status:
     Attributes:
         name: the run's, which is its Workflow's.
         phase: Argo's word: Pending, Running, Succeeded, Failed or Error; empty before it is looked at.
-        message: what Argo says about it; empty if nothing.
+        message: what happened, or what it waits for; empty if there is nothing to say.
         progress: steps done and all steps, such as `3/4`.
     """
 
@@ -77,7 +78,8 @@ class Remote:
             The run's name.
 
         Raises:
-            InputError: the tenant has no such pipeline, or the pipeline no such parameter.
+            InputError: the tenant has no such pipeline, the pipeline no such parameter, or the run can never
+                fit the namespace's quota.
         """
         template = self._template(name)
         known = {item["name"]: item for item in template["spec"].get("arguments", {}).get("parameters", [])}
@@ -85,6 +87,10 @@ class Remote:
             raise InputError(f"{name}: there is no parameter {wrong!r}{near(wrong, known)}")
         for missing in [key for key, item in known.items() if "value" not in item and key not in values]:
             raise InputError(f"{name}: parameter {missing} is missing; give {missing}=...")
+        if short := workflows.shortfall(template, self._quotas()):
+            raise InputError(
+                f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"
+            )
         body = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "Workflow",
@@ -112,6 +118,18 @@ class Remote:
             raise InputError(f"{self.tenant} has no pipeline {name!r}{near(name, by_name)}")
         return by_name[name]
 
+    def _quotas(self) -> list[Any]:
+        """The namespace's quotas; none where one may not look."""
+        from kubernetes.client import ApiException
+
+        try:
+            found = self._core.list_namespaced_resource_quota(self.namespace).items
+        except ApiException:
+            return []
+        return [
+            {"metadata": {"name": one.metadata.name}, "spec": {"hard": one.spec.hard or {}}} for one in found
+        ]
+
     def status(self, run: str) -> Status:
         """How far a run is.
 
@@ -124,8 +142,7 @@ class Remote:
             missing=f"{self.tenant} has no run {run!r} in the cluster; ended ones are in `lightwork runs`",
         )
         state = found.get("status", {})
-        message = " ".join(str(state.get("message", "")).split())
-        return Status(run, state.get("phase", ""), message, state.get("progress", ""))
+        return Status(run, state.get("phase", ""), workflows.message(state), state.get("progress", ""))
 
     def follow(self, run: str, every: float = 2.0) -> Iterator[Status]:
         """A run's status each time that it changes, to its end.
