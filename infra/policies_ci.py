@@ -134,6 +134,7 @@ def look(scope: Scope) -> Policy:
     ]
     return policy(
         allow("Look", list(LOOKING), ["*"]),
+        allow("LookAtVpcs", ["ec2:DescribeVpcAttribute"], [scope.arn("ec2", "vpc/*")]),
         allow(
             "LookAtCluster",
             [
@@ -153,11 +154,15 @@ def look(scope: Scope) -> Policy:
             [
                 "budgets:ListTagsForResource",
                 "budgets:ViewBudget",
+                "cloudwatch:DescribeAlarms",
+                "cloudwatch:ListTagsForResource",
                 "ecr:DescribeRepositories",
                 "ecr:GetLifecyclePolicy",
                 "ecr:ListTagsForResource",
                 "es:DescribeDomain",
+                "es:DescribeDomainChangeProgress",
                 "es:DescribeDomainConfig",
+                "es:GetUpgradeStatus",
                 "es:ListTags",
                 "logs:ListTagsForResource",
                 "rds:DescribeDBInstances",
@@ -172,6 +177,7 @@ def look(scope: Scope) -> Policy:
             ],
             [
                 f"arn:aws:budgets::{names.account}:budget/{own}",
+                scope.arn("cloudwatch", f"alarm:{own}"),
                 scope.arn("ecr", f"repository/{names.image_repository}"),
                 scope.arn("es", f"domain/{own}"),
                 scope.arn("logs", f"log-group:/aws/eks/{names.cluster}/*"),
@@ -188,10 +194,11 @@ def look(scope: Scope) -> Policy:
                 "iam:GetRole",
                 "iam:GetRolePolicy",
                 "iam:ListAttachedRolePolicies",
+                "iam:ListInstanceProfilesForRole",
                 "iam:ListPolicyVersions",
                 "iam:ListRolePolicies",
             ],
-            roles,
+            [*roles, f"arn:aws:iam::{names.account}:role/aws-service-role/opensearchservice.amazonaws.com/*"],
         ),
         allow(
             "LookAtProvider",
@@ -300,5 +307,20 @@ def estate_boundary(scope: Scope) -> Policy:
             ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
             [scope.arn("secretsmanager", "secret:rds!db-*")],
         ),
-        allow("Keys", ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"], [scope.arn("kms", "key/*")]),
+        allow(
+            "PlatformSecrets",
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            [scope.arn("secretsmanager", f"secret:{names.secret_prefix('_platform')}*")],
+        ),
+        allow(
+            "TenantsSecrets",
+            ["sts:AssumeRole", "sts:TagSession"],
+            [names.role_arn(f"{names.named('secrets')}-*", tenant=True)],
+        ),
+        allow("Alarms", ["sns:Publish"], [scope.arn("sns", names.named("alarms"))]),
+        allow(
+            "Keys",
+            ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+            [scope.arn("kms", "key/*")],
+        ),
     )

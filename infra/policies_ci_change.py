@@ -241,6 +241,16 @@ def change_data(scope: Scope) -> Policy:
             {"StringEquals": {"aws:RequestedRegion": scope.names.region}},
         ),
         allow(
+            "MetricAlarms",
+            [
+                "cloudwatch:DeleteAlarms",
+                "cloudwatch:PutMetricAlarm",
+                "cloudwatch:TagResource",
+                "cloudwatch:UntagResource",
+            ],
+            [scope.arn("cloudwatch", f"alarm:{name}-*")],
+        ),
+        allow(
             "Budgets",
             ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"],
             [f"arn:aws:budgets::{scope.names.account}:budget/{name}-*"],
