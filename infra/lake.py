@@ -23,6 +23,7 @@ class LakeArgs:
         bucket: the bucket's physical name.
         key_alias: the key's alias, `alias/...`.
         account: the AWS account whose principals alone may come near.
+        access_logs: the bucket into which S3 writes who read or wrote what.
         deleted_days: days for which what was deleted or overwritten can be brought back.
         tags: on everything that takes tags.
     """
@@ -30,6 +31,7 @@ class LakeArgs:
     bucket: str
     key_alias: str
     account: str
+    access_logs: str
     deleted_days: int
     tags: Mapping[str, str]
 
@@ -39,8 +41,8 @@ class Lake(pulumi.ComponentResource):
 
     Makes: a KMS key that rotates every year, with an alias; the bucket, with versioning, that key as its
     default encryption, access by policies alone (no ACLs), every kind of public access blocked, and a policy
-    that denies what no grant may allow; a lifecycle that drops replaced versions and the parts of uploads
-    never finished.
+    that denies what no grant may allow; access logs, into the estate's own bucket; a lifecycle that drops
+    replaced versions and the parts of uploads never finished.
 
     Costs: 1 USD a month for the key (each of the first two rotations adds 1 USD), about 25 USD a month for a
     TB stored, old versions included, and the requests.
@@ -81,6 +83,13 @@ class Lake(pulumi.ComponentResource):
         self.bucket, self.bucket_arn, self.key_arn = bucket.bucket, bucket.arn, key.arn
         self._encrypt(name, kept)
         self._keep_private(name, args.account, kept)
+        aws.s3.BucketLogging(
+            f"{name}-access-logs",
+            bucket=self.bucket,
+            target_bucket=args.access_logs,
+            target_prefix=f"buckets/{args.bucket}/",
+            opts=kept,
+        )
         self._keep_versions(name, args.deleted_days, kept)
         self.register_outputs({"bucket": self.bucket, "bucket_arn": self.bucket_arn, "key_arn": self.key_arn})
 

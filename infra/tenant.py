@@ -75,6 +75,7 @@ class Tenant(pulumi.ComponentResource):
                 bucket=names.lake_bucket(tenant.name),
                 key_alias=names.lake_key(tenant.name),
                 account=names.account,
+                access_logs=args.estate.logs_bucket,
                 deleted_days=tenant.data_retention_days,
                 tags=names.tags(tenant.name),
             ),

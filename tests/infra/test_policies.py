@@ -120,7 +120,14 @@ def test_a_role_cannot_remove_old_versions() -> None:
 def test_a_grant_is_made_for_the_role_and_with_the_lakes_own_names() -> None:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-central-1")
-        args = LakeArgs(bucket="lw-dev-acme", key_alias="alias/a", account=ACCOUNT, deleted_days=1, tags={})
+        args = LakeArgs(
+            bucket="lw-dev-acme",
+            key_alias="alias/a",
+            account=ACCOUNT,
+            access_logs="lw-dev-audit",
+            deleted_days=1,
+            tags={},
+        )
         lake = Lake("lake", args, pulumi.ResourceOptions(providers=[provider]))
         lake.grant_read_write("acme-reads", "acme-role")
 

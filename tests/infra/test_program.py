@@ -102,12 +102,20 @@ def test_what_is_precious_is_protected_and_outlives_the_stack(acme: Run, preciou
     assert found.retain_on_delete, f"{precious}: removed from the program, it must stay where it is"
 
 
+def test_who_read_or_wrote_the_lake_is_written_down_elsewhere(acme: Run) -> None:
+    logging = acme.one("aws:s3/bucketLogging:BucketLogging").inputs
+    assert logging["targetBucket"] == f"lw-dev-{ACCOUNT}-eu-central-1-audit", "the estate's bucket"
+    assert logging["targetPrefix"] == f"buckets/{acme.one(BUCKET).inputs['bucket']}/", (
+        "the log bucket's policy lets S3 write below this folder alone"
+    )
+
+
 def test_a_bucket_that_is_kept_keeps_what_guards_it(acme: Run) -> None:
     guards = [
         resource for resource in acme.resources if resource.type.startswith(("aws:s3/bucket", "aws:kms"))
     ]
-    assert len(guards) == 9, (
-        "bucket, key, alias, encryption, ownership, public access, versions, policy, lifecycle"
+    assert len(guards) == 10, (
+        "bucket, key, alias, encryption, ownership, public access, access logs, versions, policy, lifecycle"
     )
     for guard in guards:
         assert guard.retain_on_delete, (
