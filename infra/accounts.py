@@ -20,5 +20,7 @@ SHIPPER = ServiceAccount("logging", "fluent-bit")
 """Sends the logs to OpenSearch."""
 SEARCH_ADMIN = ServiceAccount("logging", "search-admin")
 """Sets OpenSearch up: its roles, index templates, retention."""
+ALARMS = ServiceAccount("monitoring", "alertmanager")
+"""Publishes alerts."""
 SECRETS = ServiceAccount("external-secrets", "external-secrets")
 """Brings the archive's password into the cluster."""

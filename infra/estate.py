@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from infra import accounts, cluster, policies_pods, subnets
+from infra import accounts, cluster, platform_policies, subnets
 from infra.access import Access, AccessArgs
 from infra.alarms import Alarms, AlarmsArgs
 from infra.archive import Archive, ArchiveArgs
@@ -16,7 +16,10 @@ from infra.autoscaler import Autoscaler, AutoscalerArgs
 from infra.cluster import Cluster, ClusterArgs
 from infra.network import Network, NetworkArgs
 from infra.nodes import Nodes, NodesArgs, groups
+from infra.platform_aws import PlatformAws, PlatformAwsArgs
+from infra.platform_cluster import Platform, PlatformArgs
 from infra.pod_role import PodRole, PodRoleArgs
+from infra.providers import kubernetes_provider
 from infra.registry import Registry, RegistryArgs
 from infra.search import Search, SearchArgs
 
@@ -110,7 +113,7 @@ class Estate(pulumi.ComponentResource):
             ),
             inner,
         )
-        Nodes(
+        nodes = Nodes(
             "nodes",
             NodesArgs(
                 names=names,
@@ -121,7 +124,7 @@ class Estate(pulumi.ComponentResource):
             ),
             inner,
         )
-        Autoscaler(
+        scaler = Autoscaler(
             "autoscaler",
             AutoscalerArgs(names=names, cluster=made.name, boundary=access.estate_boundary_arn),
             inner,
@@ -138,7 +141,7 @@ class Estate(pulumi.ComponentResource):
             ),
             inner,
         )
-        self._secrets(archive, made, access)
+        operator = self._secrets(archive, made, access)
         search = Search(
             "search",
             SearchArgs(
@@ -155,6 +158,35 @@ class Estate(pulumi.ComponentResource):
         )
         registry = Registry("registry", RegistryArgs(names=names), inner)
         alarms = Alarms("alarms", AlarmsArgs(names=names, email=settings.alarm_email), inner)
+        aws = PlatformAws(
+            "platform-aws",
+            PlatformAwsArgs(
+                names=names,
+                cluster=made.name,
+                boundary=access.estate_boundary_arn,
+                topic_arn=alarms.topic_arn,
+            ),
+            inner,
+        )
+        Platform(
+            "platform",
+            PlatformArgs(
+                names=names,
+                gitlab=settings.gitlab,
+                argo_domain=f"argo.{settings.domain}",
+                archive_host=archive.host,
+                archive_secret_arn=archive.secret_arn,
+                search_endpoint=search.endpoint,
+                topic_arn=alarms.topic_arn,
+                after=[nodes, scaler, operator, aws, archive],
+            ),
+            pulumi.ResourceOptions(
+                parent=self,
+                providers=[
+                    kubernetes_provider(settings, cluster=made.name, endpoint=made.endpoint, ca=made.ca)
+                ],
+            ),
+        )
         self.outputs = {
             "account": settings.account,
             "region": settings.region,
@@ -179,13 +211,13 @@ class Estate(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _secrets(self, archive: Archive, made: Cluster, access: Access) -> None:
-        """Who brings the archive's password into the cluster."""
+    def _secrets(self, archive: Archive, made: Cluster, access: Access) -> PodRole:
+        """Who brings the archive's password into the cluster, and tenants' secrets by their own roles."""
         names = self._args.names
         grant = pulumi.Output.all(secret_arn=archive.secret_arn, key_arn=archive.key_arn).apply(
-            lambda arns: policies_pods.read_secret(region=names.region, **arns)
+            lambda arns: platform_policies.operator(names=names, **arns)
         )
-        PodRole(
+        return PodRole(
             "secrets",
             PodRoleArgs(
                 role=names.named("secrets", limit=64),

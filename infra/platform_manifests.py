@@ -86,6 +86,37 @@ def make(
     return made
 
 
+def filled(
+    manifests: Iterable[Mapping[str, Any]], values: Mapping[str, pulumi.Output[str]]
+) -> list[dict[str, Any]]:
+    """Objects in whose texts `<<name>>` is replaced by what is known only once something else is there.
+
+    Kind and name of each stay plain text, so that they are known in a preview.
+
+    Args:
+        manifests: the objects.
+        values: what replaces each name.
+    """
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        named = {key: output for key, output in values.items() if f"<<{key}>>" in str(value)}
+        if not isinstance(value, str) or not named:
+            return value
+        return pulumi.Output.all(**named).apply(lambda known: _replaced(value, known))
+
+    return [fill(dict(manifest)) for manifest in manifests]
+
+
+def _replaced(text: str, known: Mapping[str, str]) -> str:
+    for key, value in known.items():
+        text = text.replace(f"<<{key}>>", value)
+    return text
+
+
 def _rank(manifest: Mapping[str, Any]) -> int:
     kind = manifest["kind"]
     return 0 if kind == "Namespace" else 2 if kind in STARTING else 1

@@ -203,6 +203,7 @@ def test_pods_get_their_roles_by_pod_identity_and_not_by_the_node(estate: Run) -
         ("kube-system", "cluster-autoscaler"),
         ("logging", "fluent-bit"),
         ("logging", "search-admin"),
+        ("monitoring", "alertmanager"),
         ("external-secrets", "external-secrets"),
     }, "whoever is not listed is nobody on AWS"
     node = [

@@ -5,6 +5,7 @@ Only fields that Argo 3.7 and 4 both have. What differs between clusters is in `
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,20 +40,40 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SSO:
+    """Who knows the people that log in.
+
+    Attributes:
+        issuer: the identity provider's address.
+        redirect: where it sends people back to: Argo's own address and `/oauth2/callback`.
+        groups: the groups of which one has to be somebody's, else nobody is let in.
+        secret: the Secret in Argo's namespace with the keys `client-id` and `client-secret`.
+        user_info: the path below the issuer where the groups are, if they are not in the token.
+    """
+
+    issuer: str
+    redirect: str
+    groups: tuple[str, ...]
+    secret: str = "argo-server-sso"  # noqa: S105  (its name)
+    user_info: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Argo:
     """What differs between clusters.
 
     Attributes:
-        database: where ended workflows are archived.
+        database: where ended workflows are archived; None if nowhere, which is for trying things out.
         cluster: this cluster's name in the archive, which several clusters may share.
         namespace: where the controller runs.
         archive_days: how long an ended workflow stays in the archive.
         parallel: how many workflows may go on in the whole cluster.
         parallel_in_namespace: how many of one tenant.
         executor_pull: whether the executor's image is pulled; `Never` where it was brought by hand.
+        sso: who knows the people; without it everybody brings a token of their own.
     """
 
-    database: Database
+    database: Database | None
     cluster: str
     namespace: str = "argo"
     archive_days: int = 365
@@ -60,6 +81,7 @@ class Argo:
     parallel_in_namespace: int = 20
     executor_pull: Literal["IfNotPresent", "Never"] = "IfNotPresent"
     links: tuple[dict[str, str], ...] = field(default=())
+    sso: SSO | None = None
 
 
 def config_map(argo: Argo) -> Manifest:
@@ -94,10 +116,12 @@ def settings(argo: Argo) -> dict[str, Any]:
             "resources": of_need(fit.ARGO, cpu_limit="500m"),
             "securityContext": common.container_security(),
         },
-        "persistence": _persistence(argo),
+        **({"persistence": _persistence(argo, argo.database)} if argo.database else {}),
         "metricsConfig": {"enabled": True, "path": "/metrics", "port": 9090, "secure": False},
         "podSpecLogStrategy": {"failedPod": True},
     }
+    if argo.sso is not None:
+        found["sso"] = _sso(argo.sso)
     if argo.links:
         found["links"] = list(argo.links)
     return found
@@ -119,8 +143,25 @@ def workflow_defaults() -> dict[str, Any]:
     }
 
 
-def _persistence(argo: Argo) -> dict[str, Any]:
-    database = argo.database
+def _sso(sso: SSO) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "issuer": sso.issuer,
+        "clientId": {"name": sso.secret, "key": "client-id"},
+        "clientSecret": {"name": sso.secret, "key": "client-secret"},
+        "redirectUrl": sso.redirect,
+        "scopes": ["openid", "profile", "email"],
+        "sessionExpiry": "10h",
+        # What somebody may do is what the account of their group may do, and nothing without one.
+        "rbac": {"enabled": True},
+        # The rest of somebody's groups would make the cookie too long for a browser.
+        "filterGroupsRegex": [f"^{re.escape(group)}$" for group in sso.groups],
+    }
+    if sso.user_info:
+        found["userInfoPath"] = sso.user_info
+    return found
+
+
+def _persistence(argo: Argo, database: Database) -> dict[str, Any]:
     return {
         "archive": True,
         "archiveTTL": f"{argo.archive_days}d",
