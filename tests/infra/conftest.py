@@ -46,3 +46,14 @@ def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
     """The estate of every environment: security is the same in each."""
     return estates[request.param]
+
+
+@pytest.fixture(scope="session")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The example tenant in dev, recorded once."""
+    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("acme"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIGEST, f"sha256:{'a' * 64}")
+        run = run_program(copy, "dev.acme")
+    assert run.error is None, f"the example tenant must deploy: {run.error}"
+    return run

@@ -21,13 +21,6 @@ CALLER = "aws:index/getCallerIdentity:getCallerIdentity"
 OTHER = "999999999999"
 
 
-@pytest.fixture
-def acme(root: Path) -> Run:
-    run = run_program(root, "dev.acme")
-    assert run.error is None, f"the example tenant must deploy: {run.error}"
-    return run
-
-
 def refusal(root: Path, stack: str, **kwargs: str) -> str:
     """The message of a run that must be refused before anything is planned."""
     run = run_program(root, stack, **kwargs)
