@@ -45,6 +45,7 @@ def main() -> None:
         names=names,
         estate=known,
         image=image(known.image_repository_url),
+        log_days=environment.sizes.log_days,
         pipelines=discovery.pipelines(),
     )
     built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))

@@ -38,6 +38,7 @@ class TenantArgs:
         names: the environment's names.
         estate: what the environment's estate has handed out.
         image: the platform's image, by digest.
+        log_days: for how long logs are kept.
         pipelines: the pipelines that are known here, by name.
     """
 
@@ -46,6 +47,7 @@ class TenantArgs:
     names: Names
     estate: EstateOutputs
     image: str
+    log_days: int
     pipelines: Mapping[str, Pipeline[..., Any]]
 
 
@@ -125,6 +127,11 @@ class Tenant(pulumi.ComponentResource):
             *tenant_objects.secrets(tenant, prefix=prefix, role_arn=secrets_role, region=args.estate.region),
             alerts.tenant_rules(tenant),
             *tenant_search.objects(
-                tenant, endpoint=args.estate.search_endpoint, region=args.estate.region, image=args.image
+                tenant,
+                endpoint=args.estate.search_endpoint,
+                region=args.estate.region,
+                image=args.image,
+                shipper_role_arn=args.names.role_arn(args.names.named("log-shipper", limit=64)),
+                kept_days=args.log_days,
             ),
         ]

@@ -117,11 +117,33 @@ def domain_requests(*, shipper_role_arn: str, kept_days: int) -> list[dict[str, 
     ]
 
 
-def objects(tenant: Tenant, *, endpoint: str, region: str, image: str) -> list[Manifest]:
-    """The ConfigMap and the Job that make a tenant known to OpenSearch."""
-    return setup(
-        f"search-{tenant.name}", tenant_requests(tenant), endpoint=endpoint, region=region, image=image
-    )
+def objects(
+    tenant: Tenant,
+    *,
+    endpoint: str,
+    region: str,
+    image: str,
+    shipper_role_arn: str,
+    kept_days: int,
+) -> list[Manifest]:
+    """The ConfigMap and the Job that make a tenant known to OpenSearch, and the domain ready for its lines.
+
+    The domain's own part goes with each tenant: the estate comes before the first image is pushed, and until
+    a tenant is there, there is nothing to keep apart. Lines wait on their nodes meanwhile.
+
+    Args:
+        tenant: the tenant.
+        endpoint: the domain's host name.
+        region: where it is.
+        image: the platform's image.
+        shipper_role_arn: the role that the log shipper's pods come as.
+        kept_days: after how many days an index is deleted.
+    """
+    requests = [
+        *domain_requests(shipper_role_arn=shipper_role_arn, kept_days=kept_days),
+        *tenant_requests(tenant),
+    ]
+    return setup(f"search-{tenant.name}", requests, endpoint=endpoint, region=region, image=image)
 
 
 def setup(

@@ -242,7 +242,9 @@ def test_a_state_that_there_is_not_is_refused(root: Path) -> None:
 def test_opensearch_lets_a_tenant_read_its_own_indexes(acme: Run) -> None:
     config = objects(acme)["configmap-search-acme"]
     assert config["metadata"]["namespace"] == "logging", "where the domain's master has its account"
-    role, mapping = json.loads(config["data"]["requests.json"])
+    *domain, role, mapping = json.loads(config["data"]["requests.json"])
+    shipper = f"arn:aws:iam::{ACCOUNT}:role/lightwork/dev/lightwork-dev-log-shipper"
+    assert domain[1]["body"] == {"backend_roles": [shipper]}, "else no line is taken"
     assert role["path"] == "_plugins/_security/api/roles/tenant-acme", "one role a tenant"
     (index,) = role["body"]["index_permissions"]
     assert index["index_patterns"] == ["logs-acme.*"], "acme-2 has other indexes"
@@ -254,7 +256,14 @@ def test_opensearch_lets_a_tenant_read_its_own_indexes(acme: Run) -> None:
 def test_a_changed_request_is_another_job() -> None:
     def job(name: str) -> dict[str, Any]:
         tenant = ACME.model_copy(update={"name": name})
-        _, made = tenant_search.objects(tenant, endpoint="search.example", region=REGION, image=IMAGE)
+        _, made = tenant_search.objects(
+            tenant,
+            endpoint="search.example",
+            region=REGION,
+            image=IMAGE,
+            shipper_role_arn="arn:shipper",
+            kept_days=30,
+        )
         return made["spec"]["template"]
 
     assert job("acme") == job("acme"), "the same requests are sent once"
