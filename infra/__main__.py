@@ -1,7 +1,7 @@
 """The Pulumi program: reads what people wrote, builds the components, exports what others need.
 
-The stack's name says what it holds. `dev`, `staging` and `prod` are the estates. `<environment>.<tenant>` is
-one tenant in an environment; it needs to know its estate, and reads that here and nowhere else.
+The stack's name says what it holds: `dev`, `staging` and `prod` the estates; `<environment>.<tenant>` one
+tenant, which reads its estate here and nowhere else; `local` and `local.<tenant>` both, without AWS.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import estate_outputs, settings
+from infra import estate_outputs, platform_local, settings
 from infra.estate import Estate, EstateArgs
 from infra.naming import Names
 from infra.providers import aws_provider, kubernetes_provider
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Build the stack that is selected."""
+    if platform_local.build(ROOT, pulumi.get_stack()):
+        return
     stack = settings.StackName.parse(pulumi.get_stack())
     environment = settings.load(ROOT, stack.environment)
     names = Names(environment=environment.environment, account=environment.account, region=environment.region)
@@ -41,11 +43,10 @@ def main() -> None:
     )
     args = TenantArgs(
         tenant=tenant,
-        environment=stack.environment,
+        settings=environment,
         names=names,
         estate=known,
         image=image(known.image_repository_url),
-        log_days=environment.sizes.log_days,
         pipelines=discovery.pipelines(),
     )
     built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from infra.estate_outputs import EstateOutputs
     from infra.naming import Names
+    from infra.settings import Settings
     from lightwork import tenants
     from lightwork.manifests.common import Manifest
     from lightwork.pipelines import Pipeline
@@ -34,20 +35,18 @@ class TenantArgs:
 
     Attributes:
         tenant: what its file says.
-        environment: where it is made.
+        settings: the environment's settings.
         names: the environment's names.
         estate: what the environment's estate has handed out.
         image: the platform's image, by digest.
-        log_days: for how long logs are kept.
         pipelines: the pipelines that are known here, by name.
     """
 
     tenant: tenants.Tenant
-    environment: tenants.Environment
+    settings: Settings
     names: Names
     estate: EstateOutputs
     image: str
-    log_days: int
     pipelines: Mapping[str, Pipeline[..., Any]]
 
 
@@ -120,7 +119,7 @@ class Tenant(pulumi.ComponentResource):
 
     def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
         tenant = args.tenant
-        goal = target(tenant, args.environment, args.names, args.estate, args.image)
+        goal = target(tenant, args.settings.environment, args.names, args.estate, args.image)
         prefix = args.names.secret_prefix(tenant.name)
         return [
             *manifests.tenant_objects(tenant, goal, args.pipelines),
@@ -132,6 +131,6 @@ class Tenant(pulumi.ComponentResource):
                 region=args.estate.region,
                 image=args.image,
                 shipper_role_arn=args.names.role_arn(args.names.named("log-shipper", limit=64)),
-                kept_days=args.log_days,
+                kept_days=args.settings.sizes.log_days,
             ),
         ]

@@ -1,0 +1,111 @@
+"""The stack `local`: the same objects on a cluster at hand, and nothing of AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infra import platform_local, versions
+from lightwork import discovery, manifests, tenants
+from lightwork.manifests.common import Target
+from tests.infra.engine import run_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.infra.engine import Run
+
+PROVIDER = "pulumi:providers:kubernetes"
+
+
+def kinds(run: Run) -> set[str]:
+    return {r.type for r in run.resources if r.type.startswith(("aws:", "kubernetes:", "pulumi:providers:"))}
+
+
+def test_the_platform_at_hand_is_argo_and_the_scalers_template(root: Path) -> None:
+    run = run_program(root, "local")
+    assert run.error is None, f"{run.error}"
+    assert kinds(run) == {
+        PROVIDER,
+        "kubernetes:core/v1:Namespace",
+        "kubernetes:core/v1:ConfigMap",
+        "kubernetes:helm.sh/v3:Release",
+        "kubernetes:argoproj.io/v1alpha1:ClusterWorkflowTemplate",
+    }, "a laptop has no AWS"
+    assert not run.invokes, "nobody is asked who we are"
+    release = run.one("kubernetes:helm.sh/v3:Release").inputs
+    pinned = versions.CHARTS["argo-workflows"]
+    assert release["version"] == pinned.version, "the same Argo as in production"
+    assert release["values"]["images"]["tag"] == pinned.image_tag, "the same Argo as in production"
+    assert release["values"]["server"]["authModes"] == ["client"], "nobody knows the people here"
+
+
+def test_a_tenant_at_hand_is_what_the_builders_make(root: Path) -> None:
+    run = run_program(root, "local.acme")
+    assert run.error is None, f"{run.error}"
+    target = Target(
+        environment="dev",
+        image="lightwork/platform:local",
+        lake="s3://lightwork-acme",
+        variables={"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"},
+    )
+    tenant = tenants.load(root / "tenants" / "acme.yaml")
+    found = {r.name: r.inputs for r in run.resources if r.type.startswith("kubernetes:")}
+    built = manifests.tenant_objects(tenant, target, discovery.pipelines())
+    assert len(found) == len(built), "no more and no less"
+    for manifest in built:
+        if manifest["kind"] in {"Namespace", "Job"}:
+            continue
+        name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}"
+        assert found[name] == json.loads(json.dumps(manifest)), f"{name} is another"
+    assert run.outputs == {"namespace": "tenant-acme"}, "the stack's interface"
+    assert not any(kind.startswith("aws:") for kind in kinds(run)), "a laptop has no AWS"
+
+
+def test_the_cluster_is_the_current_one_unless_another_is_named(root: Path) -> None:
+    assert "context" not in run_program(root, "local").one(PROVIDER).inputs, "the current one"
+    path = root / "Pulumi.local.yaml"
+    path.write_text(path.read_text().replace("# lightwork:kube_context", "lightwork:kube_context"))
+    assert run_program(root, "local").one(PROVIDER).inputs["context"] == "kind-lightwork", "the one named"
+
+
+def test_the_s3_server_reaches_the_pods(root: Path) -> None:
+    path = root / "Pulumi.local.yaml"
+    path.write_text(path.read_text().replace("# lightwork:s3_endpoint", "lightwork:s3_endpoint"))
+    run = run_program(root, "local.acme")
+    settings = run.named("kubernetes:core/v1:ConfigMap", "configmap-lightwork").inputs["data"]
+    assert settings["AWS_ENDPOINT_URL"] == "http://s3.example:7070", "else they ask AWS"
+    assert settings["LIGHTWORK_LAKE"] == "s3://lightwork-acme", "the tenant's own"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("lightwork:image:", "lightwork:imgae:", "did you mean 'image'?"),
+        ("s3://lightwork-{tenant}", "s3://everybody", "lake"),
+        ("s3://lightwork-{tenant}", "/data/{tenant}", "lake"),
+        ("config:", "confg:", "config: is missing"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_its_file(root: Path, old: str, new: str, said: str) -> None:
+    path = root / "Pulumi.local.yaml"
+    assert old in path.read_text(), "the sample does not change the file"
+    path.write_text(path.read_text().replace(old, new))
+    run = run_program(root, "local")
+    assert said in str(run.error), f"{run.error}"
+    assert "Pulumi.local.yaml" in str(run.error), "the message does not say where"
+    assert not kinds(run), "refused only after something was planned"
+
+
+@pytest.mark.parametrize("stack", ["local.", "local.acme.two", "local.nobody"])
+def test_a_local_stack_of_nobody_is_refused(root: Path, stack: str) -> None:
+    run = run_program(root, stack)
+    assert run.error is not None, "the program went through"
+    assert not kinds(run), "refused only after something was planned"
+
+
+def test_a_stack_that_is_not_local_is_left_to_the_others(tmp_path: Path) -> None:
+    assert platform_local.build(tmp_path, "dev.acme") is False, "it has no settings here"
+    assert platform_local.build(tmp_path, "locals") is False, "a name that begins alike"
