@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import yaml
 from hera.workflows import models as argo
@@ -69,3 +70,28 @@ def test_everything_is_known_to_argo_3_7_and_to_4() -> None:
     }
     linked = dataclasses.replace(objects.ARGO, links=({"name": "logs", "scope": "pod", "url": "https://x"},))
     assert set(argo_config.settings(linked)) == both
+
+
+def test_without_a_database_nothing_is_archived_and_nothing_waits_for_one() -> None:
+    found = argo_config.settings(dataclasses.replace(objects.ARGO, database=None))
+    assert "persistence" not in found, "the controller does not start without the one that it names"
+
+
+def test_people_are_who_their_groups_are_and_nobody_without_one() -> None:
+    sso = argo_config.SSO(
+        issuer="https://id.example",
+        redirect="https://argo.example/oauth2/callback",
+        groups=("a.b", "a.b/ops"),
+        user_info="/userinfo",
+    )
+    found = argo_config.settings(dataclasses.replace(objects.ARGO, sso=sso))["sso"]
+    assert found["rbac"] == {"enabled": True}, "else whoever logs in has the server's own rights"
+    assert found["clientSecret"] == {"name": "argo-server-sso", "key": "client-secret"}, "it is in a Secret"
+    assert found["userInfoPath"] == "/userinfo", "the groups are not in every provider's token"
+    kept = [group for group in ("a.b", "a.b/ops", "axb", "a.b/ops2") if _matches(found, group)]
+    assert kept == ["a.b", "a.b/ops"], "a group whose name is alike is another group"
+    assert "sso" not in argo_config.settings(objects.ARGO), "nobody knows the people"
+
+
+def _matches(sso: dict[str, object], group: str) -> bool:
+    return any(re.search(str(pattern), group) for pattern in sso["filterGroupsRegex"])  # type: ignore[attr-defined]
