@@ -6,9 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
-from pydantic import AfterValidator, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, ValidationInfo, field_validator
 
-from infra.sizes import DEFAULTS, Sizes, form
+from infra.sizes import DEFAULTS, Form, Sizes
 from lightwork import documents
 from lightwork.errors import InputError
 from lightwork.suggest import near
@@ -52,17 +52,17 @@ def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
 
 DNS = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 
-Account = Annotated[str, form(r"\d{12}", "an account's twelve digits, in quotes,"), AfterValidator(_chosen)]
+Account = Annotated[str, Form(r"\d{12}", "an account's twelve digits, in quotes,"), AfterValidator(_chosen)]
 """An AWS account's id: twelve digits, as text."""
 
 Region = Annotated[
     str,
-    form(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"),
+    Form(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1"),
     AfterValidator(_commercial),
 ]
 """An AWS region, such as eu-central-1."""
 
-Domain = Annotated[str, form(DNS, "a DNS name such as dev.example.com")]
+Domain = Annotated[str, Form(DNS, "a DNS name such as dev.example.com")]
 """A DNS name, such as dev.example.com."""
 
 Addresses = Annotated[str, AfterValidator(_not_everybody)]
@@ -70,65 +70,63 @@ Addresses = Annotated[str, AfterValidator(_not_everybody)]
 
 RoleArn = Annotated[
     str,
-    form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…,"),
+    Form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…,"),
 ]
 """An IAM role's ARN. Without wildcards."""
 
 ProjectPath = Annotated[
     str,
-    form(r"[\w.-]+(/[\w.-]+)+", "the path of one GitLab project, such as group/project,"),
+    Form(r"[\w.-]+(/[\w.-]+)+", "the path of one GitLab project, such as group/project,"),
 ]
 """The path of a GitLab project, such as group/project. Without wildcards."""
 
-Branch = Annotated[str, form(r"[\w./-]+", "the name of one branch")]
+Branch = Annotated[str, Form(r"[\w./-]+", "the name of one branch")]
 """A branch. Without wildcards."""
 
-Email = Annotated[str, form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
+Email = Annotated[str, Form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 """An e-mail address."""
 
 
 class GitLab(documents.Document):
-    """Who deploys.
+    """Who deploys."""
 
-    Attributes:
-        host: where GitLab is.
-        project: this repository's path there.
-        branch: the protected branch that is deployed from.
-    """
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     host: Domain = "gitlab.com"
+    """Where GitLab is."""
     project: ProjectPath
+    """This repository's path there."""
     branch: Branch = "main"
+    """The protected branch that is deployed from."""
 
 
 class Settings(documents.Document):
-    """One environment's settings.
+    """One environment's settings."""
 
-    Attributes:
-        environment: which one.
-        account: its AWS account.
-        region: where in AWS.
-        domain: the DNS domain below which Argo's web page is.
-        administrators: the IAM roles of the people who may do everything in the cluster.
-        api_public_cidrs: from where the cluster's API is reached from outside the VPC; empty: from nowhere.
-        alarm_email: who is told about alarms.
-        gitlab: who deploys.
-        account_parts: what an account has but once, GitLab's OIDC provider and OpenSearch's service-linked
-        role:
-            `make` it here, or it `exists`, as another environment of the same account has made it.
-        sizes: how large it is.
-    """
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     environment: Environment
+    """Which one."""
     account: Account
+    """Its AWS account."""
     region: Region
+    """Where in AWS."""
     domain: Domain
+    """The DNS domain below which Argo's web page is."""
     administrators: Annotated[tuple[RoleArn, ...], AfterValidator(_some)]
+    """The IAM roles of the people who may do everything in the cluster."""
     api_public_cidrs: tuple[Addresses, ...] = ()
+    """From where the cluster's API is reached from outside the VPC; empty: from nowhere."""
     alarm_email: Email
+    """Who is told about alarms."""
     gitlab: GitLab
+    """Who deploys."""
     account_parts: Literal["make", "exists"] = "make"
+    """What an account has but once, GitLab's OIDC provider and OpenSearch's service-linked role: `make` it
+    here, or it `exists`, as another environment of the same account has made it.
+    """
     sizes: Sizes
+    """How large it is."""
 
     @field_validator("administrators")
     @classmethod

@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import core_schema
 
 from lightwork import documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+
     from lightwork.tenants import Environment
 
 
-def form(pattern: str, what: str) -> AfterValidator:
-    """A check that a text is of a form, that says in words what belongs there."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A text of a form; where it is not, the message says in words what belongs there.
 
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"{what} belongs here")
+    Attributes:
+        pattern: the form, for the whole of the text.
+        what: what belongs there.
+    """
+
+    pattern: str
+    what: str
+
+    def check(self, text: str) -> str:
+        """The text, if it is of the form.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"{self.what} belongs here")
         return text
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^({self.pattern})$"}
 
 
 def _x86(instance_type: str) -> str:
@@ -55,7 +81,7 @@ def _alike(types: tuple[str, ...]) -> tuple[str, ...]:
 
 InstanceType = Annotated[
     str,
-    form(r"[cmr]\d[a-z-]*\.\d*x?large", "an EC2 type of the families c, m or r, such as m7i.2xlarge,"),
+    Form(r"[cmr]\d[a-z-]*\.\d*x?large", "an EC2 type of the families c, m or r, such as m7i.2xlarge,"),
     AfterValidator(_x86),
 ]
 """An EC2 type of the families c, m or r, such as m7i.2xlarge."""
@@ -69,50 +95,50 @@ Gigabytes = Annotated[int, Field(ge=20, le=16384)]
 
 
 class Sizes(documents.Document):
-    """The sizes of one environment.
+    """The sizes of one environment."""
 
-    Attributes:
-        vpc_cidr: the VPC's addresses; environments that may be joined one day differ here.
-        nat_per_zone: a NAT gateway in each zone, so that the loss of one zone takes no other's way out.
-        system_type: of the nodes of Argo, Prometheus and the cluster's own pods.
-        system_nodes: how many of them.
-        driver_type: of the nodes on which schedulers and drivers run, on demand.
-        drivers_min: how many of them are always there; a run that finds none waits some two minutes.
-        drivers_max: the most of them.
-        worker_types: of the nodes of Dask workers, on spot; several, all of one size.
-        workers_max: the most of them.
-        archive_class: of the database.
-        archive_gigabytes: its disk to begin with; RDS lets it grow to four times that.
-        archive_zones: 2 keeps a copy in a second zone, and takes over when the first one fails.
-        archive_backup_days: for how long it can be restored to any second.
-        search_type: of the OpenSearch nodes that hold data.
-        search_nodes: how many of them; they are spread over as many zones, up to three.
-        search_gigabytes: the disk of each.
-        search_managers: OpenSearch nodes that hold no data and keep the cluster together: 0 or 3,
-            since of two none wins when they part.
-        log_days: for how long the cluster's own logs are kept.
-    """
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     vpc_cidr: Vpc
+    """The VPC's addresses; environments that may be joined one day differ here."""
     nat_per_zone: bool
+    """A NAT gateway in each zone, so that the loss of one zone takes no other's way out."""
     system_type: InstanceType
+    """The EC2 type of the nodes of Argo, Prometheus and the cluster's own pods."""
     system_nodes: Few
+    """How many nodes these are."""
     driver_type: InstanceType
+    """The EC2 type of the nodes on which schedulers and drivers run, on demand."""
     drivers_min: Annotated[int, Field(ge=0, le=20)]
+    """How many driver nodes are always there; a run that finds none waits some two minutes."""
     drivers_max: Many
+    """The most driver nodes."""
     worker_types: Annotated[tuple[InstanceType, ...], AfterValidator(_alike)]
+    """The EC2 types of the nodes of Dask workers, on spot: several, all of one size."""
     workers_max: Many
-    archive_class: Annotated[str, form(r"db\.[a-z0-9]+\.[a-z0-9]+", "a class of RDS, such as db.m7g.large,")]
+    """The most worker nodes."""
+    archive_class: Annotated[str, Form(r"db\.[a-z0-9]+\.[a-z0-9]+", "a class of RDS, such as db.m7g.large,")]
+    """The class of the database."""
     archive_gigabytes: Gigabytes
+    """The database's disk to begin with; RDS lets it grow to four times that."""
     archive_zones: Annotated[int, Field(ge=1, le=2)]
+    """2 keeps a copy in a second zone, and takes over when the first one fails."""
     archive_backup_days: Annotated[int, Field(ge=1, le=35)]
+    """For how long the database can be restored to any second."""
     search_type: Annotated[
-        str, form(r"[a-z0-9]+\.[a-z0-9]+\.search", "a type of OpenSearch, such as r7g.large.search,")
+        str, Form(r"[a-z0-9]+\.[a-z0-9]+\.search", "a type of OpenSearch, such as r7g.large.search,")
     ]
+    """The type of the OpenSearch nodes that hold data."""
     search_nodes: Annotated[int, Field(ge=1, le=30)]
+    """How many nodes hold data; they are spread over as many zones, up to three."""
     search_gigabytes: Gigabytes
+    """The disk of each of them."""
     search_managers: Literal[0, 3]
+    """OpenSearch nodes that hold no data and keep the cluster together: 0 or 3, since of two none wins when
+    they part.
+    """
     log_days: Annotated[int, Field(ge=1, le=3653)]
+    """For how long the cluster's own logs are kept."""
 
     @field_validator("drivers_max")
     @classmethod

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
-from infra import settings
+from infra import settings, settings_schema
 from infra.nodes import groups
 from infra.sizes import DEFAULTS, Sizes
 from lightwork.errors import InputError
@@ -68,3 +70,54 @@ def test_nothing_that_guards_can_be_set_by_environment() -> None:
     words = ("encrypt", "public", "tls", "policy", "protect", "password", "role")
     for field in Sizes.model_fields:
         assert not any(word in field for word in words), f"{field}: security is the same everywhere"
+
+
+CHECKED_BY_THE_PROGRAM_ALONE = {
+    "account.error.not-chosen.yaml",
+    "administrators.error.another-account.yaml",
+    "administrators.error.none.yaml",
+    "api-public-cidrs.error.everybody.yaml",
+    "api-public-cidrs.error.half-the-world.yaml",
+    "api-public-cidrs.error.host-bits.yaml",
+    "api-public-cidrs.error.no-mask.yaml",
+    "file.error.not-yaml.yaml",
+    "region.error.another-partition.yaml",
+    "region.error.twice.yaml",
+    "sizes.error.graviton.yaml",
+    "sizes.error.more-drivers-than-the-most.yaml",
+    "sizes.error.one-worker-type.yaml",
+    "sizes.error.vpc-no-network.yaml",
+    "sizes.error.vpc-public.yaml",
+    "sizes.error.vpc-too-small.yaml",
+    "sizes.error.workers-of-two-families.yaml",
+    "sizes.error.workers-of-two-sizes.yaml",
+}
+"""Mistakes that a schema cannot see: they are about several fields, or about what a text means."""
+
+
+def test_the_schema_is_the_one_that_the_model_makes() -> None:
+    kept = (Path(settings.__file__).parent / settings_schema.NAME).read_text()
+    assert kept == settings_schema.text(), (
+        "write it anew: python -m infra.settings_schema > infra/settings.schema.json"
+    )
+
+
+@pytest.mark.parametrize("environment", get_args(Environment))
+def test_editors_are_told_the_schema_and_it_accepts_the_settings(root: Path, environment: str) -> None:
+    text = (root / f"Pulumi.{environment}.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=infra/settings.schema.json\n"), "an editor's hint"
+    Draft202012Validator(settings_schema.schema()).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
+def test_the_schema_sees_what_a_schema_can_see(path: Path) -> None:
+    if path.name in CHECKED_BY_THE_PROGRAM_ALONE:
+        return
+    found = list(Draft202012Validator(settings_schema.schema()).iter_errors(yaml.safe_load(path.read_text())))
+    assert found, "the editor would say nothing until Pulumi runs"
+
+
+def test_every_field_is_explained() -> None:
+    for model in (settings.Settings, settings.GitLab, Sizes):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}: the descriptions are the documentation"
