@@ -17,7 +17,7 @@ function route(tag, timestamp, record)
   local namespace = (record["kubernetes"] or {})["namespace_name"] or ""
   local tenant = string.match(namespace, "^tenant%-(.+)$")
   record["index"] = "logs-" .. (tenant or "_cluster")
-  if tenant then record["tenant"] = tenant end
+  record["tenant"] = tenant
   return 2, timestamp, record
 end
 """
