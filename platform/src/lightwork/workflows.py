@@ -56,7 +56,7 @@ def _line(text: object) -> str:
 def shortfall(template: Manifest, quotas: Sequence[Manifest]) -> str:
     """Why a run can never fit its namespace's quotas, with the sum; empty if it can, or nothing is known.
 
-    A run needs at least its driver, its scheduler and one worker at once.
+    A run needs at least its driver, with Argo's container beside it, its scheduler and one worker at once.
 
     Args:
         template: the WorkflowTemplate; its steps hand the sizes of the pods to the scaler.
@@ -64,12 +64,17 @@ def shortfall(template: Manifest, quotas: Sequence[Manifest]) -> str:
     """
     from kubernetes.utils import parse_quantity
 
+    from lightwork.tenants import fit
+
     for sizes in _runs(template):
         for what, names in _HARD.items():
             parts = (
                 dict.fromkeys(("driver", "scheduler", "worker"), "1")
                 if what == "pods"
-                else {role: sizes[role, what] for role, kind in sizes if kind == what}
+                else {
+                    **{role: sizes[role, what] for role, kind in sizes if kind == what},
+                    "Argo": fit.ARGO.text(what),
+                }
             )
             needed = sum(parse_quantity(part) for part in parts.values())  # type: ignore[no-untyped-call]
             for quota in quotas:

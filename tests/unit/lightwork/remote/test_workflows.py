@@ -80,7 +80,7 @@ def quota(**hard: str) -> dict[str, object]:
             {"requests_memory": "2047Mi"},
             "memory: 512Mi driver + 512Mi scheduler + 1Gi worker; allowed is 2047Mi",
         ),
-        ({"requests_cpu": "3"}, "cpu: 1 driver + 500m scheduler + 2 worker; allowed is 3"),
+        ({"requests_cpu": "3"}, "cpu: 1 driver + 500m scheduler + 2 worker + 100m Argo; allowed is 3"),
         ({"pods": "2"}, "pods: 1 driver + 1 scheduler + 1 worker; allowed is 2"),
         ({"memory": "1Gi"}, "allowed is 1Gi"),
     ],
@@ -90,7 +90,7 @@ def test_what_can_never_fit_is_said_with_its_sum(kind: str, hard: dict[str, str]
 
 
 def test_what_fits_exactly_fits() -> None:
-    room = quota(requests_memory="2Gi", requests_cpu="3500m", pods="3", services="0")
+    room = quota(requests_memory="2304Mi", requests_cpu="3600m", pods="3", services="0")
     assert workflows.shortfall(template("steps"), [room]) == ""
 
 
