@@ -141,8 +141,26 @@ def load(environment: Environment) -> EstateOutputs:
     else:
         stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{environment}"
         source = f"stack {environment}"
-        values = pulumi.runtime.invoke(READ, {"name": stack}).value["outputs"]
+        values = _read(stack, source)
     outputs = EstateOutputs.parse(values, source)
     if outputs.environment != environment:
         raise InputError(f"{source}: these are the outputs of {outputs.environment}, not of {environment}")
+    return outputs
+
+
+def _read(stack: str, source: str) -> Mapping[str, Any]:
+    """The outputs of another stack.
+
+    Raises:
+        InputError: the backend has no such stack.
+    """
+    try:
+        outputs: Mapping[str, Any] = pulumi.runtime.invoke(READ, {"name": stack}).value["outputs"]
+    except Exception as error:
+        if "unknown stack" not in str(error):
+            raise
+        raise InputError(
+            f"{source}: this backend has no such stack: deploy the estate first, or name a JSON file with its"
+            f" outputs in {VARIABLE}"
+        ) from None
     return outputs
