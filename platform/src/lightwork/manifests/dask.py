@@ -24,6 +24,9 @@ GRACE = 60
 RETIRE = 45
 """Seconds in which a worker may hand its results to others; the rest is for the process to end."""
 
+EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+"""The annotation of pods by which the autoscaler knows whether it may move them."""
+
 _SPILL = "/spill"
 _COMM = "DASK_DISTRIBUTED__COMM__"
 _SCHEDULER = "DASK_DISTRIBUTED__SCHEDULER__"
@@ -231,6 +234,8 @@ def tolerate_spot(spot: str) -> Manifest:
 def _deployment(
     name: str, role: str, spec: Manifest, *, replicas: int, strategy: Manifest | None = None
 ) -> Manifest:
+    # To save a node, the autoscaler may move a worker, which hands over; never the scheduler, which cannot.
+    annotations = {EVICTABLE: str(role == "worker").lower()}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -240,6 +245,6 @@ def _deployment(
             "revisionHistoryLimit": 0,
             **({"strategy": strategy} if strategy else {}),
             "selector": {"matchLabels": selector(role)},
-            "template": {"metadata": {"labels": labels(role)}, "spec": spec},
+            "template": {"metadata": {"labels": labels(role), "annotations": annotations}, "spec": spec},
         },
     }

@@ -214,3 +214,16 @@ def test_a_lost_pod_of_the_driver_is_tried_again_and_a_failed_pipeline_is_not() 
     assert not again("Failed", "1"), "the pipeline raised"
     assert not again("Failed", "2"), "a wrong parameter"
     assert not again("Failed", "137", "OOMKilled (exit code 137)"), "there will be no more memory next time"
+
+
+def test_the_autoscaler_may_move_a_worker_and_never_the_scheduler() -> None:
+    from lightwork.manifests import dask
+
+    key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    found = {
+        made["spec"]["template"]["metadata"]["labels"]["lightwork/role"]: made["spec"]["template"][
+            "metadata"
+        ]["annotations"][key]
+        for made in (dask.scheduler(), dask.workers())
+    }
+    assert found == {"scheduler": "false", "worker": "true"}, "a moved scheduler takes the run's state along"
