@@ -217,8 +217,6 @@ def test_a_lost_pod_of_the_driver_is_tried_again_and_a_failed_pipeline_is_not() 
 
 
 def test_the_autoscaler_may_move_a_worker_and_never_the_scheduler() -> None:
-    from lightwork.manifests import dask
-
     key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
     found = {
         made["spec"]["template"]["metadata"]["labels"]["lightwork/role"]: made["spec"]["template"][
