@@ -45,9 +45,9 @@ class ArchiveArgs:
 class Archive(pulumi.ComponentResource):
     """A private, encrypted, backed-up PostgreSQL; RDS makes its password and keeps it.
 
-    Makes: a KMS key for disk, backups and password; a subnet group; a security group that only the cluster
-    comes through; a parameter group that refuses connections without TLS; the database. The password is in
-    Secrets Manager, where RDS changes it every week; it is in no file and in no state.
+    Makes: a KMS key for disk, backups, logs and password; the log group; a subnet group; a security group
+    that only the cluster comes through; a parameter group that refuses connections without TLS; the database.
+    The password is in Secrets Manager, where RDS changes it every week; it is in no file and in no state.
 
     Costs: db.t4g.medium in one zone some 47 USD a month, db.m7g.large in two some 245 USD; 0.12 USD a GB
     (0.23 in two zones); backups up to the disk's size are free.
@@ -69,15 +69,32 @@ class Archive(pulumi.ComponentResource):
         super().__init__("lightwork:infra:Archive", name, {}, opts)
         inner, tags = pulumi.ResourceOptions(parent=self), args.names.tags()
         physical = args.names.named("archive")
+        group = f"/aws/rds/instance/{physical}/postgresql"
         key = Key(
             name,
             KeyArgs(
                 alias=args.names.key("archive"),
                 description=f"Encrypts the database {physical}, its backups and its password",
-                policy=policies_keys.account_key(account=args.names.account),
+                policy=policies_keys.account_key(
+                    account=args.names.account,
+                    more=(
+                        policies_keys.for_logs(
+                            account=args.names.account, region=args.names.region, group=group
+                        ),
+                    ),
+                ),
                 tags=tags,
             ),
             inner,
+        )
+        # Made before the database, or RDS makes one itself that is kept for ever.
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=group,
+            retention_in_days=args.sizes.log_days,
+            kms_key_id=key.arn,
+            tags=tags,
+            opts=inner,
         )
         # A database that is kept must not lose what it stands on.
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
@@ -151,7 +168,7 @@ class Archive(pulumi.ComponentResource):
             enabled_cloudwatch_logs_exports=["postgresql"],
             apply_immediately=False,
             tags=tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
+            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True, depends_on=[logs]),
         )
         self.host, self.key_arn = database.address, key.arn
         self.secret_arn = database.master_user_secrets.apply(lambda found: found[0].secret_arn or "")

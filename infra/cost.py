@@ -114,8 +114,10 @@ def nightly(run: Run, prices: Prices, *, workers: int, hours: float) -> float:
         workers: how many worker nodes.
         hours: for how long.
     """
-    groups = {r.inputs["nodeGroupName"]: r for r in run.all("aws:eks/nodeGroup:NodeGroup")}
-    spot, driver = groups["workers"].inputs["instanceTypes"][0], groups["drivers"].inputs["instanceTypes"][0]
+    spot, driver = (
+        run.named("aws:eks/nodeGroup:NodeGroup", f"nodes-{name}").inputs["instanceTypes"][0]
+        for name in ("workers", "drivers")
+    )
     disk = _disk(prices) * hours / prices["hours_in_month"]
     nodes = workers * hours * _look(prices, "instance_hour", spot) * prices["spot_share"]
     return float(

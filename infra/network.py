@@ -49,7 +49,8 @@ class Network(pulumi.ComponentResource):
     Makes: the VPC with DNS; public subnets (NAT gateways, load balancers), private ones (nodes and pods),
     data ones (database and search; no way out), control ones (the cluster's own interfaces, so that a network
     policy can name them); one or three NAT gateways; a gateway endpoint for S3 on every private route table,
-    so that the lakes' traffic costs nothing and never passes NAT; a default security group that lets nothing
+    so that the lakes' traffic costs nothing and never passes NAT (buckets of other accounts in this region
+    are refused there, but for those that images come from); a default security group that lets nothing
     through; flow logs of what was refused.
 
     Costs: 33 USD a month for each NAT gateway and 4 USD for its address, 0.045 USD for each GB through it;

@@ -198,7 +198,8 @@ class Nodes(pulumi.ComponentResource):
         made = aws.eks.NodeGroup(
             f"{self._name}-{group.name}",
             cluster_name=self._args.cluster.name,
-            node_group_name=group.name,
+            # A prefix, so that a group that must be replaced is there anew before the old one is drained.
+            node_group_name_prefix=f"{group.name}-",
             node_role_arn=role.arn,
             subnet_ids=self._args.subnet_ids,
             version=versions.KUBERNETES,

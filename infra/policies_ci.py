@@ -181,6 +181,7 @@ def look(scope: Scope) -> Policy:
                 scope.arn("ecr", f"repository/{names.image_repository}"),
                 scope.arn("es", f"domain/{own}"),
                 scope.arn("logs", f"log-group:/aws/eks/{names.cluster}/*"),
+                scope.arn("logs", f"log-group:/aws/rds/instance/{own}"),
                 *(scope.arn("rds", f"{kind}:{own}") for kind in ("db", "pg", "subgrp")),
                 scope.arn("secretsmanager", f"secret:lightwork/{names.environment}/*"),
                 scope.arn("sns", own),

@@ -125,7 +125,7 @@ def change_cluster(scope: Scope) -> Policy:
             {"StringEquals": {"aws:ResourceTag/eks:cluster-name": cluster}},
         ),
         allow(
-            "ClusterLogs",
+            "Logs",
             [
                 "logs:AssociateKmsKey",
                 "logs:CreateLogGroup",
@@ -133,7 +133,10 @@ def change_cluster(scope: Scope) -> Policy:
                 "logs:TagResource",
                 "logs:UntagResource",
             ],
-            [scope.arn("logs", f"log-group:/aws/eks/{cluster}/*")],
+            [
+                scope.arn("logs", f"log-group:/aws/eks/{cluster}/*"),
+                scope.arn("logs", f"log-group:/aws/rds/instance/{cluster}-*"),
+            ],
         ),
         allow(
             "FlowLogs",

@@ -70,7 +70,8 @@ def _cluster(_: str, inputs: Inputs) -> Inputs:
 
 
 def _node_group(_: str, inputs: Inputs) -> Inputs:
-    return {"resources": [{"autoscalingGroups": [{"name": f"eks-{inputs['nodeGroupName']}"}]}]}
+    name = inputs["nodeGroupNamePrefix"].rstrip("-")
+    return {"nodeGroupName": f"{name}-1", "resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}]}]}
 
 
 def _database(_: str, inputs: Inputs) -> Inputs:

@@ -76,7 +76,7 @@ def test_secrets_are_encrypted_in_etcd_by_a_key_of_our_own(estate: Run) -> None:
 def test_the_control_plane_says_all_that_it_does(estate: Run) -> None:
     kinds = set(estate.one(CLUSTER).inputs["enabledClusterLogTypes"])
     assert kinds == {"api", "audit", "authenticator", "controllerManager", "scheduler"}, "all five"
-    logs = estate.one("aws:cloudwatch/logGroup:LogGroup").inputs
+    logs = estate.named("aws:cloudwatch/logGroup:LogGroup", "cluster-logs").inputs
     assert logs["name"] == f"/aws/eks/{estate.one(CLUSTER).inputs['name']}/cluster", "EKS writes to this name"
     assert logs["retentionInDays"] > 0, "logs that are never dropped are paid for for ever"
     assert logs["kmsKeyId"].endswith(":key/cluster-secrets-key"), "they hold who did what"
@@ -96,13 +96,17 @@ def test_the_api_is_private_unless_somebody_says_from_where_it_is_reached(estate
 
 
 def test_there_are_three_groups_and_no_default_one(estate: Run) -> None:
-    names = {resource.inputs["nodeGroupName"] for resource in estate.all(GROUP)}
-    assert names == {"system", "drivers", "workers"}, "each for its own kind of pods"
+    names = {resource.inputs["nodeGroupNamePrefix"] for resource in estate.all(GROUP)}
+    assert names == {"system-", "drivers-", "workers-"}, "each for its own kind of pods"
+    assert not any("nodeGroupName" in resource.inputs for resource in estate.all(GROUP)), (
+        "a group of a fixed name cannot be made anew before the old one is drained"
+    )
 
 
 def test_only_workers_are_on_spot(estate: Run) -> None:
     found = {
-        resource.inputs["nodeGroupName"]: resource.inputs["capacityType"] for resource in estate.all(GROUP)
+        resource.inputs["labels"]["lightwork/pool"]: resource.inputs["capacityType"]
+        for resource in estate.all(GROUP)
     }
     assert found == {"system": "ON_DEMAND", "drivers": "ON_DEMAND", "workers": "SPOT"}, (
         "a driver or a scheduler that is taken away takes its run along"

@@ -46,6 +46,14 @@ def test_the_database_is_backed_up_and_leaves_a_last_copy(estate: Run) -> None:
     assert database["skipFinalSnapshot"] is False, "so does its last state"
 
 
+def test_the_databases_log_is_there_before_rds_makes_one_that_is_kept_for_ever(estate: Run) -> None:
+    logs = estate.named("aws:cloudwatch/logGroup:LogGroup", "archive-logs").inputs
+    database = estate.one(DATABASE)
+    assert logs["name"] == f"/aws/rds/instance/{database.inputs['identifier']}/postgresql", "RDS writes here"
+    assert logs["retentionInDays"] > 0, "logs that are never dropped are paid for for ever"
+    assert any("archive-logs" in urn for urn in database.depends_on), "first the log, then the database"
+
+
 def test_prod_refuses_to_delete_the_database_and_has_a_second_one(estates: dict[str, Run]) -> None:
     prod, dev = (estates[name].one(DATABASE).inputs for name in ("prod", "dev"))
     assert prod["deletionProtection"] is True, "whoever clicks on it"
