@@ -77,8 +77,8 @@ def quota(**hard: str) -> dict[str, object]:
     ("hard", "said"),
     [
         (
-            {"requests_memory": "2047Mi"},
-            "memory: 512Mi driver + 512Mi scheduler + 1Gi worker; allowed is 2047Mi",
+            {"requests_memory": "2303Mi"},
+            "memory: 512Mi driver + 512Mi scheduler + 1Gi worker + 256Mi Argo; allowed is 2303Mi",
         ),
         ({"requests_cpu": "3"}, "cpu: 1 driver + 500m scheduler + 2 worker + 100m Argo; allowed is 3"),
         ({"pods": "2"}, "pods: 1 driver + 1 scheduler + 1 worker; allowed is 2"),
