@@ -54,7 +54,7 @@ FREE = (
 
 BY_USE = (
     "aws:budgets/",
-    "aws:cloudwatch/",
+    "aws:cloudwatch/logGroup:",
     "aws:ecr/",
     "aws:s3/",
     "aws:sns/",
@@ -233,6 +233,7 @@ _PRICED: Mapping[str, Callable[[Resource, Prices], Items]] = {
     "aws:ec2/eip:Eip": _hourly("address_hour"),
     "aws:rds/instance:Instance": _database,
     "aws:opensearch/domain:Domain": _search,
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _monthly("alarm_month"),
     "aws:kms/key:Key": _monthly("key_month"),
     "aws:secretsmanager/secret:Secret": _monthly("secret_month"),
 }

@@ -55,6 +55,13 @@ def test_the_sums_are_those_that_one_gets_by_hand(estates: dict[str, Run]) -> No
     assert month(prod, "search") == pytest.approx(search + 1), "data nodes, managers, disks, key"
 
 
+def test_a_tenant_costs_its_key_and_its_secrets_at_rest(acme: Run) -> None:
+    sums = dict(cost.table(cost.at_rest(acme, PRICES)))
+    assert sums["lake"] == pytest.approx(1.00), "the key; what it stores is by use"
+    assert sums["secrets"] == pytest.approx(0.40), "one secret in acme's file"
+    assert sum(sums.values()) == pytest.approx(1.40), "and nothing else until it runs"
+
+
 def test_workers_cost_nothing_at_rest(estate: Run) -> None:
     items = [entry.what for entry in cost.at_rest(estate, PRICES) if entry.part == "nodes"]
     assert "0 x m7i.2xlarge" in items, "from zero"
