@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from infra import accounts, platform_manifests, platform_objects, platform_policies, versions
+from infra import accounts, platform_manifests, platform_objects, platform_policies, previewers, versions
 from infra.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.charts.common import Place
 from infra.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION
@@ -72,6 +72,7 @@ class Platform(pulumi.ComponentResource):
                 *platform_objects.namespaces(),
                 platform_objects.storage_class(),
                 platform_objects.search_account(),
+                *previewers.manifests(),
             ],
             pulumi.ResourceOptions.merge(self._inner, pulumi.ResourceOptions(depends_on=list(args.after))),
         )

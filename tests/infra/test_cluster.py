@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import versions
+from infra import previewers, versions
 from infra.nodes import SPOT_TAINT, SYSTEM_TAINT
 from lightwork.manifests import common
 
@@ -46,6 +46,28 @@ def test_administrators_and_ci_come_in_with_what_they_need(estate: Run) -> None:
         f"lightwork-{environment}-preview": "AmazonEKSViewPolicy",
     }, "the previewing role looks, and not at secrets"
     assert len(estate.all(ENTRY)) == 3, "an entry for each and for nobody else"
+
+
+def test_the_previewing_role_sees_what_a_program_makes_and_no_secret(estate: Run) -> None:
+    (entry,) = [entry for entry in estate.all(ENTRY) if entry.name == "cluster-previewer"]
+    (binding,) = [
+        resource.inputs
+        for resource in estate.all("kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding")
+        if resource.inputs["metadata"]["name"] == previewers.NAME
+    ]
+    assert [subject["name"] for subject in binding["subjects"]] == entry.inputs["kubernetesGroups"], (
+        "the group of its access entry and nobody else"
+    )
+    (role,) = [
+        resource.inputs
+        for resource in estate.all("kubernetes:rbac.authorization.k8s.io/v1:ClusterRole")
+        if resource.inputs["metadata"]["name"] == binding["roleRef"]["name"]
+    ]
+    for rule in role["rules"]:
+        assert set(rule["verbs"]) == {"get", "list", "watch"}, "it looks"
+        assert not {"secrets", "configmaps", "pods", "workflows", "*"} & set(rule["resources"]), (
+            "what belongs to a customer is none of a merge request's business"
+        )
 
 
 def test_the_version_is_pinned_and_aws_does_not_change_it(estate: Run) -> None:
