@@ -57,12 +57,6 @@ def addresses(instance_type: str) -> int:
     return interfaces * each
 
 
-def pods(instance_type: str) -> int:
-    """The most pods on an instance: an interface's first address is the interface's own; two need none."""
-    interfaces, each = INTERFACES[instance_type.partition(".")[2]]
-    return interfaces * (each - 1) + 2
-
-
 def needed(nodes: dict[str, int]) -> int:
     """The most addresses that nodes take together.
 

@@ -133,5 +133,8 @@ def test_a_size_that_nobody_has_looked_up_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("size", "most"), [("large", 29), ("xlarge", 58), ("2xlarge", 58), ("4xlarge", 234)])
-def test_pods_of_a_node_are_as_many_as_eks_allows(size: str, most: int) -> None:
-    assert subnets.pods(f"m7i.{size}") == most, "https://github.com/awslabs/amazon-eks-ami, eni-max-pods.txt"
+def test_an_instance_takes_an_address_for_each_pod_that_eks_allows_on_it(size: str, most: int) -> None:
+    interfaces, each = subnets.INTERFACES[size]
+    assert interfaces * (each - 1) + 2 == most, "https://github.com/awslabs/amazon-eks-ami, eni-max-pods.txt"
+    # Two pods with the host's network take none; each interface takes one for itself.
+    assert subnets.addresses(f"m7i.{size}") == most - 2 + interfaces, "an address too few is a pod that waits"
