@@ -214,7 +214,7 @@ class Tenant(documents.Document):
     )
     budget: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
         default=500,
-        description="US dollars a month in each environment; whoever operates it is told when they are spent.",
+        description="US dollars a month in each environment; who operates it is told when they are spent.",
     )
     quota: Quota = Field(default=Quota(), description="The most that all of its pods together may ask for.")
     secrets: tuple[SecretName, ...] = Field(
