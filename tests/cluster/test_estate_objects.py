@@ -4,8 +4,8 @@ The objects are those of the recorded program, so what is asked is what Pulumi w
 field validation, where a field that a kind does not have is an error, and dry, so that nothing is made.
 
 Left out are kinds that other charts define (`OTHERS`), where the cluster lacks their definitions: an API
-server can say nothing of a kind that it does not know. Charts themselves are Helm's: what they are told is held to
-what they know in `tests/infra/test_charts.py`.
+server can say nothing of a kind that it does not know. Charts themselves are Helm's: what they are told is
+held to what they know in `tests/infra/test_charts.py`.
 """
 
 from __future__ import annotations
