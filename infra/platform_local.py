@@ -47,6 +47,11 @@ class LocalSettings(documents.Document):
     region: str = "us-east-1"
 
 
+def is_local(stack: str) -> bool:
+    """Whether a stack's name is that of a local one."""
+    return stack.partition(".")[0] == NAME
+
+
 def build(root: Path, stack: str) -> bool:
     """Build a local stack.
 
@@ -60,9 +65,9 @@ def build(root: Path, stack: str) -> bool:
     Raises:
         InputError: settings or tenant cannot be used.
     """
-    name, dot, tenant = stack.partition(".")
-    if name != NAME:
+    if not is_local(stack):
         return False
+    _, dot, tenant = stack.partition(".")
     if dot and (not tenant or "." in tenant):
         raise InputError(f"stack {stack!r}: a tenant's stack is named {NAME}.<tenant>")
     settings = load(root)

@@ -102,8 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _account(root: Path, stack: str) -> str:
-    from infra import settings
+    from infra import platform_local, settings
 
+    if platform_local.is_local(stack):
+        return ACCOUNT
     return settings.load(root, settings.StackName.parse(stack).environment).account
 
 
