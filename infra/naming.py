@@ -111,6 +111,16 @@ class Names:
         """What the names of a tenant's secrets begin with."""
         return f"{PREFIX}/{self.environment}/{tenant}/"
 
+    @property
+    def backend(self) -> str:
+        """Where Pulumi keeps this environment's states, as `PULUMI_BACKEND_URL` takes it."""
+        return f"s3://{self.bucket('state')}?region={self.region}&awssdk=v2"
+
+    @property
+    def secrets_provider(self) -> str:
+        """What encrypts the secrets of a state, as `pulumi stack init --secrets-provider` takes it."""
+        return f"awskms:///{self.key('state')}?region={self.region}"
+
     def tags(self, tenant: str | None = None) -> dict[str, str]:
         """The tags that every resource carries; with a tenant, also what its cost is booked to."""
         tags = {"project": PREFIX, "environment": self.environment}
