@@ -13,11 +13,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pydantic import Field, StringConstraints
 
-from infra import platform_manifests, platform_objects, versions
-from infra.charts import argo
-from infra.charts.common import Place
-from infra.platform_charts import release
-from lightwork import discovery, documents, manifests, tenants
+from infra.platform_local_cluster import LocalPlatform, LocalPlatformArgs
+from infra.tenant_local import LocalTenant, LocalTenantArgs
+from lightwork import documents, tenants
 from lightwork.errors import InputError
 from lightwork.manifests.common import Target
 
@@ -81,10 +79,20 @@ def build(root: Path, stack: str) -> bool:
     )
     opts = pulumi.ResourceOptions(providers=[provider])
     if found:
-        LocalTenant("tenant", found, settings, opts)
+        target = Target(
+            environment="dev",
+            image=settings.image,
+            lake=settings.lake.replace(TENANT, found.name),
+            variables={
+                "AWS_REGION": settings.region,
+                "AWS_DEFAULT_REGION": settings.region,
+                **({"AWS_ENDPOINT_URL": settings.s3_endpoint} if settings.s3_endpoint else {}),
+            },
+        )
+        LocalTenant("tenant", LocalTenantArgs(tenant=found, target=target), opts)
         pulumi.export("namespace", found.namespace)
     else:
-        LocalPlatform("platform", opts)
+        LocalPlatform("platform", LocalPlatformArgs(cluster=NAME), opts)
     return True
 
 
@@ -101,72 +109,3 @@ def load(root: Path) -> LocalSettings:
         raise InputError(f"{path}: config: is missing; it holds {PREFIX}image and the others")
     own = {key.removeprefix(PREFIX): value for key, value in config.items() if str(key).startswith(PREFIX)}
     return documents.parse(LocalSettings, own, path=path, node=documents.child(node, "config"), prefix=PREFIX)
-
-
-class LocalPlatform(pulumi.ComponentResource):
-    """Argo Workflows without an archive, and the scaler's template.
-
-    Costs: nothing.
-
-    Deleting: the namespace is protected, as it is everywhere; definitions stay.
-    """
-
-    def __init__(self, name: str, opts: pulumi.ResourceOptions) -> None:
-        super().__init__("lightwork:infra:LocalPlatform", name, {}, opts)
-        inner = pulumi.ResourceOptions(parent=self)
-        made = platform_manifests.make(
-            [
-                *platform_objects.namespaces((argo.NAMESPACE,)),
-                platform_objects.argo_settings(NAME, host=None),
-            ],
-            inner,
-        )
-        workflows = release(
-            "argo-workflows",
-            chart="argo-workflows",
-            namespace=argo.NAMESPACE,
-            values=argo.values(
-                argo.ArgoValues(
-                    image_tag=versions.CHARTS["argo-workflows"].image_tag or "",
-                    archive_secret=platform_objects.ARCHIVE_SECRET,
-                    place=Place(),
-                )
-            ),
-            opts=inner,
-            after=list(made.values()),
-        )
-        platform_manifests.make(
-            platform_objects.shared(),
-            pulumi.ResourceOptions.merge(inner, pulumi.ResourceOptions(depends_on=[workflows])),
-        )
-        self.register_outputs({})
-
-
-class LocalTenant(pulumi.ComponentResource):
-    """All that a tenant has in a cluster, as in production.
-
-    Costs: nothing.
-
-    Deleting: the namespace is protected and retained, with what bounds it.
-    """
-
-    def __init__(
-        self, name: str, tenant: tenants.Tenant, settings: LocalSettings, opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__("lightwork:infra:LocalTenant", name, {}, opts)
-        target = Target(
-            environment="dev",
-            image=settings.image,
-            lake=settings.lake.replace(TENANT, tenant.name),
-            variables={
-                "AWS_REGION": settings.region,
-                "AWS_DEFAULT_REGION": settings.region,
-                **({"AWS_ENDPOINT_URL": settings.s3_endpoint} if settings.s3_endpoint else {}),
-            },
-        )
-        platform_manifests.make(
-            manifests.tenant_objects(tenant, target, discovery.pipelines()),
-            pulumi.ResourceOptions(parent=self),
-            names={f"namespace-{tenant.namespace}": "namespace"},
-        )
-        self.register_outputs({})
