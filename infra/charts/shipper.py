@@ -146,6 +146,7 @@ _OUTPUTS = dedent(
         Logstash_Prefix logs-_cluster
         Logstash_Prefix_Key $index
         Logstash_Prefix_Separator .
+        Time_Key_Nanos On
         Suppress_Type_Name On
         Generate_ID On
         Replace_Dots On
@@ -154,4 +155,4 @@ _OUTPUTS = dedent(
         storage.total_limit_size 2G
     """
 )
-"""An identifier is made of the line itself, so what is sent twice is there once."""
+"""An identifier is made of the line itself and its time, so what is sent twice is there once."""
