@@ -94,8 +94,8 @@ def _texts(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
     from lightwork import discovery, parameters
     from lightwork.errors import InputError
 
-    if pipeline in discovery.pipelines():
-        chosen = discovery.find(pipeline)
+    chosen = discovery.named(pipeline)
+    if chosen is not None:
         required = [name for name, item in parameters.of(chosen).items() if item.required]
         if set(required) <= {item.partition("=")[0] for item in items}:
             parameters.parse(chosen, items)

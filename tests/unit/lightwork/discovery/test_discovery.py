@@ -52,6 +52,22 @@ def test_modules_and_sub_packages_are_scanned(make: Make) -> None:
     assert list(discovery.pipelines()) == ["first-one", "second", "top"]
 
 
+def test_a_pipeline_in_a_module_of_its_name_is_found_without_importing_the_others(make: Make) -> None:
+    package = make(
+        {
+            "__init__.py": "",
+            "wind_farm/__init__.py": "",
+            "wind_farm/pipeline.py": PIPELINE.format(name="wind_farm"),
+            "other.py": PIPELINE.format(name="elsewhere"),
+        }
+    )
+    found = discovery.named("wind-farm")
+    assert found is not None
+    assert found.name == "wind-farm"
+    assert f"{package}.other" not in sys.modules, "it took the time of an import that nobody asked for"
+    assert discovery.named("elsewhere") is None, "it lives in a module of another name"
+
+
 def test_folders_without_an_init_are_scanned(make: Make) -> None:
     make({"folder/pipeline.py": PIPELINE.format(name="bare")})
     assert list(discovery.pipelines()) == ["bare"]
