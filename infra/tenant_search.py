@@ -143,27 +143,27 @@ def objects(
         *domain_requests(shipper_role_arn=shipper_role_arn, kept_days=kept_days),
         *tenant_requests(tenant),
     ]
-    return setup(f"search-{tenant.name}", requests, endpoint=endpoint, region=region, image=image)
+    return setup(tenant, requests, endpoint=endpoint, region=region, image=image)
 
 
 def setup(
-    name: str, requests: list[dict[str, Any]], *, endpoint: str, region: str, image: str
+    tenant: Tenant, requests: list[dict[str, Any]], *, endpoint: str, region: str, image: str
 ) -> list[Manifest]:
     """A ConfigMap of requests and a Job that sends them.
 
     Args:
-        name: the name of both.
+        tenant: whose they are; they are beside the account that sends them, not in its namespace.
         requests: in the order to send them.
         endpoint: the domain's host name.
         region: where it is.
         image: the platform's image.
     """
-    account = accounts.SEARCH_ADMIN
+    account, name = accounts.SEARCH_ADMIN, f"search-{tenant.name}"
     text = json.dumps(requests, indent=1)
     metadata = {
         "name": name,
         "namespace": account.namespace,
-        "labels": {"app.kubernetes.io/part-of": "lightwork"},
+        "labels": common.labels(tenant),
     }
     container = {
         "name": "search",

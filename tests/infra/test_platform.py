@@ -14,6 +14,7 @@ from infra import (
     platform_manifests,
     platform_objects,
     platform_policies,
+    policies_ci,
     tenant_search,
     versions,
 )
@@ -23,7 +24,7 @@ from lightwork import manifests, tenants
 from lightwork.manifests import argo_config
 from tests.infra.conftest import REPOSITORY
 from tests.infra.engine import ACCOUNT, REGION
-from tests.infra.iam import decide
+from tests.infra.iam import decide, within
 
 if TYPE_CHECKING:
     from tests.infra.engine import Resource, Run
@@ -305,3 +306,54 @@ def test_disks_are_encrypted_and_argo_without_an_archive_says_so() -> None:
     assert "persistence" not in config, "there is no database to wait for"
     assert "sso" not in config, "nobody knows the people"
     assert argo.NAMESPACE == "argo", "the tenants' network policies name it"
+
+
+ACCOUNTS = {
+    "external-secrets": ("serviceAccount", "name"),
+    "cluster-autoscaler": ("rbac", "serviceAccount", "name"),
+    "fluent-bit": ("serviceAccount", "name"),
+    "kube-prometheus-stack": ("alertmanager", "serviceAccount", "name"),
+}
+"""Where each chart is told the name of the account whose pods have a role on AWS."""
+
+
+def test_the_pods_that_have_a_role_are_those_of_the_charts(estate: Run) -> None:
+    bound = {
+        (found.inputs["namespace"], found.inputs["serviceAccount"])
+        for found in estate.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
+    }
+    for name, path in ACCOUNTS.items():
+        release = releases(estate)[name].inputs
+        account = release["values"]
+        for key in path:
+            account = account[key]
+        assert (release["namespace"], account) in bound, f"{name}: {account} is nobody on AWS"
+    search = objects(estate)["serviceaccount-search-admin"].inputs["metadata"]
+    assert (search["namespace"], search["name"]) in bound, "nobody sets OpenSearch up"
+
+
+def test_the_boundary_lets_the_platforms_roles_do_their_work() -> None:
+    scope = policies_ci.Scope(
+        names=NAMES,
+        estate_boundary=NAMES.boundary_arn("estate"),
+        tenant_boundary=NAMES.boundary_arn("tenant"),
+    )
+    boundary = policies_ci.estate_boundary(scope)
+    publish = platform_policies.publish(topic_arn=TOPIC, names=NAMES)
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:lightwork/dev/_platform/argo-sso-AbCdEf"
+    role = NAMES.role_arn("lightwork-dev-secrets-acme", tenant=True)
+    for grant, action, resource in (
+        (OPERATOR, "secretsmanager:GetSecretValue", secret),
+        (OPERATOR, "secretsmanager:GetSecretValue", ARCHIVE),
+        (OPERATOR, "sts:AssumeRole", role),
+        (OPERATOR, "sts:TagSession", role),
+        (publish, "sns:Publish", TOPIC),
+    ):
+        assert within(boundary, [grant], action, resource, {}), f"{action} is granted and bounded away"
+    everything = {"Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
+    for action, resource in (
+        ("secretsmanager:GetSecretValue", secret.replace("_platform", "acme")),
+        ("sts:AssumeRole", NAMES.role_arn("lightwork-dev-pods-acme", tenant=True)),
+        ("iam:CreateUser", "*"),
+    ):
+        assert not within(boundary, [everything], action, resource, {}), f"{action}: whatever is granted"

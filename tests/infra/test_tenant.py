@@ -242,6 +242,7 @@ def test_a_state_that_there_is_not_is_refused(root: Path) -> None:
 def test_opensearch_lets_a_tenant_read_its_own_indexes(acme: Run) -> None:
     config = objects(acme)["configmap-search-acme"]
     assert config["metadata"]["namespace"] == "logging", "where the domain's master has its account"
+    assert config["metadata"]["labels"]["lightwork/tenant"] == "acme", "whose it is"
     *domain, role, mapping = json.loads(config["data"]["requests.json"])
     shipper = f"arn:aws:iam::{ACCOUNT}:role/lightwork/dev/lightwork-dev-log-shipper"
     assert domain[1]["body"] == {"backend_roles": [shipper]}, "else no line is taken"
