@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -112,6 +117,8 @@ def test_while_it_runs_dashboard_metrics_and_logs_can_be_read(acme):
         page, metric = wanted
         assert "Dask" in fetched(f"http://{address}:8787{page}")
         assert metric in fetched(f"http://{address}:8787/metrics")
+    with dashboard(acme, name) as address:
+        assert "Dask" in fetched(address), "through the API, as a data engineer sees it"
     words = [*tenants.LIGHTWORK, "logs", name, *tenants.WHERE, acme]
     lines = [line.split("  ", 1) for line in run(words, env=tenants.environment()).splitlines()]
     spoken = dict(lines)
@@ -125,6 +132,20 @@ def test_while_it_runs_dashboard_metrics_and_logs_can_be_read(acme):
         assert "event" in said or "argo" in said, (pod, text)
     run([*tenants.LIGHTWORK, "stop", name, *tenants.WHERE, acme], env=tenants.environment())
     tenants.wait_until_clear(acme, name, seconds=120)
+
+
+@contextlib.contextmanager
+def dashboard(tenant: str, name: str) -> Iterator[str]:
+    """The address that `lightwork dashboard` prints, for as long as it runs; Ctrl-C ends it."""
+    words = [*tenants.LIGHTWORK, "dashboard", name, *tenants.WHERE, tenant]
+    environment = {**os.environ, **tenants.environment()}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as shown:
+        try:
+            assert shown.stdout is not None
+            yield shown.stdout.readline().split()[1]
+        finally:
+            shown.send_signal(signal.SIGINT)
+            assert shown.wait(20) == 130
 
 
 def fetched(address: str) -> str:

@@ -213,6 +213,36 @@ class Remote:
             for line in str(text).splitlines():
                 yield name, line
 
+    def scheduler(self, run: str) -> str:
+        """The name of a run's scheduler pod, as it is now.
+
+        Raises:
+            InputError: the run has none that runs.
+        """
+        selector = f"{LABEL_RUN}={run},{LABEL_ROLE}=scheduler"
+        pods = self._asked(
+            f"read the pods of {run}",
+            lambda: self._core.list_namespaced_pod(self.namespace, label_selector=selector),
+        ).items
+        for pod in pods:
+            if pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None:
+                return str(pod.metadata.name)
+        raise InputError(f"{run} has no scheduler that runs; see how far it is: lightwork logs {run}")
+
+    def open_port(self, pod: str, port: int) -> Any:
+        """A connection to a port of a pod, through the API.
+
+        Returns:
+            Something with `recv`, `sendall`, `fileno` and `close`.
+        """
+        from kubernetes import client
+        from kubernetes.stream import portforward
+
+        # The call makes websockets of what its client asks meanwhile: it has a client of its own.
+        core: Any = client.CoreV1Api(client.ApiClient(self._core.api_client.configuration))
+        call = core.connect_get_namespaced_pod_portforward
+        return portforward(call, pod, self.namespace, ports=str(port)).socket(port)
+
     def _log(self, pod: str) -> Any:
         names = [item.name for item in self._core.read_namespaced_pod(pod, self.namespace).spec.containers]
         container = next((name for name in ("main", *ROLES) if name in names), names[0])

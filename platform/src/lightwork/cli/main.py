@@ -33,6 +33,7 @@ COMMANDS = {
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "End a run in a cluster."),
     "logs": ("remote", "Print what a run's pods in a cluster have written."),
+    "dashboard": ("remote", "Show the Dask dashboard of a run in a cluster."),
     "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
 }
 

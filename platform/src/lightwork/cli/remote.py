@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lightwork.cli.output import show_json
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,10 +91,35 @@ def logs(run: str, environment: str, tenant: str | None, context: str | None, ro
         click.echo(f"{pod}  {line}")
 
 
+@click.command("dashboard")
+@click.argument("run", metavar="RUN")
+@_where
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="On this machine [a free one].")
+@click.option("--no-open", is_flag=True, help="Print the address, and open no browser.")
+def dashboard(
+    run: str, environment: str, tenant: str | None, context: str | None, port: int, no_open: bool
+) -> None:
+    """Show a run's Dask dashboard in the browser, until the run ends or Ctrl-C."""
+    from lightwork.forwarding import forwarded
+    from lightwork.manifests.common import DASHBOARD_PORT
+
+    remote = _remote(environment, tenant, context)
+    if (status := remote.status(run)).ended:
+        raise InputError(f"{run} has ended already: {status.phase}; its dashboard went with it")
+    remote.scheduler(run)
+    # Asked for each connection: a scheduler that was lost comes back as another pod.
+    with forwarded(lambda: remote.open_port(remote.scheduler(run), DASHBOARD_PORT), port) as listening:
+        address = f"http://127.0.0.1:{listening}/status"
+        click.echo(f"{run}: {address} (Ctrl-C ends it)")
+        if not no_open and sys.stdout.isatty():
+            click.launch(address)
+        *_, last = remote.follow(run)
+    click.echo(f"{run} has ended: {last.phase}", err=True)
+
+
 def _texts(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
     """The parameters as texts, checked against the signature where the pipeline is known here."""
     from lightwork import discovery, parameters
-    from lightwork.errors import InputError
 
     chosen = discovery.named(pipeline)
     if chosen is not None:
