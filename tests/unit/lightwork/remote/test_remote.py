@@ -212,3 +212,16 @@ def test_a_value_that_does_not_fit_the_signature_is_refused_before_the_cluster_i
     assert ended.value.code == 2
     assert "'ten' is not a whole number" in capsys.readouterr().err
     assert api.asked == []
+
+
+def test_the_dashboard_of_a_run_that_has_ended_or_has_no_scheduler_yet_is_refused(api):
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Failed"))
+    words = ["r1", "--env", "dev", "--tenant", "acme", "--no-open"]
+    refused = CliRunner().invoke(commands.dashboard, words).exception
+    assert isinstance(refused, InputError)
+    assert "r1 has ended already: Failed" in str(refused)
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Running"))
+    api.answers["GET", f"/api/v1{NAMESPACE}/pods"] = (200, {"items": []})
+    refused = CliRunner().invoke(commands.dashboard, words).exception
+    assert isinstance(refused, InputError)
+    assert "r1 has no scheduler that runs" in str(refused)
