@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cluster import (
@@ -83,7 +87,7 @@ def down() -> None:
     if not run_folder().exists():
         say("nothing is up")
         return
-    with phase("down"):
+    with phase("down"), _undisturbed():
         for name in ("kubelet", "proxy", "controller-manager", "scheduler"):
             processes.stop(name)
         machine.end_pods()
@@ -96,6 +100,21 @@ def down() -> None:
         machine.remove_control_groups()
         machine.tear_down_network()
         machine.remove_folders()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C does not stop the taking down half-way: it would leave things behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {which: signal.signal(which, lambda *_: say("taking down, a moment")) for which in signals}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 def _end_shims() -> None:

@@ -1,0 +1,80 @@
+"""Whoever interrupts the harness finds the machine as it was, also when they do it twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+SCRIPT = """
+import os, shutil, sys, time
+from pathlib import Path
+from tests.cluster import __main__ as harness, lifecycle, machine, processes
+from tests.cluster.settings import run_folder
+
+note = Path(sys.argv[1])
+
+def say(text):
+    with note.open("a") as file:
+        file.write(text + " ")
+
+def never_up():
+    say("up")
+    time.sleep(60)
+    say("never")
+
+def remove():
+    say("removing")
+    time.sleep(1.5)
+    shutil.rmtree(run_folder())
+    say("removed")
+
+os.geteuid = lambda: 0
+lifecycle._up = never_up
+for name in ("end_pods", "unmount", "remove_control_groups", "tear_down_network"):
+    setattr(machine, name, lambda: None)
+machine.remove_folders = remove
+processes.names = lambda: []
+sys.exit(harness.main(["up"]))
+"""
+
+
+def wait_for(note: Path, word: str) -> None:
+    until = time.monotonic() + 30
+    while not (note.exists() and word in note.read_text()):
+        assert time.monotonic() < until, f"{word!r} is not in {note.read_text() if note.exists() else 'it'!r}"
+        time.sleep(0.02)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("again", [None, signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_start_takes_down_what_it_started(
+    tmp_path: Path, first: signal.Signals, again: signal.Signals | None
+) -> None:
+    note = tmp_path / "note"
+    environment = {
+        **os.environ,
+        "LIGHTWORK_CLUSTER_RUN": str(tmp_path / "run"),
+        "LIGHTWORK_CLUSTER_CACHE": str(tmp_path / "cache"),
+    }
+    words = [sys.executable, "-c", SCRIPT, str(note)]
+    with subprocess.Popen(
+        words, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as harness:
+        wait_for(note, "up")
+        harness.send_signal(first)
+        if again is not None:
+            wait_for(note, "removing")
+            harness.send_signal(again)
+        _, errors = harness.communicate(timeout=30)
+    assert note.read_text().split() == ["up", "removing", "removed"], errors
+    assert not (tmp_path / "run").exists()
+    assert (harness.returncode, errors.splitlines()[-1:]) == (130, ["cluster: interrupted"])
