@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import os
 import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from lightwork import heartbeat
 from lightwork.jsonable import is_table, jsonable, table_head, to_frame
 
 if TYPE_CHECKING:
@@ -98,8 +100,9 @@ def run_pipeline(
         record = Record(session, pipeline.name, plain)
         record.write("running")
         try:
-            returned = pipeline.fn(**parameters)
-            result = result_json(returned, session, pipeline.name)
+            with heartbeat.beating(session.lake, session.folder):
+                returned = pipeline.fn(**parameters)
+                result = result_json(returned, session, pipeline.name)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             record.finish("stopped" if stopped else "failed", time.perf_counter() - begun, error=error)
@@ -139,6 +142,9 @@ class Record:
             "elements": elements(session),
             "error": None,
             "artifacts": [],
+            # In a cluster: the Workflow, and the driver's pod.
+            "workflow": os.environ.get("LIGHTWORK_RUN"),
+            "pod": os.environ.get("POD_NAME"),
         }
 
     def write(self, status: str) -> None:
@@ -195,7 +201,10 @@ def result_json(value: Any, session: Session, name: str) -> Any:
 
 
 def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
-    """The records of the runs in a lake, newest first; unreadable ones are left out."""
+    """The records of the runs in a lake, newest first; unreadable ones are left out.
+
+    A run that was killed could not say so: its status is `lost` here once it has been silent for a while.
+    """
     found: list[dict[str, Any]] = []
     for folder in sorted(lake.folders("runs"), reverse=True):
         if limit is not None and len(found) >= limit:
@@ -205,7 +214,7 @@ def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
         except (FileNotFoundError, ValueError):
             continue
         if isinstance(record, dict):
-            found.append(record)
+            found.append({**record, "status": heartbeat.status(lake, record)})
     return found
 
 

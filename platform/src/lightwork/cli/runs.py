@@ -8,7 +8,7 @@ import click
 
 from lightwork.cli.output import json_option, lake_option, show_json, show_table, tenant_option, when, where
 
-_STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan"}
+_STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "lost": "red"}
 
 
 @click.command("runs")
