@@ -219,6 +219,8 @@ def _start_local(workers: int) -> Any:
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
         "distributed.scheduler.worker-saturation": 1.0,  # what waits, waits where any worker can take it
         "distributed.comm.timeouts.connect": "30s",
+        # Else a process that takes longer to come back, on a busy machine, is given up for good.
+        "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
     dask.config.set(settings)

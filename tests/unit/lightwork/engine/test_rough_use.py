@@ -10,6 +10,7 @@ import time
 import pytest
 
 from lightwork import InputError, connect, task
+from lightwork.engine import scatter
 from lightwork.engine.job import pack, unpack
 
 
@@ -286,3 +287,18 @@ def test_a_script_without_a_main_guard_is_refused_in_one_line(tmp_path):
     assert done.returncode == 1
     assert "bare.py starts worker processes" in done.stderr.splitlines()[-1]
     assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
+def test_a_worker_process_that_is_slow_to_come_back_is_waited_for(tmp_path):
+    """By default Dask gives one up after 15 s, for good: on a busy machine all of them, one by one."""
+    import dask
+    from dask.utils import parse_timedelta
+
+    @task
+    def same(x: int) -> int:
+        return x
+
+    with connect(on="local", workers=1, lake=tmp_path, progress="off"):
+        assert list(same.map(range(3))) == [0, 1, 2]
+        given_up = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
+    assert given_up > scatter._LOCAL_PATIENCE
