@@ -1,14 +1,15 @@
-"""`python -m tests.cluster up|down|build|refresh|status|test`; what follows `test` goes to pytest."""
+"""`python -m tests.cluster`, and what to do; what follows `test` goes to pytest."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from tests.cluster.progress import HarnessError, say
 
-_USAGE = "usage: python -m tests.cluster up|down|build|refresh|status|test [ARGUMENTS OF PYTEST]"
+_USAGE = "usage: python -m tests.cluster up|kubernetes|down|build|refresh|status|test [ARGUMENTS OF PYTEST]"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     name, *rest = arguments or [""]
     commands = {
         "up": lifecycle.up,
+        "kubernetes": lifecycle.up_bare,
         "down": lifecycle.down,
         "build": binaries.build_all,
         "refresh": lifecycle.refresh,
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     }
     if name != "test" and (name not in commands or rest):
         print(_USAGE, file=sys.stderr)
+        return 2
+    if (chosen := os.environ.get("CLUSTER")) not in (None, "", "current"):
+        print(f"cluster: CLUSTER is {chosen!r}; it is current, or not set", file=sys.stderr)
         return 2
     for which in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(which, signal.default_int_handler)

@@ -11,7 +11,7 @@ from tests.cluster import stores
 from tests.cluster.binaries import argo_manifests
 from tests.cluster.images import argo_image
 from tests.cluster.kube import apply, kubectl
-from tests.cluster.settings import NODE_IP, POSTGRES_PORT
+from tests.cluster.settings import POSTGRES_PORT, host
 
 NAMESPACE = "argo"
 _USER = 10002
@@ -47,7 +47,7 @@ def wait_until_ready() -> None:
 
 def configuration() -> dict[str, Any]:
     """The controller's ConfigMap, by the platform's own builder."""
-    database = argo_config.Database(host=NODE_IP, port=POSTGRES_PORT, ssl_mode="disable")
+    database = argo_config.Database(host=host(), port=POSTGRES_PORT, ssl_mode="disable")
     found: dict[str, Any] = argo_config.config_map(
         argo_config.Argo(database=database, cluster="tests", namespace=NAMESPACE)
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.cluster import go
 from tests.cluster.progress import HarnessError, phase, run, say
-from tests.cluster.settings import TEMPLATES, cache_folder, versions
+from tests.cluster.settings import TEMPLATES, cache_folder, of_current_context, versions
 
 KUBERNETES = (
     "kube-apiserver",
@@ -27,6 +27,8 @@ ARGO = ("workflow-controller", "argoexec", "argo")
 def build_all() -> None:
     """Build what is not in the cache yet; one build at a time."""
     for what, build in _BUILDS.items():
+        if of_current_context() and what in _KUBERNETES_ONLY:
+            continue
         folder = place(what)
         if (folder / "done").exists():
             say(f"build {folder.name}: in the cache")
@@ -150,6 +152,9 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "coredns": _installed("github.com/coredns/coredns"),
     "argo": _argo,
 }
+
+_KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
+"""What a cluster that is there already brings itself."""
 
 _PROGRAMS = {
     "pause": ("pause",),

@@ -14,10 +14,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.cluster.settings import API_PORT, API_SERVICE_IP, DOMAIN, NODE, NODE_IP, kubeconfig, run_folder
+from tests.cluster.settings import (
+    API_PORT,
+    API_SERVICE_IP,
+    DOMAIN,
+    NODE,
+    NODE_IP,
+    host,
+    kubeconfig,
+    run_folder,
+)
 
-SERVER = f"https://{NODE_IP}:{API_PORT}"
 _DAYS = 7
+_WEBHOOK = "pod-identity-webhook"
 
 CLIENTS = {
     "admin": ("admin", "system:masters"),
@@ -26,7 +35,6 @@ CLIENTS = {
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
     "proxy": ("system:kube-proxy", None),
     "dns": ("lightwork:dns", None),
-    "pod-identity": ("lightwork:pod-identity", None),
     "api-to-kubelet": ("api-to-kubelet", "system:masters"),
 }
 
@@ -38,10 +46,7 @@ def folder() -> Path:
 
 def make_all() -> None:
     """Make the authority, the servers' certificates, a kubeconfig for each client, and the key of tokens."""
-    folder().mkdir(parents=True, exist_ok=True)
-    folder().chmod(0o700)
-    authority = _Authority()
-    _write("ca.crt", authority.text)
+    authority = _new_authority()
     names = [
         *("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
         f"kubernetes.default.svc.{DOMAIN}",
@@ -49,7 +54,7 @@ def make_all() -> None:
     ]
     authority.sign("apiserver", "kube-apiserver", None, names)
     authority.sign("kubelet-server", f"system:node:{NODE}", "system:nodes", [NODE, NODE_IP, "127.0.0.1"])
-    authority.sign("pod-identity-webhook", "pod-identity-webhook", None, [NODE_IP])
+    authority.sign(_WEBHOOK, _WEBHOOK, None, [host()])
     for name, (user, group) in CLIENTS.items():
         authority.sign(name, user, group, [])
         target = kubeconfig() if name == "admin" else folder() / f"{name}.kubeconfig"
@@ -62,18 +67,32 @@ def make_all() -> None:
     _write("tokens.pub", public)
 
 
+def make_webhook() -> None:
+    """Make an authority and the webhook's certificate alone, where the cluster has its own."""
+    _new_authority().sign(_WEBHOOK, _WEBHOOK, None, [host()])
+
+
+def _new_authority() -> _Authority:
+    folder().mkdir(parents=True, exist_ok=True)
+    folder().chmod(0o700)
+    authority = _Authority()
+    _write("ca.crt", authority.text)
+    return authority
+
+
 def write_kubeconfig(target: Path, name: str) -> None:
     """A kubeconfig with everything in it for one of the clients."""
 
     def text(file: str) -> str:
         return base64.b64encode((folder() / file).read_bytes()).decode()
 
+    server = f"https://{NODE_IP}:{API_PORT}"
     user = {"client-certificate-data": text(f"{name}.crt"), "client-key-data": text(f"{name}.key")}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": "lightwork", "cluster": {"server": SERVER, "certificate-authority-data": text("ca.crt")}}
+            {"name": "lightwork", "cluster": {"server": server, "certificate-authority-data": text("ca.crt")}}
         ],
         "users": [{"name": name, "user": user}],
         "contexts": [{"name": "lightwork-dev", "context": {"cluster": "lightwork", "user": name}}],

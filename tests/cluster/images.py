@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from tests.cluster import current
 from tests.cluster.binaries import place, program
 from tests.cluster.node import ctr
 from tests.cluster.progress import HarnessError, phase, run, say
@@ -24,6 +25,7 @@ from tests.cluster.settings import (
     PAUSE_IMAGE,
     ROOT,
     cache_folder,
+    of_current_context,
     run_folder,
     versions,
 )
@@ -38,9 +40,11 @@ def argo_image() -> str:
 
 def build_all() -> dict[str, Path]:
     """Build the images that are not in the cache; the archive of each by its name."""
-    pause = place("pause") / "image.tar"
-    if not pause.exists():
-        _from_scratch(pause, PAUSE_IMAGE, [program("pause")], entrypoint="/bin/pause")
+    made: dict[str, Path] = {}
+    if not of_current_context():
+        made[PAUSE_IMAGE] = pause = place("pause") / "image.tar"
+        if not pause.exists():
+            _from_scratch(pause, PAUSE_IMAGE, [program("pause")], entrypoint="/bin/pause")
     argo = place("argo") / "image.tar"
     if not argo.exists():
         with phase("image argo"):
@@ -50,11 +54,14 @@ def build_all() -> dict[str, Path]:
     archive = _platform(platform)
     probe, probe_archive = _probe(platform)
     _note().write_text(f"{platform}\n{probe}")
-    return {PAUSE_IMAGE: pause, argo_image(): argo, platform: archive, probe: probe_archive}
+    return {**made, argo_image(): argo, platform: archive, probe: probe_archive}
 
 
 def bring_in(archives: dict[str, Path]) -> None:
-    """Import the images that containerd does not have yet."""
+    """Import the images that the node does not have yet."""
+    if of_current_context():
+        current.bring_in(archives)
+        return
     there = ctr("images", "list", "-q").split()
     for name, archive in archives.items():
         if name in there:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.cluster import (
@@ -15,6 +15,7 @@ from tests.cluster import (
     binaries,
     certificates,
     controlplane,
+    current,
     images,
     machine,
     node,
@@ -23,7 +24,7 @@ from tests.cluster import (
     stores,
 )
 from tests.cluster.progress import HarnessError, phase, say
-from tests.cluster.settings import cache_folder, kubeconfig, logs, run_folder
+from tests.cluster.settings import cache_folder, kubeconfig, logs, of_current_context, run_folder
 
 _LAST = ("kubelet", "proxy", "coredns", "scheduler", "controller-manager", "apiserver", "etcd", "containerd")
 """The order in which servers are stopped: etcd after the API server, which hangs without it."""
@@ -31,6 +32,17 @@ _LAST = ("kubelet", "proxy", "coredns", "scheduler", "controller-manager", "apis
 
 def up() -> None:
     """Bring everything up. What an earlier one left is taken down first."""
+    _bring_up(_up_in_current if of_current_context() else _up)
+
+
+def up_bare() -> None:
+    """Bring Kubernetes up alone, as somebody else's cluster: for `CLUSTER=current`."""
+    if of_current_context():
+        raise HarnessError("CLUSTER=current is of no use here: Kubernetes is there already")
+    _bring_up(_kubernetes)
+
+
+def _bring_up(bring: Callable[[], None]) -> None:
     if os.geteuid() != 0:
         raise HarnessError("the harness needs root: it makes a bridge, control groups and mounts")
     if run_folder().exists():
@@ -38,7 +50,7 @@ def up() -> None:
     run_folder().mkdir(parents=True)
     run_folder().chmod(0o711)
     try:
-        _up()
+        bring()
     except BaseException:
         say("not up; taking down what was started (the logs stay in the cache)")
         keep_logs()
@@ -47,6 +59,25 @@ def up() -> None:
 
 
 def _up() -> None:
+    _kubernetes()
+    _platform()
+
+
+def _up_in_current() -> None:
+    with phase("the current context"):
+        current.find()
+    with phase("Debian packages"):
+        machine.install_packages()
+    binaries.build_all()
+    with phase("images"):
+        archives = images.build_all()
+    images.bring_in(archives)
+    certificates.make_webhook()
+    current.listen_for_credentials()
+    _platform()
+
+
+def _kubernetes() -> None:
     with phase("Debian packages"):
         machine.install_packages()
     machine.refuse_another()
@@ -65,6 +96,10 @@ def _up() -> None:
         node.start_kubelet()
         node.start_proxy()
         node.start_dns()
+    say(f"Kubernetes is up: export KUBECONFIG={kubeconfig()}")
+
+
+def _platform() -> None:
     with phase("PostgreSQL and the S3 server"):
         stores.start_all()
     with phase("pod identity"):
@@ -88,6 +123,9 @@ def down() -> None:
         say("nothing is up")
         return
     with phase("down"), _undisturbed():
+        if of_current_context():
+            _leave_current()
+            return
         for name in ("kubelet", "proxy", "controller-manager", "scheduler"):
             processes.stop(name)
         machine.end_pods()
@@ -100,6 +138,17 @@ def down() -> None:
         machine.remove_control_groups()
         machine.tear_down_network()
         machine.remove_folders()
+
+
+def _leave_current() -> None:
+    """Take away what is in the cluster while the servers still answer; then the servers."""
+    try:
+        if kubeconfig().exists():
+            current.clear()
+    finally:
+        for name in processes.names():
+            processes.stop(name)
+        current.forget()
 
 
 @contextlib.contextmanager

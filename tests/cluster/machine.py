@@ -20,6 +20,7 @@ from tests.cluster.settings import (
     NODE_IP,
     POD_CIDR,
     cache_folder,
+    of_current_context,
     run_folder,
     versions,
 )
@@ -48,7 +49,8 @@ _SETTINGS = {
 
 def install_packages() -> None:
     """Install the Debian packages that are missing, and note which; their own services are not started."""
-    wanted = versions()["debian"]["packages"]
+    debian = versions()["debian"]
+    wanted = [*debian["servers"], *([] if of_current_context() else debian["kubernetes"])]
     missing = [name for name in wanted if not _installed(name)]
     if not missing:
         return

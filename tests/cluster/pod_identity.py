@@ -12,28 +12,42 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from lightwork.manifests import common
 from tests.cluster import processes
 from tests.cluster.certificates import folder
-from tests.cluster.kube import apply
+from tests.cluster.kube import apply, kubectl
 from tests.cluster.pod_identity_webhook import URL
 from tests.cluster.progress import wait_for
-from tests.cluster.settings import NODE_IP, ROOT, WEBHOOK_PORT, run_folder
+from tests.cluster.settings import ROOT, WEBHOOK_PORT, host, run_folder
 
 SERVER = "pod-identity"
 """Its name among the servers, and in the logs."""
-USER = "lightwork:pod-identity"
+ACCOUNT = "pod-identity"
+"""The service account as which it asks the API server."""
+NAMESPACE = "lightwork-tests"
+_LASTS = "168h"
 ACCOUNTS = common.LAKE_ACCOUNTS
 """The accounts of a tenant that have its role."""
 
 
 def start() -> None:
     """Start the server, give it its one right, and have the API server call it for tenants' pods."""
+    apply(_rights())
+    token_file().touch(mode=0o600)
+    token_file().write_text(
+        kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, f"--duration={_LASTS}").strip()
+    )
     processes.start(SERVER, [sys.executable, "-m", "tests.cluster.pod_identity_server"], cwd=ROOT)
     wait_for("pod identity", _ready, seconds=30)
-    apply([*_rights(), webhook()])
+    apply([webhook()])
+
+
+def token_file() -> Path:
+    """With what the server asks the API server."""
+    return run_folder() / "pod-identity-token"
 
 
 def associate(namespace: str, account: str, role: str) -> None:
@@ -78,17 +92,26 @@ def _ready() -> bool:
 def _rights() -> list[dict[str, Any]]:
     rbac = "rbac.authorization.k8s.io"
     rule = {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
-    reference = {"apiGroup": rbac, "kind": "ClusterRole", "name": USER}
+    name = {"name": f"{NAMESPACE}:{ACCOUNT}"}
+    reference = {"apiGroup": rbac, "kind": "ClusterRole", **name}
+    account = {"name": ACCOUNT, "namespace": NAMESPACE}
     return [
-        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": USER}, "rules": [rule]},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": name, "rules": [rule]},
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "ClusterRoleBinding",
-            "metadata": {"name": USER},
+            "metadata": name,
             "roleRef": reference,
-            "subjects": [{"apiGroup": rbac, "kind": "User", "name": USER}],
+            "subjects": [{"kind": "ServiceAccount", **account}],
         },
     ]
+
+
+def webhook_name() -> str:
+    """The name of the webhook's configuration."""
+    return "pod-identity-webhook"
 
 
 def webhook() -> dict[str, Any]:
@@ -99,11 +122,11 @@ def webhook() -> dict[str, Any]:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "pod-identity-webhook"},
+        "metadata": {"name": webhook_name()},
         "webhooks": [
             {
                 "name": "pod-identity-webhook.amazonaws.com",
-                "clientConfig": {"url": f"https://{NODE_IP}:{WEBHOOK_PORT}/mutate", "caBundle": authority},
+                "clientConfig": {"url": f"https://{host()}:{WEBHOOK_PORT}/mutate", "caBundle": authority},
                 "rules": [{**pods, "scope": "Namespaced"}],
                 "namespaceSelector": tenants,
                 "admissionReviewVersions": ["v1"],

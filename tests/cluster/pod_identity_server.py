@@ -16,8 +16,8 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.cluster import certificates, pod_identity, pod_identity_webhook, stores
-from tests.cluster.settings import CREDENTIALS_IP, NODE_IP, WEBHOOK_PORT
+from tests.cluster import certificates, kube, pod_identity, pod_identity_webhook, stores
+from tests.cluster.settings import CREDENTIALS_IP, WEBHOOK_PORT, host
 
 LIFE = dt.timedelta(minutes=15, seconds=20)
 """How long an answer holds. From a quarter of an hour before the end boto3 asks again: here, after 20 s."""
@@ -68,13 +68,14 @@ def reviewed(token: str) -> str:
     spec = {"token": token, "audiences": [audience]}
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
     request = urllib.request.Request(
-        f"{certificates.SERVER}/apis/authentication.k8s.io/v1/tokenreviews",
+        f"{kube.cluster()['server']}/apis/authentication.k8s.io/v1/tokenreviews",
         data=json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {pod_identity.token_file().read_text()}",
+        },
     )
-    own = certificates.folder()
-    context = ssl.create_default_context(cafile=str(own / "ca.crt"))
-    context.load_cert_chain(own / "pod-identity.crt", own / "pod-identity.key")
+    context = ssl.create_default_context(cafile=str(kube.authority()))
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
@@ -169,7 +170,7 @@ def main() -> None:
     """Serve both until SIGTERM."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
-    webhook = _listening(NODE_IP, WEBHOOK_PORT, Webhook)
+    webhook = _listening(host(), WEBHOOK_PORT, Webhook)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own = certificates.folder()
     context.load_cert_chain(own / "pod-identity-webhook.crt", own / "pod-identity-webhook.key")

@@ -38,6 +38,11 @@ PAUSE_IMAGE = "localhost/lightwork/pause:1"
 BASE_IMAGE = "localhost/lightwork/base"
 
 
+def of_current_context() -> bool:
+    """Whether the tests use the cluster of the current kube context (CLUSTER=current), not their own."""
+    return os.environ.get("CLUSTER") == "current"
+
+
 @cache
 def versions() -> dict[str, Any]:
     """What versions.toml says."""
@@ -52,8 +57,17 @@ def cache_folder() -> Path:
 
 
 def run_folder() -> Path:
-    """Where a cluster keeps its state while it is up: LIGHTWORK_CLUSTER_RUN, or /run/lightwork-cluster."""
-    return Path(os.environ.get("LIGHTWORK_CLUSTER_RUN") or "/run/lightwork-cluster")
+    """Where a cluster keeps its state while it is up: LIGHTWORK_CLUSTER_RUN, or /run/lightwork-cluster.
+
+    With CLUSTER=current `-current` is added, so that it does not meet a cluster of our own.
+    """
+    top = os.environ.get("LIGHTWORK_CLUSTER_RUN") or "/run/lightwork-cluster"
+    return Path(f"{top}-current" if of_current_context() else top)
+
+
+def host() -> str:
+    """This machine's address as pods see it, on which the tests' own servers listen."""
+    return (run_folder() / "host").read_text() if of_current_context() else NODE_IP
 
 
 def logs() -> Path:
@@ -62,5 +76,5 @@ def logs() -> Path:
 
 
 def kubeconfig() -> Path:
-    """The administrator's kubeconfig of the cluster that is up."""
+    """The administrator's kubeconfig of the cluster that is up; its one context is `lightwork-dev`."""
     return run_folder() / "kubeconfig"

@@ -11,12 +11,16 @@ from typing import Any
 from tests.cluster import processes
 from tests.cluster.binaries import program
 from tests.cluster.progress import HarnessError, run, wait_for
-from tests.cluster.settings import NODE_IP, POD_CIDR, POSTGRES_PORT, S3_PORT, run_folder
+from tests.cluster.settings import POSTGRES_PORT, S3_PORT, host, run_folder
 
-S3_URL = f"http://{NODE_IP}:{S3_PORT}"
 REGION = "us-east-1"
 ARCHIVE_USER = "argo"
 _USER = "postgres"
+
+
+def s3_url() -> str:
+    """Where the S3 server is, for pods and for the tests."""
+    return f"http://{host()}:{S3_PORT}"
 
 
 def start_all() -> None:
@@ -45,13 +49,13 @@ def start_postgres() -> None:
         run(["chown", f"{user.pw_uid}:{user.pw_gid}", data])
         _as_postgres("initdb", "--pgdata", str(data), "--auth", "peer", "--no-sync", "--encoding", "UTF8")
         (data / "pg_hba.conf").write_text(
-            f"local all {_USER} peer\nhost all {ARCHIVE_USER} {POD_CIDR} scram-sha-256\n"
+            f"local all {_USER} peer\nhost all {ARCHIVE_USER} all scram-sha-256\n"
         )
     processes.start(
         "postgres",
         [
             _postgres("postgres"),
-            *("-D", data, "-h", NODE_IP, "-p", str(POSTGRES_PORT), "-k", data, "-c", "fsync=off"),
+            *("-D", data, "-h", host(), "-p", str(POSTGRES_PORT), "-k", data, "-c", "fsync=off"),
         ],
         user=user.pw_uid,
         cwd=data,
@@ -99,7 +103,7 @@ def start_s3() -> None:
         "versitygw",
         [
             program("versitygw"),
-            *("--port", f"{NODE_IP}:{S3_PORT}", "--region", REGION, "--iam-dir", top / "accounts", "--quiet"),
+            *("--port", f"{host()}:{S3_PORT}", "--region", REGION, "--iam-dir", top / "accounts", "--quiet"),
             *("posix", top / "data"),
         ],
         env={"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": password("s3")},
@@ -121,7 +125,7 @@ def client(account: str) -> Any:
     key = credentials(account)
     return boto3.client(
         "s3",
-        endpoint_url=S3_URL,
+        endpoint_url=s3_url(),
         region_name=REGION,
         aws_access_key_id=key["access"],
         aws_secret_access_key=key["secret"],
@@ -152,6 +156,6 @@ def add_tenant(name: str, bucket: str) -> None:
 
 def _admin(*arguments: str) -> str:
     return run(
-        [program("versitygw"), "admin", "--endpoint-url", S3_URL, *arguments],
+        [program("versitygw"), "admin", "--endpoint-url", s3_url(), *arguments],
         env={"ADMIN_ACCESS_KEY": "root", "ADMIN_SECRET_KEY": password("s3"), "ADMIN_REGION": REGION},
     )

@@ -13,7 +13,7 @@ from tests.cluster import pod_identity, stores
 from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
-from tests.cluster.settings import ROOT, kubeconfig, run_folder
+from tests.cluster.settings import ROOT, S3_PORT, host, kubeconfig, run_folder
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
@@ -108,7 +108,7 @@ def environment() -> dict[str, str]:
 def render(tenant: str) -> list[dict[str, Any]]:
     """What `lightwork tenant render` prints for a tenant."""
     variables = {
-        "AWS_ENDPOINT_URL": stores.S3_URL,
+        "AWS_ENDPOINT_URL": stores.s3_url(),
         "AWS_REGION": stores.REGION,
         "AWS_DEFAULT_REGION": stores.REGION,
     }
@@ -126,9 +126,20 @@ def set_up(tenant: str) -> None:
     objects = render(tenant)
     # A Job cannot be changed: that of an image before goes first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
-    apply(objects)
+    apply([*objects, _way_to_the_servers(tenant)])
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
+
+
+def _way_to_the_servers(tenant: str) -> dict[str, Any]:
+    """Where policies are enforced: the tests' S3 server is on another port than AWS's."""
+    to = {"to": [{"ipBlock": {"cidr": f"{host()}/32"}}], "ports": [{"port": S3_PORT, "protocol": "TCP"}]}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "tests-s3", "namespace": namespace(tenant)},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [to]},
+    }
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:

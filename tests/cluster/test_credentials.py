@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from lightwork.manifests import common
 from tests.cluster import pod_identity, pod_identity_webhook, probes, stores, tenants
-from tests.cluster.kube import get, items, kubectl
+from tests.cluster.kube import get, items, kubectl, stranger
 from tests.cluster.progress import HarnessError
 from tests.cluster.settings import logs
 
@@ -165,7 +165,7 @@ def test_what_a_pod_gets_opens_its_tenants_bucket_and_no_other(acme, globex):
     assert status == 200
     s3 = boto3.client(
         "s3",
-        endpoint_url=stores.S3_URL,
+        endpoint_url=stores.s3_url(),
         region_name=stores.REGION,
         aws_access_key_id=found["AccessKeyId"],
         aws_secret_access_key=found["SecretAccessKey"],
@@ -210,11 +210,7 @@ def test_a_token_that_is_no_token_is_refused(both_tenants):
 
 def test_the_token_itself_is_good_for_nothing_else(globex):
     """Who has read it from a pod has not got into the Kubernetes API."""
-    from tests.cluster.certificates import SERVER, folder
-
-    words = ["--kubeconfig", "/dev/null", "--server", SERVER]
-    words += ["--certificate-authority", str(folder() / "ca.crt")]
-    words += ["--token", token(tenants.namespace(globex), common.ACCOUNT_DRIVER)]
+    words = stranger(token(tenants.namespace(globex), common.ACCOUNT_DRIVER))
     with pytest.raises(HarnessError, match=r"Unauthorized|must be logged in"):
         kubectl(*words, "get", "--raw", f"/api/v1/namespaces/{tenants.namespace(globex)}/pods")
 

@@ -13,8 +13,7 @@ from distributed import Client, Security
 
 from lightwork.pods import certificates
 from tests.cluster import probes, stores, tenants
-from tests.cluster.certificates import SERVER, folder
-from tests.cluster.kube import get, kubectl
+from tests.cluster.kube import get, kubectl, port_of, stranger
 from tests.cluster.progress import HarnessError
 
 pytestmark = pytest.mark.core
@@ -84,11 +83,13 @@ def test_a_workflow_of_a_tenants_account_in_another_namespace_is_refused(acme, g
 
 @pytest.fixture(scope="module")
 def scheduler(both_tenants) -> Iterator[str]:
-    """The address of the scheduler of a run of the first tenant that is at work; without the scheme."""
+    """An address of the scheduler of a run of the first tenant that is at work; without the scheme."""
     tenant, label = both_tenants[0], probes.new_label()
     name = probes.submit(tenant, label, elements=100_000)
     probes.wait_until_at_work(tenant, name, label, 50)
-    yield f"{tenants.pods(tenant, name, 'scheduler')[0]['status']['podIP']}:8786"
+    (pod,) = probes.running(tenant, name, "scheduler")
+    with port_of(tenants.namespace(tenant), pod, 8786) as address:
+        yield address
     kubectl("-n", tenants.namespace(tenant), "delete", "workflow", name, "--wait=false")
 
 
@@ -150,17 +151,7 @@ def test_a_scheduler_is_closed_to_a_certificate_that_claims_to_be_the_tenants(
 
 def as_account(tenant: str, account: str) -> list[str]:
     """Options of kubectl for a real token of a service account."""
-    token = kubectl("-n", tenants.namespace(tenant), "create", "token", account).strip()
-    return [
-        "--kubeconfig",
-        "/dev/null",
-        "--server",
-        SERVER,
-        "--token",
-        token,
-        "--certificate-authority",
-        str(folder() / "ca.crt"),
-    ]
+    return stranger(kubectl("-n", tenants.namespace(tenant), "create", "token", account).strip())
 
 
 def denied(user: list[str], verb: str, what: str, namespace: str | None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import probes, tenants
-from tests.cluster.kube import get, items
+from tests.cluster.kube import get, items, page
 from tests.cluster.progress import run, say, wait_for
 from tests.cluster.settings import ROOT
 
@@ -113,10 +113,10 @@ def test_while_it_runs_dashboard_metrics_and_logs_can_be_read(acme):
         ("scheduler", ("/status", "dask_scheduler_workers{")),
         ("worker", ("/status", "dask_worker_tasks{")),
     ):
-        address = tenants.pods(acme, name, role)[0]["status"]["podIP"]
-        page, metric = wanted
-        assert "Dask" in fetched(f"http://{address}:8787{page}")
-        assert metric in fetched(f"http://{address}:8787/metrics")
+        pod = tenants.pods(acme, name, role)[0]["metadata"]["name"]
+        path, metric = wanted
+        assert "Dask" in page(tenants.namespace(acme), pod, 8787, path)
+        assert metric in page(tenants.namespace(acme), pod, 8787, "/metrics")
     with dashboard(acme, name) as address:
         assert "Dask" in fetched(address), "through the API, as a data engineer sees it"
     words = [*tenants.LIGHTWORK, "logs", name, *tenants.WHERE, acme]
@@ -156,10 +156,10 @@ def fetched(address: str) -> str:
 def test_argo_counts_the_runs_and_their_time(acme):
     name = tenants.submit(acme, "windy-city", max_timestamps="100")
     succeeded(acme, name)
-    pod = items("-n", "argo", "pods", "-l", "app=workflow-controller")[0]
+    pod = items("-n", "argo", "pods", "-l", "app=workflow-controller")[0]["metadata"]["name"]
 
     def counted() -> bool:
-        lines = fetched(f"http://{pod['status']['podIP']}:9090/metrics").splitlines()
+        lines = page("argo", pod, 9090, "/metrics").splitlines()
         mine = [line for line in lines if 'pipeline="windy-city"' in line and 'tenant="acme"' in line]
         return any("lightwork_runs_total" in line and "Succeeded" in line for line in mine) and any(
             "lightwork_run_seconds_count" in line for line in mine
