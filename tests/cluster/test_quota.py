@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 
@@ -47,6 +48,8 @@ def test_a_run_whose_workers_are_refused_fails_and_names_the_quota(no_room_for_w
     said = tenants.messages(ended)
     assert "quota" in said, said
     assert "1700Mi" in said, said
+    begun, over = (dt.datetime.fromisoformat(ended[key]) for key in ("startedAt", "finishedAt"))
+    say(f"figure: quota: said after {(over - begun).total_seconds():.0f} s")
     tenants.wait_until_clear(tenant, name, seconds=120)
 
 
