@@ -38,8 +38,6 @@ STACK_RULES: dict[str, StackRule] = {"unblocked-bucket": unblocked_buckets}
 def violations(subjects: Iterable[Subject]) -> list[str]:
     """Every offence in a stack: `name (type): rule: what is wrong; what to do`."""
     known = list(subjects)
-    found = [
-        (one, rule, reason) for one in known for rule, check in RULES.items() for reason in check(one)
-    ]
+    found = [(one, rule, reason) for one in known for rule, check in RULES.items() for reason in check(one)]
     found += [(one, rule, reason) for rule, check in STACK_RULES.items() for one, reason in check(known)]
     return [f"{one.name} ({one.type}): {rule}: {reason}" for one, rule, reason in found]

@@ -34,7 +34,7 @@ class Container:
     spec: Mapping[str, Any]
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A manifest within a template that is no YAML."""
 
 
@@ -42,7 +42,7 @@ def containers(value: Any) -> Iterator[Container]:
     """Every container in an object: a pod's, a workload's, those of Argo's templates, and of their manifests.
 
     Raises:
-        Unreadable: a manifest in a resource template, or a patch, cannot be read.
+        UnreadableError: a manifest in a resource template, or a patch, cannot be read.
     """
     value = _filled(value)
     for path, item in walk(value):
@@ -86,7 +86,7 @@ def _parsed(text: str) -> Any:
     try:
         return yaml.safe_load(_argo(text))
     except yaml.YAMLError as error:
-        raise Unreadable(str(error).splitlines()[0]) from None
+        raise UnreadableError(str(error).splitlines()[0]) from None
 
 
 def _filled(value: Any) -> Any:
@@ -95,7 +95,7 @@ def _filled(value: Any) -> Any:
         return {key: _filled(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_filled(item) for item in value]
-    return _argo(value) if isinstance(value, str) and "manifest:" not in value else value
+    return _argo(value) if isinstance(value, str) else value
 
 
 def _argo(text: str) -> str:

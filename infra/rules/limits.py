@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.rules.kubernetes import Unreadable, containers
+from infra.rules.kubernetes import UnreadableError, containers
 from infra.rules.subject import UNKNOWN
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def unlimited(subject: Subject) -> Iterator[str]:
     """The containers of one Kubernetes object that lack a request or a limit, of processor or of memory.
 
-    What a chart makes is not seen here; it is asked for by the chart's values, which are tested by themselves.
+    What a chart makes is not seen here; its values ask for it, and have tests of their own.
     """
     if not subject.type.startswith("kubernetes:") or subject.type.startswith("kubernetes:helm.sh/"):
         return
     try:
         found = list(containers(subject.inputs))
-    except Unreadable as error:
+    except UnreadableError as error:
         yield f"a manifest in it cannot be read, so nobody knows its limits: {error}"
         return
     for container in found:

@@ -28,7 +28,7 @@ def public_bucket(subject: Subject) -> Iterator[str]:
         return
     for path, value in walk(subject.inputs):
         last = path[-1] if path else None
-        if last == "acl" and value in ACLS:
+        if last == "acl" and isinstance(value, str) and value in ACLS:
             yield f"the ACL {value!r} lets everybody in; take it out"
         elif last == "uri" and isinstance(value, str) and value.endswith(GROUPS):
             yield f"a grant to {value.rpartition('/')[2]} lets everybody in; take it out"

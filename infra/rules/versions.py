@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from infra.rules.kubernetes import REFERENCE, containers
+from infra.rules.kubernetes import REFERENCE, UnreadableError, containers
 from infra.rules.subject import UNKNOWN, walk
 
 if TYPE_CHECKING:
@@ -40,7 +40,11 @@ def image_problem(image: Any) -> str | None:
 
 
 def _images(inputs: Mapping[str, Any]) -> Iterator[str]:
-    for found in containers(inputs):
+    try:
+        known = list(containers(inputs))
+    except UnreadableError:
+        known = []  # `unlimited` says so
+    for found in known:
         if problem := image_problem(found.spec.get("image")):
             yield f"container {found.name!r}: {problem}"
     for path, value in walk(inputs):
@@ -103,11 +107,14 @@ def _machine(inputs: Mapping[str, Any]) -> Iterator[str]:
 
 def _database(inputs: Mapping[str, Any]) -> Iterator[str]:
     what = "the engine's version to the last part belongs here, such as 17.7"
-    major_only = str(inputs.get("engineVersion") or "")
     pattern = r"\d+\.\d+[\w.]*" if "postgres" in str(inputs.get("engine")) else r"\d+\.\d+\.[\w.]+"
     yield from _text(inputs, "engineVersion", pattern, what)
-    if major_only:
-        yield from _off(inputs, "autoMinorVersionUpgrade", "AWS would upgrade it by itself")
+    yield from _off(inputs, "autoMinorVersionUpgrade", "AWS would upgrade it by itself")
+
+
+def _database_cluster(inputs: Mapping[str, Any]) -> Iterator[str]:
+    """Aurora's, whose instances have the version of their cluster."""
+    yield from _text(inputs, "engineVersion", r"\d+\.\d+[\w.]*", "an exact version such as 17.7 belongs here")
 
 
 def _search(inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -137,8 +144,7 @@ RULES: Mapping[str, Rule] = {
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": _node_group,
     "aws:opensearch/domain:Domain": _search,
-    "aws:rds/cluster:Cluster": _database,
-    "aws:rds/clusterInstance:ClusterInstance": _database,
+    "aws:rds/cluster:Cluster": _database_cluster,
     "aws:rds/instance:Instance": _database,
     "kubernetes:helm.sh/v3:Chart": _chart,
     "kubernetes:helm.sh/v3:Release": _chart,

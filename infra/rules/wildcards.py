@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 KEYS = frozenset({"aws:kms/key:Key", "aws:kms/keyPolicy:KeyPolicy", "aws:kms/replicaKey:ReplicaKey"})
 """In a key's own policy `*` is that key, and nothing else can be written there."""
 
-MIGHTY = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/([\w/-]*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)")
+MIGHTY = re.compile(
+    r"arn:aws[a-z-]*:iam::aws:policy/([\w/-]*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)"
+)
 
 
 def wildcard(subject: Subject) -> Iterator[str]:
@@ -81,5 +83,5 @@ def _everything(resource: str) -> bool:
     """Whether a resource is all there are of a service, or is anybody's: `*`, `arn:aws:ec2:…:*`."""
     parts = resource.split(":", 5)
     if len(parts) < 6:
-        return "*" in parts[0] or resource.endswith("*") and len(parts) < 3
-    return parts[2] == "*" or parts[4] == "*" or parts[5].strip("*/") == ""
+        return resource.endswith("*")
+    return parts[2] == "*" or "*" in parts[4] or parts[5].strip("*/") == ""
