@@ -8,7 +8,7 @@ POLICY = "aws:iam/policy:Policy"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 KEY = "aws:kms/key:Key"
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
-LOOKING = ("*:Describe*", "*:Get*", "*:List*")
+LOOKING = ("*:Describe*", "*:List*", "sns:GetSubscriptionAttributes", "ec2:GetInstanceTypesFrom*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A wildcard in an IAM policy: each form is seen wherever a document is, and an excuse is for one statement."""
+"""A wildcard in an IAM policy: each form is seen wherever it is, and an excuse is for one statement."""
 
 from __future__ import annotations
 
@@ -108,9 +108,10 @@ def test_an_excuse_is_for_one_statement_of_one_resource() -> None:
 
 
 def test_an_excuse_ends_with_an_action_that_it_does_not_have() -> None:
-    more = {"policy": document(**{**LOOK, "Action": ["ec2:DescribeVpcs", "iam:PassRole"]})}
-    (line,) = said("wildcard", POLICY, more, name="access-preview-look")
-    assert "resource '*'" in line, "who may look at everything must not pass every role"
+    for action in ("iam:PassRole", "s3:GetObject", "secretsmanager:GetSecretValue"):
+        more = {"policy": document(**{**LOOK, "Action": ["ec2:DescribeVpcs", action]})}
+        (line,) = said("wildcard", POLICY, more, name="access-preview-look")
+        assert "resource '*'" in line, f"who may look at everything must not {action} everything"
 
 
 def test_an_excuse_for_resources_is_none_for_actions() -> None:
