@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import estate_outputs, platform_local, settings
+from infra import estate_outputs, permission, platform_local, settings
 from infra.estate import Estate, EstateArgs
 from infra.naming import Names
 from infra.providers import aws_provider, kubernetes_provider
@@ -31,27 +31,27 @@ def main() -> None:
     names = Names(environment=environment.environment, account=environment.account, region=environment.region)
     tenant = load_tenant(ROOT, stack) if stack.tenant else None
     aws = aws_provider(environment, names)
-    if not tenant:
-        estate = Estate(
-            "estate", EstateArgs(settings=environment, names=names), pulumi.ResourceOptions(providers=[aws])
+    with permission.lifted(permission.of(environment, tenant)):
+        if not tenant:
+            options = pulumi.ResourceOptions(providers=[aws])
+            estate = Estate("estate", EstateArgs(settings=environment, names=names), options)
+            estate_outputs.export(estate.outputs)
+            return
+        known = estate_outputs.load(stack.environment)
+        cluster = kubernetes_provider(
+            environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
         )
-        estate_outputs.export(estate.outputs)
-        return
-    known = estate_outputs.load(stack.environment)
-    cluster = kubernetes_provider(
-        environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
-    )
-    args = TenantArgs(
-        tenant=tenant,
-        settings=environment,
-        names=names,
-        estate=known,
-        image=image(known.image_repository_url),
-        pipelines=discovery.pipelines(),
-    )
-    built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))
-    for key, value in built.outputs.items():
-        pulumi.export(key, value)
+        args = TenantArgs(
+            tenant=tenant,
+            settings=environment,
+            names=names,
+            estate=known,
+            image=image(known.image_repository_url),
+            pipelines=discovery.pipelines(),
+        )
+        built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))
+        for key, value in built.outputs.items():
+            pulumi.export(key, value)
 
 
 try:

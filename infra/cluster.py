@@ -70,8 +70,8 @@ class Cluster(pulumi.ComponentResource):
 
     Costs: 73 USD a month; 438 USD once its version is out of standard support. 0.50 USD for each GB of logs.
 
-    Deleting: everything that runs in it is gone; nothing precious lives in it alone. The key is retained.
-    In prod EKS refuses first.
+    Deleting: cluster and key are protected and retained; in prod EKS refuses as well. Deleted by hand,
+    everything that runs in it is gone, every namespace with it.
 
     Attributes:
         name: the cluster's name.
@@ -139,7 +139,9 @@ class Cluster(pulumi.ComponentResource):
             },
             zonal_shift_config={"enabled": True},
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, attached]),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=True, retain_on_delete=True, depends_on=[logs, attached]
+            ),
         )
         self.name, self.endpoint = cluster.name, cluster.endpoint
         self.ca = cluster.certificate_authority.apply(lambda authority: authority.data or "")

@@ -50,6 +50,12 @@ def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
     return roles
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := [name for position, name in enumerate(names) if name in names[:position]]:
+        raise ValueError(f"{twice[0]!r} is here a second time; keep one")
+    return names
+
+
 DNS = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 
 Account = Annotated[str, Form(r"\d{12}", "an account's twelve digits, in quotes,"), AfterValidator(_chosen)]
@@ -85,6 +91,14 @@ Branch = Annotated[str, Form(r"[\w./-]+", "the name of one branch")]
 
 Email = Annotated[str, Form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 """An e-mail address."""
+
+ResourceName = Annotated[
+    str,
+    Form(
+        r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the logical name of one resource, such as lake-bucket,"
+    ),
+]
+"""The name that a resource has in its stack. Without wildcards."""
 
 
 class GitLab(documents.Document):
@@ -127,6 +141,10 @@ class Settings(documents.Document):
     """
     sizes: Sizes
     """How large it is."""
+    destroy: Annotated[tuple[ResourceName, ...], AfterValidator(_once)] = ()
+    """What of the estate may be deleted or replaced although it is precious: the logical names of single
+    resources, as previews show them. Deployed first; `protect` and retention of exactly these are lifted.
+    """
 
     @field_validator("administrators")
     @classmethod

@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+TENANTS = ("dev.acme", "staging.acme", "prod.acme", "dev.globex", "prod.globex")
 
 
 @pytest.fixture(autouse=True)
@@ -49,11 +50,24 @@ def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def acme(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The example tenant in dev, recorded once."""
-    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("acme"))
+def customers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """The stack of each example tenant in each of its environments, recorded once."""
+    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("customers"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIGEST, f"sha256:{'a' * 64}")
-        run = run_program(copy, "dev.acme")
-    assert run.error is None, f"the example tenant must deploy: {run.error}"
-    return run
+        runs = {stack: run_program(copy, stack) for stack in TENANTS}
+    for stack, run in runs.items():
+        assert run.error is None, f"{stack} must deploy: {run.error}"
+    return runs
+
+
+@pytest.fixture(params=TENANTS)
+def customer(request: pytest.FixtureRequest, customers: dict[str, Run]) -> Run:
+    """The stack of every tenant: none is special."""
+    return customers[request.param]
+
+
+@pytest.fixture(scope="session")
+def acme(customers: dict[str, Run]) -> Run:
+    """The example tenant in dev."""
+    return customers["dev.acme"]

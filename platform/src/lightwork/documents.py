@@ -82,7 +82,11 @@ def parse(
         return model.model_validate(content)
     except ValidationError as error:
         lines = []
-        for found in error.errors(include_url=False):
+        wrong = error.errors(include_url=False)
+        for found in wrong:
+            # A list is too short as well when one of its items is refused: that is said once.
+            if found["type"] == "too_short" and any(_within(other["loc"], found["loc"]) for other in wrong):
+                continue
             # A mapping's key that is refused has "[key]" behind it.
             location = [part for part in found["loc"] if isinstance(part, str | int) and part != "[key]"]
             lines.append(f"{place(path, node, location, prefix)}: {_reason(model, found, location)}")
@@ -109,8 +113,21 @@ def _reason(model: type[BaseModel], found: Mapping[str, Any], location: list[str
         case "extra_forbidden":
             known = _fields_at(model, location[:-1])
             return "there is no such field" + (near(str(location[-1]), known) if known else "")
-    message = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+        case "too_short":
+            message = f"should have at least {found['ctx']['min_length']}"
+        case "list_type" | "tuple_type":
+            message = "should be a list"
+        case "dict_type" | "model_type":
+            message = "should be a mapping of fields"
+        case _:
+            message = str(found["msg"])
+            for start in ("Value error, ", "Input ", "String "):
+                message = message.removeprefix(start)
     return f"found {reprlib.repr(found['input'])}; {message}"
+
+
+def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

@@ -1,9 +1,9 @@
 """What a tenant's file says: the model, whose descriptions are the documentation of the fields."""
 
-# ruff: noqa: TC001, TC002  (pydantic evaluates the annotations)
+# ruff: noqa: TC002  (pydantic evaluates the annotations)
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -20,6 +20,7 @@ from lightwork.tenants.types import (
     Image,
     OutputName,
     ParameterValue,
+    ResourceName,
     SecretName,
     Size,
     StepName,
@@ -208,6 +209,11 @@ class Tenant(documents.Document):
         default="active",
         description="A tenant that is leaving keeps all its data, and none of its schedules starts a run.",
     )
+    destroy: dict[Environment, Annotated[tuple[ResourceName, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="By environment, what of a tenant that is leaving may be deleted although it is precious:"
+        " the logical names of single resources, as previews show them, such as lake-bucket.",
+    )
     data_retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
         default=90,
         description="Days for which data deleted or overwritten in the tenant's lake can be brought back.",
@@ -223,6 +229,18 @@ class Tenant(documents.Document):
     pipelines: dict[EntryName, Entry] = Field(
         default_factory=dict, description="Its pipelines, each under the name that its runs carry."
     )
+
+    @field_validator("destroy")
+    @classmethod
+    def _only_of_who_leaves(
+        cls, value: dict[Environment, tuple[str, ...]], info: ValidationInfo
+    ) -> dict[Environment, tuple[str, ...]]:
+        if value and info.data.get("state") == "active":
+            raise ValueError("nothing of an active tenant is deleted; it says `state: leaving` first")
+        known = info.data.get("environments", get_args(Environment))
+        if strangers := [environment for environment in value if environment not in known]:
+            raise ValueError(f"the tenant is not in {strangers[0]}; its environments are {', '.join(known)}")
+        return value
 
     @property
     def leaving(self) -> bool:

@@ -16,6 +16,8 @@ data_retention_days: 90
 budget: 500
 # leaving: the schedules stop, the data stays.
 # state: active
+# Of a tenant that is leaving, what may be deleted for good, one by one, by its name in the preview.
+# destroy: {dev: [lake-bucket]}
 
 # The most that all of the tenant's pods together may ask for.
 quota:

@@ -41,6 +41,11 @@ SecretName = Annotated[
 ]
 """The last part of a secret's name; what is before it is the tenant's own prefix."""
 
+ResourceName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=100)
+]
+"""The name that a resource has in its stack; one resource, no pattern."""
+
 
 def _image(value: str) -> str:
     name, _, tag = value.rpartition("/")[2].partition(":")

@@ -1,0 +1,13 @@
+"""The CrossGuard pack: `pulumi preview --policy-pack infra/policy_pack`, or `pulumi up`.
+
+Pulumi starts it beside the program and asks it about each resource before that is made. It answers until it
+is ended.
+"""
+
+from __future__ import annotations
+
+from pulumi_policy import EnforcementLevel, PolicyPack
+
+from infra.policy_pack import pack
+
+PolicyPack(pack.NAME, pack.policies(), enforcement_level=EnforcementLevel.MANDATORY)
