@@ -1,4 +1,4 @@
-"""Kubernetes, Argo Workflows, an S3 and a DNS server: built from their Go modules and kept by version."""
+"""Kubernetes, Argo Workflows, an S3 and a DNS server, Pulumi: built from their Go modules, kept by version."""
 
 from __future__ import annotations
 
@@ -135,6 +135,29 @@ def _installed(path: str) -> Callable[[Path], None]:
     return build
 
 
+def _pulumi(folder: Path) -> None:
+    """The engine and its CLI. Its go.mod replaces modules, so it can only be built from a module of our own."""
+    version = versions()["modules"]["pulumi"]
+    module = _module("github.com/pulumi/pulumi/pkg/v3", version)
+    theirs = Path(module["GoMod"]).read_text()
+    language = re.search(r"^go (\S+)$", theirs, re.MULTILINE)
+    if language is None:
+        raise HarnessError(f"github.com/pulumi/pulumi/pkg/v3 {version}: its go.mod names no version of Go")
+    replaced = re.findall(r"^replace (\S+ => [^.\s]\S* \S+)$", theirs, re.MULTILINE)
+    lines = [
+        "module lightwork/pulumi",
+        f"go {language.group(1)}",
+        f"require github.com/pulumi/pulumi/pkg/v3 {version}",
+        *(f"replace {line}" for line in replaced),
+    ]
+    source = folder / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("\n".join(lines) + "\n")
+    stamp = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}"
+    what, made = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", folder / "bin" / "pulumi"
+    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), what, cwd=source)
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -149,6 +172,7 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "versitygw": _installed("github.com/versity/versitygw/cmd/versitygw"),
     "coredns": _installed("github.com/coredns/coredns"),
     "argo": _argo,
+    "pulumi": _pulumi,
 }
 
 _PROGRAMS = {
@@ -157,4 +181,5 @@ _PROGRAMS = {
     "versitygw": ("versitygw",),
     "coredns": ("coredns",),
     "argo": ARGO,
+    "pulumi": ("pulumi",),
 }
