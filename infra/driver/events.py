@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHOWN = 3
-"""So many of an engine's complaints are handed on; the rest follow from the first ones more often than not."""
+"""So many of an engine's complaints are handed on; more often than not the rest follow from them."""
 
 _COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LOCK = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
@@ -116,7 +116,8 @@ def locked(stack: str, said: str, backend: str | None) -> str | None:
     if LOCKED not in said:
         return None
     holders = [
-        f"{found['who']} (pid {found['pid']}) since {found['when']}" for found in _LOCK.finditer(one_line(said))
+        f"{found['who']} (pid {found['pid']}) since {found['when']}"
+        for found in _LOCK.finditer(one_line(said))
     ]
     who = f" by {' and '.join(holders)}" if holders else ""
     login = f"PULUMI_BACKEND_URL='{backend}' " if backend else ""

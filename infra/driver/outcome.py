@@ -36,7 +36,8 @@ class Result(StrEnum):
     """Not begun when it was interrupted."""
 
 
-GOOD = frozenset({Result.DONE})
+GOOD = frozenset({Result.DONE, Result.SKIPPED})
+"""What is no failure of its own; what a stack was skipped for is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,9 @@ class Counts:
         return ", ".join(filter(None, words)) or "no changes"
 
 
+NONE = Counts()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of a stack.
@@ -109,7 +113,7 @@ class Outcome:
 
     stack: str
     result: Result
-    counts: Counts = Counts()
+    counts: Counts = NONE
     seconds: float = 0.0
     error: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()

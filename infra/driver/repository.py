@@ -128,12 +128,14 @@ def _explain(path: Path) -> None:
 
 def _commit(root: Path, revision: str) -> str:
     if not shutil.which("git"):
-        raise InputError("--changed-since: git is not on PATH: install it, or name the stacks by --tenant or --all")
+        raise InputError(
+            "--changed-since: git is not on PATH: install it, or name the stacks by --tenant or --all"
+        )
     _git(root, "rev-parse", "--is-inside-work-tree")
     if revision and not revision.strip("0"):
         raise InputError(
-            f"--changed-since {revision}: zeros are no commit (a new branch has none before it): use --all, or"
-            " name the branch that this one came from"
+            f"--changed-since {revision}: zeros are no commit (a new branch has none before it): use --all,"
+            " or name the branch that this one came from"
         )
     try:
         # `rev-parse` would take the id of an object that is not there for one that is.
@@ -144,8 +146,8 @@ def _commit(root: Path, revision: str) -> str:
         pass
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise InputError(
-            f"--changed-since {revision}: this clone is shallow and does not have it: `git fetch --depth=1 origin"
-            f" {revision}` brings it (in GitLab CI `GIT_DEPTH: 0` brings all)"
+            f"--changed-since {revision}: this clone is shallow and does not have it: `git fetch --depth=1"
+            f" origin {revision}` brings it (in GitLab CI `GIT_DEPTH: 0` brings all)"
         )
     raise InputError(
         f"--changed-since {revision}: there is no such commit in this clone: name a branch, a tag or a commit"

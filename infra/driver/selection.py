@@ -142,7 +142,9 @@ def everything(environment: str, files: Files) -> Choice:
     )
 
 
-def chosen(environment: str, changes: Iterable[Change], *, reach: Callable[[], Reach], files: Files) -> Choice:
+def chosen(
+    environment: str, changes: Iterable[Change], *, reach: Callable[[], Reach], files: Files
+) -> Choice:
     """The stacks of an environment that a change touches.
 
     Args:
@@ -198,7 +200,7 @@ def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Tou
     path = change.path
     if path in EVERYTHING:
         return Touch.ALL
-    if path.startswith("Pulumi.") and path.count(".") == 2:  # noqa: PLR2004
+    if path.startswith("Pulumi.") and path.count(".") == 2:
         return Touch.ALL if path == f"Pulumi.{environment}.yaml" else Touch.NOTHING
     if path.startswith(IMAGE):
         return Touch.TENANTS | reach().touch(path)
@@ -214,8 +216,8 @@ def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Tou
 
 def _gone(environment: str, name: str, path: str) -> str:
     return (
-        f"{path} was deleted: nothing is destroyed, and the stack {environment}.{name} stays as it is, with all"
-        " data; to take it apart put the file back with `state: leaving` (docs/onboarding.md)"
+        f"{path} was deleted: nothing is destroyed, and the stack {environment}.{name} stays as it is, with"
+        " all data; to take it apart put the file back with `state: leaving` (docs/onboarding.md)"
     )
 
 

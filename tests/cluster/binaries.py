@@ -1,4 +1,4 @@
-"""Kubernetes, Argo Workflows, an S3 and a DNS server, Pulumi: built from their Go modules, kept by version."""
+"""Kubernetes, Argo Workflows, S3 and DNS servers, Pulumi: built from their Go modules and kept by version."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _installed(path: str) -> Callable[[Path], None]:
 
 
 def _pulumi(folder: Path) -> None:
-    """The engine and its CLI. Its go.mod replaces modules, so it can only be built from a module of our own."""
+    """The engine and its CLI. Its go.mod replaces modules: it can only be built from a module of our own."""
     version = versions()["modules"]["pulumi"]
     module = _module("github.com/pulumi/pulumi/pkg/v3", version)
     theirs = Path(module["GoMod"]).read_text()
