@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,11 +15,18 @@ from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from infra.driver.engine import Engine
     from infra.driver.outcome import Task
     from infra.precious import Step
+
+
+EVERY = 0.1
+"""Seconds between two looks at whether somebody asks to stop."""
+
+KILLED_AT = 2
+"""After so many requests to stop nobody is asked any more."""
 
 
 class View(Protocol):
@@ -58,6 +67,7 @@ class Work:
     _stop: threading.Event = field(default_factory=threading.Event)
     _outputs: Mapping[str, Any] | None = None
     _outputs_lock: threading.Lock = field(default_factory=threading.Lock)
+    _asked: int = 0
     _killed: bool = False
     _estate_planned: bool = False
 
@@ -67,6 +77,10 @@ class Work:
         Returns:
             What became of each stack, the estate first; `interrupted` says whether it went to its end.
         """
+        with self._listening():
+            return self._in_order(estate, tenants)
+
+    def _in_order(self, estate: Task | None, tenants: Sequence[Task]) -> list[Outcome]:
         if self.command is Command.DESTROY:
             ended = self._several(tenants)
             return [*self._last(estate, ended), *ended]
@@ -108,23 +122,42 @@ class Work:
 
     def _wait(self, futures: Sequence[Future[Outcome]]) -> None:
         """Wait for all; an interrupt is passed on, a second one ends what runs, a third kills it."""
-        requests = 0
-        while True:
-            try:
-                wait(futures)
-                return
-            except KeyboardInterrupt:
-                requests += 1
-                self.interrupted = True
-                self._stop.set()
-                if requests == 1:
-                    self.view.say(
-                        "stopping: what has begun is finished, nothing else begins; Ctrl-C again ends at once"
-                    )
-                else:
-                    self._killed = True
-                    self.view.say("ending at once: what was in the middle may be half made")
-                self.engine.interrupt(kill=requests > 2)
+        passed_on = 0
+        pending = set(futures)
+        while pending:
+            _, pending = wait(pending, timeout=EVERY)
+            if self._asked > passed_on:
+                passed_on = self._asked
+                self._pass_on(passed_on)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Note who asks to stop, instead of being torn out of whatever is done at that moment."""
+
+        def asked(*_: object) -> None:
+            self._asked += 1
+            self.interrupted = True
+            self._stop.set()
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass_on(self, asked: int) -> None:
+        if asked == 1:
+            self.view.say(
+                "stopping: what has begun is finished, nothing else begins; Ctrl-C again ends at once"
+            )
+        else:
+            self._killed = True
+            self.view.say("ending at once: what was in the middle may be half made")
+        self.engine.interrupt(kill=asked > KILLED_AT)
 
     def _one(self, task: Task) -> Outcome:
         """Work on one stack; whatever happens becomes its outcome."""
