@@ -36,12 +36,14 @@ class EngineError(Exception):
     Attributes:
         lines: why, one line for each thing.
         result: what that makes of the stack.
+        plan: as far as it had come.
     """
 
-    def __init__(self, *lines: str, result: Result = Result.FAILED) -> None:
+    def __init__(self, *lines: str, result: Result = Result.FAILED, plan: Plan | None = None) -> None:
         super().__init__("; ".join(lines))
         self.lines = lines
         self.result = result
+        self.plan = plan or Plan()
 
 
 class Engine(Protocol):

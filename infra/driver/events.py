@@ -128,4 +128,6 @@ def locked(stack: str, said: str, backend: str | None) -> str | None:
 
 
 def _plain(line: str) -> str:
-    return line.removeprefix("error: ")
+    for word in ("error: ", "Preview failed: ", "Update failed: "):
+        line = line.removeprefix(word)
+    return line

@@ -225,9 +225,8 @@ class Stacks:
             if line := events.locked(stack, said, self.site.backend):
                 raise EngineError(line, result=Result.LOCKED) from None
             complained = said.partition("\n stderr: ")[2]
-            raise EngineError(
-                *events.failure(recorder or events.Recorder(lambda _: None), complained)
-            ) from None
+            recorder = recorder or events.Recorder(lambda _: None)
+            raise EngineError(*events.failure(recorder, complained), plan=_plan(recorder)) from None
 
 
 def _plan(recorder: events.Recorder) -> Plan:

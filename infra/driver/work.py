@@ -186,16 +186,23 @@ class Work:
 
         self.view.begin(stack, "planning")
         there = engine.exists(stack)
-        if self.command is Command.DESTROY:
-            if not there:
-                return Outcome(stack=stack, result=Result.DONE)
-            plan = engine.preview_destroy(stack, watch)
-        elif there:
-            plan = engine.preview(stack, watch)
-        elif (outputs := self._estate(stack)) is None:
+        if not there and self.command is Command.DESTROY:
+            return Outcome(stack=stack, result=Result.DONE)
+        outputs = {} if there else self._estate(stack)
+        if outputs is None:
             return self._without_estate(task)
-        else:
-            plan = engine.preview_new(stack, watch, outputs)
+        try:
+            if self.command is Command.DESTROY:
+                plan = engine.preview_destroy(stack, watch)
+            elif there:
+                plan = engine.preview(stack, watch)
+            else:
+                plan = engine.preview_new(stack, watch, outputs)
+        except EngineError as error:
+            # What is precious is protected too, and the engine refuses it before the plan is whole.
+            if lines := tuple(precious.forbidden(error.plan.steps, task.allowed)):
+                return self._outcome(task, Result.REFUSED, error.plan, lines)
+            raise
         if lines := self._refused(plan, task):
             return self._outcome(task, Result.REFUSED, plan, lines)
         if self.command is Command.PREVIEW:

@@ -26,16 +26,22 @@ ARGO = ("workflow-controller", "argoexec", "argo")
 
 def build_all() -> None:
     """Build what is not in the cache yet; one build at a time."""
-    for what, build in _BUILDS.items():
-        folder = place(what)
-        if (folder / "done").exists():
-            say(f"build {folder.name}: in the cache")
-            continue
-        with phase(f"build {folder.name}"):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            build(folder)
-            (folder / "done").touch()
+    for what in _BUILDS:
+        build(what)
+
+
+def build(what: str) -> Path:
+    """Build one thing if it is not in the cache yet: its folder."""
+    folder = place(what)
+    if (folder / "done").exists():
+        say(f"build {folder.name}: in the cache")
+        return folder
+    with phase(f"build {folder.name}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _BUILDS[what](folder)
+        (folder / "done").touch()
+    return folder
 
 
 def place(what: str) -> Path:

@@ -132,6 +132,15 @@ def test_nothing_is_changed_where_something_precious_would_end(command: Command,
     assert engine.calls == [("preview", "dev.a")]
 
 
+def test_what_the_engine_itself_refuses_since_it_is_protected_gets_our_line_with_the_way_out() -> None:
+    engine = there("dev", "dev.a")
+    plan = Plan(steps=(step("delete"),))
+    engine.broken["preview", "dev.a"] = EngineError("cannot be deleted because it is protected", plan=plan)
+    (found,) = work(Command.UP, engine).run(None, [A])
+    assert found.result is Result.REFUSED
+    assert "if that is meant, commit" in found.error[0]
+
+
 def test_what_a_committed_entry_permits_may_end() -> None:
     engine = there("dev", "dev.a")
     engine.plans["dev.a"] = Plan(steps=(step("delete"),))
