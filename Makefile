@@ -4,13 +4,14 @@
 ARGS ?=
 ENV ?= dev
 TENANT ?= acme
+ESTATE = .venv/bin/lightwork-estate
 # The one way the .txt files beside the .in files are made; versions stay as they are unless the .in files ask for others.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline fmt check lock clean
+.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline up preview destroy cost fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +43,18 @@ bench: setup ## Run the benchmarks, each a ratio against a peer measured in the 
 
 preview-offline: setup ## Print all that an environment and a tenant would be made of, without an account (ENV, TENANT)
 	@.venv/bin/python -m infra.preview_offline --env $(ENV) --tenant $(TENANT)
+
+up: setup ## Deploy one stack: STACK=dev is the estate of dev, STACK=dev.acme a tenant in it (needs `pulumi`)
+	@$(ESTATE) up --stack "$(STACK)" $(ARGS)
+
+preview: setup ## Say what `make up` would change (STACK)
+	@$(ESTATE) preview --stack "$(STACK)" $(ARGS)
+
+destroy: setup ## Take one stack apart, as far as committed `destroy` entries permit (STACK)
+	@$(ESTATE) destroy --stack "$(STACK)" $(ARGS)
+
+cost: setup ## Print what an environment and a tenant cost at list prices, without an account (ENV, TENANT)
+	@$(ESTATE) cost --env "$(ENV)" --tenant "$(TENANT)" $(ARGS)
 
 fmt: setup ## Format the code and mend what can be mended without thought
 	@echo "fmt: ruff"

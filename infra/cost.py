@@ -1,30 +1,28 @@
 """What an environment costs: added up from the resources that the program makes, at list prices.
 
-    python -m infra.cost --env prod --tenant acme --workers 20 --hours 2
+    lightwork-estate cost --env prod --tenant acme --workers 20 --hours 2
 
 What grows with use alone (storage in the lakes, requests, logs) is not in it: nobody knows it beforehand.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from infra.preview_offline import ROOT, preview, workspace
 from lightwork.errors import InputError
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from infra.recording import Resource, Run
+    from lightwork.tenants import Environment
 
 Prices = dict[str, Any]
 GUESSED_NAT_GB = 1.0
@@ -136,34 +134,32 @@ def table(costs: Iterable[Cost]) -> list[tuple[str, float]]:
     return sorted(sums.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 2 for what the program refuses."""
-    parser = argparse.ArgumentParser(prog="python -m infra.cost", description=__doc__)
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
-    parser.add_argument("--tenant", help="one of its tenants as well")
-    parser.add_argument("--workers", type=int, default=10, help="worker nodes of a nightly run (10)")
-    parser.add_argument("--hours", type=float, default=1.0, help="how long it takes (1)")
-    chosen = parser.parse_args(arguments)
+def report(environment: Environment, tenants: Sequence[str], *, workers: int, hours: float) -> str:
+    """The table of an environment and some of its tenants, for people.
+
+    Args:
+        environment: the environment.
+        tenants: which of its tenants.
+        workers: worker nodes of a nightly run.
+        hours: how long it takes.
+
+    Raises:
+        InputError: the program refuses what it is given, or a price is missing.
+    """
     prices = load()
-    stacks = [chosen.env, *([f"{chosen.env}.{chosen.tenant}"] if chosen.tenant else [])]
+    stacks = [environment, *(f"{environment}.{tenant}" for tenant in tenants)]
     with tempfile.TemporaryDirectory() as folder:
         root = workspace(ROOT, Path(folder))
-        try:
-            runs = {stack: preview(root, stack) for stack in stacks}
-            rest = {stack: at_rest(run, prices) for stack, run in runs.items()}
-            once = nightly(runs[chosen.env], prices, workers=chosen.workers, hours=chosen.hours)
-        except InputError as error:
-            print(error, file=sys.stderr)
-            return 2
-    print(f"USD a month at rest, list prices of {prices['region']} of {prices['date']}")
+        runs = {stack: preview(root, stack) for stack in stacks}
+        rest = {stack: at_rest(run, prices) for stack, run in runs.items()}
+        once = nightly(runs[environment], prices, workers=workers, hours=hours)
+    lines = [f"USD a month at rest, list prices of {prices['region']} of {prices['date']}"]
     for stack, costs in rest.items():
-        print(f"\n{stack}")
-        for part, month in table(costs):
-            print(f"  {part:<20}{month:>10.2f}")
-        print(f"  {'together':<20}{sum(cost.month for cost in costs):>10.2f}")
-    run = f"A run on {chosen.workers} worker nodes for {chosen.hours:g} h"
-    print(f"\n{run}: {once:.2f}; every night: {30 * once:.2f} a month")
-    return 0
+        lines += ["", stack]
+        lines += [f"  {part:<20}{month:>10.2f}" for part, month in table(costs)]
+        lines.append(f"  {'together':<20}{sum(cost.month for cost in costs):>10.2f}")
+    run = f"A run on {workers} worker nodes for {hours:g} h"
+    return "\n".join([*lines, "", f"{run}: {once:.2f}; every night: {30 * once:.2f} a month"])
 
 
 def _look(prices: Prices, group: str, name: str) -> float:
@@ -237,7 +233,3 @@ _PRICED: Mapping[str, Callable[[Resource, Prices], Items]] = {
     "aws:kms/key:Key": _monthly("key_month"),
     "aws:secretsmanager/secret:Secret": _monthly("secret_month"),
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

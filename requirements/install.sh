@@ -16,7 +16,7 @@ die() { say "$*"; exit 1; }
 # What the environment is made from. The root is part of it: scripts in .venv hold its absolute path.
 wanted() {
     pwd -P
-    cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml "$0"
+    cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml infra/pyproject.toml "$0"
 }
 
 current() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "" 2>/dev/null && wanted | cmp -s - "$stamp"; }
@@ -71,7 +71,7 @@ with_pip() {
 
 # pip refuses editables under --require-hashes, so they come apart, without dependencies; uv is the faster one.
 own_packages() {
-    set -- --quiet --no-deps --no-build-isolation -e ./platform -e ./pipelines
+    set -- --quiet --no-deps --no-build-isolation -e ./platform -e ./pipelines -e ./infra
     "$venv/bin/uv" pip install --python "$venv/bin/python" "$@" 2>/dev/null ||
         "$venv/bin/python" -m pip install --disable-pip-version-check "$@"
 }

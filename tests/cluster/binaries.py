@@ -1,4 +1,4 @@
-"""Kubernetes, Argo Workflows, an S3 and a DNS server: built from their Go modules and kept by version."""
+"""Kubernetes, Argo Workflows, S3 and DNS servers, Pulumi: built from their Go modules and kept by version."""
 
 from __future__ import annotations
 
@@ -26,18 +26,23 @@ ARGO = ("workflow-controller", "argoexec", "argo")
 
 def build_all() -> None:
     """Build what is not in the cache yet; one build at a time."""
-    for what, build in _BUILDS.items():
-        if of_current_context() and what in _KUBERNETES_ONLY:
-            continue
-        folder = place(what)
-        if (folder / "done").exists():
-            say(f"build {folder.name}: in the cache")
-            continue
-        with phase(f"build {folder.name}"):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            build(folder)
-            (folder / "done").touch()
+    for what in _BUILDS:
+        if not (of_current_context() and what in _KUBERNETES_ONLY):
+            build(what)
+
+
+def build(what: str) -> Path:
+    """Build one thing if it is not in the cache yet: its folder."""
+    folder = place(what)
+    if (folder / "done").exists():
+        say(f"build {folder.name}: in the cache")
+        return folder
+    with phase(f"build {folder.name}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _BUILDS[what](folder)
+        (folder / "done").touch()
+    return folder
 
 
 def place(what: str) -> Path:
@@ -137,6 +142,29 @@ def _installed(path: str) -> Callable[[Path], None]:
     return build
 
 
+def _pulumi(folder: Path) -> None:
+    """The engine and its CLI. Its go.mod replaces modules: it can only be built from a module of our own."""
+    version = versions()["modules"]["pulumi"]
+    module = _module("github.com/pulumi/pulumi/pkg/v3", version)
+    theirs = Path(module["GoMod"]).read_text()
+    language = re.search(r"^go (\S+)$", theirs, re.MULTILINE)
+    if language is None:
+        raise HarnessError(f"github.com/pulumi/pulumi/pkg/v3 {version}: its go.mod names no version of Go")
+    replaced = re.findall(r"^replace (\S+ => [^.\s]\S* \S+)$", theirs, re.MULTILINE)
+    lines = [
+        "module lightwork/pulumi",
+        f"go {language.group(1)}",
+        f"require github.com/pulumi/pulumi/pkg/v3 {version}",
+        *(f"replace {line}" for line in replaced),
+    ]
+    source = folder / "source"
+    source.mkdir()
+    (source / "go.mod").write_text("\n".join(lines) + "\n")
+    stamp = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}"
+    what, made = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", folder / "bin" / "pulumi"
+    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), what, cwd=source)
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -151,6 +179,7 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "versitygw": _installed("github.com/versity/versitygw/cmd/versitygw"),
     "coredns": _installed("github.com/coredns/coredns"),
     "argo": _argo,
+    "pulumi": _pulumi,
 }
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
@@ -162,4 +191,5 @@ _PROGRAMS = {
     "versitygw": ("versitygw",),
     "coredns": ("coredns",),
     "argo": ARGO,
+    "pulumi": ("pulumi",),
 }

@@ -79,8 +79,7 @@ def test_the_price_file_says_when_and_where() -> None:
     assert PRICES["region"], "and differ between regions"
 
 
-def test_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cost.main(["--env", "dev", "--workers", "5", "--hours", "2"]) == 0, "no account is needed"
-    printed = capsys.readouterr().out
-    assert "together" in printed, "the sum"
+def test_the_table_names_the_sums_and_what_a_run_adds() -> None:
+    printed = cost.report("dev", ["acme"], workers=5, hours=2)
+    assert printed.count("together") == 2, "a sum for the estate and one for the tenant; no account is needed"
     assert "A run on 5 worker nodes for 2 h" in printed, "and what a run adds"

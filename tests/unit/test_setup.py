@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DECLARED = ("platform/pyproject.toml", "pipelines/pyproject.toml", "infra/pyproject.toml")
 # A Python that makes a copy of itself as a venv, and writes down what it is asked to install.
 PYTHON = """#!/bin/sh
 case "$*" in
@@ -26,7 +27,7 @@ esac
 def root(tmp_path: Path) -> Path:
     """A repository with nothing but what set-up reads, in a folder with a space."""
     root = tmp_path / "a clone"
-    for name in ("requirements/install.sh", "platform/pyproject.toml", "pipelines/pyproject.toml"):
+    for name in ("requirements/install.sh", *DECLARED):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, root / name)
     for name in ("bootstrap", "run", "dev", "build"):
@@ -65,13 +66,13 @@ def test_the_first_time_makes_the_environment_and_the_second_does_nothing(root: 
     assert all("--require-hashes" in call or "--no-deps" in call for call in calls[1:]), (
         "something comes unpinned"
     )
-    assert "-e ./platform -e ./pipelines" in calls[-1]
+    assert "-e ./platform -e ./pipelines -e ./infra" in calls[-1]
     assert setup(root) == (0, "", []), "nothing changed, so nothing is to do or to say"
 
 
 @pytest.mark.parametrize(
     "changed",
-    ["requirements/run.txt", "requirements/dev.txt", "platform/pyproject.toml", "pipelines/pyproject.toml"],
+    ["requirements/run.txt", "requirements/dev.txt", *DECLARED],
 )
 def test_a_change_of_what_is_pinned_or_declared_does_it_again(root: Path, changed: str) -> None:
     setup(root)

@@ -1,0 +1,124 @@
+"""From the stacks that are meant to tasks: reads what they stand on, and refuses before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from infra.driver.outcome import Command, Task
+from infra.driver.selection import LOCAL, Choice
+from lightwork.errors import InputError
+from lightwork.suggest import near
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from infra.driver.repository import Repository
+    from lightwork.tenants import Environment, Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be done.
+
+    Attributes:
+        estate: the estate's stack, if it is meant.
+        tenants: the tenants' stacks.
+        backend: where the states are; None: where `pulumi login` says.
+        secrets_provider: what encrypts a new stack's secrets; None: what Pulumi takes by itself.
+    """
+
+    estate: Task | None
+    tenants: tuple[Task, ...]
+    backend: str | None
+    secrets_provider: str | None
+
+
+def named(repository: Repository, tenants: Sequence[str], *, estate: bool) -> Choice:
+    """The choice of stacks by their names.
+
+    Raises:
+        InputError: a tenant has no file.
+    """
+    known = repository.names()
+    problems = [
+        f"--tenant {name}: there is no tenants/{name}.yaml{near(name, known)}"
+        for name in tenants
+        if name not in known
+    ]
+    if problems:
+        raise InputError("\n".join(problems))
+    return Choice(environment=repository.environment, estate=estate, tenants=tuple(sorted(set(tenants))))
+
+
+def order(root: Path, command: Command, choice: Choice) -> Order:
+    """Read what the chosen stacks stand on.
+
+    Raises:
+        InputError: one line for each mistake in the settings or in a tenant's file, and for each tenant
+            that is not in the environment, or is to be destroyed and not leaving.
+    """
+    environment = choice.environment
+    if environment == LOCAL:
+        allowed: frozenset[str] = frozenset()
+        backend = provider = None
+    else:
+        allowed, backend, provider = _environment(root, cast("Environment", environment))
+    problems: list[str] = []
+    tasks = []
+    for name in choice.tenants:
+        try:
+            tenant = _tenant(root, command, environment, name)
+        except InputError as error:
+            problems += str(error).splitlines()
+            continue
+        stack = f"{environment}.{name}"
+        entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
+        permitted = frozenset(entries.get(environment, ()))
+        tasks.append(Task(stack=stack, allowed=permitted, reason=choice.reasons.get(stack, "")))
+    if problems:
+        raise InputError("\n".join(problems))
+    estate = Task(stack=environment, allowed=allowed, reason=choice.reasons.get(environment, ""))
+    return Order(
+        estate=estate if choice.estate else None,
+        tenants=tuple(tasks),
+        backend=backend,
+        secrets_provider=provider,
+    )
+
+
+def image_is_named() -> None:
+    """Refuse to deploy tenants without an image.
+
+    Raises:
+        InputError: the variable that names it is missing or wrong.
+    """
+    from infra.tenant_target import image
+
+    image("the environment's repository")
+
+
+def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], str, str]:
+    from infra import settings
+    from infra.naming import Names
+
+    found = settings.load(root, environment)
+    names = Names(environment=environment, account=found.account, region=found.region)
+    return frozenset(getattr(found, "destroy", ())), names.backend, names.secrets_provider
+
+
+def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant:
+    from lightwork import tenants
+
+    path = root / "tenants" / f"{name}.yaml"
+    tenant = tenants.load(path)
+    where = f"tenants/{name}.yaml"
+    if command is Command.DESTROY and not tenant.leaving:
+        raise InputError(
+            f"{where}: state: is {tenant.state}; a tenant's stack is destroyed once `state: leaving` is"
+            " committed and deployed, and `destroy` in the file names what of its data may go"
+        )
+    if environment != LOCAL and environment not in tenant.environments:
+        raise InputError(f"{where}: environments: {environment} is not among them")
+    return tenant

@@ -1,0 +1,163 @@
+"""What one sees while it runs: a table on a terminal, a line for each event elsewhere. All on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from infra.driver.outcome import GOOD, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
+
+    from infra.driver.outcome import Outcome
+    from infra.driver.work import View
+    from infra.precious import Step
+
+ROWS = 20
+"""A table that is longer than the screen cannot be redrawn."""
+
+COLOURS = {Result.DONE: "green", Result.SKIPPED: "yellow", Result.LEFT: "yellow", Result.STOPPED: "yellow"}
+
+
+@contextmanager
+def view(stacks: Sequence[str]) -> Iterator[View]:
+    """What fits stderr."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    board = Board(stacks=stacks)
+    with Live(get_renderable=board.table, console=console, refresh_per_second=4) as live:
+        board.live = live
+        yield board
+
+
+class Lines:
+    """A line when a stack comes to a phase, and when it is through."""
+
+    def begin(self, stack: str, phase: str) -> None:
+        """A stack has come to a phase."""
+        self.say(f"{stack}: {phase}")
+
+    def step(self, stack: str, step: Step) -> None:
+        """Nothing: a line for each resource would be too many."""
+
+    def end(self, outcome: Outcome) -> None:
+        """A stack is through."""
+        self.say(ending(outcome))
+
+    def say(self, text: str) -> None:
+        """Something that concerns all."""
+        # One call, so that lines of several threads do not mix.
+        sys.stderr.write(f"lightwork-estate: {text}\n")
+        sys.stderr.flush()
+
+
+def ending(outcome: Outcome) -> str:
+    """One line about a stack that is through."""
+    after = f" after {outcome.seconds:.0f} s" if outcome.seconds else ""
+    text = f"{outcome.stack}: {outcome.result}{after}"
+    if outcome.result is Result.DONE:
+        return f"{text}: {outcome.counts}"
+    return f"{text}: {'; '.join(outcome.error)}"
+
+
+@dataclass
+class _Row:
+    phase: str = "waiting"
+    begun: float | None = None
+    steps: int = 0
+    outcome: Outcome | None = None
+
+
+@dataclass
+class Board:
+    """A row for each stack.
+
+    Attributes:
+        stacks: their names, in the order of the rows.
+        live: what draws it.
+    """
+
+    stacks: Sequence[str]
+    live: Any = None
+    _rows: dict[str, _Row] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._rows = {stack: _Row() for stack in self.stacks}
+
+    def begin(self, stack: str, phase: str) -> None:
+        """A stack has come to a phase."""
+        with self._lock:
+            row = self._rows[stack]
+            row.phase, row.steps, row.begun = phase, 0, row.begun or time.monotonic()
+
+    def step(self, stack: str, step: Step) -> None:  # noqa: ARG002
+        """The engine has begun with a resource."""
+        with self._lock:
+            self._rows[stack].steps += 1
+
+    def end(self, outcome: Outcome) -> None:
+        """A stack is through."""
+        with self._lock:
+            self._rows[outcome.stack].outcome = outcome
+        if outcome.result not in GOOD:
+            self.say(ending(outcome))
+
+    def say(self, text: str) -> None:
+        """Something that concerns all, above the table."""
+        self.live.console.print(text, markup=False, highlight=False)
+
+    def table(self) -> Table:
+        """The table as it is now: what runs first, then what is through, then what waits."""
+        from rich.table import Table
+
+        with self._lock:
+            rows = list(self._rows.items())
+        running = [entry for entry in rows if entry[1].begun and not entry[1].outcome]
+        through = [entry for entry in rows if entry[1].outcome]
+        waiting = [entry for entry in rows if not entry[1].begun and not entry[1].outcome]
+        table = Table(
+            title=f"{len(through)} of {len(rows)} stacks are through",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
+        for name, side in (("stack", "left"), ("", "left"), ("resources", "right"), ("seconds", "right")):
+            table.add_column(name, justify=side)  # type: ignore[arg-type]
+        table.add_column("", overflow="ellipsis", no_wrap=True)
+        shown = [*running, *through[::-1], *waiting][:ROWS]
+        for stack, row in sorted(shown, key=lambda entry: list(self._rows).index(entry[0])):
+            table.add_row(*_cells(stack, row))
+        if len(rows) > len(shown):
+            table.add_row(f"and {len(rows) - len(shown)} more")
+        return table
+
+
+def _cells(stack: str, row: _Row) -> list[str]:
+    from rich.markup import escape
+
+    if outcome := row.outcome:
+        colour = COLOURS.get(outcome.result, "red")
+        words = str(outcome.counts) if outcome.result is Result.DONE else "; ".join(outcome.error)
+        resources = outcome.counts.changed + outcome.counts.same
+        return [
+            stack,
+            f"[{colour}]{outcome.result}[/]",
+            str(resources or ""),
+            f"{outcome.seconds:.0f}",
+            escape(words),
+        ]
+    seconds = f"{time.monotonic() - row.begun:.0f}" if row.begun else ""
+    return [stack, row.phase, str(row.steps or ""), seconds, ""]

@@ -1,0 +1,69 @@
+"""What one sees while it runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from infra.driver import table
+from infra.driver.outcome import Counts, Outcome, Result
+from tests.infra.driver.pretended import step
+
+DONE = Outcome(stack="dev.a", result=Result.DONE, counts=Counts(create=3), seconds=12)
+REFUSED = Outcome(stack="dev.b", result=Result.REFUSED, error=("lake [red]: would be deleted",))
+
+
+def drawn(board: table.Board) -> str:
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    console.print(board.table())
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def board() -> table.Board:
+    board = table.Board(stacks=["dev.a", "dev.b", "dev.c"])
+    board.live = type("Live", (), {"console": Console(file=io.StringIO())})
+    return board
+
+
+def test_where_there_is_no_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with table.view(["dev.a"]) as view:
+        view.begin("dev.a", "planning")
+        view.step("dev.a", step("create"))
+        view.end(DONE)
+        view.end(REFUSED)
+    assert capsys.readouterr().err.splitlines() == [
+        "lightwork-estate: dev.a: planning",
+        "lightwork-estate: dev.a: done after 12 s: 3 to create",
+        "lightwork-estate: dev.b: refused: lake [red]: would be deleted",
+    ]
+
+
+def test_the_table_shows_what_waits_what_runs_and_what_is_through(board: table.Board) -> None:
+    board.begin("dev.a", "planning")
+    board.end(DONE)
+    board.begin("dev.b", "deploying")
+    board.step("dev.b", step("create"))
+    rows = {line.split()[0]: line.split() for line in drawn(board).splitlines() if line.startswith("dev.")}
+    assert rows["dev.a"][:4] == ["dev.a", "done", "3", "12"]
+    assert rows["dev.b"][:3] == ["dev.b", "deploying", "1"]
+    assert rows["dev.c"] == ["dev.c", "waiting"]
+    assert "1 of 3 stacks are through" in drawn(board)
+
+
+def test_a_failure_stays_on_the_screen_and_is_not_taken_for_markup(board: table.Board) -> None:
+    board.end(REFUSED)
+    said = board.live.console.file.getvalue()
+    assert said.strip() == "dev.b: refused: lake [red]: would be deleted"
+    assert "[red]" in drawn(board)
+
+
+def test_a_table_of_500_fits_a_screen_and_shows_what_runs(board: table.Board) -> None:
+    board = table.Board(stacks=[f"dev.t{number}" for number in range(500)])
+    board.begin("dev.t499", "planning")
+    lines = drawn(board).splitlines()
+    assert len(lines) <= table.ROWS + 4
+    assert any("dev.t499" in line for line in lines)
+    assert "and 480 more" in drawn(board)
