@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
 DOCKERFILE = "platform/Dockerfile"
 
-INPUTS = ("platform", "pipelines", "requirements", ".dockerignore")
+INPUTS = (
+    "platform",
+    "pipelines",
+    "requirements/bootstrap.txt",
+    "requirements/build.txt",
+    "requirements/run.txt",
+    ".dockerignore",
+)
 """What an image is made from."""
 
 BASE = "LIGHTWORK_BASE_IMAGE"

@@ -84,7 +84,7 @@ def pipeline(plan: Plan) -> dict[str, Any]:
         raise InputError(f"{DIGEST}: found {plan.digest!r}; sha256: and 64 hexadecimal digits belong there")
     environment, jobs = plan.environment, {}
     if plan.image_from:
-        jobs["image"] = _job(
+        jobs["bring-image"] = _job(
             plan, ".bring-image", "image", f"image-{environment}", action="prepare", FROM=plan.image_from
         )
     if None in names:
