@@ -148,12 +148,16 @@ def prepared(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; does not come back where the command could be started."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.assume", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.ci.assume",
+        description=__doc__,
+        usage="%(prog)s {preview,apply} --env ENV -- COMMAND ...",
+    )
     parser.add_argument("role", choices=get_args(Kind), help="look or deploy")
     parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="-- and what to run")
-    chosen = parser.parse_args(arguments)
-    command = chosen.command[1:] if chosen.command[:1] == ["--"] else chosen.command
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    own, command = (words, []) if "--" not in words else _split(words)
+    chosen = parser.parse_args(own)
     if not command:
         parser.error("after -- belongs what to run")
 
@@ -167,6 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"{command[0]}: there is no such program here") from None
 
     return answer(work)
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
 
 
 def _like(subject: str, trusted: str) -> bool:

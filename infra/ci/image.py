@@ -97,7 +97,7 @@ def base_image(root: Path) -> str:
     text = (root / DOCKERFILE).read_text(encoding="utf-8")
     (default,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
     image: str = os.environ.get(BASE) or default
-    if not re.fullmatch(r"[\w./:-]+(:[\w.-]+|@sha256:[0-9a-f]{64})", image):
+    if not re.fullmatch(r"\w[\w./:-]*(:[\w.-]+|@sha256:[0-9a-f]{64})", image):
         raise InputError(f"{BASE}: found {image!r}; an image with a tag or a digest belongs there")
     first, slash, _ = image.partition("/")
     # Without a host it is up to the machine's configuration whose image it is.
