@@ -159,9 +159,7 @@ def test_the_note_is_found_among_hundreds_and_nobody_elses_is_touched(gitlab: Gi
 def test_a_note_that_says_so_already_is_not_written_again(gitlab: GitLab, place: Place) -> None:
     put(place, TOKEN, body(place, "one"))
     put(place, TOKEN, body(place, "one"))
-    assert not [call for call in gitlab.calls if call.startswith("PUT")], (
-        "nothing is new"
-    )
+    assert not [call for call in gitlab.calls if call.startswith("PUT")], "nothing is new"
 
 
 def test_an_older_pipeline_that_comes_late_does_not_write_over_a_newer_one(
