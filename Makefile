@@ -5,13 +5,16 @@ ARGS ?=
 ENV ?= dev
 TENANT ?= acme
 ESTATE = .venv/bin/lightwork-estate
+JOBS ?= check test
+CI_LOCAL = .cache/npm/node_modules/.bin/gitlab-ci-local
+CI_LOCAL_VERSION = 4.61.1
 # The one way the .txt files beside the .in files are made; versions stay as they are unless the .in files ask for others.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline up preview destroy cost fmt check lock clean
+.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +58,11 @@ destroy: setup ## Take one stack apart, as far as committed `destroy` entries pe
 
 cost: setup ## Print what an environment and a tenant cost at list prices, without an account (ENV, TENANT)
 	@$(ESTATE) cost --env "$(ENV)" --tenant "$(TENANT)" $(ARGS)
+ci-local: setup ## Run jobs of .gitlab-ci.yml on this machine, without GitLab (Node 20, rsync; JOBS="check test")
+	@for tool in npm rsync; do command -v $$tool >/dev/null || { echo "ci-local: $$tool is missing: install it first" >&2; exit 2; }; done
+	@test -x $(CI_LOCAL) || { echo "ci-local: installing it into .cache/npm"; \
+	  npm install --silent --no-audit --no-fund --prefix .cache/npm gitlab-ci-local@$(CI_LOCAL_VERSION); }
+	@$(CI_LOCAL) --state-dir .cache/gitlab-ci-local --force-shell-executor $(JOBS)
 
 fmt: setup ## Format the code and mend what can be mended without thought
 	@echo "fmt: ruff"

@@ -98,6 +98,10 @@ class Names:
         """The IAM path of CI's roles and of the boundaries. What CI may change begins otherwise."""
         return f"/{PREFIX}-ci/{self.environment}/"
 
+    def ci_role_arn(self, kind: str) -> str:
+        """The ARN of a role of CI, `preview` or `apply`, known before it is made."""
+        return f"arn:aws:iam::{self.account}:role{self.ci_path}{self.named(kind, limit=64)}"
+
     def boundary_arn(self, kind: str) -> str:
         """The ARN of a permissions boundary, `estate` or `tenant`, known before it is made."""
         return f"arn:aws:iam::{self.account}:policy{self.ci_path}{self.named(f'{kind}-boundary', limit=128)}"

@@ -223,6 +223,13 @@ def look(scope: Scope) -> Policy:
             ],
             [scope.buckets],
         ),
+        # What staging and prod run is copied from dev, in a job that may deploy to its own environment alone.
+        allow(
+            "PullImages",
+            ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"],
+            [scope.arn("ecr", f"repository/{names.image_repository}")],
+        ),
+        allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"]),
         allow("ReadState", ["s3:GetObject"], [f"{scope.state}/*"]),
         allow("ReadStateKey", ["kms:Decrypt"], [scope.arn("kms", "key/*")], state),
         refuse("NoData", ["s3:GetObject", "s3:GetObjectVersion"], [f"{scope.lakes}/*"]),

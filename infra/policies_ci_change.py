@@ -198,11 +198,8 @@ def change_data(scope: Scope) -> Policy:
             "Images",
             [
                 "ecr:BatchCheckLayerAvailability",
-                "ecr:BatchGetImage",
                 "ecr:CompleteLayerUpload",
                 "ecr:CreateRepository",
-                "ecr:DescribeImages",
-                "ecr:GetDownloadUrlForLayer",
                 "ecr:InitiateLayerUpload",
                 "ecr:PutImage",
                 "ecr:PutImageScanningConfiguration",
@@ -214,7 +211,6 @@ def change_data(scope: Scope) -> Policy:
             ],
             [scope.arn("ecr", f"repository/{scope.names.image_repository}")],
         ),
-        allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"]),
         allow(
             "TenantSecrets",
             [

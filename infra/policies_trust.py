@@ -24,13 +24,27 @@ def preview(*, provider_arn: str, gitlab: GitLab) -> Policy:
     """Any branch of this project: a merge request is previewed before anybody has approved it."""
     subject: Condition = {
         "StringEquals": {f"{gitlab.host}:aud": AUDIENCE},
-        "StringLike": {f"{gitlab.host}:sub": f"project_path:{gitlab.project}:ref_type:branch:ref:*"},
+        "StringLike": {f"{gitlab.host}:sub": previewing(gitlab)},
     }
     return _trust(provider_arn, subject)
 
 
 def apply(*, provider_arn: str, gitlab: GitLab, environment: str) -> Policy:
     """Jobs of the protected branch alone, in the protected environment of this name alone."""
+    subject = deploying(gitlab, environment)
+    return _trust(
+        provider_arn,
+        {"StringEquals": {f"{gitlab.host}:aud": AUDIENCE, f"{gitlab.host}:sub": subject}},
+    )
+
+
+def previewing(gitlab: GitLab) -> str:
+    """What the subject of a job's token must be like, for it to look; `*` is anything."""
+    return f"project_path:{gitlab.project}:ref_type:branch:ref:*"
+
+
+def deploying(gitlab: GitLab, environment: str) -> str:
+    """What the subject of a job's token must be, for it to deploy to an environment."""
     claims = {
         "project_path": gitlab.project,
         "ref_type": "branch",
@@ -38,11 +52,7 @@ def apply(*, provider_arn: str, gitlab: GitLab, environment: str) -> Policy:
         "environment": environment,
         "environment_protected": "true",
     }
-    subject = ":".join(f"{claim}:{claims[claim]}" for claim in SUBJECT)
-    return _trust(
-        provider_arn,
-        {"StringEquals": {f"{gitlab.host}:aud": AUDIENCE, f"{gitlab.host}:sub": subject}},
-    )
+    return ":".join(f"{claim}:{claims[claim]}" for claim in SUBJECT)
 
 
 def _trust(provider_arn: str, condition: Condition) -> Policy:

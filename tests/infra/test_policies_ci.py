@@ -143,7 +143,7 @@ def test_the_previewing_role_has_no_verb_that_changes_anything() -> None:
         if statement["Effect"] == "Allow":
             for action in statement["Action"]:
                 verb = action.partition(":")[2]
-                assert verb.startswith(("Describe", "Get", "List", "View", "Decrypt")), (
+                assert verb.startswith(("Describe", "Get", "BatchGet", "List", "View", "Decrypt")), (
                     f"{action} may change things"
                 )
 
@@ -173,6 +173,16 @@ def test_the_previewing_role_reads_the_states_and_how_things_are() -> None:
     ), "a lake's key opens a lake"
     assert not decide([LOOK], "kms:Decrypt", key, {}), "a key without a name is not the state's"
     assert decide([LOOK], "eks:DescribeCluster", NAMES.cluster_arn, {}), "a refresh reads the cluster"
+
+
+def test_the_previewing_role_pulls_images_of_its_environment_and_pushes_none() -> None:
+    images = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/prod/platform"
+    for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:DescribeImages"):
+        assert decide([LOOK], action, images, {}), "staging's job copies what dev runs"
+        assert not decide([LOOK], action, images.replace("prod", "dev"), {}), "another environment's"
+    assert decide([LOOK], "ecr:GetAuthorizationToken", "*", {}), "nothing is pulled without signing in"
+    for action in ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"):
+        assert not decide([LOOK], action, images, {}), "any branch could say what runs"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What GitLab's jobs call: the logic that would otherwise be shell in a YAML file."""

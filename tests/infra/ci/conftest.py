@@ -1,0 +1,77 @@
+"""What the tests of CI share: environments that have chosen an account, and AWS's answers without AWS."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.ci import common
+from infra.naming import Names
+from infra.pretending import ACCOUNT
+from infra.preview_offline import UNCHOSEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REGION = "eu-central-1"
+COMMIT = "c" * 40
+IMAGE = f"sha256:{'a' * 64}"
+ACCOUNTS = {"dev": ACCOUNT, "staging": "222222222222", "prod": "333333333333"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository's settings and tenants, each environment in an account of its own."""
+    for environment, account in ACCOUNTS.items():
+        text = (common.ROOT / f"Pulumi.{environment}.yaml").read_text().replace(UNCHOSEN, account)
+        (tmp_path / f"Pulumi.{environment}.yaml").write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def names() -> dict[str, Names]:
+    """The names of each environment."""
+    return {
+        environment: Names(environment=environment, account=account, region=REGION)
+        for environment, account in ACCOUNTS.items()
+    }
+
+
+@pytest.fixture(autouse=True)
+def _nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials, and no variables of a job that these tests may run in."""
+    for name in ("AWS_PROFILE", "AWS_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+
+
+def token(subject: str, audience: str = "lightwork", issuer: str = "https://gitlab.com") -> str:
+    """A token that says this; its signature is nobody's."""
+
+    def part(content: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'RS256'})}.{part({'sub': subject, 'aud': audience, 'iss': issuer})}.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Put a shell script on PATH; the file in which it notes its words, a line a call, is returned."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def make(name: str, script: str = "") -> Path:
+        file, calls = folder / name, folder / f"{name}.calls"
+        calls.touch()
+        file.write_text(f'#!/bin/sh\necho "$@" >>{calls}\n{script}\n')
+        file.chmod(file.stat().st_mode | stat.S_IXUSR)
+        return calls
+
+    return make

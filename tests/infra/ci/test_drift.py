@@ -1,0 +1,142 @@
+"""Every night: is what stands in an environment what was deployed there?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.ci import drift
+from infra.ci.deployed import Deployed
+from infra.tenant_target import DIGEST
+from lightwork.errors import InputError, RunFailed
+from tests.infra.ci.conftest import IMAGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UPDATE = {"op": "update", "type": "aws:s3/bucket:Bucket", "name": "lake"}
+
+
+def stack(name: str, *changes: dict[str, str], error: str | None = None) -> dict[str, Any]:
+    return {"stack": name, "result": "previewed", "error": error, "changes": list(changes)}
+
+
+def test_stacks_that_are_as_deployed_have_no_differences() -> None:
+    assert drift.differences({"stacks": [stack("dev"), stack("dev.acme")]}) == []
+
+
+def test_each_difference_is_a_line_and_so_is_a_stack_that_could_not_be_looked_at() -> None:
+    found = drift.differences({"stacks": [stack("dev", UPDATE), stack("dev.acme", error="is locked")]})
+    assert found == ["dev: update aws:s3/bucket:Bucket lake", "dev.acme: is locked"]
+
+
+@pytest.mark.parametrize("content", [{}, [], {"stacks": [{"stack": "dev"}]}, {"stacks": None}])
+def test_what_is_no_summary_is_not_taken_for_no_difference(content: Any) -> None:
+    with pytest.raises(RunFailed, match=r"^summary\.json: is no summary of lightwork-estate"):
+        drift.differences(content)
+
+
+DRIVER = """#!/bin/sh
+echo "$@" >{calls}
+git log -1 --format=%H >>{calls}
+echo "${digest}" >>{calls}
+while [ $# -gt 0 ]; do [ "$1" = --summary-dir ] && out=$2; shift; done
+[ -f {answer} ] && mkdir -p "$out" && cp {answer} "$out/summary.json"
+echo '### preview' >"$out/summary.md" 2>/dev/null
+exit {code}
+"""
+
+
+class Site:
+    """A repository of two commits whose set-up makes a driver that answers what the test says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.calls, self.answer = folder / "root", folder / "calls", folder / "answer.json"
+        (self.root / "requirements").mkdir(parents=True)
+        self.git("init", "--quiet")
+        self.driver(0)
+        self.deployed = self.git("rev-parse", "HEAD")
+        (self.root / "newer").touch()
+        self.commit()
+
+    def driver(self, code: int) -> None:
+        script = DRIVER.format(calls=self.calls, answer=self.answer, digest=DIGEST, code=code)
+        install = f"mkdir -p .venv/bin\ncat >.venv/bin/lightwork-estate <<'END'\n{script}END\n"
+        install += "chmod +x .venv/bin/lightwork-estate\n"
+        (self.root / "requirements/install.sh").write_text(install)
+        self.commit()
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "x")
+
+    def git(self, *words: str) -> str:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        done = subprocess.run(
+            ["git", *who, *words], cwd=self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def record(self, commit: str = "") -> Deployed:
+        return Deployed(commit=commit or self.deployed, digest=IMAGE, at="2026-01-01T00:00:00+00:00")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_commit_that_stands_there_is_compared_and_not_the_newest(site: Site, tmp_path: Path) -> None:
+    site.answer.write_text(json.dumps({"stacks": [stack("prod", UPDATE)]}))
+    found = drift.look("prod", site.record(), tmp_path / "out", site.root)
+    assert found == ["prod: update aws:s3/bucket:Bucket lake"]
+    words, commit, digest = site.calls.read_text().splitlines()
+    assert words == f"preview --env prod --all --refresh --summary-dir {tmp_path / 'out'}", (
+        "without a refresh the state is compared, and not what is there"
+    )
+    assert commit == site.deployed, "what main has and prod has not is no drift"
+    assert digest == IMAGE, "nor is a newer image"
+    assert site.git("worktree", "list").count("\n") == 0, "nothing is left"
+
+
+def test_a_preview_that_fails_is_a_failure_also_without_a_difference(site: Site, tmp_path: Path) -> None:
+    site.driver(1)
+    site.answer.write_text(json.dumps({"stacks": [stack("prod")]}))
+    (failed,) = drift.look("prod", site.record(site.git("rev-parse", "HEAD")), tmp_path / "out", site.root)
+    assert failed.endswith("ended with 1")
+
+
+def test_a_preview_that_wrote_nothing_is_a_failure(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"^prod: the preview wrote no summary"):
+        drift.look("prod", site.record(), tmp_path / "out", site.root)
+
+
+def test_a_commit_that_is_not_there_is_refused(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^f{40}, which prod is at, cannot be checked out"):
+        drift.look("prod", site.record("f" * 40), tmp_path / "out", site.root)
+
+
+@pytest.mark.parametrize(("lines", "code"), [([], 0), (["dev: update x y"], 1)])
+def test_a_difference_fails_the_job_and_shows_the_summary(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    lines: list[str],
+    code: int,
+) -> None:
+    def look(environment: str, record: Deployed, folder: Path) -> list[str]:
+        (folder / "summary.md").write_text("### preview dev: the table\n")
+        return lines
+
+    monkeypatch.setattr(drift, "known", lambda *_: (None, None))
+    monkeypatch.setattr(drift.deployed, "client", lambda *_: None)
+    record = Deployed(commit="c" * 40, digest=IMAGE, at="2026-01-01T00:00:00+00:00")
+    monkeypatch.setattr(drift.deployed, "required", lambda *_: record)
+    monkeypatch.setattr(drift, "look", look)
+    assert drift.main(["--env", "dev", "--summary-dir", str(tmp_path)]) == code
+    said = capsys.readouterr()
+    assert "### preview dev: the table" in said.out
+    assert ("dev is not what was deployed:\ndev: update x y" in said.err) == bool(lines)

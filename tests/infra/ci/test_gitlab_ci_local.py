@@ -1,0 +1,99 @@
+"""Another reader of GitLab's YAML, gitlab-ci-local, understands the files as these tests do.
+
+`make ci-local` installs it; where it is not, these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.ci.common import PROMOTION
+from tests.infra.ci import gitlab
+from tests.infra.ci.test_pipeline import CHILDREN, MAIN, child
+
+INSTALLED = gitlab.REPOSITORY / ".cache/npm/node_modules/.bin/gitlab-ci-local"
+PROGRAM = shutil.which("gitlab-ci-local") or (str(INSTALLED) if INSTALLED.exists() else None)
+
+if PROGRAM is None:
+    pytest.skip("gitlab-ci-local is not installed: make ci-local", allow_module_level=True)
+
+CHECKS = {"check", "test", "windy-city", "bench"}
+PREVIEWS = {f"preview-{environment}" for environment in PROMOTION}
+DEPLOYS = {*PROMOTION, *(f"plan-{environment}" for environment in PROMOTION)}
+EVERY = "LIGHTWORK_ENVIRONMENTS=dev staging prod"
+
+
+def run(folder: Path, *words: str, file: Path = gitlab.MAIN) -> str:
+    """What it prints; its own state goes to a folder of the test's."""
+    where = [
+        f"--{name}={os.path.relpath(path, gitlab.REPOSITORY)}"
+        for name, path in (("state-dir", folder), ("file", file))
+    ]
+    done = subprocess.run(
+        [str(PROGRAM), *where, *words], cwd=gitlab.REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def names(listed: str) -> set[str]:
+    lines = [line for line in listed.splitlines() if ";" in line]
+    return {line.partition(";")[0] for line in lines[1:]}
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        (["CI_COMMIT_BRANCH=main"], CHECKS | {"cluster-core"}),
+        (["CI_COMMIT_BRANCH=main", EVERY], CHECKS | {"cluster-core", "build-image"} | DEPLOYS),
+        (
+            ["CI_COMMIT_BRANCH=main", "LIGHTWORK_ENVIRONMENTS=dev"],
+            CHECKS | {"cluster-core", "build-image", "plan-dev", "dev"},
+        ),
+        (
+            ["CI_COMMIT_BRANCH=feature", "CI_PIPELINE_SOURCE=merge_request_event", EVERY],
+            CHECKS | {"cluster-core", "build-image-preview", "note"} | PREVIEWS,
+        ),
+        (
+            ["CI_COMMIT_BRANCH=main", "CI_PIPELINE_SOURCE=schedule", EVERY],
+            CHECKS | {"cluster-all"} | {f"drift-{environment}" for environment in PROMOTION},
+        ),
+    ],
+)
+def test_each_kind_of_pipeline_has_its_jobs(tmp_path: Path, variables: list[str], wanted: set[str]) -> None:
+    given = [word for variable in variables for word in ("--variable", variable)]
+    assert names(run(tmp_path, "--list-csv", *given)) == wanted
+
+
+def same(theirs: gitlab.Job, ours: gitlab.Job) -> None:
+    for key in ("script", "before_script", "stage", "resource_group", "id_tokens"):
+        assert theirs.get(key) == ours.get(key, theirs.get(key)), key
+    # It leaves out what the default says of this.
+    assert theirs.get("interruptible", ours["interruptible"]) == ours["interruptible"]
+    for key, value in ours.get("environment", {}).items():
+        assert theirs["environment"][key] == value
+
+
+def test_it_expands_what_is_extended_as_these_tests_do(tmp_path: Path) -> None:
+    theirs = yaml.safe_load(run(tmp_path, "--preview"))
+    assert theirs["stages"][1:-1] == MAIN.content["stages"]
+    for name, job in MAIN.jobs.items():
+        if "trigger" not in job:
+            same(theirs[name], job)
+
+
+@pytest.mark.parametrize("environment", PROMOTION)
+def test_it_reads_the_pipelines_made_from_the_stacks(tmp_path: Path, environment: str) -> None:
+    file = tmp_path / "jobs.yml"
+    file.write_text(yaml.safe_dump(child(environment, "acme", "globex"), sort_keys=False))
+    wanted = CHILDREN[environment].jobs
+    assert names(run(tmp_path / "state", "--list-csv", file=file)) == set(wanted)
+    theirs = yaml.safe_load(run(tmp_path / "state", "--preview", file=file))
+    for name, job in wanted.items():
+        same(theirs[name], job)
