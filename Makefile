@@ -41,7 +41,7 @@ bench: setup ## Run the benchmarks, each a ratio against a peer measured in the 
 	@.venv/bin/python -m bench $(ARGS)
 
 preview-offline: setup ## Print all that an environment and a tenant would be made of, without an account (ENV, TENANT)
-	@.venv/bin/python -m infra.preview_offline --env $(ENV) --tenant $(TENANT)
+	@.venv/bin/python -m infra.preview_offline --env '$(ENV)' --tenant '$(TENANT)'
 
 fmt: setup ## Format the code and mend what can be mended without thought
 	@echo "fmt: ruff"
