@@ -14,16 +14,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.measure import Row, folder, timed, times, within
+
+if TYPE_CHECKING:
+    from lightwork.tenants import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (1, 10, 100, 500)
 ONE_STACK = (10, 100, 500)
 SAMPLES = 3
 """So many tenants of each number are looked at: the first, the middle one, the last."""
-ENVIRONMENT = "dev"
+ENVIRONMENT: Environment = "dev"
 FLAT = 1.25
 SECONDS = 5.0
 """What choosing the stacks may take before the engine starts."""
@@ -31,7 +34,7 @@ DRIVER = "infra.driver.cli"
 
 
 def run() -> list[Row]:
-    """Processor time and memory of a tenant's stack and of one stack for all; the choice of what to deploy."""
+    """What a tenant's stack takes, what one stack for all, and how soon is known what to deploy."""
     own: dict[int, tuple[float, float]] = {}
     for count in COUNTS:
         with folder() as root:
