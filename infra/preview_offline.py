@@ -81,6 +81,9 @@ def label(resource: Resource) -> str:
     marks = [
         mark for mark, on in (("protected", resource.protect), ("kept", resource.retain_on_delete)) if on
     ]
+    if marks and name != resource.name:
+        # A `destroy` entry goes by the logical name.
+        marks[-1] += f"; logical name {resource.name}"
     return f"{kind}  {name}" + (f"  [{', '.join(marks)}]" if marks else "")
 
 

@@ -36,6 +36,8 @@ def test_children_are_below_their_component(estate: Run) -> None:
 def test_what_is_precious_is_marked(estate: Run) -> None:
     (line,) = [line for line in tree(estate) if "aws:rds:Instance" in line]
     assert line.endswith("[protected, kept]"), "a newcomer sees what cannot be lost"
+    (line,) = [line for line in tree(estate) if "Namespace  logging" in line]
+    assert line.endswith("[protected, kept; logical name namespace-logging]"), "what a `destroy` entry names"
 
 
 def test_estate_and_tenant_are_printed_for_accounts_that_nobody_has_chosen(
