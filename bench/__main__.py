@@ -18,6 +18,7 @@ BENCHMARKS = {
     "stream": "ten million elements as a stream",
     "scale": "many workers, many committers",
     "battery": "battery-health against a plain scan",
+    "estate": "a tenant's stack among many, against one stack for all",
     "scaler": "the scaler against the talk's way and one pod a task, on the cluster of `make cluster-up`",
 }
 

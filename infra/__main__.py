@@ -37,7 +37,7 @@ def main() -> None:
             estate = Estate("estate", EstateArgs(settings=environment, names=names), options)
             estate_outputs.export(estate.outputs)
             return
-        known = estate_outputs.load(stack.environment)
+        known = estate_outputs.load(environment)
         cluster = kubernetes_provider(
             environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
         )

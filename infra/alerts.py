@@ -76,7 +76,7 @@ def _runs() -> list[dict[str, Any]]:
             after="0m",
             severity="warning",
             says="A run of {{ $labels.pipeline }} of {{ $labels.tenant }} has failed",
-            todo="`lightwork history` names it, and `lightwork logs` shows why. A run that reached its"
+            todo="`lightwork runs` names it, and `lightwork logs` shows why. A run that reached its"
             " deadline is among them.",
         ),
         _rule(

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from infra import accounts, policies_keys, policies_pods, versions
+from infra import accounts, policies_keys, policies_pods, subnets, versions
 from infra.key import Key, KeyArgs
 from infra.pod_role import PodRole, PodRoleArgs
 from infra.statements import let, policy
 
 if TYPE_CHECKING:
     from infra.naming import Names
-
-SERVICES = "172.20.0.0/16"
-"""The addresses of the cluster's Services; no VPC of ours has them."""
 
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
@@ -130,7 +127,7 @@ class Cluster(pulumi.ComponentResource):
             deletion_protection=args.protected,
             enabled_cluster_log_types=list(LOGS),
             encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
-            kubernetes_network_config={"ip_family": "ipv4", "service_ipv4_cidr": SERVICES},
+            kubernetes_network_config={"ip_family": "ipv4", "service_ipv4_cidr": subnets.SERVICES},
             vpc_config={
                 "subnet_ids": args.subnet_ids,
                 "endpoint_private_access": True,

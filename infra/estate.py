@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from infra import accounts, cluster, platform_policies, subnets
+from infra import accounts, platform_policies, subnets
 from infra.access import Access, AccessArgs
 from infra.alarms import Alarms, AlarmsArgs
 from infra.archive import Archive, ArchiveArgs
@@ -195,7 +195,7 @@ class Estate(pulumi.ComponentResource):
             "cluster_endpoint": made.endpoint,
             "cluster_ca": made.ca,
             "vpc_cidr": sizes.vpc_cidr,
-            "service_cidr": cluster.SERVICES,
+            "service_cidr": subnets.SERVICES,
             "private_subnet_ids": network.private_subnet_ids,
             "api_cidrs": list(shared.control),
             "archive_host": archive.host,

@@ -17,7 +17,7 @@ from lightwork.suggest import near
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightwork.tenants import Environment
+    from infra.settings import Settings
 
 VARIABLE = "LIGHTWORK_ESTATE_OUTPUTS"
 """The environment variable that names a JSON file to read instead of the estate's stack."""
@@ -121,15 +121,19 @@ def export(values: Mapping[str, pulumi.Input[Any]]) -> None:
         pulumi.export(name, values[name])
 
 
-def load(environment: Environment) -> EstateOutputs:
+def load(declared: Settings) -> EstateOutputs:
     """The outputs of an environment's estate: of its stack, or of the JSON file that `VARIABLE` names.
 
     The file is for the preview of a tenant whose stack does not exist yet, on a backend of its own that does
     not have the estate's stack. `pulumi stack output --json` writes such a file.
 
+    Args:
+        declared: the environment's settings, which the estate was made by.
+
     Raises:
-        InputError: they cannot be read, or are another environment's.
+        InputError: they cannot be read, or are of another environment, account or region than is declared.
     """
+    environment = declared.environment
     if path := os.environ.get(VARIABLE):
         source = f"{path} ({VARIABLE})"
         try:
@@ -145,6 +149,13 @@ def load(environment: Environment) -> EstateOutputs:
     outputs = EstateOutputs.parse(values, source)
     if outputs.environment != environment:
         raise InputError(f"{source}: these are the outputs of {outputs.environment}, not of {environment}")
+    for name in ("account", "region"):
+        found, wanted = getattr(outputs, name), getattr(declared, name)
+        if found != wanted:
+            raise InputError(
+                f"{source}: the estate is in the {name} {found}; Pulumi.{environment}.yaml says {wanted}: a"
+                " tenant is made where its estate is"
+            )
     return outputs
 
 

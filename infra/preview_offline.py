@@ -20,6 +20,7 @@ from infra.pretending import ACCOUNT
 from infra.recording import run_program
 from infra.tenant_target import DIGEST
 from lightwork.errors import InputError
+from lightwork.suggest import near
 from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 UNCHOSEN = "000000000000"
 """What stands in the settings until somebody has chosen an account."""
+ENVIRONMENTS = (*get_args(Environment), "local")
+LEGEND = "[protected]: a destroy refuses it. [kept]: it stays where it is when it leaves the program."
 
 
 def workspace(source: Path, target: Path) -> Path:
@@ -78,27 +81,49 @@ def label(resource: Resource) -> str:
     marks = [
         mark for mark, on in (("protected", resource.protect), ("kept", resource.retain_on_delete)) if on
     ]
+    if marks and name != resource.name:
+        # A `destroy` entry goes by the logical name.
+        marks[-1] += f"; logical name {resource.name}"
     return f"{kind}  {name}" + (f"  [{', '.join(marks)}]" if marks else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what the program refuses."""
     parser = argparse.ArgumentParser(prog="python -m infra.preview_offline", description=__doc__)
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
+    parser.add_argument("--env", required=True, help=", ".join(ENVIRONMENTS))
     parser.add_argument("--tenant", default="acme", help="one of its tenants (acme)")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         root = workspace(ROOT, Path(folder))
         try:
-            runs = {stack: preview(root, stack) for stack in (chosen.env, f"{chosen.env}.{chosen.tenant}")}
+            _check(root, chosen.env, chosen.tenant)
+            # The tenant first: its file is what may be wrong, and it is the quicker one.
+            runs = {stack: preview(root, stack) for stack in (f"{chosen.env}.{chosen.tenant}", chosen.env)}
         except InputError as error:
-            print(error, file=sys.stderr)
+            # The files are copies: what is wrong in them is wrong in the repository's own.
+            print(str(error).replace(f"{root}{os.sep}", ""), file=sys.stderr)
             return 2
-    for stack, run in runs.items():
+    for stack, run in reversed(runs.items()):
         lines = list(tree(run))
-        print(f"{stack}: {len(lines)} resources")
+        components = sum(resource.type.startswith("lightwork:") for resource in run.resources)
+        plural = "" if components == 1 else "s"
+        print(f"{stack}: {len(lines) - components} resources in {components} component{plural}")
         print("\n".join(lines), end="\n\n")
+    print(LEGEND)
     return 0
+
+
+def _check(root: Path, environment: str, tenant: str) -> None:
+    """Refuse what there is not, before anything is run.
+
+    Raises:
+        InputError: there is no such environment, or no file of such a tenant.
+    """
+    if environment not in ENVIRONMENTS:
+        raise InputError(f"no environment {environment!r}{near(environment, ENVIRONMENTS)}")
+    known = sorted(path.stem for path in (root / "tenants").glob("*.yaml"))
+    if tenant not in known:
+        raise InputError(f"no tenant {tenant!r}{near(tenant, known)}")
 
 
 def _account(root: Path, stack: str) -> str:

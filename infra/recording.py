@@ -39,6 +39,7 @@ class Run:
 
     resources: list[Resource] = field(default_factory=list)
     invokes: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
@@ -99,6 +100,7 @@ class _Monitor(mocks.MockMonitor):
     def Invoke(self, request: Any) -> Any:  # noqa: N802  (Pulumi's name)
         self.run.order.append(request.tok)
         self.run.invokes.append((request.tok, request.provider))
+        self.run.asked.append(rpc.deserialize_properties(request.args))
         return super().Invoke(request)  # type: ignore[no-untyped-call]
 
 

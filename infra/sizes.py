@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import core_schema
 
+from infra.subnets import SERVICES
 from lightwork import documents
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _vpc(cidr: str) -> str:
         network = None
     if network is None or network.prefixlen != 16 or not network.is_private:
         raise ValueError("a private network of 16 bits belongs here, such as 10.20.0.0/16")
+    if network.overlaps(ipaddress.IPv4Network(SERVICES)):
+        raise ValueError("the cluster's own Services have these addresses: take others, such as 10.20.0.0/16")
     return cidr
 
 

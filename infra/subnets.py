@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from lightwork.errors import InputError
 
+SERVICES = "172.20.0.0/16"
+"""The addresses of the cluster's Services; no VPC of ours has them."""
+
 ZONES = 3
 RESERVED = 5
 """What AWS keeps of each subnet: the first four addresses and the last one."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.naming import Names
 from infra.preview_offline import workspace
 from infra.tenant_target import DIGEST
-from tests.infra.engine import run_program
+from lightwork import tenants
+from tests.infra.engine import ACCOUNT, REGION, run_program
 
 if TYPE_CHECKING:
+    from lightwork.tenants import Environment
     from tests.infra.engine import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,6 +53,77 @@ def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
     """The estate of every environment: security is the same in each."""
     return estates[request.param]
+
+
+TENANTS = tuple(
+    (environment, path.stem)
+    for path in sorted((REPOSITORY / "tenants").glob("*.yaml"))
+    for environment in tenants.load(path).environments
+)
+"""Every tenant in every environment that its file names."""
+
+
+NO_ENVIRONMENT = ("/dev/xvda", "prod-registry-k8s-io", f"prod-{REGION}-starport")
+"""Names of others' that look like one of an environment."""
+
+
+def plain(run: Run, environment: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Every resource with its options and inputs, in which no word says any more which environment it is.
+
+    Environments are compared by this: what differs then is a difference.
+    """
+    found = {}
+    for resource in run.resources:
+        if resource.type.startswith("pulumi:"):
+            continue
+        options = {"protect": resource.protect, "retain_on_delete": resource.retain_on_delete}
+        text = json.dumps({**resource.inputs, **options, "ignore_changes": resource.ignore_changes})
+        for position, other in enumerate(NO_ENVIRONMENT):
+            text = text.replace(other, f"<{position}>")
+        text = re.sub(rf"(?<!\w){environment}(?!\w)", "ENVIRONMENT", text)
+        found[resource.type, resource.name] = json.loads(text)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A tenant's stack as it was recorded, and what it was made from."""
+
+    run: Run
+    environment: Environment
+    tenant: tenants.Tenant
+    names: Names
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Its Kubernetes objects, by logical name."""
+        return {r.name: r.inputs for r in self.run.resources if r.type.startswith("kubernetes:")}
+
+
+def deploy(root: Path, environment: Environment, name: str) -> Deployed:
+    """Record the stack of a tenant whose file is below a root."""
+    run = run_program(root, f"{environment}.{name}")
+    assert run.error is None, f"{environment}.{name} must deploy: {run.error}"
+    return Deployed(
+        run=run,
+        environment=environment,
+        tenant=tenants.load(root / "tenants" / f"{name}.yaml"),
+        names=Names(environment=environment, account=ACCOUNT, region=REGION),
+    )
+
+
+@pytest.fixture(scope="session")
+def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Deployed]:
+    """Every tenant in each of its environments, recorded once."""
+    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("tenants"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIGEST, f"sha256:{'a' * 64}")
+        return {(environment, name): deploy(copy, environment, name) for environment, name in TENANTS}
+
+
+@pytest.fixture(params=TENANTS, ids=".".join)
+def deployed(request: pytest.FixtureRequest, deployments: dict[tuple[str, str], Deployed]) -> Deployed:
+    """Every tenant in each of its environments: what holds for one holds for all."""
+    return deployments[request.param]
 
 
 @pytest.fixture(scope="session")

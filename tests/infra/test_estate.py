@@ -13,6 +13,7 @@ import pytest
 
 from infra.estate_outputs import EstateOutputs
 from infra.pretending import estate as pretended
+from tests.infra.conftest import plain
 from tests.infra.engine import ACCOUNT, run_program
 
 if TYPE_CHECKING:
@@ -38,6 +39,27 @@ UNTAGGED = {
     "aws:sns/topicPolicy:TopicPolicy": "takes none",
     "aws:sns/topicSubscription:TopicSubscription": "takes none",
 }
+
+
+PER_ZONE = {"aws:ec2/natGateway:NatGateway", "aws:ec2/eip:Eip"}
+SIZED = {
+    "aws:ec2/vpc:Vpc": ("cidrBlock",),
+    "aws:ec2/subnet:Subnet": ("cidrBlock",),
+    "aws:ec2/route:Route": ("natGatewayId",),
+    "aws:cloudwatch/logGroup:LogGroup": ("retentionInDays",),
+    "aws:eks/cluster:Cluster": ("deletionProtection",),
+    "aws:eks/nodeGroup:NodeGroup": ("instanceTypes", "scalingConfig"),
+    "aws:rds/instance:Instance": (
+        "allocatedStorage",
+        "backupRetentionPeriod",
+        "deletionProtection",
+        "instanceClass",
+        "maxAllocatedStorage",
+        "multiAz",
+    ),
+    "aws:opensearch/domain:Domain": ("clusterConfig", "ebsOptions", "vpcOptions"),
+}
+"""The fields in which environments may differ; a third guard against deletion is prod's alone."""
 
 
 def test_everything_that_takes_tags_says_whose_it_is(estate: Run) -> None:
@@ -102,14 +124,18 @@ def test_nothing_of_the_cluster_is_made_with_the_cluster(estate: Run) -> None:
     assert kinds <= {"aws", "lightwork", "pulumi", "kubernetes"}, "no other provider has been thought about"
 
 
-def test_security_is_the_same_in_every_environment(estates: dict[str, Run]) -> None:
-    def shape(run: Run) -> set[tuple[str, str]]:
-        sized = ("aws:ec2/natGateway:", "aws:ec2/eip:")
-        return {(r.type, r.name) for r in run.resources if not r.type.startswith((*sized, "pulumi:"))}
-
-    assert shape(estates["dev"]) == shape(estates["staging"]) == shape(estates["prod"]), (
-        "environments differ in sizes and NAT gateways, and in nothing that guards"
-    )
+def test_environments_differ_in_sizes_and_in_nothing_that_guards(estates: dict[str, Run]) -> None:
+    found = {environment: plain(run, environment) for environment, run in estates.items()}
+    for environment, resources in found.items():
+        missing = set(found["prod"]).symmetric_difference(resources)
+        assert {type_ for type_, _ in missing} <= PER_ZONE, f"{environment} lacks {missing}"
+        for resource, inputs in resources.items():
+            sized = SIZED.get(resource[0], ())
+            for field in set(inputs) | set(found["prod"][resource]):
+                if field not in sized:
+                    assert inputs.get(field) == found["prod"][resource].get(field), (
+                        f"{resource}: {field} of {environment} is not prod's: a size, or a weaker guard?"
+                    )
 
 
 def test_physical_names_hold_the_environment(estate: Run) -> None:
@@ -183,6 +209,21 @@ def test_no_component_is_too_long_and_the_program_only_wires() -> None:
             for part in ("Costs:", "Deleting:", "register_outputs("):
                 assert part in text, f"{path.name}: {part} is missing"
     assert len((INFRA / "__main__.py").read_text().splitlines()) <= 60, "it only wires"
+
+
+def test_what_a_component_is_made_from_is_frozen_and_named() -> None:
+    for path in sorted(INFRA.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ClassDef) or not node.name.endswith("Args"):
+                continue
+            (decorator,) = [ast.unparse(decorator) for decorator in node.decorator_list]
+            for word in ("dataclass(", "frozen=True", "kw_only=True"):
+                assert word in decorator, f"{path.name}: {node.name}: {decorator} lacks {word}"
+            described = ast.get_docstring(node) or ""
+            for field in (part.target for part in node.body if isinstance(part, ast.AnnAssign)):
+                assert ast.unparse(field) in described, (
+                    f"{path.name}: {node.name}: what is {ast.unparse(field)}?"
+                )
 
 
 def test_no_component_reads_another_stack() -> None:

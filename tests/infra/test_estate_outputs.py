@@ -50,6 +50,23 @@ def test_the_outputs_of_another_environment_are_refused(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"account": "999999999999"}, "the account 999999999999; Pulumi.prod.yaml says 123456789012"),
+        ({"region": "eu-west-1"}, "the region eu-west-1; Pulumi.prod.yaml says eu-central-1"),
+    ],
+)
+def test_an_estate_of_another_account_or_region_is_refused_before_anything_is_planned(
+    root: Path, change: dict[str, str], said: str
+) -> None:
+    run = run_program(root, "prod.acme", estate={**pretended("prod"), **change})
+    assert f"stack prod: the estate is in {said}" in str(run.error), (
+        f"its bucket would be elsewhere: {run.error}"
+    )
+    assert not [r for r in run.resources if not r.type.startswith("pulumi:")], "refused too late"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
         ({"search_endpoint": None}, "search_endpoint: is missing"),
         ({"search_endpoint": ""}, "search_endpoint: found ''; a text belongs here"),
         ({"search_endpoint": 7}, "search_endpoint: found 7; a text belongs here"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +55,48 @@ def test_every_chart_that_is_pinned_is_installed_in_that_version(estate: Run) ->
         assert release.inputs["repositoryOpts"] == {"repo": pinned.repository}, f"{name} is from elsewhere"
         assert release.inputs["name"] == name, "a name of Helm's choice changes with each replacement"
         assert release.inputs["createNamespace"] is False, f"{name}: its namespace would be nobody's"
+
+
+def test_the_charts_as_they_are_installed_are_those_that_their_tests_look_at(estate: Run) -> None:
+    values = {name: release.inputs["values"] for name, release in releases(estate).items()}
+    argo_values = values["argo-workflows"]
+    assert argo_values["server"]["authModes"] == ["sso", "client"], (
+        "never `server`: all would be as mighty as it"
+    )
+    assert argo_values["controller"]["configMap"]["create"] is False, (
+        "the ConfigMap is ours, and tested as ours"
+    )
+    assert argo_values["images"]["tag"] == versions.CHARTS["argo-workflows"].image_tag, "what the tests run"
+    assert values["cluster-autoscaler"]["image"]["tag"] == versions.CHARTS["cluster-autoscaler"].image_tag
+    assert values["fluent-bit"]["kind"] == "DaemonSet", "logs of every node leave it"
+    endpoint = estate.outputs["search_endpoint"]
+    assert f"Host {endpoint}\n" in values["fluent-bit"]["config"]["outputs"], "and go to the domain"
+
+
+def test_prometheus_asks_argo_the_autoscaler_the_shipper_and_the_secrets_operator(estate: Run) -> None:
+    values = {name: release.inputs["values"] for name, release in releases(estate).items()}
+    controller = values["argo-workflows"]["controller"]
+    assert controller["metricsConfig"]["enabled"] is True, "the pipelines' own metrics are the controller's"
+    for name, found in (
+        ("argo-workflows", controller["serviceMonitor"]),
+        *(
+            (name, values[name]["serviceMonitor"])
+            for name in ("cluster-autoscaler", "fluent-bit", "external-secrets")
+        ),
+    ):
+        assert found["enabled"] is True, f"nobody asks {name}"
+    assert estate.all("kubernetes:monitoring.coreos.com/v1:PodMonitor"), "and Dask's pods"
+
+
+def test_an_alert_names_commands_that_there_are() -> None:
+    from lightwork.cli.main import COMMANDS
+
+    (group,) = alerts.tenant_rules(ACME)["spec"]["groups"]
+    for rule in [*ALERTS.values(), *group["rules"]]:
+        for command in re.findall(r"`lightwork ([a-z]+)", rule["annotations"]["description"]):
+            assert command in COMMANDS, (
+                f"{rule['alert']}: lightwork {command}: at night nobody looks for another"
+            )
 
 
 def test_every_namespace_is_kept_and_says_what_its_pods_may(estate: Run) -> None:
@@ -271,8 +314,6 @@ def test_a_dashboard_is_json_that_grafana_finds(manifest: dict[str, Any]) -> Non
 
 
 def platform_words(expression: str) -> list[str]:
-    import re
-
     return re.findall(r"\$(\w+)", expression)
 
 

@@ -87,6 +87,7 @@ CHECKED_BY_THE_PROGRAM_ALONE = {
     "sizes.error.more-drivers-than-the-most.yaml",
     "sizes.error.one-worker-type.yaml",
     "sizes.error.vpc-no-network.yaml",
+    "sizes.error.vpc-of-the-services.yaml",
     "sizes.error.vpc-public.yaml",
     "sizes.error.vpc-too-small.yaml",
     "sizes.error.workers-of-two-families.yaml",
