@@ -50,7 +50,7 @@ EXCUSES: tuple[Excuse, ...] = (
     ),
     Excuse(
         type=POLICY,
-        names=("access-estate-boundary", "access-apply-data"),
+        names=("access-estate-boundary", "access-preview-look", "access-apply-look"),
         sid="SignInToImages",
         actions=("ecr:GetAuthorizationToken",),
         reason="the call is about no resource, and the token opens what other statements name",

@@ -14,7 +14,7 @@ from infra.pretending import estate as pretended
 from infra.sizes import DEFAULTS
 from lightwork.manifests.common import LABEL_TENANT, LAKE_ACCOUNTS
 from lightwork.tenants import Environment
-from tests.infra.conftest import TENANTS, Deployed, deploy, plain
+from tests.infra.conftest import STACKS, TENANTS, Deployed, deploy, plain
 from tests.infra.engine import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def test_a_tenant_is_the_same_in_every_environment_but_for_addresses_and_log_day
                     assert inputs == found[first][resource], f"{name}: {resource} of {other} and of {first}"
 
 
-@pytest.mark.parametrize(("environment", "name"), TENANTS, ids=[".".join(pair) for pair in TENANTS])
+@pytest.mark.parametrize(("environment", "name"), TENANTS, ids=STACKS)
 def test_leaving_suspends_every_schedule_and_changes_nothing_else(
     deployments: dict[tuple[str, str], Deployed], root: Path, environment: Environment, name: str
 ) -> None:

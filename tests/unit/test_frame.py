@@ -51,7 +51,7 @@ def declared(folder: str) -> list[Requirement]:
 
 
 def make_targets(text: str) -> set[str]:
-    return set(re.findall(r"\bmake ([a-z-]+)", text))
+    return set(re.findall(r"(?:^|[\s\"'])make ([a-z-]+)", text))
 
 
 def ci_jobs() -> dict[str, Any]:
@@ -144,7 +144,7 @@ def test_every_target_says_what_it_does() -> None:
 def test_everything_that_calls_make_calls_targets_that_exist() -> None:
     existing = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
     for name in (".gitlab-ci.yml", ".pre-commit-config.yaml", ".ci/run"):
-        code = re.sub(r"#.*|command -v make.*", "", (REPOSITORY / name).read_text())
+        code = re.sub(r"#.*|command -v make.*|TOOLS: .*", "", (REPOSITORY / name).read_text())
         assert make_targets(code) <= existing, f"{name} calls what there is not"
         assert make_targets(code), f"{name} calls nothing"
 
@@ -153,12 +153,14 @@ def test_pre_commit_holds_what_ci_holds() -> None:
     document = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())
     hooks = [hook for repository in document["repos"] for hook in repository["hooks"]]
     assert {repository["repo"] for repository in document["repos"]} == {"local"}, "no hook is fetched"
-    gates = set.union(*(make_targets(str(job["script"])) for job in ci_jobs().values())) - {"run", "bench"}
-    assert set.union(*(make_targets(hook["entry"]) for hook in hooks)) == gates
+    gates = set.union(*(make_targets("\n".join(job["script"])) for job in ci_jobs().values()))
+    assert set.union(*(make_targets(hook["entry"]) for hook in hooks)) == gates - {"setup", "run", "bench"}
 
 
-def test_every_job_of_ci_is_a_make_target() -> None:
-    for name, job in ci_jobs().items():
+def test_every_check_of_ci_is_a_make_target() -> None:
+    checks = {name: job for name, job in ci_jobs().items() if ".venv/bin/python" not in str(job["script"])}
+    assert {"check", "test", "windy-city", "cluster-core", "cluster-all", "bench"} == set(checks)
+    for name, job in checks.items():
         assert all(line.startswith("make ") for line in job["script"]), f"{name} does what no laptop does"
 
 
@@ -170,19 +172,6 @@ def test_ci_answers_first_and_tests_last() -> None:
     assert not re.search(r"^\s*(echo|printf)", script.read_text(), flags=re.MULTILINE), (
         "pytest has the last word"
     )
-
-
-def gitlab_schema(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.gitlab-ci", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_pipeline_of_ci_is_valid(tmp_path: Path) -> None:
-    done = gitlab_schema(REPOSITORY / ".gitlab-ci.yml")
-    assert done.returncode == 0, done.stdout
-    wrong = tmp_path / "wrong.yml"
-    wrong.write_text((REPOSITORY / ".gitlab-ci.yml").read_text().replace("image: $JOB_IMAGE", "image: 3"))
-    assert gitlab_schema(wrong).returncode == 1, "the schema takes anything"
 
 
 def dockerfile() -> list[str]:

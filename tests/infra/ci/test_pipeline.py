@@ -71,6 +71,10 @@ def test_gitlabs_own_schema_takes_every_file(tmp_path: Path, environment: str) -
     words = [program, "--builtin-schema", "vendor.gitlab-ci", *files]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(files[0].read_text() + "\nextra: {script: [make check], interruptible: perhaps}\n")
+    refused = subprocess.run([*words[:3], wrong], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1, "the schema takes anything"
 
 
 def test_there_are_jobs_of_both_roles() -> None:

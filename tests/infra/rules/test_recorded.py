@@ -14,13 +14,13 @@ from infra.rules.recorded import subjects
 from infra.rules.subject import statements
 from infra.rules.tags import UNTAGGABLE
 from infra.rules.wildcards import holds
-from tests.infra.conftest import ENVIRONMENTS, TENANTS
+from tests.infra.conftest import ENVIRONMENTS, STACKS
 
 if TYPE_CHECKING:
     from tests.infra.engine import Run
 
 
-@pytest.mark.parametrize("stack", [*ENVIRONMENTS, *TENANTS])
+@pytest.mark.parametrize("stack", [*ENVIRONMENTS, *STACKS])
 def test_nothing_that_the_program_makes_offends_a_rule(
     estates: dict[str, Run], customers: dict[str, Run], stack: str
 ) -> None:
