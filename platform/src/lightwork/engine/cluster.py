@@ -17,7 +17,9 @@ from lightwork.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from distributed import Client, Future
+    from distributed import Future
+
+    from lightwork.engine.connection import Connection
 
 _FRESH = 1.0
 LOCAL_ALLOWED_FAILURES = 1
@@ -52,7 +54,7 @@ class Cluster:
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
         try:
-            self.client: Client = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
+            self.client: Connection = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._owned.close()
@@ -68,11 +70,11 @@ class Cluster:
             pickling.hold(new)
             self._packages |= new
 
-    def _connect(self, patience: float, *, first: bool = False) -> Client:
-        from distributed import Client
+    def _connect(self, patience: float, *, first: bool = False) -> Connection:
+        from lightwork.engine.connection import Connection
 
         try:
-            return Client(self._address, timeout=patience, set_as_default=True, name="lightwork")
+            return Connection(self._address, timeout=patience, set_as_default=True, name="lightwork")
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise
@@ -160,7 +162,7 @@ class Cluster:
         log = get_logger("lightwork")
         log.warning(f"lost the scheduler at {self.on}; trying to reach it again for {patience:.0f} s")
         deadline = time.monotonic() + patience
-        _close_quietly(self.client)
+        self.client.close_quietly()
         while True:
             try:
                 self.client = self._connect(max(1.0, min(10.0, deadline - time.monotonic())))
@@ -182,7 +184,7 @@ class Cluster:
         self._packages = set()
         if self.fleet is not None:
             self.fleet.release()
-        _close_quietly(self.client)
+        self.client.close_quietly()
         if self._owned is not None:
             self._owned.close()
 
@@ -193,19 +195,6 @@ def _seconds(variable: str, default: float) -> float:
         return max(0.0, float(value))
     except ValueError:
         raise InputError(f"{variable}: {value!r} is not a number of seconds") from None
-
-
-def _close_quietly(client: Client) -> None:
-    import logging
-
-    logger = logging.getLogger("distributed.client")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with contextlib.suppress(Exception):
-            client.close(timeout=2)
-    finally:
-        logger.setLevel(level)
 
 
 def _start_local(workers: int) -> Any:

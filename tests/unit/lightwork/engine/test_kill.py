@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import distributed
 import pytest
 
 from lightwork import ElementError, RunFailed, connect, task
@@ -56,6 +58,7 @@ def test_a_killed_worker_costs_one_batch_at_most(tmp_path, folder):
 
 DRIVER = """
 import sys
+import threading
 from pathlib import Path
 from lightwork import connect, task
 sys.path.insert(0, {tests!r})
@@ -220,3 +223,18 @@ def test_nobody_at_the_address_is_said(tmp_path, monkeypatch):
         pytest.raises(RunFailed, match=r"no scheduler answers at tcp://127\.0\.0\.1"),
     ):
         list(leave_a_trace.map([1], shared={"folder": "."}))
+
+
+def test_who_reaches_nobody_leaves_no_thread_and_no_client_behind(tmp_path, monkeypatch):
+    """What is closed as garbage may be closed while another is started, and both wait for ever."""
+    monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "1")
+    before = {thread.ident for thread in threading.enumerate()}
+    for _ in range(3):
+        with (
+            connect(on=f"tcp://127.0.0.1:{_free_port()}", lake=tmp_path, progress="off"),
+            pytest.raises(RunFailed, match="no scheduler answers"),
+        ):
+            list(leave_a_trace.map([1], shared={"folder": "."}))
+    left = [thread.name for thread in threading.enumerate() if thread.ident not in before]
+    assert "IO loop" not in left
+    assert distributed.client._get_global_client() is None, "nor is one of them anybody's default"

@@ -1,0 +1,47 @@
+"""A client of Dask that is closed where it is no longer needed, and nowhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Any
+
+from distributed import Client
+
+__all__ = ["Connection"]
+
+
+class Connection(Client):  # type: ignore[misc, unused-ignore]
+    """A client that leaves nothing behind, also when it reached no scheduler or lost it.
+
+    Dask's own keeps the thread of its event loop then. And it is closed when it is collected as garbage:
+    where that happens while the same thread starts another client, the thread waits for itself for ever.
+    """
+
+    def start(self, **kwargs: Any) -> None:
+        """Connect, as the constructor does.
+
+        Raises:
+            OSError, TimeoutError, ValueError, RuntimeError: nobody answers; the client is closed.
+        """
+        try:
+            super().start(**kwargs)
+        except BaseException:
+            self.close_quietly()
+            raise
+
+    def close_quietly(self) -> None:
+        """Close it, whether or not there is still a scheduler, in at most two seconds or so."""
+        logger = logging.getLogger("distributed.client")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            with contextlib.suppress(Exception):
+                self.close(timeout=2)
+            with contextlib.suppress(Exception):
+                self._loop_runner.stop()  # close() forgets it where the client was closed by itself
+        finally:
+            logger.setLevel(level)
+
+    def __del__(self) -> None:
+        """Do nothing: whoever has it closes it."""
