@@ -28,7 +28,7 @@ run: setup ## Run the pipeline windy-city on all cores of this machine
 
 test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"
-	@.venv/bin/python -m pytest tests/unit tests/infra $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile tests/unit tests/infra $(ARGS)
 
 test-cluster: setup ## Prove it on real Kubernetes and Argo (Linux, root); TIER=core for the few that every change must pass
 	@echo "test-cluster: up, tests/cluster ($(or $(TIER),all)), down"
@@ -83,5 +83,5 @@ lock: setup ## Pin anew what requirements/*.in ask for (needs a package registry
 
 clean: ## Remove .venv and every cache; results in .lightwork stay
 	@echo "clean: .venv and caches"
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist build
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .cache dist build
 	@find . -path ./.git -prune -o -path ./.lightwork -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -360,9 +360,11 @@ class Session:
         self._closed = True
         if self in _stack:
             _stack.remove(self)
-        self._exits.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        try:
+            if self._cluster is not None:
+                self._cluster.close()  # first: Dask's settings are put back in the reverse order
+        finally:
+            self._exits.close()
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(f"{self.folder}/jobs")])
 

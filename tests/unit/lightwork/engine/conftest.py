@@ -9,12 +9,11 @@ from lightwork import connect
 
 @pytest.fixture(scope="session")
 def scheduler():
-    """The address of a real scheduler with two worker processes of one thread each."""
-    from lightwork.engine.cluster import Cluster
+    """The address of a real scheduler with two worker processes of one thread each; nobody's default."""
+    from lightwork.engine.cluster import _start_local
 
-    cluster = Cluster("local", 2)
-    yield cluster.client.scheduler.address
-    cluster.close()
+    with _start_local(2) as cluster:
+        yield cluster.scheduler_address
 
 
 @pytest.fixture(params=["serial", "workers"])

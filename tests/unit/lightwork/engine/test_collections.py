@@ -83,3 +83,11 @@ def test_daskss_settings_are_as_before_once_the_session_is_closed(tmp_path):
     with connect(lake=tmp_path, progress="off"):
         assert dask.config.get("scheduler") == "synchronous"
     assert dask.config.get("scheduler", None) == before
+
+
+def test_after_a_session_dask_computes_where_it_did_before(scheduler, tmp_path):
+    before = dask.config.get("scheduler", None)
+    with connect(on=scheduler, lake=tmp_path, progress="off") as session:
+        assert session.client.submit(int, "1").result() == 1
+    assert dask.config.get("scheduler", None) is before
+    assert dask.delayed(int)("2").compute() == 2
