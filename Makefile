@@ -12,6 +12,9 @@ CI_LOCAL_VERSION = 4.61.1
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --custom-compile-command "make lock"
 
+# Else each of the many processes that the tests start compiles all that it imports, seconds each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
