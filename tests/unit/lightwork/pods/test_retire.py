@@ -44,7 +44,7 @@ def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) ->
     from distributed import Client, Scheduler, Worker
 
     async def scene() -> None:
-        quiet = {"dashboard": False, "dashboard_address": None}
+        quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         async with Scheduler(protocol="tls", host="127.0.0.1", port=0, **quiet) as scheduler:
             address = scheduler.address
             async with (
@@ -82,7 +82,7 @@ def test_what_a_retiring_worker_computes_is_not_computed_again(
         return "done"
 
     async def scene() -> None:
-        quiet = {"dashboard": False, "dashboard_address": None}
+        quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         async with Scheduler(protocol="tls", host="127.0.0.1", port=0, **quiet) as scheduler:
             address = scheduler.address
             async with (
