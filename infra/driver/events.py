@@ -17,6 +17,7 @@ SHOWN = 3
 
 _COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LOCK = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
+_SUMMARIES = ("update failed", "preview failed", "an unhandled error occurred: program exited")
 LOCKED = "the stack is currently locked by"
 """How the engine says that another one is at work on a stack."""
 
@@ -91,8 +92,8 @@ def failure(recorder: Recorder, said: str) -> tuple[str, ...]:
         said: what it printed on stderr.
     """
     lines = list(dict.fromkeys(_plain(line) for line in recorder.complaints))
-    # The engine sums up by such a line, which says nothing beside the others.
-    telling = [line for line in lines if not line.startswith(("update failed", "preview failed"))]
+    # The engine sums up by such a line, and so does its host for Python: it says nothing beside the others.
+    telling = [line for line in lines if not line.startswith(_SUMMARIES)]
     if not telling:
         telling = [
             _plain(one_line(line))

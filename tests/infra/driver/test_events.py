@@ -78,6 +78,7 @@ def test_a_failure_is_what_the_engine_complained_of() -> None:
         complaint("it is late", "warning"),
         complaint("<{%reset%}>creating Bucket:\n  taken<{%reset%}>\n"),
         complaint("update failed"),
+        complaint("an unhandled error occurred: program exited with non-zero exit code: 1"),
         complaint("creating Bucket: taken"),
     )
     assert failure(recorder, "error: update failed\n") == ("creating Bucket: taken",)
