@@ -17,7 +17,7 @@ SHOWN = 3
 
 _COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LOCK = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
-_SUMMARIES = ("update failed", "preview failed", "an unhandled error occurred: program exited")
+_SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
 LOCKED = "the stack is currently locked by"
 """How the engine says that another one is at work on a stack."""
 
@@ -129,6 +129,6 @@ def locked(stack: str, said: str, backend: str | None) -> str | None:
 
 
 def _plain(line: str) -> str:
-    for word in ("error: ", "Preview failed: ", "Update failed: "):
+    for word in ("error: ", "Preview failed: ", "Update failed: ", "an unhandled error occurred: "):
         line = line.removeprefix(word)
     return line

@@ -79,7 +79,7 @@ def test_a_failure_is_what_the_engine_complained_of() -> None:
         complaint("<{%reset%}>creating Bucket:\n  taken<{%reset%}>\n"),
         complaint("update failed"),
         complaint("an unhandled error occurred: program exited with non-zero exit code: 1"),
-        complaint("creating Bucket: taken"),
+        complaint("an unhandled error occurred: creating Bucket: taken"),
     )
     assert failure(recorder, "error: update failed\n") == ("creating Bucket: taken",)
 
