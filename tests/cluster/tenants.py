@@ -69,7 +69,7 @@ def _probes() -> dict[str, Any]:
         "deadline": "15m",
     }
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
-    brief = {**probe, "deadline": "60s"}
+    brief = {**probe, "deadline": "100s"}
     return {"probe": probe, "probe-brief": brief, "clock": clock, "probe-steps": _probe_steps(probe)}
 
 

@@ -77,7 +77,7 @@ def test_delete(running):
 
 def test_deadline(acme):
     one = start(acme, "probe-brief")
-    ended = tenants.wait_for_end(acme, one.name, seconds=180)
+    ended = tenants.wait_for_end(acme, one.name, seconds=300)
     assert ended["phase"] == "Failed"
     check(one, "deadline", phase="Failed", message="deadline", status="stopped")
 
