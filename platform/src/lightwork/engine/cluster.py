@@ -71,10 +71,10 @@ class Cluster:
             self._packages |= new
 
     def _connect(self, patience: float, *, first: bool = False) -> Connection:
-        from lightwork.engine.connection import Connection
+        from lightwork.engine.connection import connect
 
         try:
-            return Connection(self._address, timeout=patience, set_as_default=True, name="lightwork")
+            return connect(self._address, patience)
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from typing import Any
 
 from distributed import Client
 
-__all__ = ["Connection"]
+__all__ = ["ATTEMPT", "Connection", "connect"]
+
+ATTEMPT = 10.0
+"""Seconds that one attempt to connect may take."""
+
+
+def connect(address: Any, patience: float) -> Connection:
+    """Connect to a scheduler, which may be there only in a while.
+
+    In attempts of a few seconds each: what is sent to a Service of Kubernetes a moment before its rules are
+    everywhere is lost, and so is all that this one connection sends again, for more than two minutes.
+
+    Args:
+        address: the scheduler's address, or a cluster object.
+        patience: seconds to try for.
+
+    Raises:
+        OSError: nobody answered in that time; it includes TimeoutError.
+        TypeError, ValueError, ImportError, RuntimeError: trying again would be of no use.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            return Connection(address, timeout=min(ATTEMPT, left), set_as_default=True, name="lightwork")
+        except OSError:
+            if time.monotonic() >= deadline:
+                raise
 
 
 class Connection(Client):  # type: ignore[misc, unused-ignore]
