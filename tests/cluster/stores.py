@@ -109,9 +109,14 @@ def start_s3() -> None:
         env={"ROOT_ACCESS_KEY": "root", "ROOT_SECRET_KEY": password("s3")},
     )
 
+    from botocore.exceptions import BotoCoreError
+
     def ready() -> bool:
         processes.check("versitygw")
-        client("root").list_buckets()
+        try:
+            client("root").list_buckets()
+        except BotoCoreError as error:  # nobody listens yet
+            raise HarnessError(str(error)) from error
         return True
 
     wait_for("the S3 server", ready, seconds=60)
