@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork import workflows
 from lightwork.errors import InputError, LightworkError
+from lightwork.kube_api import RefusedError, of_context
 from lightwork.manifests.common import LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
 from lightwork.suggest import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-GROUP, VERSION, WORKFLOWS, TEMPLATES = "argoproj.io", "v1alpha1", "workflows", "workflowtemplates"
+    from lightwork.kube_api import ByClient
+
+ARGO = "argoproj.io/v1alpha1"
 ENDED = ("Succeeded", "Failed", "Error")
 ROLES = ("driver", "scheduler", "worker", "step")
 
@@ -59,13 +62,11 @@ class Remote:
     """
 
     def __init__(self, environment: str, tenant: str, context: str | None = None) -> None:
-        from kubernetes import client
-
-        connection = _connection(environment, context)
+        self._api = _connection(environment, context)
         self.namespace = f"tenant-{tenant}"
         self.tenant = tenant
-        self._custom: Any = client.CustomObjectsApi(connection)
-        self._core: Any = client.CoreV1Api(connection)
+        self._argo = f"/apis/{ARGO}/namespaces/{self.namespace}"
+        self._core = f"/api/v1/namespaces/{self.namespace}"
 
     def submit(self, name: str, values: Mapping[str, str]) -> str:
         """Start a run of a pipeline, with some of its parameters.
@@ -92,7 +93,7 @@ class Remote:
                 f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"
             )
         body = {
-            "apiVersion": f"{GROUP}/{VERSION}",
+            "apiVersion": ARGO,
             "kind": "Workflow",
             "metadata": {"generateName": f"{name}-", "labels": {LABEL_PIPELINE: name}},
             "spec": {
@@ -102,16 +103,14 @@ class Remote:
         }
         made = self._asked(
             f"submit {name}",
-            lambda: self._custom.create_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, WORKFLOWS, body
-            ),
+            lambda: self._api.create(f"{self._argo}/workflows", body),
         )
         return str(made["metadata"]["name"])
 
     def _template(self, name: str) -> Any:
         found = self._asked(
             "read the tenant's pipelines",
-            lambda: self._custom.list_namespaced_custom_object(GROUP, VERSION, self.namespace, TEMPLATES),
+            lambda: self._api.get(f"{self._argo}/workflowtemplates"),
         )["items"]
         by_name = {item["metadata"]["name"]: item for item in found}
         if name not in by_name:
@@ -120,15 +119,10 @@ class Remote:
 
     def _quotas(self) -> list[Any]:
         """The namespace's quotas; none where one may not look."""
-        from kubernetes.client import ApiException
-
         try:
-            found = self._core.list_namespaced_resource_quota(self.namespace).items
-        except ApiException:
+            return list(self._api.get(f"{self._core}/resourcequotas")["items"])
+        except RefusedError:
             return []
-        return [
-            {"metadata": {"name": one.metadata.name}, "spec": {"hard": one.spec.hard or {}}} for one in found
-        ]
 
     def status(self, run: str) -> Status:
         """How far a run is.
@@ -138,7 +132,7 @@ class Remote:
         """
         found = self._asked(
             f"read {run}",
-            lambda: self._custom.get_namespaced_custom_object(GROUP, VERSION, self.namespace, WORKFLOWS, run),
+            lambda: self._api.get(f"{self._argo}/workflows/{run}"),
             missing=f"{self.tenant} has no run {run!r} in the cluster; ended ones are in `lightwork runs`",
         )
         state = found.get("status", {})
@@ -176,9 +170,7 @@ class Remote:
         body = {"spec": {"shutdown": "Terminate" if at_once else "Stop"}}
         self._asked(
             f"stop {run}",
-            lambda: self._custom.patch_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, WORKFLOWS, run, body
-            ),
+            lambda: self._api.patch(f"{self._argo}/workflows/{run}", body),
         )
 
     def logs(self, run: str, role: str | None = None) -> Iterator[tuple[str, str]]:
@@ -196,21 +188,18 @@ class Remote:
         """
         roles = f"={role}" if role else f" in ({','.join(ROLES)})"
         selector = f"{LABEL_RUN}={run},{LABEL_ROLE}{roles}"
-        pods = self._asked(
-            f"read the pods of {run}",
-            lambda: self._core.list_namespaced_pod(self.namespace, label_selector=selector),
-        ).items
+        pods = self._pods(run, selector)
         if not pods:
             what = f"{role} of {run}" if role else f"pod of {run}"
             raise InputError(
                 f"there is no {what} in the cluster; what ended pods wrote is in the tenant's lake"
             )
         for pod in pods:
-            if pod.status.phase == "Pending":
+            if pod["status"].get("phase") == "Pending":
                 continue
-            name = pod.metadata.name
-            text = self._asked(f"read the log of {name}", functools.partial(self._log, name))
-            for line in str(text).splitlines():
+            name = pod["metadata"]["name"]
+            text = self._asked(f"read the log of {name}", functools.partial(self._log, pod))
+            for line in text.splitlines():
                 yield name, line
 
     def scheduler(self, run: str) -> str:
@@ -220,13 +209,11 @@ class Remote:
             InputError: the run has none that runs.
         """
         selector = f"{LABEL_RUN}={run},{LABEL_ROLE}=scheduler"
-        pods = self._asked(
-            f"read the pods of {run}",
-            lambda: self._core.list_namespaced_pod(self.namespace, label_selector=selector),
-        ).items
+        pods = self._pods(run, selector)
         for pod in pods:
-            if pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None:
-                return str(pod.metadata.name)
+            running = pod["status"].get("phase") == "Running"
+            if running and "deletionTimestamp" not in pod["metadata"]:
+                return str(pod["metadata"]["name"])
         raise InputError(f"{run} has no scheduler that runs; see how far it is: lightwork logs {run}")
 
     def open_port(self, pod: str, port: int) -> Any:
@@ -239,46 +226,38 @@ class Remote:
         from kubernetes.stream import portforward
 
         # The call makes websockets of what its client asks meanwhile: it has a client of its own.
-        core: Any = client.CoreV1Api(client.ApiClient(self._core.api_client.configuration))
+        core: Any = client.CoreV1Api(client.ApiClient(self._api.client.configuration))
         call = core.connect_get_namespaced_pod_portforward
         return portforward(call, pod, self.namespace, ports=str(port)).socket(port)
 
-    def _log(self, pod: str) -> Any:
-        names = [item.name for item in self._core.read_namespaced_pod(pod, self.namespace).spec.containers]
+    def _pods(self, run: str, selector: str) -> list[dict[str, Any]]:
+        found = self._asked(
+            f"read the pods of {run}",
+            lambda: self._api.get(f"{self._core}/pods", labelSelector=selector),
+        )
+        return list(found["items"])
+
+    def _log(self, pod: dict[str, Any]) -> str:
+        names = [item["name"] for item in pod["spec"]["containers"]]
         container = next((name for name in ("main", *ROLES) if name in names), names[0])
-        return self._core.read_namespaced_pod_log(pod, self.namespace, container=container)
+        return self._api.text(f"{self._core}/pods/{pod['metadata']['name']}/log", container=container)
 
     def _asked(self, what: str, ask: Callable[[], Any], *, missing: str = "") -> Any:
         """Ask the API; its refusals become one line."""
-        from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
-
         try:
             return ask()
-        except ApiException as error:
+        except RefusedError as error:
             if error.status == 404 and missing:
                 raise InputError(missing) from error
             if error.status in (401, 403):
-                raise LightworkError(
-                    f"cannot {what} in {self.namespace}: {_said(error)}; not allowed"
-                ) from error
-            raise LightworkError(f"cannot {what} in {self.namespace}: {_said(error)}") from error
-        except (HTTPError, OSError) as error:
+                raise LightworkError(f"cannot {what} in {self.namespace}: {error}; not allowed") from error
+            raise LightworkError(f"cannot {what} in {self.namespace}: {error}") from error
+        except OSError as error:
             raise LightworkError(f"cannot {what}: the cluster does not answer: {error}") from error
 
 
-def _said(error: Any) -> str:
-    """What the API server says, in one line."""
-    import json
-
-    try:
-        return " ".join(str(json.loads(error.body)["message"]).split())
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
-
-
-def _connection(environment: str, context: str | None) -> Any:
-    """A client of the Kubernetes API for a context of the kubeconfig."""
+def _connection(environment: str, context: str | None) -> ByClient:
+    """The Kubernetes API of a context of the kubeconfig."""
     from kubernetes import config
 
     wanted = context or f"lightwork-{environment}"
@@ -289,4 +268,4 @@ def _connection(environment: str, context: str | None) -> Any:
     if wanted not in known:
         option = "--context" if context else f"--env {environment}"
         raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, known)}")
-    return config.new_client_from_config(context=wanted)  # type: ignore[no-untyped-call]
+    return of_context(wanted)

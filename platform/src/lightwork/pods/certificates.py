@@ -10,13 +10,10 @@ from __future__ import annotations
 import argparse
 import base64
 import datetime as dt
-import json
-import ssl
 import sys
-import urllib.error
-import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from lightwork.kube_api import InCluster, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +26,6 @@ LIFETIME = dt.timedelta(days=60)
 """How long a certificate is good. A run, which has the one of its start, is far shorter."""
 RENEW_BELOW = 0.5
 """The share of that time below which a new one is made."""
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 Data = dict[str, bytes]
 """What a Secret holds, by its keys."""
@@ -165,20 +161,20 @@ def _pem(made: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Data:
     return {"tls.crt": made.public_bytes(pem), "tls.key": secret}
 
 
-class Api:
-    """The little of the Kubernetes API that is needed, by this pod's own account."""
+class Secrets:
+    """The Secrets of this pod's namespace."""
 
-    def __init__(self, account: Path = ACCOUNT, url: str = "https://kubernetes.default.svc") -> None:
-        self.namespace = (account / "namespace").read_text(encoding="utf-8").strip()
-        self._url = f"{url}/api/v1/namespaces/{self.namespace}/secrets"
-        self._account = account
+    def __init__(self, api: InCluster) -> None:
+        self.namespace = api.namespace
+        self._api = api
+        self._path = f"/api/v1/namespaces/{api.namespace}/secrets"
 
     def get(self, name: str) -> dict[str, Any] | None:
         """A Secret; None if there is none."""
         try:
-            return self._ask("GET", f"/{name}")
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
+            return self._api.get(f"{self._path}/{name}")
+        except RefusedError as error:
+            if error.status == 404:
                 return None
             raise
 
@@ -188,30 +184,17 @@ class Api:
         body = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
         if version is None:
             head = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
-            self._ask("POST", "", {**head, "metadata": metadata, **body})
+            self._api.create(self._path, {**head, "metadata": metadata, **body})
         else:
-            self._ask("PATCH", f"/{name}", {"metadata": {**metadata, "resourceVersion": version}, **body})
-
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        token = (self._account / "token").read_text(encoding="utf-8").strip()
-        request = urllib.request.Request(  # noqa: S310  (the API's own address)
-            self._url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "Accept": "application/json"},
-        )
-        context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
-            return found
+            changed = {"metadata": {**metadata, "resourceVersion": version}, **body}
+            self._api.patch(f"{self._path}/{name}", changed)
 
 
-def renew(api: Api, authority_name: str, name: str, now: dt.datetime) -> str:
+def renew(secrets: Secrets, authority_name: str, name: str, now: dt.datetime) -> str:
     """Make what is missing or runs out of time.
 
     Args:
-        api: the namespace's Secrets.
+        secrets: the namespace's.
         authority_name: the Secret of the authority.
         name: the Secret that pods mount.
         now: the time.
@@ -219,16 +202,16 @@ def renew(api: Api, authority_name: str, name: str, now: dt.datetime) -> str:
     Returns:
         What was done, in words.
     """
-    secret = api.get(authority_name)
+    secret = secrets.get(authority_name)
     signer = _data(secret)
     if secret is None:
-        signer = authority(api.namespace, now)
-        api.put(authority_name, signer, None)
-    secret = api.get(name)
+        signer = authority(secrets.namespace, now)
+        secrets.put(authority_name, signer, None)
+    secret = secrets.get(name)
     if not due(_data(secret), signer, now):
         return "still good"
     version = None if secret is None else str(secret["metadata"]["resourceVersion"])
-    api.put(name, certificate(api.namespace, signer, now), version)
+    secrets.put(name, certificate(secrets.namespace, signer, now), version)
     return "made" if version is None else "renewed"
 
 
@@ -243,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--secret", required=True, help="the Secret that pods mount")
     given = parser.parse_args(argv)
     try:
-        done = renew(Api(), given.authority, given.secret, dt.datetime.now(dt.UTC))
-    except (OSError, ValueError) as error:  # a refusal by the API is an OSError too
+        done = renew(Secrets(InCluster()), given.authority, given.secret, dt.datetime.now(dt.UTC))
+    except (RefusedError, OSError, ValueError) as error:
         print(f"certificates: {given.secret}: {error}", file=sys.stderr)
         return 1
     print(f"certificates: {given.secret}: {done}", file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lightwork.kube_api import InCluster
 from lightwork.pods import certificates
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -175,10 +176,10 @@ def test_the_secrets_are_asked_for_as_the_api_wants_it(
         return BytesIO(b"{}")
 
     monkeypatch.setattr(urllib.request, "urlopen", answer)
-    api = certificates.Api(tmp_path)
-    api.get("dask-tls")
-    api.put("dask-tls", {"tls.crt": b"x"}, None)
-    api.put("dask-tls", {"tls.crt": b"x"}, "7")
+    secrets = certificates.Secrets(InCluster(tmp_path))
+    secrets.get("dask-tls")
+    secrets.put("dask-tls", {"tls.crt": b"x"}, None)
+    secrets.put("dask-tls", {"tls.crt": b"x"}, "7")
     base = "https://kubernetes.default.svc/api/v1/namespaces/tenant-acme/secrets"
     assert [(r.get_method(), r.full_url) for r in seen] == [
         ("GET", f"{base}/dask-tls"),

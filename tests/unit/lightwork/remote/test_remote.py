@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from click.testing import CliRunner
@@ -18,46 +16,14 @@ NAMESPACE = "/namespaces/tenant-acme"
 ARGO = f"/apis/argoproj.io/v1alpha1{NAMESPACE}"
 
 
-class Api(BaseHTTPRequestHandler):
-    """Answers what `answers` says, and remembers what it was asked."""
-
-    def do_GET(self):
-        self.answer()
-
-    do_POST = do_PATCH = do_GET
-
-    def answer(self):
-        length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
-        path, _, query = self.path.partition("?")
-        self.server.asked.append((self.command, path, query, body))
-        status, reply = self.server.answers.get((self.command, path), (404, {"message": "not found"}))
-        if isinstance(reply, list):
-            reply = reply.pop(0) if len(reply) > 1 else reply[0]
-        data = reply.encode() if isinstance(reply, str) else json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if isinstance(reply, str) else "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def api(tmp_path, monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    server.asked, server.answers = [], {}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
+def api(server, tmp_path, monkeypatch):
     names = {"cluster": "c", "user": "u"}
     kubeconfig = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "elsewhere",
-        "clusters": [{"name": "c", "cluster": {"server": address}}],
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
         "users": [{"name": "u", "user": {}}],
         "contexts": [{"name": name, "context": names} for name in ("elsewhere", "lightwork-dev")],
     }
@@ -73,10 +39,7 @@ def api(tmp_path, monkeypatch):
     }
     server.answers["GET", f"{ARGO}/workflowtemplates"] = (200, {"items": [template]})
     server.answers["POST", f"{ARGO}/workflows"] = (201, {"metadata": {"name": "windy-city-x7k2p"}})
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    return server
 
 
 def workflow(phase, message="", progress="1/4"):
@@ -122,8 +85,8 @@ def test_a_refusal_is_one_line_that_says_what_was_not_allowed(api):
 
 def test_a_cluster_that_does_not_answer_is_one_line(api, monkeypatch):
     remote = Remote("dev", "acme")
-    remote._custom.api_client.configuration.host = "http://127.0.0.1:9"
-    remote._custom.api_client.configuration.retries = False
+    remote._api.client.configuration.host = "http://127.0.0.1:9"
+    remote._api.client.configuration.retries = False
     with pytest.raises(LightworkError, match="the cluster does not answer"):
         remote.status("windy-city-x7k2p")
 

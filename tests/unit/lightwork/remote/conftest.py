@@ -1,0 +1,51 @@
+"""A stand-in that speaks the HTTP of the Kubernetes API, on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers what `answers` says, and remembers what it was asked."""
+
+    def do_GET(self):
+        self.answer()
+
+    do_POST = do_PATCH = do_GET
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        path, _, query = self.path.partition("?")
+        self.server.asked.append((self.command, path, query, body))
+        self.server.headers.append(self.headers)
+        status, reply = self.server.answers.get((self.command, path), (404, {"message": "not found"}))
+        if isinstance(reply, list):
+            reply = reply.pop(0) if len(reply) > 1 else reply[0]
+        data = reply.encode() if isinstance(reply, str) else json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain" if isinstance(reply, str) else "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """The stand-in, which has nothing to say as long as `answers` is empty."""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    made.asked, made.headers, made.answers = [], [], {}
+    made.url = f"http://127.0.0.1:{made.server_port}"
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
