@@ -70,7 +70,9 @@ def _probes() -> dict[str, Any]:
     }
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
     brief = {**probe, "deadline": "100s"}
-    return {"probe": probe, "probe-brief": brief, "clock": clock, "probe-steps": _probe_steps(probe)}
+    plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
+    steps = _probe_steps(probe)
+    return {"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps}
 
 
 def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,13 @@ def test_battery_health_gives_the_right_answer_with_its_dask_dataframe(acme, tmp
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
+def test_a_pipeline_without_a_map_gets_workers_too(acme):
+    name = tenants.submit(acme, "plain", numbers="100")
+    succeeded(acme, name)
+    assert newest(acme, "plain")["result"] == {"bag": 9900, "calls": 9900}
+    tenants.wait_until_clear(acme, name, seconds=120)
+
+
 def _rounded(value: Any) -> Any:
     """Sums of floats come out in another order on several workers."""
     if isinstance(value, float):
@@ -109,13 +116,12 @@ def test_while_it_runs_dashboard_metrics_and_logs_can_be_read(acme):
     label = probes.new_label()
     name = probes.submit(acme, label, elements=20_000)
     probes.wait_until_at_work(acme, name, label)
-    for role, wanted in (
-        ("scheduler", ("/status", "dask_scheduler_workers{")),
-        ("worker", ("/status", "dask_worker_tasks{")),
+    for role, path, said, metric in (
+        ("scheduler", "/status", "Dask", "dask_scheduler_workers{"),
+        ("worker", "/health", "ok", "dask_worker_tasks{"),
     ):
         pod = tenants.pods(acme, name, role)[0]["metadata"]["name"]
-        path, metric = wanted
-        assert "Dask" in page(tenants.namespace(acme), pod, 8787, path)
+        assert said in page(tenants.namespace(acme), pod, 8787, path)
         assert metric in page(tenants.namespace(acme), pod, 8787, "/metrics")
     with dashboard(acme, name) as address:
         assert "Dask" in fetched(address), "through the API, as a data engineer sees it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork.engine.cluster import Lost
@@ -107,7 +108,8 @@ class Future(Generic[R]):
     def start(self, payload: bytes, inputs: Sequence[Future[Any]]) -> Future[R]:
         """Send the call to a worker, after those whose results it takes."""
         self._payload, self._inputs = payload, inputs
-        self._send()
+        with contextlib.suppress(Lost):  # whoever waits for it reaches a scheduler again, and sends it then
+            self._send()
         return self
 
     def _send(self) -> distributed.Future:

@@ -221,19 +221,32 @@ class Session:
             InputError: the session is serial.
             RunFailed: no scheduler answers.
         """
+        return self.cluster_for(0)
+
+    def cluster_for(self, batches: int) -> Cluster:
+        """The Dask cluster, as `cluster`; if it is not there yet, with workers on their way for a map.
+
+        Args:
+            batches: how many the map has for certain.
+        """
         with self._cluster_lock:
             if self._closed:
                 raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
             if self._cluster is None:
-                self._cluster = self._start_cluster()
+                self._cluster = self._start_cluster(batches)
             return self._cluster
 
-    def _start_cluster(self) -> Cluster:
+    @property
+    def cluster_if_any(self) -> Cluster | None:
+        """The Dask cluster; None if nothing has needed one so far, or no longer does."""
+        return None if self._closed else self._cluster
+
+    def _start_cluster(self, batches: int) -> Cluster:
         from lightwork.engine.cluster import Cluster
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self.workers)
+        cluster = Cluster(self.on, self.workers, batches)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self.workers} workers" if cluster.local else self.on

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork import pickling
 from lightwork.engine.fleet import fleet_from
+from lightwork.engine.keeper import Keeper
 from lightwork.errors import InputError, RunFailed
 from lightwork.logs import get_logger
 
@@ -37,10 +38,16 @@ class Cluster:
         on: where: `local`, an address, or `coiled`.
         client: the client as it is now; another one after a reconnection.
         local: whether the cluster was started here, on this machine.
-        fleet: the run's workers, if their number is this process's business.
+        keeper: sees to the number of the run's workers, if that is this process's business.
+
+    Args:
+        on: as the attribute.
+        workers: how many workers to start, where they are started here.
+        batches: how many are to be done for certain: workers for them are asked for before the scheduler is
+            reached, so that both start at once.
     """
 
-    def __init__(self, on: str, workers: int) -> None:
+    def __init__(self, on: str, workers: int, batches: int = 0) -> None:
         self.on = on
         self.local = on == "local"
         self._owned: Any = None
@@ -53,13 +60,16 @@ class Cluster:
             self._owned = self._address = _start_local(workers)
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
+        fleet = fleet_from(os.environ) if "://" in on else None
+        if fleet is not None and batches:
+            fleet.need(batches, ())
         try:
             self.client: Connection = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._owned.close()
             raise
-        self.fleet = fleet_from(os.environ) if "://" in on else None
+        self.keeper = None if fleet is None else Keeper(fleet, lambda: self.client)
         self.hold_packages()
 
     def hold_packages(self) -> None:
@@ -108,21 +118,19 @@ class Cluster:
                 raise Lost from error
         return self._slots
 
-    def need(self, batches: int) -> None:
+    def need(self, who: str, batches: int) -> None:
         """Have as many workers as there are batches to do, if their number is this process's business.
 
         Args:
-            batches: batches that run or wait, and those that what is left would make.
+            who: the name of the map that says so.
+            batches: batches that run or wait, and those that what is left would make; 0 at its end.
+
+        Raises:
+            RunFailed: Kubernetes gives the run no worker.
         """
-        if self.fleet is None:
-            return
-        try:
-            processing = self.client.processing()
-        except Exception as error:
-            raise Lost from error
-        idle = [address for address, tasks in processing.items() if not tasks]
-        hosts = [address.partition("://")[2].rpartition(":")[0].strip("[]") for address in idle]
-        self.fleet.need(batches, hosts, there=len(processing))
+        if self.keeper is not None:
+            self.keeper.need(who, batches)
+            self.keeper.check()
 
     def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
         """Start a function on some worker."""
@@ -155,8 +163,10 @@ class Cluster:
             patience: seconds to try for; `LIGHTWORK_RECONNECT_SECONDS` by default, else 600.
 
         Raises:
-            RunFailed: none answered in that time.
+            RunFailed: none answered in that time, or there are no workers to reach.
         """
+        if self.keeper is not None:
+            self.keeper.check()
         if patience is None:
             patience = _seconds("LIGHTWORK_RECONNECT_SECONDS", 600)
         log = get_logger("lightwork")
@@ -182,8 +192,8 @@ class Cluster:
         """Leave the cluster; stop it if it was started here."""
         pickling.release(self._packages)
         self._packages = set()
-        if self.fleet is not None:
-            self.fleet.release()
+        if self.keeper is not None:
+            self.keeper.close()
         self.client.close_quietly()
         if self._owned is not None:
             self._owned.close()

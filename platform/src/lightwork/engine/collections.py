@@ -21,10 +21,19 @@ class LazyClient:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    @property
-    def get(self) -> Any:
-        """The client's own `get`, which starts the cluster if there is none yet."""
-        return self._session.cluster.client.get
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """The client's own `get`, which starts the cluster if there is none yet.
+
+        Raises:
+            RunFailed: Kubernetes gives the run no worker.
+        """
+        cluster = self._session.cluster
+        try:
+            return cluster.client.get(*args, **kwargs)
+        except BaseException:
+            if cluster.keeper is not None:
+                cluster.keeper.check()
+            raise
 
     def __reduce__(self) -> Any:
         return _nothing, ()  # Dask hands its settings on to the workers, where there is no session

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lightwork.errors import InputError, RunFailed
+from lightwork.kube_api import InCluster, RefusedError
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from lightwork.kube_api import KubeApi
 
 DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
 IDLE_SECONDS = 10.0
@@ -63,7 +66,13 @@ class Fleet:
         self._warned = False
 
     def need(
-        self, batches: int, idle: Iterable[str], now: float | None = None, *, there: int | None = None
+        self,
+        batches: int,
+        idle: Iterable[str],
+        now: float | None = None,
+        *,
+        workers: int = 0,
+        there: int | None = None,
     ) -> None:
         """Have as many workers as there are batches to do; give those back that have been idle for a while.
 
@@ -73,6 +82,7 @@ class Fleet:
             batches: batches that run or wait, and those that what is left would make.
             idle: hosts of the workers that have nothing to do.
             now: the time in seconds, for tests.
+            workers: how many workers are of use for what is in no batch, and for what they hold.
             there: how many workers there are; None if that is not known.
 
         Raises:
@@ -82,7 +92,7 @@ class Fleet:
         if now - self._looked < _EVERY:
             return
         self._looked = now
-        wanted = min(self.most, math.ceil(batches / self.threads))
+        wanted = min(self.most, max(workers, math.ceil(batches / self.threads)))
         try:
             # Asked each time: whoever makes the Deployment anew makes it with no workers.
             count = self._pods.replicas()
@@ -162,57 +172,48 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     namespace = environment.get("LIGHTWORK_NAMESPACE", "")
     if not namespace:
         raise InputError("LIGHTWORK_NAMESPACE is not set; expected the namespace of the run")
-    pods = KubernetesPods(name, namespace)
+    pods = KubernetesPods(InCluster(), name, namespace)
     return Fleet(pods, most=numbers["LIGHTWORK_WORKERS"], threads=numbers["LIGHTWORK_WORKER_THREADS"])
 
 
 class KubernetesPods:
     """A Deployment's pods, by the API of the cluster that this process is in."""
 
-    def __init__(self, deployment: str, namespace: str) -> None:
-        from kubernetes import client, config
-
-        config.load_incluster_config()  # type: ignore[no-untyped-call]
-        self._deployment = deployment
-        self._namespace = namespace
-        self._apps: Any = client.AppsV1Api()
-        self._core: Any = client.CoreV1Api()
+    def __init__(self, api: KubeApi, deployment: str, namespace: str) -> None:
+        self._api = api
+        self._deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}"
+        self._pods = f"/api/v1/namespaces/{namespace}/pods"
 
     def replicas(self) -> int | None:
         """How many workers the Deployment is to have; None as long as there is none."""
-        from kubernetes.client import ApiException
-
         try:
-            scale = self._apps.read_namespaced_deployment_scale(self._deployment, self._namespace)
-        except ApiException as error:
+            scale = self._api.get(f"{self._deployment}/scale")
+        except RefusedError as error:
             if error.status == 404:
                 return None
             raise
-        return int(scale.spec.replicas or 0)
+        return int(scale["spec"].get("replicas", 0))  # the API leaves a zero out
 
     def scale(self, count: int) -> None:
         """Give the Deployment another number of workers."""
-        body = {"spec": {"replicas": count}}
-        self._apps.patch_namespaced_deployment_scale(self._deployment, self._namespace, body)
+        self._api.patch(f"{self._deployment}/scale", {"spec": {"replicas": count}})
 
     def let_go_first(self, hosts: Collection[str]) -> int:
         """Mark the workers' pods at these addresses as the first to go; how many there were."""
-        labels = self._apps.read_namespaced_deployment(
-            self._deployment, self._namespace
-        ).spec.selector.match_labels
+        labels = self._api.get(self._deployment)["spec"]["selector"]["matchLabels"]
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         found = 0
-        for pod in self._core.list_namespaced_pod(self._namespace, label_selector=selector).items:
-            if pod.status.pod_ip in hosts and pod.metadata.deletion_timestamp is None:
+        for pod in self._api.get(self._pods, labelSelector=selector)["items"]:
+            if pod["status"].get("podIP") in hosts and "deletionTimestamp" not in pod["metadata"]:
                 body = {"metadata": {"annotations": {_COST: "-100"}}}
-                self._core.patch_namespaced_pod(pod.metadata.name, self._namespace, body)
+                self._api.patch(f"{self._pods}/{pod['metadata']['name']}", body)
                 found += 1
         return found
 
     def refusal(self) -> str:
         """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
-        found = self._apps.read_namespaced_deployment(self._deployment, self._namespace).status.conditions
-        for condition in found or ():
-            if condition.type == "ReplicaFailure" and condition.status == "True":
-                return " ".join(str(condition.message or condition.reason).split())
+        found = self._api.get(self._deployment).get("status", {}).get("conditions", [])
+        for condition in found:
+            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                return " ".join(str(condition.get("message") or condition.get("reason")).split())
         return ""

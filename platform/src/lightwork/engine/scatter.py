@@ -151,7 +151,8 @@ class Scatter:
                 return  # what is here is handed out before the input is waited for again
             self._fill()
             if self._inflight or self._feed.waiting:
-                self._call.session.cluster.need(len(self._inflight) + self._batches_left())
+                batches = len(self._inflight) + self._batches_left()
+                self._call.session.cluster.need(self._name, batches)
             if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._rest()
         except Lost:
@@ -202,7 +203,7 @@ class Scatter:
                 if not feed.waiting:
                     return  # all of it is known already: it can be handed out first
             left = feed.left()
-            slots = slots or max(1, self._call.session.cluster.slots())
+            slots = slots or max(1, self._call.session.cluster_for(self._batches_left()).slots())
             if len(self._inflight) >= slots * sizer.depth():
                 return
             if sizer.seconds is None and feed.input_bytes():
@@ -380,9 +381,11 @@ class Scatter:
     def _cancel(self) -> None:
         futures = [batch.future for batch in self._inflight if batch.future is not None]
         self._inflight.clear()
-        if futures:
+        if (cluster := self._call.session.cluster_if_any) is not None:
             with contextlib.suppress(Exception):
-                self._call.session.cluster.client.cancel(futures, force=True)
+                cluster.need(self._name, 0)
+                if futures:
+                    cluster.client.cancel(futures, force=True)
 
 
 def _divided(spans: list[Span], count: int) -> Iterator[list[Span]]:

@@ -297,12 +297,16 @@ def _job(parcel: Parcel) -> Job:
 
 def _checked(parcel: Parcel) -> Job:
     advice = "give a lake that both can reach, such as s3://bucket/prefix"
+    job = None if parcel.data is None else unpack(parcel)
+    if job is not None and job.code is None:
+        return job  # nothing of it goes to the lake, or comes from there
     try:
         mark = parcel.lake.read(MARK).decode()
     except FileNotFoundError:
         mark = ""
-    job = unpack(parcel) if mark or parcel.data is not None else None
-    if job is None or ((job.code is not None or parcel.data is None) and mark != job.lake_mark):
+    if job is None and mark:
+        job = unpack(parcel)
+    if job is None or mark != job.lake_mark:
         raise LightworkError(f"the workers do not see the driver's lake {parcel.lake.root}; {advice}")
     return job
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lightwork.engine import fleet
 from lightwork.manifests import common
 from lightwork.pods import logs
 
@@ -101,6 +102,8 @@ def service() -> Manifest:
         "metadata": {"name": SCHEDULER_NAME, "labels": labels("scheduler")},
         "spec": {
             "selector": selector("scheduler"),
+            # Who comes too early is refused and asks again; waiting for a probe's verdict takes seconds more.
+            "publishNotReadyAddresses": True,
             "ports": [
                 {"name": "dask", "port": common.SCHEDULER_PORT, "targetPort": "dask"},
                 {"name": "dashboard", "port": common.DASHBOARD_PORT, "targetPort": "dashboard"},
@@ -130,6 +133,8 @@ def scheduler() -> Manifest:
                 # What waits, waits where any worker can take it.
                 f"{_SCHEDULER}WORKER_SATURATION": "1.0",
                 f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
+                # As much as is worth a worker: of what is not known yet, each task is.
+                f"{_SCHEDULER}UNKNOWN_TASK_DURATION": f"{fleet.WORK_SECONDS:g} seconds",
                 f"{_SCHEDULER}IDLE_TIMEOUT": f"{given('deadline')} seconds",
                 # A task that holds the interpreter for minutes is not a lost worker.
                 f"{_SCHEDULER}WORKER_TTL": "10 minutes",
@@ -179,6 +184,8 @@ def workers() -> Manifest:
             *("--memory-limit", "$(LIGHTWORK_MEMORY)", "--local-directory", _SPILL),
             *("--host", "$(POD_IP)", "--worker-port", str(common.WORKER_PORT)),
             *("--nanny-port", str(common.NANNY_PORT), "--dashboard-address", f":{common.DASHBOARD_PORT}"),
+            # Metrics and health are served all the same. Nobody could reach more of it, and it starts slower.
+            "--no-dashboard",
             # A worker that finds no scheduler ends, and its container is started again.
             *("--death-timeout", "120"),
         ],

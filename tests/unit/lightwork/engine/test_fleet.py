@@ -225,8 +225,7 @@ def test_a_map_asks_for_workers_only_for_what_is_not_cached(scheduler, tmp_path,
     def double(x: int) -> int:
         return 2 * x
 
-    with connect(on=scheduler, lake=tmp_path, progress="off") as session:
-        session.cluster  # noqa: B018 - connected from the start, as in a pod
+    with connect(on=scheduler, lake=tmp_path, progress="off"):
         list(double.map(range(3)))
         assert pods.scaled
         asked = len(pods.scaled)
