@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
 from typing import Any
 
 from distributed import Client
 
-__all__ = ["ATTEMPT", "Connection", "connect"]
+__all__ = ["ATTEMPTS", "Connection", "connect"]
 
-ATTEMPT = 10.0
-"""Seconds that one attempt to connect may take."""
+ATTEMPTS = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 10.0)
+"""Seconds that the attempts to connect may take, each further one as long as the last."""
 
 
 def connect(address: Any, patience: float) -> Connection:
     """Connect to a scheduler, which may be there only in a while.
 
-    In attempts of a few seconds each: what is sent to a Service of Kubernetes a moment before its rules are
-    everywhere is lost, and so is all that this one connection sends again, for more than two minutes.
+    In attempts of a few seconds each, the first ones short. What is sent to a Service of Kubernetes a moment
+    before its rules are everywhere is lost, and so is all that this one connection sends again, for more than
+    two minutes. And within an attempt Dask asks ever more seldom: one that began long before the scheduler was
+    there sees it seconds late.
 
     Args:
         address: the scheduler's address, or a cluster object.
@@ -30,13 +33,14 @@ def connect(address: Any, patience: float) -> Connection:
         TypeError, ValueError, ImportError, RuntimeError: trying again would be of no use.
     """
     deadline = time.monotonic() + patience
-    while True:
-        left = deadline - time.monotonic()
+    for attempt in itertools.chain(ATTEMPTS, itertools.repeat(ATTEMPTS[-1])):
+        seconds = min(attempt, deadline - time.monotonic())
         try:
-            return Connection(address, timeout=min(ATTEMPT, left), set_as_default=True, name="lightwork")
+            return Connection(address, timeout=seconds, set_as_default=True, name="lightwork")
         except OSError:
             if time.monotonic() >= deadline:
                 raise
+    raise AssertionError  # there is no last attempt
 
 
 class Connection(Client):  # type: ignore[misc, unused-ignore]
