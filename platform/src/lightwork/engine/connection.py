@@ -12,17 +12,17 @@ from distributed import Client
 
 __all__ = ["ATTEMPTS", "Connection", "connect"]
 
-ATTEMPTS = (1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 10.0)
+ATTEMPTS = (*(1.0,) * 15, 2.0, 5.0, 10.0)
 """Seconds that the attempts to connect may take, each further one as long as the last."""
 
 
 def connect(address: Any, patience: float) -> Connection:
     """Connect to a scheduler, which may be there only in a while.
 
-    In attempts of a few seconds each, the first ones short. What is sent to a Service of Kubernetes a moment
-    before its rules are everywhere is lost, and so is all that this one connection sends again, for more than
-    two minutes. And within an attempt Dask asks ever more seldom: one that began long before the scheduler was
-    there sees it seconds late.
+    In attempts of seconds each, the first ones short. What is sent to a Service of Kubernetes a moment before
+    its rules are everywhere is lost, and so is all that this one connection sends again, for more than two
+    minutes. And within an attempt Dask asks ever more seldom: one that began long before the scheduler was
+    there would see it seconds late.
 
     Args:
         address: the scheduler's address, or a cluster object.
