@@ -61,10 +61,13 @@ class Cluster:
         elif on == "coiled":
             self._owned = self._address = _start_coiled(workers)
         fleet = fleet_from(os.environ) if "://" in on else None
-        if fleet is not None and batches:
-            fleet.need(batches, ())
+        patience = _seconds("LIGHTWORK_CONNECT_SECONDS", 10)
+        if fleet is not None:
+            if batches:
+                fleet.need(batches, ())
+            self._address = fleet.reach(on, patience)
         try:
-            self.client: Connection = self._connect(_seconds("LIGHTWORK_CONNECT_SECONDS", 10), first=True)
+            self.client: Connection = self._connect(patience, first=True)
         except BaseException:
             with contextlib.suppress(Exception):
                 self._owned.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lightwork.errors import InputError, RunFailed
 from lightwork.kube_api import InCluster, RefusedError
@@ -27,6 +27,7 @@ REFUSED_SECONDS = 30.0
 WORK_SECONDS = 2.0
 """As much work as is worth one more worker, whose pod takes longer than that to start."""
 _EVERY = 1.0
+_SERVICE_EVERY = 0.2
 _COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -44,6 +45,9 @@ class Pods(Protocol):
 
     def refusal(self) -> str:
         """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
+
+    def service_ip(self, name: str) -> str | None:
+        """The address of a Service; None as long as there is none."""
 
 
 class Fleet:
@@ -121,6 +125,34 @@ class Fleet:
             for host in spare:
                 del self._idle_since[host]
 
+    def reach(self, address: str, patience: float) -> str:
+        """The scheduler's address, once its Service is there, by number where it is a Service's name.
+
+        A name that is asked for a moment before it is known stays unknown for seconds: resolvers keep that.
+
+        Args:
+            address: such as `tls://run-scheduler.tenant-acme.svc:8786`.
+            patience: seconds to wait for the Service.
+
+        Returns:
+            The same with the number in the place of the name; as it was, if that is not to be had.
+        """
+        scheme, _, place = address.partition("://")
+        host, _, port = place.rpartition(":")
+        name, dot, rest = host.partition(".")
+        if not dot or not rest.endswith(".svc"):
+            return address
+        deadline = time.monotonic() + patience
+        try:
+            while (number := self._pods.service_ip(name)) is None:
+                if time.monotonic() > deadline:
+                    return address
+                time.sleep(_SERVICE_EVERY)
+        except Exception as error:  # noqa: BLE001 - the name will do as well
+            get_logger("lightwork").warning(f"the scheduler's Service was not found: {error}")
+            return address
+        return f"{scheme}://{f'[{number}]' if ':' in number else number}:{port}"
+
     def release(self) -> None:
         """Give all workers back, at the end of a run: what clears up after it needs no room beside them."""
         try:
@@ -183,16 +215,25 @@ class KubernetesPods:
         self._api = api
         self._deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}"
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
+        self._services = f"/api/v1/namespaces/{namespace}/services"
 
     def replicas(self) -> int | None:
         """How many workers the Deployment is to have; None as long as there is none."""
+        scale = self._found(f"{self._deployment}/scale")
+        return None if scale is None else int(scale["spec"].get("replicas", 0))  # it leaves a zero out
+
+    def service_ip(self, name: str) -> str | None:
+        """The address of a Service; None as long as there is none."""
+        found = self._found(f"{self._services}/{name}")
+        return None if found is None else found["spec"].get("clusterIP")
+
+    def _found(self, path: str) -> dict[str, Any] | None:
         try:
-            scale = self._api.get(f"{self._deployment}/scale")
+            return self._api.get(path)
         except RefusedError as error:
             if error.status == 404:
                 return None
             raise
-        return int(scale["spec"].get("replicas", 0))  # the API leaves a zero out
 
     def scale(self, count: int) -> None:
         """Give the Deployment another number of workers."""

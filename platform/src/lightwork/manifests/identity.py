@@ -32,12 +32,14 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
-    # Runs the pipeline. It sets the number of workers, and marks the idle ones as the first to go.
+    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks the idle
+    # ones as the first to go.
     common.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
     ],
     # Runs a step that is a plain container.
     common.ACCOUNT_STEP: [REPORT],

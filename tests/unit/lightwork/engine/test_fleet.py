@@ -8,6 +8,7 @@ from lightwork import InputError, connect, task
 from lightwork.engine import fleet as fleets
 from lightwork.engine.fleet import IDLE_SECONDS, REFUSED_SECONDS, Fleet, fleet_from
 from lightwork.errors import RunFailed
+from lightwork.kube_api import RefusedError
 
 
 class Pods:
@@ -190,6 +191,36 @@ def test_workers_that_somebody_else_took_away_are_asked_for_again():
     pods.scaled.append(0)
     mine.need(2, [], now=1)
     assert pods.scaled == [2, 0, 2]
+
+
+SCHEDULER = "tls://r1-scheduler.tenant-acme.svc:8786"
+
+
+@pytest.mark.parametrize(
+    ("answers", "address", "found"),
+    [
+        (["10.96.0.7"], SCHEDULER, "tls://10.96.0.7:8786"),
+        ([None, None, "10.96.0.7"], SCHEDULER, "tls://10.96.0.7:8786"),
+        (["fd00::7"], SCHEDULER, "tls://[fd00::7]:8786"),
+        ([None] * 99, SCHEDULER, SCHEDULER),
+        ([RefusedError(403, "Forbidden", "")], SCHEDULER, SCHEDULER),
+        ([], "tcp://127.0.0.1:8786", "tcp://127.0.0.1:8786"),
+        ([], "tcp://scheduler:8786", "tcp://scheduler:8786"),
+    ],
+)
+def test_the_scheduler_is_reached_by_its_services_number_once_there_is_one(answers, address, found):
+    asked = []
+
+    class Services(Pods):
+        def service_ip(self, name):
+            asked.append(name)
+            answer = answers[len(asked) - 1]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    assert fleet(Services()).reach(address, patience=0.5) == found
+    assert set(asked) <= {"r1-scheduler"}
 
 
 def test_a_session_outside_kubernetes_has_no_fleet():

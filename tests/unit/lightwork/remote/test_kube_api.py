@@ -106,6 +106,13 @@ def test_the_number_of_workers_is_read(workers, server, status, spec, count):
     assert workers.replicas() == count
 
 
+@pytest.mark.parametrize(("status", "found"), [(200, "10.96.0.7"), (404, None)])
+def test_the_schedulers_service_is_found(workers, server, status, found):
+    path = "/api/v1/namespaces/tenant-acme/services/r1-scheduler"
+    server.answers["GET", path] = (status, {"spec": {"clusterIP": "10.96.0.7"}})
+    assert workers.service_ip("r1-scheduler") == found
+
+
 def test_the_number_of_workers_is_set(workers, server):
     server.answers["PATCH", f"{WORKERS}/scale"] = (200, {})
     workers.scale(5)
