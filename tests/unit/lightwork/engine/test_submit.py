@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lightwork import ElementError, InputError, connect, task
+from lightwork.engine.cluster import Lost
 
 
 @task
@@ -90,3 +91,18 @@ def test_the_session_counts_calls_also_those_in_between(session):
 def test_a_future_is_no_element_of_a_map(workers):
     with pytest.raises((InputError, ElementError), match=r"take its result\(\) first"):
         list(double.map([double.submit(1)]))
+
+
+def test_a_call_that_finds_no_scheduler_is_sent_when_it_is_waited_for(workers, monkeypatch):
+    cluster, real, refused = workers.cluster, workers.cluster.submit, []
+
+    def submit(*given, **named):
+        if not refused:
+            refused.append(given)
+            raise Lost
+        return real(*given, **named)
+
+    monkeypatch.setattr(cluster, "submit", submit)
+    future = double.submit(4)
+    assert refused
+    assert future.result(timeout=60) == 8

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 import pytest
 
 from lightwork import connect, task
 from lightwork.engine import worker
+from lightwork.engine.job import pack
 from lightwork.errors import LightworkError
+from lightwork.lake import open_lake
 from lightwork.store import CodeResults, ResultStore
 
 
@@ -69,3 +72,16 @@ def test_a_damaged_description_of_code_is_left_out(tmp_path):
         for damage in (b"garbage", b"[1]", b"{}", b"\xff\xfe"):
             session.lake.write(entry.path, damage)
             assert store.versions() == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_worker_asks_for_the_lake_only_where_something_is_kept(job, tmp_path, kept):
+    made = replace(
+        job, code=job.code if kept else None, lake=open_lake(str(tmp_path / "another"), tenant="x")
+    )
+    parcel = pack(made, "jobs")
+    if kept:
+        with pytest.raises(LightworkError, match="the workers do not see the driver's lake"):
+            worker._checked(parcel)
+    else:
+        assert worker._checked(parcel).task == job.task
