@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
+.PHONY: help setup run test test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,10 @@ test: setup ## Run the fast tests
 test-cluster: setup ## Prove it on real Kubernetes and Argo (Linux, root); TIER=core for the few that every change must pass
 	@echo "test-cluster: up, tests/cluster ($(or $(TIER),all)), down"
 	@TIER=$(TIER) .venv/bin/python -m tests.cluster test $(ARGS)
+
+test-driver: setup ## Test what deploys the stacks with Pulumi's own engine (no cluster, no account; the first time it is built)
+	@echo "test-driver: tests/cluster/test_driver.py"
+	@.venv/bin/python -m tests.cluster driver $(ARGS)
 
 cluster-up: setup ## Bring up real Kubernetes and Argo on this machine (Linux, root), and leave it up
 	@.venv/bin/python -m tests.cluster up

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster`, and what to do; what follows `test` goes to pytest."""
+"""`python -m tests.cluster`, and what to do; what follows `test` and `driver` goes to pytest."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from tests.cluster.progress import HarnessError, say
 
-_USAGE = "usage: python -m tests.cluster up|kubernetes|down|build|refresh|status|test [ARGUMENTS OF PYTEST]"
+_USAGE = "usage: python -m tests.cluster up|kubernetes|down|build|refresh|status|test|driver [ARGUMENT...]"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the first argument says.
 
     Returns:
-        0 when done, 1 with a message when not, 2 for a wrong argument, 130 when interrupted; for `test`,
-        what pytest says.
+        0 when done, 1 with a message when not, 2 for a wrong argument, 130 when interrupted; for `test` and
+        `driver`, what pytest says.
     """
     from tests.cluster import binaries, lifecycle
 
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         "refresh": lifecycle.refresh,
         "status": _status,
     }
-    if name != "test" and (name not in commands or rest):
+    tests = {"test": _test, "driver": _test_driver}
+    if name not in tests and (name not in commands or rest):
         print(_USAGE, file=sys.stderr)
         return 2
     if (chosen := os.environ.get("CLUSTER")) not in (None, "", "current"):
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     for which in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(which, signal.default_int_handler)
     try:
-        if name == "test":
-            return _test(rest)
+        if name in tests:
+            return tests[name](rest)
         commands[name]()
     except HarnessError as error:
         print(f"cluster: {error}", file=sys.stderr)
@@ -55,14 +56,27 @@ def _test(arguments: Sequence[str]) -> int:
     """Bring the cluster up, run the tests, take it down whatever happened."""
     import pytest
 
-    from tests.cluster import lifecycle
+    from tests.cluster import binaries, lifecycle
 
+    if os.environ.get("TIER") != "core":
+        binaries.build(binaries.ENGINE)
     lifecycle.up()
     try:
         words = ["tests/cluster", "--capture=no", *arguments]
         return int(pytest.main(words, plugins=[_TakeDown()]))
     finally:
         _take_down()
+
+
+def _test_driver(arguments: Sequence[str]) -> int:
+    """Run the tests of the driver, which need Pulumi's engine and no cluster."""
+    import pytest
+
+    from tests.cluster import binaries
+
+    os.environ.pop("TIER", None)
+    binaries.build(binaries.ENGINE)
+    return int(pytest.main(["tests/cluster/test_driver.py", *arguments]))
 
 
 class _TakeDown:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.cluster import go
@@ -22,12 +22,20 @@ KUBERNETES = (
     "kubectl",
 )
 ARGO = ("workflow-controller", "argoexec", "argo")
+ENGINE = "pulumi"
+"""What only the tests of the driver need, which need no cluster."""
 
 
 def build_all() -> None:
     """Build what is not in the cache yet; one build at a time."""
+    build_servers()
+    build(ENGINE)
+
+
+def build_servers() -> None:
+    """Build what a cluster is made of: all but Pulumi's engine."""
     for what in _BUILDS:
-        if not (of_current_context() and what in _KUBERNETES_ONLY):
+        if what != ENGINE and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
@@ -76,34 +84,68 @@ def _module(path: str, version: str) -> dict[str, str]:
     return found
 
 
-def _kubernetes(folder: Path) -> None:
-    version = versions()["modules"]["kubernetes"]
-    module = _module("k8s.io/kubernetes", version)
-    theirs = Path(module["GoMod"]).read_text()
-    staging = re.findall(r"^\s*(\S+) => \./staging/src/", theirs, re.MULTILINE)
+def _in_our_module(
+    folder: Path,
+    what: str,
+    path: str,
+    *,
+    replaced: Callable[[str], Iterable[str]] = lambda go_mod: (),
+    package: str = ".",
+    stamp: str = "",
+) -> Path:
+    """Build a program from a module of our own that requires theirs, with the Go that theirs names.
+
+    A module that replaces others can be built in no other way; and a `main` of ours takes as little of
+    theirs as is needed.
+
+    Args:
+        replaced: the replacements in our module, from the text of their go.mod.
+        package: what is built; our own `templates/<what>.go.txt` where nothing is named.
+        stamp: what the linker sets.
+    """
+    version = versions()["modules"][what]
+    theirs = Path(_module(path, version)["GoMod"]).read_text()
     language = re.search(r"^go (\S+)$", theirs, re.MULTILINE)
-    if not staging or language is None:
-        raise HarnessError(f"k8s.io/kubernetes {version}: its go.mod names no staging modules")
-    minor = version.removeprefix("v1.")
+    if language is None:
+        raise HarnessError(f"{path} {version}: its go.mod names no version of Go")
     lines = [
-        "module lightwork/kubernetes",
+        f"module lightwork/{what}",
         f"go {language.group(1)}",
-        f"require k8s.io/kubernetes {version}",
-        *(f"replace {name} => {name} v0.{minor}" for name in staging),
+        f"require {path} {version}",
+        *(f"replace {line}" for line in replaced(theirs)),
     ]
     source = folder / "source"
     source.mkdir()
     (source / "go.mod").write_text("\n".join(lines) + "\n")
-    shutil.copy(TEMPLATES / "kubernetes.go.txt", source / "main.go")
+    if package == ".":
+        shutil.copy(TEMPLATES / f"{what}.go.txt", source / "main.go")
+    made = folder / "bin" / what
+    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), package, cwd=source)
+    return made
+
+
+def _kubernetes(folder: Path) -> None:
+    version = versions()["modules"]["kubernetes"]
+    minor = version.removeprefix("v1.")
+
+    def staging(go_mod: str) -> list[str]:
+        names = re.findall(r"^\s*(\S+) => \./staging/src/", go_mod, re.MULTILINE)
+        if not names:
+            raise HarnessError(f"k8s.io/kubernetes {version}: its go.mod names no staging modules")
+        return [f"{name} => {name} v0.{minor}" for name in names]
+
     stamp = " ".join(
         f"-X {where}.gitVersion={version} -X {where}.gitMajor=1 -X {where}.gitMinor={minor.split('.')[0]}"
         for where in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     )
-    (folder / "bin").mkdir()
-    made = folder / "bin" / "kubernetes"
-    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), ".", cwd=source)
+    made = _in_our_module(folder, "kubernetes", "k8s.io/kubernetes", replaced=staging, stamp=stamp)
     for name in KUBERNETES:
-        (folder / "bin" / name).symlink_to(made.name)
+        made.with_name(name).symlink_to(made.name)
+
+
+def _coredns(folder: Path) -> None:
+    """CoreDNS with the plugins of our configuration alone: the others need the SDKs of three clouds."""
+    _in_our_module(folder, "coredns", "github.com/coredns/coredns")
 
 
 def _argo(folder: Path) -> None:
@@ -133,36 +175,23 @@ def _argo(folder: Path) -> None:
     shutil.rmtree(source)
 
 
-def _installed(path: str) -> Callable[[Path], None]:
-    def build(folder: Path) -> None:
-        what = path.rsplit("/", 1)[-1]
-        version = versions()["modules"][what]
-        _go("install", "-ldflags", "-s -w", f"{path}@{version}", GOBIN=str(folder / "bin"))
-
-    return build
+def _versitygw(folder: Path) -> None:
+    version = versions()["modules"]["versitygw"]
+    what = f"github.com/versity/versitygw/cmd/versitygw@{version}"
+    _go("install", "-ldflags", "-s -w", what, GOBIN=str(folder / "bin"))
 
 
 def _pulumi(folder: Path) -> None:
-    """The engine and its CLI. Its go.mod replaces modules: it can only be built from a module of our own."""
-    version = versions()["modules"]["pulumi"]
-    module = _module("github.com/pulumi/pulumi/pkg/v3", version)
-    theirs = Path(module["GoMod"]).read_text()
-    language = re.search(r"^go (\S+)$", theirs, re.MULTILINE)
-    if language is None:
-        raise HarnessError(f"github.com/pulumi/pulumi/pkg/v3 {version}: its go.mod names no version of Go")
-    replaced = re.findall(r"^replace (\S+ => [^.\s]\S* \S+)$", theirs, re.MULTILINE)
-    lines = [
-        "module lightwork/pulumi",
-        f"go {language.group(1)}",
-        f"require github.com/pulumi/pulumi/pkg/v3 {version}",
-        *(f"replace {line}" for line in replaced),
-    ]
-    source = folder / "source"
-    source.mkdir()
-    (source / "go.mod").write_text("\n".join(lines) + "\n")
-    stamp = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}"
-    what, made = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", folder / "bin" / "pulumi"
-    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), what, cwd=source)
+    """The engine and its CLI."""
+    path, version = "github.com/pulumi/pulumi/pkg/v3", versions()["modules"]["pulumi"]
+    _in_our_module(
+        folder,
+        "pulumi",
+        path,
+        replaced=lambda go_mod: re.findall(r"^replace (\S+ => [^.\s]\S* \S+)$", go_mod, re.MULTILINE),
+        package=f"{path}/cmd/pulumi",
+        stamp=f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={version}",
+    )
 
 
 def _pause(folder: Path) -> None:
@@ -176,10 +205,10 @@ def _pause(folder: Path) -> None:
 _BUILDS: dict[str, Callable[[Path], None]] = {
     "pause": _pause,
     "kubernetes": _kubernetes,
-    "versitygw": _installed("github.com/versity/versitygw/cmd/versitygw"),
-    "coredns": _installed("github.com/coredns/coredns"),
+    "versitygw": _versitygw,
+    "coredns": _coredns,
     "argo": _argo,
-    "pulumi": _pulumi,
+    ENGINE: _pulumi,
 }
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
@@ -191,5 +220,5 @@ _PROGRAMS = {
     "versitygw": ("versitygw",),
     "coredns": ("coredns",),
     "argo": ARGO,
-    "pulumi": ("pulumi",),
+    ENGINE: ("pulumi",),
 }

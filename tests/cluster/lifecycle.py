@@ -68,7 +68,7 @@ def _up_in_current() -> None:
         current.find()
     with phase("Debian packages"):
         machine.install_packages()
-    binaries.build_all()
+    binaries.build_servers()
     with phase("images"):
         archives = images.build_all()
     images.bring_in(archives)
@@ -81,7 +81,7 @@ def _kubernetes() -> None:
     with phase("Debian packages"):
         machine.install_packages()
     machine.refuse_another()
-    binaries.build_all()
+    binaries.build_servers()
     with phase("images"):
         archives = images.build_all()
     with phase("network and certificates"):

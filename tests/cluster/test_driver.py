@@ -28,8 +28,6 @@ from infra.preview_offline import ROOT, workspace
 from infra.tenant_target import DIGEST
 from tests.cluster import binaries
 
-pytestmark = pytest.mark.core
-
 BUCKET = "aws:s3/bucket:Bucket"
 WAIT = 240
 """Seconds that a test waits for another part of it before it gives up."""
@@ -141,7 +139,7 @@ REAL = stacks.Stacks
 @pytest.fixture(scope="session")
 def engine() -> Path:
     """The folder of the engine, which is built if the cache has none."""
-    return binaries.build("pulumi")
+    return binaries.build(binaries.ENGINE)
 
 
 @pytest.fixture

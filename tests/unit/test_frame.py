@@ -168,7 +168,7 @@ def test_ci_answers_first_and_tests_last() -> None:
     script = REPOSITORY / ".ci" / "run"
     assert os.access(script, os.X_OK)
     calls = re.findall(r"^make (.+?)(?: \|\|.*)?$", script.read_text(), flags=re.MULTILINE)
-    assert calls == ["run", "check", "test", "test-cluster TIER=core"]
+    assert calls == ["run", "check", "test", "test-driver", "test-cluster TIER=core"]
     assert not re.search(r"^\s*(echo|printf)", script.read_text(), flags=re.MULTILINE), (
         "pytest has the last word"
     )

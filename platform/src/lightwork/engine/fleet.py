@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
 IDLE_SECONDS = 10.0
 """How long a worker has nothing to do before it is given back: the next map may begin at once."""
-REFUSED_SECONDS = 30.0
-"""How long Kubernetes may refuse every worker's pod: what is full may be what an earlier run gives back."""
+REFUSED_SECONDS = 25.0
+"""How long Kubernetes may refuse every worker's pod: what is full may be what an earlier run gives back.
+
+A ReplicaSet waits twice as long before each new attempt: the twelfth comes after 20.5 s, the next
+after 41 s. A run that is refused says so within a minute, with its start and its exit handler.
+"""
 WORK_SECONDS = 2.0
 """As much work as is worth one more worker, whose pod takes longer than that to start."""
 _EVERY = 1.0
