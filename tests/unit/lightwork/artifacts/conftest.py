@@ -1,55 +1,12 @@
 from __future__ import annotations
 
-import os
-import uuid
-from typing import TYPE_CHECKING
-
 import pytest
 
 from lightwork.lake import Lake, open_lake
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The address of an S3 server of moto's, over real HTTP."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def s3_environment(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-test")
-    monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    return s3_server
-
-
-@pytest.fixture
-def bucket(s3_environment: str) -> str:
-    from lightwork.lake.s3_client import client
-
-    name = f"lake-{uuid.uuid4().hex[:12]}"
-    client().create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return name
 
 
 @pytest.fixture(params=["local", "s3"])
 def lake(request: pytest.FixtureRequest, tmp_path) -> Lake:
     if request.param == "local":
         return open_lake(tmp_path / "a lake", tenant="acme")
-    name = request.getfixturevalue("bucket")
-    return open_lake(f"s3://{name}/some/prefix" if request.param == "s3" else f"s3://{name}", tenant="acme")
+    return open_lake(f"s3://{request.getfixturevalue('bucket')}/some/prefix", tenant="acme")
