@@ -15,6 +15,7 @@ from tests.cluster.binaries import program
 from tests.cluster.progress import HarnessError, run, say
 from tests.cluster.settings import (
     BRIDGE,
+    BRIDGE_MAC,
     CREDENTIALS_IP,
     LABEL,
     NODE_IP,
@@ -89,7 +90,7 @@ def set_up_network() -> None:
     if not note.exists():
         note.write_text(json.dumps(before))
     if not Path(f"/sys/class/net/{BRIDGE}").exists():
-        run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+        run(["ip", "link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge"])
     for address in (f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", f"{CREDENTIALS_IP}/32"):
         run(["ip", "address", "replace", address, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
