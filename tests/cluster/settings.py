@@ -14,10 +14,10 @@ ROOT = HERE.parent.parent
 TEMPLATES = HERE / "templates"
 
 BRIDGE = "lwcluster0"
-BRIDGE_MAC = "02:6c:77:00:00:01"
-"""The bridge's own address. One that has none takes the lowest of its ports', another one as pods come and go, and
-then no pod reaches the machine for up to half a minute, until it asks again who has the gateway's IP address."""
 """The bridge that all pods are on. Its address is the node's too."""
+BRIDGE_MAC = "02:6c:77:00:00:01"
+"""The bridge's own. One without takes the lowest of its ports', another as pods come and go: then no pod
+reaches the machine for up to half a minute, until it asks anew whose the gateway's IP address is."""
 NODE = "lightwork-node"
 NODE_IP = "10.244.0.1"
 POD_CIDR = "10.244.0.0/24"

@@ -13,8 +13,5 @@ from tests.cluster.settings import BRIDGE, BRIDGE_MAC, of_current_context
 @pytest.mark.skipif(of_current_context(), reason="the cluster has its own network")
 def test_the_bridge_keeps_its_address_whatever_pods_are_on_it(acme):
     bridge = Path("/sys/class/net") / BRIDGE
-    ports = {
-        (bridge.parent / port.name / "address").read_text().strip() for port in (bridge / "brif").iterdir()
-    }
-    assert ports, "no pod is on the bridge"
+    assert list((bridge / "brif").iterdir()), "no pod is on the bridge"
     assert (bridge / "address").read_text().strip() == BRIDGE_MAC
