@@ -37,7 +37,7 @@ test-cluster: setup ## Prove it on real Kubernetes and Argo (Linux, root); TIER=
 	@echo "test-cluster: up, tests/cluster ($(or $(TIER),all)), down"
 	@TIER=$(TIER) .venv/bin/python -m tests.cluster test $(ARGS)
 
-test-driver: setup ## Test what deploys the stacks with Pulumi's own engine (no cluster, no account; the first time it is built)
+test-driver: setup ## Test what deploys the stacks with Pulumi's own engine (no cluster, no account; builds it the first time)
 	@echo "test-driver: tests/cluster/test_driver.py"
 	@.venv/bin/python -m tests.cluster driver $(ARGS)
 

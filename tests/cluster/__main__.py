@@ -58,10 +58,10 @@ def _test(arguments: Sequence[str]) -> int:
 
     from tests.cluster import binaries, lifecycle
 
-    if os.environ.get("TIER") != "core":
-        binaries.build(binaries.ENGINE)
     lifecycle.up()
     try:
+        if os.environ.get("TIER") != "core":
+            binaries.build(binaries.ENGINE)
         words = ["tests/cluster", "--capture=no", *arguments]
         return int(pytest.main(words, plugins=[_TakeDown()]))
     finally:
