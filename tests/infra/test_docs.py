@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from infra.driver.cli import cli
 from infra.naming import Names
 from tests.infra.conftest import REPOSITORY
 from tests.infra.engine import ACCOUNT, REGION
@@ -77,6 +78,12 @@ def test_modules_that_the_pages_call_exist() -> None:
             assert file.with_suffix(".py").exists() or (file / "__main__.py").exists(), (
                 f"{path.name}: {module}"
             )
+
+
+def test_commands_of_lightwork_estate_exist() -> None:
+    for path in (REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))):
+        called = set(re.findall(r"lightwork-estate ([a-z]+)", path.read_text()))
+        assert called <= cli.commands.keys(), path.name
 
 
 def test_the_threat_model_names_tests_that_there_are() -> None:
