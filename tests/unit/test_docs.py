@@ -13,11 +13,15 @@ from lightwork.cli.main import COMMANDS
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     page
-    for pattern in ("*.md", "docs/**/*.md", "pipelines/*/README.md", "tests/cluster/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "tests/cluster/README.md")
     for page in REPOSITORY.glob(pattern)
 )
+GROUPS = {
+    **{str(page.relative_to(REPOSITORY)): [page] for page in PAGES},
+    "pipelines": sorted(REPOSITORY.glob("pipelines/*/README.md")),
+}
+"""Every page is a case, and those of the pipelines are one together, however many there are."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
-
 
 PATH = re.compile(r"`((?:bench|ci|infra|platform|requirements|tests)/[\w./*-]+)`")
 LIGHTWORK = REPOSITORY / "platform" / "src" / "lightwork"
@@ -45,8 +49,7 @@ def test_there_are_pages() -> None:
     assert {"README.md", "CONTRIBUTING.md", "docs/why.md"} <= {name(page) for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page: Path) -> None:
+def links(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if re.match(r"[a-z]+:", link):
             continue
@@ -57,31 +60,41 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{name(page)} links to {link}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_targets_of_make_exist(page: Path) -> None:
-    called = set(re.findall(r"(?:^|[ (])make ([a-z][a-z-]*)", code(page), flags=re.MULTILINE))
-    assert called <= TARGETS, name(page)
+@pytest.mark.parametrize("group", GROUPS)
+def test_links_lead_somewhere(group: str) -> None:
+    for page in GROUPS[group]:
+        links(page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_commands_of_lightwork_exist(page: Path) -> None:
-    called = set(re.findall(r"(?<![\w-])(?<!from )lightwork ([a-z][a-z-]*)", code(page)))
-    assert called <= COMMANDS.keys(), name(page)
+@pytest.mark.parametrize("group", GROUPS)
+def test_targets_of_make_exist(group: str) -> None:
+    for page in GROUPS[group]:
+        called = set(re.findall(r"(?:^|[ (])make ([a-z][a-z-]*)", code(page), flags=re.MULTILINE))
+        assert called <= TARGETS, name(page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_files_that_a_page_names_exist(page: Path) -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_commands_of_lightwork_exist(group: str) -> None:
+    for page in GROUPS[group]:
+        called = set(re.findall(r"(?<![\w-])(?<!from )lightwork ([a-z][a-z-]*)", code(page)))
+        assert called <= COMMANDS.keys(), name(page)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_files_that_a_page_names_exist(group: str) -> None:
     roots = (REPOSITORY, REPOSITORY / "tests")  # the threat model names tests by their paths below `tests`
-    named = PATH.findall(page.read_text())
-    missing = {path for path in named if not any(any(root.glob(path)) for root in roots)}
-    assert not missing, name(page)
+    for page in GROUPS[group]:
+        named = PATH.findall(page.read_text())
+        missing = {path for path in named if not any(any(root.glob(path)) for root in roots)}
+        assert not missing, name(page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_code_within_a_line_ends_on_it(page: Path) -> None:
-    prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    wrapped = [line for line in prose.splitlines() if line.count("`") % 2]
-    assert not wrapped, f"{name(page)}: the other tests read code line by line"
+@pytest.mark.parametrize("group", GROUPS)
+def test_code_within_a_line_ends_on_it(group: str) -> None:
+    for page in GROUPS[group]:
+        prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        wrapped = [line for line in prose.splitlines() if line.count("`") % 2]
+        assert not wrapped, f"{name(page)}: the other tests read code line by line"
 
 
 def test_the_index_lists_every_decision() -> None:
