@@ -13,7 +13,7 @@ import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lightwork.kube_api import InCluster, RefusedError
+from lightwork.kube.api import InCluster, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
