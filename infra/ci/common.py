@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import settings
-from infra.naming import Names
+from infra.config import settings
+from infra.config.naming import Names
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from infra.settings import Settings
+    from infra.config.settings import Settings
     from lightwork.tenants import Environment
 
 ROOT = Path(__file__).resolve().parents[2]

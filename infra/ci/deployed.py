@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from infra.ci.common import ROOT, answer, known
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError
 from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 KEY = "lightwork/deployed.json"
 """Where it is in the bucket of the states. The bucket is versioned: the older ones are the history."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from infra.ci import deployed
 from infra.ci.common import ROOT, answer, call, known
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 from lightwork.tenants import Environment
 

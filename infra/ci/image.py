@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from infra.ci.common import PROMOTION, ROOT, answer, call, known
 from infra.ci.deployed import COMMIT
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 DOCKERFILE = "platform/Dockerfile"
 

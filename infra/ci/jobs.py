@@ -23,8 +23,8 @@ import yaml
 
 from infra.ci import deployed
 from infra.ci.common import PROMOTION, ROOT, answer, call, known, own
-from infra.settings import StackName
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.stack import StackName
 from lightwork import tenants
 from lightwork.errors import InputError, RunFailed
 from lightwork.tenants import Environment

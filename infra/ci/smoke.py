@@ -20,7 +20,7 @@ from lightwork.tenants import Environment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 
 def access_words(names: Names) -> list[str]:

@@ -206,12 +206,27 @@ def stacks(choice: Choice, as_json: bool) -> int:
 )
 def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
     """Print what an environment costs at list prices, at rest and for a nightly run. Needs no account."""
-    from infra import cost as costs
     from infra.driver import plan
     from infra.driver.repository import Repository
+    from infra.offline.cost import report
 
     plan.named(Repository(ROOT, env), tenants, estate=True)
-    click.echo(costs.report(env, tenants, workers=workers, hours=hours))
+    click.echo(report(env, tenants, workers=workers, hours=hours))
+    return 0
+
+
+@cli.command()
+@click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
+def bootstrap(env: Any) -> int:
+    """Prepare an empty account: the bucket of Pulumi's states, and the key that encrypts them.
+
+    It asks AWS directly, with an administrator's credentials, in steps that can be repeated: what exists
+    stays, what differs is set right, nothing is ever deleted. It prints what to export.
+    """
+    from infra.estate.bootstrap import bootstrap as prepare
+
+    for line in prepare(ROOT, env):
+        click.echo(line)
     return 0
 
 

@@ -94,14 +94,14 @@ def image_is_named() -> None:
     Raises:
         InputError: the variable that names it is missing or wrong.
     """
-    from infra.tenant_target import image
+    from infra.config.image import image
 
     image("the environment's repository")
 
 
 def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], str, str]:
-    from infra import settings
-    from infra.naming import Names
+    from infra.config import settings
+    from infra.config.naming import Names
 
     found = settings.load(root, environment)
     names = Names(environment=environment, account=found.account, region=found.region)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-ESTATE = "infra.estate"
-TENANT = ("infra.tenant", "infra.tenant_target", "lightwork.discovery")
+ESTATE = "infra.estate.estate"
+TENANT = ("infra.tenant.tenant", "infra.tenant.target", "lightwork.discovery")
 """What the program needs for a tenant's stack alone."""
 
-LOCAL_PROGRAM = "infra.platform_local"
+LOCAL_PROGRAM = "infra.local"
 
 
 @dataclass(frozen=True)

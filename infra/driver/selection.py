@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 LOCAL = "local"
-"""The Kubernetes half on the current kube context; `infra/platform_local.py`."""
+"""The Kubernetes half on the current kube context; `infra/local.py`."""
 
 IMAGE = ("platform/", "pipelines/", "requirements/bootstrap.txt", "requirements/build.txt", ".dockerignore")
 """What the image is made from (platform/Dockerfile), less what touches everything anyway."""
@@ -38,9 +38,9 @@ NOTHING_FILES = frozenset(
         ".pre-commit-config.yaml",
         "LICENSE",
         "Makefile",
-        "infra/prices.yaml",
+        "infra/offline/prices.yaml",
         "infra/pyproject.toml",
-        "infra/settings.schema.json",
+        "infra/config/settings.schema.json",
         "pyproject.toml",
     }
 )

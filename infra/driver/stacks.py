@@ -22,7 +22,7 @@ from infra.driver import events
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import Result
 from infra.driver.processes import Pulumi
-from infra.estate_outputs import VARIABLE
+from infra.estate.outputs import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra import precious
+from infra.driver import precious
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from infra.driver.engine import Engine
     from infra.driver.outcome import Task
-    from infra.precious import Step
+    from infra.driver.precious import Step
 
 
 EVERY = 0.1

@@ -1,4 +1,4 @@
-"""What a program has been recorded to ask for (`infra/recording.py`), as the rules take it."""
+"""What a program has been recorded to ask for (`infra/offline/recording.py`), as the rules take it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from infra.rules.subject import Subject
 
 if TYPE_CHECKING:
-    from infra.recording import Resource, Run
+    from infra.offline.recording import Resource, Run
 
 
 def subjects(run: Run, stack: str) -> list[Subject]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.naming import Names
-from infra.preview_offline import workspace
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.naming import Names
+from infra.offline.preview import workspace
 from lightwork import tenants
 from tests.infra.engine import ACCOUNT, REGION, run_program
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from infra.naming import Names
+from infra.config.naming import Names
 from tests.infra.conftest import REPOSITORY
 from tests.infra.engine import ACCOUNT, REGION
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import platform_local, versions
+from infra import local
+from infra.config import versions
 from lightwork import discovery, manifests, tenants
 from lightwork.manifests.common import Target
 from tests.infra.engine import run_program
@@ -107,5 +108,5 @@ def test_a_local_stack_of_nobody_is_refused(root: Path, stack: str) -> None:
 
 
 def test_a_stack_that_is_not_local_is_left_to_the_others(tmp_path: Path) -> None:
-    assert platform_local.build(tmp_path, "dev.acme") is False, "it has no settings here"
-    assert platform_local.build(tmp_path, "locals") is False, "a name that begins alike"
+    assert local.build(tmp_path, "dev.acme") is False, "it has no settings here"
+    assert local.build(tmp_path, "locals") is False, "a name that begins alike"

@@ -13,7 +13,7 @@ import yaml
 from infra.ci import common, jobs
 from infra.ci.deployed import Deployed
 from infra.ci.jobs import Plan, groups, pipeline
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 from tests.infra.ci import gitlab
 

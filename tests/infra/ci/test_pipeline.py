@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from infra import policies_trust
 from infra.ci import assume, jobs
 from infra.ci.common import PROMOTION
 from infra.ci.deployed import COMMIT
-from infra.settings import GitLab
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.settings import GitLab
+from infra.policies import trust as policies_trust
 from tests.infra.ci import gitlab
 from tests.infra.iam import decide
 
