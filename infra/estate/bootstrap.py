@@ -64,11 +64,8 @@ def bootstrap(root: Path, environment: Environment) -> list[str]:
     declared = settings.load(root, environment)
     names = Names(environment=environment, account=declared.account, region=declared.region)
     prepare(boto3.Session(), names)
-    return [
-        f"export PULUMI_BACKEND_URL='{names.backend}'",
-        f"# once for each stack: pulumi stack init {environment}"
-        f" --secrets-provider='{names.secrets_provider}'",
-    ]
+    init = f"pulumi stack init {environment} --secrets-provider='{names.secrets_provider}'"
+    return [f"export PULUMI_BACKEND_URL='{names.backend}'", f"# once for each stack: {init}"]
 
 
 def _key(kms: Any, names: Names) -> str:
