@@ -135,23 +135,21 @@ def _everybody(root: Path, names: list[str]) -> None:
     from infra.config import settings
     from infra.config.image import image
     from infra.config.naming import Names
-    from infra.config.stack import StackName
     from infra.estate import outputs
     from infra.tenant.target import load_tenant
     from infra.tenant.tenant import Tenant, TenantArgs
     from lightwork import discovery
 
     declared = settings.load(root, ENVIRONMENT)
-    own = Names(environment=ENVIRONMENT, account=declared.account, region=declared.region)
+    own = Names.of(declared)
     aws = aws_provider(declared, own)
     known = outputs.load(declared)
     cluster = kubernetes_provider(
         declared, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
     )
     for name in names:
-        stack = StackName.parse(f"{ENVIRONMENT}.{name}")
         args = TenantArgs(
-            tenant=load_tenant(root, stack),
+            tenant=load_tenant(root, ENVIRONMENT, name),
             settings=declared,
             names=own,
             estate=known,

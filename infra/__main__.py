@@ -15,7 +15,7 @@ from infra.aws.providers import aws_provider, kubernetes_provider
 from infra.config import settings
 from infra.config.image import image
 from infra.config.naming import Names
-from infra.config.stack import StackName
+from infra.config.stack import LOCAL, StackName
 from infra.estate import outputs
 from infra.estate.estate import Estate, EstateArgs
 from infra.tenant.target import load_tenant
@@ -28,12 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Build the stack that is selected."""
-    if local.build(ROOT, pulumi.get_stack()):
-        return
     stack = StackName.parse(pulumi.get_stack())
+    if stack.environment == LOCAL:
+        local.build(ROOT, stack.tenant)
+        return
     environment = settings.load(ROOT, stack.environment)
-    names = Names(environment=environment.environment, account=environment.account, region=environment.region)
-    tenant = load_tenant(ROOT, stack) if stack.tenant else None
+    names = Names.of(environment)
+    tenant = load_tenant(ROOT, stack.environment, stack.tenant) if stack.tenant else None
     aws = aws_provider(environment, names)
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:

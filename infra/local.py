@@ -16,13 +16,12 @@ import pulumi_kubernetes as kubernetes
 from infra import manifests
 from infra.config import versions
 from infra.config.local import TENANT, load
-from infra.config.stack import NAME, is_local
+from infra.config.stack import LOCAL
 from infra.manifests import release
 from infra.services import objects
 from infra.services.charts import argo
 from infra.services.charts.common import Place
 from lightwork import discovery, tenants
-from lightwork.errors import InputError
 from lightwork.manifests import tenant_objects
 from lightwork.manifests.common import Target
 
@@ -32,24 +31,16 @@ if TYPE_CHECKING:
     from lightwork.tenants import Tenant
 
 
-def build(root: Path, stack: str) -> bool:
+def build(root: Path, tenant: str | None) -> None:
     """Build a local stack.
 
     Args:
         root: the repository's root.
-        stack: the stack's name.
-
-    Returns:
-        Whether it was one.
+        tenant: the tenant; None for what all of them share.
 
     Raises:
         InputError: settings or tenant cannot be used.
     """
-    if not is_local(stack):
-        return False
-    _, dot, tenant = stack.partition(".")
-    if dot and (not tenant or "." in tenant):
-        raise InputError(f"stack {stack!r}: a tenant's stack is named {NAME}.<tenant>")
     settings = load(root)
     found = tenants.load(root / "tenants" / f"{tenant}.yaml") if tenant else None
     provider = kubernetes.Provider(
@@ -74,8 +65,7 @@ def build(root: Path, stack: str) -> bool:
         LocalTenant("tenant", LocalTenantArgs(tenant=found, target=target), opts)
         pulumi.export("namespace", found.namespace)
     else:
-        LocalPlatform("platform", LocalPlatformArgs(cluster=NAME), opts)
-    return True
+        LocalPlatform("platform", LocalPlatformArgs(cluster=LOCAL), opts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

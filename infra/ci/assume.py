@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from infra.ci.common import ROOT, answer, known
+from infra.config.stack import ENVIRONMENTS
 from infra.policies import trust
 from lightwork.errors import InputError
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from infra.config.naming import Names
     from infra.config.settings import GitLab, Settings
+    from lightwork.tenants import Environment
 
 TOKEN = "AWS_TOKEN"  # noqa: S105 - the name of a variable
 """The variable with the job's token: `id_tokens: {AWS_TOKEN: {aud: lightwork}}`."""
@@ -150,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usage="%(prog)s {preview,apply} --env ENV -- COMMAND ...",
     )
     parser.add_argument("role", choices=get_args(Kind), help="look or deploy")
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
     words = list(sys.argv[1:] if arguments is None else arguments)
     own, command = (words, []) if "--" not in words else _split(words)
     chosen = parser.parse_args(own)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PROMOTION: tuple[Environment, ...] = ("dev", "staging", "prod")
-"""The environments, in the order in which a commit reaches them."""
-
 
 def answer(work: Callable[[], None]) -> int:
     """Run the work of a command; its exit code: 2 if refused, 1 if failed, with one line."""
@@ -44,7 +41,7 @@ def known(root: Path, environment: Environment) -> tuple[Settings, Names]:
         InputError: one line for each mistake in `Pulumi.<environment>.yaml`.
     """
     found = settings.load(root, environment)
-    return found, Names(environment=environment, account=found.account, region=found.region)
+    return found, Names.of(found)
 
 
 def own(program: str) -> str:

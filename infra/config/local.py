@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
-from infra.config.stack import NAME
+from infra.config import settings
+from infra.config.stack import LOCAL
 from lightwork import documents
-from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PREFIX = "lightwork:"
 TENANT = "{tenant}"
 
 
@@ -41,10 +40,5 @@ def load(root: Path) -> LocalSettings:
     Raises:
         InputError: one line for each mistake.
     """
-    path = root / f"Pulumi.{NAME}.yaml"
-    content, node = documents.read(path)
-    config = content.get("config")
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: config: is missing; it holds {PREFIX}image and the others")
-    own = {key.removeprefix(PREFIX): value for key, value in config.items() if str(key).startswith(PREFIX)}
-    return documents.parse(LocalSettings, own, path=path, node=documents.child(node, "config"), prefix=PREFIX)
+    path, own, node = settings.read(root, LOCAL, example="image")
+    return documents.parse(LocalSettings, own, path=path, node=node, prefix=settings.PREFIX)

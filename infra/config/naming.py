@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError
+
+if TYPE_CHECKING:
+    from infra.config.settings import Settings
 
 PREFIX = "lightwork"
 
@@ -20,6 +24,11 @@ class Names:
     environment: str
     account: str
     region: str
+
+    @classmethod
+    def of(cls, declared: Settings) -> Names:
+        """The names that follow from an environment's settings."""
+        return cls(environment=declared.environment, account=declared.account, region=declared.region)
 
     def lake_bucket(self, tenant: str) -> str:
         """A tenant's bucket. Bucket names are one space for the whole world: account and region make it ours.

@@ -1,8 +1,8 @@
-"""What the program is told: the stack's name, and the settings in `Pulumi.<environment>.yaml`."""
+"""The settings of an environment: `Pulumi.<environment>.yaml`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, ValidationInfo, field_validator
 
@@ -25,8 +25,11 @@ from lightwork.tenants import Environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.config.stack import AnyEnvironment
+
 
 PROJECT = "lightwork"
+PREFIX = f"{PROJECT}:"
 
 
 class GitLab(documents.Document):
@@ -84,29 +87,45 @@ class Settings(documents.Document):
         return roles
 
 
+def read(root: Path, environment: AnyEnvironment, *, example: str) -> tuple[Path, dict[str, Any], Any]:
+    """Read the keys of `Pulumi.<environment>.yaml` that are this program's, without their prefix.
+
+    Args:
+        root: the repository's root.
+        environment: the environment.
+        example: a key that the file must have, for the message about a file that has none.
+
+    Returns:
+        The file, the keys with their values, and the node that they stand in.
+
+    Raises:
+        InputError: the file cannot be read, or has no `config`.
+    """
+    path = root / f"Pulumi.{environment}.yaml"
+    content, node = documents.read(path)
+    config = content.get("config")
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: config: is missing; it holds {PREFIX}{example} and the others")
+    own = {key.removeprefix(PREFIX): value for key, value in config.items() if str(key).startswith(PREFIX)}
+    return path, own, documents.child(node, "config")
+
+
 def load(root: Path, environment: Environment) -> Settings:
     """Read `Pulumi.<environment>.yaml`; keys of other projects (`aws:`, `pulumi:`) are Pulumi's own affair.
 
     Raises:
         InputError: one line for each mistake: `file:line: key: what was found; what is allowed`.
     """
-    path = root / f"Pulumi.{environment}.yaml"
-    content, node = documents.read(path)
-    config = content.get("config")
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: config: is missing; it holds {PROJECT}:account and the others")
-    prefix = f"{PROJECT}:"
-    own = {key.removeprefix(prefix): value for key, value in config.items() if str(key).startswith(prefix)}
+    path, own, below = read(root, environment, example="account")
     if "environment" in own:
-        raise InputError(f"{path}: {prefix}environment: is said by the file's name; take it out")
+        raise InputError(f"{path}: {PREFIX}environment: is said by the file's name; take it out")
     sizes = own.pop("sizes", {})
     if isinstance(sizes, dict):
         sizes = {**DEFAULTS[environment], **sizes}
-    below = documents.child(node, "config")
     return documents.parse(
         Settings,
         {"environment": environment, **own, "sizes": sizes},
         path=path,
         node=below,
-        prefix=prefix,
+        prefix=PREFIX,
     )

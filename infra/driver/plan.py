@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from infra.config.stack import LOCAL, StackName
 from infra.driver.outcome import Command, Task
-from infra.driver.selection import LOCAL, Choice
+from infra.driver.selection import Choice
 from lightwork.errors import InputError
 from lightwork.suggest import near
 
@@ -64,7 +65,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         allowed: frozenset[str] = frozenset()
         backend = provider = None
     else:
-        allowed, backend, provider = _environment(root, cast("Environment", environment))
+        allowed, backend, provider = _environment(root, environment)
     problems: list[str] = []
     tasks = []
     for name in choice.tenants:
@@ -73,7 +74,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         except InputError as error:
             problems += str(error).splitlines()
             continue
-        stack = f"{environment}.{name}"
+        stack = str(StackName(environment=environment, tenant=name))
         entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
         permitted = frozenset(entries.get(environment, ()))
         tasks.append(Task(stack=stack, allowed=permitted, reason=choice.reasons.get(stack, "")))
@@ -104,7 +105,7 @@ def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], 
     from infra.config.naming import Names
 
     found = settings.load(root, environment)
-    names = Names(environment=environment, account=found.account, region=found.region)
+    names = Names.of(found)
     return frozenset(getattr(found, "destroy", ())), names.backend, names.secrets_provider
 
 

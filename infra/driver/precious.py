@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infra.config.stack import StackName
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
@@ -82,10 +84,10 @@ def _fate(ops: set[str]) -> str:
 
 def _permission(urn: str, name: str) -> str:
     """Where its end would be permitted: in the environment's settings, or in the tenant's file."""
-    stack = urn.removeprefix("urn:pulumi:").partition("::")[0]
-    environment, _, tenant = stack.partition(".")
-    if tenant:
-        where = f"`destroy: {{{environment}: [{name}]}}` beside `state: leaving` in tenants/{tenant}.yaml"
+    stack = StackName.of_urn(urn)
+    if stack.tenant:
+        entry = f"destroy: {{{stack.environment}: [{name}]}}"
+        where = f"`{entry}` beside `state: leaving` in tenants/{stack.tenant}.yaml"
     else:
-        where = f"`lightwork:destroy: [{name}]` in Pulumi.{environment}.yaml"
+        where = f"`lightwork:destroy: [{name}]` in Pulumi.{stack}.yaml"
     return f"if that is meant, commit {where}"

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from infra.config.stack import LOCAL
 from infra.driver.imports import Imports
-from infra.driver.selection import LOCAL, Change, Choice, Reach, chosen, everything
+from infra.driver.selection import Change, Choice, Reach, chosen, everything
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from infra.config.stack import AnyEnvironment
 
 ESTATE = "infra.estate.estate"
 TENANT = ("infra.tenant.tenant", "infra.tenant.target", "lightwork.discovery")
@@ -34,11 +37,11 @@ class Repository:
     """
 
     root: Path
-    environment: str
+    environment: AnyEnvironment
     revision: str | None = None
 
     @classmethod
-    def since(cls, root: Path, environment: str, revision: str) -> Repository:
+    def since(cls, root: Path, environment: AnyEnvironment, revision: str) -> Repository:
         """A clone that is compared with one of its commits.
 
         Raises:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from infra.config.stack import StackName
 from infra.driver import precious
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
@@ -227,7 +228,7 @@ class Work:
 
     def _estate(self, stack: str) -> Mapping[str, Any] | None:
         """The outputs of the estate, for a tenant whose stack is new; None if there is no estate yet."""
-        if "." not in stack:
+        if not StackName.parse(stack).tenant:
             return {}
         with self._outputs_lock:
             if self._outputs is None and self.engine.exists(self.environment):

@@ -62,7 +62,7 @@ def bootstrap(root: Path, environment: Environment) -> list[str]:
     import boto3
 
     declared = settings.load(root, environment)
-    names = Names(environment=environment, account=declared.account, region=declared.region)
+    names = Names.of(declared)
     prepare(boto3.Session(), names)
     init = f"pulumi stack init {environment} --secrets-provider='{names.secrets_provider}'"
     return [f"export PULUMI_BACKEND_URL='{names.backend}'", f"# once for each stack: {init}"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from infra.config.stack import StackName
 from infra.offline.preview import ROOT, preview, workspace
 from lightwork.errors import InputError
 
@@ -149,7 +150,7 @@ def report(environment: Environment, tenants: Sequence[str], *, workers: int, ho
         InputError: the program refuses what it is given, or a price is missing.
     """
     prices = load()
-    stacks = [environment, *(f"{environment}.{tenant}" for tenant in tenants)]
+    stacks = [environment, *(str(StackName(environment=environment, tenant=tenant)) for tenant in tenants)]
     with tempfile.TemporaryDirectory() as folder:
         root = workspace(ROOT, Path(folder))
         runs = {stack: preview(root, stack) for stack in stacks}

@@ -14,14 +14,15 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
+from infra.config import settings
 from infra.config.image import DIGEST
+from infra.config.stack import LOCAL, WITH_LOCAL, StackName
 from infra.offline.answers import ACCOUNT
 from infra.offline.recording import run_program
 from lightwork.errors import InputError
 from lightwork.suggest import near
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 UNCHOSEN = "000000000000"
 """What stands in the settings until somebody has chosen an account."""
-ENVIRONMENTS = (*get_args(Environment), "local")
 LEGEND = "[protected]: a destroy refuses it. [kept]: it stays where it is when it leaves the program."
 
 
@@ -91,7 +91,7 @@ def label(resource: Resource) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what the program refuses."""
     parser = argparse.ArgumentParser(prog="python -m infra.offline.preview", description=__doc__)
-    parser.add_argument("--env", required=True, help=", ".join(ENVIRONMENTS))
+    parser.add_argument("--env", required=True, help=", ".join(WITH_LOCAL))
     parser.add_argument("--tenant", default="acme", help="one of its tenants (acme)")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             _check(root, chosen.env, chosen.tenant)
             # The tenant first: its file is what may be wrong, and it is the quicker one.
-            runs = {stack: preview(root, stack) for stack in (f"{chosen.env}.{chosen.tenant}", chosen.env)}
+            tenant = StackName(environment=chosen.env, tenant=chosen.tenant)
+            runs = {stack: preview(root, stack) for stack in (str(tenant), str(tenant.estate))}
         except InputError as error:
             # The files are copies: what is wrong in them is wrong in the repository's own.
             print(str(error).replace(f"{root}{os.sep}", ""), file=sys.stderr)
@@ -120,20 +121,16 @@ def _check(root: Path, environment: str, tenant: str) -> None:
     Raises:
         InputError: there is no such environment, or no file of such a tenant.
     """
-    if environment not in ENVIRONMENTS:
-        raise InputError(f"no environment {environment!r}{near(environment, ENVIRONMENTS)}")
+    if environment not in WITH_LOCAL:
+        raise InputError(f"no environment {environment!r}{near(environment, WITH_LOCAL)}")
     known = sorted(path.stem for path in (root / "tenants").glob("*.yaml"))
     if tenant not in known:
         raise InputError(f"no tenant {tenant!r}{near(tenant, known)}")
 
 
 def _account(root: Path, stack: str) -> str:
-    from infra.config import settings
-    from infra.config.stack import StackName, is_local
-
-    if is_local(stack):
-        return ACCOUNT
-    return settings.load(root, StackName.parse(stack).environment).account
+    environment = StackName.parse(stack).environment
+    return ACCOUNT if environment == LOCAL else settings.load(root, environment).account
 
 
 def _last(urn: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from infra.config.stack import StackName
 from infra.rules.subject import Subject
 
 if TYPE_CHECKING:
@@ -16,15 +17,16 @@ def subjects(run: Run, stack: str) -> list[Subject]:
 
     Args:
         run: the recording.
-        stack: the stack that it is of.
+        stack: the name of the stack that it is of.
     """
+    name = StackName.parse(stack)
     providers = {one.name: one.inputs for one in run.resources if one.type.startswith("pulumi:providers:")}
     return [
         Subject(
             type=one.type,
             name=one.name,
             inputs=one.inputs,
-            stack=stack,
+            stack=name,
             default_tags=_default_tags(providers.get(_provider(one), {})),
         )
         for one in run.resources

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.config.naming import Names
-    from infra.config.stack import StackName
     from infra.estate.outputs import EstateOutputs
     from lightwork.tenants import Environment, Tenant
 
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 METADATA = "169.254.0.0/16"
 
 
-def load_tenant(root: Path, stack: StackName) -> Tenant:
-    """Read the file of a stack's tenant.
+def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
+    """Read the file of a tenant of an environment.
 
     Raises:
         InputError: it cannot be read, or the tenant has not been asked into this environment.
     """
-    tenant = tenants.load(root / "tenants" / f"{stack.tenant}.yaml")
-    if stack.environment not in tenant.environments:
-        raise InputError(f"tenants/{tenant.name}.yaml: environments: {stack.environment} is not among them")
+    tenant = tenants.load(root / "tenants" / f"{name}.yaml")
+    if environment not in tenant.environments:
+        raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not among them")
     return tenant
 
 

@@ -241,7 +241,7 @@ def test_a_wrong_setting_is_refused_with_file_and_reason(root: Path, old: str, n
     ("stack", "said"),
     [
         ("prd", "no environment 'prd'; did you mean 'prod'?"),
-        ("acme.dev", "no environment 'acme'; there are: dev, prod, staging"),
+        ("acme.dev", "no environment 'acme'; there are: dev, local, prod, staging"),
         ("dev.acme.two", "a tenant's stack is named dev.<tenant>"),
         ("dev.", "a tenant's stack is named dev.<tenant>"),
         ("dev.nobody", "nobody.yaml: there is no such file"),

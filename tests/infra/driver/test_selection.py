@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from infra.driver.repository import Repository
-from infra.driver.selection import ENVIRONMENTS, Change, Choice, Reach, chosen, everything, tenant_of
-from lightwork.tenants import Environment
+from infra.driver.selection import Change, Choice, Reach, chosen, everything, tenant_of
 
 ROOT = Path(__file__).resolve().parents[3]
 REACH = Reach(
@@ -160,10 +158,6 @@ def test_a_fixture_of_a_wrong_tenant_is_no_tenant() -> None:
     assert tenant_of("tenants/acme.yaml") == "acme"
     assert tenant_of("tenants/acme.error.quota.yaml") is None
     assert tenant_of("tests/tenants/acme.yaml") is None
-
-
-def test_the_environments_are_those_that_a_tenant_may_name() -> None:
-    assert get_args(Environment) == ENVIRONMENTS, "the command line does not import the model for them"
 
 
 def test_the_programs_own_modules_are_found_where_they_are_used() -> None:
