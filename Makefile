@@ -52,7 +52,7 @@ bench: setup ## Run the benchmarks, each a ratio against a peer measured in the 
 	@.venv/bin/python -m bench $(ARGS)
 
 preview-offline: setup ## Print all that an environment and a tenant would be made of, without an account (ENV, TENANT)
-	@.venv/bin/python -m infra.preview_offline --env '$(ENV)' --tenant '$(TENANT)'
+	@.venv/bin/python -m infra.offline.preview --env '$(ENV)' --tenant '$(TENANT)'
 
 up: setup ## Deploy one stack: STACK=dev is the estate of dev, STACK=dev.acme a tenant in it (needs `pulumi`)
 	@$(ESTATE) up --stack "$(STACK)" $(ARGS)

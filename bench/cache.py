@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.measure import Row, folder, timed, times
 from lightwork import connect, task
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FEW = 100_000
 MANY = 1_000_000

@@ -1,7 +1,8 @@
 """A tenant as a stack of its own, among 1 to 500 tenants, against one stack for all of them.
 
-The program runs as Pulumi runs it, against the engine that records (`infra.recording`): what is measured is
-the program, and not AWS. Each figure is of a process of its own: its processor time, its most memory.
+The program runs as Pulumi runs it, against the engine that records (`infra.offline.recording`): what is
+measured is the program, and not AWS. Each figure is of a process of its own: its processor time, its most
+memory.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _names(count: int) -> list[str]:
 
 def _repository(root: Path, count: int) -> None:
     """The program and so many tenants, each with two pipelines and a secret, as the example has them."""
-    from infra.preview_offline import workspace
+    from infra.offline.preview import workspace
 
     workspace(ROOT, root)
     example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
@@ -113,8 +114,8 @@ def _child(root: Path, what: str, *names: str) -> tuple[float, float]:
 
 def _record(what: str, root: Path, names: list[str]) -> None:
     """In the child: record a tenant's stack, or a stack that holds all of these."""
-    from infra.recording import record, run_program
-    from infra.tenant_target import DIGEST
+    from infra.config.image import DIGEST
+    from infra.offline.recording import record, run_program
 
     os.environ[DIGEST] = f"sha256:{'0' * 64}"
     if what == "own":
@@ -130,24 +131,25 @@ def _everybody(root: Path, names: list[str]) -> None:
     """What the program would be with all tenants in one stack: read once what they share, then build each."""
     import pulumi
 
-    from infra import estate_outputs, settings
-    from infra.naming import Names
-    from infra.providers import aws_provider, kubernetes_provider
-    from infra.tenant import Tenant, TenantArgs
-    from infra.tenant_target import image, load_tenant
+    from infra.aws.providers import aws_provider, kubernetes_provider
+    from infra.config import settings
+    from infra.config.image import image
+    from infra.config.naming import Names
+    from infra.estate import outputs
+    from infra.tenant.target import load_tenant
+    from infra.tenant.tenant import Tenant, TenantArgs
     from lightwork.functions import discovery
 
     declared = settings.load(root, ENVIRONMENT)
-    own = Names(environment=ENVIRONMENT, account=declared.account, region=declared.region)
+    own = Names.of(declared)
     aws = aws_provider(declared, own)
-    known = estate_outputs.load(declared)
+    known = outputs.load(declared)
     cluster = kubernetes_provider(
         declared, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
     )
     for name in names:
-        stack = settings.StackName.parse(f"{ENVIRONMENT}.{name}")
         args = TenantArgs(
-            tenant=load_tenant(root, stack),
+            tenant=load_tenant(root, ENVIRONMENT, name),
             settings=declared,
             names=own,
             estate=known,

@@ -8,20 +8,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra import settings
-from infra.naming import Names
+from infra.config import settings
+from infra.config.naming import Names
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from infra.settings import Settings
+    from infra.config.settings import Settings
     from lightwork.tenants import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
-
-PROMOTION: tuple[Environment, ...] = ("dev", "staging", "prod")
-"""The environments, in the order in which a commit reaches them."""
 
 
 def answer(work: Callable[[], None]) -> int:
@@ -44,7 +41,7 @@ def known(root: Path, environment: Environment) -> tuple[Settings, Names]:
         InputError: one line for each mistake in `Pulumi.<environment>.yaml`.
     """
     found = settings.load(root, environment)
-    return found, Names(environment=environment, account=found.account, region=found.region)
+    return found, Names.of(found)
 
 
 def own(program: str) -> str:

@@ -17,17 +17,17 @@ import os
 import re
 import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from infra.ci.common import ROOT, answer, known
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 KEY = "lightwork/deployed.json"
 """Where it is in the bucket of the states. The bucket is versioned: the older ones are the history."""
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what is refused, as where nothing is recorded."""
     parser = argparse.ArgumentParser(prog="python -m infra.ci.deployed", description=__doc__)
     parser.add_argument("what", choices=("show", "record"), help="print it, or write it")
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
     chosen = parser.parse_args(arguments)
 
     def work() -> None:

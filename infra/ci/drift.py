@@ -14,18 +14,19 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from infra.ci import deployed
 from infra.ci.common import ROOT, answer, call, known
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from infra.ci.deployed import Deployed
+    from lightwork.tenants import Environment
 
 
 def differences(summary: Mapping[str, Any]) -> list[str]:
@@ -82,7 +83,7 @@ def look(environment: Environment, record: Deployed, folder: Path, root: Path = 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where something differs."""
     parser = argparse.ArgumentParser(prog="python -m infra.ci.drift", description=__doc__)
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
     parser.add_argument(
         "--summary-dir", type=Path, required=True, metavar="DIR", help="where the summary goes"
     )

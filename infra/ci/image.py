@@ -19,18 +19,18 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from infra.ci.common import PROMOTION, ROOT, answer, call, known
+from infra.ci.common import ROOT, answer, call, known
 from infra.ci.deployed import COMMIT
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 DOCKERFILE = "platform/Dockerfile"
 
@@ -239,12 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     below = parser.add_subparsers(dest="what", required=True)
     for name, text in (("build", "build this commit's image"), ("bring", "copy it from another environment")):
         part = below.add_parser(name, help=text)
-        part.add_argument("--env", choices=get_args(Environment), required=True, help="whose repository")
+        part.add_argument("--env", choices=ENVIRONMENTS, required=True, help="whose repository")
         if name == "build":
             part.add_argument("--push", action="store_true", help="push it")
             part.add_argument("--dotenv", type=Path, metavar="FILE", help=f"write {DIGEST}=... there")
         else:
-            part.add_argument("--from", dest="source", choices=PROMOTION, required=True, help="from where")
+            part.add_argument("--from", dest="source", choices=ENVIRONMENTS, required=True, help="from where")
     chosen = parser.parse_args(arguments)
     return answer(lambda: _build_command(chosen) if chosen.what == "build" else _bring_command(chosen))
 

@@ -17,22 +17,22 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from infra.ci import deployed
-from infra.ci.common import PROMOTION, ROOT, answer, call, known, own
-from infra.settings import StackName
-from infra.tenant_target import DIGEST
+from infra.ci.common import ROOT, answer, call, known, own
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
 from lightwork.errors import InputError, RunFailed
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.ci.deployed import Deployed
+    from lightwork.tenants import Environment
 
 Job = dict[str, Any]
 
@@ -93,7 +93,7 @@ def pipeline(plan: Plan) -> dict[str, Any]:
     before = list(jobs)
     for name, group in groups([name for name in names if name is not None]).items():
         choice = " ".join(f"--tenant {tenant}" for tenant in group)
-        stack = f"{environment}.{name}"
+        stack = str(StackName(environment=environment, tenant=name))
         jobs[stack] = {**_job(plan, ".stack", "tenants", stack, CHOICE=choice), "needs": before}
     jobs["deployed"] = _job(plan, ".deployed", "deployed", f"deployed-{environment}")
     if plan.smoke and plan.stacks:
@@ -192,12 +192,14 @@ def check_smoke(root: Path, environment: Environment, tenant: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m infra.ci.jobs", description=__doc__)
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="where to")
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="where to")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--changed-since", metavar="REV", help="what has changed since a commit")
     which.add_argument("--since-deployed", action="store_true", help="since what stands there")
     which.add_argument("--all", action="store_true", help="every stack")
-    parser.add_argument("--image-from", choices=PROMOTION, help="whose repository the image is copied from")
+    parser.add_argument(
+        "--image-from", choices=ENVIRONMENTS, help="whose repository the image is copied from"
+    )
     parser.add_argument("--smoke", metavar="TENANT", help=f"run {SMOKE} for this tenant at the end")
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to [the terminal]")
     chosen = parser.parse_args(arguments)

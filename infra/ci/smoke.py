@@ -11,16 +11,16 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from infra.ci.common import ROOT, answer, call, known, own
 from infra.ci.jobs import SMOKE
-from lightwork.tenants import Environment
+from infra.config.stack import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 
 def access_words(names: Names) -> list[str]:
@@ -42,7 +42,7 @@ def submit_words(names: Names, tenant: str) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where the run did not succeed."""
     parser = argparse.ArgumentParser(prog="python -m infra.ci.smoke", description=__doc__)
-    parser.add_argument("--env", choices=get_args(Environment), required=True, help="the environment")
+    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
     parser.add_argument("--tenant", required=True, help="whose pipeline")
     chosen = parser.parse_args(arguments)
 

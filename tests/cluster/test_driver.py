@@ -19,13 +19,13 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from infra.config.image import DIGEST
 from infra.driver import cli, run, stacks
 from infra.driver.outcome import Command, Task
 from infra.driver.plan import Order
 from infra.driver.selection import Choice
-from infra.estate_outputs import VARIABLE
-from infra.preview_offline import ROOT, workspace
-from infra.tenant_target import DIGEST
+from infra.estate.outputs import VARIABLE
+from infra.offline.preview import ROOT, workspace
 from tests.cluster import binaries
 
 BUCKET = "aws:s3/bucket:Bucket"
@@ -214,7 +214,7 @@ def test_what_has_changed_since_a_commit_is_deployed_and_nothing_else(place: Pla
     place.runs.clear()
     for path, old, stack in (
         ("tenants/globex.yaml", "name: globex", "dev.globex"),
-        ("infra/network.py", '"""', "dev"),
+        ("infra/aws/network.py", '"""', "dev"),
     ):
         file = place.root / path
         file.write_text(file.read_text().replace(old, f"{old} ", 1))

@@ -5,7 +5,7 @@ field validation, where a field that a kind does not have is an error, and dry, 
 
 Left out are kinds that other charts define (`OTHERS`), where the cluster lacks their definitions: an API
 server can say nothing of a kind that it does not know. Charts themselves are Helm's: what they are told is
-held to what they know in `tests/infra/test_charts.py`.
+held to what they know in `tests/infra/services/test_charts.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.preview_offline import preview, workspace
+from infra.offline.preview import preview, workspace
 from tests.cluster.kube import kubectl
 from tests.cluster.progress import HarnessError
 from tests.cluster.settings import ROOT

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.naming import Names
-from infra.preview_offline import workspace
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.naming import Names
+from infra.config.stack import ENVIRONMENTS
+from infra.offline.preview import workspace
 from lightwork import tenants
 from tests.infra.engine import ACCOUNT, REGION, run_program
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from tests.infra.engine import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.ci import common
-from infra.naming import Names
-from infra.pretending import ACCOUNT
-from infra.preview_offline import UNCHOSEN
+from infra.config.naming import Names
+from infra.offline.answers import ACCOUNT
+from infra.offline.preview import UNCHOSEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import yaml
 from infra.ci import common, jobs
 from infra.ci.deployed import Deployed
 from infra.ci.jobs import Plan, groups, pipeline
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 from tests.infra.ci import gitlab
 
@@ -111,7 +111,7 @@ def test_a_tenant_stays_in_its_batch_when_others_come_and_go() -> None:
     ("made", "says"),
     [
         (plan("prod.acme"), "stack 'prod.acme': is not of the environment dev"),
-        (plan("dve"), "stack 'dve': no environment 'dve'"),
+        (plan("dve"), "stack 'dve': there is no environment 'dve'"),
         (Plan(environment="dev", stacks=("dev",), digest="latest"), f"{DIGEST}: found 'latest'"),
     ],
 )

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.config.image import DIGEST
 from infra.driver import cli, stacks
 from infra.driver.engine import Plan
-from infra.preview_offline import ROOT, workspace
-from infra.tenant_target import DIGEST
+from infra.offline.preview import ROOT, workspace
 from tests.infra.driver.pretended import Pretended, step
 
 SCRIPT = Path(sys.executable).parent / "lightwork-estate"
