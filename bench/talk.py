@@ -17,14 +17,14 @@ import json, sys, time
 from distributed import Client
 address, elements, seconds, workers = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 def moment(number, seconds):
-    begun = time.time()
+    start = time.time()
     time.sleep(seconds)
-    return begun
+    return start
 client = Client(address, timeout=180)
 client.wait_for_workers(1, timeout=180)
-found = client.gather(client.map(moment, range(elements), seconds=seconds, pure=False))
+starts = client.gather(client.map(moment, range(elements), seconds=seconds, pure=False))
 with open("/tmp/result.json", "w") as file:
-    json.dump({"first": min(found), "last": max(found) + seconds, "elements": elements}, file)
+    json.dump({"first": min(starts), "last": max(starts) + seconds, "elements": elements}, file)
 """
 
 

@@ -25,13 +25,13 @@ def say(text: str) -> None:
 def phase(name: str) -> Iterator[None]:
     """Print when a phase begins, and how long it took."""
     say(f"{name} ...")
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         yield
     except BaseException:
-        say(f"{name}: FAILED after {time.monotonic() - begun:.1f} s")
+        say(f"{name}: FAILED after {time.monotonic() - start:.1f} s")
         raise
-    say(f"{name}: {time.monotonic() - begun:.1f} s")
+    say(f"{name}: {time.monotonic() - start:.1f} s")
 
 
 def run(
