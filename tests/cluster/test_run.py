@@ -113,7 +113,7 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def test_a_running_runs_dashboard_metrics_and_logs_can_be_read(acme):
+def test_dashboard_metrics_and_logs_of_a_running_run_can_be_read(acme):
     label = probes.new_label()
     name = probes.submit(acme, label, elements=20_000)
     probes.wait_until_at_work(acme, name, label)
