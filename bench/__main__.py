@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...]`: run the benchmarks, or those named, and print the table."""
+"""`python -m bench [NAME ...]`: run the named benchmarks, or all of them, and print a table."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ import sys
 from bench.measure import Row, apart, to_json
 
 BENCHMARKS = {
-    "startup": "the command line's start",
+    "startup": "startup of the command line",
     "tiny": "100,000 calls of x + 1",
-    "shapes": "durations of 50 ms, and lognormal ones",
-    "cache": "looking up what is done",
-    "windy": "windy-city against the way that reads files in each call",
+    "shapes": "calls of 50 ms, and calls of lognormal duration",
+    "cache": "lookup of cached results",
+    "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "scale": "many workers, many committers",
     "battery": "battery-health against a plain scan",
-    "estate": "a tenant's stack among many, against one stack for all",
-    "scaler": "the scaler against the talk's way and one pod a task, on the cluster of `make cluster-up`",
+    "estate": "one stack per tenant against one stack for all tenants",
+    "scaler": "the scaler against the talk's design and one pod per task, on `make cluster-up`",
 }
 
 
 def main() -> int:
-    """Run and print; exit code 1 if a figure was not reached."""
+    """Run the benchmarks and print the table.
+
+    Returns:
+        0 if every figure meets its target, 1 if one does not, 2 for an unknown benchmark.
+    """
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--apart", metavar="NAME", help=argparse.SUPPRESS)
@@ -37,29 +41,29 @@ def main() -> int:
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         print(
-            f"bench: there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}",
+            f"bench: unknown benchmark {unknown[0]!r}; expected one of {', '.join(BENCHMARKS)}",
             file=sys.stderr,
         )
         return 2
-    found: list[Row] = []
+    all_rows: list[Row] = []
     for name in options.names or BENCHMARKS:
         print(f"{name}: {BENCHMARKS[name]} ...", file=sys.stderr, flush=True)
         rows = apart(name)
         for row in rows:
-            print(f"  {row.what}: {row.found} ({row.detail})", file=sys.stderr, flush=True)
-        found += rows
-    _print(found)
-    return 0 if all(row.ok is not False for row in found) else 1
+            print(f"  {row.what}: {row.measured} ({row.detail})", file=sys.stderr, flush=True)
+        all_rows += rows
+    _print(all_rows)
+    return 0 if all(row.ok is not False for row in all_rows) else 1
 
 
 def _print(rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "reach", "found", "", "measured", title="both sides measured in this run")
-    marks = {True: "[green]reached[/]", False: "[red]not reached[/]", None: "shown"}
+    table = Table("what", "target", "measured", "", "detail", title="both sides measured in this run")
+    marks = {True: "[green]met[/]", False: "[red]missed[/]", None: "no target"}
     for row in rows:
-        table.add_row(row.what, row.reach, row.found, marks[row.ok], row.detail)
+        table.add_row(row.what, row.target, row.measured, marks[row.ok], row.detail)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

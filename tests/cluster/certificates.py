@@ -1,4 +1,4 @@
-"""The cluster's own certificates and kubeconfigs, made anew each time."""
+"""The cluster's certificates and kubeconfigs, created anew for each cluster."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CLIENTS = {
 
 
 def folder() -> Path:
-    """Where they are, for as long as the cluster is up."""
+    """Return the folder that holds them while the cluster is up."""
     return run_folder() / "certificates"
 
 
 def make_all() -> None:
-    """Make the authority, the servers' certificates, a kubeconfig for each client, and the key of tokens."""
+    """Create the authority, the servers' certificates, the clients' kubeconfigs, and the token key."""
     authority = _new_authority()
     names = [
         *("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
@@ -68,7 +68,7 @@ def make_all() -> None:
 
 
 def make_webhook() -> None:
-    """Make an authority and the webhook's certificate alone, where the cluster has its own."""
+    """Create only an authority and the webhook's certificate, for a cluster with its own certificates."""
     _new_authority().sign(_WEBHOOK, _WEBHOOK, None, [host()])
 
 
@@ -81,7 +81,7 @@ def _new_authority() -> _Authority:
 
 
 def write_kubeconfig(target: Path, name: str) -> None:
-    """A kubeconfig with everything in it for one of the clients."""
+    """Write a self-contained kubeconfig for one of the clients."""
 
     def text(file: str) -> str:
         return base64.b64encode((folder() / file).read_bytes()).decode()
@@ -103,7 +103,7 @@ def write_kubeconfig(target: Path, name: str) -> None:
 
 
 class _Authority:
-    """Signs with a key that is nowhere but in this process."""
+    """A certificate authority whose key exists only in this process."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -120,16 +120,16 @@ class _Authority:
             encipher_only=False,
             decipher_only=False,
         )
-        made = (
+        certificate = (
             _builder(self._name, self._name, self._key.public_key())
             .add_extension(constraint, critical=True)
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        self.text = made.public_bytes(serialization.Encoding.PEM)
+        self.text = certificate.public_bytes(serialization.Encoding.PEM)
 
     def sign(self, file: str, user: str, group: str | None, names: Sequence[str]) -> None:
-        """Make a key and its certificate; with names it is a server's too."""
+        """Create a key and its certificate; with names, the certificate is also valid for a server."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if names else [])]
         builder = _builder(_name(user, group), self._name, key.public_key())
@@ -138,8 +138,8 @@ class _Authority:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_general(name) for name in names]), critical=False
             )
-        made = builder.sign(self._key, hashes.SHA256())
-        _write(f"{file}.crt", made.public_bytes(serialization.Encoding.PEM))
+        certificate = builder.sign(self._key, hashes.SHA256())
+        _write(f"{file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
         _write(f"{file}.key", _key_text(key))
 
 

@@ -1,4 +1,4 @@
-"""Whoever interrupts the harness finds the machine as it was, also when they do it twice."""
+"""An interrupted harness restores the machine, even if it is interrupted twice."""
 
 from __future__ import annotations
 
