@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
 
-from bench.measure import Row, apart, to_json
+import click
+
+from bench import measure
+from bench.measure import Row, to_json
 
 BENCHMARKS = {
     "startup": "the command line's start",
@@ -23,33 +25,33 @@ BENCHMARKS = {
 }
 
 
-def main() -> int:
+@click.command(help=f"{__doc__}\n\n{', '.join(BENCHMARKS)}")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--apart", metavar="NAME", hidden=True)
+def main(names: tuple[str, ...], apart: str | None) -> None:
     """Run and print; exit code 1 if a figure was not reached."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--apart", metavar="NAME", help=argparse.SUPPRESS)
-    options = parser.parse_args()
     os.environ.pop("LIGHTWORK_ON", None)
-    if options.apart:
-        rows: list[Row] = importlib.import_module(f"bench.{options.apart}").run()
+    if apart:
+        rows: list[Row] = importlib.import_module(f"bench.{apart}").run()
         print(to_json(rows))
-        return 0
-    unknown = [name for name in options.names if name not in BENCHMARKS]
+        return
+    unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         print(
             f"bench: there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}",
             file=sys.stderr,
         )
-        return 2
+        sys.exit(2)
     found: list[Row] = []
-    for name in options.names or BENCHMARKS:
+    for name in names or BENCHMARKS:
         print(f"{name}: {BENCHMARKS[name]} ...", file=sys.stderr, flush=True)
-        rows = apart(name)
+        rows = measure.apart(name)
         for row in rows:
             print(f"  {row.what}: {row.found} ({row.detail})", file=sys.stderr, flush=True)
         found += rows
     _print(found)
-    return 0 if all(row.ok is not False for row in found) else 1
+    if any(row.ok is False for row in found):
+        sys.exit(1)
 
 
 def _print(rows: list[Row]) -> None:
@@ -64,4 +66,4 @@ def _print(rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="bench")

@@ -6,17 +6,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
 
 from infra import settings
 from infra.naming import Names
 from lightwork.errors import InputError, RunFailed
+from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from infra.settings import Settings
-    from lightwork.tenants import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,10 +26,33 @@ PROMOTION: tuple[Environment, ...] = ("dev", "staging", "prod")
 """The environments, in the order in which a commit reaches them."""
 
 
-def answer(work: Callable[[], None]) -> int:
-    """Run the work of a command; its exit code: 2 if refused, 1 if failed, with one line."""
+environment = click.option(
+    "--env", type=click.Choice(get_args(Environment)), required=True, help="The environment."
+)
+"""The option that every command has."""
+
+
+def run(command: click.Command, module: str, arguments: Sequence[str] | None, obj: Any = None) -> int:
+    """Run a command line; its exit code: 2 if refused, 1 if failed, with one line on standard error.
+
+    Args:
+        command: the command.
+        module: the module that has it.
+        arguments: the words of the command line, if not the process's own.
+        obj: what the command finds in its context.
+    """
+    name = f"python -m {module}"
     try:
-        work()
+        with command.make_context(
+            name, list(sys.argv[1:] if arguments is None else arguments), obj=obj
+        ) as context:
+            command.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        said = " ".join(error.format_message().split()).rstrip(".")
+        print(f"{said} ({name} --help)", file=sys.stderr)
+        return 2
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
