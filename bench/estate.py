@@ -135,7 +135,7 @@ def _everybody(root: Path, names: list[str]) -> None:
     from infra.providers import aws_provider, kubernetes_provider
     from infra.tenant import Tenant, TenantArgs
     from infra.tenant_target import image, load_tenant
-    from lightwork import discovery
+    from lightwork.functions import discovery
 
     declared = settings.load(root, ENVIRONMENT)
     own = Names(environment=ENVIRONMENT, account=declared.account, region=declared.region)

@@ -74,7 +74,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float) -> None:
 @contextlib.contextmanager
 def workers(count: int = WORKERS) -> Iterator[str]:
     """A local cluster of worker processes with one thread each; gives its scheduler's address."""
-    from lightwork.engine.cluster import Cluster
+    from lightwork.cluster.cluster import Cluster
 
     cluster = Cluster("local", count)
     try:

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bench.measure import Row, folder
-from lightwork import connect, segments, task
+from lightwork import connect, task
 from lightwork.lake import open_lake
-from lightwork.store import MISSING, CodeResults
+from lightwork.store import segments
+from lightwork.store.results import MISSING, CodeResults
 
 FLEETS = (2, 20, 200)
 SECONDS = 8.0

@@ -16,8 +16,8 @@ from infra.naming import Names
 from infra.providers import aws_provider, kubernetes_provider
 from infra.tenant import Tenant, TenantArgs
 from infra.tenant_target import image, load_tenant
-from lightwork import discovery
 from lightwork.errors import InputError
+from lightwork.functions import discovery
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lightwork.manifests import certificates, common
-from lightwork.manifests.common import Manifest, manifest
+from lightwork.kube import contract
+from lightwork.manifests import certificates
+from lightwork.manifests.base import manifest
 from lightwork.tenants import quantities
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants import Tenant
 
 API = "monitoring.coreos.com/v1"
@@ -178,7 +180,7 @@ def dask_monitor(namespace: str) -> Manifest:
         "__meta_kubernetes_pod_label_lightwork_run": "run",
         "__meta_kubernetes_pod_label_lightwork_role": "role",
     }
-    role = {"key": common.LABEL_ROLE, "operator": "In", "values": ["scheduler", "worker"]}
+    role = {"key": contract.LABEL_ROLE, "operator": "In", "values": ["scheduler", "worker"]}
     return {
         "apiVersion": API,
         "kind": "PodMonitor",

@@ -9,7 +9,7 @@ from infra.alerts import RUNS, TENANTS, WORKFLOWS
 from infra.charts.monitoring import DASHBOARD_LABEL
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 SOURCE = {"type": "prometheus", "uid": "prometheus"}
 """The data source that kube-prometheus-stack makes."""

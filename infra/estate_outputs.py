@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

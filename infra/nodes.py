@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from infra import accounts, policies_pods, versions
 from infra.statements import let, policy
-from lightwork.manifests.common import LABEL_SPOT
+from lightwork.kube.contract import LABEL_SPOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

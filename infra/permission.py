@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from lightwork.suggest import near
+from lightwork.errors import near
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -17,7 +17,7 @@ from infra.platform_local_cluster import LocalPlatform, LocalPlatformArgs
 from infra.tenant_local import LocalTenant, LocalTenantArgs
 from lightwork import documents, tenants
 from lightwork.errors import InputError
-from lightwork.manifests.common import Target
+from lightwork.manifests.base import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from lightwork import manifests
 from lightwork.manifests import argo_config
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 LEVELS = {
     argo.NAMESPACE: "restricted",

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from infra.pretending import ACCOUNT
 from infra.recording import run_program
 from infra.tenant_target import DIGEST
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 from lightwork.tenants import Environment
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from infra.cluster import PREVIEWERS
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 NAME = "lightwork-previewers"
 RBAC = "rbac.authorization.k8s.io"

@@ -10,8 +10,7 @@ from pydantic import AfterValidator, ConfigDict, ValidationInfo, field_validator
 
 from infra.sizes import DEFAULTS, Form, Sizes
 from lightwork import documents
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 from lightwork.tenants import Environment
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from infra.naming import Names
     from infra.settings import Settings
     from lightwork import tenants
-    from lightwork.manifests.common import Manifest
-    from lightwork.pipelines import Pipeline
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.kube.contract import Manifest
 
 SECRETS_OPERATOR = "secrets"
 """The part that names the role of the operator that brings secrets into the cluster."""

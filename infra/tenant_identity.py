@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra import tenant_policies
-from lightwork.manifests.common import LAKE_ACCOUNTS
+from lightwork.kube.contract import LAKE_ACCOUNTS
 
 if TYPE_CHECKING:
     from infra.naming import Names

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from infra import platform_manifests
-from lightwork import discovery, manifests
+from lightwork import manifests
+from lightwork.functions import discovery
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Target
+    from lightwork.manifests.base import Target
     from lightwork.tenants import Tenant
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError
-from lightwork.manifests import common
-from lightwork.manifests.common import Manifest, manifest
+from lightwork.kube import contract
+from lightwork.manifests.base import manifest
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants import Tenant
 
 STORE = "tenant"
@@ -51,9 +52,9 @@ def secrets(tenant: Tenant, *, prefix: str, role_arn: str, region: str) -> list[
         "refreshInterval": EVERY,
         "secretStoreRef": {"kind": "SecretStore", "name": STORE},
         # What is gone from the file goes from the Secret; a store that does not answer takes nothing away.
-        "target": {"name": common.SECRETS, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+        "target": {"name": contract.SECRETS, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
         "data": [
             {"secretKey": key, "remoteRef": {"key": f"{prefix}{secret}"}} for key, secret in found.items()
         ],
     }
-    return [store, manifest(API, "ExternalSecret", common.SECRETS, tenant, spec=spec)]
+    return [store, manifest(API, "ExternalSecret", contract.SECRETS, tenant, spec=spec)]

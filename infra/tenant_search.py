@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from infra import accounts
 from infra.charts.common import size
 from infra.charts.shipper import INDEX, index_pattern
-from lightwork.manifests import common
+from lightwork.manifests import base
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants import Tenant
 
 SECURITY = "_plugins/_security/api"
@@ -163,7 +163,7 @@ def setup(
     metadata = {
         "name": name,
         "namespace": account.namespace,
-        "labels": common.labels(tenant),
+        "labels": base.labels(tenant),
     }
     container = {
         "name": "search",
@@ -173,7 +173,7 @@ def setup(
         "args": ["--endpoint", f"https://{endpoint}", "--requests", f"{FOLDER}/{FILE}"],
         "env": [{"name": "AWS_REGION", "value": region}],
         "resources": size("50m", "192Mi", cpu_limit="500m"),
-        "securityContext": common.container_security(),
+        "securityContext": base.container_security(),
         "volumeMounts": [{"name": "requests", "mountPath": FOLDER, "readOnly": True}],
     }
     pod = {
@@ -181,8 +181,8 @@ def setup(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "OnFailure",
-        "securityContext": common.pod_security(),
-        "affinity": common.never_spot(),
+        "securityContext": base.pod_security(),
+        "affinity": base.never_spot(),
         "containers": [container],
         "volumes": [{"name": "requests", "configMap": {"name": name}}],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lightwork import tenants
 from lightwork.errors import InputError
-from lightwork.manifests.common import Target
+from lightwork.manifests.base import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

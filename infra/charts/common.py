@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lightwork.manifests.common import container_security, pod_security
+from lightwork.manifests.base import container_security, pod_security
 
 Values: TypeAlias = dict[str, Any]
 """A chart's values."""

@@ -13,8 +13,7 @@ import click
 
 from infra.driver.outcome import Command
 from infra.driver.selection import ENVIRONMENTS, LOCAL, Choice
-from lightwork.errors import InputError, LightworkError
-from lightwork.suggest import near
+from lightwork.errors import InputError, LightworkError, near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

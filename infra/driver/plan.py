@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from infra.driver.outcome import Command, Task
 from infra.driver.selection import LOCAL, Choice
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ESTATE = "infra.estate"
-TENANT = ("infra.tenant", "infra.tenant_target", "lightwork.discovery")
+TENANT = ("infra.tenant", "infra.tenant_target", "lightwork.functions.discovery")
 """What the program needs for a tenant's stack alone."""
 
 LOCAL_PROGRAM = "infra.platform_local"

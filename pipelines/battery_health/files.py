@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lightwork import InputError
+from lightwork.errors import near
 from lightwork.lake import Lake
-from lightwork.suggest import near
 from pipelines.battery_health.models import MODELS
 
 PATTERN = "model=…/region=…/battery=…/day=YYYY-MM-DD/….parquet"

@@ -79,7 +79,7 @@ def port_of(namespace: str, pod: str, port: int) -> Iterator[str]:
     from kubernetes import client, config
     from kubernetes.stream import portforward
 
-    from lightwork.forwarding import forwarded
+    from lightwork.kube.forwarding import forwarded
 
     def connect() -> Any:
         core = client.CoreV1Api(config.new_client_from_config(config_file=str(kubeconfig())))

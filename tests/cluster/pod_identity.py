@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from lightwork.manifests import common
+from lightwork.kube import contract
 from tests.cluster import processes
 from tests.cluster.certificates import folder
 from tests.cluster.kube import apply, kubectl
@@ -29,7 +29,7 @@ ACCOUNT = "pod-identity"
 """The service account as which it asks the API server."""
 NAMESPACE = "lightwork-tests"
 _LASTS = "168h"
-ACCOUNTS = common.LAKE_ACCOUNTS
+ACCOUNTS = contract.LAKE_ACCOUNTS
 """The accounts of a tenant that have its role."""
 
 
@@ -117,7 +117,7 @@ def webhook_name() -> str:
 def webhook() -> dict[str, Any]:
     """Whose pods the API server asks about: those of tenants. While nobody answers, they wait."""
     authority = base64.b64encode((folder() / "ca.crt").read_bytes()).decode()
-    tenants = {"matchExpressions": [{"key": common.LABEL_TENANT, "operator": "Exists"}]}
+    tenants = {"matchExpressions": [{"key": contract.LABEL_TENANT, "operator": "Exists"}]}
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lightwork.manifests import common
+from lightwork.kube import contract
 from tests.cluster import pod_identity, pod_identity_webhook, probes, stores, tenants
 from tests.cluster.kube import get, items, kubectl, stranger
 from tests.cluster.progress import HarnessError
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.core
 AUDIENCE = pod_identity_webhook.AUDIENCE
 WITHOUT_ROLE = (
     "default",
-    common.ACCOUNT_SCALER,
-    common.ACCOUNT_SCHEDULER,
-    common.ACCOUNT_CERTIFICATES,
+    contract.ACCOUNT_SCALER,
+    contract.ACCOUNT_SCHEDULER,
+    contract.ACCOUNT_CERTIFICATES,
 )
 KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 ALL_ENVIRONMENTS = """
@@ -161,7 +161,7 @@ def test_a_tenants_driver_and_worker_get_the_tenants_own_credentials(acme, globe
 def test_what_a_pod_gets_opens_its_tenants_bucket_and_no_other(acme, globex):
     import boto3
 
-    status, found = pod_identity.ask(token(tenants.namespace(globex), common.ACCOUNT_WORKER))
+    status, found = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_WORKER))
     assert status == 200
     s3 = boto3.client(
         "s3",
@@ -186,22 +186,22 @@ def test_an_account_without_a_role_gets_none(globex, account):
 
 
 def test_an_account_of_the_same_name_elsewhere_gets_none(both_tenants):
-    kubectl("-n", "default", "create", "serviceaccount", common.ACCOUNT_DRIVER)
+    kubectl("-n", "default", "create", "serviceaccount", contract.ACCOUNT_DRIVER)
     try:
-        status, found = pod_identity.ask(token("default", common.ACCOUNT_DRIVER))
+        status, found = pod_identity.ask(token("default", contract.ACCOUNT_DRIVER))
     finally:
-        kubectl("-n", "default", "delete", "serviceaccount", common.ACCOUNT_DRIVER)
+        kubectl("-n", "default", "delete", "serviceaccount", contract.ACCOUNT_DRIVER)
     assert (status, set(found)) == (404, {"code", "message"})
 
 
 @pytest.mark.parametrize("audience", [None, "sts.amazonaws.com"])
 def test_a_token_for_somebody_else_is_refused(globex, audience):
-    status, found = pod_identity.ask(token(tenants.namespace(globex), common.ACCOUNT_DRIVER, audience))
+    status, found = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_DRIVER, audience))
     assert (status, set(found)) == (403, {"code", "message"})
 
 
 def test_a_token_that_is_no_token_is_refused(both_tenants):
-    made = token(tenants.namespace(both_tenants[0]), common.ACCOUNT_DRIVER)
+    made = token(tenants.namespace(both_tenants[0]), contract.ACCOUNT_DRIVER)
     head, body, _ = made.split(".")
     for wrong in ("x", f"{head}.{body}.", f"{head}.{body}.{'A' * 342}"):
         assert pod_identity.ask(wrong)[0] == 403
@@ -210,16 +210,16 @@ def test_a_token_that_is_no_token_is_refused(both_tenants):
 
 def test_the_token_itself_is_good_for_nothing_else(globex):
     """Who has read it from a pod has not got into the Kubernetes API."""
-    words = stranger(token(tenants.namespace(globex), common.ACCOUNT_DRIVER))
+    words = stranger(token(tenants.namespace(globex), contract.ACCOUNT_DRIVER))
     with pytest.raises(HarnessError, match=r"Unauthorized|must be logged in"):
         kubectl(*words, "get", "--raw", f"/api/v1/namespaces/{tenants.namespace(globex)}/pods")
 
 
 def test_the_log_of_the_endpoint_has_neither_tokens_nor_secrets(globex):
-    asked = token(tenants.namespace(globex), common.ACCOUNT_DRIVER)
+    asked = token(tenants.namespace(globex), contract.ACCOUNT_DRIVER)
     assert pod_identity.ask(asked)[0] == 200
     assert pod_identity.ask("a-wrong-token")[0] == 403
     log = (logs() / f"{pod_identity.SERVER}.log").read_text()
-    assert f"credentials for {tenants.namespace(globex)}/{common.ACCOUNT_DRIVER}" in log
+    assert f"credentials for {tenants.namespace(globex)}/{contract.ACCOUNT_DRIVER}" in log
     for hidden in (asked, asked.split(".")[1], "a-wrong-token", *secret_values(globex)):
         assert hidden not in log

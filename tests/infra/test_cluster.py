@@ -10,7 +10,7 @@ import pytest
 
 from infra import previewers, versions
 from infra.nodes import SPOT_TAINT, SYSTEM_TAINT
-from lightwork.manifests import common
+from lightwork.kube import contract
 
 if TYPE_CHECKING:
     from tests.infra.engine import Resource, Run
@@ -138,12 +138,14 @@ def test_only_workers_are_on_spot(estate: Run) -> None:
 def test_workers_start_from_zero_and_are_kept_apart_as_the_manifests_expect(estate: Run) -> None:
     workers = group(estate, "workers").inputs
     assert workers["scalingConfig"]["minSize"] == 0, "no run, no cost"
-    assert workers["labels"][common.LABEL_SPOT] == "true", "the scaler's affinity names this label"
-    assert workers["taints"] == [{"key": common.LABEL_SPOT, "value": "true", "effect": "NO_SCHEDULE"}], (
+    assert workers["labels"][contract.LABEL_SPOT] == "true", "the scaler's affinity names this label"
+    assert workers["taints"] == [{"key": contract.LABEL_SPOT, "value": "true", "effect": "NO_SCHEDULE"}], (
         "workers tolerate exactly this taint"
     )
     for other in ("system", "drivers"):
-        assert group(estate, other).inputs["labels"][common.LABEL_SPOT] == "false", f"{other} is not on spot"
+        assert group(estate, other).inputs["labels"][contract.LABEL_SPOT] == "false", (
+            f"{other} is not on spot"
+        )
 
 
 def test_drivers_need_no_toleration_and_system_nodes_are_not_theirs(estate: Run) -> None:
@@ -191,7 +193,7 @@ def test_the_autoscaler_knows_a_node_of_an_empty_group(estate: Run, name: str) -
 
 
 def test_the_spot_taint_is_what_the_manifests_tolerate() -> None:
-    assert SPOT_TAINT["key"] == common.LABEL_SPOT, "one name for both sides"
+    assert SPOT_TAINT["key"] == contract.LABEL_SPOT, "one name for both sides"
 
 
 def test_no_pod_reads_the_nodes_credentials_and_every_disk_is_encrypted(estate: Run) -> None:

@@ -12,7 +12,7 @@ from infra import policies, tenant_policies
 from infra.estate_outputs import READ
 from infra.pretending import estate as pretended
 from infra.sizes import DEFAULTS
-from lightwork.manifests.common import LABEL_TENANT, LAKE_ACCOUNTS
+from lightwork.kube.contract import LABEL_TENANT, LAKE_ACCOUNTS
 from lightwork.tenants import Environment
 from tests.infra.conftest import STACKS, TENANTS, Deployed, deploy, plain
 from tests.infra.engine import ACCOUNT, REGION

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra import platform_local, versions
-from lightwork import discovery, manifests, tenants
-from lightwork.manifests.common import Target
+from lightwork import manifests, tenants
+from lightwork.functions import discovery
+from lightwork.manifests.base import Target
 from tests.infra.engine import run_program
 
 if TYPE_CHECKING:

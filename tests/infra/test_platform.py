@@ -263,7 +263,7 @@ def test_alerts_ask_for_the_metrics_that_the_templates_send() -> None:
 
 
 def _target() -> Any:
-    from lightwork.manifests.common import Target
+    from lightwork.manifests.base import Target
 
     return Target(environment="dev", image="image", lake="s3://lake")
 

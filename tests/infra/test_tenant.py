@@ -11,8 +11,9 @@ from infra import platform_manifests, tenant_objects, tenant_search, tenant_targ
 from infra.estate_outputs import EstateOutputs
 from infra.naming import Names
 from infra.pretending import estate
-from lightwork import discovery, manifests, tenants
+from lightwork import manifests, tenants
 from lightwork.errors import InputError
+from lightwork.functions import discovery
 from tests.infra.conftest import REPOSITORY
 from tests.infra.engine import ACCOUNT, REGION, Run, run_program
 

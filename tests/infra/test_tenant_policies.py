@@ -8,7 +8,7 @@ from infra import policies, policies_pods, tenant_policies
 from infra.naming import Names
 from infra.tenant_identity import pods_role, secrets_role
 from lightwork.errors import InputError
-from lightwork.manifests.common import LAKE_ACCOUNTS
+from lightwork.kube.contract import LAKE_ACCOUNTS
 from tests.infra.engine import ACCOUNT, REGION
 from tests.infra.iam import decide, within
 

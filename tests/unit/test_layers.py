@@ -27,8 +27,8 @@ HEAVY = {
     *("pyarrow", "pydantic", "rich", "structlog"),
 }
 LIGHT = [
-    *("lightwork", "lightwork.cli.main", "lightwork.errors", "lightwork.pipelines", "lightwork.suggest"),
-    "lightwork.tasks",
+    *("lightwork", "lightwork.cli.main", "lightwork.errors", "lightwork.functions.decorated"),
+    *("lightwork.runs.tasks", "lightwork.version"),
 ]
 LINES = 400
 

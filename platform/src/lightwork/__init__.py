@@ -8,33 +8,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lightwork.artifacts import Artifact, Artifacts
-    from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
-    from lightwork.logs import get_logger
-    from lightwork.pipelines import Pipeline, pipeline
-    from lightwork.results import Results
-    from lightwork.session import Session, connect, current_session
-    from lightwork.tasks import Task, task
+from lightwork.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from lightwork.engine.mapping import Results
+    from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+    from lightwork.functions.decorated import Pipeline, pipeline
+    from lightwork.logs import get_logger
+    from lightwork.runs.session import Session, connect, current_session
+    from lightwork.runs.tasks import Task, task
+    from lightwork.store.artifacts import Artifact, Artifacts
 
 _HOMES = {
-    "Artifact": "artifacts",
-    "Artifacts": "artifacts",
+    "Artifact": "store.artifacts",
+    "Artifacts": "store.artifacts",
     "ElementError": "errors",
     "InputError": "errors",
     "LightworkError": "errors",
-    "Pipeline": "pipelines",
-    "Results": "results",
+    "Pipeline": "functions.decorated",
+    "Results": "engine.mapping",
     "RunFailed": "errors",
-    "Session": "session",
-    "Task": "tasks",
-    "connect": "session",
-    "current_session": "session",
+    "Session": "runs.session",
+    "Task": "runs.tasks",
+    "connect": "runs.session",
+    "current_session": "runs.session",
     "get_logger": "logs",
-    "pipeline": "pipelines",
-    "task": "tasks",
+    "pipeline": "functions.decorated",
+    "task": "runs.tasks",
 }
 
 __all__ = [

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class LightworkError(Exception):
     """Anything lightwork itself refuses or fails at; its text is one clear line."""
@@ -52,3 +58,17 @@ class ElementError(RunFailed):
         where = "the call" if self.index is None else f"element {self.index}"
         tries = "" if self.attempts == 1 else f" after {self.attempts} attempts"
         return f"{self.task}: {where} ({self.input}) failed{tries}: {self.error}"
+
+
+def near(wrong: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest name, or else all of them.
+
+    Returns:
+        Text such as `; did you mean 'windy-city'?` or `; there are: a, b` (or `; there are none`).
+    """
+    known = list(names)
+    if close := difflib.get_close_matches(wrong, known, n=1, cutoff=0.6):
+        return f"; did you mean {close[0]!r}?"
+    if not known:
+        return "; there are none"
+    return f"; there are: {', '.join(sorted(known))}"

@@ -6,8 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"

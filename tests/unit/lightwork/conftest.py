@@ -1,4 +1,4 @@
-"""An S3 server for the tests of what is kept in a lake."""
+"""An S3 server for the tests of what is kept in a lake, and a Dask scheduler for those of maps."""
 
 from __future__ import annotations
 
@@ -40,8 +40,17 @@ def s3_environment(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def bucket(s3_environment: str) -> str:
-    from lightwork.lake.s3_client import client
+    from lightwork.lake.s3_connection import client
 
     name = f"lake-{uuid.uuid4().hex[:12]}"
     client().create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     return name
+
+
+@pytest.fixture(scope="session")
+def scheduler():
+    """The address of a real scheduler with two worker processes of one thread each; nobody's default."""
+    from lightwork.cluster.cluster import start_local
+
+    with start_local(2) as cluster:
+        yield cluster.scheduler_address

@@ -18,16 +18,14 @@ from lightwork.cli.output import (
     when,
     where,
 )
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lightwork.functions.decorated import Pipeline, TaskFunction
     from lightwork.keys import CodeKey
-    from lightwork.pipelines import Pipeline
-    from lightwork.store import ResultStore
-    from lightwork.tasks import Task
+    from lightwork.store.results import ResultStore
 
 
 @click.command("explain")
@@ -37,17 +35,18 @@ if TYPE_CHECKING:
 @lake_option
 @tenant_option
 @json_option
-def command(
+def explain_command(
     pipeline: str, task: str, items: tuple[str, ...], lake: str | None, tenant: str | None, as_json: bool
 ) -> None:
     """Say what the key of a TASK's results is made of, and what changed since the last results.
 
     With the arguments of one call, NAME=VALUE, it also says whether that call's result is kept.
     """
-    from lightwork import discovery, settings
+    from lightwork import settings
+    from lightwork.functions import discovery
     from lightwork.keys import Unkeyable, code_key
     from lightwork.lake import open_lake
-    from lightwork.store import ResultStore
+    from lightwork.store.results import ResultStore
 
     chosen = _task(discovery.find(pipeline), task)
     arguments = _arguments(chosen, items) if items else None
@@ -70,8 +69,8 @@ def command(
         _show(found)
 
 
-def _task(pipeline: Pipeline[..., Any], name: str) -> Task[..., Any]:
-    from lightwork import discovery
+def _task(pipeline: Pipeline[..., Any], name: str) -> TaskFunction[..., Any]:
+    from lightwork.functions import discovery
 
     known = discovery.tasks(pipeline)
     for short, task in known.items():
@@ -80,10 +79,10 @@ def _task(pipeline: Pipeline[..., Any], name: str) -> Task[..., Any]:
     raise InputError(f"{pipeline.name}: there is no task {name!r}{near(name, known)}")
 
 
-def _arguments(task: Task[..., Any], items: Sequence[str]) -> dict[str, Any]:
+def _arguments(task: TaskFunction[..., Any], items: Sequence[str]) -> dict[str, Any]:
     """The values of a call's arguments: by the parameter's type where it has one, else JSON or text."""
-    from lightwork import parameter_types as kinds
-    from lightwork.parameters import REQUIRED, Parameter, value_of
+    from lightwork.functions import parameter_types as kinds
+    from lightwork.functions.parameters import REQUIRED, Parameter, value_of
 
     where = task.fn.__name__
     try:
@@ -148,11 +147,11 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
 
 
 def _call(
-    task: Task[..., Any], code: CodeKey, arguments: dict[str, Any], store: ResultStore
+    task: TaskFunction[..., Any], code: CodeKey, arguments: dict[str, Any], store: ResultStore
 ) -> dict[str, Any]:
-    from lightwork.jsonable import jsonable
     from lightwork.keys import Unkeyable, call_key
-    from lightwork.store import MISSING
+    from lightwork.runs.jsonable import jsonable
+    from lightwork.store.results import MISSING
 
     shown = {"arguments": jsonable(arguments)}
     bound = inspect.signature(task.fn).bind(**arguments)

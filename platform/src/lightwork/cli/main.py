@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-import lightwork
-from lightwork.errors import ElementError, InputError, LightworkError
-from lightwork.suggest import near
+from lightwork.errors import ElementError, InputError, LightworkError, near
+from lightwork.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 # Command: its module in lightwork.cli, and its line in the help.
 COMMANDS = {
     "run": ("run", "Run a pipeline: lightwork run windy-city max_timestamps=1000"),
-    "list": ("list", "Show the pipelines, with their parameters."),
-    "new": ("new", "Make a new pipeline with its test, ready to run."),
+    "list": ("pipelines", "Show the pipelines, with their parameters."),
+    "new": ("pipelines", "Make a new pipeline with its test, ready to run."),
     "explain": ("explain", "Say what a task's key is made of, and what changed since the last run."),
-    "artifacts": ("artifacts", "Show the tables and files that runs have written."),
-    "cache": ("cache", "Show what the kept results take, and prune them."),
-    "runs": ("runs", "Show recent runs."),
+    "artifacts": ("kept", "Show the tables and files that runs have written."),
+    "cache": ("kept", "Show what the kept results take, and prune them."),
+    "runs": ("kept", "Show recent runs."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "End a run in a cluster."),
     "logs": ("remote", "Print what a run's pods in a cluster have written."),
@@ -50,7 +49,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name) if hasattr(module, cmd_name) else module.command
+        command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -72,7 +71,7 @@ class Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.version_option(lightwork.__version__, prog_name="lightwork", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="lightwork", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Run plain Python functions over many workers; what is done once is not done again."""
@@ -126,7 +125,7 @@ def _traceback(error: Exception) -> str:
     """The traceback from the pipeline's own first frame on; all of it if there is none."""
     import traceback
 
-    ours = (str(Path(lightwork.__file__).parent), str(Path(click.__file__).parent))
+    ours = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
     whole = trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
         trace = trace.tb_next

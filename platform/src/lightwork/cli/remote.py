@@ -13,7 +13,7 @@ from lightwork.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lightwork.remote import Remote
+    from lightwork.kube.runs import Remote
 
 
 def _where(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def _where(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _remote(environment: str, tenant: str | None, context: str | None) -> Remote:
     from lightwork import settings
-    from lightwork.remote import Remote
+    from lightwork.kube.runs import Remote
 
     return Remote(environment, settings.resolve_tenant(tenant), context)
 
@@ -40,7 +40,7 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 @_where
 @click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def submit(
+def submit_command(
     pipeline: str,
     items: tuple[str, ...],
     environment: str,
@@ -73,7 +73,9 @@ def submit(
 @click.argument("run", metavar="RUN")
 @_where
 @click.option("--terminate", is_flag=True, help="At once: without the exit handler.")
-def stop(run: str, environment: str, tenant: str | None, context: str | None, terminate: bool) -> None:
+def stop_command(
+    run: str, environment: str, tenant: str | None, context: str | None, terminate: bool
+) -> None:
     """End a run in a cluster; what it has computed is kept."""
     _remote(environment, tenant, context).stop(run, at_once=terminate)
     click.echo(f"{run} is ending; what it has computed is kept", err=True)
@@ -85,7 +87,9 @@ def stop(run: str, environment: str, tenant: str | None, context: str | None, te
 @click.option(
     "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only pods of this role."
 )
-def logs(run: str, environment: str, tenant: str | None, context: str | None, role: str | None) -> None:
+def logs_command(
+    run: str, environment: str, tenant: str | None, context: str | None, role: str | None
+) -> None:
     """Print what a run's pods in a cluster have written so far."""
     for pod, line in _remote(environment, tenant, context).logs(run, role):
         click.echo(f"{pod}  {line}")
@@ -96,12 +100,12 @@ def logs(run: str, environment: str, tenant: str | None, context: str | None, ro
 @_where
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="On this machine [a free one].")
 @click.option("--no-open", is_flag=True, help="Print the address, and open no browser.")
-def dashboard(
+def dashboard_command(
     run: str, environment: str, tenant: str | None, context: str | None, port: int, no_open: bool
 ) -> None:
     """Show a run's Dask dashboard in the browser, until the run ends or Ctrl-C."""
-    from lightwork.forwarding import forwarded
-    from lightwork.manifests.common import DASHBOARD_PORT
+    from lightwork.kube.contract import DASHBOARD_PORT
+    from lightwork.kube.forwarding import forwarded
 
     remote = _remote(environment, tenant, context)
     if (status := remote.status(run)).ended:
@@ -119,7 +123,7 @@ def dashboard(
 
 def _texts(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
     """The parameters as texts, checked against the signature where the pipeline is known here."""
-    from lightwork import discovery, parameters
+    from lightwork.functions import discovery, parameters
 
     chosen = discovery.named(pipeline)
     if chosen is not None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Neither use kept results nor keep any.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object, the last line.")
 @click.option("--result", "result_file", metavar="FILE", help="Write what the pipeline returned, as JSON.")
-def command(
+def run_command(
     pipeline: str | None,
     items: tuple[str, ...],
     on: str | None,
@@ -42,9 +42,10 @@ def command(
     Lists, dicts and models are given as JSON. Where to run comes from --on, LIGHTWORK_ON or
     DASK_SCHEDULER_ADDRESS, and is this machine's cores by default.
     """
-    from lightwork import discovery, parameters, settings
+    from lightwork import settings
     from lightwork.errors import InputError
-    from lightwork.run import run_pipeline
+    from lightwork.functions import discovery, parameters
+    from lightwork.runs.run import run_pipeline
 
     if pipeline is None:
         known = ", ".join(discovery.pipelines()) or "none yet (`lightwork new NAME`)"

@@ -15,7 +15,7 @@ from lightwork.cli.output import console, size
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lightwork.run import RunResult
+    from lightwork.runs.run import RunResult
 
 _BAR = 40
 _ROWS = 12

@@ -11,11 +11,12 @@ import click
 
 from lightwork.cli.output import show_table
 from lightwork.errors import InputError
+from lightwork.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lightwork.manifests.common import Target
+    from lightwork.manifests.base import Target
     from lightwork.tenants import Loaded, Tenant
 
 
@@ -34,11 +35,11 @@ def _each_on_its_line() -> Iterator[None]:
 
 
 @click.group("tenant")
-def command() -> None:
+def tenant_command() -> None:
     """Check, show and render a tenant's file. NAME is a path, or the name of a file in tenants/."""
 
 
-@command.command("validate")
+@tenant_command.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
     """Check files: exit code 2 and a line for each mistake, or a line for each that is right."""
@@ -56,7 +57,7 @@ def validate(files: tuple[str, ...]) -> None:
             raise InputError("\n".join(problems))
 
 
-@command.command("new")
+@tenant_command.command("new")
 @click.argument("name")
 @click.option("--folder", default="tenants", metavar="FOLDER", help="Where to write it; tenants by default.")
 @click.option("--pipeline", "pipelines", multiple=True, metavar="NAME", help="A pipeline that it runs.")
@@ -64,8 +65,8 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     """Write a commented file for a new tenant."""
     from pydantic import TypeAdapter, ValidationError
 
-    from lightwork import discovery
-    from lightwork.tenants import TenantName, schema, template
+    from lightwork.functions import discovery
+    from lightwork.tenants import TenantName, template
 
     try:
         TypeAdapter(TenantName).validate_python(name)
@@ -75,7 +76,7 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     for pipeline in pipelines:
         discovery.find(pipeline)
     path = Path(folder) / f"{name}.yaml"
-    text = template.render(name, list(pipelines), schema.NAME)
+    text = template.render(name, list(pipelines), template.SCHEMA_NAME)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -87,7 +88,7 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     click.echo(f"wrote {path}; check it with `lightwork tenant validate {path}`")
 
 
-@command.command("show")
+@tenant_command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
     """Show what a tenant gets: at rest, for each run, and when its schedules fire."""
@@ -111,7 +112,7 @@ def show(name: str) -> None:
     _warn(warnings)
 
 
-@command.command("render")
+@tenant_command.command("render")
 @click.argument("name")
 @click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod.")
 @click.option(
@@ -125,7 +126,8 @@ def render(
     name: str, environment: str, image: str | None, lake: str | None, variables: tuple[str, ...]
 ) -> None:
     """Print the YAML of all of a tenant's Kubernetes objects, in the order to apply them."""
-    from lightwork import discovery, manifests
+    from lightwork import manifests
+    from lightwork.functions import discovery
 
     with _each_on_its_line():
         loaded, warnings = _checked(name)
@@ -136,17 +138,18 @@ def render(
     )
 
 
-@command.command("schema")
+@tenant_command.command("schema")
 def print_schema() -> None:
     """Print the JSON Schema of tenants' files, which editors complete from."""
-    from lightwork.tenants import schema
+    from lightwork.tenants import template
 
-    click.echo(schema.text(), nl=False)
+    click.echo(template.json_schema(), nl=False)
 
 
 def _checked(name: str) -> tuple[Loaded, list[str]]:
     """A tenant's file, checked as a whole, and the warnings about it."""
-    from lightwork import discovery, tenants
+    from lightwork import tenants
+    from lightwork.functions import discovery
     from lightwork.tenants import checks
 
     loaded = tenants.read(tenants.find(name))
@@ -161,8 +164,7 @@ def _warn(lines: Sequence[str]) -> None:
 def _target(
     loaded: Loaded, environment: str, image: str | None, lake: str | None, variables: Sequence[str]
 ) -> Target:
-    import lightwork
-    from lightwork.manifests.common import Target
+    from lightwork.manifests.base import Target
 
     found = next((known for known in loaded.tenant.environments if known == environment), None)
     if found is None:
@@ -175,7 +177,7 @@ def _target(
             raise InputError(f"tenant render: --variable {item!r} is not NAME=VALUE")
     return Target(
         environment=found,
-        image=image or f"lightwork:{lightwork.__version__}",
+        image=image or f"lightwork:{__version__}",
         lake=lake or f"s3://lightwork-{found}-{loaded.tenant.name}",
         variables=dict(item.split("=", 1) for item in variables),
     )
@@ -196,12 +198,12 @@ def _sizes(tenant: Tenant) -> list[list[Any]]:
 
 def _steps(tenant: Tenant) -> list[list[Any]]:
     """The steps of the entries that have several, with what each waits for and asks for."""
-    from lightwork.tenants import dag, fit
+    from lightwork.tenants import fit, graph
     from lightwork.tenants.model import ContainerStep
 
     rows = []
     for name, entry in tenant.pipelines.items():
-        waits_for = dag.dependencies(entry)
+        waits_for = graph.dependencies(entry)
         for step_name, step in (entry.steps or {}).items():
             if isinstance(step, ContainerStep):
                 what = f"container: {step.command[0]}"

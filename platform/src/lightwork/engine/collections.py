@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from lightwork.session import Session
+    from lightwork.engine.runner import Runner
 
 
 class LazyClient:
@@ -18,8 +18,8 @@ class LazyClient:
 
     asynchronous = False
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """The client's own `get`, which starts the cluster if there is none yet.
@@ -27,7 +27,7 @@ class LazyClient:
         Raises:
             RunFailed: Kubernetes gives the run no worker.
         """
-        cluster = self._session.cluster
+        cluster = self._runner.cluster
         try:
             return cluster.client.get(*args, **kwargs)
         except BaseException:
@@ -43,14 +43,14 @@ def _nothing() -> None:
     return None
 
 
-def collections_on(session: Session) -> AbstractContextManager[Any]:
+def collections_on(runner: Runner) -> AbstractContextManager[Any]:
     """Let collections compute where the session runs, as long as the context is open."""
     import dask
 
-    if session.on == "serial":
+    if runner.on == "serial":
         # Said outright, or Dask would choose by whether any client happens to be open.
         settings: dict[str, Any] = {"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}
     else:
-        settings = {"scheduler": LazyClient(session), "dataframe.shuffle.method": "p2p"}
+        settings = {"scheduler": LazyClient(runner), "dataframe.shuffle.method": "p2p"}
     context: AbstractContextManager[Any] = dask.config.set(settings)
     return context

@@ -10,6 +10,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightwork.functions import decorated
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 KILLED = "the worker's process was killed each time it ran this; out of memory is the usual reason"
 LONGEST_DELAY = 60.0
 _SLICE = 0.01
+_OURS = (__package__, decorated.__name__)
 
 _shorten = reprlib.Repr()
 _shorten.maxstring = _shorten.maxother = 80
@@ -159,4 +161,4 @@ def trace(error: BaseException) -> str:
 
 
 def _ours(module: str) -> bool:
-    return module == "lightwork.engine" or module.startswith(("lightwork.engine.", "lightwork.tasks"))
+    return module in _OURS or module.startswith(f"{__package__}.")

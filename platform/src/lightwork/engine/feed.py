@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from lightwork.pickling import dump
-from lightwork.store import MISSING, CodeResults
+from lightwork.functions.pickling import dump
+from lightwork.store.results import MISSING, CodeResults
 
 PAGE = 1 << 15
 PAGE_BYTES = 16 << 20

@@ -11,18 +11,21 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from lightwork import pickling
 from lightwork.errors import InputError
+from lightwork.functions import pickling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
+    from lightwork.functions.decorated import TaskOptions
     from lightwork.lake import Lake
-    from lightwork.tasks import TaskOptions
 
 CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
 """The job that this thread is working on; None outside tasks."""
+
+MARK = "lightwork-lake"
+"""The file in the lake by which a worker knows that it sees the driver's lake."""
 
 INLINE_BYTES = 32 * 1024
 """A job up to this size travels with each batch; a larger one lies in the lake, and is read once."""

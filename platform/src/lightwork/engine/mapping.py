@@ -7,129 +7,86 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
+from lightwork.engine.progress import Stats
 from lightwork.errors import ElementError, InputError
 from lightwork.logs import get_logger
-from lightwork.store import MANY, CodeResults
+from lightwork.store.results import MANY, CodeResults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
+    from lightwork.engine.runner import Runner
+    from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
-    from lightwork.progress import Bar
-    from lightwork.session import Session
-    from lightwork.tasks import Task
+
 
 _TICK = 0.1
 _FAILURES_SHOWN = 10
 
 
-@dataclass(slots=True)
-class Stats:
-    """What became of a map's elements.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A map whose arguments are checked, before anything of it runs.
 
     Attributes:
-        total: elements read from the input so far.
-        cached: taken from the lake.
-        computed: computed in this map.
-        failed: failed for good.
-        batches: batches carried out.
-        seconds: from the first element asked for to the last one handed out.
-        resubmitted: elements sent to a worker again, because a worker or the scheduler was lost.
-    """
-
-    total: int = 0
-    cached: int = 0
-    computed: int = 0
-    failed: int = 0
-    batches: int = 0
-    seconds: float = 0.0
-    resubmitted: int = 0
-
-
-@dataclass(slots=True)
-class MapCall:
-    """A map that is about to run or runs.
-
-    Attributes:
-        session: where it runs.
+        runner: where it is to run.
         task: what is called.
         source: the elements; tuples if there are several iterables.
         total: how many elements, if known beforehand.
         width: how many iterables there are.
         shared: arguments that are the same for each element.
         stats: what became of the elements so far.
-        code: the task's code key; None if nothing is cached.
-        results: what the lake has for this code; None if nothing is cached.
-        feed: the input as it is read.
     """
 
-    session: Session
-    task: Task[..., Any]
+    runner: Runner
+    task: TaskFunction[..., Any]
     source: Iterator[Any]
     total: int | None
     width: int
     shared: Mapping[str, Any]
     stats: Stats = field(default_factory=Stats)
-    code: CodeKey | None = None
-    results: CodeResults | None = None
-    feed: Feed = None  # type: ignore[assignment]
-    _bar: Bar | None = None
-    _ticked: float = 0.0
-    _started: float = 0.0
-    _paths: list[str] = field(default_factory=list)
-    _merging: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Find the code's key and its results in the lake, and get ready to read."""
+
+class MapCall:
+    """A map that runs.
+
+    Attributes:
+        runner: where it runs.
+        task: what is called.
+        stats: what became of the elements so far.
+        code: the task's code key; None if nothing is cached.
+        results: what the lake has for this code; None if nothing is cached.
+        feed: the input as it is read.
+    """
+
+    def __init__(self, request: Request) -> None:
         self._started = time.monotonic()
+        self._request = request
+        self.runner = request.runner
+        self.task = request.task
+        self.stats = request.stats
+        self.code = self.runner.code_of(self.task)
+        self.results: CodeResults | None = None
         keyer = None
-        self.code = self.session.code_of(self.task)
         if self.code is not None:
-            self.results = self.session.results_of(self.task, self.code, newest=True)
-            keyer = self._keyer(self.code)
-        known = None if self.session.refresh else self.results
-        self.feed = Feed(self.source, self.total, keyer, known)
-        self._bar = self.session.progress.start(self.task.name, self.total)
+            self.results = self.runner.results_of(self.task, self.code, newest=True)
+            keyer = _keyer(request, self.code)
+            if keyer is None:
+                self.code = self.results = None
+        self.feed = Feed(request.source, request.total, keyer, None if self.runner.refresh else self.results)
+        self._bar = self.runner.progress.start(self.task.name, request.total)
+        self._ticked = 0.0
+        self._paths: list[str] = []
+        self._merging: threading.Thread | None = None
 
     def job(self) -> Job:
         """What a worker must know."""
-        return self.session.job(self.task, self.code, shared=self.shared, wide=self.width > 1)
-
-    def _keyer(self, code: CodeKey) -> Keyer | None:
-        from lightwork.keys import ElementKeys, Unkeyable
-
-        log = get_logger("lightwork")
-        try:
-            keys = ElementKeys(
-                self.task.fn, code, varying=self.width, fixed=self.shared, ignore=self.task.options.ignore
-            )
-        except Unkeyable as error:
-            log.warning(f"{self.task.name}: nothing of this map is cached: {error}")
-            self.code = self.results = None
-            return None
-        warned = False
-
-        def each(elements: Sequence[Any]) -> Sequence[bytes | None]:
-            nonlocal warned
-            try:
-                return keys(elements)
-            except Unkeyable:
-                found: list[bytes | None] = []
-                for element in elements:
-                    try:
-                        found += keys([element])
-                    except Unkeyable as error:
-                        found.append(None)
-                        if not warned:
-                            log.warning(f"{self.task.name}: some elements are not cached: {error}")
-                        warned = True
-                return found
-
-        return each
+        request = self._request
+        return self.runner.job(self.task, self.code, shared=request.shared, wide=request.width > 1)
 
     def tick(self, *, force: bool = False) -> None:
         """Bring stats and progress up to date, at most ten times a second."""
@@ -170,7 +127,7 @@ class MapCall:
     def finish(self) -> None:
         """Bring everything to its end: progress, stats, small files."""
         self.tick(force=True)
-        self.session.count(self.stats)
+        self.runner.count(self.stats)
         if self._bar is not None:
             self._bar.close(self.stats)
         if self._merging is not None:
@@ -179,9 +136,45 @@ class MapCall:
             self._merge(self._paths)
 
 
+def _keyer(request: Request, code: CodeKey) -> Keyer | None:
+    """What gives the keys of elements; None, with a warning, if the arguments they share have none."""
+    from lightwork.keys import ElementKeys, Unkeyable
+
+    task, log = request.task, get_logger("lightwork")
+    try:
+        keys = ElementKeys(
+            task.fn, code, varying=request.width, fixed=request.shared, ignore=task.options.ignore
+        )
+    except Unkeyable as error:
+        log.warning(f"{task.name}: nothing of this map is cached: {error}")
+        return None
+    warned = False
+
+    def each(elements: Sequence[Any]) -> Sequence[bytes | None]:
+        nonlocal warned
+        try:
+            return keys(elements)
+        except Unkeyable:
+            found: list[bytes | None] = []
+            for element in elements:
+                try:
+                    found += keys([element])
+                except Unkeyable as error:
+                    found.append(None)
+                    if not warned:
+                        log.warning(f"{task.name}: some elements are not cached: {error}")
+                    warned = True
+            return found
+
+    return each
+
+
 def check_map(
-    session: Session, task: Task[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
-) -> MapCall:
+    runner: Runner,
+    task: TaskFunction[..., Any],
+    iterables: Sequence[Iterable[Any]],
+    shared: Mapping[str, Any],
+) -> Request:
     """Check a map's arguments before anything is read.
 
     Raises:
@@ -212,7 +205,7 @@ def check_map(
     sizes = [_size(iterable) for iterable in iterables]
     total = None if None in sizes else min(size for size in sizes if size is not None)
     source = iterators[0] if len(iterators) == 1 else zip(*iterators, strict=False)
-    return MapCall(session, task, source, total, len(iterables), dict(shared))
+    return Request(runner, task, source, total, len(iterables), dict(shared))
 
 
 def _size(iterable: Any) -> int | None:
@@ -220,3 +213,61 @@ def _size(iterable: Any) -> int | None:
         return len(iterable)
     except (TypeError, NotImplementedError):
         return None
+
+
+R = TypeVar("R")
+
+
+class Results(Generic[R]):
+    """The results of a map, in the order of its input; an iterator, so they can be had once.
+
+    Nothing runs before the first one is asked for. `len()` is the input's, where the input has one.
+    """
+
+    def __init__(self, request: Request, engine: Callable[[MapCall], Iterator[R]]) -> None:
+        self._request = request
+        self._engine = engine
+        self._results: Iterator[R] | None = None
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the elements so far: total, cached, computed, failed, batches, seconds."""
+        return self._request.stats
+
+    def __iter__(self) -> Iterator[R]:
+        if self._results is None:
+            self._results = _run(self._request, self._engine)
+        return self._results
+
+    def __next__(self) -> R:
+        return next(iter(self))
+
+    def __len__(self) -> int:
+        if self._request.total is None:
+            raise TypeError("the length of the input is not known")
+        return self._request.total
+
+    def wait(self) -> Stats:
+        """Run the map to its end for what it does, without keeping the results.
+
+        Returns:
+            What became of the elements.
+        """
+        for _ in self:
+            pass
+        return self.stats
+
+    def __repr__(self) -> str:
+        stats: Any = self.stats
+        state = "not started" if self._results is None else f"{stats.computed + stats.cached} done"
+        return f"<results of {self._request.task.name}, {state}>"
+
+
+def _run(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Iterator[R]:
+    # A generator: nothing of this happens before the first result is asked for. It does not know its
+    # `Results`: so a loop that is left early ends the map at once, and not when garbage is collected.
+    call = MapCall(request)
+    try:
+        yield from engine(call)
+    finally:
+        call.finish()

@@ -18,19 +18,19 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lightwork import segments
-from lightwork.engine.cluster import Lost
+from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import PAGE, Page, Span
-from lightwork.engine.fleet import WORK_SECONDS
 from lightwork.engine.job import Parcel, pack
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
+from lightwork.functions.pickling import dump
+from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
-from lightwork.pickling import dump
-from lightwork.segments import SegmentError
-from lightwork.store import MISSING
+from lightwork.store import segments
+from lightwork.store.results import MISSING
+from lightwork.store.segments import SegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +152,7 @@ class Scatter:
             self._fill()
             if self._inflight or self._feed.waiting:
                 batches = len(self._inflight) + self._batches_left()
-                self._call.session.cluster.need(self._name, batches)
+                self._call.runner.cluster.need(self._name, batches)
             if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._rest()
         except Lost:
@@ -173,7 +173,7 @@ class Scatter:
         if self._inflight:
             self._wake.wait(_WAIT)
             self._wake.clear()
-        cluster = self._call.session.cluster
+        cluster = self._call.runner.cluster
         if cluster.slots():
             self._waiting_since = None
             self._working_since = self._working_since or time.monotonic()
@@ -203,7 +203,7 @@ class Scatter:
                 if not feed.waiting:
                     return  # all of it is known already: it can be handed out first
             left = feed.left()
-            slots = slots or max(1, self._call.session.cluster_for(self._batches_left()).slots())
+            slots = slots or max(1, self._call.runner.cluster_for(self._batches_left()).slots())
             if len(self._inflight) >= slots * sizer.depth():
                 return
             if sizer.seconds is None and feed.input_bytes():
@@ -228,11 +228,11 @@ class Scatter:
         keys = None
         if self._call.code is not None:
             keys = b"".join(key or NO_KEY for span in spans for key in span.keys() or ())
-        slots = max(1, self._call.session.cluster.slots())
+        slots = max(1, self._call.runner.cluster.slots())
         budget = math.inf if alone else self._sizer.budget(slots)
         batch = Batch(spans, len(elements), alone=alone)
         if self._parcel is None:
-            self._parcel = pack(self._call.job(), f"{self._call.session.folder}/jobs")
+            self._parcel = pack(self._call.job(), f"{self._call.runner.folder}/jobs")
         try:
             payload = pack_batch(self._parcel, elements, keys, budget)
         except Exception:  # noqa: BLE001 - some element cannot be pickled: find which
@@ -240,7 +240,7 @@ class Scatter:
             return
         batch.sent_bytes = len(payload)
         self._inflight.add(batch)
-        batch.future = self._call.session.cluster.submit(
+        batch.future = self._call.runner.cluster.submit(
             run_batch, payload, key=f"{self._name}-{next(self._numbers)}"
         )
         batch.future.add_done_callback(lambda _: self._came(batch))
@@ -271,7 +271,7 @@ class Scatter:
         good = [batch for batch in batches if batch.future is not None and batch.future.status == "finished"]
         bad = [batch for batch in batches if batch not in good]
         if good:
-            replies = self._call.session.cluster.gather(
+            replies = self._call.runner.cluster.gather(
                 [batch.future for batch in good if batch.future is not None]
             )
             for batch, reply in zip(good, replies, strict=True):
@@ -365,7 +365,7 @@ class Scatter:
         """Reach a scheduler again, and put everything unfinished back; what was committed is found."""
         batches, self._inflight = list(self._inflight), set()
         self._arrived.clear()
-        self._call.session.cluster.reconnect()
+        self._call.runner.cluster.reconnect()
         self._feed.look_again()
         before = self._feed.cached
         for batch in sorted(
@@ -381,7 +381,7 @@ class Scatter:
     def _cancel(self) -> None:
         futures = [batch.future for batch in self._inflight if batch.future is not None]
         self._inflight.clear()
-        if (cluster := self._call.session.cluster_if_any) is not None:
+        if (cluster := self._call.runner.cluster_if_any) is not None:
             with contextlib.suppress(Exception):
                 cluster.need(self._name, 0)
                 if futures:

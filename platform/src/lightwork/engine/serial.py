@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from lightwork import logs, segments
+from lightwork import logs
 from lightwork.engine.compute import Failure, describe, try_again
 from lightwork.engine.feed import PAGE
 from lightwork.engine.worker import as_error
-from lightwork.pickling import dump
-from lightwork.store import MISSING
+from lightwork.functions.pickling import dump
+from lightwork.store import segments
+from lightwork.store.results import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

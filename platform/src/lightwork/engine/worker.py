@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lightwork import logs, segments
+from lightwork import logs
 from lightwork.engine.compute import Failure, compute, describe, shorten
-from lightwork.engine.job import CURRENT, Job, Parcel, unpack
+from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.errors import ElementError, LightworkError
-from lightwork.pickling import dump
-from lightwork.store import MISSING, CodeResults
+from lightwork.functions.pickling import dump
+from lightwork.store import segments
+from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
-MARK = "lightwork-lake"
 _JOBS_KEPT = 4
 _COMMIT_PATIENCE = 120.0
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}

@@ -2,8 +2,7 @@
 
 from lightwork.keys.calls import ElementKeys, call_key
 from lightwork.keys.code import code_key
-from lightwork.keys.components import CodeKey, Component, differences
-from lightwork.keys.unkeyable import Unkeyable
+from lightwork.keys.components import CodeKey, Component, Unkeyable, differences
 from lightwork.keys.values import encode
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from lightwork.keys.unkeyable import Unkeyable
+from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import SCALARS, WRITERS, Scope, encode_in_scope, text
 
 if TYPE_CHECKING:

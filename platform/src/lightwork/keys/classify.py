@@ -22,9 +22,8 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from lightwork.keys.origin import Kind, kind_of_function, kind_of_name, module_name
-from lightwork.pipelines import Pipeline
-from lightwork.tasks import Task
+from lightwork.functions.decorated import Pipeline, TaskFunction
+from lightwork.functions.origin import Kind, kind_of_function, kind_of_name, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +43,7 @@ class Versioned:
 
 def task_function(value: Any) -> Any:
     """The function of a task or pipeline (`Versioned` for a task with one); others as they are."""
-    if isinstance(value, Task):
+    if isinstance(value, TaskFunction):
         version = value.options.version
         return value.fn if version is None else Versioned(value.name, version)
     return value.fn if isinstance(value, Pipeline) else value

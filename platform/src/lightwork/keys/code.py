@@ -5,9 +5,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
+from lightwork.functions.origin import home_of, module_name
 from lightwork.keys import classify
 from lightwork.keys.components import CodeKey, Component
-from lightwork.keys.origin import home_of, module_name
+from lightwork.keys.objects import CODE_HOOKS
 from lightwork.keys.values import STATE, Scope, pack, text
 from lightwork.keys.walk import Walk, digest_of
 
@@ -54,3 +55,10 @@ def analyse(item: Any, *, root: bool = False) -> CodeKey:
     for component in components:
         state.update(text(component.kind) + text(component.name) + bytes.fromhex(component.digest))
     return CodeKey(state.hexdigest(), components)
+
+
+def _code_digest(item: Any) -> str:
+    return analyse(item).digest
+
+
+CODE_HOOKS.digest = _code_digest

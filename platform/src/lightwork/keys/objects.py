@@ -9,33 +9,58 @@ import enum
 import fractions
 import functools
 import io
-import pathlib
+import os
 import re
 import types
 import uuid
 import zoneinfo
 from abc import ABC
 from collections import OrderedDict
+from hashlib import blake2b
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
+from lightwork.functions.decorated import Pipeline, TaskFunction
+from lightwork.functions.origin import kind_of_name
 from lightwork.keys import classify
-from lightwork.keys.origin import kind_of_name
-from lightwork.keys.unkeyable import Unkeyable
-from lightwork.keys.values import STATE, WRITERS, Writer, finish, mapping, pack, sequence, text
-from lightwork.pipelines import Pipeline
-from lightwork.tasks import Task
+from lightwork.keys.components import Unkeyable
+from lightwork.keys.values import (
+    HOOKS,
+    STATE,
+    WRITERS,
+    Writer,
+    encode,
+    finish,
+    finish_parts,
+    mapping,
+    pack,
+    sequence,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+
 _HEAP_TYPE = 1 << 9
+MOST_ENTRIES = 10_000
+_LARGE = 16 * 2**20
 _MISSING = object()
 _LIBRARIES = {"numpy": "arrays", "pandas": "frames", "pyarrow": "arrow"}
-_FUNCTIONS = (types.FunctionType, types.ModuleType, type, *classify.DESCRIPTORS, Task, Pipeline)
+_FUNCTIONS = (types.FunctionType, types.ModuleType, type, *classify.DESCRIPTORS, TaskFunction, Pipeline)
 # What `functools.update_wrapper` copies from a function is not the object's own.
 _COPIED = frozenset(
     {"__doc__", "__annotations__", "__module__", "__name__", "__qualname__", "__type_params__"}
 )
+
+
+class _CodeHooks:
+    """What `code`, which imports this module, gives it: the digest of a function's or class's code key."""
+
+    digest: Callable[[Any], str]
+
+
+CODE_HOOKS = _CodeHooks()
 
 
 def writer_of(kind: type) -> Writer:
@@ -103,9 +128,7 @@ def code_token(value: Any) -> bytes:
     found = None if memo is None else memo.get(id(value))
     if found is not None:
         return found[1]
-    from lightwork.keys.code import analyse
-
-    token = pack(b"C", bytes.fromhex(analyse(value).digest))
+    token = pack(b"C", bytes.fromhex(CODE_HOOKS.digest(value)))
     if memo is not None:
         memo[id(value)] = (value, token)
     return token
@@ -132,12 +155,6 @@ def _enum(value: enum.Enum) -> bytes:
     inner = value._value_
     held = b"N" if type(inner) is object else WRITERS[type(inner)](inner)
     return pack(b"n", code_token(type(value)), named, held)
-
-
-def _path(value: pathlib.PurePath) -> bytes:
-    from lightwork.keys.paths import path
-
-    return path(value)
 
 
 def _decimal(value: decimal.Decimal) -> bytes:
@@ -263,12 +280,82 @@ def _reduced(value: Any) -> bytes:
     return pack(b"g", code_token(kind), *parts)
 
 
+def path(value: PurePath) -> bytes:
+    """A path; one that code holds on to and that leads into its own source tree counts from there.
+
+    Raises:
+        Unkeyable: a folder with too many files in it.
+    """
+    tag = b"X" if isinstance(value, PureWindowsPath) else b"p"
+    if not isinstance(value, Path):
+        return pack(tag, text(str(value)))
+    home = None if STATE.walk is None else STATE.walk.home
+    if home is not None and value.is_absolute():
+        place = Path(os.path.realpath(value))
+        # What the module itself is in holds its code, which counts by what is reached.
+        holds_code = home.file.is_relative_to(place)
+        if holds_code or place.is_relative_to(home.root):
+            below = text(Path(os.path.relpath(place, home.root)).as_posix())
+            return pack(b"p.", below, *(() if holds_code else _content(place, own=True)))
+    return pack(tag, text(str(value)), *_content(value, own=False))
+
+
+def _content(place: Path, *, own: bool) -> tuple[bytes, ...]:
+    """Of a file its size and time of change, of a folder those of all files below; nothing if neither.
+
+    Files of one's `own` repository count by their bytes instead: a clone has other times.
+    """
+    try:
+        found = place.stat()
+    except (OSError, ValueError):
+        return ()
+    if not place.is_dir():
+        return (_file(place, found, own=own),)
+    entries: list[tuple[str, bytes]] = []
+    folders = [""]
+    while folders:
+        below = folders.pop()
+        try:
+            listing = list(os.scandir(place / below))
+        except OSError as error:
+            raise Unkeyable(f"the folder {place / below}, which cannot be read,") from error
+        for entry in listing:
+            if entry.name == "__pycache__":
+                continue
+            name = f"{below}/{entry.name}" if below else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+                entries.append((name, b"/"))
+            else:
+                entries.append((name, _entry(entry, own=own)))
+        if len(entries) > MOST_ENTRIES:
+            raise Unkeyable(
+                f"the folder {place} (over {MOST_ENTRIES:,} entries: pass its path as a str and name what "
+                "changes with its content, or list the files that are needed)"
+            )
+    parts = (text(name) + data for name, data in sorted(entries))
+    return (pack(b"/", finish_parts(b"%d:" % len(entries), parts)),)
+
+
+def _entry(entry: os.DirEntry[str], *, own: bool) -> bytes:
+    try:
+        return _file(Path(entry.path), entry.stat(), own=own)
+    except OSError:
+        return b"N"  # a link that leads nowhere
+
+
+def _file(place: Path, found: os.stat_result, *, own: bool) -> bytes:
+    if own and found.st_size <= _LARGE:
+        return encode(blake2b(place.read_bytes(), digest_size=32).digest())
+    return sequence(b"t", (found.st_size, found.st_mtime_ns))
+
+
 _WRITERS: dict[type, Writer] = {
     **dict.fromkeys(_FUNCTIONS, code_token),
     types.BuiltinFunctionType: _builtin,
     classify.CACHED: code_token,
     enum.Enum: _enum,
-    pathlib.PurePath: _path,
+    PurePath: path,
     zoneinfo.ZoneInfo: _zoneinfo,
 }
 _EXACT: dict[type, Writer] = {
@@ -284,3 +371,5 @@ _EXACT: dict[type, Writer] = {
     property: _descriptor("fget", "fset", "fdel"),
     functools.cached_property: _descriptor("func"),
 }
+
+HOOKS.writer_of = writer_of

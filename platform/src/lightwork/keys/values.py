@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from struct import Struct
 from types import EllipsisType, NotImplementedType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.keys.unkeyable import Unkeyable
+from lightwork.keys.components import Unkeyable
 
 if TYPE_CHECKING:
-    from lightwork.keys.walk import Walk
+    from collections.abc import Iterator
+
+    from lightwork.functions.origin import Home
+
 
 Writer = Callable[[Any], bytes]
 
@@ -26,23 +29,41 @@ _double = Struct("<d").pack
 _NAN = b"f" + _double(float("nan"))
 
 
+class Analysis(Protocol):
+    """An analysis of code, as far as the values that it meets are concerned: `walk.Walk`."""
+
+    @property
+    def home(self) -> Home | None:
+        """The module of what is being looked at."""
+
+    def token(self, value: Any, *, root: bool = False) -> bytes:
+        """Bytes for anything that code may hold on to."""
+
+
 class _State(threading.local):
     """What one thread is encoding: the analysis it is in, and the classes whose code it has seen."""
 
-    walk: Walk | None = None
+    walk: Analysis | None = None
     memo: dict[object, tuple[object, bytes]] | None = None
 
 
 STATE = _State()
 
 
+class _Hooks:
+    """What `objects`, which imports this module, gives it: the writers of all other types."""
+
+    writer_of: Callable[[type], Writer]
+
+
+HOOKS = _Hooks()
+
+
 class _Writers(dict[type, Writer]):
     """The writer of each exact type; others are found on first use."""
 
     def __missing__(self, kind: type) -> Writer:
-        from lightwork.keys.objects import writer_of
-
-        return writer_of(kind)
+        return HOOKS.writer_of(kind)
 
 
 def encode(value: object) -> bytes:
@@ -63,8 +84,6 @@ def encode_in_scope(value: object) -> bytes:
         try:
             return WRITERS[type(value)](value)
         except RecursionError:
-            from lightwork.keys.cycles import cycle
-
             raise cycle(value) from None
 
 
@@ -275,3 +294,38 @@ WRITERS = _Writers(
 
 # Types whose values hold nothing else: no scope is needed to encode them.
 SCALARS = frozenset({int, str, float, bool, type(None), bytes, complex, datetime.date, datetime.timedelta})
+
+
+def cycle(value: object) -> Unkeyable:
+    """The error for a value that contains itself, or that is nested too deeply."""
+    path: dict[int, str] = {id(value): ""}
+    stack: list[tuple[object, Iterator[tuple[str, Any]]]] = [(value, _children(value))]
+    finished: set[int] = set()
+    while stack:
+        holder, children = stack[-1]
+        child = next(children, None)
+        if child is None:
+            stack.pop()
+            finished.add(id(holder))
+            del path[id(holder)]
+        elif id(child[1]) in path:
+            return Unkeyable("a structure that contains itself", path[id(holder)] + child[0])
+        elif id(child[1]) not in finished:
+            path[id(child[1])] = path[id(holder)] + child[0]
+            stack.append((child[1], _children(child[1])))
+    return Unkeyable("a structure that is nested too deeply")
+
+
+def _children(value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield f"[{key!r}]" if isinstance(key, (str, int, float)) else "[…]", item
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield f"[{index}]", item
+    elif isinstance(value, (set, frozenset)):
+        for item in value:
+            yield "{…}", item
+    else:
+        for name, item in getattr(value, "__dict__", {}).items():
+            yield f".{name}", item

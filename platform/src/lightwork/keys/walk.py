@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import importlib
+import importlib.util
 import sys
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.keys import classify
-from lightwork.keys.components import Component
-from lightwork.keys.cycles import cycle
-from lightwork.keys.imports import find
-from lightwork.keys.origin import (
+from lightwork.functions.origin import (
+    Kind,
     distribution_of,
     home_of,
     kind_of_function,
@@ -20,17 +19,18 @@ from lightwork.keys.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys.source import source_of
-from lightwork.keys.syntax import ast_digest
-from lightwork.keys.units import Decorator, Unit, class_unit, function_unit
-from lightwork.keys.unkeyable import Unkeyable
-from lightwork.keys.values import WRITERS, finish, pack, text
+from lightwork.keys import classify
+from lightwork.keys.components import Component, Unkeyable
+from lightwork.keys.reads import ast_digest
+from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, source_of
+from lightwork.keys.values import WRITERS, cycle, finish, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightwork.keys.origin import Home
+    from lightwork.functions.origin import Home
     from lightwork.keys.reads import Chain, Import, Reads
+
 
 _MISSING = object()
 _ADVICE = (
@@ -338,3 +338,35 @@ def _advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
     if error.context:
         return error
     return Unkeyable(error.what, error.where, _ADVICE.format(reader=reader, name=name))
+
+
+def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, ModuleType | None]:
+    """The module's full name, where it comes from, and the module itself if it is one's own.
+
+    Only one's own modules are imported here: others may be large, or not installed on this machine.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    home = str(module_globals.get("__name__", ""))
+    package = str(module_globals.get("__package__") or home.rpartition(".")[0])
+    name = importlib.util.resolve_name("." * item.level + item.module, package)
+    kind = _kind(name.partition(".")[0])
+    if kind != "source":
+        return name, kind, None
+    module = importlib.import_module(name)
+    if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
+        importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
+    return name, kind, module
+
+
+def _kind(top: str) -> Kind:
+    module = sys.modules.get(top)
+    if module is None:
+        spec = importlib.util.find_spec(top)
+        if spec is None:
+            raise ModuleNotFoundError(top)
+        module = ModuleType(top)
+        module.__file__ = spec.origin if spec.has_location else None
+        module.__path__ = list(spec.submodule_search_locations or ())
+    return module_kind(module)

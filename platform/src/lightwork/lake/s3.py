@@ -15,7 +15,7 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.s3_client import client, code_of, refusals, retried
+from lightwork.lake.s3_connection import client, code_of, refusals, retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

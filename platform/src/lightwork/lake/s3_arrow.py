@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pyarrow.fs import FileSystemHandler, PyFileSystem, S3FileSystem
 
 from lightwork.errors import LightworkError
-from lightwork.lake.s3_client import client, credentials
+from lightwork.lake.s3_connection import client, credentials
 
 _made: tuple[tuple[str | None, ...], S3FileSystem] | None = None
 _lock = threading.Lock()

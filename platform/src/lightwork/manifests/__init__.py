@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lightwork.manifests.common import Manifest, Target
-    from lightwork.pipelines import Pipeline
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.kube.contract import Manifest
+    from lightwork.manifests.base import Target
     from lightwork.tenants.model import Tenant
 
 
@@ -25,7 +26,7 @@ def tenant_objects(
         target: what they are made for.
         pipelines: the pipelines that are known here, by name.
     """
-    from lightwork.manifests import certificates, identity, namespace, network, settings, workflows
+    from lightwork.manifests import certificates, identity, namespace, network, workflows
 
     made = [
         namespace.namespace(tenant),
@@ -34,9 +35,9 @@ def tenant_objects(
         *network.policies(tenant, target),
         *identity.accounts(tenant),
         *identity.roles(tenant),
-        settings.settings(tenant, target),
-        settings.semaphores(tenant),
-        settings.artifacts(tenant, target),
+        namespace.settings(tenant, target),
+        namespace.semaphores(tenant),
+        namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
     ]
     for name in tenant.pipelines:

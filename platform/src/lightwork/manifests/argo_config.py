@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from lightwork.manifests import common
-from lightwork.manifests.common import Manifest, of_need
+from lightwork.kube import contract
+from lightwork.manifests import base
+from lightwork.manifests.base import of_need
 from lightwork.manifests.workflows import KEPT_SECONDS, POD_DELAY
 from lightwork.tenants import fit, quantities
 from lightwork.tenants.model import LONGEST_RUN
+
+if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
 
 NAME = "workflow-controller-configmap"
 
@@ -110,11 +114,11 @@ def settings(argo: Argo) -> dict[str, Any]:
         "executor": {
             "imagePullPolicy": argo.executor_pull,
             "resources": of_need(fit.ARGO, cpu_limit="500m"),
-            "securityContext": common.container_security(),
+            "securityContext": base.container_security(),
         },
         "mainContainer": {
             "resources": of_need(fit.ARGO, cpu_limit="500m"),
-            "securityContext": common.container_security(),
+            "securityContext": base.container_security(),
         },
         **({"persistence": _persistence(argo, argo.database)} if argo.database else {}),
         "metricsConfig": {"enabled": True, "path": "/metrics", "port": 9090, "secure": False},
@@ -134,8 +138,8 @@ def workflow_defaults() -> dict[str, Any]:
     """
     return {
         "spec": {
-            "serviceAccountName": common.ACCOUNT_SCALER,
-            "securityContext": common.pod_security(),
+            "serviceAccountName": contract.ACCOUNT_SCALER,
+            "securityContext": base.pod_security(),
             "activeDeadlineSeconds": quantities.seconds(LONGEST_RUN),
             "ttlStrategy": {"secondsAfterCompletion": KEPT_SECONDS},
             "podGC": {"strategy": "OnPodCompletion", "deleteDelayDuration": POD_DELAY},

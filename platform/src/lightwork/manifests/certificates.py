@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lightwork.manifests import common
-from lightwork.manifests.common import Manifest, Target, labels, manifest, of_need
+from lightwork.kube import contract
+from lightwork.manifests import base
+from lightwork.manifests.base import Target, labels, manifest, of_need
 from lightwork.tenants import fit
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants.model import Tenant
 
 NAME = "certificates"
@@ -47,16 +49,16 @@ def _pod(target: Target) -> Manifest:
         "image": target.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.certificates"],
-        "args": ["--authority", common.TLS_AUTHORITY, "--secret", common.TLS],
+        "args": ["--authority", contract.TLS_AUTHORITY, "--secret", contract.TLS],
         "resources": of_need(fit.RENEWAL, cpu_limit="500m"),
-        "securityContext": common.container_security(),
+        "securityContext": base.container_security(),
     }
     return {
-        "serviceAccountName": common.ACCOUNT_CERTIFICATES,
+        "serviceAccountName": contract.ACCOUNT_CERTIFICATES,
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
         "restartPolicy": "OnFailure",
-        "securityContext": common.pod_security(),
-        "affinity": common.never_spot(),
+        "securityContext": base.pod_security(),
+        "affinity": base.never_spot(),
         "containers": [container],
     }

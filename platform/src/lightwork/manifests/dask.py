@@ -8,22 +8,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lightwork.engine import fleet
-from lightwork.manifests import common
-from lightwork.pods import logs
+from lightwork.kube import contract
+from lightwork.manifests import base
 
 if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 SCHEDULER_NAME = "{{inputs.parameters.name}}-scheduler"
 WORKERS_NAME = "{{inputs.parameters.name}}-workers"
-ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{common.SCHEDULER_PORT}"
+ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{contract.SCHEDULER_PORT}"
 """The Service's name: it stays what it is when the scheduler's pod is replaced."""
 
 GRACE = 60
 """Seconds from the notice of a worker's end to its end by force. A spot node gives two minutes."""
 RETIRE = 45
 """Seconds in which a worker may hand its results to others; the rest is for the process to end."""
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"lines": {"()": "lightwork.pods.logs.handler"}},
+    "root": {"level": "INFO", "handlers": ["lines"]},
+    # Who came, who went, and what was lost: a few lines a run.
+    "loggers": {"distributed": {"level": "INFO"}},
+}
+"""What Dask's processes read from `DASK_LOGGING`: log lines as JSON, from the first one on."""
 
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 """The annotation of pods by which the autoscaler knows whether it may move them."""
@@ -42,8 +51,8 @@ def labels(role: str) -> dict[str, str]:
     """The labels of one role's objects and pods in a run."""
     return {
         "app.kubernetes.io/part-of": "lightwork",
-        common.LABEL_TENANT: given("tenant"),
-        common.LABEL_PIPELINE: given("pipeline"),
+        contract.LABEL_TENANT: given("tenant"),
+        contract.LABEL_PIPELINE: given("pipeline"),
         **selector(role),
     }
 
@@ -51,15 +60,15 @@ def labels(role: str) -> dict[str, str]:
 def selector(role: str) -> dict[str, str]:
     """The labels that tell one role's pods in a run's step from all others of the tenant."""
     return {
-        common.LABEL_RUN: "{{workflow.name}}",
-        common.LABEL_STEP: given("step"),
-        common.LABEL_ROLE: role,
+        contract.LABEL_RUN: "{{workflow.name}}",
+        contract.LABEL_STEP: given("step"),
+        contract.LABEL_ROLE: role,
     }
 
 
 def environment(**more: str) -> list[dict[str, Any]]:
     """The environment of all three roles: mutual TLS, with the tenant's certificates, and nothing without."""
-    folder = common.TLS_FOLDER
+    folder = contract.TLS_FOLDER
     variables = {
         f"{_COMM}DEFAULT_SCHEME": "tls",
         f"{_COMM}REQUIRE_ENCRYPTION": "true",
@@ -84,14 +93,14 @@ def environment(**more: str) -> list[dict[str, Any]]:
 
 def settings(*, secrets: bool = True) -> list[dict[str, Any]]:
     """Where the rest of the environment comes from: the tenant's settings, and its secrets if any."""
-    found: list[dict[str, Any]] = [{"configMapRef": {"name": common.SETTINGS}}]
-    return [*found, {"secretRef": {"name": common.SECRETS, "optional": True}}] if secrets else found
+    found: list[dict[str, Any]] = [{"configMapRef": {"name": contract.SETTINGS}}]
+    return [*found, {"secretRef": {"name": contract.SECRETS, "optional": True}}] if secrets else found
 
 
 def certificates() -> tuple[dict[str, Any], dict[str, Any]]:
     """The volume of the tenant's certificates, and its mount."""
-    volume = {"name": "tls", "secret": {"secretName": common.TLS, "defaultMode": 0o440}}
-    return volume, {"name": "tls", "mountPath": common.TLS_FOLDER, "readOnly": True}
+    volume = {"name": "tls", "secret": {"secretName": contract.TLS, "defaultMode": 0o440}}
+    return volume, {"name": "tls", "mountPath": contract.TLS_FOLDER, "readOnly": True}
 
 
 def service() -> Manifest:
@@ -105,8 +114,8 @@ def service() -> Manifest:
             # Who comes too early is refused and asks again; waiting for a probe's verdict takes seconds more.
             "publishNotReadyAddresses": True,
             "ports": [
-                {"name": "dask", "port": common.SCHEDULER_PORT, "targetPort": "dask"},
-                {"name": "dashboard", "port": common.DASHBOARD_PORT, "targetPort": "dashboard"},
+                {"name": "dask", "port": contract.SCHEDULER_PORT, "targetPort": "dask"},
+                {"name": "dashboard", "port": contract.DASHBOARD_PORT, "targetPort": "dashboard"},
             ],
         },
     }
@@ -122,19 +131,19 @@ def scheduler() -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["dask", "scheduler"],
         "args": [
-            *("--protocol", "tls", "--port", str(common.SCHEDULER_PORT)),
-            *("--dashboard-address", f":{common.DASHBOARD_PORT}"),
+            *("--protocol", "tls", "--port", str(contract.SCHEDULER_PORT)),
+            *("--dashboard-address", f":{contract.DASHBOARD_PORT}"),
         ],
         "env": environment(
             **{
-                "DASK_LOGGING": repr(logs.CONFIGURATION),
+                "DASK_LOGGING": repr(LOGGING),
                 # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
                 # What waits, waits where any worker can take it.
                 f"{_SCHEDULER}WORKER_SATURATION": "1.0",
                 f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
                 # As much as is worth a worker: of what is not known yet, each task is.
-                f"{_SCHEDULER}UNKNOWN_TASK_DURATION": f"{fleet.WORK_SECONDS:g} seconds",
+                f"{_SCHEDULER}UNKNOWN_TASK_DURATION": f"{contract.WORK_SECONDS:g} seconds",
                 f"{_SCHEDULER}IDLE_TIMEOUT": f"{given('deadline')} seconds",
                 # A task that holds the interpreter for minutes is not a lost worker.
                 f"{_SCHEDULER}WORKER_TTL": "10 minutes",
@@ -142,8 +151,8 @@ def scheduler() -> Manifest:
         ),
         "envFrom": settings(secrets=False),
         "ports": [
-            {"name": "dask", "containerPort": common.SCHEDULER_PORT},
-            {"name": "dashboard", "containerPort": common.DASHBOARD_PORT},
+            {"name": "dask", "containerPort": contract.SCHEDULER_PORT},
+            {"name": "dashboard", "containerPort": contract.DASHBOARD_PORT},
         ],
         "readinessProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 60},
         "livenessProbe": {
@@ -153,17 +162,17 @@ def scheduler() -> Manifest:
             "timeoutSeconds": 10,
             "failureThreshold": 6,
         },
-        "resources": common.resources(*(given(f"scheduler-{name}") for name in ("cpu", "memory", "storage"))),
-        "securityContext": common.container_security(),
+        "resources": base.resources(*(given(f"scheduler-{name}") for name in ("cpu", "memory", "storage"))),
+        "securityContext": base.container_security(),
         "volumeMounts": [mount],
     }
     spec = {
-        "serviceAccountName": common.ACCOUNT_SCHEDULER,
+        "serviceAccountName": contract.ACCOUNT_SCHEDULER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
-        "securityContext": common.pod_security(),
-        "affinity": common.never_spot(),
+        "securityContext": base.pod_security(),
+        "affinity": base.never_spot(),
         "containers": [container],
         "volumes": [volume],
     }
@@ -182,8 +191,8 @@ def workers() -> Manifest:
             *(ADDRESS, "--nworkers", "1", "--nthreads", given("worker-threads")),
             # As much as the pod has, so that Dask knows when to spill, and says so when it ends a worker.
             *("--memory-limit", "$(LIGHTWORK_MEMORY)", "--local-directory", _SPILL),
-            *("--host", "$(POD_IP)", "--worker-port", str(common.WORKER_PORT)),
-            *("--nanny-port", str(common.NANNY_PORT), "--dashboard-address", f":{common.DASHBOARD_PORT}"),
+            *("--host", "$(POD_IP)", "--worker-port", str(contract.WORKER_PORT)),
+            *("--nanny-port", str(contract.NANNY_PORT), "--dashboard-address", f":{contract.DASHBOARD_PORT}"),
             # Metrics and health are served all the same. Nobody could reach more of it, and it starts slower.
             "--no-dashboard",
             # A worker that finds no scheduler ends, and its container is started again.
@@ -192,32 +201,32 @@ def workers() -> Manifest:
         "env": [
             *environment(
                 DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL=given("worker-spill"),
-                DASK_LOGGING=repr(logs.CONFIGURATION),
-                LIGHTWORK_WORKER_PORT=str(common.WORKER_PORT),
+                DASK_LOGGING=repr(LOGGING),
+                LIGHTWORK_WORKER_PORT=str(contract.WORKER_PORT),
             ),
             {"name": "LIGHTWORK_MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         ],
         "envFrom": settings(),
         "ports": [
-            {"name": "worker", "containerPort": common.WORKER_PORT},
-            {"name": "nanny", "containerPort": common.NANNY_PORT},
-            {"name": "dashboard", "containerPort": common.DASHBOARD_PORT},
+            {"name": "worker", "containerPort": contract.WORKER_PORT},
+            {"name": "nanny", "containerPort": contract.NANNY_PORT},
+            {"name": "dashboard", "containerPort": contract.DASHBOARD_PORT},
         ],
         "lifecycle": {
             "preStop": {
                 "exec": {"command": ["python", "-m", "lightwork.pods.retire", "--seconds", str(RETIRE)]}
             }
         },
-        "resources": common.resources(*(given(f"worker-{name}") for name in ("cpu", "memory", "storage"))),
-        "securityContext": common.container_security(),
+        "resources": base.resources(*(given(f"worker-{name}") for name in ("cpu", "memory", "storage"))),
+        "securityContext": base.container_security(),
         "volumeMounts": [mount, {"name": "spill", "mountPath": _SPILL}],
     }
     spec = {
-        "serviceAccountName": common.ACCOUNT_WORKER,
+        "serviceAccountName": contract.ACCOUNT_WORKER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
-        "securityContext": common.pod_security(),
+        "securityContext": base.pod_security(),
         "affinity": prefer_spot(given("spot")),
         "tolerations": [tolerate_spot(given("spot"))],
         "containers": [container],
@@ -228,14 +237,14 @@ def workers() -> Manifest:
 
 def prefer_spot(spot: str) -> Manifest:
     """The affinity of what may be on spot nodes, or of what rather is not: `true` or `false`."""
-    preferred = {"matchExpressions": [{"key": common.LABEL_SPOT, "operator": "In", "values": [spot]}]}
+    preferred = {"matchExpressions": [{"key": contract.LABEL_SPOT, "operator": "In", "values": [spot]}]}
     prefer = [{"weight": 100, "preference": preferred}]
     return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}}
 
 
 def tolerate_spot(spot: str) -> Manifest:
     """The toleration of the taint of spot nodes, whose value is `true`; any other tolerates nothing."""
-    return {"key": common.LABEL_SPOT, "operator": "Equal", "value": spot, "effect": "NoSchedule"}
+    return {"key": contract.LABEL_SPOT, "operator": "Equal", "value": spot, "effect": "NoSchedule"}
 
 
 def _deployment(

@@ -1,6 +1,6 @@
 """Who a tenant's pods are to the Kubernetes API, and the little that they may do there.
 
-The cloud's identity is bound to the accounts of `common.LAKE_ACCOUNTS` by their names, outside this module.
+The cloud's identity is bound to the accounts of `contract.LAKE_ACCOUNTS` by their names, outside this module.
 
 A step that is a plain container has the account `step`: the driver's would let it change the number of any
 run's workers and mark any pod, and the worker's has no token, without which Argo's own container beside it
@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lightwork.manifests import common
-from lightwork.manifests.common import Manifest, manifest
+from lightwork.kube import contract
+from lightwork.manifests.base import manifest
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants.model import Tenant
 
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -27,14 +28,14 @@ MANAGE = ["create", "get", "list", "patch", "delete"]
 
 RULES: dict[str, list[dict[str, Any]]] = {
     # Makes a run's objects and deletes them. Its pods run nobody's code but Argo's.
-    common.ACCOUNT_SCALER: [
+    contract.ACCOUNT_SCALER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
     # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks the idle
     # ones as the first to go.
-    common.ACCOUNT_DRIVER: [
+    contract.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
@@ -42,14 +43,14 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
     ],
     # Runs a step that is a plain container.
-    common.ACCOUNT_STEP: [REPORT],
+    contract.ACCOUNT_STEP: [REPORT],
     # Makes the certificates. `create` cannot be bound to a name; what exists it can only touch under its own.
-    common.ACCOUNT_CERTIFICATES: [
+    contract.ACCOUNT_CERTIFICATES: [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {
             "apiGroups": [""],
             "resources": ["secrets"],
-            "resourceNames": [common.TLS_AUTHORITY, common.TLS],
+            "resourceNames": [contract.TLS_AUTHORITY, contract.TLS],
             "verbs": ["get", "patch"],
         },
     ],
@@ -63,7 +64,7 @@ def accounts(tenant: Tenant) -> list[Manifest]:
     """
     return [
         manifest("v1", "ServiceAccount", name, tenant, automountServiceAccountToken=name in RULES)
-        for name in ("default", common.ACCOUNT_SCHEDULER, common.ACCOUNT_WORKER, *RULES)
+        for name in ("default", contract.ACCOUNT_SCHEDULER, contract.ACCOUNT_WORKER, *RULES)
     ]
 
 

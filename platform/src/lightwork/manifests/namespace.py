@@ -1,13 +1,17 @@
-"""A tenant's namespace, and what bounds the pods in it."""
+"""A tenant's namespace, what bounds the pods in it, and its ConfigMaps: variables, semaphores, logs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lightwork.manifests.common import Manifest, labels, manifest, of_need
+import yaml
+
+from lightwork.kube import contract
+from lightwork.manifests.base import Target, labels, manifest, of_need
 from lightwork.tenants import fit
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants.model import Tenant
 
 
@@ -49,3 +53,55 @@ def limits(tenant: Tenant) -> Manifest:
         "max": {"cpu": size.cpu, "memory": size.memory, "ephemeral-storage": size.storage},
     }
     return manifest("v1", "LimitRange", "limits", tenant, spec={"limits": [container]})
+
+
+def settings(tenant: Tenant, target: Target) -> Manifest:
+    """What the tenant's pods find in their environment. No secret is among it, only their names."""
+    data = {
+        "LIGHTWORK_ENVIRONMENT": target.environment,
+        "LIGHTWORK_TENANT": tenant.name,
+        "LIGHTWORK_LAKE": target.lake,
+        "LIGHTWORK_LOG": "json",
+        "LIGHTWORK_SECRETS_PREFIX": f"lightwork/{target.environment}/{tenant.name}/",
+        "LIGHTWORK_SECRETS": ",".join(tenant.secrets),
+        **target.variables,
+    }
+    return manifest("v1", "ConfigMap", contract.SETTINGS, tenant, data=data)
+
+
+def semaphores(tenant: Tenant) -> Manifest:
+    """How many runs may go on: of each pipeline, and, where they do not all fit at once, of the tenant."""
+    data = {name: str(entry.max_parallel_runs) for name, entry in tenant.pipelines.items()}
+    if (count := fit.concurrent(tenant)) is not None:
+        # No pipeline's entry has this name: it is refused by the model.
+        data[contract.TENANT_SEMAPHORE] = str(count)
+    return manifest("v1", "ConfigMap", contract.SEMAPHORES, tenant, data=data)
+
+
+def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
+    """Where Argo puts the logs of the tenant's pods: the tenant's own lake; None if it is no bucket."""
+    scheme, _, rest = target.lake.partition("://")
+    if scheme != "s3":
+        return None
+    bucket, _, prefix = rest.strip("/").partition("/")
+    folder = "/".join(part for part in (prefix, tenant.name, "argo") if part)
+    s3: dict[str, Any] = {
+        "bucket": bucket,
+        "keyFormat": f"{folder}/{{{{workflow.name}}}}/{{{{pod.name}}}}",
+        "useSDKCreds": True,
+    }
+    if region := target.variables.get("AWS_REGION"):
+        s3["region"] = region
+    if endpoint := target.variables.get("AWS_ENDPOINT_URL"):
+        s3["endpoint"] = endpoint.partition("://")[2]
+        s3["insecure"] = endpoint.startswith("http://")
+    made = manifest(
+        "v1",
+        "ConfigMap",
+        "artifact-repositories",
+        tenant,
+        # The templates say whose logs are kept: they cannot refuse what is true here.
+        data={"lake": yaml.safe_dump({"archiveLogs": False, "s3": s3}, sort_keys=True)},
+    )
+    made["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
+    return made

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from lightwork.manifests import common
-from lightwork.manifests.common import Manifest, Target, manifest
+from lightwork.kube import contract
+from lightwork.manifests.base import Target, manifest
 
 if TYPE_CHECKING:
+    from lightwork.kube.contract import Manifest
     from lightwork.tenants.model import Tenant
 
 POD_IDENTITY = "169.254.170.23/32"
@@ -37,7 +38,7 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
     }
     outside = _block(ANYWHERE, target.inside)
     api = [_block(cidr, target.inside) for cidr in target.api_servers]
-    scheduler, worker = _ports(common.SCHEDULER_PORT), _ports(common.WORKER_PORT, common.NANNY_PORT)
+    scheduler, worker = _ports(contract.SCHEDULER_PORT), _ports(contract.WORKER_PORT, contract.NANNY_PORT)
     return [
         manifest(
             "networking.k8s.io/v1",
@@ -82,7 +83,7 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
             tenant,
             "metrics",
             (SCHEDULER, WORKER),
-            ingress=[{"from": [monitoring], "ports": _ports(common.DASHBOARD_PORT)}],
+            ingress=[{"from": [monitoring], "ports": _ports(contract.DASHBOARD_PORT)}],
         ),
     ]
 
@@ -115,7 +116,7 @@ def _block(cidr: str, inside: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _roles(*roles: str) -> dict[str, Any]:
-    return {"matchExpressions": [{"key": common.LABEL_ROLE, "operator": "In", "values": list(roles)}]}
+    return {"matchExpressions": [{"key": contract.LABEL_ROLE, "operator": "In", "values": list(roles)}]}
 
 
 def _pods(*roles: str) -> dict[str, Any]:

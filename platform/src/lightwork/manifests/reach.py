@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 

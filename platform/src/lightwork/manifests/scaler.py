@@ -19,13 +19,14 @@ import yaml
 from hera.workflows import ClusterWorkflowTemplate, Container, Parameter, Resource, Step, Steps
 from hera.workflows import models as argo
 
-from lightwork.manifests import common, dask
+from lightwork.kube import contract
+from lightwork.manifests import base, dask
 from lightwork.manifests.dask import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lightwork.manifests.common import Manifest
+    from lightwork.kube.contract import Manifest
 
 PARAMETERS = {
     "image": "The image of all four roles.",
@@ -72,7 +73,7 @@ RETRY_WHEN = (
 RESULT = "result"
 """The output of `run`, and of the driver in it."""
 RESULT_FILE = "/tmp/lightwork-result.json"  # noqa: S108  (in a container of its own)
-_OF_RUN = f"{common.LABEL_RUN}={{{{workflow.name}}}}"
+_OF_RUN = f"{contract.LABEL_RUN}={{{{workflow.name}}}}"
 
 CONNECT_SECONDS = 180
 """How long the driver waits for the scheduler, which may wait for a node and for its image."""
@@ -81,7 +82,7 @@ CONNECT_SECONDS = 180
 def template() -> Manifest:
     """The ClusterWorkflowTemplate."""
     workflow = ClusterWorkflowTemplate(
-        name=common.SCALER,
+        name=contract.SCALER,
         labels={"app.kubernetes.io/part-of": "lightwork"},
         templates=[
             _run(),
@@ -139,7 +140,7 @@ def _result(source: argo.ValueFrom) -> Parameter:
 
 def _clear() -> Resource:
     """One delete of what one step made; what others of the run made stays."""
-    return _deleting("clear", f"{_OF_RUN},{common.LABEL_STEP}={given('step')}", ["step"])
+    return _deleting("clear", f"{_OF_RUN},{contract.LABEL_STEP}={given('step')}", ["step"])
 
 
 def _delete() -> Resource:
@@ -160,8 +161,8 @@ def _deleting(name: str, selector: str, parameters: Sequence[str]) -> Resource:
 def _by_argo() -> dict[str, Any]:
     """What the steps share whose only container is Argo's own. Their logs are in the controller's hands."""
     return {
-        "service_account_name": common.ACCOUNT_SCALER,
-        "labels": {common.LABEL_ROLE: "scaler"},
+        "service_account_name": contract.ACCOUNT_SCALER,
+        "labels": {contract.LABEL_ROLE: "scaler"},
         "archive_location": argo.ArtifactLocation(archive_logs=False),
         "active_deadline_seconds": 300,
         "retry_strategy": argo.RetryStrategy(
@@ -172,8 +173,8 @@ def _by_argo() -> dict[str, Any]:
 
 def _driver() -> Container:
     volume, mount = dask.certificates()
-    resources = common.resources(*(given(f"driver-{name}") for name in ("cpu", "memory", "storage")))
-    container = {"name": "main", "resources": resources, "securityContext": common.container_security()}
+    resources = base.resources(*(given(f"driver-{name}") for name in ("cpu", "memory", "storage")))
+    container = {"name": "main", "resources": resources, "securityContext": base.container_security()}
     environment = dask.environment(
         LIGHTWORK_FUNCTION=given("function"),
         LIGHTWORK_ARGUMENTS=given("arguments"),
@@ -197,8 +198,8 @@ def _driver() -> Container:
         volumes=[argo.Volume.model_validate(volume)],
         volume_mounts=[argo.VolumeMount.model_validate(mount)],
         labels=dask.labels("driver"),
-        service_account_name=common.ACCOUNT_DRIVER,
-        affinity=argo.Affinity.model_validate(common.never_spot()),
+        service_account_name=contract.ACCOUNT_DRIVER,
+        affinity=argo.Affinity.model_validate(base.never_spot()),
         archive_location=argo.ArtifactLocation(archive_logs=True),
         # Its sizes are parameters, which only a patch can take.
         pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import DAG, Container, Parameter, Task
 from hera.workflows import models as argo
 
-from lightwork.manifests import common, dask, scaler
-from lightwork.tenants import dag, quantities
+from lightwork.kube import contract
+from lightwork.manifests import base, dask, scaler
+from lightwork.tenants import graph, quantities
 from lightwork.tenants.checks import text_of
 from lightwork.tenants.model import ContainerStep
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from hera.workflows.models import DAGTask
 
-    from lightwork.manifests.common import Target
+    from lightwork.manifests.base import Target
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
 ROLE = "step"
@@ -87,7 +88,7 @@ def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
     """The template `main` of an entry of several steps, and those of its containers."""
     entry = tenant.pipelines[name]
     steps = entry.steps or {}
-    waits_for, used = dag.dependencies(entry), dag.used_results(entry)
+    waits_for, used = graph.dependencies(entry), graph.used_results(entry)
     tasks: list[Task | DAGTask] = [
         _container_task(step_name, step, waits_for[step_name])
         if isinstance(step, ContainerStep)
@@ -127,12 +128,12 @@ def _scaled_task(name: str, waits_for: Iterable[str], given: Mapping[str, str]) 
 
 
 def _reference(template: str) -> argo.TemplateRef:
-    return argo.TemplateRef(name=common.SCALER, template=template, cluster_scope=True)
+    return argo.TemplateRef(name=contract.SCALER, template=template, cluster_scope=True)
 
 
 def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) -> Task:
     values = {
-        _argument(index): f"{{{{={expression(dag.parts(text))}}}}}" for index, text in _of_run(step).items()
+        _argument(index): f"{{{{={expression(graph.parts(text))}}}}}" for index, text in _of_run(step).items()
     }
     return Task(
         name=name,
@@ -145,12 +146,12 @@ def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) ->
 def _container(tenant: Tenant, entry: str, target: Target, name: str, step: ContainerStep) -> Container:
     of_run = _of_run(step)
     args = [
-        dask.given(_argument(index)) if index in of_run else "".join(map(str, dag.parts(text)))
+        dask.given(_argument(index)) if index in of_run else "".join(map(str, graph.parts(text)))
         for index, text in enumerate(step.args)
     ]
     labels = {
-        **common.labels(tenant, pipeline=entry, role=ROLE, step=name),
-        common.LABEL_RUN: "{{workflow.name}}",
+        **base.labels(tenant, pipeline=entry, role=ROLE, step=name),
+        contract.LABEL_RUN: "{{workflow.name}}",
     }
     environment = {
         "LIGHTWORK_PIPELINE": entry,
@@ -172,14 +173,14 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         env=[argo.EnvVar(name=key, value=value) for key, value in environment.items()],
         env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
         resources=argo.ResourceRequirements.model_validate(
-            common.resources(size.cpu, size.memory, size.storage)
+            base.resources(size.cpu, size.memory, size.storage)
         ),
-        security_context=argo.SecurityContext.model_validate(common.container_security()),
+        security_context=argo.SecurityContext.model_validate(base.container_security()),
         # Any image has the folder then, and may write to it.
         volumes=[argo.Volume(name="outputs", empty_dir=argo.EmptyDirVolumeSource())],
         volume_mounts=[argo.VolumeMount(name="outputs", mount_path=OUTPUTS)],
         labels=labels,
-        service_account_name=common.ACCOUNT_STEP,
+        service_account_name=contract.ACCOUNT_STEP,
         archive_location=argo.ArtifactLocation(archive_logs=True),
         retry_strategy=scaler.lost_pods(RETRY_WHEN),
         **_nodes(step),
@@ -189,7 +190,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
 def _nodes(step: ContainerStep) -> dict[str, Any]:
     """Where its pod may be: like a worker if it may be on spot nodes."""
     if not step.spot:
-        return {"affinity": argo.Affinity.model_validate(common.never_spot())}
+        return {"affinity": argo.Affinity.model_validate(base.never_spot())}
     return {
         "affinity": argo.Affinity.model_validate(dask.prefer_spot("true")),
         "tolerations": [argo.Toleration.model_validate(dask.tolerate_spot("true"))],
@@ -209,20 +210,20 @@ def _of_run(step: ContainerStep) -> dict[int, str]:
     return {
         index: text
         for index, text in enumerate(step.args)
-        if any(isinstance(part, dag.Reference) for part in dag.parts(text))
+        if any(isinstance(part, graph.Reference) for part in graph.parts(text))
     }
 
 
-def _parts(value: object) -> list[str | dag.Reference]:
-    return dag.parts(value) if isinstance(value, str) else [text_of(value)]
+def _parts(value: object) -> list[str | graph.Reference]:
+    return graph.parts(value) if isinstance(value, str) else [text_of(value)]
 
 
-def expression(parts: Iterable[str | dag.Reference]) -> str:
+def expression(parts: Iterable[str | graph.Reference]) -> str:
     """A text of Argo's expression language."""
     return " + ".join(_literal(part) if isinstance(part, str) else value(part) for part in parts) or '""'
 
 
-def value(reference: dag.Reference) -> str:
+def value(reference: graph.Reference) -> str:
     """What a reference stands for, in Argo's expression language."""
     name = json.dumps(reference.name)
     if reference.step:

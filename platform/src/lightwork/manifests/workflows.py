@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, WorkflowTemplate
 from hera.workflows import models as argo
 
-from lightwork import parameters
-from lightwork.manifests import common, steps
-from lightwork.parameter_types import to_text
-from lightwork.tenants import dag, fit, quantities
+from lightwork.functions import parameters
+from lightwork.functions.parameter_types import to_text
+from lightwork.kube import contract
+from lightwork.manifests import base, steps
+from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightwork.manifests.common import Manifest, Target
-    from lightwork.pipelines import Pipeline
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.kube.contract import Manifest
+    from lightwork.manifests.base import Target
     from lightwork.tenants.model import Entry, Tenant
 
 KEPT_SECONDS = 45
@@ -44,7 +46,7 @@ def workflow_template(
     entry = tenant.pipelines[name]
     known = _parameters(entry, pipeline)
     clear = _reference("delete", "delete", {})
-    labels = common.labels(tenant, pipeline=name)
+    labels = base.labels(tenant, pipeline=name)
     workflow = WorkflowTemplate(
         name=name,
         namespace=tenant.namespace,
@@ -56,12 +58,12 @@ def workflow_template(
         on_exit="exit",
         templates=[*_main(tenant, name, target, known), Steps(name="exit", sub_steps=[[clear]])],
         arguments=[Parameter(name=key, value=value) for key, value in known.items()],
-        service_account_name=common.ACCOUNT_SCALER,
+        service_account_name=contract.ACCOUNT_SCALER,
         active_deadline_seconds=quantities.seconds(entry.deadline),
         ttl_strategy=argo.TTLStrategy(seconds_after_completion=KEPT_SECONDS),
         pod_gc=argo.PodGC(strategy="OnPodCompletion", delete_delay_duration=POD_DELAY),
-        security_context=argo.PodSecurityContext.model_validate(common.pod_security()),
-        affinity=argo.Affinity.model_validate(common.never_spot()),
+        security_context=argo.PodSecurityContext.model_validate(base.pod_security()),
+        affinity=argo.Affinity.model_validate(base.never_spot()),
         synchronization=argo.Synchronization(semaphores=[_semaphore(key) for key in _locks(tenant, name)]),
         metrics=_metrics(tenant, name),
     )
@@ -77,7 +79,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
     entry = tenant.pipelines[name]
     if entry.schedule is None or entry.timezone is None:
         return None
-    labels = common.labels(tenant, pipeline=name)
+    labels = base.labels(tenant, pipeline=name)
     workflow = CronWorkflow(
         name=name,
         namespace=tenant.namespace,
@@ -114,7 +116,7 @@ def _main(
     entry = tenant.pipelines[name]
     if entry.steps is not None:
         return list(steps.main(tenant, name, target))
-    values = {key: steps.value(dag.Reference("", key)) for key in known}
+    values = {key: steps.value(graph.Reference("", key)) for key in known}
     given = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
     return [Steps(name="main", sub_steps=[[_reference("run", "run", given)]])]
 
@@ -122,17 +124,17 @@ def _main(
 def _reference(name: str, template: str, arguments: dict[str, str]) -> Step:
     return Step(
         name=name,
-        template_ref=argo.TemplateRef(name=common.SCALER, template=template, cluster_scope=True),
+        template_ref=argo.TemplateRef(name=contract.SCALER, template=template, cluster_scope=True),
         arguments=[Parameter(name=key, value=value) for key, value in arguments.items()],
     )
 
 
 def _locks(tenant: Tenant, name: str) -> list[str]:
-    return [name] if fit.concurrent(tenant) is None else [name, common.TENANT_SEMAPHORE]
+    return [name] if fit.concurrent(tenant) is None else [name, contract.TENANT_SEMAPHORE]
 
 
 def _semaphore(key: str) -> argo.SemaphoreRef:
-    return argo.SemaphoreRef(config_map_key_ref=argo.ConfigMapKeySelector(name=common.SEMAPHORES, key=key))
+    return argo.SemaphoreRef(config_map_key_ref=argo.ConfigMapKeySelector(name=contract.SEMAPHORES, key=key))
 
 
 def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.kube_api import InCluster, RefusedError
+from lightwork.kube.api import InCluster, RefusedError
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -1,20 +1,11 @@
 """Log lines of Dask's scheduler, nannies and workers as JSON, from the first one on.
 
-Dask sets up logging while it is imported, by what `DASK_LOGGING` says; `CONFIGURATION` is what to say.
+Dask sets up logging while it is imported, by what `DASK_LOGGING` says: `manifests.dask.LOGGING`.
 """
 
 from __future__ import annotations
 
 import logging
-
-CONFIGURATION = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"lines": {"()": "lightwork.pods.logs.handler"}},
-    "root": {"level": "INFO", "handlers": ["lines"]},
-    # Who came, who went, and what was lost: a few lines a run.
-    "loggers": {"distributed": {"level": "INFO"}},
-}
 
 
 def handler() -> logging.Handler:

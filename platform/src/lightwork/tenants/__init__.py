@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from lightwork.tenants.fields import Environment, TenantName
 from lightwork.tenants.model import Entry, Pod, Quota, Tenant, Workers
 from lightwork.tenants.reading import Loaded, find, load, read
-from lightwork.tenants.types import Environment, TenantName
-
-if TYPE_CHECKING:
-    from lightwork.manifests.common import Manifest
 
 __all__ = [
     "Entry",
@@ -22,13 +17,5 @@ __all__ = [
     "Workers",
     "find",
     "load",
-    "namespace",
     "read",
 ]
-
-
-def namespace(tenant: Tenant) -> Manifest:
-    """The manifest of a tenant's namespace: every pod in it must meet the Pod Security level `restricted`."""
-    from lightwork.manifests import namespace as build
-
-    return build.namespace(tenant)

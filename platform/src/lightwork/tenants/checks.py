@@ -5,16 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from lightwork import parameters
-from lightwork.errors import InputError
-from lightwork.suggest import near
-from lightwork.tenants import dag, schedules
+from lightwork.errors import InputError, near
+from lightwork.functions import parameters
+from lightwork.tenants import graph, schedules
 from lightwork.tenants.model import ContainerStep, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lightwork.pipelines import Pipeline
+    from lightwork.functions.decorated import Pipeline
     from lightwork.tenants.model import ScaledStep
     from lightwork.tenants.reading import Loaded
 
@@ -45,7 +44,7 @@ def check(loaded: Loaded, known: Mapping[str, Pipeline[..., Any]]) -> list[str]:
                 " another name, so that nobody takes one for the other"
             )
         unused = entry.parameters.keys() - {
-            used.name for one in entry.steps.values() for used in dag.references(one) if not used.step
+            used.name for one in entry.steps.values() for used in graph.references(one) if not used.step
         }
         warnings += [
             f"{loaded.place(*location, 'parameters', item)}: no step uses it" for item in sorted(unused)
@@ -150,8 +149,8 @@ def _known_text(loaded: Loaded, location: tuple[str, ...], value: object) -> str
         return text_of(value)
     given = loaded.tenant.pipelines[location[1]].parameters
     text = ""
-    for part in dag.parts(value):
-        if isinstance(part, dag.Reference):
+    for part in graph.parts(value):
+        if isinstance(part, graph.Reference):
             if part.step:
                 return None
             part = text_of(given[part.name])
@@ -161,6 +160,6 @@ def _known_text(loaded: Loaded, location: tuple[str, ...], value: object) -> str
 
 def text_of(value: object) -> str:
     """A parameter's value from a file as the text that the command line would have."""
-    from lightwork.parameter_types import to_text
+    from lightwork.functions.parameter_types import to_text
 
     return to_text(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightwork.tenants import dag, quantities
+from lightwork.tenants import graph, quantities
 
 if TYPE_CHECKING:
     from lightwork.tenants.model import ContainerStep, Entry, Pod, Quota, ScaledStep, Tenant, Workers
@@ -103,7 +103,7 @@ def run(entry: Entry) -> Need:
 def at_once(entry: Entry, which: str) -> list[str]:
     """The steps that may go on at the same time and ask for the most processors, memory, pods or storage."""
     weights = {name: getattr(step(one), which) for name, one in (entry.steps or {}).items()}
-    return dag.heaviest(weights, dag.before(dag.dependencies(entry)))
+    return graph.heaviest(weights, graph.before(graph.dependencies(entry)))
 
 
 def step(entry: Entry | ScaledStep | ContainerStep) -> Need:

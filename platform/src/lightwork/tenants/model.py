@@ -10,7 +10,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from lightwork import documents
 from lightwork.tenants import quantities
-from lightwork.tenants.types import (
+from lightwork.tenants.fields import (
     Count,
     Cpu,
     Cron,

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightwork import documents
-from lightwork.errors import InputError
-from lightwork.suggest import near
+from lightwork.errors import InputError, near
 from lightwork.tenants import fit, steps
 from lightwork.tenants.model import Tenant
 

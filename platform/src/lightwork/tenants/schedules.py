@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cronsim import CronSim, CronSimError
 
-from lightwork.suggest import near
+from lightwork.errors import near
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

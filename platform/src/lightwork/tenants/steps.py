@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lightwork.suggest import near
-from lightwork.tenants import dag
+from lightwork.errors import near
+from lightwork.tenants import graph
 from lightwork.tenants.fit import Problem
 from lightwork.tenants.model import ContainerStep
 
@@ -85,22 +85,22 @@ def _texts(
     for index, text in enumerate(step.command if isinstance(step, ContainerStep) else ()):
         if "{{" in text:
             yield ("command", index), f"found {text!r}; {BRACES}"
-    for location, text in dag.texts(step):
+    for location, text in graph.texts(step):
         if "{{" in text:
             yield location, f"found {text!r}; {BRACES}"
             continue
         try:
-            found = dag.parts(text)
+            found = graph.parts(text)
         except ValueError as error:
             yield location, f"found {text!r}; {error}"
             continue
         for used in found:
-            if isinstance(used, dag.Reference) and (reason := _reference(name, used, entry, steps)):
+            if isinstance(used, graph.Reference) and (reason := _reference(name, used, entry, steps)):
                 yield location, f"found {text!r}; {reason}"
 
 
 def _reference(
-    name: str, used: dag.Reference, entry: Entry, steps: Mapping[str, ScaledStep | ContainerStep]
+    name: str, used: graph.Reference, entry: Entry, steps: Mapping[str, ScaledStep | ContainerStep]
 ) -> str | None:
     """Why a reference stands for nothing; None if it does stand for something."""
     if not used.step:
@@ -113,7 +113,7 @@ def _reference(
     if used.step not in steps:
         return f"there is no step {used.step!r}{near(used.step, steps)}"
     step = steps[used.step]
-    outputs = step.outputs if isinstance(step, ContainerStep) else (dag.RESULT,)
+    outputs = step.outputs if isinstance(step, ContainerStep) else (graph.RESULT,)
     if used.name in outputs:
         return None
     rest = near(used.name, outputs) if outputs else "; it declares none"
@@ -122,6 +122,6 @@ def _reference(
 
 def _cycles(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """A line for a step that waits for itself by way of others."""
-    if cycle := dag.cycle(dag.dependencies(entry)):
+    if cycle := graph.cycle(graph.dependencies(entry)):
         reason = f"waits for itself: {' after '.join(cycle)}; one of them has to come first"
         yield ("steps", cycle[0]), reason

@@ -1,8 +1,11 @@
-"""The file of a new tenant, with a comment on each field: what is commented out is the default."""
+"""What an author of a tenant's file starts from: a commented file, and the JSON Schema that editors use."""
 
 from __future__ import annotations
 
+import json
 from string import Template
+
+from lightwork.tenants.model import Tenant
 
 _FILE = Template("""\
 # yaml-language-server: $$schema=$schema
@@ -63,3 +66,14 @@ def render(name: str, pipelines: list[str], schema: str) -> str:
     """
     entries = "".join(_ENTRY.substitute(pipeline=pipeline) for pipeline in pipelines)
     return _FILE.substitute(name=name, schema=schema, pipelines=entries or " {}")
+
+
+SCHEMA_NAME = "tenant.schema.json"
+
+
+def json_schema() -> str:
+    """The schema as it is in `tenants/tenant.schema.json`."""
+    schema = Tenant.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "A tenant of lightwork"
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

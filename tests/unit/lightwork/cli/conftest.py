@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lightwork import discovery
 from lightwork.cli.main import execute
+from lightwork.functions import discovery
 
 PACKAGE = "cli_pipelines"
 CODE = '''

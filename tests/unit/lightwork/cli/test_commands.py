@@ -23,7 +23,8 @@ def test_help_imports_nothing_heavy_and_no_command() -> None:
     code = (
         "import sys; from lightwork.cli.main import execute; execute(['--help']); heavy = {'pandas', 'dask',"
         " 'distributed', 'pyarrow', 'numpy', 'boto3', 'bokeh', 'pydantic', 'rich', 'structlog',"
-        " 'lightwork.cli.run', 'lightwork.session'}; print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+        " 'lightwork.cli.run', 'lightwork.runs.session'}; "
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
     done = subprocess.run(
@@ -211,7 +212,7 @@ def test_explain_names_the_component_that_changed(lightwork, project: Path) -> N
     file = project / "cli_pipelines" / "pipes.py"
     file.write_text(file.read_text().replace("return 2 * x", "return x * 2"))
     code = (
-        "from lightwork import discovery; discovery.packages = lambda: ['cli_pipelines']\n"
+        "from lightwork.functions import discovery; discovery.packages = lambda: ['cli_pipelines']\n"
         "from lightwork.cli.main import main; main(['explain', 'windy-city', 'double'])"
     )
     paths = os.pathsep.join([str(project), str(Path(package.__file__).parents[1])])

@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from lightwork import run
 from lightwork.cli import output, summary
 from lightwork.lake import open_lake
-from lightwork.run import RunResult
+from lightwork.runs.run import RunResult
+from lightwork.store import records
 
 
 @pytest.fixture
@@ -34,4 +34,4 @@ def test_the_path_of_the_report_is_never_cut(shown):
 def test_paths_are_shown_as_they_are_on_the_disk(tmp_path):
     lake = open_lake(tmp_path / "my lake", tenant="acme")
     assert output.where(lake) == str(tmp_path / "my lake" / "acme")
-    assert run.place(lake, "a b.html") == str(tmp_path / "my lake" / "acme" / "a b.html")
+    assert records.place(lake, "a b.html") == str(tmp_path / "my lake" / "acme" / "a b.html")

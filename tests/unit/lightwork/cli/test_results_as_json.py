@@ -17,8 +17,8 @@ import pytest
 from pydantic import BaseModel
 
 from lightwork import pipeline
-from lightwork.jsonable import jsonable
-from lightwork.run import run_pipeline
+from lightwork.runs.jsonable import jsonable
+from lightwork.runs.run import run_pipeline
 
 
 class Colour(enum.Enum):
@@ -164,7 +164,7 @@ def test_tables_in_a_result_become_artifacts_named_by_their_keys(tmp_path: Path)
 def test_a_report_that_cannot_be_drawn_does_not_fail_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightwork.report import Report
+    from lightwork.runs.report import Report
 
     def broken(*_: object, **__: object) -> str:
         raise RuntimeError("no")

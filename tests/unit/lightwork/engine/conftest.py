@@ -1,19 +1,10 @@
-"""What the tests of the engine share: a scheduler with two worker processes, started once."""
+"""What the tests of the engine share: sessions."""
 
 from __future__ import annotations
 
 import pytest
 
 from lightwork import connect
-
-
-@pytest.fixture(scope="session")
-def scheduler():
-    """The address of a real scheduler with two worker processes of one thread each; nobody's default."""
-    from lightwork.engine.cluster import _start_local
-
-    with _start_local(2) as cluster:
-        yield cluster.scheduler_address
 
 
 @pytest.fixture(params=["serial", "workers"])

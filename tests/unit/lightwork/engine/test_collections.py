@@ -66,7 +66,7 @@ def no_cluster(monkeypatch):
     def refuse(*_):
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr("lightwork.engine.cluster.Cluster.__init__", refuse)
+    monkeypatch.setattr("lightwork.cluster.cluster.Cluster.__init__", refuse)
 
 
 def test_a_run_whose_elements_are_all_done_starts_no_worker(tmp_path, no_cluster):

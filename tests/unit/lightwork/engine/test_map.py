@@ -315,7 +315,7 @@ def test_outside_a_session_a_map_runs_as_under_connect(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTWORK_LAKE", str(tmp_path / "lake"))
     monkeypatch.delenv("LIGHTWORK_ON", raising=False)
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
-    monkeypatch.setattr("lightwork.session._default", None)
+    monkeypatch.setattr("lightwork.runs.session._default", None)
     assert list(double.map([1])) == [2]
     assert (tmp_path / "lake" / "local" / "results").is_dir()
 

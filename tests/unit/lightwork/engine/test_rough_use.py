@@ -150,7 +150,7 @@ def test_a_task_may_read_a_global_that_cannot_be_sent(tmp_path, monkeypatch):
     import locked_module
 
     with connect(on="serial", lake=tmp_path / "lake") as session:
-        parcel = pack(session.job(locked_module.locked, None), "jobs")
+        parcel = pack(session.runner.job(locked_module.locked, None), "jobs")
     assert unpack(parcel).fn is locked_module.locked.fn
 
 
@@ -251,7 +251,7 @@ def test_a_session_that_is_closed_by_hand_is_current_no_longer(tmp_path):
 def test_a_start_that_was_interrupted_leaves_nothing_to_close_at_the_exit(monkeypatch):
     from distributed import LocalCluster
 
-    from lightwork.engine.cluster import Cluster
+    from lightwork.cluster.cluster import Cluster
 
     started = []
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lightwork import ElementError, InputError, connect, task
-from lightwork.engine.cluster import Lost
+from lightwork.cluster.cluster import Lost
 
 
 @task
@@ -94,7 +94,7 @@ def test_a_future_is_no_element_of_a_map(workers):
 
 
 def test_a_call_that_finds_no_scheduler_is_sent_when_it_is_waited_for(workers, monkeypatch):
-    cluster, real, refused = workers.cluster, workers.cluster.submit, []
+    cluster, real, refused = workers.runner.cluster, workers.runner.cluster.submit, []
 
     def submit(*given, **named):
         if not refused:

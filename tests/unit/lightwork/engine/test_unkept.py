@@ -12,7 +12,7 @@ from lightwork.engine import worker
 from lightwork.engine.job import pack
 from lightwork.errors import LightworkError
 from lightwork.lake import open_lake
-from lightwork.store import CodeResults, ResultStore
+from lightwork.store.results import CodeResults, ResultStore
 
 
 @task
@@ -23,7 +23,7 @@ def square(number):
 @pytest.fixture
 def job(tmp_path):
     with connect(on="serial", lake=tmp_path, progress="off") as session:
-        yield session.job(square, session.code_of(square))
+        yield session.runner.job(square, session.runner.code_of(square))
 
 
 @pytest.fixture

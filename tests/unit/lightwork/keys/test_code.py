@@ -12,7 +12,8 @@ import pytest
 import structlog
 
 from lightwork import pipeline, task
-from lightwork.keys import CodeKey, Component, Unkeyable, code_key, differences, encode, origin
+from lightwork.functions import origin
+from lightwork.keys import CodeKey, Component, Unkeyable, code_key, differences, encode
 
 
 def names(key: CodeKey, kind: str | None = None) -> list[str]:

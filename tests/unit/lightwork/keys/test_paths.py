@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from lightwork.keys import Unkeyable, encode
-from lightwork.keys import paths as keyed_paths
+from lightwork.keys import objects as keyed_objects
 
 
 def test_a_path_counts_by_its_text_and_if_it_is_a_file_by_size_and_time(tmp_path):
@@ -41,7 +41,7 @@ def test_a_folder_counts_with_all_files_below(tmp_path):
 
 
 def test_a_folder_of_too_many_files_is_refused_with_advice(tmp_path, monkeypatch):
-    monkeypatch.setattr(keyed_paths, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(keyed_objects, "MOST_ENTRIES", 2)
     for name in "abc":
         (tmp_path / name).touch()
     with pytest.raises(Unkeyable, match=r"over 2 entries.*pass"):

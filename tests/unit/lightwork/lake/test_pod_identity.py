@@ -25,7 +25,7 @@ import pytest
 
 from lightwork import logs
 from lightwork.errors import LightworkError
-from lightwork.lake import open_lake, s3_arrow, s3_client
+from lightwork.lake import open_lake, s3_arrow, s3_connection
 
 
 @dataclass
@@ -319,7 +319,7 @@ def test_no_secret_and_no_token_is_in_a_log_or_in_what_is_sent(
     said = "".join(capfd.readouterr())
     assert "the log works" in said
     assert s3_arrow._made is not None
-    sent = pickle.dumps((there, system)) + repr((there, system, s3_client._MEANING)).encode()
+    sent = pickle.dumps((there, system)) + repr((there, system, s3_connection._MEANING)).encode()
     assert len(identity.sessions) > 1
     for secret in [first, *identity.hidden()]:
         assert secret not in said

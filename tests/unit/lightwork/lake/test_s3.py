@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lightwork.errors import LightworkError
-from lightwork.lake import open_lake, s3, s3_client
+from lightwork.lake import open_lake, s3, s3_connection
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_denied_access_is_one_line() -> None:
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
     with (
         pytest.raises(LightworkError, match="cannot read s3://b/x: access denied; give"),
-        s3_client.refusals("read", "s3://b/x"),
+        s3_connection.refusals("read", "s3://b/x"),
     ):
         raise denied
 
@@ -75,7 +75,7 @@ def test_a_file_above_the_limit_goes_in_parts(there, monkeypatch) -> None:
     data = b"0123456789abcdef" * 2**19
     there.write("big", [data[:100], data[100:]])
     assert there.read("big") == data
-    head = s3_client.client().head_object(Bucket=there.bucket, Key="p/acme/big")
+    head = s3_connection.client().head_object(Bucket=there.bucket, Key="p/acme/big")
     assert "-" in head["ETag"]
 
 
@@ -86,7 +86,7 @@ def test_more_files_than_one_request_carries_are_listed_and_deleted(there, monke
     for name in names:
         there.write(name, b"")
     assert [entry.path for entry in there.entries("many")] == names
-    real, batches = s3_client.client(), []
+    real, batches = s3_connection.client(), []
 
     class Counting:
         def delete_objects(self, **options: Any) -> Any:
@@ -123,7 +123,7 @@ class _Client:
     """The real client, whose first put arrives but answers with an error."""
 
     def __init__(self, error: Exception, arrives: bool) -> None:
-        self.real, self.error, self.arrives = s3_client.client(), error, arrives
+        self.real, self.error, self.arrives = s3_connection.client(), error, arrives
 
     def put_object(self, **options: Any) -> Any:
         error, self.error = self.error, None
@@ -168,8 +168,8 @@ def test_an_answer_that_breaks_off_is_read_again(there, monkeypatch) -> None:
             raise IncompleteReadError(actual_bytes=1, expected_bytes=5)
         return there.read("x")
 
-    monkeypatch.setattr(s3_client.time, "sleep", lambda seconds: None)
-    assert s3_client.retried(attempt) == b"whole"
+    monkeypatch.setattr(s3_connection.time, "sleep", lambda seconds: None)
+    assert s3_connection.retried(attempt) == b"whole"
 
 
 def test_neither_lake_nor_file_system_carries_a_secret(there) -> None:
@@ -187,21 +187,21 @@ def test_folders_of_pyarrow_leave_no_marker_objects(there) -> None:
     pq.write_to_dataset(
         pa.table({"k": ["a", "b"], "x": [1, 2]}), f"{base}/t", partition_cols=["k"], filesystem=system
     )
-    keys = s3_client.client().list_objects_v2(Bucket=there.bucket)["Contents"]
+    keys = s3_connection.client().list_objects_v2(Bucket=there.bucket)["Contents"]
     assert len(keys) == len(there.entries("t")) == 2
 
 
 def test_one_client_serves_a_process(there) -> None:
-    assert s3_client.client() is s3_client.client()
+    assert s3_connection.client() is s3_connection.client()
     there.write("x", b"1")
-    held = s3_client.client()
+    held = s3_connection.client()
     pickle.loads(pickle.dumps(there)).read("x")
-    assert s3_client.client() is held
+    assert s3_connection.client() is held
 
 
 def test_a_forked_process_makes_its_own_client(there) -> None:
-    s3_client.client()
-    s3_client._forget()
-    assert s3_client._held is None
+    s3_connection.client()
+    s3_connection._forget()
+    assert s3_connection._held is None
     there.write("x", b"1")
     assert there.read("x") == b"1"

@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
-from lightwork import discovery, manifests, tenants
-from lightwork.manifests import argo_config, common, dask
+from lightwork import manifests, tenants
+from lightwork.functions import discovery
+from lightwork.manifests import argo_config, base, dask
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-TARGET = common.Target(
+TARGET = base.Target(
     environment="dev",
     image="registry.example/lightwork:1.0.0",
     lake="s3://lakes/dev",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from lightwork.manifests import certificates, common, dask
+from lightwork.kube import contract
+from lightwork.manifests import certificates, dask
 from lightwork.pods import certificates as command
 from tests.unit.lightwork.manifests import objects
 
@@ -33,14 +34,14 @@ def test_the_jobs_make_the_secret_that_the_pods_mount() -> None:
     volume, mount = dask.certificates()
     assert container["args"] == [
         "--authority",
-        common.TLS_AUTHORITY,
+        contract.TLS_AUTHORITY,
         "--secret",
         volume["secret"]["secretName"],
     ]
     assert mount["readOnly"] is True
-    assert common.TLS_AUTHORITY not in repr([objects.scaler(), *objects.of_run()]), "no pod of a run has it"
+    assert contract.TLS_AUTHORITY not in repr([objects.scaler(), *objects.of_run()]), "no pod of a run has it"
 
 
 def test_a_pod_of_the_jobs_may_reach_the_api() -> None:
     labels = jobs()[0]["spec"]["template"]["metadata"]["labels"]
-    assert labels[common.LABEL_ROLE] == "certificates", "the network policy goes by it"
+    assert labels[contract.LABEL_ROLE] == "certificates", "the network policy goes by it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightwork import manifests
-from lightwork.manifests.common import Target
+from lightwork.manifests.base import Target
 from lightwork.tenants import Tenant
 from tests.unit.lightwork.manifests import objects
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lightwork.manifests import argo_config, common
+from lightwork.kube import contract
+from lightwork.manifests import argo_config
 from tests.unit.lightwork.manifests import objects
 
 CONFIG = argo_config.settings(objects.ARGO)
@@ -105,19 +106,21 @@ def test_what_must_not_be_taken_away_is_never_on_a_spot_node(name: str) -> None:
     terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
         "nodeSelectorTerms"
     ]
-    assert {"key": common.LABEL_SPOT, "operator": "NotIn", "values": ["true"]} in terms[0]["matchExpressions"]
+    assert {"key": contract.LABEL_SPOT, "operator": "NotIn", "values": ["true"]} in terms[0][
+        "matchExpressions"
+    ]
     assert not pod.get("tolerations"), "the taint keeps away what does not tolerate it"
 
 
 @pytest.mark.parametrize("name", pods())
 def test_only_accounts_with_something_to_do_at_the_api_have_a_token(name: str) -> None:
     pod = pods()[name]
-    if pod["serviceAccountName"] in (common.ACCOUNT_WORKER, common.ACCOUNT_SCHEDULER):
+    if pod["serviceAccountName"] in (contract.ACCOUNT_WORKER, contract.ACCOUNT_SCHEDULER):
         assert pod["automountServiceAccountToken"] is False
     else:
         assert pod["serviceAccountName"] in (
-            common.ACCOUNT_DRIVER,
-            common.ACCOUNT_SCALER,
-            common.ACCOUNT_CERTIFICATES,
-            common.ACCOUNT_STEP,
+            contract.ACCOUNT_DRIVER,
+            contract.ACCOUNT_SCALER,
+            contract.ACCOUNT_CERTIFICATES,
+            contract.ACCOUNT_STEP,
         )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from lightwork.manifests import common, dask, scaler
+from lightwork.kube import contract
+from lightwork.manifests import dask, scaler
 from tests.unit.lightwork.manifests import objects
 
 NAMES = [item["name"] for item in objects.scaler()["spec"]["templates"]]
@@ -51,7 +52,7 @@ def test_each_step_is_given_exactly_what_its_template_declares() -> None:
 def test_a_pipelines_template_gives_the_scaler_exactly_what_it_declares(entry: str) -> None:
     main, end = objects.one("acme", "WorkflowTemplate", entry)["spec"]["templates"]
     ((step,),) = main["steps"]
-    assert step["templateRef"] == {"name": common.SCALER, "template": "run", "clusterScope": True}
+    assert step["templateRef"] == {"name": contract.SCALER, "template": "run", "clusterScope": True}
     given = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
     assert set(given) == declared(objects.template("run")) == set(scaler.PARAMETERS)
     empty = {name for name, value in given.items() if not value}
@@ -67,7 +68,9 @@ def test_each_object_is_made_by_a_step_of_its_own_and_belongs_to_the_workflow(na
     assert (resource["action"], resource["setOwnerReference"]) == ("apply", True)
     (made,) = yaml.safe_load_all(resource["manifest"])
     assert made["kind"] != "List", "the items of a list get no owner"
-    assert made["metadata"]["labels"][common.LABEL_RUN] == "{{workflow.name}}", "the exit handler goes by it"
+    assert made["metadata"]["labels"][contract.LABEL_RUN] == "{{workflow.name}}", (
+        "the exit handler goes by it"
+    )
 
 
 def test_the_exit_handler_deletes_every_kind_that_a_run_makes_and_waits_for_none() -> None:
@@ -86,9 +89,9 @@ def test_what_clears_up_after_one_step_deletes_the_same_of_that_step_alone() -> 
 def test_two_steps_of_one_run_share_no_name_and_select_none_of_each_others_pods() -> None:
     for made in objects.of_run():
         assert made["metadata"]["name"].startswith("{{inputs.parameters.name}}-")
-        assert made["metadata"]["labels"][common.LABEL_STEP] == "{{inputs.parameters.step}}"
+        assert made["metadata"]["labels"][contract.LABEL_STEP] == "{{inputs.parameters.step}}"
         selector = made["spec"]["selector"]
-        assert selector.get("matchLabels", selector)[common.LABEL_STEP] == "{{inputs.parameters.step}}"
+        assert selector.get("matchLabels", selector)[contract.LABEL_STEP] == "{{inputs.parameters.step}}"
     assert (
         variables(objects.template("driver")["container"])["LIGHTWORK_WORKERS_DEPLOYMENT"]
         == (dask.workers()["metadata"]["name"])
@@ -115,7 +118,7 @@ def test_a_deployment_selects_its_own_runs_pods_of_its_own_role(made: dict[str, 
     labels = made["spec"]["template"]["metadata"]["labels"]
     selector = made["spec"]["selector"]["matchLabels"]
     assert selector.items() <= labels.items()
-    assert selector[common.LABEL_RUN] == "{{workflow.name}}"
+    assert selector[contract.LABEL_RUN] == "{{workflow.name}}"
 
 
 def test_the_service_finds_the_scheduler_at_the_ports_that_it_listens_on() -> None:

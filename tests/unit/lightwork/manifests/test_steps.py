@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lightwork import discovery, manifests
-from lightwork.manifests import common, scaler, workflows
+from lightwork import manifests
+from lightwork.functions import discovery
+from lightwork.kube import contract
+from lightwork.manifests import base, scaler, workflows
 from tests.unit.lightwork.manifests import objects, shapes
 
 TEXT = """
@@ -96,7 +98,7 @@ def test_the_runs_parameters_are_the_entrys_own() -> None:
 
 
 def test_a_scaled_step_gives_the_scaler_exactly_what_it_declares() -> None:
-    reference = {"name": common.SCALER, "template": "run", "clusterScope": True}
+    reference = {"name": contract.SCALER, "template": "run", "clusterScope": True}
     for name in ("windy", "again"):
         assert TASKS[name]["templateRef"] == reference
         assert set(given(name)) == set(scaler.PARAMETERS)
@@ -117,7 +119,7 @@ def test_two_scaled_steps_have_names_and_labels_of_their_own() -> None:
 def test_what_a_scaled_step_made_goes_when_the_step_has_ended_however_it_ended() -> None:
     for name in ("windy", "again"):
         hook = TASKS[name]["hooks"]["exit"]
-        assert hook["templateRef"] == {"name": common.SCALER, "template": "clear", "clusterScope": True}
+        assert hook["templateRef"] == {"name": contract.SCALER, "template": "clear", "clusterScope": True}
         assert hook["arguments"]["parameters"] == [{"name": "step", "value": name}]
         assert "expression" not in hook, "it would keep the hook from some ends"
     assert "hooks" not in TASKS["report"], "a container makes nothing"
@@ -167,13 +169,13 @@ def test_outputs_are_files_in_a_folder_that_any_image_has() -> None:
 def test_a_container_has_the_account_that_may_do_the_least_and_the_tenants_settings() -> None:
     for name in ("step-fetch-all", "step-report"):
         template = TEMPLATES[name]
-        assert template["serviceAccountName"] == common.ACCOUNT_STEP
+        assert template["serviceAccountName"] == contract.ACCOUNT_STEP
         labels = template["metadata"]["labels"]
-        assert (labels[common.LABEL_ROLE], labels[common.LABEL_RUN]) == ("step", "{{workflow.name}}")
+        assert (labels[contract.LABEL_ROLE], labels[contract.LABEL_RUN]) == ("step", "{{workflow.name}}")
         container = template["container"]
-        assert container["securityContext"] == common.container_security()
+        assert container["securityContext"] == base.container_security()
         sources = [next(iter(item.values()))["name"] for item in container["envFrom"]]
-        assert sources == [common.SETTINGS, common.SECRETS]
+        assert sources == [contract.SETTINGS, contract.SECRETS]
         values = {item["name"]: item["value"] for item in container["env"]}
         assert values == {
             "LIGHTWORK_PIPELINE": "nightly",
@@ -182,14 +184,14 @@ def test_a_container_has_the_account_that_may_do_the_least_and_the_tenants_setti
         }
     assert TEMPLATES["step-fetch-all"]["container"]["image"] == "registry.example/fetch:1.2"
     assert TEMPLATES["step-report"]["container"]["image"] == objects.TARGET.image
-    assert TEMPLATES["step-fetch-all"]["container"]["resources"] == common.resources("250m", "300Mi", "1Gi")
+    assert TEMPLATES["step-fetch-all"]["container"]["resources"] == base.resources("250m", "300Mi", "1Gi")
 
 
 def test_only_a_container_that_may_be_on_spot_tolerates_it() -> None:
-    assert TEMPLATES["step-report"]["affinity"] == common.never_spot()
+    assert TEMPLATES["step-report"]["affinity"] == base.never_spot()
     assert "tolerations" not in TEMPLATES["step-report"]
     (toleration,) = TEMPLATES["step-fetch-all"]["tolerations"]
-    assert (toleration["key"], toleration["value"]) == (common.LABEL_SPOT, "true")
+    assert (toleration["key"], toleration["value"]) == (contract.LABEL_SPOT, "true")
     assert "required" not in json.dumps(TEMPLATES["step-fetch-all"]["affinity"])
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lightwork import discovery, tenants
-from lightwork.manifests import settings, workflows
+from lightwork import tenants
+from lightwork.functions import discovery
+from lightwork.manifests import namespace, workflows
 from tests.unit.lightwork.manifests import objects
 
 SIZES = "quota: {cpu: 8, memory: 20Gi}\npipelines:\n"
@@ -78,10 +79,10 @@ def keys(found: dict[str, Any]) -> list[str]:
 def test_runs_queue_on_their_pipelines_semaphore_and_the_tenants_if_they_do_not_fit_together() -> None:
     one = "  windy-city: {max_parallel_runs: 1}"
     assert keys(template(one)) == ["windy-city"]
-    assert settings.semaphores(objects.tenant(SIZES + one))["data"] == {"windy-city": "1"}
+    assert namespace.semaphores(objects.tenant(SIZES + one))["data"] == {"windy-city": "1"}
     two = one + "\n  other: {pipeline: battery-health, workers: {count: 5}}"
     assert keys(template(two)) == ["windy-city", "tenant"]
-    assert settings.semaphores(objects.tenant(SIZES + two))["data"] == {
+    assert namespace.semaphores(objects.tenant(SIZES + two))["data"] == {
         "windy-city": "1",
         "other": "1",
         "tenant": "1",
@@ -141,7 +142,7 @@ def test_argo_keeps_logs_in_the_tenants_own_part_of_the_lake(
     import yaml
 
     target = dataclasses.replace(objects.TARGET, lake=lake, variables=variables)
-    found = settings.artifacts(objects.tenant("{}"), target)
+    found = namespace.artifacts(objects.tenant("{}"), target)
     assert found is not None
     key = found["metadata"]["annotations"]["workflows.argoproj.io/default-artifact-repository"]
     repository = yaml.safe_load(found["data"][key])
@@ -158,11 +159,11 @@ def test_a_lake_that_is_no_bucket_has_no_place_for_argos_logs() -> None:
     import dataclasses
 
     target = dataclasses.replace(objects.TARGET, lake="file:///lake")
-    assert settings.artifacts(objects.tenant("{}"), target) is None
+    assert namespace.artifacts(objects.tenant("{}"), target) is None
 
 
 def test_settings_name_secrets_and_hold_none() -> None:
-    data = settings.settings(objects.tenant("secrets: [a, b]"), objects.TARGET)["data"]
+    data = namespace.settings(objects.tenant("secrets: [a, b]"), objects.TARGET)["data"]
     assert data["LIGHTWORK_SECRETS"] == "a,b"
     assert data["LIGHTWORK_SECRETS_PREFIX"] == "lightwork/dev/acme/"
     assert (data["LIGHTWORK_TENANT"], data["LIGHTWORK_LAKE"]) == ("acme", "s3://lakes/dev")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightwork.kube_api import InCluster
+from lightwork.kube.api import InCluster
 from lightwork.pods import certificates
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)

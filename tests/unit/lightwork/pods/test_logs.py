@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from lightwork.pods import logs
+from lightwork.manifests import dask
 
 CODE = """
 import logging
@@ -21,7 +21,7 @@ get_logger().info("read", rows=3)
 
 
 def test_every_line_is_json_and_comes_once() -> None:
-    environment = {**os.environ, "DASK_LOGGING": repr(logs.CONFIGURATION)}
+    environment = {**os.environ, "DASK_LOGGING": repr(dask.LOGGING)}
     found = subprocess.run(
         [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True, timeout=60
     )

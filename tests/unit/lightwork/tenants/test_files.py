@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from lightwork import tenants
 from lightwork.errors import InputError
-from lightwork.tenants import schema
+from lightwork.manifests import namespace
+from lightwork.tenants import template
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 GOOD = "name: acme\nenvironments: [dev, prod]\ndata_retention_days: 30\n"
@@ -149,8 +150,10 @@ def test_a_tenants_file_is_found_by_its_name_from_below(
 
 
 def test_the_schema_in_the_repository_is_what_the_model_says() -> None:
-    kept = (REPOSITORY / "tenants" / schema.NAME).read_text(encoding="utf-8")
-    assert kept == schema.text(), "write it anew: lightwork tenant schema > tenants/tenant.schema.json"
+    kept = (REPOSITORY / "tenants" / template.SCHEMA_NAME).read_text(encoding="utf-8")
+    assert kept == template.json_schema(), (
+        "write it anew: lightwork tenant schema > tenants/tenant.schema.json"
+    )
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "tenants").glob("*.yaml")), ids=lambda path: path.stem)
@@ -158,11 +161,11 @@ def test_every_tenant_of_the_repository_meets_the_schema_and_names_it(path: Path
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# yaml-language-server: $schema=tenant.schema.json\n")
     content = json.loads(json.dumps(yaml.safe_load(text), default=str))
-    jsonschema.Draft202012Validator(json.loads(schema.text())).validate(content)
+    jsonschema.Draft202012Validator(json.loads(template.json_schema())).validate(content)
 
 
 def test_the_schema_refuses_what_the_model_refuses() -> None:
-    validator = jsonschema.Draft202012Validator(json.loads(schema.text()))
+    validator = jsonschema.Draft202012Validator(json.loads(template.json_schema()))
     assert not validator.is_valid(yaml.safe_load(GOOD + "quotas: 3\n"))
     assert not validator.is_valid(yaml.safe_load(PIPELINE + "workers: {cuont: 3}\n"))
     assert validator.is_valid(yaml.safe_load(GOOD))
@@ -180,7 +183,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_namespace_holds_its_pods_to_the_restricted_level(tmp_path: Path) -> None:
-    assert tenants.namespace(load(tmp_path, GOOD)) == {
+    assert namespace.namespace(load(tmp_path, GOOD)) == {
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {

@@ -13,7 +13,7 @@ import yaml
 
 from lightwork import pipeline, tenants
 from lightwork.errors import InputError
-from lightwork.tenants import Tenant, checks, dag, fit, steps
+from lightwork.tenants import Tenant, checks, fit, graph, steps
 
 HEAD = "name: acme\nenvironments: [dev]\npipelines:\n  nightly:\n"
 GOOD = """    parameters: {day: 2026-01-01, unit: mph, hours: 48}
@@ -64,14 +64,14 @@ def test_steps_that_use_each_others_values_are_right(tmp_path: Path) -> None:
 
 
 def test_a_step_waits_for_those_it_names_and_those_whose_values_it_uses() -> None:
-    assert dag.dependencies(entry(GOOD)) == {
+    assert graph.dependencies(entry(GOOD)) == {
         "fetch": (),
         "windy": ("fetch",),
         "calm": ("fetch",),
         "report": ("windy",),
     }
-    assert dag.before(dag.dependencies(entry(GOOD)))["report"] == {"windy", "fetch"}
-    assert dag.used_results(entry(GOOD)) == {"windy"}, "nobody asks for what calm returns"
+    assert graph.before(graph.dependencies(entry(GOOD)))["report"] == {"windy", "fetch"}
+    assert graph.used_results(entry(GOOD)) == {"windy"}, "nobody asks for what calm returns"
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ def test_a_step_waits_for_those_it_names_and_those_whose_values_it_uses() -> Non
     [
         ("", []),
         ("plain $HOME {x}", ["plain $HOME {x}"]),
-        ("${day}", [dag.Reference("", "day")]),
-        ("a-${my-step.out-1}-b", ["a-", dag.Reference("my-step", "out-1"), "-b"]),
-        ("${a}${b.c}", [dag.Reference("", "a"), dag.Reference("b", "c")]),
-        ("$${a} is ${a}", ["${a} is ", dag.Reference("", "a")]),
+        ("${day}", [graph.Reference("", "day")]),
+        ("a-${my-step.out-1}-b", ["a-", graph.Reference("my-step", "out-1"), "-b"]),
+        ("${a}${b.c}", [graph.Reference("", "a"), graph.Reference("b", "c")]),
+        ("$${a} is ${a}", ["${a} is ", graph.Reference("", "a")]),
     ],
 )
 def test_a_text_is_read_as_texts_and_references(text: str, parts: list[Any]) -> None:
-    assert dag.parts(text) == parts
+    assert graph.parts(text) == parts
 
 
 @pytest.mark.parametrize("text", ["${", "${a", "${}", "${a b}", "${a.b.c}", "${A.b}", "x ${1}"])
 def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"should be \$\{parameter\} or \$\{step\.output\}"):
-        dag.parts(text)
+        graph.parts(text)
 
 
 @pytest.mark.parametrize(
@@ -271,13 +271,13 @@ def test_a_cycle_is_named_from_its_first_step_on_and_nothing_else_is_called_one(
     for _ in names:
         for others in reached.values():
             others |= {far for near in list(others) for far in reached[near]}
-    cycle = dag.cycle(waits_for)
+    cycle = graph.cycle(waits_for)
     assert bool(cycle) == any(name in reached[name] for name in names)
     assert all(other in waits_for[name] for name, other in itertools.pairwise(cycle))
     assert cycle == [] or cycle[0] == cycle[-1] == min(cycle)
     assert len(set(cycle)) == max(len(cycle) - 1, 0)
     if not cycle:
-        assert dag.before(waits_for) == reached
+        assert graph.before(waits_for) == reached
 
 
 def heaviest_by_trying(weights: dict[str, int], earlier: dict[str, set[str]]) -> int:
@@ -299,8 +299,8 @@ def test_the_largest_sum_of_steps_that_may_go_on_at_once_is_exact(seed: int) -> 
         name: tuple(other for other in names[:i] if chance.random() < share) for i, name in enumerate(names)
     }
     weights = {name: chance.randint(0, 6) for name in names}
-    earlier = dag.before(waits_for)
-    chosen = dag.heaviest(weights, earlier)
+    earlier = graph.before(waits_for)
+    chosen = graph.heaviest(weights, earlier)
     assert not any(a in earlier[b] for a in chosen for b in chosen), "none of them waits for another"
     assert sum(weights[name] for name in chosen) == heaviest_by_trying(weights, earlier)
 
@@ -361,4 +361,4 @@ def test_the_example_in_the_documentation_is_right() -> None:
     tenant = Tenant.model_validate({"name": "acme", "environments": ["dev"], **yaml.safe_load(example)})
     assert steps.problems(tenant) == []
     assert fit.problems(tenant) == []
-    assert dag.dependencies(tenant.pipelines["nightly"])["report"] == ("fetch", "windy")
+    assert graph.dependencies(tenant.pipelines["nightly"])["report"] == ("fetch", "windy")

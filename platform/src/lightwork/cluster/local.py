@@ -1,0 +1,85 @@
+"""Clusters that a session starts itself: processes on this machine, or virtual machines by Coiled."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightwork.errors import InputError, RunFailed
+
+LOCAL_ALLOWED_FAILURES = 1
+"""Lost workers after which a batch is suspected; what is suspected runs alone before it is blamed."""
+
+
+def start_local(workers: int) -> Any:
+    """One process a worker, one thread each: Python code runs on all cores."""
+    import logging
+
+    import dask
+    from distributed import LocalCluster, SpecCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
+        "distributed.scheduler.worker-saturation": 1.0,  # what waits, waits where any worker can take it
+        "distributed.comm.timeouts.connect": "30s",
+        # Else a process that takes longer to come back, on a busy machine, is given up for good.
+        "distributed.deploy.lost-worker-timeout": "1h",
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+    }
+    dask.config.set(settings)
+    # A lost worker is this module's business.
+    for name in ("distributed", "distributed.client", "distributed.scheduler"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _check_main()
+    before = set(SpecCluster._instances)  # noqa: SLF001
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    except BaseException as error:
+        # Stopped half-way: its processes end with this one, and Dask must not try to close it at the exit.
+        for cluster in set(SpecCluster._instances) - before:  # noqa: SLF001
+            cluster.shutdown_on_close = False
+        if isinstance(error, Exception):
+            reason = str(error).split("\n")[0]
+            raise RunFailed(f"the worker processes could not be started: {reason}") from error
+        raise
+
+
+def _check_main() -> None:
+    """Refuse to start workers from a script that each of them would run again as a whole.
+
+    Raises:
+        InputError: the script that runs has no `if __name__ == "__main__":`.
+    """
+    import multiprocessing
+
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # this is such a worker, and has come here again; its parent says what is wrong
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    if path is None or getattr(main, "__spec__", None) is not None or not Path(path).is_file():
+        return
+    if "__main__" not in Path(path).read_text(encoding="utf-8", errors="replace"):
+        raise InputError(
+            f"{Path(path).name} starts worker processes, and each would run it again from the top; "
+            'put what it does under `if __name__ == "__main__":`'
+        )
+
+
+def start_coiled(workers: int) -> Any:
+    """A cluster of virtual machines, by Coiled."""
+    try:
+        import coiled
+    except ImportError as error:
+        raise InputError("--on coiled needs the package coiled: pip install 'lightwork[coiled]'") from error
+    return coiled.Cluster(
+        n_workers=workers, name=os.environ.get("LIGHTWORK_COILED_NAME"), shutdown_on_close=True
+    )

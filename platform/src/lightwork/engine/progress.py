@@ -1,0 +1,154 @@
+"""The progress of maps: bars on a terminal, JSON lines in the cluster, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from lightwork.logs import default_style, get_logger
+
+Mode = Literal["bar", "lines", "off"]
+LINE_EVERY = 10.0
+
+
+@dataclass(slots=True)
+class Stats:
+    """What became of a map's elements.
+
+    Attributes:
+        total: elements read from the input so far.
+        cached: taken from the lake.
+        computed: computed in this map.
+        failed: failed for good.
+        batches: batches carried out.
+        seconds: from the first element asked for to the last one handed out.
+        resubmitted: elements sent to a worker again, because a worker or the scheduler was lost.
+    """
+
+    total: int = 0
+    cached: int = 0
+    computed: int = 0
+    failed: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    resubmitted: int = 0
+
+
+class Bar(Protocol):
+    """The progress of one map."""
+
+    def update(self, stats: Stats) -> None:
+        """Show how far it is."""
+
+    def close(self, stats: Stats) -> None:
+        """Show how it ended."""
+
+
+class Progress:
+    """The progress of all maps of a session.
+
+    Args:
+        mode: `bar`, `lines` or `off`; by default bars where standard error is a terminal, else lines.
+    """
+
+    def __init__(self, mode: Mode | None = None) -> None:
+        self.mode: Mode = mode or ("bar" if sys.stderr.isatty() and default_style() == "text" else "lines")
+        self._display: Any = None
+        self._open = 0
+
+    def start(self, name: str, total: int | None) -> Bar | None:
+        """Begin to show a map."""
+        if self.mode == "off":
+            return None
+        if self.mode == "lines":
+            return _Lines(name, total)
+        if self._display is None:
+            self._display = _display()
+        self._open += 1
+        if self._open == 1:
+            self._display.start()
+        return _Row(self, self._display, name, total)
+
+    def row_closed(self) -> None:
+        """A row has ended; with the last one the display gives the terminal back."""
+        self._open -= 1
+        if self._open == 0:
+            self._display.stop()
+            self._display = None
+
+
+class _Lines:
+    def __init__(self, name: str, total: int | None) -> None:
+        self._name, self._total = name, total
+        self._last = time.monotonic()
+        self._said = False
+
+    def update(self, stats: Stats) -> None:
+        if time.monotonic() - self._last >= LINE_EVERY:
+            self._last = time.monotonic()
+            self._said = True
+            self._say(stats, "progress")
+
+    def close(self, stats: Stats) -> None:
+        if self._said or default_style() == "json":
+            self._say(stats, "map ended")
+
+    def _say(self, stats: Stats, event: str) -> None:
+        done = stats.cached + stats.computed + stats.failed
+        rate = round(done / stats.seconds, 1) if stats.seconds else 0.0
+        left = (self._total - done) / rate if self._total is not None and rate else None
+        get_logger("lightwork").info(
+            event,
+            task=self._name,
+            done=done,
+            total=self._total,
+            cached=stats.cached,
+            failed=stats.failed,
+            per_second=rate,
+            seconds_left=None if left is None else round(left),
+        )
+
+
+class _Row:
+    def __init__(self, progress: Progress, display: Any, name: str, total: int | None) -> None:
+        self._progress, self._display, self._total = progress, display, total
+        self._id = display.add_task(name.rsplit(".", 1)[-1], total=total, rate="", detail="")
+
+    def update(self, stats: Stats) -> None:
+        done = stats.cached + stats.computed + stats.failed
+        rate = f"{done / stats.seconds:,.0f}/s" if stats.seconds > 0 else ""
+        detail = [f"{100 * stats.cached // max(1, done)}% cached"] if stats.cached else []
+        detail += [f"[red]{stats.failed:,} failed[/]"] if stats.failed else []
+        self._display.update(self._id, completed=done, rate=rate, detail=" ".join(detail))
+
+    def close(self, stats: Stats) -> None:
+        self.update(stats)
+        self._display.stop_task(self._id)
+        self._progress.row_closed()
+
+
+def _display() -> Any:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Display
+
+    return Display(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # what a task prints goes above the bars, not into them
+    )

@@ -1,0 +1,1 @@
+"""What an author writes, before it runs anywhere: decorators, discovery, parameters, pickling."""

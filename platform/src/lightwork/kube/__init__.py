@@ -1,0 +1,1 @@
+"""Talking to a Kubernetes cluster, and what everybody who does agrees on."""

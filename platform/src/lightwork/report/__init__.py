@@ -1,7 +1,0 @@
-"""A run's report: one HTML page with charts and tables that opens anywhere, also offline."""
-
-from __future__ import annotations
-
-from lightwork.report.report import Report
-
-__all__ = ["Report"]

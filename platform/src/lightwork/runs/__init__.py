@@ -1,0 +1,1 @@
+"""One run of a pipeline: its session, its tasks' public face, its record and its report."""

@@ -1,0 +1,257 @@
+"""Running one pipeline in a session: its record in the lake, its result as JSON, its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lightwork.engine.calls import Future
+from lightwork.engine.mapping import Results
+from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
+from lightwork.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightwork.engine.progress import Mode
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.runs.session import Session
+
+ELEMENTS = ("total", "cached", "computed", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a finished run came to.
+
+    Attributes:
+        run_id: sorts by time of start.
+        pipeline: its name.
+        tenant: whose lake it ran on.
+        parameters: as plain JSON values, defaults included.
+        elements: how many there were in all maps: total, cached, computed, failed.
+        seconds: from the first to the last thing done.
+        result: what the pipeline returned, as plain JSON values; tables stand as their artifacts.
+        artifacts: what was written, oldest first.
+        report: the report's place, a path for a lake in a folder; None if it could not be written.
+        bars: the report's bar charts, title to (unit, values).
+    """
+
+    run_id: str
+    pipeline: str
+    tenant: str
+    parameters: Mapping[str, Any]
+    elements: Mapping[str, int]
+    seconds: float
+    result: Any
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    report: str | None = None
+    bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `lightwork run --json` prints."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        del values["bars"]
+        return values
+
+
+def run_pipeline(
+    pipeline: Pipeline[..., Any],
+    parameters: Mapping[str, Any],
+    *,
+    on: str | None = None,
+    workers: int | None = None,
+    lake: str | None = None,
+    tenant: str | None = None,
+    refresh: bool = False,
+    cache: bool = True,
+    progress: Mode | None = None,
+) -> RunResult:
+    """Run a pipeline with checked parameters (see `functions.parameters`) in a session of its own.
+
+    The lake gets `runs/<run id>/run.json` at the start and at the end, and `report.html` beside it.
+
+    Raises:
+        InputError: the session or the pipeline refuses an input.
+        RunFailed: an element failed for good.
+        Exception: whatever else the pipeline raises; the record says so.
+    """
+    from lightwork.runs.session import connect
+
+    begun = time.perf_counter()
+    plain = {name: jsonable(value) for name, value in parameters.items()}
+    with connect(
+        on=on,
+        workers=workers,
+        lake=lake,
+        tenant=tenant,
+        refresh=refresh,
+        cache=cache,
+        pipeline=pipeline.name,
+        parameters=plain,
+        progress=progress,
+    ) as session:
+        record = Record(session, pipeline.name, plain)
+        record.write("running")
+        try:
+            with records.beating(session.lake, session.folder):
+                returned = pipeline.fn(**parameters)
+                result = result_json(returned, session, pipeline.name)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            record.finish("stopped" if stopped else "failed", time.perf_counter() - begun, error=error)
+            raise
+        seconds = time.perf_counter() - begun
+        report = _report(session, pipeline, plain, result, seconds)
+        record.finish("succeeded", seconds, result=result, report=report)
+        return RunResult(
+            run_id=session.run_id,
+            pipeline=pipeline.name,
+            tenant=session.tenant,
+            parameters=plain,
+            elements=elements(session),
+            seconds=round(seconds, 3),
+            result=result,
+            artifacts=[item.to_json() for item in session.artifacts.written],
+            report=report,
+            bars=dict(session.report.charts()),
+        )
+
+
+class Record:
+    """The run's record in the lake, `runs/<run id>/run.json`."""
+
+    def __init__(self, session: Session, pipeline: str, parameters: Mapping[str, Any]) -> None:
+        self.session = session
+        self.values: dict[str, Any] = {
+            "run_id": session.run_id,
+            "pipeline": pipeline,
+            "tenant": session.tenant,
+            "on": session.on,
+            "status": "running",
+            "parameters": parameters,
+            "started": _now(),
+            "finished": None,
+            "seconds": None,
+            "elements": elements(session),
+            "error": None,
+            "artifacts": [],
+            # In a cluster: the Workflow, and the driver's pod.
+            "workflow": os.environ.get("LIGHTWORK_RUN"),
+            "pod": os.environ.get("POD_NAME"),
+        }
+
+    def write(self, status: str) -> None:
+        """Write the record as it is, atomically."""
+        self.values |= {"status": status, "elements": elements(self.session)}
+        text = json.dumps(self.values, ensure_ascii=False, indent=2)
+        self.session.lake.write(f"runs/{self.session.run_id}/run.json", text.encode())
+
+    def finish(
+        self,
+        status: str,
+        seconds: float,
+        *,
+        error: BaseException | None = None,
+        result: Any = None,
+        report: str | None = None,
+    ) -> None:
+        """Write the record of a finished run; an error of the lake never hides the run's own error."""
+        self.values |= {
+            "finished": _now(),
+            "seconds": round(seconds, 3),
+            "error": None if error is None else " ".join(f"{type(error).__name__}: {error}".split())[:1000],
+            "artifacts": [item.to_json() for item in self.session.artifacts.written],
+            "result": result,
+            "report": report,
+        }
+        try:
+            self.write(status)
+        except Exception as problem:
+            if error is None:
+                raise
+            error.add_note(f"the run's record could not be written either: {problem}")
+
+
+def elements(session: Session) -> dict[str, int]:
+    """The session's running totals: total, cached, computed, failed."""
+    return {name: int(session.elements[name]) for name in ELEMENTS}
+
+
+def result_json(value: Any, session: Session, name: str) -> Any:
+    """A pipeline's result as plain JSON values; each table in it becomes an artifact and its head."""
+
+    def keep(table_name: str, table: Any) -> dict[str, Any]:
+        # A Dask frame is written partition by partition, and only its head is read back.
+        series = not hasattr(table, "columns") and hasattr(table, "to_frame")
+        frame = table.to_frame(name=table.name or "value") if series else table
+        written = session.artifacts.write(_artifact_name(table_name), frame)
+        head = table_head(
+            frame.head(20, npartitions=-1) if hasattr(frame, "npartitions") else to_frame(frame)
+        )
+        return {"artifact": written.name, **head, "rows": written.rows}
+
+    return jsonable(_collected(value), name=name, tables=keep)
+
+
+def _report(
+    session: Session, pipeline: Pipeline[..., Any], parameters: Mapping[str, Any], result: Any, seconds: float
+) -> str | None:
+    """Write the report; one that cannot be drawn is a warning, not the end of a run that is done."""
+    counts = elements(session)
+    facts = {
+        "run": session.run_id,
+        "tenant": session.tenant,
+        "on": session.on,
+        "parameters": ", ".join(f"{key}={_text(value)}" for key, value in parameters.items()) or "none",
+        "elements": ", ".join(f"{counts[key]:,} {key}" for key in ELEMENTS if counts[key] or key == "total"),
+        "seconds": f"{seconds:,.1f}",
+        "finished": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
+    }
+    path = f"runs/{session.run_id}/report.html"
+    try:
+        page = session.report.html(heading=pipeline.name, facts=facts, result=result)
+        session.lake.write(path, page.encode())
+    except Exception as error:  # noqa: BLE001
+        session.log.warning(f"the report could not be written: {type(error).__name__}: {error}")
+        return None
+    return records.place(session.lake, path)
+
+
+def _collected(value: Any) -> Any:
+    """Lazy things made real: map results and futures are awaited, Dask collections computed."""
+    if is_table(value):
+        return value
+    if isinstance(value, Results):
+        return list(value)
+    if isinstance(value, Future):
+        return _collected(value.result())
+    if hasattr(value, "__dask_graph__") and hasattr(value, "compute"):
+        return value.compute()
+    if type(value) in (list, tuple):
+        return [_collected(item) for item in value]
+    if type(value) is dict:
+        return {key: _collected(item) for key, item in value.items()}
+    return value
+
+
+def _artifact_name(name: str) -> str:
+    """A name that artifacts may have: a-z, 0-9, `-` and `_`."""
+    kept = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:100]
+    return kept or "result"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

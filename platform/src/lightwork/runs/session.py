@@ -1,0 +1,266 @@
+"""A session: one place to run, one lake, one tenant."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lightwork import logs, settings
+from lightwork.engine.collections import collections_on
+from lightwork.engine.job import CURRENT, Job
+from lightwork.engine.mapping import Results, check_map
+from lightwork.engine.progress import Mode, Progress
+from lightwork.engine.runner import Runner
+from lightwork.errors import InputError
+from lightwork.lake import open_lake
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    import structlog
+    from distributed import Client
+
+    from lightwork.engine.calls import Future
+    from lightwork.functions.decorated import TaskFunction
+    from lightwork.runs.report import Report
+    from lightwork.store.artifacts import Artifacts
+
+_stack: list[Session] = []
+_default: Session | None = None
+
+
+def connect(
+    on: str | None = None,
+    workers: int | None = None,
+    lake: str | os.PathLike[str] | None = None,
+    tenant: str | None = None,
+    *,
+    refresh: bool = False,
+    cache: bool = True,
+    run_id: str | None = None,
+    pipeline: str = "",
+    parameters: Mapping[str, object] | None = None,
+    progress: Mode | None = None,
+) -> Session:
+    """Open a session; use it in a `with` statement, inside which tasks run there.
+
+    Args:
+        on: `serial`, `local`, a scheduler's address (`tcp://host:port`, `tls://host:port`) or `coiled`; by
+            default LIGHTWORK_ON, then DASK_SCHEDULER_ADDRESS, else `serial`.
+        workers: how many worker processes, for `local` and `coiled`; by default one a core.
+        lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
+            `.lightwork/lake`.
+        tenant: whose data it is; by default LIGHTWORK_TENANT, else `local`.
+        refresh: compute everything again, and keep the new results.
+        cache: whether results are looked up and kept at all.
+        run_id: the run's name; by default made of the time and a random part.
+        pipeline: the pipeline's name, for logs and records.
+        parameters: the run's parameters, for records.
+        progress: `bar`, `lines` or `off`; by default what suits standard error.
+
+    Raises:
+        InputError: an argument or an environment variable that cannot be; nothing was started then.
+    """
+    settings.load_env()
+    return Session(
+        on=settings.resolve_on(on, default="serial"),
+        workers=settings.resolve_workers(workers),
+        lake=settings.resolve_lake(lake),
+        tenant=settings.resolve_tenant(tenant),
+        refresh=refresh,
+        cache=cache,
+        run_id=run_id or new_run_id(),
+        pipeline=pipeline,
+        parameters=dict(parameters or {}),
+        progress=Progress(progress),
+    )
+
+
+def new_run_id() -> str:
+    """A name for a run: the time in UTC and a random part, so that names sort by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def current_session() -> Session:
+    """The session that tasks run in here.
+
+    Raises:
+        InputError: there is none.
+    """
+    if _stack and CURRENT.get() is None:
+        return _stack[-1]
+    raise InputError("there is no session here; open one: with lightwork.connect() as session: ...")
+
+
+def active_session() -> Session:
+    """The current session; outside of one, the process's own, as `connect()` makes it.
+
+    Inside a task it is a serial one, so that a task which maps does not wait for its own worker.
+    """
+    global _default
+    job = CURRENT.get()
+    if job is not None:
+        return _inner(job)
+    if _stack:
+        return _stack[-1]
+    if _default is None:
+        _default = connect()
+        atexit.register(_default.close)
+    return _default
+
+
+def _inner(job: Job) -> Session:
+    cache = job.code is not None
+    return connect(on="serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
+
+
+class Session:
+    """Where tasks run, and where their results are kept; made by `connect`.
+
+    Attributes:
+        on: `serial`, `local`, `coiled` or a scheduler's address.
+        workers: how many workers were asked for.
+        tenant: whose data it is.
+        run_id: the run's name.
+        pipeline: the pipeline's name; empty outside one.
+        parameters: the run's parameters.
+        runner: its running half.
+        elements: totals of all maps and calls so far: total, cached, computed, failed.
+        lake: the tenant's lake.
+        artifacts: the tenant's named tables and files.
+        report: what the run's report will show.
+        log: a logger whose lines carry the run's context.
+        folder: this run's folder in the lake.
+    """
+
+    def __init__(
+        self,
+        *,
+        on: str,
+        workers: int,
+        lake: str,
+        tenant: str,
+        refresh: bool,
+        cache: bool,
+        run_id: str,
+        pipeline: str,
+        parameters: dict[str, object],
+        progress: Progress,
+    ) -> None:
+        self.tenant = tenant
+        self.run_id = run_id
+        self.pipeline = pipeline
+        self.parameters = parameters
+        context = {"tenant": tenant, "pipeline": pipeline, "run": run_id}
+        self.runner = Runner(
+            on=on,
+            workers=workers,
+            lake=open_lake(lake, tenant=tenant),
+            folder=f"runs/{run_id}",
+            context={name: value for name, value in context.items() if value},
+            refresh=refresh,
+            cache=cache,
+            progress=progress,
+        )
+        self.on = on
+        self.workers = workers
+        self.lake = self.runner.lake
+        self.folder = self.runner.folder
+        self.elements = self.runner.elements
+        self.progress = progress
+        self._exits = contextlib.ExitStack()
+        self._closed = False
+
+    @property
+    def refresh(self) -> bool:
+        """Whether everything is computed again."""
+        return self.runner.refresh
+
+    @property
+    def cache(self) -> bool:
+        """Whether results are looked up and kept."""
+        return self.runner.cache
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger whose lines carry the run's context."""
+        return self.runner.log
+
+    # Its parts, made when first used
+
+    @functools.cached_property
+    def artifacts(self) -> Artifacts:
+        """The tenant's named tables and files."""
+        from lightwork.store.artifacts import Artifacts
+
+        provenance = {"pipeline": self.pipeline, "parameters": self.parameters, "tenant": self.tenant}
+        return Artifacts(self.lake, run_id=self.run_id, provenance=provenance)
+
+    @functools.cached_property
+    def report(self) -> Report:
+        """What the run's report will show."""
+        from lightwork.runs.report import Report
+
+        return Report()
+
+    @property
+    def client(self) -> Client | None:
+        """The session's Dask client; None if it is serial."""
+        return None if self.on == "serial" else self.runner.cluster.client
+
+    # Running
+
+    def map(
+        self, task: TaskFunction[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
+    ) -> Results[Any]:
+        """What `Task.map` does, in this session."""
+        request = check_map(self.runner, task, iterables, shared)
+        if self.on == "serial":
+            from lightwork.engine import serial as engine
+        else:
+            from lightwork.engine import scatter as engine  # type: ignore[no-redef]
+        return Results(request, engine.iterate)
+
+    def submit(
+        self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Future[Any]:
+        """What `Task.submit` does, in this session."""
+        from lightwork.engine.calls import start_call
+
+        return start_call(self.runner, task, args, kwargs)
+
+    # Opening and closing
+
+    def __enter__(self) -> Session:
+        logs.configure()
+        self._exits.enter_context(logs.context(**self.runner.context))
+        self._exits.enter_context(collections_on(self.runner))
+        _stack.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers that were started here, and remove what only this session needed."""
+        if self._closed:
+            return
+        self._closed = True
+        if self in _stack:
+            _stack.remove(self)
+        try:
+            self.runner.close()  # first: Dask's settings are put back in the reverse order
+        finally:
+            self._exits.close()
+        self.runner.remove_jobs()
+
+    def __repr__(self) -> str:
+        return f"<session on {self.on}, lake {self.lake.root}, run {self.run_id}>"

@@ -1,0 +1,359 @@
+"""Artifacts: named tables and files in the tenant's lake, one version a writing, each with its provenance."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from lightwork.errors import InputError, LightworkError, near
+from lightwork.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from lightwork.lake import Lake
+
+_ROOT = "artifacts"
+_VERSIONS = "_versions"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_ORPHANED = 24 * 3600.0
+
+_log = logging.getLogger(__name__)
+_clock_lock = threading.Lock()
+_last_time = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One version of a named table or file.
+
+    Attributes:
+        name: what it is called.
+        run_id: the run that wrote it.
+        version: when it was written, and by which run; later versions sort after earlier ones.
+        path: its folder (a table) or itself (a file), relative to the tenant's part of the lake.
+        uri: the same as a full address.
+        rows: a table's rows; None for a file.
+        columns: a table's columns, in order, its index included if that is stored; empty for a file.
+        bytes: its size as stored.
+        created: when it was written (UTC).
+    """
+
+    name: str
+    run_id: str
+    version: str
+    path: str
+    uri: str
+    rows: int | None
+    columns: tuple[str, ...]
+    bytes: int
+    created: datetime
+
+    def to_json(self) -> dict[str, object]:
+        """The same as values that JSON knows."""
+        return {**asdict(self), "columns": list(self.columns), "created": self.created.isoformat()}
+
+
+class Artifacts:
+    """The artifacts of one tenant, as one run sees them.
+
+    Args:
+        lake: the tenant's part of the lake.
+        run_id: the run that writes.
+        provenance: what else to record with each artifact (pipeline, parameters, …).
+
+    Attributes:
+        written: what this run has written, in order.
+    """
+
+    def __init__(self, lake: Lake, *, run_id: str, provenance: Mapping[str, object]) -> None:
+        self.lake = lake
+        self.run_id = run_id
+        self.provenance = dict(provenance)
+        self.written: list[Artifact] = []
+
+    def write(
+        self,
+        name: str,
+        table: pd.DataFrame | pa.Table | Iterable[pa.Table | pd.DataFrame] | Any,
+        *,
+        partition_by: Sequence[str] = (),
+        code_key: object = None,
+    ) -> Artifact:
+        """Write a table as Parquet; it appears whole, when all of it is written, or not at all.
+
+        Args:
+            name: lower-case letters, digits, "-" and "_".
+            table: a pandas DataFrame (its index is kept), a pyarrow Table, a Dask DataFrame (each partition
+                is written where it is computed), or an iterable of tables with the same columns, of which
+                only some 128 MiB are held at a time.
+            partition_by: columns (text, whole numbers or dates) that become folders, `column=value`. Rows
+                are then in the order of the folders.
+            code_key: the key of the code that made it, recorded.
+
+        Raises:
+            InputError: a name or a table that cannot be written, with the reason.
+            LightworkError: the lake refuses.
+        """
+        from lightwork.store.tables_writing import write_table
+
+        _check_name(name, _NAME)
+        by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
+        version, created = self._version()
+        folder = f"{_ROOT}/{name}/{version}"
+        document = self._document(name, "table", version, created, code_key)
+        try:
+            done = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
+            document |= {
+                "rows": sum(part.rows for part in done.parts),
+                "columns": done.schema.names,
+                "bytes": sum(part.bytes for part in done.parts),
+                "partition_by": list(by),
+                "files": [[part.path, part.rows, part.bytes] for part in done.parts],
+                "schema": base64.b64encode(done.schema.serialize()).decode(),
+            }
+            return self._publish(document)
+        except BaseException:
+            self._discard(folder)
+            raise
+
+    def write_file(self, name: str, data: bytes | str | os.PathLike[str]) -> Artifact:
+        """Write a file.
+
+        Args:
+            name: lower-case letters, digits, "-", "_" and ".", such as `report.html`.
+            data: its bytes, its text (stored as UTF-8), or the path of a local file with them.
+
+        Raises:
+            InputError: a bad name, or a local file that is not there.
+        """
+        _check_name(name, _FILE_NAME)
+        content = _content(name, data)
+        version, created = self._version()
+        folder = f"{_ROOT}/{name}/{version}"
+        document = self._document(name, "file", version, created, None)
+        try:
+            self.lake.write(f"{folder}/{name}", content)
+            return self._publish(document | {"bytes": len(content), "files": [[name, 0, len(content)]]})
+        except BaseException:
+            self._discard(folder)
+            raise
+
+    @overload
+    def read(
+        self,
+        name: str,
+        *,
+        run: str | None = None,
+        lazy: Literal[False] = False,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame: ...
+    @overload
+    def read(
+        self, name: str, *, run: str | None = None, lazy: Literal[True], columns: Sequence[str] | None = None
+    ) -> Any: ...
+    def read(
+        self,
+        name: str,
+        *,
+        run: str | None = None,
+        lazy: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Any:
+        """Read a table: the newest version, or the newest that a run wrote.
+
+        Args:
+            name: the artifact's name.
+            run: a run id.
+            lazy: give a Dask DataFrame, one partition a file, instead of a pandas DataFrame.
+            columns: only these, in this order (the index comes along).
+
+        Raises:
+            LightworkError: no such artifact, run or column; says what there is.
+        """
+        from lightwork.store.tables_reading import Stored, read_lazily, read_now
+
+        document = self._newest(_check_name(name, _FILE_NAME), run, "table")
+        stored = Stored(
+            lake=self.lake,
+            folder=f"{_ROOT}/{name}/{document['version']}",
+            partition_by=tuple(document["partition_by"]),
+            schema=base64.b64decode(document["schema"]),
+            parts=tuple((path, rows) for path, rows, _ in document["files"]),
+        )
+        return (read_lazily if lazy else read_now)(stored, None if columns is None else list(columns))
+
+    def read_file(self, name: str, *, run: str | None = None) -> bytes:
+        """Read a file: the newest version, or the newest that a run wrote.
+
+        Raises:
+            LightworkError: no such artifact or run; says what there is.
+        """
+        document = self._newest(_check_name(name, _FILE_NAME), run, "file")
+        path = f"{_ROOT}/{name}/{document['version']}/{name}"
+        try:
+            return self.lake.read(path)
+        except FileNotFoundError:
+            raise LightworkError(f"{self.lake.uri(path)} is gone though it was written") from None
+
+    def list(self, name: str | None = None) -> list[Artifact]:
+        """All versions of one artifact, or of all, newest first; empty if there are none."""
+        names = self._names() if name is None else [_check_name(name, _FILE_NAME)]
+        wanted = [(each, version) for each in names for version in self._versions(each)]
+        with ThreadPoolExecutor(8) as pool:
+            found = pool.map(lambda pair: self._load(*pair), wanted)
+            known = [self._artifact(document) for document in found if document is not None]
+        return sorted(known, key=lambda artifact: artifact.version, reverse=True)
+
+    def sweep(self, older_than: float = _ORPHANED) -> int:
+        """Remove the files of versions that were never finished, because their writer was killed.
+
+        Args:
+            older_than: seconds since anything was last written to such a version.
+
+        Returns:
+            How many versions were removed.
+        """
+        removed = 0
+        for name in self._names():
+            finished = set(self._versions(name))
+            for folder in self.lake.folders(f"{_ROOT}/{name}"):
+                if folder == _VERSIONS or folder in finished:
+                    continue
+                entries = self.lake.entries(f"{_ROOT}/{name}/{folder}")
+                if entries and max(entry.modified for entry in entries) <= time.time() - older_than:
+                    self.lake.delete(entry.path for entry in entries)
+                    removed += 1
+        return removed
+
+    def _version(self) -> tuple[str, datetime]:
+        """A new version's name and time; later in this process is never earlier in name."""
+        global _last_time
+        with _clock_lock:
+            _last_time = max(time.time_ns() // 1000, _last_time + 1)
+            created = datetime.fromtimestamp(_last_time // 1_000_000, UTC).replace(
+                microsecond=_last_time % 1_000_000
+            )
+        return f"{created.strftime(_STAMP)}-{self.run_id}", created
+
+    def _document(
+        self, name: str, kind: str, version: str, created: datetime, code_key: object
+    ) -> dict[str, Any]:
+        key = getattr(code_key, "digest", code_key)
+        return {
+            "name": name,
+            "kind": kind,
+            "version": version,
+            "run_id": self.run_id,
+            "created": created.isoformat(),
+            "lightwork": __version__,
+            "code_key": None if key is None else str(key),
+            "provenance": self.provenance,
+        }
+
+    def _publish(self, document: dict[str, Any]) -> Artifact:
+        path = f"{_ROOT}/{document['name']}/{_VERSIONS}/{document['version']}.json"
+        if not self.lake.create(path, _dumps(document).encode()):
+            raise LightworkError(f"{self.lake.uri(path)} was written by another process of the same run")
+        artifact = self._artifact(document)
+        self.written.append(artifact)
+        return artifact
+
+    def _discard(self, folder: str) -> None:
+        """Remove what a failed writing left, as far as the lake lets us; the failure is what to show."""
+        try:
+            self.lake.delete(entry.path for entry in self.lake.entries(folder))
+        except LightworkError as error:
+            _log.warning("the unfinished files in %s stay: %s", self.lake.uri(folder), error)
+
+    def _artifact(self, document: dict[str, Any]) -> Artifact:
+        name, version = document["name"], document["version"]
+        is_file = document["kind"] == "file"
+        path = f"{_ROOT}/{name}/{version}" + (f"/{name}" if is_file else "")
+        return Artifact(
+            name=name,
+            run_id=document["run_id"],
+            version=version,
+            path=path,
+            uri=self.lake.uri(path),
+            rows=document.get("rows"),
+            columns=tuple(document.get("columns", ())),
+            bytes=document["bytes"],
+            created=datetime.fromisoformat(document["created"]),
+        )
+
+    def _names(self) -> Sequence[str]:
+        return [name for name in self.lake.folders(_ROOT) if _FILE_NAME.fullmatch(name)]
+
+    def _versions(self, name: str) -> Sequence[str]:
+        """The finished versions, newest first."""
+        start = f"{_ROOT}/{name}/{_VERSIONS}/"
+        paths = [entry.path.removeprefix(start) for entry in self.lake.entries(start)]
+        return sorted((path.removesuffix(".json") for path in paths if path.endswith(".json")), reverse=True)
+
+    def _load(self, name: str, version: str) -> dict[str, Any] | None:
+        path = f"{_ROOT}/{name}/{_VERSIONS}/{version}.json"
+        try:
+            document = json.loads(self.lake.read(path))
+            self._artifact(document)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            _log.warning("%s is damaged and left out: %s", self.lake.uri(path), error)
+            return None
+        return dict(document)
+
+    def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
+        versions = self._versions(name)
+        for version in versions:
+            if run is None or version.partition("-")[2] == run:
+                document = self._load(name, version)
+                if document is not None and document["kind"] == kind:
+                    return document
+                if document is not None:
+                    way = "read_file" if kind == "table" else "read"
+                    raise LightworkError(f"artifact {name!r} is no {kind}; read it with {way}({name!r})")
+        if run is not None and versions:
+            runs = list(dict.fromkeys(version.partition("-")[2] for version in versions))
+            raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
+        names = [each for each in self._names() if each != name and self._versions(each)]
+        raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
+
+
+def _check_name(name: str, pattern: re.Pattern[str]) -> str:
+    if pattern.fullmatch(name):
+        return name
+    dot = ' and "."' if pattern is _FILE_NAME else ""
+    raise InputError(
+        f'artifact {name!r}: a name is 1 to 100 of a-z, 0-9, "-", "_"{dot}, beginning with a letter or digit'
+    )
+
+
+def _content(name: str, data: bytes | str | os.PathLike[str]) -> bytes:
+    if isinstance(data, str):
+        return data.encode()
+    if not isinstance(data, os.PathLike):
+        return bytes(data)
+    try:
+        return Path(data).read_bytes()
+    except OSError as error:
+        raise InputError(f"artifact {name!r}: cannot read {os.fspath(data)}: {error.strerror}") from error
+
+
+def _dumps(document: Mapping[str, object]) -> str:
+    return json.dumps(document, default=str, ensure_ascii=False, separators=(",", ":"))

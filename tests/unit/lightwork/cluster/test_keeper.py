@@ -1,0 +1,129 @@
+"""Whatever a pipeline does in a cluster, it gets workers for it, and gives them back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from lightwork import connect, task
+from lightwork.cluster import fleet as fleets
+from lightwork.cluster.fleet import Fleet
+from lightwork.errors import RunFailed
+
+QUOTA = "exceeded quota: quota, requested: pods=1, used: pods=12, limited: pods=12"
+
+
+class Pods:
+    """Stands for the Deployment of workers: makes and ends Dask's own, in this process."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.scaled = []
+        self.refused = ""
+
+    def replicas(self):
+        return self.scaled[-1] if self.scaled else 0
+
+    def scale(self, count):
+        self.scaled.append(count)
+        if not self.refused:
+            self.cluster.scale(count)
+
+    def let_go_first(self, hosts):
+        return len(hosts)
+
+    def refusal(self):
+        return self.refused
+
+
+@pytest.fixture
+def pods(monkeypatch):
+    """A scheduler that has no worker until one is asked for, as in a cluster."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        made = Pods(cluster)
+        made.on = cluster.scheduler_address
+        monkeypatch.setattr("lightwork.cluster.cluster.fleet_from", lambda _: Fleet(made, most=3, threads=1))
+        yield made
+
+
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+def session_on(pods, tmp_path):
+    return connect(on=pods.on, lake=tmp_path, progress="off")
+
+
+def test_single_calls_get_workers(pods, tmp_path):
+    with session_on(pods, tmp_path):
+        assert task(add).submit(1, 2).result(timeout=60) == 3
+    assert pods.scaled[0] >= 1
+
+
+def test_dasks_own_collections_get_workers(pods, tmp_path):
+    import dask.bag
+
+    with session_on(pods, tmp_path):
+        assert dask.bag.from_sequence(range(10), npartitions=2).sum().compute() == 45
+    assert pods.scaled[0] >= 1
+
+
+def test_a_map_gets_workers_before_the_scheduler_is_reached(pods, tmp_path, monkeypatch):
+    from lightwork.cluster import connection
+
+    asked = []
+
+    def reached(*given):
+        asked.extend(pods.scaled)
+        return real(*given)
+
+    real = connection.connect
+    monkeypatch.setattr(connection, "connect", reached)
+    with session_on(pods, tmp_path):
+        assert sum(task(add).map(range(3000), shared={"y": 1})) == sum(range(1, 3001))
+    assert asked == [3]
+
+
+def test_a_run_that_computes_nothing_gets_none(pods, tmp_path):
+    with session_on(pods, tmp_path) as session:
+        assert session.client is not None
+        time.sleep(2.5)
+    assert pods.scaled == []
+
+
+def test_workers_go_when_the_run_ends(pods, tmp_path):
+    with session_on(pods, tmp_path):
+        task(add).submit(1, 2).result(timeout=60)
+    assert pods.scaled[-1] == 0
+
+
+def test_idle_workers_go_while_the_pipeline_does_something_else(pods, tmp_path, monkeypatch):
+    monkeypatch.setattr(fleets, "IDLE_SECONDS", 1.0)
+    with session_on(pods, tmp_path):
+        list(task(add).map(range(3000), shared={"y": 1}))
+        until = time.monotonic() + 20
+        while pods.scaled[-1] and time.monotonic() < until:
+            time.sleep(0.1)
+        assert pods.scaled[-1] == 0
+
+
+@pytest.mark.parametrize("what", ["map", "submit", "collection"])
+def test_a_run_that_gets_no_worker_ends_and_says_why(pods, tmp_path, monkeypatch, what):
+    import dask.bag
+
+    monkeypatch.setattr(fleets, "REFUSED_SECONDS", 1.0)
+    pods.refused = QUOTA
+    work = {
+        "map": lambda: list(task(add).map(range(10), shared={"y": 1})),
+        "submit": lambda: task(add).submit(1, 2).result(),
+        "collection": lambda: dask.bag.from_sequence(range(10), npartitions=2).sum().compute(),
+    }
+    with session_on(pods, tmp_path), pytest.raises(RunFailed, match="exceeded quota: quota, requested"):
+        work[what]()
+    assert "lightwork-workers" not in [thread.name for thread in threading.enumerate()]

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lightwork.errors import LightworkError
+from lightwork.runs.report import Report
+from lightwork.runs.report.charts import thinned
+
+FACTS = {"run": "20261124T063518-1a2b3c", "parameters": "n=1"}
+
+
+class Loads(HTMLParser):
+    """The addresses that a page would load, and its texts outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._inside = tag
+        self.loads += [
+            str(value) for name, value in attrs if name in ("src", "href", "srcset", "data", "action")
+        ]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def year(columns: int = 2) -> pd.DataFrame:
+    hours = pd.date_range("2013-01-01", periods=8760, freq="h", tz="America/New_York")
+    return pd.DataFrame({f"c{i}": np.arange(8760.0) + i for i in range(columns)}, index=hours)
+
+
+def full() -> Report:
+    report = Report()
+    report.text("First.\n\nSecond <b>bold</b>.")
+    report.bars("Wins", {"JFK": 3, "<LGA>": 2}, unit="hours")
+    report.lines("Wind", year(), unit="mph", note="hourly")
+    report.table("Rows", pd.DataFrame({"name": ["<script>alert(1)</script>"], "value": [0.5]}))
+    return report
+
+
+def test_the_page_loads_nothing_from_anywhere() -> None:
+    page = full().html(heading="windy-city", facts=FACTS, result={"a": 1})
+    assert Loads(page).loads == []
+    assert "@import" not in page
+    assert not re.search(r"url\((?![\"']?(data:|#|\"\+|\$\{|'\s*\+))\s*[\"']?https?:", page)
+    assert "default-src 'none'" in page
+
+
+def test_what_is_shown_is_escaped() -> None:
+    page = Loads(full().html(heading="<i>x</i>", facts={"<u>": "<s>"}, result={"<em>": "<em>"}))
+    assert "<script>alert(1)</script>" in page.text
+    assert not {"i", "u", "s", "b", "em"} & set(page.tags)
+
+
+def hostile(where: str) -> str:
+    """A text that would be a tag, the end of an attribute, or a template's code; `where` tells them apart."""
+    return f"{where}</script></style></pre><evil a='1' b=\"2\"> & {{{{ 7 * 191 }}}}{{% for %}}{{# gone #}}"
+
+
+@pytest.fixture(scope="module")
+def hostile_page() -> Loads:
+    report = Report()
+    report.text(f"{hostile('text')}\n\n{hostile('paragraph')}")
+    report.bars(hostile("bars"), {hostile("bar"): 1.0, "other": 2.0}, unit=hostile("bar unit"))
+    report.bars(hostile("no bars"), {})
+    lines = pd.DataFrame({hostile("line"): [1.0, 2.0]}, index=["a", hostile("index")])
+    report.lines(hostile("lines"), lines, unit=hostile("line unit"), note=hostile("note"))
+    report.table(hostile("table"), pd.DataFrame({hostile("column"): [hostile("cell")]}))
+    head = {
+        "artifact": hostile("artifact"),
+        "rows": 2,
+        "columns": [hostile("head")],
+        "records": [{hostile("head"): hostile("record")}],
+    }
+    result = {
+        hostile("figure"): hostile("value"),
+        hostile("pairs"): {hostile("name"): hostile("of a pair")},
+        hostile("json"): [hostile("in json"), {hostile("key"): 1}],
+        "head": head,
+    }
+    facts = {"run": hostile("run"), hostile("fact"): hostile("says")}
+    return Loads(report.html(heading=hostile("heading"), facts=facts, result=result))
+
+
+def test_no_text_becomes_a_tag_or_code_wherever_it_stands(hostile_page: Loads) -> None:
+    assert "evil" not in hostile_page.tags
+    assert hostile_page.tags.count("section") == 7
+    assert "1337" not in hostile_page.text
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("heading", "run", "fact", "says", "text", "paragraph", "bars", "no bars", "lines", "note", "table"),
+        *("column", "cell", "figure", "value", "pairs", "name", "of a pair", "json", "artifact", "head"),
+        "record",
+    ],
+)
+def test_hostile_text_is_shown_as_it_is(hostile_page: Loads, where: str) -> None:
+    assert hostile(where) in hostile_page.text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        hostile("alone"),
+        [hostile("in a list")],
+        {"artifact": hostile("a"), "rows": 1, "columns": [], "records": []},
+    ],
+    ids=["text", "list", "table"],
+)
+def test_a_result_that_is_hostile_as_a_whole_is_text_too(result: object) -> None:
+    page = Loads(Report().html(heading="h", facts={}, result=result))
+    assert "evil" not in page.tags
+    assert "7 * 191" in page.text
+
+
+def test_sections_come_in_the_order_in_which_they_were_added() -> None:
+    report = Report()
+    for title in ("Gamma", "Alpha", "Beta"):
+        report.table(title, pd.DataFrame({"x": [1]}))
+    text = Loads(report.html(heading="h", facts={})).text
+    assert text.index("Gamma") < text.index("Alpha") < text.index("Beta")
+
+
+def test_the_result_is_shown_with_its_figures_tables_and_artifacts() -> None:
+    head = {"artifact": "table", "rows": 30_000, "columns": ["a"], "records": [{"a": 1}, {"a": None}]}
+    result = {"hours": 26115, "wins": {"JFK": 4321.5}, "table": head, "list": [1, 2]}
+    text = Loads(Report().html(heading="h", facts=FACTS, result=result)).text
+    for words in ("hours 26,115", "JFK 4,321.50", "a 1 –", "artifact table: 30,000 rows, the first 2 here"):
+        assert words in text
+
+
+def test_a_page_without_charts_is_small() -> None:
+    assert len(Report().html(heading="h", facts=FACTS)) < 10_000
+
+
+def test_empty_says_whether_anything_was_added() -> None:
+    report = Report()
+    assert report.empty
+    report.text("x")
+    assert not report.empty
+
+
+def test_bars_without_values_are_a_sentence() -> None:
+    report = Report()
+    report.bars("Nothing", {})
+    assert "No values." in Loads(report.html(heading="h", facts={})).text
+
+
+def test_of_many_bars_the_largest_are_shown_and_a_note_says_so() -> None:
+    report = Report()
+    report.bars("Many", {str(i): i for i in range(100)} | {"gone": float("nan")})
+    ((_, (_, values)),) = report.charts()
+    assert list(values) == [str(i) for i in range(99, 59, -1)]
+    text = Loads(report.html(heading="h", facts={})).text
+    assert "1 without a value left out; the largest 40 of 100" in text
+
+
+def test_long_lines_are_drawn_with_at_most_2000_points_and_a_note_says_so() -> None:
+    report = Report()
+    report.lines("Wind", year(), note="hourly")
+    (section,) = report.sections
+    assert len(section.frame) == 2000
+    assert "hourly; 8,760 points a line" in Loads(report.html(heading="h", facts={})).text
+
+
+def test_short_lines_are_drawn_as_they_are() -> None:
+    report = Report()
+    report.lines("Wind", year()[:100])
+    (section,) = report.sections
+    assert len(section.frame) == 100
+    assert section.note == ""
+
+
+def test_a_frame_changed_afterwards_does_not_change_the_report() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0]})
+    report = Report()
+    report.lines("l", frame)
+    report.table("t", frame)
+    frame["x"] = 0.0
+    assert [list(section.frame["x"]) for section in report.sections] == [[1.0, 2.0], [1.0, 2.0]]
+
+
+def test_of_a_long_table_the_first_rows_are_shown_and_a_note_says_so() -> None:
+    report = Report()
+    report.table("Rows", pd.DataFrame({"x": range(1000)}))
+    text = Loads(report.html(heading="h", facts={})).text
+    assert "the first 200 of 1,000 rows" in text
+    assert " 199 " in text
+    assert " 200 the" in text or " 200 " not in text.replace("first 200 of", "")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.RangeIndex(3),
+        pd.Index([0.5, 1.5, 2.5]),
+        pd.Index(["mon", "tue", "wed"]),
+        pd.period_range("2026-01", periods=3, freq="M"),
+        pd.Index(list(pd.date_range("2026-01-01", periods=3).date)),
+        pd.date_range("2026-01-01", periods=3, tz="Asia/Kolkata"),
+        pd.CategoricalIndex(["a", "b", "c"]),
+    ],
+    ids=lambda index: str(index.dtype),
+)
+def test_lines_may_have_any_index(index: pd.Index) -> None:
+    report = Report()
+    report.lines("l", pd.DataFrame({"x": [1, None, 3], "y": [True, False, True]}, index=index))
+    assert "<script" in report.html(heading="h", facts={})
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda r: r.bars("B", {"x": "much"}), r"report.bars\('B'\): x: 'much' is not a number"),
+        (lambda r: r.lines("L", pd.DataFrame({"x": ["a"]})), "a column is not numbers"),
+        (lambda r: r.lines("L", pd.DataFrame(index=[1])), "0 columns; expected 1 to 24"),
+        (lambda r: r.lines("L", year(25)), "25 columns; expected 1 to 24"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_where_it_is_added(call, words: str) -> None:
+    with pytest.raises(LightworkError, match=words):
+        call(Report())
+
+
+def test_thinning_keeps_every_stretchs_peaks_in_their_order() -> None:
+    values = np.zeros(10_000)
+    values[[1234, 1236, 7000]] = [5.0, -5.0, 9.0]
+    thin = thinned(pd.DataFrame({"x": values}), 200)["x"].to_numpy()
+    assert len(thin) == 200
+    assert list(thin[thin != 0]) == [5.0, -5.0, 9.0]
+
+
+def test_thinning_keeps_gaps() -> None:
+    values = np.ones(10_000)
+    values[2000:3000] = np.nan
+    thin = thinned(pd.DataFrame({"x": values}), 200)["x"]
+    assert thin.isna().sum() == 20
+    assert thin.index.is_monotonic_increasing

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from lightwork.errors import InputError, LightworkError
+from lightwork.lake import Lake, open_lake
+from lightwork.store import tables_writing
+from lightwork.store.artifacts import Artifacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN, OTHER = "20261124T063518-1a2b3c", "20261124T070000-ffffff"
+TABLE = pd.DataFrame({"place": ["JFK", "LGA", None], "wins": [3, 2, 1]})
+
+
+def _of(lake: Lake, run: str = RUN) -> Artifacts:
+    return Artifacts(lake, run_id=run, provenance={"pipeline": "windy-city", "parameters": {"n": 3}})
+
+
+@pytest.fixture
+def here(lake: Lake) -> Artifacts:
+    return _of(lake)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Artifacts:
+    return _of(open_lake(tmp_path, tenant="acme"))
+
+
+def test_a_table_is_read_as_it_was_written(here: Artifacts) -> None:
+    artifact = here.write("wins", TABLE)
+    pd.testing.assert_frame_equal(here.read("wins"), TABLE)
+    assert (artifact.name, artifact.run_id, artifact.rows) == ("wins", RUN, 3)
+    assert artifact.columns == ("place", "wins")
+    assert artifact.version.endswith(f"-{RUN}")
+    assert artifact.path == f"artifacts/wins/{artifact.version}"
+    assert artifact.uri == f"{here.lake.root}/{artifact.path}"
+    assert artifact.bytes == sum(entry.size for entry in here.lake.entries(artifact.path)) > 0
+    assert here.written == [artifact]
+    assert here.list() == here.list("wins") == [artifact]
+    assert json.loads(json.dumps(artifact.to_json()))["rows"] == 3
+
+
+def test_a_file_is_read_as_it_was_written(here: Artifacts, tmp_path: Path) -> None:
+    (tmp_path / "report").write_bytes(b"from disk")
+    here.write_file("report.html", "<p>é</p>")
+    assert here.read_file("report.html") == "<p>é</p>".encode()
+    here.write_file("report.html", b"\0bytes")
+    assert here.read_file("report.html") == b"\0bytes"
+    artifact = here.write_file("report.html", tmp_path / "report")
+    assert here.read_file("report.html") == b"from disk"
+    assert here.lake.read(artifact.path) == b"from disk"
+    assert (artifact.rows, artifact.columns, artifact.bytes) == (None, (), 9)
+
+
+def test_the_newest_is_read_and_a_runs_own_on_request(here: Artifacts) -> None:
+    other = _of(here.lake, OTHER)
+    for artifacts, wins in ((here, 1), (here, 2), (other, 3)):
+        artifacts.write("wins", pd.DataFrame({"wins": [wins]}))
+    assert here.read("wins")["wins"].tolist() == [3]
+    assert here.read("wins", run=RUN)["wins"].tolist() == [2]
+    assert here.read("wins", run=RUN, lazy=True).compute()["wins"].tolist() == [2]
+    assert [artifact.run_id for artifact in here.list("wins")] == [OTHER, RUN, RUN]
+    assert len(here.written) == 2
+
+
+def test_the_provenance_is_in_the_commit_and_in_every_file(here: Artifacts) -> None:
+    artifact = here.write("wins", TABLE, code_key="c0ffee")
+    commit = json.loads(here.lake.read(f"artifacts/wins/_versions/{artifact.version}.json"))
+    system, base = here.lake.arrow()
+    (file,) = here.lake.entries(artifact.path)
+    stored = json.loads(pq.read_schema(f"{base}/{file.path}", filesystem=system).metadata[b"lightwork"])
+    for record in (commit, stored):
+        assert record["run_id"] == RUN
+        assert record["code_key"] == "c0ffee"
+        assert record["provenance"] == {"pipeline": "windy-city", "parameters": {"n": 3}}
+        assert record["created"] == artifact.created.isoformat()
+        assert record["lightwork"]
+
+
+def test_anything_that_reads_parquet_reads_the_folder(here: Artifacts) -> None:
+    table = pd.DataFrame({"k": ["a", "b/c", "a"], "x": [1, 2, 3]})
+    system, base = here.lake.arrow()
+    plain = here.write("plain", table)
+    split = here.write("split", table, partition_by=["k"])
+    pd.testing.assert_frame_equal(pd.read_parquet(f"{base}/{plain.path}", filesystem=system), table)
+    got = pd.read_parquet(f"{base}/{split.path}", filesystem=system)
+    assert sorted(zip(got["k"], got["x"], strict=True)) == [("a", 1), ("a", 3), ("b/c", 2)]
+    dataset = ds.dataset(f"{base}/{split.path}", filesystem=system, partitioning="hive")
+    assert dataset.to_table(filter=ds.field("k") == "b/c")["x"].to_pylist() == [2]
+    if plain.uri.startswith("file:"):
+        pd.testing.assert_frame_equal(pd.read_parquet(plain.uri), table)
+
+
+def test_a_write_that_fails_leaves_no_version_and_no_file(here: Artifacts) -> None:
+    before = here.write("wins", TABLE)
+
+    def pieces():
+        for number in range(3):
+            yield pd.DataFrame({"k": [f"k{number}"] * 2, "x": [1, 2]})
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        here.write("wins", pieces(), partition_by=["k"])
+    assert here.list() == here.written == [before]
+    assert {entry.path.split("/")[2] for entry in here.lake.entries()} == {"_versions", before.version}
+
+
+def test_files_written_before_the_failure_are_removed(local: Artifacts, monkeypatch) -> None:
+
+    monkeypatch.setattr(tables_writing, "PART_BYTES", 1)
+    seen: list[int] = []
+
+    def pieces():
+        yield TABLE
+        yield TABLE
+        seen.append(len(local.lake.entries()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        local.write("wins", pieces())
+    assert seen[0] > 0
+    assert local.lake.entries() == []
+
+
+def test_without_its_commit_a_version_does_not_exist(local: Artifacts) -> None:
+    first = local.write("wins", TABLE)
+    second = local.write("wins", TABLE[:1])
+    local.lake.delete([f"artifacts/wins/_versions/{second.version}.json"])
+    assert local.list() == [first]
+    assert len(local.read("wins")) == 3
+    assert local.sweep() == 0
+    assert local.sweep(older_than=-10) == 1
+    assert local.lake.entries(second.path) == []
+    assert len(local.read("wins")) == 3
+
+
+def test_a_damaged_commit_is_passed_over_with_a_warning(local: Artifacts, caplog) -> None:
+    first = local.write("wins", TABLE)
+    second = local.write("wins", TABLE[:1])
+    local.lake.write(f"artifacts/wins/_versions/{second.version}.json", b'{"name": "wi')
+    assert local.list() == [first]
+    assert len(local.read("wins")) == 3
+    assert "is damaged and left out" in caplog.text
+
+
+def test_two_runs_may_write_one_name_at_once(local: Artifacts) -> None:
+    runs = [_of(local.lake, f"20261124T06351{number}-abcdef") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda run: run.write("wins", pd.DataFrame({"run": [run.run_id]})), runs))
+    assert {artifact.run_id for artifact in local.list("wins")} == {run.run_id for run in runs}
+    for run in runs:
+        assert local.read("wins", run=run.run_id)["run"].tolist() == [run.run_id]
+
+
+def test_what_is_missing_is_answered_with_what_there_is(local: Artifacts) -> None:
+    with pytest.raises(LightworkError, match=r"no artifact 'wins' in file:.*; there are none"):
+        local.read("wins")
+    local.write("wins", TABLE)
+    local.write_file("report.html", "x")
+    with pytest.raises(LightworkError, match=r"no artifact 'winds' in .*did you mean 'wins'"):
+        local.read("winds")
+    with pytest.raises(LightworkError, match=f"no artifact 'wins' of run 'x'; there are: {RUN}"):
+        local.read("wins", run="x")
+    with pytest.raises(LightworkError, match="no column 'plase' in the artifact; did you mean 'place'"):
+        local.read("wins", columns=["plase"])
+    with pytest.raises(LightworkError, match=r"is no file; read it with read\('wins'\)"):
+        local.read_file("wins")
+    with pytest.raises(LightworkError, match=r"is no table; read it with read_file\('report.html'\)"):
+        local.read("report.html")
+    with pytest.raises(LightworkError, match=r"no artifact 'nope\.txt'"):
+        local.read_file("nope.txt")
+
+
+def test_a_lost_file_is_named(local: Artifacts) -> None:
+    artifact = local.write("wins", TABLE)
+    local.lake.delete(entry.path for entry in local.lake.entries(artifact.path))
+    with pytest.raises(LightworkError, match="has lost a file"):
+        local.read("wins")
+
+
+@pytest.mark.parametrize("name", ["", "Wins", "a b", "../x", "a/b", "_versions", "a.b", "-a", "é"])
+def test_a_bad_name_is_refused(local: Artifacts, name: str) -> None:
+    with pytest.raises(InputError, match="a name is 1 to 100"):
+        local.write(name, TABLE)
+    if name != "a.b":
+        for use in (lambda: local.write_file(name, b""), lambda: local.read(name), lambda: local.list(name)):
+            with pytest.raises(InputError, match="a name is 1 to 100"):
+                use()
+    assert local.lake.entries() == []
+
+
+def test_a_local_file_that_is_not_there_is_refused(local: Artifacts, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*nothing: No such file"):
+        local.write_file("x", tmp_path / "nothing")

@@ -1,0 +1,166 @@
+"""Results in the lake: committed by many, looked up in bulk, damage noticed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+
+from lightwork.lake import open_lake
+from lightwork.store import segments
+from lightwork.store.results import MISSING, CodeResults
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return open_lake(tmp_path, tenant="acme")
+
+
+def key(number: int) -> bytes:
+    return blake2b(str(number).encode(), digest_size=16).digest()
+
+
+def commit(lake, numbers, values=None) -> str:
+    values = list(numbers) if values is None else values
+    return view(lake).commit(b"".join(map(key, numbers)), segments.to_blocks(values))
+
+
+def view(lake) -> CodeResults:
+    return CodeResults(lake, "tests.square", "c0de")
+
+
+def look_up(lake, numbers):
+    return view(lake).refresh().lookup([key(n) for n in numbers])
+
+
+def files(tmp_path) -> list[Path]:
+    return sorted(tmp_path.rglob("*.seg"))
+
+
+def test_what_is_committed_is_found(lake):
+    commit(lake, range(10_000))
+    assert look_up(lake, range(9_990, 10_010)) == [*range(9_990, 10_000)] + [MISSING] * 10
+
+
+def test_none_is_a_result(lake):
+    commit(lake, [1], [None])
+    assert look_up(lake, [1, 2]) == [None, MISSING]
+
+
+def test_large_values_are_kept_in_several_blocks(lake):
+    values = [bytes([n]) * 300_000 for n in range(20)]
+    commit(lake, range(20), values)
+    assert look_up(lake, [19, 0, 7]) == [values[19], values[0], values[7]]
+    assert len(segments.to_blocks(values)) > 5
+
+
+def test_a_view_learns_of_later_commits_when_refreshed(lake):
+    results = view(lake).refresh()
+    commit(lake, [1])
+    assert results.lookup([key(1)]) == [MISSING]
+    assert results.refresh().lookup([key(1)]) == [1]
+
+
+def test_another_code_has_results_of_its_own(lake):
+    commit(lake, [1])
+    other = CodeResults(lake, "tests.square", "0ther").refresh()
+    assert other.lookup([key(1)]) == [MISSING]
+
+
+def test_the_later_result_of_a_key_goes_first(lake):
+    commit(lake, [1, 2], ["old", "old"])
+    commit(lake, [1], ["new"])
+    assert look_up(lake, [1, 2]) == ["new", "old"]
+    view(lake).compact()
+    assert look_up(lake, [1, 2]) == ["new", "old"]
+
+
+def test_merging_keeps_every_result_and_leaves_few_files(lake, tmp_path):
+    for n in range(100):
+        commit(lake, [2 * n, 2 * n + 1])
+    assert view(lake).compact() == 100
+    assert len(files(tmp_path)) == 1
+    assert look_up(lake, range(201)) == [*range(200), MISSING]
+
+
+def test_a_reader_that_meets_a_merged_away_file_looks_again(lake):
+    values = [bytes([n]) * 300_000 for n in range(4)]  # too large to be held in memory
+    for n in range(4):
+        commit(lake, [n], [values[n]])
+    reader = view(lake).refresh()
+    view(lake).compact()
+    assert reader.lookup([key(n) for n in range(4)]) == values
+
+
+def test_merging_while_others_commit_loses_nothing(lake, tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "from tests_store_helper import commit_many\n"
+        "commit_many(sys.argv[1], int(sys.argv[3]))\n"
+    )
+    helper = tmp_path / "helper"
+    helper.mkdir()
+    (helper / "tests_store_helper.py").write_text(
+        "from hashlib import blake2b\n"
+        "from lightwork.store import segments\n"
+        "from lightwork.lake import open_lake\n"
+        "from lightwork.store.results import CodeResults\n"
+        "def commit_many(root, first):\n"
+        "    results = CodeResults(open_lake(root, tenant='acme'), 'tests.square', 'c0de')\n"
+        "    for n in range(first, first + 100):\n"
+        "        key = blake2b(str(n).encode(), digest_size=16).digest()\n"
+        "        results.commit(key, segments.to_blocks([n]))\n"
+        "        if n % 25 == 24:\n"
+        "            results.compact()\n"
+    )
+    root = tmp_path / "shared"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(root), str(helper), str(100 * n)]) for n in range(4)
+    ]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0, 0]
+    assert look_up(open_lake(root, tenant="acme"), range(400)) == [*range(400)]
+
+
+@pytest.mark.parametrize("where", ["start", "keys", "block", "end", "empty"])
+def test_a_damaged_file_counts_as_absent_and_is_named(lake, tmp_path, caplog, where):
+    commit(lake, [1, 2])
+    commit(lake, [3])
+    path = files(tmp_path)[0]
+    data = bytearray(path.read_bytes())
+    position = {"start": 0, "keys": segments.HEAD.size + 3, "block": len(data) - 2}.get(where)
+    if position is None:
+        del data[0 if where == "empty" else len(data) - 5 :]
+    else:
+        data[position] ^= 0xFF
+    path.write_bytes(data)
+    assert look_up(lake, [1, 2, 3]) == [MISSING, MISSING, 3]
+    assert path.name in caplog.text
+
+
+def test_a_damaged_file_is_not_merged_and_not_deleted(lake, tmp_path):
+    commit(lake, [1])
+    commit(lake, [2])
+    commit(lake, [3])
+    files(tmp_path)[0].write_bytes(b"rubbish")
+    assert view(lake).compact() == 2
+    assert look_up(lake, [1, 2, 3]) == [MISSING, 2, 3]
+
+
+def test_a_large_file_is_looked_up_without_reading_it_whole(lake):
+    values = [bytes([n]) * 1_000_000 for n in range(8)]
+    commit(lake, range(8), values)
+    results = view(lake)
+    read = []
+    whole = type(lake).read
+
+    class Watched(type(lake)):
+        def read(self, path):
+            read.append(path)
+            return whole(self, path)
+
+    results.lake.__class__ = Watched
+    assert results.refresh().lookup([key(5)]) == [values[5]]
+    assert read == []
