@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
 
-from bench.measure import Row, apart, to_json
+import click
+
+from bench import measure
+from bench.measure import Row, to_json
 
 BENCHMARKS = {
     "startup": "startup of the command line",
@@ -23,37 +25,33 @@ BENCHMARKS = {
 }
 
 
-def main() -> int:
-    """Run the benchmarks and print the table.
-
-    Returns:
-        0 if every figure meets its target, 1 if one does not, 2 for an unknown benchmark.
-    """
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--apart", metavar="NAME", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+@click.command(help=f"{__doc__}\n\n{', '.join(BENCHMARKS)}")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--apart", metavar="NAME", hidden=True)
+def main(names: tuple[str, ...], apart: str | None) -> None:
+    """Run the benchmarks and print the table; exit with 1 if a figure misses its target."""
     os.environ.pop("LIGHTWORK_ON", None)
-    if options.apart:
-        rows: list[Row] = importlib.import_module(f"bench.{options.apart}").run()
+    if apart:
+        rows: list[Row] = importlib.import_module(f"bench.{apart}").run()
         print(to_json(rows))
-        return 0
-    unknown = [name for name in options.names if name not in BENCHMARKS]
+        return
+    unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         print(
             f"bench: unknown benchmark {unknown[0]!r}; expected one of {', '.join(BENCHMARKS)}",
             file=sys.stderr,
         )
-        return 2
+        sys.exit(2)
     all_rows: list[Row] = []
-    for name in options.names or BENCHMARKS:
+    for name in names or BENCHMARKS:
         print(f"{name}: {BENCHMARKS[name]} ...", file=sys.stderr, flush=True)
-        rows = apart(name)
+        rows = measure.apart(name)
         for row in rows:
             print(f"  {row.what}: {row.measured} ({row.detail})", file=sys.stderr, flush=True)
         all_rows += rows
     _print(all_rows)
-    return 0 if all(row.ok is not False for row in all_rows) else 1
+    if any(row.ok is False for row in all_rows):
+        sys.exit(1)
 
 
 def _print(rows: list[Row]) -> None:
@@ -68,4 +66,4 @@ def _print(rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="bench")

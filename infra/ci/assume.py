@@ -9,7 +9,6 @@ again when these end: nothing here ever holds a credential. What AWS would answe
 
 from __future__ import annotations
 
-import argparse
 import base64
 import binascii
 import fnmatch
@@ -20,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from infra.ci.common import ROOT, answer, known
-from infra.config.stack import ENVIRONMENTS
+import click
+
+from infra.ci.common import ROOT, environment, known, run
 from infra.policies import trust
 from lightwork.errors import InputError
 
@@ -143,31 +143,28 @@ def prepared(
     return {**rest, **variables(kind, found, names, job, file)}
 
 
+@click.command(help=__doc__, options_metavar="--env ENV", epilog="The command comes after --.")
+@click.argument("role", type=click.Choice(get_args(Kind)))
+@environment
+@click.pass_obj
+def command(words: list[str], role: Kind, env: Environment) -> None:
+    """Become the command; does not come back where it could be started."""
+    if not words:
+        raise click.UsageError("after -- belongs what to run")
+    variables = prepared(role, env, os.environ)
+    print(f"as {variables['AWS_ROLE_ARN']}", file=sys.stderr, flush=True)
+    try:
+        # In this process's place: a signal of the runner reaches the command itself.
+        os.execvpe(words[0], words, variables)  # noqa: S606 - the command is the caller's own
+    except FileNotFoundError:
+        raise InputError(f"{words[0]}: there is no such program here") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; does not come back where the command could be started."""
-    parser = argparse.ArgumentParser(
-        prog="python -m infra.ci.assume",
-        description=__doc__,
-        usage="%(prog)s {preview,apply} --env ENV -- COMMAND ...",
-    )
-    parser.add_argument("role", choices=get_args(Kind), help="look or deploy")
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    own, command = (words, []) if "--" not in words else _split(words)
-    chosen = parser.parse_args(own)
-    if not command:
-        parser.error("after -- belongs what to run")
-
-    def work() -> None:
-        environment = prepared(chosen.role, chosen.env, os.environ)
-        print(f"as {environment['AWS_ROLE_ARN']}", file=sys.stderr, flush=True)
-        try:
-            # In this process's place: a signal of the runner reaches the command itself.
-            os.execvpe(command[0], command, environment)  # noqa: S606 - the command is the caller's own
-        except FileNotFoundError:
-            raise InputError(f"{command[0]}: there is no such program here") from None
-
-    return answer(work)
+    own, after = (words, []) if "--" not in words else _split(words)
+    return run(command, "infra.ci.assume", own, after)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

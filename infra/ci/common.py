@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from infra.config import settings
 from infra.config.naming import Names
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from infra.config.settings import Settings
     from lightwork.tenants import Environment
@@ -21,10 +24,31 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def answer(work: Callable[[], None]) -> int:
-    """Run the work of a command; its exit code: 2 if refused, 1 if failed, with one line."""
+environment = click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
+"""The option that every command has."""
+
+
+def run(command: click.Command, module: str, arguments: Sequence[str] | None, obj: Any = None) -> int:
+    """Run a command line; its exit code: 2 if refused, 1 if failed, with one line on standard error.
+
+    Args:
+        command: the command.
+        module: the module that has it.
+        arguments: the words of the command line, if not the process's own.
+        obj: what the command finds in its context.
+    """
+    name = f"python -m {module}"
     try:
-        work()
+        with command.make_context(
+            name, list(sys.argv[1:] if arguments is None else arguments), obj=obj
+        ) as context:
+            command.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        said = " ".join(error.format_message().split()).rstrip(".")
+        print(f"{said} ({name} --help)", file=sys.stderr)
+        return 2
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -10,7 +10,6 @@ before" would forget.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import os
@@ -19,15 +18,17 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.ci.common import ROOT, answer, known
+import click
+
+from infra.ci.common import ROOT, environment, known, run
 from infra.config.image import DIGEST
-from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.config.naming import Names
+    from lightwork.tenants import Environment
 
 KEY = "lightwork/deployed.json"
 """Where it is in the bucket of the states. The bucket is versioned: the older ones are the history."""
@@ -93,23 +94,23 @@ def write(s3: Any, names: Names, commit: str, digest: str) -> Deployed:
     return record
 
 
+@click.command(help=__doc__)
+@click.argument("what", type=click.Choice(("show", "record")))
+@environment
+def command(what: str, env: Environment) -> None:
+    """Print what is recorded, or record it."""
+    _, names = known(ROOT, env)
+    s3 = client(names)
+    if what == "record":
+        record = write(s3, names, os.environ.get(COMMIT, ""), os.environ.get(DIGEST, ""))
+        print(f"{env} is at {record.commit}, with {record.digest}")
+        return
+    print(json.dumps(asdict(required(s3, names))))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what is refused, as where nothing is recorded."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.deployed", description=__doc__)
-    parser.add_argument("what", choices=("show", "record"), help="print it, or write it")
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
-    chosen = parser.parse_args(arguments)
-
-    def work() -> None:
-        _, names = known(ROOT, chosen.env)
-        s3 = client(names)
-        if chosen.what == "record":
-            record = write(s3, names, os.environ.get(COMMIT, ""), os.environ.get(DIGEST, ""))
-            print(f"{chosen.env} is at {record.commit}, with {record.digest}")
-            return
-        print(json.dumps(asdict(required(s3, names))))
-
-    return answer(work)
+    return run(command, "infra.ci.deployed", arguments)
 
 
 def required(s3: Any, names: Names) -> Deployed:

@@ -8,7 +8,6 @@ has that prod does not have yet is no drift.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -16,10 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from infra.ci import deployed
-from infra.ci.common import ROOT, answer, call, known
+from infra.ci.common import ROOT, call, environment, known, run
 from infra.config.image import DIGEST
-from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -80,28 +80,32 @@ def look(environment: Environment, record: Deployed, folder: Path, root: Path = 
     return found or ([failed] if failed else [])
 
 
+@click.command(help=__doc__)
+@environment
+@click.option(
+    "--summary-dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Where the summary goes.",
+)
+def command(env: Environment, summary_dir: Path) -> None:
+    """Compare, and say what differs."""
+    _, names = known(ROOT, env)
+    record = deployed.required(deployed.client(names), names)
+    print(f"{env} is at {record.commit} since {record.at}", flush=True)
+    found = look(env, record, summary_dir)
+    summary = summary_dir / "summary.md"
+    if summary.exists():
+        print(summary.read_text(encoding="utf-8"))
+    if found:
+        raise RunFailed("\n".join((f"{env} is not what was deployed:", *found)))
+    print(f"{env} is what was deployed")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where something differs."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.drift", description=__doc__)
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
-    parser.add_argument(
-        "--summary-dir", type=Path, required=True, metavar="DIR", help="where the summary goes"
-    )
-    chosen = parser.parse_args(arguments)
-
-    def work() -> None:
-        _, names = known(ROOT, chosen.env)
-        record = deployed.required(deployed.client(names), names)
-        print(f"{chosen.env} is at {record.commit} since {record.at}", flush=True)
-        found = look(chosen.env, record, chosen.summary_dir)
-        summary = chosen.summary_dir / "summary.md"
-        if summary.exists():
-            print(summary.read_text(encoding="utf-8"))
-        if found:
-            raise RunFailed("\n".join((f"{chosen.env} is not what was deployed:", *found)))
-        print(f"{chosen.env} is what was deployed")
-
-    return answer(work)
+    return run(command, "infra.ci.drift", arguments)
 
 
 def _preview(environment: str, tree: Path, folder: Path, digest: str) -> str:

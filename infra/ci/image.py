@@ -9,7 +9,6 @@ that is there already, and its tenants are left alone.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import contextlib
 import hashlib
@@ -21,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.ci.common import ROOT, answer, call, known
+import click
+
+from infra.ci.common import ROOT, call, environment, known, run
 from infra.ci.deployed import COMMIT
 from infra.config.image import DIGEST
 from infra.config.stack import ENVIRONMENTS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.config.naming import Names
+    from lightwork.tenants import Environment
 
 DOCKERFILE = "platform/Dockerfile"
 
@@ -233,39 +235,43 @@ def bring(source_ecr: Any, source: Names, target_ecr: Any, target: Names, digest
     return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.image", description=__doc__)
-    below = parser.add_subparsers(dest="what", required=True)
-    for name, text in (("build", "build this commit's image"), ("bring", "copy it from another environment")):
-        part = below.add_parser(name, help=text)
-        part.add_argument("--env", choices=ENVIRONMENTS, required=True, help="whose repository")
-        if name == "build":
-            part.add_argument("--push", action="store_true", help="push it")
-            part.add_argument("--dotenv", type=Path, metavar="FILE", help=f"write {DIGEST}=... there")
-        else:
-            part.add_argument("--from", dest="source", choices=ENVIRONMENTS, required=True, help="from where")
-    chosen = parser.parse_args(arguments)
-    return answer(lambda: _build_command(chosen) if chosen.what == "build" else _bring_command(chosen))
+@click.group(help=__doc__, no_args_is_help=False)
+def command() -> None:
+    """Build an image, or copy one."""
 
 
-def _build_command(chosen: argparse.Namespace) -> None:
-    _, names = known(ROOT, chosen.env)
-    digest = build(_ecr(names), names, _commit(), push=chosen.push)
-    line = f"{DIGEST}={digest}"
-    if chosen.dotenv:
-        chosen.dotenv.write_text(f"{line}\n", encoding="utf-8")
+@command.command("build")
+@environment
+@click.option("--push", is_flag=True, help="Push it.")
+@click.option(
+    "--dotenv", type=click.Path(path_type=Path), metavar="FILE", help=f"Write {DIGEST}=... to this file."
+)
+def build_command(env: Environment, push: bool, dotenv: Path | None) -> None:
+    """Build this commit's image."""
+    _, names = known(ROOT, env)
+    line = f"{DIGEST}={build(_ecr(names), names, _commit(), push=push)}"
+    if dotenv:
+        dotenv.write_text(f"{line}\n", encoding="utf-8")
     print(line)
 
 
-def _bring_command(chosen: argparse.Namespace) -> None:
-    _, target = known(ROOT, chosen.env)
-    _, source = known(ROOT, chosen.source)
+@command.command("bring")
+@environment
+@click.option("--from", "origin", type=click.Choice(ENVIRONMENTS), required=True, help="From where.")
+def bring_command(env: Environment, origin: Environment) -> None:
+    """Copy it from another environment."""
+    _, target = known(ROOT, env)
+    _, source = known(ROOT, origin)
     digest = os.environ.get(DIGEST, "")
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise InputError(f"{DIGEST}: found {digest!r}; sha256: and 64 hexadecimal digits belong there")
     copied = bring(_looking(source), source, _ecr(target), target, digest, _commit())
     print(f"{digest}: {'copied to' if copied else 'is already in'} {target.image_repository}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    return run(command, "infra.ci.image", arguments)
 
 
 def _build(ecr: Any, repository: Repository, commit: str, tag: str, *, root: Path, push: bool) -> str:

@@ -9,7 +9,6 @@ is a new job here, and no change of a CI file.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import yaml
 
 from infra.ci import deployed
-from infra.ci.common import ROOT, answer, call, known, own
+from infra.ci.common import ROOT, call, environment, known, own, run
 from infra.config.image import DIGEST
 from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
@@ -189,48 +189,57 @@ def check_smoke(root: Path, environment: Environment, tenant: str) -> None:
         raise InputError(f"--smoke: tenants/{tenant}.yaml: pipelines: {SMOKE} is not among them")
 
 
+@click.command(help=__doc__)
+@environment
+@click.option("--changed-since", metavar="REV", help="What has changed since a commit.")
+@click.option("--since-deployed", is_flag=True, help="What has changed since what stands there.")
+@click.option("--all", "everything", is_flag=True, help="Every stack.")
+@click.option(
+    "--image-from", type=click.Choice(ENVIRONMENTS), help="Whose repository the image is copied from."
+)
+@click.option("--smoke", metavar="TENANT", help=f"Run {SMOKE} for this tenant at the end.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to [the terminal].")
+def command(
+    env: Environment,
+    changed_since: str | None,
+    since_deployed: bool,
+    everything: bool,
+    image_from: Environment | None,
+    smoke: str | None,
+    output: Path | None,
+) -> None:
+    """Print the pipeline, or write it."""
+    if [changed_since is not None, since_deployed, everything].count(True) != 1:
+        raise click.UsageError("say one of --changed-since REV, --since-deployed and --all")
+    digest = os.environ.get(DIGEST, "")
+    if smoke:
+        check_smoke(ROOT, env, smoke)
+    revision = changed_since
+    if since_deployed:
+        _, names = known(ROOT, env)
+        revision = since(deployed.read(deployed.client(names), names), digest)
+    made = pipeline(
+        Plan(
+            environment=env,
+            stacks=touched(env, revision),
+            digest=digest,
+            image_from=image_from,
+            smoke=smoke,
+        )
+    )
+    text = yaml.safe_dump(made, sort_keys=False, width=110)
+    if output is None:
+        print(text, end="")
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8")
+    stacks = [name for name, job in made.items() if isinstance(job, dict) and "CHOICE" in _said(job)]
+    print(f"{env}: {', '.join(stacks) or 'no stack is touched'}", file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.jobs", description=__doc__)
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="where to")
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--changed-since", metavar="REV", help="what has changed since a commit")
-    which.add_argument("--since-deployed", action="store_true", help="since what stands there")
-    which.add_argument("--all", action="store_true", help="every stack")
-    parser.add_argument(
-        "--image-from", choices=ENVIRONMENTS, help="whose repository the image is copied from"
-    )
-    parser.add_argument("--smoke", metavar="TENANT", help=f"run {SMOKE} for this tenant at the end")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to [the terminal]")
-    chosen = parser.parse_args(arguments)
-
-    def work() -> None:
-        digest = os.environ.get(DIGEST, "")
-        if chosen.smoke:
-            check_smoke(ROOT, chosen.env, chosen.smoke)
-        revision: str | None = chosen.changed_since
-        if chosen.since_deployed:
-            _, names = known(ROOT, chosen.env)
-            revision = since(deployed.read(deployed.client(names), names), digest)
-        made = pipeline(
-            Plan(
-                environment=chosen.env,
-                stacks=touched(chosen.env, revision),
-                digest=digest,
-                image_from=chosen.image_from,
-                smoke=chosen.smoke,
-            )
-        )
-        text = yaml.safe_dump(made, sort_keys=False, width=110)
-        if chosen.output is None:
-            print(text, end="")
-            return
-        chosen.output.parent.mkdir(parents=True, exist_ok=True)
-        chosen.output.write_text(text, encoding="utf-8")
-        stacks = [name for name, job in made.items() if isinstance(job, dict) and "CHOICE" in _said(job)]
-        print(f"{chosen.env}: {', '.join(stacks) or 'no stack is touched'}", file=sys.stderr)
-
-    return answer(work)
+    return run(command, "infra.ci.jobs", arguments)
 
 
 def _said(job: Job) -> dict[str, str]:

@@ -8,7 +8,6 @@ nobody sees. Of two pipelines the newer one is right, whichever comes last.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -20,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.ci.common import answer
+import click
+
+from infra.ci.common import run
 from infra.config import stack
 from lightwork.errors import InputError, RunFailed
 
@@ -141,25 +142,25 @@ def put(place: Place, token: str, body: str) -> str:
     return done
 
 
+@click.command(help=__doc__)
+@click.argument("folder", type=click.Path(path_type=Path))
+def command(folder: Path) -> None:
+    """Write the note from the summaries in a folder."""
+    place = Place.of(os.environ)
+    token = os.environ.get(TOKEN)
+    if not token:
+        raise InputError(
+            f"{TOKEN}: is not set; put a token of the project (role Reporter, scope api) into its CI/CD"
+            " variables, masked"
+        )
+    environments = listed(os.environ.get(ENVIRONMENTS, ""))
+    done = put(place, token, text(summaries(folder, environments), place))
+    print(f"the note on !{place.merge_request} was {done}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.note", description=__doc__)
-    parser.add_argument("folder", type=Path, help="the folder with the summaries")
-    chosen = parser.parse_args(arguments)
-
-    def work() -> None:
-        place = Place.of(os.environ)
-        token = os.environ.get(TOKEN)
-        if not token:
-            raise InputError(
-                f"{TOKEN}: is not set; put a token of the project (role Reporter, scope api) into its CI/CD"
-                " variables, masked"
-            )
-        environments = listed(os.environ.get(ENVIRONMENTS, ""))
-        done = put(place, token, text(summaries(chosen.folder, environments), place))
-        print(f"the note on !{place.merge_request} was {done}")
-
-    return answer(work)
+    return run(command, "infra.ci.note", arguments)
 
 
 def summaries(folder: Path, environments: Sequence[str]) -> dict[str, str | None]:

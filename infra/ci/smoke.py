@@ -7,20 +7,21 @@ As a data engineer would: `lightwork submit`, through the cluster's API, with a 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.ci.common import ROOT, answer, call, known, own
+import click
+
+from infra.ci.common import ROOT, call, environment, known, own, run
 from infra.ci.jobs import SMOKE
-from infra.config.stack import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.config.naming import Names
+    from lightwork.tenants import Environment
 
 
 def access_words(names: Names) -> list[str]:
@@ -39,21 +40,21 @@ def submit_words(names: Names, tenant: str) -> list[str]:
     ]
 
 
+@click.command(help=__doc__)
+@environment
+@click.option("--tenant", required=True, help="Whose pipeline.")
+def command(env: Environment, tenant: str) -> None:
+    """Run the pipeline."""
+    _, names = known(ROOT, env)
+    with tempfile.TemporaryDirectory() as folder:
+        variables = {"KUBECONFIG": str(Path(folder, "config"))}
+        call(access_words(names), variables=variables, show=True)
+        call(submit_words(names, tenant), variables=variables, show=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 1 where the run did not succeed."""
-    parser = argparse.ArgumentParser(prog="python -m infra.ci.smoke", description=__doc__)
-    parser.add_argument("--env", choices=ENVIRONMENTS, required=True, help="the environment")
-    parser.add_argument("--tenant", required=True, help="whose pipeline")
-    chosen = parser.parse_args(arguments)
-
-    def work() -> None:
-        _, names = known(ROOT, chosen.env)
-        with tempfile.TemporaryDirectory() as folder:
-            variables = {"KUBECONFIG": str(Path(folder, "config"))}
-            call(access_words(names), variables=variables, show=True)
-            call(submit_words(names, chosen.tenant), variables=variables, show=True)
-
-    return answer(work)
+    return run(command, "infra.ci.smoke", arguments)
 
 
 if __name__ == "__main__":

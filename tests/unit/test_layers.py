@@ -23,8 +23,8 @@ FORBIDDEN = {
     "infra": {"bench", "pipelines", "tests"},
 }
 HEAVY = {
-    *("bokeh", "boto3", "botocore", "dask", "distributed", "hera", "numpy", "pandas", "pyarrow", "pydantic"),
-    *("rich", "structlog"),
+    *("bokeh", "boto3", "botocore", "dask", "distributed", "hera", "jinja2", "numpy", "pandas"),
+    *("pyarrow", "pydantic", "rich", "structlog"),
 }
 LIGHT = [
     *("lightwork", "lightwork.cli.main", "lightwork.errors", "lightwork.functions.decorated"),

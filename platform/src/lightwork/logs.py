@@ -12,21 +12,22 @@ import os
 import socket
 import sys
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
+    from contextvars import Token
 
     import structlog
+    from structlog.typing import EventDict, Processor
 
 Style = Literal["json", "text"]
 TOPIC = "lightwork-log"
 """The topic under which a local worker's lines reach its driver."""
 
-_fields: ContextVar[Mapping[str, object]] = ContextVar("lightwork_log_fields", default=MappingProxyType({}))
 _ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "task", "attempt", "host")
+_HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
+"""Fields that text leaves out: they are the same on every line of a terminal."""
 
 
 def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
@@ -71,93 +72,119 @@ def show(line: str) -> None:
     event = json.loads(line)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Lines):
-            handler.write(event)
+            handler.write(_record(event))
 
 
 @contextmanager
 def context(**fields: object) -> Iterator[None]:
     """Add fields to every event logged inside, from this thread."""
-    token = _fields.set({**_fields.get(), **fields})
-    try:
+    from structlog.contextvars import bound_contextvars
+
+    with bound_contextvars(**fields):
         yield
-    finally:
-        _fields.reset(token)
 
 
-def enter(fields: Mapping[str, object]) -> Token[Mapping[str, object]]:
-    """As `context`, in two steps and fast: add fields that `leave` takes away again."""
-    return _fields.set({**_fields.get(), **fields})
+Tokens = tuple["Token[object]", "Token[object]"]
 
 
-def leave(token: Token[Mapping[str, object]]) -> None:
-    """Take away the fields that `enter` added."""
-    _fields.reset(token)
+def element_context(task: str) -> tuple[Callable[[], Tokens], Callable[[Tokens], None]]:
+    """Return the two halves of `context(task=task, attempt=1)`, for a loop that takes microseconds.
+
+    Returns:
+        A function that adds the fields, and one that removes them again, given what the first returned.
+    """
+    from structlog.contextvars import bind_contextvars, reset_contextvars
+
+    # structlog keeps one variable a field: 0.4 µs an element to set directly, 1.1 µs to bind by name.
+    tokens = bind_contextvars(task=task, attempt=1)
+    name, attempt = tokens["task"].var, tokens["attempt"].var
+    reset_contextvars(**tokens)
+
+    def enter() -> Tokens:
+        return name.set(task), attempt.set(1)
+
+    def leave(tokens: Tokens) -> None:
+        name.reset(tokens[0])
+        attempt.reset(tokens[1])
+
+    return enter, leave
 
 
 def set_attempt(number: int) -> None:
     """Say in the context which attempt at an element this is, from 1."""
-    _fields.set({**_fields.get(), "attempt": number})
+    from structlog.contextvars import bind_contextvars
+
+    bind_contextvars(attempt=number)
 
 
 class _Lines(logging.Handler):
-    """Writes each event as a line, to whatever standard error is at that moment."""
+    """Writes each event as a line to standard error, or forwards it as JSON."""
 
     def __init__(self, style: Style, forward: Callable[[str], None] | None) -> None:
         super().__init__()
-        import structlog
-
         self._forward = forward
-        self._json = structlog.processors.JSONRenderer(default=str)
-        self._render: Any = self._json if style == "json" else _Text()
+        self._json = _formatter("json")
+        self.setFormatter(self._json if style == "json" else _formatter(style))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            event = _event(record)
             if self._forward is None:
-                self.write(event)
+                self.write(record)
             else:
-                self._forward(str(self._json(None, "", event)))
+                self._forward(self._json.format(record))
         except Exception:  # noqa: BLE001 - a log line must never stop the work
             self.handleError(record)
 
-    def write(self, event: dict[str, Any]) -> None:
-        """Write one event."""
+    def write(self, record: logging.LogRecord) -> None:
+        """Write a record to whatever standard error is at this moment."""
         # One call, so that lines of several threads never mix.
-        sys.stderr.write(f"{self._render(None, '', event)}\n")
+        sys.stderr.write(f"{self.format(record)}\n")
         sys.stderr.flush()
 
 
-class _Text:
-    """Readable text: the time, the message, its own fields; the run's context only where it helps."""
+def _formatter(style: Style) -> logging.Formatter:
+    from structlog.contextvars import merge_contextvars
+    from structlog.dev import ConsoleRenderer
+    from structlog.processors import JSONRenderer, format_exc_info
+    from structlog.stdlib import ProcessorFormatter
 
-    def __init__(self) -> None:
-        import structlog
-
-        self._console = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False
-        )
-
-    def __call__(self, logger: Any, method: str, event: dict[str, Any]) -> str:
-        shown = {k: v for k, v in event.items() if k not in {"tenant", "pipeline", "run", "host", "logger"}}
-        if shown.get("attempt") == 1:
-            del shown["attempt"]
-        shown["timestamp"] = str(shown["timestamp"])[11:19]
-        return str(self._console(logger, method, shown))
+    renderers: list[Processor] = [JSONRenderer(default=str)]
+    if style == "text":
+        console = ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+        renderers = [_shortened, console]
+    return ProcessorFormatter(
+        foreign_pre_chain=[merge_contextvars, format_exc_info],
+        processors=[_completed, ProcessorFormatter.remove_processors_meta, *renderers],
+    )
 
 
-def _event(record: logging.LogRecord) -> dict[str, Any]:
-    if isinstance(record.msg, dict):  # from structlog
-        event = dict(record.msg)
-    else:
-        event = {"event": record.getMessage(), **_fields.get()}
-    if record.exc_info and "exception" not in event:
-        event["exception"] = logging.Formatter().formatException(record.exc_info)
+def _completed(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """The event with what its record knows, the fields that all lines share first."""
+    record: logging.LogRecord = event["_record"]
     event.setdefault("timestamp", _time(record.created))
     event.setdefault("level", record.levelname.lower())
     event.setdefault("logger", record.name)
     event.setdefault("host", socket.gethostname())
     first = {key: event.pop(key) for key in _ORDER if key in event}
     return {**first, **event}
+
+
+def _shortened(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """What a person at a terminal reads: the run's context only where it helps."""
+    shown = {key: value for key, value in event.items() if key not in _HIDDEN}
+    if shown.get("attempt") == 1:
+        del shown["attempt"]
+    shown["timestamp"] = str(shown["timestamp"])[11:19]
+    return shown
+
+
+def _record(event: EventDict) -> logging.LogRecord:
+    """A record of an event that is complete, as structlog's own logger would make it."""
+    from structlog.stdlib import ProcessorFormatter
+
+    level = str(event.get("level", "info"))
+    (message,), more = ProcessorFormatter.wrap_for_formatter(logging.getLogger(), level, event)
+    return logging.makeLogRecord({"msg": message, **more["extra"]})
 
 
 def _time(seconds: float) -> str:
@@ -174,20 +201,12 @@ def _structure() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            _with_context,
+            structlog.contextvars.merge_contextvars,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.format_exc_info,
-            _to_record,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-
-
-def _with_context(_logger: Any, _method: str, event: Any) -> Any:
-    return {**_fields.get(), **event}
-
-
-def _to_record(_logger: Any, _method: str, event: Any) -> Any:
-    return (event,), {}

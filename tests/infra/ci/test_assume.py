@@ -159,9 +159,21 @@ def test_a_program_that_is_not_there_is_one_line(
     assert capsys.readouterr().err.splitlines()[-1] == "no-such-program: there is no such program here"
 
 
-@pytest.mark.parametrize("words", [["preview", "--env", "dev"], ["preview", "--env", "dev", "--"]])
-def test_without_a_command_the_usage_is_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        assume.main(words)
-    assert ended.value.code == 2
-    assert "after -- belongs what to run" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["preview", "--env", "dev"], "after -- belongs what to run"),
+        (["preview", "--env", "dev", "--"], "after -- belongs what to run"),
+        (["preview", "--env", "dev", "true"], "unexpected extra argument (true)"),
+        (["preview", "--", "true"], "Missing option '--env'"),
+        (["destroy", "--env", "dev", "--", "true"], "'destroy' is not one of 'preview', 'apply'"),
+        (["preview", "--env", "production", "--", "true"], "'production' is not one of 'dev'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert assume.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert line.endswith("(python -m infra.ci.assume --help)")

@@ -98,3 +98,92 @@ def test_a_program_that_has_set_up_logging_keeps_its_own():
     )
     assert done.stdout == "MINE hello\n"
     assert done.stderr == ""
+
+
+CONTEXTS = """
+import logging, sys, threading
+import structlog
+from lightwork import logs
+
+logs.configure(sys.argv[1])
+log = logs.get_logger()
+with logs.context(run="r1", attempt=1):
+    enter, leave = logs.element_context("t")
+    tokens = enter()
+    logs.set_attempt(2)
+    log.info("an element", worker="own")
+    leave(tokens)
+    log.info("after it")
+    with structlog.contextvars.bound_contextvars(asked="by the author"):
+        logging.getLogger("botocore").warning("foreign")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger("mine").exception("failed")
+        log.exception("failed too")
+    thread = threading.Thread(target=log.info, args=["in a thread"])
+    thread.start()
+    thread.join()
+logs.show('{"timestamp": "2026-01-02T03:04:05.678Z", "level": "warning", "event": "forwarded", "rows": 3, "run": "r9"}')
+"""  # noqa: E501
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    """What `CONTEXTS` writes, in JSON and as text."""
+    done = {
+        style: subprocess.run(
+            [sys.executable, "-c", CONTEXTS, style], capture_output=True, text=True, timeout=60, check=True
+        ).stderr
+        for style in ("json", "text")
+    }
+    return [json.loads(line) for line in done["json"].splitlines()], done["text"]
+
+
+def of(contexts, event):
+    return next(line for line in contexts[0] if line["event"] == event)
+
+
+def test_an_elements_context_ends_with_it_and_the_outer_one_is_back(contexts):
+    line = of(contexts, "an element")
+    assert (line["run"], line["task"], line["attempt"], line["worker"]) == ("r1", "t", 2, "own")
+    line = of(contexts, "after it")
+    assert (line["run"], line["attempt"]) == ("r1", 1)
+    assert "task" not in line
+
+
+def test_the_fields_that_all_lines_share_come_first_in_one_order(contexts):
+    assert list(of(contexts, "an element"))[:7] == [
+        *("timestamp", "level", "event", "run", "task", "attempt", "host"),
+    ]
+    assert list(of(contexts, "foreign"))[:5] == ["timestamp", "level", "event", "run", "attempt"]
+
+
+def test_fields_that_the_author_binds_with_structlog_are_on_every_line(contexts):
+    line = of(contexts, "foreign")
+    assert (line["asked"], line["logger"], line["level"]) == ("by the author", "botocore", "warning")
+
+
+@pytest.mark.parametrize("event", ["failed", "failed too"])
+def test_an_exception_is_a_field_of_its_line(contexts, event):
+    line = of(contexts, event)
+    assert line["exception"].startswith("Traceback")
+    assert line["exception"].endswith("ZeroDivisionError: division by zero")
+    assert line["level"] == "error"
+    assert "exc_info" not in line
+
+
+def test_another_thread_has_a_context_of_its_own(contexts):
+    assert "run" not in of(contexts, "in a thread")
+
+
+def test_a_forwarded_line_keeps_its_fields_and_is_shown_in_this_processs_style(contexts):
+    assert of(contexts, "forwarded") == {
+        "timestamp": "2026-01-02T03:04:05.678Z",
+        "level": "warning",
+        "event": "forwarded",
+        "rows": 3,
+        "run": "r9",
+    } | {key: of(contexts, "forwarded")[key] for key in ("host", "logger")}
+    shown = next(line for line in contexts[1].splitlines() if "forwarded" in line)
+    assert shown == "03:04:05 [warning  ] forwarded rows=3"

@@ -31,7 +31,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
     """
     feed, stats, options = call.feed, call.stats, call.task.options
     function = call.job().call()
-    fields = {"task": call.task.name, "attempt": 1}
+    enter, leave = logs.element_context(call.task.name)
     buffer = _Buffer(call)
     try:
         while feed.read_page(PAGE):
@@ -46,7 +46,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
                 call.tick()
                 element = page.elements[position]
                 # The context is set for the call alone: between two results the caller's own code runs.
-                token = logs.enter(fields)
+                tokens = enter()
                 try:
                     result = function(element)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's function raises
@@ -54,7 +54,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
                         function, element, position, error, options.retries, options.retry_delay
                     )
                 finally:
-                    logs.leave(token)
+                    leave(tokens)
                 if isinstance(result, Failure):
                     stats.failed += 1
                     failed = as_error(call.task.name, page.start + position, result)

@@ -7,17 +7,16 @@ run with the old certificate and pods with the new one understand each other.
 
 from __future__ import annotations
 
-import argparse
 import base64
 import datetime as dt
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from lightwork.kube.api import InCluster, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -219,20 +218,17 @@ def _data(secret: dict[str, Any] | None) -> Data:
     return {key: base64.b64decode(value) for key, value in ((secret or {}).get("data") or {}).items()}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@click.command()
+@click.option("--authority", required=True, help="The Secret of the authority.")
+@click.option("--secret", required=True, help="The Secret that pods mount.")
+def main(authority: str, secret: str) -> None:
     """Make or renew this namespace's certificates; exit code 1 if that failed, to be tried again."""
-    parser = argparse.ArgumentParser(prog="python -m lightwork.pods.certificates")
-    parser.add_argument("--authority", required=True, help="the Secret of the authority")
-    parser.add_argument("--secret", required=True, help="the Secret that pods mount")
-    given = parser.parse_args(argv)
     try:
-        done = renew(Secrets(InCluster()), given.authority, given.secret, dt.datetime.now(dt.UTC))
+        done = renew(Secrets(InCluster()), authority, secret, dt.datetime.now(dt.UTC))
     except (RefusedError, OSError, ValueError) as error:
-        print(f"certificates: {given.secret}: {error}", file=sys.stderr)
-        return 1
-    print(f"certificates: {given.secret}: {done}", file=sys.stderr)
-    return 0
+        sys.exit(f"certificates: {secret}: {error}")
+    print(f"certificates: {secret}: {done}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="python -m lightwork.pods.certificates")

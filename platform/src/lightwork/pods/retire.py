@@ -83,6 +83,7 @@ async def finish(seconds: float, dask_worker: Worker | None = None) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Retire this pod's worker; says on standard error what came of it."""
+    # argparse, not Click: the pod's last seconds count, and so does each import.
     parser = argparse.ArgumentParser(prog="python -m lightwork.pods.retire")
     parser.add_argument("--seconds", type=float, default=45.0, help="how long it may take")
     seconds = parser.parse_args(argv).seconds

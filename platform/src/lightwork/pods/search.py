@@ -7,7 +7,6 @@ there already (409), and leaves it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -15,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+import click
 
 from lightwork.errors import InputError
 
@@ -67,17 +68,15 @@ def send(endpoint: str, requests: list[dict[str, Any]], region: str) -> None:
             raise InputError(f"{where}: {error}") from None
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Send requests to an OpenSearch domain.")
-    parser.add_argument("--endpoint", required=True, help="https://host")
-    parser.add_argument("--requests", required=True, type=Path, help="a JSON file")
-    given = parser.parse_args()
-    endpoint = given.endpoint.rstrip("/")
+@click.command()
+@click.option("--endpoint", required=True, help="https://host")
+@click.option("--requests", required=True, type=click.Path(path_type=Path), help="A JSON file.")
+def main(endpoint: str, requests: Path) -> None:
+    """Send requests to an OpenSearch domain."""
     if not endpoint.startswith("https://"):
-        parser.error(f"--endpoint: found {endpoint}; https:// belongs here")
+        raise click.UsageError(f"--endpoint: found {endpoint}; https:// belongs here")
     try:
-        send(endpoint, json.loads(given.requests.read_text()), os.environ["AWS_REGION"])
+        send(endpoint.rstrip("/"), json.loads(requests.read_text()), os.environ["AWS_REGION"])
     except InputError as error:
         sys.exit(f"search: {error}")
 

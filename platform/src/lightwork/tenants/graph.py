@@ -9,6 +9,7 @@ import itertools
 import re
 from collections import deque
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -119,19 +120,27 @@ def used_results(entry: Entry) -> set[str]:
     }
 
 
+def cycle(waits_for: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The steps of a cycle, each waiting for the next, the first again at the end; empty if there is none."""
+    try:
+        TopologicalSorter(waits_for).prepare()
+    except CycleError as error:
+        steps: list[str] = error.args[1][:0:-1]
+        first = min(range(len(steps)), key=lambda at: list(waits_for).index(steps[at]))
+        return [*steps[first:], *steps[: first + 1]]
+    return []
+
+
 def before(waits_for: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
-    """All steps that have ended when one begins; in a cycle each is before itself."""
-    found: dict[str, set[str]] = {}
-    for name in waits_for:
-        seen: set[str] = set()
-        left = list(waits_for[name])
-        while left:
-            other = left.pop()
-            if other not in seen:
-                seen.add(other)
-                left += waits_for[other]
-        found[name] = seen
-    return found
+    """All steps that have ended when one begins.
+
+    Raises:
+        graphlib.CycleError: steps wait for each other.
+    """
+    earlier: dict[str, set[str]] = {}
+    for name in TopologicalSorter(waits_for).static_order():
+        earlier[name] = set(waits_for[name]).union(*(earlier[other] for other in waits_for[name]))
+    return earlier
 
 
 def heaviest(weights: Mapping[str, int], earlier: Mapping[str, set[str]]) -> list[str]:

@@ -121,18 +121,7 @@ def _reference(
 
 
 def _cycles(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """A line for the first step that waits for itself by way of others."""
-    waits_for = graph.dependencies(entry)
-    earlier = graph.before(waits_for)
-    first = next((name for name in waits_for if name in earlier[name]), None)
-    if first is None:
-        return
-    way = [first]
-    while True:
-        way.append(next(other for other in waits_for[way[-1]] if first in earlier[other] or other == first))
-        if way[-1] == first:
-            break
-        if way[-1] in way[:-1]:  # a smaller circle inside: that one is named
-            way = way[way.index(way[-1]) :]
-            break
-    yield ("steps", way[0]), f"waits for itself: {' after '.join(way)}; one of them has to come first"
+    """A line for a step that waits for itself by way of others."""
+    if cycle := graph.cycle(graph.dependencies(entry)):
+        reason = f"waits for itself: {' after '.join(cycle)}; one of them has to come first"
+        yield ("steps", cycle[0]), reason

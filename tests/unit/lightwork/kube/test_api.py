@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import trustme
 
 from lightwork.cluster.fleet import KubernetesPods
 from lightwork.kube.api import ByClient, InCluster, KubeApi, RefusedError
@@ -28,14 +30,24 @@ def api(request, server, tmp_path: Path) -> KubeApi:
     return ByClient(ApiClient(settings))
 
 
-def in_pod(server: Any, folder: Path) -> InCluster:
-    from lightwork.pods.certificates import authority
-    from tests.unit.lightwork.pods.test_certificates import NOW
-
+def in_pod(server: Any, folder: Path, authority: trustme.CA | None = None) -> InCluster:
     for name, text in (("namespace", "tenant-acme\n"), ("token", "t0ken\n")):
         (folder / name).write_text(text)
-    (folder / "ca.crt").write_bytes(authority("cluster", NOW)["tls.crt"])
+    (authority or trustme.CA()).cert_pem.write_to_path(folder / "ca.crt")
     return InCluster(folder, server.url)
+
+
+def test_in_a_pod_only_a_server_that_the_clusters_authority_signed_is_trusted(server, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.url = server.url.replace("http://", "https://")
+    server.answers["GET", PODS] = (200, {"items": []})
+    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+        in_pod(server, tmp_path).get(PODS)
+    assert server.asked == [], "nothing, not even the token, goes to a stranger"
+    assert in_pod(server, tmp_path, authority).get(PODS) == {"items": []}
 
 
 def test_what_is_asked_is_as_the_api_wants_it(api, server):

@@ -63,13 +63,76 @@ def test_the_page_loads_nothing_from_anywhere() -> None:
     assert Loads(page).loads == []
     assert "@import" not in page
     assert not re.search(r"url\((?![\"']?(data:|#|\"\+|\$\{|'\s*\+))\s*[\"']?https?:", page)
-    assert "default-src &#x27;none&#x27;" in page
+    assert "default-src 'none'" in page
 
 
 def test_what_is_shown_is_escaped() -> None:
     page = Loads(full().html(heading="<i>x</i>", facts={"<u>": "<s>"}, result={"<em>": "<em>"}))
     assert "<script>alert(1)</script>" in page.text
     assert not {"i", "u", "s", "b", "em"} & set(page.tags)
+
+
+def hostile(where: str) -> str:
+    """A text that would be a tag, the end of an attribute, or a template's code; `where` tells them apart."""
+    return f"{where}</script></style></pre><evil a='1' b=\"2\"> & {{{{ 7 * 191 }}}}{{% for %}}{{# gone #}}"
+
+
+@pytest.fixture(scope="module")
+def hostile_page() -> Loads:
+    report = Report()
+    report.text(f"{hostile('text')}\n\n{hostile('paragraph')}")
+    report.bars(hostile("bars"), {hostile("bar"): 1.0, "other": 2.0}, unit=hostile("bar unit"))
+    report.bars(hostile("no bars"), {})
+    lines = pd.DataFrame({hostile("line"): [1.0, 2.0]}, index=["a", hostile("index")])
+    report.lines(hostile("lines"), lines, unit=hostile("line unit"), note=hostile("note"))
+    report.table(hostile("table"), pd.DataFrame({hostile("column"): [hostile("cell")]}))
+    head = {
+        "artifact": hostile("artifact"),
+        "rows": 2,
+        "columns": [hostile("head")],
+        "records": [{hostile("head"): hostile("record")}],
+    }
+    result = {
+        hostile("figure"): hostile("value"),
+        hostile("pairs"): {hostile("name"): hostile("of a pair")},
+        hostile("json"): [hostile("in json"), {hostile("key"): 1}],
+        "head": head,
+    }
+    facts = {"run": hostile("run"), hostile("fact"): hostile("says")}
+    return Loads(report.html(heading=hostile("heading"), facts=facts, result=result))
+
+
+def test_no_text_becomes_a_tag_or_code_wherever_it_stands(hostile_page: Loads) -> None:
+    assert "evil" not in hostile_page.tags
+    assert hostile_page.tags.count("section") == 7
+    assert "1337" not in hostile_page.text
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("heading", "run", "fact", "says", "text", "paragraph", "bars", "no bars", "lines", "note", "table"),
+        *("column", "cell", "figure", "value", "pairs", "name", "of a pair", "json", "artifact", "head"),
+        "record",
+    ],
+)
+def test_hostile_text_is_shown_as_it_is(hostile_page: Loads, where: str) -> None:
+    assert hostile(where) in hostile_page.text
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        hostile("alone"),
+        [hostile("in a list")],
+        {"artifact": hostile("a"), "rows": 1, "columns": [], "records": []},
+    ],
+    ids=["text", "list", "table"],
+)
+def test_a_result_that_is_hostile_as_a_whole_is_text_too(result: object) -> None:
+    page = Loads(Report().html(heading="h", facts={}, result=result))
+    assert "evil" not in page.tags
+    assert "7 * 191" in page.text
 
 
 def test_sections_come_in_the_order_in_which_they_were_added() -> None:

@@ -261,6 +261,25 @@ def test_the_longest_names_leave_room_for_what_is_put_around_them(tmp_path: Path
         check(tmp_path, GOOD.replace("calm", room + "s"), HEAD.replace("nightly", name))
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_a_cycle_is_named_from_its_first_step_on_and_nothing_else_is_called_one(seed: int) -> None:
+    chance = random.Random(seed)
+    names = [f"s{i}" for i in range(chance.randint(2, 9))]
+    share = chance.random() / 2
+    waits_for = {name: tuple(o for o in names if o != name and chance.random() < share) for name in names}
+    reached = {name: set(waits_for[name]) for name in names}
+    for _ in names:
+        for others in reached.values():
+            others |= {far for near in list(others) for far in reached[near]}
+    cycle = graph.cycle(waits_for)
+    assert bool(cycle) == any(name in reached[name] for name in names)
+    assert all(other in waits_for[name] for name, other in itertools.pairwise(cycle))
+    assert cycle == [] or cycle[0] == cycle[-1] == min(cycle)
+    assert len(set(cycle)) == max(len(cycle) - 1, 0)
+    if not cycle:
+        assert graph.before(waits_for) == reached
+
+
 def heaviest_by_trying(weights: dict[str, int], earlier: dict[str, set[str]]) -> int:
     """All sets of steps, and of those without an order the largest sum."""
     return max(
