@@ -11,15 +11,15 @@ from infra import platform_manifests, tenant_objects, tenant_search, tenant_targ
 from infra.estate_outputs import EstateOutputs
 from infra.naming import Names
 from infra.pretending import estate
-from lightwork import discovery, manifests, tenants
+from lightwork import discovery, manifests
 from lightwork.errors import InputError
-from tests.infra.conftest import REPOSITORY
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION, Run, run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ACME = tenants.load(REPOSITORY / "tenants" / "acme.yaml")
+ACME = files.load("acme")
 NAMES = Names(environment="dev", account=ACCOUNT, region=REGION)
 KNOWN = EstateOutputs.parse(estate("dev"), "here")
 IMAGE = f"{KNOWN.image_repository_url}@sha256:{'a' * 64}"
