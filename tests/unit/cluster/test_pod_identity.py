@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster import pod_identity, pod_identity_server, pod_identity_webhook, stores
 from tests.cluster.pod_identity_server import RefusedError
+from tests.waiting import patience
 
 REGION = "eu-central-1"
 
@@ -123,7 +124,7 @@ def address(tmp_path, monkeypatch) -> Iterator[str]:
 
 
 def ask(address: str, token: str | None, path: str = "/v1/credentials") -> tuple[int, dict[str, Any]]:
-    there = http.client.HTTPConnection(address, timeout=10)
+    there = http.client.HTTPConnection(address, timeout=patience(10))
     there.request("GET", path, headers={"Authorization": token} if token else {})
     answer = there.getresponse()
     found = answer.status, json.load(answer)
