@@ -13,10 +13,12 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure import Row, folder, timed, times, within
+from tests.estate import files
 
 if TYPE_CHECKING:
     from lightwork.tenants import Environment
@@ -26,7 +28,13 @@ COUNTS = (1, 10, 100, 500)
 ONE_STACK = (10, 100, 500)
 SAMPLES = 3
 """So many tenants of each number are looked at: the first, the middle one, the last."""
+EXAMPLE = files.HERE / "tenants" / "acme.yaml"
+"""The tenant that all of them are copies of: one of the tests' own, which no customer edits."""
 ENVIRONMENT: Environment = "dev"
+FILES = (1, 10, 100, 200)
+"""So many tenants' files are validated and rendered."""
+ROUNDS = 20
+"""So many files are validated in all, where there are few: a single one is too quick to be measured."""
 FLAT = 1.25
 SECONDS = 5.0
 """What choosing the stacks may take before the engine starts."""
@@ -78,7 +86,51 @@ def run() -> list[Row]:
             "processor time, added up: the price of starting the program for each",
         ),
         _changed(most),
+        _files(),
     ]
+
+
+def _files() -> Row:
+    """Validate and render every tenant's file, as a test does with the files there are: the time of one."""
+    each = {}
+    for count in FILES:
+        with folder() as root:
+            _repository(root, count)
+            each[count], _ = _child(root, "files")
+    most = FILES[-1]
+    detail = ", ".join(f"{count}: {1000 * seconds:.1f} ms a file" for count, seconds in each.items())
+    return within(
+        f"processor time to validate and render a tenant's file, {most} files / 1",
+        FLAT,
+        each[most],
+        each[1],
+        detail,
+    )
+
+
+def _validate(root: Path) -> float:
+    """In the child: validate and render all files, often enough to be measured; the seconds of one file."""
+    from lightwork import discovery, manifests, tenants
+    from lightwork.manifests.common import Target
+    from lightwork.tenants import checks
+
+    paths = sorted((root / "tenants").glob("*.yaml"))
+    pipelines = discovery.pipelines()
+
+    def once(path: Path) -> None:
+        loaded = tenants.read(path)
+        checks.check(loaded, pipelines)
+        for environment in loaded.tenant.environments:
+            target = Target(environment=environment, image="r.example/lightwork:1", lake="s3://lake")
+            assert manifests.to_yaml(manifests.tenant_objects(loaded.tenant, target, pipelines))
+
+    once(paths[0])  # what is imported and built once does not count
+    rounds = max(1, ROUNDS // len(paths))
+    begin = time.process_time()
+    for _ in range(rounds):
+        for path in paths:
+            once(path)
+    return (time.process_time() - begin) / (rounds * len(paths))
 
 
 def _samples(count: int) -> list[str]:
@@ -92,10 +144,10 @@ def _names(count: int) -> list[str]:
 
 def _repository(root: Path, count: int) -> None:
     """The program and so many tenants, each with two pipelines and a secret, as the example has them."""
-    from infra.preview_offline import workspace
+    from infra.pretending import ACCOUNT
 
-    workspace(ROOT, root)
-    example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+    files.repository(root, ACCOUNT)
+    example = EXAMPLE.read_text(encoding="utf-8")
     for path in (root / "tenants").glob("*.yaml"):
         path.unlink()
     for name in _names(count):
@@ -170,7 +222,7 @@ def _changed(count: int) -> Row:
         shutil.copy(ROOT / "pyproject.toml", root)
         _git(root, "init", "--quiet")
         _commit(root)
-        example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+        example = EXAMPLE.read_text(encoding="utf-8")
         (root / "tenants" / "newcomer.yaml").write_text(example.replace("name: acme\n", "name: newcomer\n"))
         _commit(root)
         # The module of that repository, and not the one of this.
@@ -220,10 +272,17 @@ def _text(figures: tuple[float, float]) -> str:
 
 
 def main(what: str, root: str, *names: str) -> None:
-    """The child: record, and print processor seconds and megabytes as JSON."""
-    _record(what, Path(root), list(names))
+    """The child: do the work, and print processor seconds and megabytes as JSON."""
+    seconds = None
+    with files.own_pipelines():
+        if what == "files":
+            seconds = _validate(Path(root))
+        else:
+            _record(what, Path(root), list(names))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), flush=True)
+    if seconds is None:
+        seconds = used.ru_utime + used.ru_stime
+    print(json.dumps([seconds, used.ru_maxrss / 1024]), flush=True)
     os._exit(0)  # the mocks leave event loops behind, which complain when they are taken down
 
 

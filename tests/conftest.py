@@ -30,8 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test a timeout. Without one, a test that hangs would end no sooner than its job."""
+    """Give each test a timeout, and skip what needs root without it.
+
+    Without a timeout, a test that hangs would end no sooner than its job. Markers are complete before pytest
+    chooses by `-m`.
+    """
     for item in items:
+        if item.get_closest_marker("root") is not None:
+            item.add_marker("slow")
+            item.add_marker(pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)))

@@ -14,10 +14,11 @@ from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
 from tests.cluster.settings import ROOT, S3_PORT, host, kubeconfig, run_folder
+from tests.estate import files
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
-"""Those of `tenants/`."""
+"""Those of `tests/estate/tenants` that are set up."""
 
 LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()")
 """The command `lightwork`, of the environment that the tests run in."""
@@ -41,7 +42,7 @@ def bucket(tenant: str) -> str:
 
 def small_file(tenant: str) -> str:
     """A copy of a tenant's file with small pods and without schedules; its path."""
-    document = yaml.safe_load((ROOT / "tenants" / f"{tenant}.yaml").read_text())
+    document = yaml.safe_load((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
     for entry in document["pipelines"].values():
         for one in entry.get("steps", {"": entry}).values():
             for role in ("size",) if "command" in one else ("workers", "scheduler", "driver"):

@@ -24,9 +24,10 @@ from infra.driver.outcome import Command, Task
 from infra.driver.plan import Order
 from infra.driver.selection import Choice
 from infra.estate_outputs import VARIABLE
-from infra.preview_offline import ROOT, workspace
 from infra.tenant_target import DIGEST
 from tests.cluster import binaries
+from tests.estate import files
+from tests.infra.engine import ACCOUNT
 
 BUCKET = "aws:s3/bucket:Bucket"
 WAIT = 240
@@ -146,8 +147,9 @@ def engine() -> Path:
 def place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Place]:
-    place = Place(workspace(ROOT, tmp_path / "clone"), tmp_path / "backend", engine, capsys)
+    place = Place(files.repository(tmp_path / "clone", ACCOUNT), tmp_path / "backend", engine, capsys)
     place.backend.mkdir()
+    (place.root / "tenants" / "hooli.yaml").unlink()
     (place.root / "tenants" / "initech.yaml").write_text(
         (place.root / "tenants" / "acme.yaml").read_text().replace("name: acme", "name: initech")
     )

@@ -12,6 +12,8 @@ import pytest
 
 from tests.waiting import patience, wait_until
 
+pytestmark = [pytest.mark.kill, pytest.mark.slow]
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 SCRIPT = """
@@ -52,7 +54,6 @@ def wait_for(note: Path, word: str) -> None:
     wait_until(lambda: note.exists() and word in note.read_text(), f"{word!r} in the note")
 
 
-@pytest.mark.kill
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("again", [None, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_start_takes_down_what_it_started(

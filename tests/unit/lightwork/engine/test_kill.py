@@ -17,7 +17,7 @@ import pytest
 from lightwork import ElementError, RunFailed, connect, task
 from tests.waiting import patience
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(patience(300))]
+pytestmark = [pytest.mark.kill, pytest.mark.slow, pytest.mark.timeout(patience(300))]
 
 
 def traces(folder: Path) -> list[int]:

@@ -193,6 +193,7 @@ def megabytes(number):
     return bytes([number]) * (8 << 20)
 
 
+@pytest.mark.slow
 def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
     lake = tmp_path / "lake"
     with connect(on="serial", lake=lake, tenant="acme", progress="off") as session:
@@ -206,6 +207,7 @@ def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
         assert len(read) < 4
 
 
+@pytest.mark.slow
 def test_large_elements_are_not_read_ahead_by_the_dozen(session):
     read = []
     results = double.map(read.append(i) or bytes(16 << 20) for i in range(30))
