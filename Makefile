@@ -6,6 +6,7 @@ ENV ?= dev
 TENANT ?= acme
 ESTATE = .venv/bin/lightwork-estate
 JOBS ?= check test
+PYTEST = .venv/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 CI_LOCAL = .cache/npm/node_modules/.bin/gitlab-ci-local
 CI_LOCAL_VERSION = 4.61.1
 # Compiles the .in files of requirements/ into .txt files; versions stay unless the .in files require others.
@@ -17,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
+.PHONY: help setup run test test-slow test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -31,7 +32,11 @@ run: setup ## Run the pipeline windy-city on all cores of this machine
 
 test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"
-	@.venv/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile tests/unit tests/infra $(ARGS)
+	@$(PYTEST) -m "not slow" tests/unit tests/infra $(ARGS)
+
+test-slow: setup ## Run the slow tests of the same folders (minutes, hundreds of MB; some need root and are skipped without)
+	@echo "test-slow: tests/unit and tests/infra, marked slow"
+	@$(PYTEST) -m slow tests/unit tests/infra $(ARGS)
 
 test-cluster: setup ## Test on real Kubernetes and Argo (Linux, root); TIER=core for the few tests that every change must pass
 	@echo "test-cluster: up, tests/cluster ($(or $(TIER),all)), down"

@@ -13,10 +13,12 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure import Row, folder, timed, times, within
+from tests.estate import files
 
 if TYPE_CHECKING:
     from lightwork.tenants import Environment
@@ -26,7 +28,13 @@ COUNTS = (1, 10, 100, 500)
 ONE_STACK = (10, 100, 500)
 SAMPLES = 3
 """Number of tenants that are measured for each count, spread evenly."""
+EXAMPLE = files.HERE / "tenants" / "acme.yaml"
+"""The tenant that all others are copies of, from the tests' own files."""
 ENVIRONMENT: Environment = "dev"
+FILES = (1, 10, 100, 200)
+"""So many tenants' files are validated and rendered."""
+ROUNDS = 20
+"""So many files are validated in all, where there are few: a single one is too quick to be measured."""
 FLAT = 1.25
 SECONDS = 5.0
 """Limit for choosing the stacks, before the engine starts."""
@@ -88,7 +96,52 @@ def run() -> list[Row]:
             "total processor time: the price of starting the program once per stack",
         ),
         _changed_since(most),
+        _files(),
     ]
+
+
+def _files() -> Row:
+    """Validate and render every tenant's file, as a test does with the files there are: the time of one."""
+    each = {}
+    for count in FILES:
+        with folder() as root:
+            _repository(root, count)
+            each[count], _ = _child(root, "files")
+    most = FILES[-1]
+    detail = ", ".join(f"{count}: {1000 * seconds:.1f} ms a file" for count, seconds in each.items())
+    return within(
+        f"processor time to validate and render a tenant's file, {most} files / 1",
+        FLAT,
+        each[most],
+        each[1],
+        detail,
+    )
+
+
+def _validate(root: Path) -> float:
+    """In the child: validate and render all files, often enough to be measured; the seconds of one file."""
+    from lightwork import manifests, tenants
+    from lightwork.functions import discovery
+    from lightwork.manifests.base import Target
+    from lightwork.tenants import checks
+
+    paths = sorted((root / "tenants").glob("*.yaml"))
+    pipelines = discovery.pipelines()
+
+    def once(path: Path) -> None:
+        loaded = tenants.read(path)
+        checks.check(loaded, pipelines)
+        for environment in loaded.tenant.environments:
+            target = Target(environment=environment, image="r.example/lightwork:1", lake="s3://lake")
+            assert manifests.to_yaml(manifests.tenant_objects(loaded.tenant, target, pipelines))
+
+    once(paths[0])  # what is imported and built once does not count
+    rounds = max(1, ROUNDS // len(paths))
+    begin = time.process_time()
+    for _ in range(rounds):
+        for path in paths:
+            once(path)
+    return (time.process_time() - begin) / (rounds * len(paths))
 
 
 def _samples(count: int) -> list[str]:
@@ -102,10 +155,10 @@ def _names(count: int) -> list[str]:
 
 def _repository(root: Path, count: int) -> None:
     """Write the program and so many tenants, each with the pipelines and the secret of the example."""
-    from infra.offline.preview import workspace
+    from infra.offline.answers import ACCOUNT
 
-    workspace(ROOT, root)
-    example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+    files.repository(root, ACCOUNT)
+    example = EXAMPLE.read_text(encoding="utf-8")
     for path in (root / "tenants").glob("*.yaml"):
         path.unlink()
     for name in _names(count):
@@ -181,7 +234,7 @@ def _changed_since(count: int) -> Row:
         shutil.copy(ROOT / "pyproject.toml", root)
         _git(root, "init", "--quiet")
         _commit(root)
-        example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+        example = EXAMPLE.read_text(encoding="utf-8")
         (root / "tenants" / "newcomer.yaml").write_text(example.replace("name: acme\n", "name: newcomer\n"))
         _commit(root)
         # Run from the new repository, so that its own copy of the module is imported.
@@ -231,10 +284,17 @@ def _text(figures: tuple[float, float]) -> str:
 
 
 def main(layout: str, root: str, *names: str) -> None:
-    """Record in the child process, and print processor seconds and peak megabytes as JSON."""
-    _record(layout, Path(root), list(names))
+    """Do the work in the child process, and print processor seconds and peak megabytes as JSON."""
+    seconds = None
+    with files.own_pipelines():
+        if layout == "files":
+            seconds = _validate(Path(root))
+        else:
+            _record(layout, Path(root), list(names))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), flush=True)
+    if seconds is None:
+        seconds = used.ru_utime + used.ru_stime
+    print(json.dumps([seconds, used.ru_maxrss / 1024]), flush=True)
     os._exit(0)  # skip the shutdown of the event loops that the mocks leave behind: it prints errors
 
 

@@ -14,10 +14,11 @@ from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
 from tests.cluster.settings import ROOT, S3_PORT, host, kubeconfig, run_folder
+from tests.estate import files
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
-"""The tenants of `tenants/` that the tests use."""
+"""The tenants of `tests/estate/tenants` that the tests use."""
 
 LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()")
 """The command `lightwork` of the tests' own environment."""
@@ -41,7 +42,7 @@ def bucket(tenant: str) -> str:
 
 def small_file(tenant: str) -> str:
     """Write a copy of a tenant's file with small pods and suspended schedules; return its path."""
-    document = yaml.safe_load((ROOT / "tenants" / f"{tenant}.yaml").read_text())
+    document = yaml.safe_load((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
     for entry in document["pipelines"].values():
         for step in entry.get("steps", {"": entry}).values():
             for role in ("size",) if "command" in step else ("workers", "scheduler", "driver"):

@@ -25,8 +25,9 @@ from infra.driver.outcome import Command, Task
 from infra.driver.plan import Order
 from infra.driver.selection import Choice
 from infra.estate.outputs import VARIABLE
-from infra.offline.preview import ROOT, workspace
 from tests.cluster import binaries
+from tests.estate import files
+from tests.infra.engine import ACCOUNT
 
 BUCKET = "aws:s3/bucket:Bucket"
 WAIT = 240
@@ -148,8 +149,11 @@ def engine() -> Path:
 def repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Repository]:
-    repository = Repository(workspace(ROOT, tmp_path / "clone"), tmp_path / "backend", engine, capsys)
+    repository = Repository(
+        files.repository(tmp_path / "clone", ACCOUNT), tmp_path / "backend", engine, capsys
+    )
     repository.backend.mkdir()
+    (repository.root / "tenants" / "hooli.yaml").unlink()
     (repository.root / "tenants" / "initech.yaml").write_text(
         (repository.root / "tenants" / "acme.yaml").read_text().replace("name: acme", "name: initech")
     )

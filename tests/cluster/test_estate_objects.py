@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.offline.preview import preview, workspace
+from infra.offline.preview import preview
 from tests.cluster.kube import kubectl
 from tests.cluster.progress import HarnessError
-from tests.cluster.settings import ROOT
+from tests.estate import files
+from tests.infra.engine import ACCOUNT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,8 @@ STACKS = ("dev", "prod", "dev.acme", "dev.globex", "prod.globex", "local", "loca
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the program in which each environment has an account."""
     folder = tmp_path_factory.mktemp("program")
-    yield workspace(ROOT, folder)
+    with files.own_pipelines():
+        yield files.repository(folder, ACCOUNT)
     shutil.rmtree(folder)
 
 

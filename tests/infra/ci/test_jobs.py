@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from infra.ci import common, jobs
+from infra.ci import jobs
 from infra.ci.deployed import Deployed
 from infra.ci.jobs import Plan, groups, pipeline
 from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
+from tests.estate import files
 from tests.infra.ci import gitlab
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def test_who_cannot_run_the_pipeline_is_refused_before_anything_is_deployed(
 ) -> None:
     folder = tmp_path / "tenants"
     folder.mkdir()
-    (folder / "acme.yaml").write_text((common.ROOT / "tenants" / "acme.yaml").read_text())
+    (folder / "acme.yaml").write_text((files.HERE / "tenants" / "acme.yaml").read_text())
     jobs.check_smoke(tmp_path, "dev", "acme")
     if tenant != "nobody":
         text = (folder / "acme.yaml").read_text().replace("name: acme", f"name: {tenant}")

@@ -38,10 +38,6 @@ def test_a_mistake_is_refused_with_file_line_and_reason(path: Path, tmp_path: Pa
     assert refusal(path, tmp_path).splitlines() == wanted, "one line for each mistake, as the file says"
 
 
-def test_there_are_as_many_mistakes_as_people_make() -> None:
-    assert len(WRONG) >= 40, "each with its message"
-
-
 @pytest.mark.parametrize("environment", get_args(Environment))
 def test_the_settings_as_they_stand_lack_nothing_but_an_account(root: Path, environment: Environment) -> None:
     loaded = settings.load(root, environment)

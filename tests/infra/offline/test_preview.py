@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.offline import preview
-from infra.offline.preview import label, main, tree, workspace
-from tests.infra.conftest import REPOSITORY
+from infra.offline.preview import label, main, tree
+from tests.estate import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.infra.engine import Run
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which nobody has chosen an account, to be previewed."""
+    found = files.repository(tmp_path)
+    monkeypatch.setattr(preview, "ROOT", found)
+    return found
 
 
 def test_every_resource_is_in_the_tree_once(estate: Run) -> None:
@@ -64,7 +72,7 @@ def test_a_cluster_at_hand_is_printed_as_well(capsys: pytest.CaptureFixture[str]
         ("prd", "acme", "no environment 'prd'; did you mean 'prod'?"),
         ("", "acme", "no environment ''; there are: "),
         ("dev", "acmee", "no tenant 'acmee'; did you mean 'acme'?"),
-        ("dev", "initech", "no tenant 'initech'; there are: acme, globex"),
+        ("dev", "umbrella", "no tenant 'umbrella'; there are: acme, globex"),
         ("dev", "", "no tenant ''; there are: acme, globex"),
         ("dev", "../tenants/acme", "no tenant '../tenants/acme'; there are: acme, globex"),
     ],
@@ -80,12 +88,10 @@ def test_what_there_is_not_is_refused_in_one_line_that_names_what_there_is(
 
 
 def test_a_mistake_in_a_file_is_shown_with_the_repositorys_own_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    copy = workspace(REPOSITORY, tmp_path)
-    path = copy / "tenants" / "acme.yaml"
+    path = repository / "tenants" / "acme.yaml"
     path.write_text(path.read_text().replace("max_parallel_runs", "max_parallel_runz"))
-    monkeypatch.setattr(preview, "ROOT", copy)
     assert main(["--env", "dev"]) == 2, "a mistake is refused"
     assert capsys.readouterr().err.startswith("tenants/acme.yaml:22: "), (
         "the copy is gone when one looks for it"

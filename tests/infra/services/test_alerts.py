@@ -13,15 +13,14 @@ import pytest
 import yaml
 
 from infra.services import alerts, dashboards
-from lightwork import tenants
-from tests.infra.conftest import REPOSITORY
+from tests.estate import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PROMTOOL = shutil.which("promtool")
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
-ACME = tenants.load(REPOSITORY / "tenants" / "acme.yaml")
+ACME = files.load("acme")
 
 SERIES = {
     # A failure in the eleventh minute, the first that there ever was.

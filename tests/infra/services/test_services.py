@@ -18,9 +18,9 @@ from infra.services import alerts, dashboards
 from infra.services import objects as services_objects
 from infra.services.charts import argo
 from infra.tenant import search as tenant_search
-from lightwork import manifests, tenants
+from lightwork import manifests
 from lightwork.manifests import argo_config
-from tests.infra.conftest import REPOSITORY
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION
 from tests.infra.iam import decide, within
 
@@ -32,7 +32,7 @@ NAMES = Names(environment="dev", account=ACCOUNT, region=REGION)
 ARCHIVE = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/archive"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:lightwork-dev-alarms"
-ACME = tenants.load(REPOSITORY / "tenants" / "acme.yaml")
+ACME = files.load("acme")
 
 
 def objects(run: Run) -> dict[str, Resource]:

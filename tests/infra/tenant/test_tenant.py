@@ -13,16 +13,16 @@ from infra.config.naming import Names
 from infra.estate.outputs import EstateOutputs
 from infra.offline.answers import estate
 from infra.tenant import search, secrets, target
-from lightwork import manifests, tenants
+from lightwork import manifests
 from lightwork.errors import InputError
 from lightwork.functions import discovery
-from tests.infra.conftest import REPOSITORY
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION, Run, run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ACME = tenants.load(REPOSITORY / "tenants" / "acme.yaml")
+ACME = files.load("acme")
 NAMES = Names(environment="dev", account=ACCOUNT, region=REGION)
 KNOWN = EstateOutputs.parse(estate("dev"), "here")
 IMAGE = f"{KNOWN.image_repository_url}@sha256:{'a' * 64}"

@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster import pod_identity, pod_identity_server, pod_identity_webhook, stores
 from tests.cluster.pod_identity_server import RefusedError
+from tests.waiting import patience
 
 REGION = "eu-central-1"
 
@@ -125,7 +126,7 @@ def address(tmp_path, monkeypatch) -> Iterator[str]:
 
 
 def ask(address: str, token: str | None, path: str = "/v1/credentials") -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=patience(10))
     connection.request("GET", path, headers={"Authorization": token} if token else {})
     response = connection.getresponse()
     result = response.status, json.load(response)
