@@ -16,6 +16,8 @@ from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from lightwork.errors import public
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -29,6 +31,7 @@ _fields: ContextVar[Mapping[str, object]] = ContextVar("lightwork_log_fields", d
 _ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "task", "attempt", "host")
 
 
+@public
 def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
     """A logger whose events carry the context of the run; use it like `log.info("read", rows=3)`."""
     import structlog
