@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import structlog
 
 Style = Literal["json", "text"]
+ENV_LOG = "LIGHTWORK_LOG"
 TOPIC = "lightwork-log"
 """The topic under which a local worker's lines reach its driver."""
 
@@ -43,7 +44,7 @@ def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
 
 def default_style() -> Style:
     """`LIGHTWORK_LOG` if it is set to json or text; else text on a terminal or a laptop, json in a pod."""
-    wanted = os.environ.get("LIGHTWORK_LOG", "")
+    wanted = os.environ.get(ENV_LOG, "")
     if wanted == "json" or (wanted != "text" and "KUBERNETES_SERVICE_HOST" in os.environ):
         return "json"
     return "text"
