@@ -82,11 +82,12 @@ fmt: setup ## Format the code and apply the safe lint fixes
 	@.venv/bin/ruff check --quiet --fix-only .
 	@.venv/bin/ruff format --quiet .
 
-check: setup ## Check style, formatting and types
-	@echo "check: ruff and mypy"
+check: setup ## Check style, formatting, types, and what imports what
+	@echo "check: ruff, mypy and lint-imports"
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo --cache-dir .cache/lint-imports
 
 lock: setup ## Pin what requirements/*.in ask for (needs a package registry); ARGS=--upgrade for newer versions
 	@echo "lock: requirements/*.txt"
