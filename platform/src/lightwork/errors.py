@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def one_line(error: object) -> str:
+    """The text of an error, or of anything else, with every run of white space as one space."""
+    return " ".join(str(error).split())
+
+
 class LightworkError(Exception):
     """Anything lightwork itself refuses or fails at; its text is one clear line."""
 
