@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.buckets import private_bucket
 from infra.policies import resources
 
 if TYPE_CHECKING:
@@ -56,49 +57,21 @@ class Audit(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AuditArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Audit", name, {}, opts)
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
-        bucket = aws.s3.Bucket(
-            f"{name}-bucket",
-            bucket=args.bucket,
-            force_destroy=False,
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
-        )
-        self.bucket = bucket.bucket
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=bucket.bucket,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-            opts=kept,
-        )
-        aws.s3.BucketOwnershipControls(
-            f"{name}-ownership",
-            bucket=bucket.bucket,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=kept,
-        )
-        blocked = aws.s3.BucketPublicAccessBlock(
-            f"{name}-public-access",
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=kept,
-        )
         document = resources.log_bucket(
             bucket_arn=f"arn:aws:s3:::{args.bucket}",
             account=args.account,
             region=args.region,
             sources=list(args.sources),
         )
-        policy = aws.s3.BucketPolicy(
-            f"{name}-policy",
-            bucket=bucket.bucket,
-            policy=json.dumps(document),
-            # S3 refuses two changes of a bucket's access at the same time.
-            opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[blocked])),
+        bucket, policy = private_bucket(
+            name,
+            args.bucket,
+            encryption={"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}},
+            policy=lambda _: json.dumps(document),
+            tags=args.tags,
+            parent=self,
         )
+        self.bucket = bucket.bucket
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
             bucket=bucket.bucket,
@@ -111,7 +84,7 @@ class Audit(pulumi.ComponentResource):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
                 }
             ],
-            opts=kept,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         # By way of the policy, as flow logs begin only where they may write.
         self.flows = policy.bucket.apply(lambda physical: f"arn:aws:s3:::{physical}/flows/")

@@ -10,11 +10,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.key import Key, KeyArgs
-from infra.aws.roles import PodRole, PodRoleArgs
+from infra.aws.roles import PodRole, PodRoleArgs, service_role
 from infra.config import accounts, subnets, versions
 from infra.config.accounts import PREVIEWERS
 from infra.policies import pods, resources
-from infra.policies.statements import let, policy
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
@@ -110,7 +109,16 @@ class Cluster(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._inner,
         )
-        role, attached = self._role(name)
+        role, attached = service_role(
+            f"{name}-role",
+            role="cluster",
+            sid="Eks",
+            service="eks.amazonaws.com",
+            managed={f"{name}-role-policy": CLUSTER_POLICY},
+            names=args.names,
+            boundary=args.boundary,
+            parent=self,
+        )
         cluster = aws.eks.Cluster(
             f"{name}-cluster",
             name=args.names.cluster,
@@ -137,7 +145,7 @@ class Cluster(pulumi.ComponentResource):
             zonal_shift_config={"enabled": True},
             tags=self._tags,
             opts=pulumi.ResourceOptions(
-                parent=self, protect=True, retain_on_delete=True, depends_on=[logs, attached]
+                parent=self, protect=True, retain_on_delete=True, depends_on=[logs, *attached]
             ),
         )
         self.name, self.endpoint = cluster.name, cluster.endpoint
@@ -216,22 +224,6 @@ class Cluster(pulumi.ComponentResource):
                 managed=(pods.AWS_NETWORK,),
             ),
         ]
-
-    def _role(self, name: str) -> tuple[aws.iam.Role, aws.iam.RolePolicyAttachment]:
-        trust = policy(let("Eks", {"Service": "eks.amazonaws.com"}, ["sts:AssumeRole"], None))
-        role = aws.iam.Role(
-            f"{name}-role",
-            name=self._args.names.named("cluster", limit=64),
-            path=self._args.names.role_path,
-            assume_role_policy=json.dumps(trust),
-            permissions_boundary=self._args.boundary,
-            tags=self._tags,
-            opts=self._inner,
-        )
-        attached = aws.iam.RolePolicyAttachment(
-            f"{name}-role-policy", role=role.name, policy_arn=CLUSTER_POLICY, opts=self._inner
-        )
-        return role, attached
 
     def _entry(
         self, name: str, principal: pulumi.Input[str], access: str, *, groups: list[str] | None = None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.roles import service_role
 from infra.config import accounts, versions
 from infra.config.nodes import Group, groups
 from infra.policies import pods
-from infra.policies.statements import let, policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +70,16 @@ class Nodes(pulumi.ComponentResource):
         super().__init__("lightwork:infra:Nodes", name, {}, opts)
         self._name, self._args, self._tags = name, args, args.names.tags()
         self._inner = pulumi.ResourceOptions(parent=self)
-        role, attached = self._role()
+        role, attached = service_role(
+            f"{name}-role",
+            role="node",
+            sid="Ec2",
+            service="ec2.amazonaws.com",
+            managed={f"{name}-role-policy-{number}": arn for number, arn in enumerate(NODE_POLICIES)},
+            names=args.names,
+            boundary=args.boundary,
+            parent=self,
+        )
         made = [self._group(group, role, attached) for group in groups(args.sizes)]
         system: list[pulumi.Resource] = [made[0]]
         args.cluster.addon(f"{name}-dns", "coredns", depends_on=system)
@@ -83,25 +91,6 @@ class Nodes(pulumi.ComponentResource):
             depends_on=system,
         )
         self.register_outputs({})
-
-    def _role(self) -> tuple[aws.iam.Role, list[aws.iam.RolePolicyAttachment]]:
-        trust = policy(let("Ec2", {"Service": "ec2.amazonaws.com"}, ["sts:AssumeRole"], None))
-        role = aws.iam.Role(
-            f"{self._name}-role",
-            name=self._args.names.named("node", limit=64),
-            path=self._args.names.role_path,
-            assume_role_policy=json.dumps(trust),
-            permissions_boundary=self._args.boundary,
-            tags=self._tags,
-            opts=self._inner,
-        )
-        attached = [
-            aws.iam.RolePolicyAttachment(
-                f"{self._name}-role-policy-{position}", role=role.name, policy_arn=arn, opts=self._inner
-            )
-            for position, arn in enumerate(NODE_POLICIES)
-        ]
-        return role, attached
 
     def _template(self, group: Group) -> aws.ec2.LaunchTemplate:
         tags = {**self._tags, "Name": f"{self._args.names.cluster}-{group.name}"}
@@ -133,9 +122,7 @@ class Nodes(pulumi.ComponentResource):
             opts=self._inner,
         )
 
-    def _group(
-        self, group: Group, role: aws.iam.Role, attached: list[aws.iam.RolePolicyAttachment]
-    ) -> aws.eks.NodeGroup:
+    def _group(self, group: Group, role: aws.iam.Role, attached: list[pulumi.Resource]) -> aws.eks.NodeGroup:
         template = self._template(group)
         made = aws.eks.NodeGroup(
             f"{self._name}-{group.name}",

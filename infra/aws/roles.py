@@ -1,4 +1,4 @@
-"""An IAM role for one service account of the cluster, by EKS Pod Identity."""
+"""IAM roles: of an AWS service, and of one service account of the cluster by EKS Pod Identity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,57 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.policies import pods
+from infra.policies.statements import let, policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.config.accounts import ServiceAccount
+    from infra.config.naming import Names
     from infra.policies.statements import Policy
+
+
+def service_role(
+    name: str,
+    *,
+    role: str,
+    sid: str,
+    service: str,
+    managed: Mapping[str, str],
+    names: Names,
+    boundary: pulumi.Input[str],
+    parent: pulumi.Resource,
+) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
+    """Make a role that an AWS service becomes, with AWS's own policies attached.
+
+    Args:
+        name: its logical name.
+        role: the last part of its physical name.
+        sid: the name of the statement that lets the service become it.
+        service: the service, such as `eks.amazonaws.com`.
+        managed: the ARNs of the policies, by the logical names of their attachments.
+        names: the environment's names.
+        boundary: the ARN of the policy that bounds the role.
+        parent: the component that it belongs to.
+
+    Returns:
+        The role, and the attachments to wait for before it is used.
+    """
+    opts = pulumi.ResourceOptions(parent=parent)
+    made = aws.iam.Role(
+        name,
+        name=names.named(role, limit=64),
+        path=names.role_path,
+        assume_role_policy=json.dumps(policy(let(sid, {"Service": service}, ["sts:AssumeRole"], None))),
+        permissions_boundary=boundary,
+        tags=names.tags(),
+        opts=opts,
+    )
+    attached: list[pulumi.Resource] = [
+        aws.iam.RolePolicyAttachment(attachment, role=made.name, policy_arn=arn, opts=opts)
+        for attachment, arn in managed.items()
+    ]
+    return made, attached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +110,9 @@ class PodRole(pulumi.ComponentResource):
     def __init__(self, name: str, args: PodRoleArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:PodRole", name, {}, opts)
         inner = pulumi.ResourceOptions(parent=self)
-        trust = pods.trust(cluster_arn=args.cluster_arn, account=args.account)
+        trust = pods.trust(
+            cluster_arn=args.cluster_arn, namespace=args.account.namespace, accounts=args.account.name
+        )
         role = aws.iam.Role(
             f"{name}-role",
             name=args.role,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.ci.common import ROOT, environment, known, run
-from infra.config.image import DIGEST
+from infra.config.image import DIGEST, checked
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ def read(s3: Any, names: Names) -> Deployed | None:
         raise InputError(
             f"s3://{names.bucket('state')}/{KEY}: is no record of a deployment: put it right"
         ) from None
-    _checked(found.commit, found.digest, f"s3://{names.bucket('state')}/{KEY}")
+    source = f"s3://{names.bucket('state')}/{KEY}"
+    checked_commit(found.commit, source=source)
+    checked(found.digest, source=source)
     return found
 
 
@@ -82,9 +84,8 @@ def write(s3: Any, names: Names, commit: str, digest: str) -> Deployed:
     Raises:
         InputError: it is no commit, or no digest.
     """
-    _checked(commit, digest, f"{COMMIT}, {DIGEST}")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    record = Deployed(commit=commit, digest=digest, at=now)
+    record = Deployed(commit=checked_commit(commit), digest=checked(digest), at=now)
     s3.put_object(
         Bucket=names.bucket("state"),
         Key=KEY,
@@ -135,13 +136,19 @@ def client(names: Names) -> Any:
     return boto3.client("s3", region_name=names.region)
 
 
-def _checked(commit: str, digest: str, where: str) -> None:
-    for value, pattern, what in (
-        (commit, r"[0-9a-f]{40}", "a commit's 40 hexadecimal digits"),
-        (digest, r"sha256:[0-9a-f]{64}", "sha256: and 64 hexadecimal digits"),
-    ):
-        if not re.fullmatch(pattern, value):
-            raise InputError(f"{where}: found {value!r}; {what} belong there")
+def checked_commit(commit: str, *, source: str = COMMIT) -> str:
+    """A commit's id, once it is seen to be one.
+
+    Args:
+        commit: what was given.
+        source: where it was given, for the message.
+
+    Raises:
+        InputError: it is not a commit's id.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise InputError(f"{source}: found {commit!r}; a commit's 40 hexadecimal digits belong there")
+    return commit
 
 
 if __name__ == "__main__":

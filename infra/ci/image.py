@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.ci.common import ROOT, call, environment, known, run
-from infra.ci.deployed import COMMIT
-from infra.config.image import DIGEST
+from infra.ci.deployed import COMMIT, checked_commit
+from infra.config.image import DIGEST, checked, is_digest
 from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
 
@@ -99,7 +99,9 @@ def base_image(root: Path) -> str:
     text = (root / DOCKERFILE).read_text(encoding="utf-8")
     (default,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
     image: str = os.environ.get(BASE) or default
-    if not re.fullmatch(r"\w[\w./:-]*(:[\w.-]+|@sha256:[0-9a-f]{64})", image):
+    name, at, digest = image.partition("@")
+    form = r"\w[\w./:-]*" if at else r"\w[\w./:-]*:[\w.-]+"
+    if not re.fullmatch(form, name) or (at and not is_digest(digest)):
         raise InputError(f"{BASE}: found {image!r}; an image with a tag or a digest belongs there")
     first, slash, _ = image.partition("/")
     # Without a host it is up to the machine's configuration whose image it is.
@@ -262,9 +264,7 @@ def bring_command(env: Environment, origin: Environment) -> None:
     """Copy it from another environment."""
     _, target = known(ROOT, env)
     _, source = known(ROOT, origin)
-    digest = os.environ.get(DIGEST, "")
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise InputError(f"{DIGEST}: found {digest!r}; sha256: and 64 hexadecimal digits belong there")
+    digest = checked(os.environ.get(DIGEST, ""))
     copied = bring(_looking(source), source, _ecr(target), target, digest, _commit())
     print(f"{digest}: {'copied to' if copied else 'is already in'} {target.image_repository}")
 
@@ -291,10 +291,7 @@ def _build(ecr: Any, repository: Repository, commit: str, tag: str, *, root: Pat
 
 
 def _commit() -> str:
-    commit = os.environ.get(COMMIT, "")
-    if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise InputError(f"{COMMIT}: found {commit!r}; a commit's 40 hexadecimal digits belong there")
-    return commit
+    return checked_commit(os.environ.get(COMMIT, ""))
 
 
 def _ecr(names: Names) -> Any:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ import yaml
 
 from infra.ci import deployed
 from infra.ci.common import ROOT, call, environment, known, own, run
-from infra.config.image import DIGEST
+from infra.config.image import DIGEST, checked
 from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
 from lightwork.errors import InputError, RunFailed
@@ -80,8 +79,7 @@ def pipeline(plan: Plan) -> dict[str, Any]:
         InputError: a stack is not of this environment, or the image's digest is none.
     """
     names = [_of(plan.environment, stack) for stack in plan.stacks]
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", plan.digest):
-        raise InputError(f"{DIGEST}: found {plan.digest!r}; sha256: and 64 hexadecimal digits belong there")
+    checked(plan.digest)
     environment, jobs = plan.environment, {}
     if plan.image_from:
         jobs["bring-image"] = _job(

@@ -23,7 +23,7 @@ import click
 
 from infra.ci.common import run
 from infra.config import stack
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -244,7 +244,7 @@ def _pipeline(note: Mapping[str, Any]) -> int:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    return " ".join(error.read(300).decode(errors="replace").split()) or str(error.reason)
+    return one_line(error.read(300).decode(errors="replace")) or str(error.reason)
 
 
 def _cut(whole: str, limit: int) -> str:

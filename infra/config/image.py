@@ -26,6 +26,24 @@ def image(repository: str) -> str:
             f"{DIGEST}: is not set; it says which image to run, such as sha256:0123...: CI sets it, and"
             f" `aws ecr describe-images` shows those in {repository}"
         )
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise InputError(f"{DIGEST}: found {digest!r}; sha256: and 64 hexadecimal digits belong here")
-    return f"{repository}@{digest}"
+    return f"{repository}@{checked(digest)}"
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is an image's digest."""
+    return re.fullmatch(r"sha256:[0-9a-f]{64}", text) is not None
+
+
+def checked(digest: str, *, source: str = DIGEST) -> str:
+    """A digest, once it is seen to be one.
+
+    Args:
+        digest: what was given.
+        source: where it was given, for the message.
+
+    Raises:
+        InputError: it is not a digest.
+    """
+    if not is_digest(digest):
+        raise InputError(f"{source}: found {digest!r}; sha256: and 64 hexadecimal digits belong there")
+    return digest

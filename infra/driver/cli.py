@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,7 +12,8 @@ import click
 
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
-from lightwork.errors import InputError, LightworkError
+from lightwork.cli import running
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -268,29 +268,16 @@ def _warn(warnings: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(execute(argv))
+    running.end(execute(argv))
 
 
 def execute(argv: Sequence[str] | None = None) -> int:
     """Run the command line; every error becomes lines on stderr, and the exit code returned."""
-    try:
-        with cli.make_context(NAME, list(sys.argv[1:] if argv is None else argv)) as context:
-            return int(cli.invoke(context) or 0)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.UsageError as error:
-        return _say(f"{error.format_message().rstrip('.')} ({NAME} --help)", 2)
-    except InputError as error:
-        return _say(str(error), 2)
-    except LightworkError as error:
-        return _say(str(error), 1)
-    except KeyboardInterrupt:
-        return _say("stopped before anything was begun", 130)
-    except BrokenPipeError:
-        return 1
-
-
-def _say(text: str, code: int) -> int:
-    for line in text.splitlines():
-        click.echo(f"{NAME}: {' '.join(line.split())}", err=True)
-    return code
+    return running.execute(
+        cli,
+        NAME,
+        argv,
+        stopped="stopped before anything was begun",
+        usage=lambda error: f"{error.format_message().rstrip('.')} ({NAME} --help)",
+        say=lambda text: running.lines(NAME, text),
+    )

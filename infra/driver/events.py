@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.driver.outcome import Counts
 from infra.driver.precious import HARMLESS, Step
+from lightwork.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,12 +47,12 @@ class Recorder:
                 self.steps.append(step)
             self.watch(step)
         elif found := event.diagnostic_event:
-            if found.severity == "error" and (line := one_line(found.message)):
+            if found.severity == "error" and (line := uncoloured(found.message)):
                 self.complaints.append(line)
         elif found := event.policy_event:
             if found.enforcement_level == "mandatory":
                 name = (found.resource_urn or "").rpartition("::")[2]
-                self.complaints.append(one_line(f"{found.policy_name}: {name}: {found.message}"))
+                self.complaints.append(uncoloured(f"{found.policy_name}: {name}: {found.message}"))
         elif found := event.summary_event:
             self.sums = {str(op): int(count) for op, count in found.resource_changes.items()}
 
@@ -79,9 +80,9 @@ def step_of(metadata: Any) -> Step:
     return Step(op=op, urn=metadata.urn, type=metadata.type, name=metadata.urn.rpartition("::")[2])
 
 
-def one_line(text: str) -> str:
+def uncoloured(text: str) -> str:
     """A message without colours and line breaks."""
-    return " ".join(_COLOUR.sub("", text).split())
+    return one_line(_COLOUR.sub("", text))
 
 
 def failure(recorder: Recorder, said: str) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ def failure(recorder: Recorder, said: str) -> tuple[str, ...]:
     telling = [line for line in lines if not line.startswith(_SUMMARIES)]
     if not telling:
         telling = [
-            _plain(one_line(line))
+            _plain(uncoloured(line))
             for line in said.splitlines()
             if line.strip() and not line.lstrip().startswith("warning:")
         ][-1:]
@@ -118,7 +119,7 @@ def locked(stack: str, said: str, backend: str | None) -> str | None:
         return None
     holders = [
         f"{found['who']} (pid {found['pid']}) since {found['when']}"
-        for found in _LOCK.finditer(one_line(said))
+        for found in _LOCK.finditer(uncoloured(said))
     ]
     who = f" by {' and '.join(holders)}" if holders else ""
     login = f"PULUMI_BACKEND_URL='{backend}' " if backend else ""

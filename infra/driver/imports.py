@@ -1,17 +1,25 @@
 """Which of this repository's modules the Pulumi program reaches by its imports: what a change can change.
 
-Read from the sources, without importing anything. An import counts wherever it stands, also one for the type
-checker alone: a stack too many is a preview without changes, a stack too few is a surprise later.
+grimp reads the sources of a clone without importing them. It runs in a process of its own: it finds packages
+as Python does, and this process has already found those that it runs itself. An import counts wherever it
+stands, also one for the type checker alone: a stack too many is a preview without changes, a stack too few
+is a surprise later.
 """
 
 from __future__ import annotations
 
-import ast
-from dataclasses import dataclass, field
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lightwork.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 SOURCES = {"infra": "infra", "lightwork": "platform/src/lightwork"}
@@ -19,26 +27,27 @@ SOURCES = {"infra": "infra", "lightwork": "platform/src/lightwork"}
 
 PROGRAM = "infra.__main__"
 
-Import = tuple[str, tuple[str, ...]]
-"""A module's name, and what is taken out of it; nothing if it is imported as a whole."""
+_READ = """
+import json, sys, grimp
+graph = grimp.build_graph(*sys.argv[1:], cache_dir=None)
+json.dump({name: sorted(graph.find_modules_directly_imported_by(name)) for name in graph.modules}, sys.stdout)
+"""
 
 
 @dataclass(frozen=True)
 class Imports:
-    """The imports of a clone's modules; each is read once.
+    """The imports of a clone's modules, read once.
 
     Attributes:
         root: the repository's root.
     """
 
     root: Path
-    _read: dict[tuple[str, bool], list[Import]] = field(default_factory=dict)
 
     def reached(self, *, start: str = PROGRAM, without: Collection[str] = ()) -> frozenset[str]:
         """The files of the modules that a module imports, itself included, and those that they import.
 
-        Of a package that is only on the way to one of its modules no more counts than what it runs when it
-        is imported: what its functions import, somebody else asks for.
+        The packages that a module lies in are among them, since Python runs them first.
 
         Args:
             start: the module to begin with.
@@ -47,47 +56,44 @@ class Imports:
         Returns:
             Paths relative to the root, with slashes.
         """
-        found: dict[str, bool] = {}
+        seen = set(without)
         paths = set()
-        waiting = [(start, True)]
+        waiting = [start]
         while waiting:
-            name, whole = waiting.pop()
-            path = self._file(name)
-            if path is None or name in without or found.get(name, False) or (name in found and not whole):
+            name = waiting.pop()
+            if not name or name in seen:
                 continue
-            found[name] = whole
-            paths.add(path)
-            waiting.append((name.rpartition(".")[0], False))
-            for module, names in self._imports(path, whole=whole):
-                inner = [f"{module}.{taken}" for taken in names]
-                modules = [one for one in inner if self._file(one)]
-                waiting += [(one, True) for one in modules]
-                waiting.append((module, len(modules) < len(inner) or not inner))
+            seen.add(name)
+            if path := self._file(name):
+                paths.add(path)
+                waiting += [name.rpartition(".")[0], *self._graph.get(name, ())]
         return frozenset(paths)
+
+    @cached_property
+    def _graph(self) -> Mapping[str, list[str]]:
+        """The modules that each module imports."""
+        found = {name: self.root / path for name, path in SOURCES.items()}
+        packages = [name for name, path in found.items() if path.is_dir()]
+        places = [str(found[name].parent) for name in packages]
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", _READ, *packages],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            reason = done.stderr.strip().rpartition("\n")[2]
+            raise InputError(f"{self.root}: the imports of {' and '.join(packages)} cannot be read: {reason}")
+        graph: dict[str, list[str]] = json.loads(done.stdout)
+        return graph
 
     def _file(self, name: str) -> str | None:
         """The file of a module of ours; None for any other, and for a package without code."""
         package, *rest = name.split(".")
-        if package not in SOURCES or not all(part.isidentifier() for part in rest):
+        if package not in SOURCES:
             return None
         base = "/".join((SOURCES[package], *rest))
         candidates = (f"{base}.py", f"{base}/__init__.py")
         return next((path for path in candidates if (self.root / path).is_file()), None)
-
-    def _imports(self, path: str, *, whole: bool) -> list[Import]:
-        if (path, whole) not in self._read:
-            tree = ast.parse((self.root / path).read_text(encoding="utf-8"))
-            self._read[path, whole] = list(_found(ast.walk(tree) if whole else tree.body))
-        return self._read[path, whole]
-
-
-def _found(nodes: Collection[ast.stmt] | Iterator[ast.AST]) -> Iterator[Import]:
-    """The imports among some nodes, and the texts that look like one (`import_module("infra.estate")`)."""
-    for node in nodes:
-        match node:
-            case ast.Import(names=names):
-                yield from ((alias.name, ()) for alias in names)
-            case ast.ImportFrom(level=0, module=str(module), names=names):
-                yield module, tuple(alias.name for alias in names)
-            case ast.Constant(value=str(text)) if text.startswith(tuple(f"{name}." for name in SOURCES)):
-                yield text, ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pulumi import automation as auto
 from pulumi.automation.errors import InvalidVersionError, create_command_error
 
-from lightwork.errors import InputError
+from lightwork.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import signal
@@ -40,7 +40,7 @@ class Pulumi(auto.PulumiCommand):
         try:
             super().__init__(root=str(root) if root else None)
         except (InvalidVersionError, OSError, subprocess.CalledProcessError) as error:
-            raise InputError(f"{found}: {' '.join(str(error).split())}") from None
+            raise InputError(f"{found}: {one_line(error)}") from None
         self.command = found
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from infra.config.stack import LOCAL
 from infra.driver.imports import Imports
 from infra.driver.selection import Change, Choice, Reach, chosen, everything
-from lightwork.errors import InputError
+from lightwork.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,6 +161,6 @@ def _git(root: Path, *arguments: str) -> str:
     words: Iterable[str] = ("git", "-C", str(root), "-c", "core.quotePath=false", *arguments)
     done = subprocess.run(list(words), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        said = one_line(done.stderr) or f"exit code {done.returncode}"
         raise InputError(f"--changed-since: git {arguments[0]}: {said}")
     return done.stdout

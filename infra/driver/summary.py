@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.driver.outcome import GOOD, Command, Result
+from lightwork.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -139,5 +140,4 @@ def _details(outcome: Outcome) -> list[str]:
 
 def _cell(text: str) -> str:
     """A text that stays in its cell, and is not taken for markup."""
-    plain = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-    return " ".join(plain.split())
+    return one_line(text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|"))

@@ -14,6 +14,7 @@ from infra.config.stack import StackName
 from infra.driver import precious
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
+from lightwork.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -175,7 +176,7 @@ class Work:
                 error=(self._why_stopped(task),) if stopped else error.lines,
             )
         except Exception as error:  # noqa: BLE001  (one stack's trouble is never the others')
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            text = one_line(f"{type(error).__name__}: {error}")
             outcome = Outcome(stack=task.stack, result=Result.FAILED, error=(text,))
         return self._end(replace(outcome, seconds=time.monotonic() - begun, reason=task.reason))
 

@@ -8,7 +8,6 @@ from infra.policies import pods
 from infra.policies.statements import Condition, Policy, allow, let, policy
 
 if TYPE_CHECKING:
-    from infra.config.accounts import ServiceAccount
     from infra.config.naming import Names
 
 
@@ -17,23 +16,23 @@ AWS_VOLUMES = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
 """AWS's own policies for the add-ons that need one."""
 
 
-def trust(*, cluster_arn: str, account: ServiceAccount) -> Policy:
-    """EKS may hand a role to the pods of one service account of one cluster; it says so in session tags."""
+def trust(*, cluster_arn: str, namespace: str, accounts: str | list[str]) -> Policy:
+    """EKS may hand a role to the pods of these service accounts of a cluster; it says so in session tags.
+
+    Args:
+        cluster_arn: the cluster.
+        namespace: the accounts' namespace.
+        accounts: the account, or several.
+    """
     tags: Condition = {
         "StringEquals": {
             "aws:RequestTag/eks-cluster-arn": cluster_arn,
-            "aws:RequestTag/kubernetes-namespace": account.namespace,
-            "aws:RequestTag/kubernetes-service-account": account.name,
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": accounts,
         }
     }
     return policy(
-        let(
-            "Pods",
-            {"Service": "pods.eks.amazonaws.com"},
-            ["sts:AssumeRole", "sts:TagSession"],
-            None,
-            tags,
-        )
+        let("Pods", {"Service": "pods.eks.amazonaws.com"}, ["sts:AssumeRole", "sts:TagSession"], None, tags)
     )
 
 

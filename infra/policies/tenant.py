@@ -2,31 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from infra.policies.statements import Condition, Policy, allow, let, policy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-
-def trust_pods(*, cluster_arn: str, namespace: str, accounts: Sequence[str]) -> Policy:
-    """EKS may hand the role to the pods of these accounts of the tenant's namespace in this cluster.
-
-    Args:
-        cluster_arn: the cluster.
-        namespace: the tenant's namespace.
-        accounts: the service accounts whose pods run the tenant's code.
-    """
-    tags: Condition = {
-        "StringEquals": {
-            "aws:RequestTag/eks-cluster-arn": cluster_arn,
-            "aws:RequestTag/kubernetes-namespace": namespace,
-            "aws:RequestTag/kubernetes-service-account": list(accounts),
-        }
-    }
-    service: dict[str, str | list[str]] = {"Service": "pods.eks.amazonaws.com"}
-    return policy(let("Pods", service, ["sts:AssumeRole", "sts:TagSession"], None, tags))
 
 
 def trust_operator(*, role_arn: str) -> Policy:

@@ -3,6 +3,8 @@
 Each rule is a function of one resource (`public_bucket` also of a whole stack) and answers with one line for
 each offence. The tests call them on what the program records, the CrossGuard pack (`infra/policy_pack`) on
 what the engine is asked for. None of them needs Pulumi.
+
+Add a module here for what no resource may be, and its rule to the tables below.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from infra.config.image import is_digest
 from infra.rules.kubernetes import REFERENCE, UnreadableError, containers
 from infra.rules.subject import UNKNOWN, walk
 
@@ -31,7 +32,7 @@ def image_problem(image: Any) -> str | None:
     if image is UNKNOWN or (isinstance(image, str) and REFERENCE in image):
         return None
     text = str(image or "")
-    if re.search(r"@sha256:[0-9a-f]{64}$", text):
+    if is_digest(text.rpartition("@")[2]):
         return None
     tag = text.rpartition("/")[2].partition(":")[2]
     if tag.lower() in FLOATING_TAGS:

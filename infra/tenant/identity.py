@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from infra.policies import tenant as tenant_policies
+from infra.policies import pods
 from lightwork.kube.contract import LAKE_ACCOUNTS
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class TenantIdentity(pulumi.ComponentResource):
         super().__init__("lightwork:infra:TenantIdentity", name, {}, opts)
         inner = pulumi.ResourceOptions(parent=self)
         names, tags = args.names, args.names.tags(args.tenant.name)
-        trust = tenant_policies.trust_pods(
-            cluster_arn=names.cluster_arn, namespace=args.tenant.namespace, accounts=LAKE_ACCOUNTS
+        trust = pods.trust(
+            cluster_arn=names.cluster_arn, namespace=args.tenant.namespace, accounts=list(LAKE_ACCOUNTS)
         )
         role = aws.iam.Role(
             f"{name}-role",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
+from infra.aws.buckets import private_bucket
 from infra.policies import resources
 from infra.policies import tenant as tenant_policies
 
@@ -65,7 +66,6 @@ class Lake(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LakeArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Lake", name, {}, opts)
-        precious = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
         # A bucket that is kept must not lose what guards it.
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
 
@@ -75,15 +75,27 @@ class Lake(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=30,
             tags=args.tags,
-            opts=precious,
+            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
         )
         aws.kms.Alias(f"{name}-alias", name=args.key_alias, target_key_id=key.key_id, opts=kept)
-        bucket = aws.s3.Bucket(
-            f"{name}-bucket", bucket=args.bucket, force_destroy=False, tags=args.tags, opts=precious
+        bucket, _ = private_bucket(
+            name,
+            args.bucket,
+            encryption={
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key.arn,
+                },
+                # One data key serves many objects; without it each request pays for a call to KMS.
+                "bucket_key_enabled": True,
+            },
+            policy=lambda bucket: pulumi.Output.all(bucket_arn=bucket.arn, key_arn=key.arn).apply(
+                lambda arns: json.dumps(resources.bucket_guard(account=args.account, **arns))
+            ),
+            tags=args.tags,
+            parent=self,
         )
         self.bucket, self.bucket_arn, self.key_arn = bucket.bucket, bucket.arn, key.arn
-        self._encrypt(name, kept)
-        self._keep_private(name, args.account, kept)
         aws.s3.BucketLogging(
             f"{name}-access-logs",
             bucket=self.bucket,
@@ -105,50 +117,6 @@ class Lake(pulumi.ComponentResource):
             lambda arns: json.dumps(tenant_policies.lake_read_write(**arns))
         )
         return aws.iam.RolePolicy(name, role=role, policy=document, opts=pulumi.ResourceOptions(parent=self))
-
-    def _encrypt(self, name: str, opts: pulumi.ResourceOptions) -> None:
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=self.bucket,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": self.key_arn,
-                    },
-                    # One data key serves many objects; without it each request pays for a call to KMS.
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=opts,
-        )
-
-    def _keep_private(self, name: str, account: str, opts: pulumi.ResourceOptions) -> None:
-        aws.s3.BucketOwnershipControls(
-            f"{name}-ownership",
-            bucket=self.bucket,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=opts,
-        )
-        blocked = aws.s3.BucketPublicAccessBlock(
-            f"{name}-public-access",
-            bucket=self.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=opts,
-        )
-        guard = pulumi.Output.all(bucket_arn=self.bucket_arn, key_arn=self.key_arn).apply(
-            lambda arns: json.dumps(resources.bucket_guard(account=account, **arns))
-        )
-        aws.s3.BucketPolicy(
-            f"{name}-policy",
-            bucket=self.bucket,
-            policy=guard,
-            # S3 refuses two changes of a bucket's access at the same time.
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[blocked])),
-        )
 
     def _keep_versions(self, name: str, deleted_days: int, opts: pulumi.ResourceOptions) -> None:
         versioning = aws.s3.BucketVersioning(

@@ -20,6 +20,11 @@ def public(item: T) -> T:
     return item
 
 
+def one_line(error: object) -> str:
+    """The text of an error, or of anything else, with every run of white space as one space."""
+    return " ".join(str(error).split())
+
+
 @public
 class LightworkError(Exception):
     """Anything lightwork itself refuses or fails at; its text is one clear line."""

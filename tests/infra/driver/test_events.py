@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulumi.automation.events import EngineEvent
 
-from infra.driver.events import Recorder, failure, locked, one_line
+from infra.driver.events import Recorder, failure, locked, uncoloured
 from infra.driver.outcome import Counts
 from infra.driver.precious import Step
 
@@ -70,7 +70,7 @@ def test_an_operation_whose_event_nobody_could_read_is_noticed() -> None:
 
 
 def test_messages_lose_their_colours_and_breaks() -> None:
-    assert one_line("<{%reset%}>a\n\n  b<{%fg 1%}>\x1b[31mc") == "a bc"
+    assert uncoloured("<{%reset%}>a\n\n  b<{%fg 1%}>\x1b[31mc") == "a bc"
 
 
 def test_a_failure_is_what_the_engine_complained_of() -> None:

@@ -24,7 +24,9 @@ POD: dict[str, str | list[str]] = {
 
 
 def test_the_pods_of_the_service_account_become_the_role_and_nobody_else() -> None:
-    trust = pods.trust(cluster_arn=CLUSTER, account=accounts.AUTOSCALER)
+    trust = pods.trust(
+        cluster_arn=CLUSTER, namespace=accounts.AUTOSCALER.namespace, accounts=accounts.AUTOSCALER.name
+    )
     assert decide([trust], "sts:AssumeRole", "", POD, principal=EKS), "the autoscaler itself"
     strangers = {
         "aws:RequestTag/kubernetes-namespace": "tenant-acme",

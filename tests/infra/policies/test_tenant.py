@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.config.naming import Names
+from infra.policies import pods
 from infra.policies import tenant as tenant_policies
 from infra.tenant.identity import pods_role, secrets_role
 from lightwork.errors import InputError
@@ -117,8 +118,8 @@ def test_no_other_pod_becomes_the_tenants_role(namespace: str, account: str, clu
 
 
 def trusted(namespace: str, account: str, cluster: str = "lightwork-dev") -> bool:
-    document = tenant_policies.trust_pods(
-        cluster_arn=NAMES.cluster_arn, namespace="tenant-acme", accounts=LAKE_ACCOUNTS
+    document = pods.trust(
+        cluster_arn=NAMES.cluster_arn, namespace="tenant-acme", accounts=list(LAKE_ACCOUNTS)
     )
     context = {
         "aws:RequestTag/eks-cluster-arn": NAMES.cluster_arn.replace(NAMES.cluster, cluster),

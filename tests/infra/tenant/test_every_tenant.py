@@ -11,8 +11,7 @@ from parliament import analyze_policy_string
 from infra.config.sizes import DEFAULTS
 from infra.estate.outputs import READ
 from infra.offline.answers import estate as pretended
-from infra.policies import resources
-from infra.policies import tenant as tenant_policies
+from infra.policies import pods, resources
 from lightwork.kube.contract import LABEL_TENANT, LAKE_ACCOUNTS
 from lightwork.tenants import Environment
 from tests.infra.conftest import STACKS, TENANTS, Deployed, deploy, plain
@@ -119,8 +118,8 @@ def test_each_role_is_bounded_and_becomes_somebody_by_its_own_pods_alone(deploye
     assert set(roles) == {"identity-role", "secrets-role"}, "its pods, and who brings its secrets"
     for name, role in roles.items():
         assert role["permissionsBoundary"] == names.boundary_arn("tenant"), f"{name}: a wrong grant holds"
-    trust = tenant_policies.trust_pods(
-        cluster_arn=names.cluster_arn, namespace=tenant.namespace, accounts=LAKE_ACCOUNTS
+    trust = pods.trust(
+        cluster_arn=names.cluster_arn, namespace=tenant.namespace, accounts=list(LAKE_ACCOUNTS)
     )
     assert json.loads(roles["identity-role"]["assumeRolePolicy"]) == trust, (
         "tests/infra/policies/test_tenant.py shows whom it refuses"
