@@ -16,7 +16,8 @@ die() { say "$*"; exit 1; }
 # Print the inputs of the environment. The root is one of them: scripts in .venv hold its absolute path.
 inputs() {
     pwd -P
-    cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml infra/pyproject.toml "$0"
+    cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml infra/pyproject.toml \
+        platform/src/lightwork/version.py "$0"
 }
 
 current() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "" 2>/dev/null && inputs | cmp -s - "$stamp"; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -17,7 +18,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import lightwork
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+VERSION = "platform/src/lightwork/version.py"
 PINNED = sorted((REPOSITORY / "requirements").glob("*.txt"))
 ASKED = sorted((REPOSITORY / "requirements").glob("*.in"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
@@ -106,6 +110,13 @@ def test_what_the_packages_declare_is_what_is_pinned_for_the_run() -> None:
         assert one.specifier.contains(version), f"{one} is declared, {version} is pinned"
 
 
+@pytest.mark.parametrize("name", ["lightwork", "lightwork-pipelines", "lightwork-infra"])
+def test_the_version_is_the_one_in_the_code(name: str) -> None:
+    assert importlib.metadata.version(name) == lightwork.__version__
+    declared = [path.read_text(encoding="utf-8") for path in REPOSITORY.glob("*/pyproject.toml")]
+    assert all('dynamic = ["version"]' in text for text in declared)
+
+
 def test_a_new_module_of_a_pipeline_needs_no_reinstall() -> None:
     spec = find_spec("pipelines")
     assert spec is not None
@@ -121,6 +132,9 @@ def test_a_wheel_holds_every_file_of_its_package(
 ) -> None:
     copy = tmp_path / folder
     shutil.copytree(REPOSITORY / folder, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    version = tmp_path / VERSION  # from which all packages take theirs
+    version.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(REPOSITORY / VERSION, version)
     (copy / inside / "sample").mkdir()
     for name in ("code.py", "README.md", "input.csv"):
         (copy / inside / "sample" / name).touch()

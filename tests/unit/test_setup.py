@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DECLARED = ("platform/pyproject.toml", "pipelines/pyproject.toml", "infra/pyproject.toml")
+DECLARED = (
+    *("platform/pyproject.toml", "pipelines/pyproject.toml", "infra/pyproject.toml"),
+    "platform/src/lightwork/version.py",
+)
 # A Python that copies itself as a venv, and records what it is asked to install.
 PYTHON = """#!/bin/sh
 case "$*" in

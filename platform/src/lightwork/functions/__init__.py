@@ -1,1 +1,1 @@
-"""What an author writes, before it runs anywhere: decorators, discovery, parameters, pickling."""
+"""What an author writes, before it runs anywhere: decorators, parameters, discovery, and how code travels."""

@@ -1,1 +1,1 @@
-"""Talking to a Kubernetes cluster, and what everybody who does agrees on."""
+"""Talking to a Kubernetes cluster: its API, a run's status, and the names that its pods agree on."""

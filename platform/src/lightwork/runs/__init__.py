@@ -1,1 +1,1 @@
-"""One run of a pipeline: its session, its tasks' public face, its record and its report."""
+"""One run of a pipeline: its session, the tasks that run in it, its record and its report."""

@@ -1,1 +1,1 @@
-"""What runs leave in a lake: results, artifacts, records."""
+"""What runs leave in a lake: kept results, artifacts, records."""

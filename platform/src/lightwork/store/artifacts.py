@@ -33,7 +33,7 @@ _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _ORPHANED = 24 * 3600.0
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("lightwork.artifacts")
 _clock_lock = threading.Lock()
 _last_time = 0
 
