@@ -9,8 +9,6 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from pulumi import Input, InvokeOptions, Output
 
-from lightwork.errors import InputError
-
 if TYPE_CHECKING:
     from infra.config.naming import Names
     from infra.config.settings import Settings
@@ -29,12 +27,7 @@ def aws_provider(settings: Settings, names: Names) -> aws.Provider:
         allowed_account_ids=[settings.account],
         default_tags={"tags": names.tags()},
     )
-    found = aws.get_caller_identity(opts=InvokeOptions(provider=provider)).account_id
-    if found != settings.account:
-        raise InputError(
-            f"these AWS credentials belong to account {found}; {settings.environment} is account"
-            f" {settings.account} (Pulumi.{settings.environment}.yaml): use that account's credentials"
-        )
+    names.check_account(aws.get_caller_identity(opts=InvokeOptions(provider=provider)).account_id)
     return provider
 
 

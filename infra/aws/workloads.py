@@ -1,4 +1,4 @@
-"""What the platform in the cluster needs on AWS: a place for the login's secret, who publishes alarms."""
+"""What the platform's own pods need on AWS: a place for the login's secret, and the roles of Alertmanager and autoscaler."""
 
 from __future__ import annotations
 

@@ -30,6 +30,21 @@ class Names:
         """The names that follow from an environment's settings."""
         return cls(environment=declared.environment, account=declared.account, region=declared.region)
 
+    def check_account(self, found: str) -> None:
+        """Refuse credentials of another account than the environment's.
+
+        Args:
+            found: the account that the credentials belong to.
+
+        Raises:
+            InputError: it is another one.
+        """
+        if found != self.account:
+            raise InputError(
+                f"these AWS credentials belong to account {found}; {self.environment} is account"
+                f" {self.account} (Pulumi.{self.environment}.yaml): use that account's credentials"
+            )
+
     def lake_bucket(self, tenant: str) -> str:
         """A tenant's bucket. Bucket names are one space for the whole world: account and region make it ours.
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from infra.config import settings
 from infra.config.naming import Names
 from infra.policies import resources
-from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +35,7 @@ def prepare(session: Any, names: Names) -> None:
     Raises:
         InputError: the credentials are another account's. Nothing has been made then.
     """
-    found = session.client("sts", region_name=names.region).get_caller_identity()["Account"]
-    if found != names.account:
-        raise InputError(
-            f"these AWS credentials belong to account {found}; {names.environment} is account"
-            f" {names.account} (Pulumi.{names.environment}.yaml): use that account's credentials"
-        )
+    names.check_account(session.client("sts", region_name=names.region).get_caller_identity()["Account"])
     key_arn = _key(session.client("kms", region_name=names.region), names)
     _bucket(session.client("s3", region_name=names.region), names, key_arn)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.policies import pods
 from infra.policies.statements import Condition, Policy, allow, let, policy
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def operator(*, names: Names, secret_arn: str, key_arn: str) -> Policy:
         key_arn: its key.
     """
     own = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{platform_secret(names, '*')}"
-    archive = pods.read_secret(secret_arn=secret_arn, key_arn=key_arn, region=names.region)
+    archive = read_secret(secret_arn=secret_arn, key_arn=key_arn, region=names.region)
     roles = names.role_arn(f"{names.named('secrets')}-*", tenant=True)
     return policy(
         *archive["Statement"],

@@ -102,6 +102,9 @@ def test_the_stacks_are_printed_without_pulumi() -> None:
         ("destroy --env dev --all", "acme.yaml: state: is active"),
         ("cost --env dev --tenant acne", "did you mean 'acme'?"),
         ("upp --env dev", "No such command 'upp'"),
+        ("bootstrap", "Missing option '--env'. Choose from: dev, staging, prod (lightwork-estate --help)"),
+        ("bootstrap --env local", "'local' is not one of 'dev', 'staging', 'prod'"),
+        ("up --stack dev.Acme", "a tenant's stack is named dev.<tenant>"),
     ],
 )
 def test_a_wrong_input_is_refused_before_anything_starts(engine, typed, line: str, said: str) -> None:
