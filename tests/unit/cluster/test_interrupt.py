@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.kill, pytest.mark.slow]
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 SCRIPT = """
-import os, shutil, sys, time
+import os, shutil, signal, sys, time
 from pathlib import Path
 from tests.cluster import __main__ as harness, lifecycle, machine, processes
 from tests.cluster.settings import run_folder
@@ -40,6 +40,7 @@ def remove():
     shutil.rmtree(run_folder())
     say("removed")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 os.geteuid = lambda: 0
 lifecycle._up = never_up
 for name in ("end_pods", "unmount", "remove_control_groups", "tear_down_network"):
