@@ -1,1 +1,1 @@
-"""Benchmarks: each a ratio, both sides measured in the same run."""
+"""Benchmarks: each compares two sides that were measured in the same run."""

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...]`: run the benchmarks, or those named, and print the table."""
+"""`python -m bench [NAME ...]`: run the named benchmarks, or all of them, and print a table."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench import measure
 from bench.measure import Row, to_json
 
 BENCHMARKS = {
-    "startup": "the command line's start",
+    "startup": "startup of the command line",
     "tiny": "100,000 calls of x + 1",
-    "shapes": "durations of 50 ms, and lognormal ones",
-    "cache": "looking up what is done",
-    "windy": "windy-city against the way that reads files in each call",
+    "shapes": "calls of 50 ms, and calls of lognormal duration",
+    "cache": "lookup of cached results",
+    "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "scale": "many workers, many committers",
     "battery": "battery-health against a plain scan",
-    "estate": "a tenant's stack among many, against one stack for all",
-    "scaler": "the scaler against the talk's way and one pod a task, on the cluster of `make cluster-up`",
+    "estate": "one stack per tenant against one stack for all tenants",
+    "scaler": "the scaler against the talk's design and one pod per task, on `make cluster-up`",
 }
 
 
@@ -29,7 +29,7 @@ BENCHMARKS = {
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--apart", metavar="NAME", hidden=True)
 def main(names: tuple[str, ...], apart: str | None) -> None:
-    """Run and print; exit code 1 if a figure was not reached."""
+    """Run the benchmarks and print the table; exit with 1 if a figure misses its target."""
     os.environ.pop("LIGHTWORK_ON", None)
     if apart:
         rows: list[Row] = importlib.import_module(f"bench.{apart}").run()
@@ -38,19 +38,19 @@ def main(names: tuple[str, ...], apart: str | None) -> None:
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         print(
-            f"bench: there is no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}",
+            f"bench: unknown benchmark {unknown[0]!r}; expected one of {', '.join(BENCHMARKS)}",
             file=sys.stderr,
         )
         sys.exit(2)
-    found: list[Row] = []
+    all_rows: list[Row] = []
     for name in names or BENCHMARKS:
         print(f"{name}: {BENCHMARKS[name]} ...", file=sys.stderr, flush=True)
         rows = measure.apart(name)
         for row in rows:
-            print(f"  {row.what}: {row.found} ({row.detail})", file=sys.stderr, flush=True)
-        found += rows
-    _print(found)
-    if any(row.ok is False for row in found):
+            print(f"  {row.what}: {row.measured} ({row.detail})", file=sys.stderr, flush=True)
+        all_rows += rows
+    _print(all_rows)
+    if any(row.ok is False for row in all_rows):
         sys.exit(1)
 
 
@@ -58,10 +58,10 @@ def _print(rows: list[Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "reach", "found", "", "measured", title="both sides measured in this run")
-    marks = {True: "[green]reached[/]", False: "[red]not reached[/]", None: "shown"}
+    table = Table("what", "target", "measured", "", "detail", title="both sides measured in this run")
+    marks = {True: "[green]met[/]", False: "[red]missed[/]", None: "no target"}
     for row in rows:
-        table.add_row(row.what, row.reach, row.found, marks[row.ok], row.detail)
+        table.add_row(row.what, row.target, row.measured, marks[row.ok], row.detail)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

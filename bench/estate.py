@@ -1,7 +1,7 @@
-"""A tenant as a stack of its own, among 1 to 500 tenants, against one stack for all of them.
+"""One stack per tenant, among 1 to 500 tenants, against one stack for all tenants.
 
-The program runs as Pulumi runs it, against the engine that records (`infra.recording`): what is measured is
-the program, and not AWS. Each figure is of a process of its own: its processor time, its most memory.
+The program runs as under Pulumi, against an engine that records, so the benchmark measures the program and
+not AWS. Each figure is the processor time or the peak memory of a process of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.measure import Row, folder, timed, times, within
+from tests.estate import files
 
 if TYPE_CHECKING:
     from lightwork.tenants import Environment
@@ -25,60 +27,121 @@ ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (1, 10, 100, 500)
 ONE_STACK = (10, 100, 500)
 SAMPLES = 3
-"""So many tenants of each number are looked at: the first, the middle one, the last."""
+"""Number of tenants that are measured for each count, spread evenly."""
+EXAMPLE = files.HERE / "tenants" / "acme.yaml"
+"""The tenant that all others are copies of, from the tests' own files."""
 ENVIRONMENT: Environment = "dev"
+FILES = (1, 10, 100, 200)
+"""So many tenants' files are validated and rendered."""
+ROUNDS = 20
+"""So many files are validated in all, where there are few: a single one is too quick to be measured."""
 FLAT = 1.25
 SECONDS = 5.0
-"""What choosing the stacks may take before the engine starts."""
+"""Limit for choosing the stacks, before the engine starts."""
 DRIVER = "infra.driver.cli"
 
 
 def run() -> list[Row]:
-    """What a tenant's stack takes, what one stack for all, and how soon is known what to deploy."""
-    own: dict[int, tuple[float, float]] = {}
+    """Measure a tenant's stack, one stack for all tenants, and the choice of stacks to deploy."""
+    separate: dict[int, tuple[float, float]] = {}
     for count in COUNTS:
         with folder() as root:
             _repository(root, count)
-            found = [_child(root, "own", name) for name in _samples(count)]
-            own[count] = (_median([seconds for seconds, _ in found]), max(size for _, size in found))
-            print(f"  {count} tenants: {_text(own[count])} a stack", file=sys.stderr, flush=True)
-    whole: dict[int, tuple[float, float]] = {}
+            samples = [_child(root, "separate", name) for name in _samples(count)]
+            separate[count] = (_median([seconds for seconds, _ in samples]), max(size for _, size in samples))
+            print(f"  {count} tenants: {_text(separate[count])} per stack", file=sys.stderr, flush=True)
+    shared: dict[int, tuple[float, float]] = {}
     for count in ONE_STACK:
         with folder() as root:
             _repository(root, count)
-            whole[count] = _child(root, "whole", *_names(count))
-            print(f"  {count} tenants in one stack: {_text(whole[count])}", file=sys.stderr, flush=True)
+            shared[count] = _child(root, "shared", *_names(count))
+            print(f"  {count} tenants in one stack: {_text(shared[count])}", file=sys.stderr, flush=True)
     most = COUNTS[-1]
-    stacks = ", ".join(f"{count}: {_text(figures)}" for count, figures in own.items())
-    one = ", ".join(f"{count}: {_text(figures)}" for count, figures in whole.items())
+    separate_detail = ", ".join(f"{count}: {_text(figures)}" for count, figures in separate.items())
+    shared_detail = ", ".join(f"{count}: {_text(figures)}" for count, figures in shared.items())
     return [
         within(
-            f"processor time of a tenant's stack, {most} tenants / 1", FLAT, own[most][0], own[1][0], stacks
+            f"processor time of a tenant's stack, {most} tenants / 1",
+            FLAT,
+            separate[most][0],
+            separate[1][0],
+            separate_detail,
         ),
-        within(f"memory of a tenant's stack, {most} tenants / 1", FLAT, own[most][1], own[1][1], stacks),
+        within(
+            f"memory of a tenant's stack, {most} tenants / 1",
+            FLAT,
+            separate[most][1],
+            separate[1][1],
+            separate_detail,
+        ),
         times(
             f"one of {most} tenants: its own stack against one for all, processor time",
             10,
-            own[most][0],
-            whole[most][0],
-            f"one stack: {one}",
+            separate[most][0],
+            shared[most][0],
+            f"one stack: {shared_detail}",
         ),
         times(
             f"one of {most} tenants: its own stack against one for all, memory",
             3,
-            own[most][1],
-            whole[most][1],
-            f"one stack: {one}",
+            separate[most][1],
+            shared[most][1],
+            f"one stack: {shared_detail}",
         ),
         Row(
-            f"all {most} tenants at once: stacks of their own / one for all",
+            f"all {most} tenants at once: separate stacks / one for all",
             "",
-            f"{own[most][0] * most / whole[most][0]:.1f}",
+            f"{separate[most][0] * most / shared[most][0]:.1f}",
             None,
-            "processor time, added up: the price of starting the program for each",
+            "total processor time: the price of starting the program once per stack",
         ),
-        _changed(most),
+        _changed_since(most),
+        _files(),
     ]
+
+
+def _files() -> Row:
+    """Validate and render every tenant's file, as a test does with the files there are: the time of one."""
+    each = {}
+    for count in FILES:
+        with folder() as root:
+            _repository(root, count)
+            each[count], _ = _child(root, "files")
+    most = FILES[-1]
+    detail = ", ".join(f"{count}: {1000 * seconds:.1f} ms a file" for count, seconds in each.items())
+    return within(
+        f"processor time to validate and render a tenant's file, {most} files / 1",
+        FLAT,
+        each[most],
+        each[1],
+        detail,
+    )
+
+
+def _validate(root: Path) -> float:
+    """In the child: validate and render all files, often enough to be measured; the seconds of one file."""
+    from lightwork import manifests, tenants
+    from lightwork.functions import discovery
+    from lightwork.manifests.base import Target
+    from lightwork.tenants import checks
+
+    paths = sorted((root / "tenants").glob("*.yaml"))
+    pipelines = discovery.pipelines()
+
+    def once(path: Path) -> None:
+        loaded = tenants.read(path)
+        checks.check(loaded, pipelines)
+        for environment in loaded.tenant.environments:
+            target = Target(environment=environment, image="r.example/lightwork:1", lake="s3://lake")
+            assert manifests.to_yaml(manifests.tenant_objects(loaded.tenant, target, pipelines))
+
+    once(paths[0])  # what is imported and built once does not count
+    rounds = max(1, ROUNDS // len(paths))
+    begin = time.process_time()
+    for _ in range(rounds):
+        for path in paths:
+            once(path)
+    return (time.process_time() - begin) / (rounds * len(paths))
 
 
 def _samples(count: int) -> list[str]:
@@ -91,11 +154,11 @@ def _names(count: int) -> list[str]:
 
 
 def _repository(root: Path, count: int) -> None:
-    """The program and so many tenants, each with two pipelines and a secret, as the example has them."""
-    from infra.preview_offline import workspace
+    """Write the program and so many tenants, each with the pipelines and the secret of the example."""
+    from infra.offline.answers import ACCOUNT
 
-    workspace(ROOT, root)
-    example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+    files.repository(root, ACCOUNT)
+    example = EXAMPLE.read_text(encoding="utf-8")
     for path in (root / "tenants").glob("*.yaml"):
         path.unlink()
     for name in _names(count):
@@ -103,51 +166,52 @@ def _repository(root: Path, count: int) -> None:
         (root / "tenants" / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-def _child(root: Path, what: str, *names: str) -> tuple[float, float]:
-    """Processor seconds and megabytes of a process that records these tenants."""
-    command = [sys.executable, "-m", "bench.estate", what, str(root), *names]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
+def _child(root: Path, layout: str, *names: str) -> tuple[float, float]:
+    """Measure a process that records these tenants: processor seconds, and peak memory in MB."""
+    command = [sys.executable, "-m", "bench.estate", layout, str(root), *names]
+    process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, megabytes = json.loads(process.stdout.splitlines()[-1])
     return seconds, megabytes
 
 
-def _record(what: str, root: Path, names: list[str]) -> None:
-    """In the child: record a tenant's stack, or a stack that holds all of these."""
-    from infra.recording import record, run_program
-    from infra.tenant_target import DIGEST
+def _record(layout: str, root: Path, names: list[str]) -> None:
+    """Record one tenant's stack (`separate`), or a stack with all of these tenants (`shared`)."""
+    from infra.config.image import DIGEST
+    from infra.offline.recording import record, run_program
 
     os.environ[DIGEST] = f"sha256:{'0' * 64}"
-    if what == "own":
+    if layout == "separate":
         run = run_program(root, f"{ENVIRONMENT}.{names[0]}")
     else:
-        run = record(lambda: _everybody(root, names), ENVIRONMENT)
+        run = record(lambda: _all_tenants(root, names), ENVIRONMENT)
     assert run.error is None, run.error
-    buckets = [found.inputs["bucket"] for found in run.all("aws:s3/bucket:Bucket")]
+    buckets = [resource.inputs["bucket"] for resource in run.all("aws:s3/bucket:Bucket")]
     assert len(set(buckets)) == len(names), f"{len(buckets)} buckets"
 
 
-def _everybody(root: Path, names: list[str]) -> None:
-    """What the program would be with all tenants in one stack: read once what they share, then build each."""
+def _all_tenants(root: Path, names: list[str]) -> None:
+    """Build all tenants in one stack: read what they share once, then build each."""
     import pulumi
 
-    from infra import estate_outputs, settings
-    from infra.naming import Names
-    from infra.providers import aws_provider, kubernetes_provider
-    from infra.tenant import Tenant, TenantArgs
-    from infra.tenant_target import image, load_tenant
+    from infra.aws.providers import aws_provider, kubernetes_provider
+    from infra.config import settings
+    from infra.config.image import image
+    from infra.config.naming import Names
+    from infra.estate import outputs
+    from infra.tenant.target import load_tenant
+    from infra.tenant.tenant import Tenant, TenantArgs
     from lightwork.functions import discovery
 
     declared = settings.load(root, ENVIRONMENT)
-    own = Names(environment=ENVIRONMENT, account=declared.account, region=declared.region)
+    own = Names.of(declared)
     aws = aws_provider(declared, own)
-    known = estate_outputs.load(declared)
+    known = outputs.load(declared)
     cluster = kubernetes_provider(
         declared, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
     )
     for name in names:
-        stack = settings.StackName.parse(f"{ENVIRONMENT}.{name}")
         args = TenantArgs(
-            tenant=load_tenant(root, stack),
+            tenant=load_tenant(root, ENVIRONMENT, name),
             settings=declared,
             names=own,
             estate=known,
@@ -157,12 +221,12 @@ def _everybody(root: Path, names: list[str]) -> None:
         Tenant(name, args, pulumi.ResourceOptions(providers=[aws, cluster]))
 
 
-def _changed(count: int) -> Row:
-    """What the driver needs to know which stacks a new tenant's file touches, in a repository of many."""
+def _changed_since(count: int) -> Row:
+    """Time how long the driver takes to choose the stack of one new tenant among many."""
     what = f"--changed-since, one new tenant among {count}"
-    reach = f"under {SECONDS:g} s"
+    target = f"under {SECONDS:g} s"
     if importlib.util.find_spec("infra.driver") is None:
-        return Row(what, reach, "not measured", None, "there is no infra/driver here")
+        return Row(what, target, "not measured", None, "infra/driver is missing")
     with folder() as root:
         _repository(root, count)
         for name in ("platform", "pipelines", "requirements"):
@@ -170,24 +234,24 @@ def _changed(count: int) -> Row:
         shutil.copy(ROOT / "pyproject.toml", root)
         _git(root, "init", "--quiet")
         _commit(root)
-        example = (ROOT / "tenants" / "acme.yaml").read_text(encoding="utf-8")
+        example = EXAMPLE.read_text(encoding="utf-8")
         (root / "tenants" / "newcomer.yaml").write_text(example.replace("name: acme\n", "name: newcomer\n"))
         _commit(root)
-        # The module of that repository, and not the one of this.
+        # Run from the new repository, so that its own copy of the module is imported.
         start = f"from {DRIVER} import main; main()"
         words = ["stacks", "--env", ENVIRONMENT, "--changed-since", "HEAD~1", "--json"]
 
-        def ask() -> Any:
-            done = subprocess.run(
+        def choose() -> Any:
+            process = subprocess.run(
                 [sys.executable, "-c", start, *words], cwd=root, stdout=subprocess.PIPE, check=True
             )
-            return json.loads(done.stdout)
+            return json.loads(process.stdout)
 
-        assert ask() == [f"{ENVIRONMENT}.newcomer"], f"another choice: {ask()}"
-        seconds = timed(ask, repeat=5)
+        assert choose() == [f"{ENVIRONMENT}.newcomer"], f"wrong choice: {choose()}"
+        seconds = timed(choose, repeat=5)
         python = timed(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), repeat=5)
     return Row(
-        what, reach, f"{seconds:.2f} s", seconds < SECONDS, f"python -c pass: {python:.2f} s; medians of 5"
+        what, target, f"{seconds:.2f} s", seconds < SECONDS, f"python -c pass: {python:.2f} s; medians of 5"
     )
 
 
@@ -210,8 +274,8 @@ def _git(root: Path, *words: str) -> None:
     subprocess.run(["git", "-C", str(root), *words], check=True)
 
 
-def _median(found: list[float]) -> float:
-    return sorted(found)[len(found) // 2]
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
 
 
 def _text(figures: tuple[float, float]) -> str:
@@ -219,12 +283,19 @@ def _text(figures: tuple[float, float]) -> str:
     return f"{seconds:.1f} s and {megabytes:.0f} MB"
 
 
-def main(what: str, root: str, *names: str) -> None:
-    """The child: record, and print processor seconds and megabytes as JSON."""
-    _record(what, Path(root), list(names))
+def main(layout: str, root: str, *names: str) -> None:
+    """Do the work in the child process, and print processor seconds and peak megabytes as JSON."""
+    seconds = None
+    with files.own_pipelines():
+        if layout == "files":
+            seconds = _validate(Path(root))
+        else:
+            _record(layout, Path(root), list(names))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]), flush=True)
-    os._exit(0)  # the mocks leave event loops behind, which complain when they are taken down
+    if seconds is None:
+        seconds = used.ru_utime + used.ru_stime
+    print(json.dumps([seconds, used.ru_maxrss / 1024]), flush=True)
+    os._exit(0)  # skip the shutdown of the event loops that the mocks leave behind: it prints errors
 
 
 if __name__ == "__main__":

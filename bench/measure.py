@@ -1,4 +1,4 @@
-"""How the benchmarks measure, and how they say what they found."""
+"""Timing and result rows, shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 WORKERS = 2
 
@@ -23,57 +25,57 @@ class Row:
 
     Attributes:
         what: what was measured.
-        reach: what it should reach, in words; empty for a figure that is only shown.
-        found: what was found, in words.
-        ok: whether it reached that; None for a figure that is only shown.
-        detail: both sides as measured.
+        target: the target, in words; empty if the figure has none.
+        measured: the result, in words.
+        ok: whether the result meets the target; None if the figure has none.
+        detail: the measurements of both sides.
     """
 
     what: str
-    reach: str
-    found: str
+    target: str
+    measured: str
     ok: bool | None
     detail: str
 
 
-def times(what: str, reach: float, ours: float, theirs: float, detail: str) -> Row:
-    """A row that says how many times faster ours is, and should at least be."""
+def times(what: str, target: float, ours: float, theirs: float, detail: str) -> Row:
+    """Make a row for a speed-up over a peer: `theirs / ours` must be at least `target`."""
     ratio = theirs / ours
-    return Row(what, f"{reach:g} times faster", f"{ratio:,.1f} times", bool(ratio >= reach), detail)
+    return Row(what, f"{target:g} times faster", f"{ratio:,.1f} times", bool(ratio >= target), detail)
 
 
-def within(what: str, reach: float, ours: float, ideal: float, detail: str) -> Row:
-    """A row that says how near ours is to the ideal, and should at most be."""
+def within(what: str, target: float, ours: float, ideal: float, detail: str) -> Row:
+    """Make a row for the distance from an ideal: `ours / ideal` must be at most `target`."""
     ratio = ours / ideal
-    return Row(what, f"within {reach:g}", f"{ratio:.3f}", bool(ratio <= reach), detail)
+    return Row(what, f"within {target:g}", f"{ratio:.3f}", bool(ratio <= target), detail)
 
 
 def timed(function: Callable[[], Any], repeat: int = 1) -> float:
-    """Seconds that a call takes: the median of some repetitions."""
-    found = []
+    """Time a call, in seconds: the median of some repetitions."""
+    durations = []
     for _ in range(repeat):
         begin = time.perf_counter()
         function()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
+        durations.append(time.perf_counter() - begin)
+    return statistics.median(durations)
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float) -> None:
-    """Ask twice a second until `ready()` is true.
+    """Poll twice a second until `ready()` is true.
 
     Raises:
-        TimeoutError: it was not within so many seconds.
+        TimeoutError: it did not become true in time.
     """
     until = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > until:
-            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+            raise TimeoutError(f"{what}: timed out after {seconds:.0f} s")
         time.sleep(0.5)
 
 
 @contextlib.contextmanager
 def workers(count: int = WORKERS) -> Iterator[str]:
-    """A local cluster of worker processes with one thread each; gives its scheduler's address."""
+    """Run a local cluster of single-threaded worker processes; yields its scheduler's address."""
     from lightwork.cluster.cluster import Cluster
 
     cluster = Cluster("local", count)
@@ -85,20 +87,20 @@ def workers(count: int = WORKERS) -> Iterator[str]:
 
 @contextlib.contextmanager
 def folder() -> Iterator[Path]:
-    """A folder for a lake, gone afterwards."""
+    """Make a folder for a lake, and delete it afterwards."""
     with tempfile.TemporaryDirectory(prefix="lightwork-bench-", ignore_cleanup_errors=True) as path:
         yield Path(path)
 
 
 def apart(module: str) -> list[Row]:
-    """Run a benchmark in a process of its own; its rows."""
+    """Run a benchmark in a process of its own and return its rows."""
     command = [sys.executable, "-m", "bench", "--apart", module]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        return [Row(module, "", f"failed, exit code {done.returncode}", False, "see above")]
-    return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if process.returncode:
+        return [Row(module, "", f"failed with exit code {process.returncode}", False, "see above")]
+    return [Row(**row) for row in json.loads(process.stdout.splitlines()[-1])]
 
 
 def to_json(rows: list[Row]) -> str:
-    """Rows as one line."""
+    """Encode rows as one line of JSON."""
     return json.dumps([asdict(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Many workers on one scheduler, many committers to one lake: what one more costs."""
+"""Many workers on one scheduler, many committers to one lake: the cost of each further one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def nap(x: int) -> int:
 
 
 def run() -> list[Row]:
-    """Processor time a batch with 2 to 200 workers, processor time a commit with 10 to 1,000 committers."""
+    """Measure processor time per batch with 2 to 200 workers, and per commit with 10 to 1,000 committers."""
     return [_workers(), _committers()]
 
 
 def _workers() -> Row:
-    """All in one process: its processor time is the driver's, the scheduler's and the workers' together."""
+    """Run all in one process, whose processor time is that of the driver, scheduler and workers together."""
     cost: dict[int, float] = {}
     for count in FLEETS:
         elements = int(count * SECONDS / 0.1)
@@ -39,16 +39,16 @@ def _workers() -> Row:
             nap.map(range(-count, 0)).wait()
             results = nap.map(range(elements))
             begin = time.process_time()
-            found = list(results)
+            values = list(results)
             cost[count] = (time.process_time() - begin) / results.stats.batches
-            assert found == list(range(elements)), "something was lost"
+            assert values == list(range(elements)), "results were lost"
             assert results.stats.computed == elements
     ratio = cost[FLEETS[-1]] / cost[FLEETS[0]]
     detail = ", ".join(f"{count} workers {1000 * seconds:.1f} ms" for count, seconds in cost.items())
-    return Row("processor time a batch, 200 workers / 2", "flat", f"{ratio:.2f}", ratio < 1.5, detail)
+    return Row("processor time per batch, 200 workers / 2", "flat", f"{ratio:.2f}", ratio < 1.5, detail)
 
 
-class _in_process:  # noqa: N801 - reads as a statement
+class _in_process:  # noqa: N801 - used like a function
     def __init__(self, count: int) -> None:
         self.count = count
         self.cluster: Any = None
@@ -57,7 +57,7 @@ class _in_process:  # noqa: N801 - reads as a statement
         import dask
         from distributed import LocalCluster
 
-        # Two hundred workers in one process would each watch this same process: that is not the subject.
+        # Otherwise two hundred workers in one process would each monitor and profile that same process.
         dask.config.set(
             {"distributed.admin.system-monitor.interval": "1h", "distributed.worker.profile.enabled": False}
         )
@@ -86,25 +86,29 @@ def _committers() -> Row:
             keys = [[uuid.uuid4().bytes for _ in range(each)] for _ in range(count)]
             barrier = threading.Barrier(count)
 
-            def work(mine: list[bytes], barrier: threading.Barrier = barrier, root: Any = root) -> None:
+            def commit(batch: list[bytes], barrier: threading.Barrier = barrier, root: Any = root) -> None:
                 results = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de")
                 barrier.wait()
-                for key in mine:
+                for key in batch:
                     results.commit(key, segments.to_blocks([key.hex()]))
 
             with ThreadPoolExecutor(count) as pool:
-                # Processor time: a thousand threads of one interpreter wait for one another in any case.
+                # Processor time, because a thousand threads of one interpreter wait for one another anyway.
                 begin = time.process_time()
-                list(pool.map(work, keys))
+                list(pool.map(commit, keys))
                 cost[count] = (time.process_time() - begin) / commits
-            wanted = [key for mine in keys for key in mine]
+            wanted = [key for batch in keys for key in batch]
             results = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de").refresh()
-            assert results.lookup(wanted) == [key.hex() for key in wanted], "something was lost"
+            assert results.lookup(wanted) == [key.hex() for key in wanted], "results were lost"
             results.compact()
-            again = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de").refresh()
-            assert MISSING not in again.lookup(wanted), "merging lost something"
+            compacted = CodeResults(open_lake(root, tenant="acme"), "bench.commit", "c0de").refresh()
+            assert MISSING not in compacted.lookup(wanted), "compaction lost results"
     ratio = cost[COMMITTERS[-1]] / cost[COMMITTERS[0]]
     detail = ", ".join(f"{count} committers {1e6 * seconds:.0f} µs" for count, seconds in cost.items())
     return Row(
-        "time a commit, 1,000 committers / 10", "flat, nothing lost", f"{ratio:.2f}", ratio < 1.5, detail
+        "processor time per commit, 1,000 committers / 10",
+        "flat, nothing lost",
+        f"{ratio:.2f}",
+        ratio < 1.5,
+        detail,
     )

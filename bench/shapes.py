@@ -1,4 +1,4 @@
-"""Elements that take time: even durations, and very uneven ones."""
+"""Elements that take time: equal durations, and very unequal ones."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ def nap(seconds: float) -> float:
 
 
 def run() -> list[Row]:
-    """Wall time against the ideal: the sum of the durations over the workers."""
+    """Compare wall time with the ideal: the sum of the durations divided by the workers."""
     import numpy as np
 
-    even = [0.05] * 200
-    uneven = list(np.random.default_rng(7).lognormal(np.log(0.02), 1.5, 2000))
+    equal = [0.05] * 200
+    unequal = list(np.random.default_rng(7).lognormal(np.log(0.02), 1.5, 2000))
     rows = []
     with workers() as address, folder() as lake, connect(on=address, lake=lake, progress="off"):
         list(nap.map([0.001] * 8))
-        for name, durations, reach in (
-            ("200 calls of 50 ms / the ideal", even, 1.08),
-            ("2,000 calls, lognormal (median 20 ms, sigma 1.5) / the ideal", uneven, 1.10),
+        for name, durations, target in (
+            ("200 calls of 50 ms / the ideal", equal, 1.08),
+            ("2,000 calls, lognormal (median 20 ms, sigma 1.5) / the ideal", unequal, 1.10),
         ):
-            taken = timed(lambda values=durations: list(nap.map(values)))  # type: ignore[misc]
+            seconds = timed(lambda values=durations: list(nap.map(values)))  # type: ignore[misc]
             ideal = sum(durations) / WORKERS
             longest = max(durations)
             rows.append(
                 within(
                     name,
-                    reach,
-                    taken,
+                    target,
+                    seconds,
                     ideal,
-                    f"{taken:.2f} s; ideal {ideal:.2f} s, longest call {longest:.2f} s",
+                    f"{seconds:.2f} s; ideal {ideal:.2f} s, longest call {longest:.2f} s",
                 )
             )
     return rows

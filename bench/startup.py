@@ -1,4 +1,4 @@
-"""How soon the command line answers."""
+"""Startup time of the command line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 from bench.measure import Row, timed
 
-REACH = 0.3
+LIMIT = 0.3
 
 
 def run() -> list[Row]:
-    """`lightwork --help` in a new process, against Python's own start."""
+    """Time `lightwork --help` in a new process, against Python's own startup."""
 
     def start(*words: str) -> float:
         return timed(
@@ -24,9 +24,9 @@ def run() -> list[Row]:
     return [
         Row(
             "lightwork --help, cold",
-            f"under {REACH} s",
+            f"under {LIMIT} s",
             f"{help_seconds:.2f} s",
-            help_seconds < REACH,
+            help_seconds < LIMIT,
             f"python -c pass: {python:.2f} s; median of 7",
         )
     ]

@@ -1,4 +1,4 @@
-"""Ten million elements as a stream: what the driver holds in memory."""
+"""Ten million elements as a stream: the driver's peak memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.measure import Row, folder, timed, workers
 from lightwork import connect, task
 
 ELEMENTS = 10_000_000
-REACH = 500
+LIMIT = 500
 
 
 @task(cache=False)
@@ -17,7 +17,7 @@ def increment(x: int) -> int:
 
 
 def run() -> list[Row]:
-    """The sum of ten million results, and the driver's peak memory."""
+    """Sum ten million results, and measure the driver's peak memory."""
     with workers() as address, folder() as lake, connect(on=address, lake=lake, progress="off"):
         increment.map(range(1000)).wait()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
@@ -30,9 +30,9 @@ def run() -> list[Row]:
     return [
         Row(
             f"{ELEMENTS:,} elements summed as a stream",
-            f"driver under {REACH} MB",
+            f"driver under {LIMIT} MB",
             f"{peak:.0f} MB",
-            peak < REACH,
+            peak < LIMIT,
             f"scheduler included; {before:.0f} MB before the first element; {seconds:.1f} s",
         )
     ]

@@ -1,4 +1,4 @@
-"""The way of the talk, written from its description, in a namespace of its own; and one pod a task."""
+"""The talk's design, implemented from its description in a namespace of its own; and one pod per task."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from bench.measure import wait_for
 
 NAMESPACE = "bench-talk"
 AT_ONCE = 10
-"""Pods at once of those that are one task each."""
+"""How many pods run at once when each task is a pod."""
 _SIZE = {"cpu": "100m", "memory": "512Mi"}
 _CODE = """
 import json, sys, time
 from distributed import Client
 address, elements, seconds, workers = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 def moment(number, seconds):
-    begun = time.time()
+    start = time.time()
     time.sleep(seconds)
-    return begun
+    return start
 client = Client(address, timeout=180)
 client.wait_for_workers(1, timeout=180)
-found = client.gather(client.map(moment, range(elements), seconds=seconds, pure=False))
+starts = client.gather(client.map(moment, range(elements), seconds=seconds, pure=False))
 with open("/tmp/result.json", "w") as file:
-    json.dump({"first": min(found), "last": max(found) + seconds, "elements": elements}, file)
+    json.dump({"first": min(starts), "last": max(starts) + seconds, "elements": elements}, file)
 """
 
 
 def set_up() -> None:
-    """The namespace, an account that may do what the talk's steps do, and the templates."""
+    """Create the namespace, a service account with the rights of the talk's steps, and the templates."""
     from tests.cluster.kube import apply
 
     rules = [
@@ -52,47 +52,51 @@ def set_up() -> None:
 
 
 def remove() -> None:
-    """Remove the namespace and all that is in it."""
+    """Delete the namespace and everything in it."""
     from tests.cluster.kube import kubectl
 
     kubectl("delete", "namespace", NAMESPACE, "--wait=true", timeout=180)
 
 
 def run(elements: int, seconds: float, workers: int) -> dict[str, float]:
-    """One run the talk's way: seconds to its first element, around the computation, until all is gone."""
-    begun = time.time()
+    """Measure one run of the talk's design; the figures of `figures`."""
+    submitted = time.time()
     name = _submit("talk", elements=elements, seconds=seconds, workers=workers)
     status = _wait_for_end(name)
-    over = time.time()
-    wait_for("the talk's way to be gone", lambda: not left(), 300)
+    ended = time.time()
+    wait_for("deletion of the talk's objects", lambda: not leftovers(), 300)
     gone = time.time()
     outputs = [
         parameter["value"]
         for node in status["nodes"].values()
         for parameter in node.get("outputs", {}).get("parameters", ())
     ]
-    return figures(begun, over, gone, json.loads(outputs[0]))
+    return figures(submitted, ended, gone, json.loads(outputs[0]))
 
 
-def figures(begun: float, over: float, gone: float, result: dict[str, float]) -> dict[str, float]:
-    """Seconds to the first element, around the computation, and from the last element until all is gone.
+def figures(submitted: float, ended: float, gone: float, result: dict[str, float]) -> dict[str, float]:
+    """Compute a run's figures in seconds.
 
     Args:
-        begun: when it was submitted, in seconds since 1970.
-        over: when the workflow had ended.
-        gone: when nothing of it was left.
+        submitted: when it was submitted, in seconds since 1970.
+        ended: when the workflow ended.
+        gone: when everything was deleted.
         result: when the first element began (`first`) and the last one ended (`last`).
+
+    Returns:
+        `start`, from submit to the first element; `around`, the workflow less the computation; `gone`, from
+        the last element until everything was deleted.
     """
     computing = result["last"] - result["first"]
     return {
-        "start": result["first"] - begun,
-        "around": over - begun - computing,
+        "start": result["first"] - submitted,
+        "around": ended - submitted - computing,
         "gone": gone - result["last"],
     }
 
 
-def terminated(workers: int, after: float) -> list[str]:
-    """What is left so many seconds after a run was terminated."""
+def left_after_terminate(workers: int, after: float) -> list[str]:
+    """List the objects left some seconds after a run was terminated."""
     from tests.cluster.kube import kubectl
 
     name = _submit("talk", elements=100_000, seconds=0.02, workers=workers)
@@ -100,42 +104,42 @@ def terminated(workers: int, after: float) -> list[str]:
     patch = json.dumps({"spec": {"shutdown": "Terminate"}})
     kubectl("-n", NAMESPACE, "patch", "workflow", name, "--type=merge", "-p", patch)
     time.sleep(after)
-    found = left()
+    left = leftovers()
     kubectl("-n", NAMESPACE, "delete", "workflows,deployments,pods", "--all", "--wait=true", timeout=180)
-    return found
+    return left
 
 
 def wait_for_workers(namespace: str, selector: str) -> None:
-    """Wait until a worker's pod runs."""
+    """Wait until a worker's pod runs and has work."""
     from tests.cluster.kube import items
 
-    def there() -> bool:
-        found = items("-n", namespace, "pods", "-l", selector)
-        return any(pod["status"]["phase"] == "Running" for pod in found)
+    def running() -> bool:
+        pods = items("-n", namespace, "pods", "-l", selector)
+        return any(pod["status"]["phase"] == "Running" for pod in pods)
 
-    wait_for("a worker", there, 180)
-    time.sleep(5)  # so that it has work in hand
+    wait_for("a worker", running, 180)
+    time.sleep(5)  # for it to get work
 
 
-def one_pod_a_task(tasks: int) -> float:
-    """Seconds that so many tasks take as a pod each, `AT_ONCE` at once."""
-    begun = time.time()
+def one_pod_per_task(tasks: int) -> float:
+    """Time so many tasks, in seconds, with a pod for each and `AT_ONCE` pods at once."""
+    submitted = time.time()
     name = _submit("single", tasks=json.dumps(list(range(tasks))))
     status = _wait_for_end(name)
-    done = [node for node in status["nodes"].values() if node["type"] == "Pod"]
-    if len(done) != tasks:
-        raise RuntimeError(f"{name}: {len(done)} pods of {tasks}")
-    return time.time() - begun
+    pods = [node for node in status["nodes"].values() if node["type"] == "Pod"]
+    if len(pods) != tasks:
+        raise RuntimeError(f"{name}: expected {tasks} pods, got {len(pods)}")
+    return time.time() - submitted
 
 
-def left() -> list[str]:
-    """What is in the namespace but for what has ended: names of deployments, services and pods."""
+def leftovers() -> list[str]:
+    """List the deployments, services and pods in the namespace, except for pods that have ended."""
     from tests.cluster.kube import items
 
-    found = items("-n", NAMESPACE, "deployments,services,pods")
+    objects = items("-n", NAMESPACE, "deployments,services,pods")
     return sorted(
         f"{item['kind']}/{item['metadata']['name']}"
-        for item in found
+        for item in objects
         if item.get("status", {}).get("phase") not in ("Succeeded", "Failed")
     )
 
@@ -161,17 +165,17 @@ def _submit(template: str, **parameters: object) -> str:
 def _wait_for_end(name: str) -> dict[str, Any]:
     from tests.cluster.kube import get
 
-    found: dict[str, Any] = {}
+    status: dict[str, Any] = {}
 
     def ended() -> bool:
-        nonlocal found
-        found = get("-n", NAMESPACE, "workflow", name).get("status", {})
-        return found.get("phase") in ("Succeeded", "Failed", "Error")
+        nonlocal status
+        status = get("-n", NAMESPACE, "workflow", name).get("status", {})
+        return status.get("phase") in ("Succeeded", "Failed", "Error")
 
     wait_for(f"the end of {name}", ended, 600)
-    if found["phase"] != "Succeeded":
-        raise RuntimeError(f"{name}: {found['phase']}: {found.get('message')}")
-    return found
+    if status["phase"] != "Succeeded":
+        raise RuntimeError(f"{name}: {status['phase']}: {status.get('message')}")
+    return status
 
 
 def _object(api: str, kind: str, name: str) -> dict[str, Any]:
@@ -190,7 +194,7 @@ def _container(command: list[str], **more: Any) -> dict[str, Any]:
 
 
 def _template() -> dict[str, Any]:
-    """A scheduler as a daemon, workers that are told its IP, the pipeline; the workers deleted on exit."""
+    """Build the talk's workflow: a daemon scheduler, workers given its IP, the pipeline; cleanup on exit."""
     scheduler = _container(
         ["dask", "scheduler", "--dashboard-address", ":8787"],
         readinessProbe={"tcpSocket": {"port": 8786}, "periodSeconds": 1},
@@ -216,14 +220,14 @@ def _template() -> dict[str, Any]:
     arguments = [f"{{{{workflow.parameters.{name}}}}}" for name in ("elements", "seconds", "workers")]
     pipeline = _container(["python", "-c", _CODE, "tcp://{{inputs.parameters.ip}}:8786", *arguments])
     address = {"parameters": [{"name": "ip"}]}
-    given = {"parameters": [{"name": "ip", "value": "{{steps.scheduler.ip}}"}]}
+    scheduler_ip = {"parameters": [{"name": "ip", "value": "{{steps.scheduler.ip}}"}]}
     templates: list[dict[str, Any]] = [
         {
             "name": "main",
             "steps": [
                 [{"name": "scheduler", "template": "scheduler"}],
-                [{"name": "workers", "template": "workers", "arguments": given}],
-                [{"name": "pipeline", "template": "pipeline", "arguments": given}],
+                [{"name": "workers", "template": "workers", "arguments": scheduler_ip}],
+                [{"name": "pipeline", "template": "pipeline", "arguments": scheduler_ip}],
             ],
         },
         {"name": "scheduler", "daemon": True, "container": scheduler},
@@ -243,7 +247,7 @@ def _template() -> dict[str, Any]:
 
 
 def _single() -> dict[str, Any]:
-    """One pod a task."""
+    """Build a workflow with one pod per task."""
     step = {"name": "task", "template": "task", "withParam": "{{workflow.parameters.tasks}}"}
     templates: list[dict[str, Any]] = [
         {"name": "main", "parallelism": AT_ONCE, "steps": [[step]]},

@@ -1,4 +1,4 @@
-"""100,000 calls of x + 1: what a map costs when the function costs nothing."""
+"""100,000 calls of x + 1: the overhead of a map."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ cached = task(increment)
 
 
 def run() -> list[Row]:
-    """Lightwork against Dask's client.map, joblib, Ray and the floor, `multiprocessing.Pool.map`."""
+    """Compare lightwork with Dask's client.map, joblib, Ray, and the floor, `multiprocessing.Pool.map`."""
     expected = sum(range(1, CALLS + 1))
     with workers() as address, folder() as lake, connect(on=address, lake=lake, progress="off") as session:
 
@@ -39,7 +39,7 @@ def run() -> list[Row]:
             assert sum(cached.map(range(first, first + CALLS))) == expected + first * CALLS
 
         ours_cached()
-        kept = timed(ours_cached, repeat=5)
+        with_cache = timed(ours_cached, repeat=5)
         client: Any = session.client
 
         def dask_map() -> None:
@@ -53,7 +53,9 @@ def run() -> list[Row]:
     scaled = f"client.map {dask:.1f} s, scaled from {DASK_CALLS:,}"
     return [
         times(f"{CALLS:,} calls, cache off / client.map", 1000, plain, dask, f"{plain:.3f} s; {scaled}"),
-        times(f"{CALLS:,} calls, cache on / client.map", 250, kept, dask, f"{kept:.3f} s; {scaled}"),
+        times(
+            f"{CALLS:,} calls, cache on / client.map", 250, with_cache, dask, f"{with_cache:.3f} s; {scaled}"
+        ),
         times("the same / joblib, warm", 2, plain, joblib, f"{plain:.3f} s; joblib {joblib:.3f} s"),
         times("the same / Ray", 20, plain, ray, f"{plain:.3f} s; Ray {ray:.2f} s, scaled from {RAY_CALLS:,}"),
         Row(

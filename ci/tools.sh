@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what a job's image does not bring: each argument is a program, and the Debian package with its name.
+# Install the tools that a job's image lacks: each argument is a program and the Debian package of that name.
 set -eu
 
 missing=""
@@ -8,7 +8,7 @@ for tool in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 command -v apt-get >/dev/null 2>&1 || {
-    echo "tools: the job's image has no$missing, and no apt-get to install it with: choose another image" >&2
+    echo "tools: the job's image lacks$missing, and has no apt-get to install it: choose another image" >&2
     exit 2
 }
 apt-get update -qq

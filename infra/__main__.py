@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pulumi
 
-from infra import estate_outputs, permission, platform_local, settings
-from infra.estate import Estate, EstateArgs
-from infra.naming import Names
-from infra.providers import aws_provider, kubernetes_provider
-from infra.tenant import Tenant, TenantArgs
-from infra.tenant_target import image, load_tenant
+from infra import local, permission
+from infra.aws.providers import aws_provider, kubernetes_provider
+from infra.config import settings
+from infra.config.image import image
+from infra.config.naming import Names
+from infra.config.stack import LOCAL, StackName
+from infra.estate import outputs
+from infra.estate.estate import Estate, EstateArgs
+from infra.tenant.target import load_tenant
+from infra.tenant.tenant import Tenant, TenantArgs
 from lightwork.errors import InputError
 from lightwork.functions import discovery
 
@@ -24,20 +28,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     """Build the stack that is selected."""
-    if platform_local.build(ROOT, pulumi.get_stack()):
+    stack = StackName.parse(pulumi.get_stack())
+    if stack.environment == LOCAL:
+        local.build(ROOT, stack.tenant)
         return
-    stack = settings.StackName.parse(pulumi.get_stack())
     environment = settings.load(ROOT, stack.environment)
-    names = Names(environment=environment.environment, account=environment.account, region=environment.region)
-    tenant = load_tenant(ROOT, stack) if stack.tenant else None
+    names = Names.of(environment)
+    tenant = load_tenant(ROOT, stack.environment, stack.tenant) if stack.tenant else None
     aws = aws_provider(environment, names)
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:
             options = pulumi.ResourceOptions(providers=[aws])
             estate = Estate("estate", EstateArgs(settings=environment, names=names), options)
-            estate_outputs.export(estate.outputs)
+            outputs.export(estate.outputs)
             return
-        known = estate_outputs.load(environment)
+        known = outputs.load(environment)
         cluster = kubernetes_provider(
             environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
         )

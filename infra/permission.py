@@ -21,7 +21,7 @@ from lightwork.errors import near
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from infra.settings import Settings
+    from infra.config.settings import Settings
     from lightwork.tenants import Tenant
 
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Make .venv hold exactly what the pinned requirements say, and this repository's own packages, editable.
-# `make setup` calls it, from the repository's root. It does nothing when nothing has changed since it last
-# went through: the stamp is a copy of all that it depends on, and is written last.
+# Install exactly the pinned requirements into .venv, and this repository's own packages as editable.
+# `make setup` calls it from the repository's root. It does nothing if nothing has changed since the last
+# complete run: the stamp is a copy of all its inputs, and is written last.
 #
-#   PYTHON=/path/to/python3   which Python to make .venv with; else the first of 3.11 or newer that is found
+#   PYTHON=/path/to/python3   the Python for .venv; by default the first one found of 3.11 or newer
 set -eu
 
 venv=.venv
@@ -13,17 +13,17 @@ oldest="3.11"
 say() { echo "setup: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-# What the environment is made from. The root is part of it: scripts in .venv hold its absolute path.
-wanted() {
+# Print the inputs of the environment. The root is one of them: scripts in .venv hold its absolute path.
+inputs() {
     pwd -P
     cat requirements/*.txt platform/pyproject.toml pipelines/pyproject.toml infra/pyproject.toml "$0"
 }
 
-current() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "" 2>/dev/null && wanted | cmp -s - "$stamp"; }
+current() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c "" 2>/dev/null && inputs | cmp -s - "$stamp"; }
 
-# Print the Python to use. A candidate may exist and not run (a pyenv shim), or lack the modules that make a venv.
+# Print the Python to use. A candidate may exist but not run (a pyenv shim), or lack the modules that make a venv.
 find_python() {
-    bare=""
+    without_venv=""
     for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3.14 python3; do
         version=$("$candidate" -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' \
             2>/dev/null) || continue
@@ -32,13 +32,13 @@ find_python() {
             echo "$candidate"
             return
         fi
-        bare=${bare:-$version}
+        without_venv=${without_venv:-$version}
     done
-    [ -z "$bare" ] || die "Python $bare is here without its venv module: apt-get install python$bare-venv (or set PYTHON)"
+    [ -z "$without_venv" ] || die "Python $without_venv lacks its venv module: apt-get install python$without_venv-venv (or set PYTHON)"
     die "no Python $oldest or newer found: install python3 (or set PYTHON to one)"
 }
 
-# uv does not read pip's settings: hand it the index and the certificates that pip is told to use.
+# uv does not read pip's settings, so pass it the index and the certificates from there.
 share_pip_settings() {
     setting() {
         for section in :env: install global; do
@@ -64,12 +64,12 @@ with_uv() {
 }
 
 with_pip() {
-    say "uv could not install; trying pip"
+    say "uv failed; retrying with pip"
     "$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes \
         -r requirements/run.txt -r requirements/dev.txt -r requirements/build.txt
 }
 
-# pip refuses editables under --require-hashes, so they come apart, without dependencies; uv is the faster one.
+# pip refuses editables under --require-hashes, so they are installed separately, without dependencies. uv is faster.
 own_packages() {
     set -- --quiet --no-deps --no-build-isolation -e ./platform -e ./pipelines -e ./infra
     "$venv/bin/uv" pip install --python "$venv/bin/python" "$@" 2>/dev/null ||
@@ -77,7 +77,7 @@ own_packages() {
 }
 
 current && exit 0
-# One set-up at a time; the others wait here and then find it done.
+# Only one setup runs at a time; the others wait here and then have nothing to do.
 mkdir -p "$venv"
 if command -v flock >/dev/null 2>&1; then
     exec 9>"$venv/.setup.lock"
@@ -92,13 +92,13 @@ rm -f "$stamp"
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
     [ -n "$root" ] && [ "$root" != "$(pwd -P)" ]; then
     python=$(find_python)
-    say "making .venv with $("$python" --version)"
+    say "creating .venv with $("$python" --version)"
     "$python" -m venv --clear "$venv"
 fi
 say "installing the pinned requirements"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-with_uv || with_pip || die "the requirements could not be installed: is a package registry in reach?"
-own_packages || die "this repository's own packages could not be installed"
-wanted >"$stamp.new"
+with_uv || with_pip || die "cannot install the requirements: check that a package registry can be reached"
+own_packages || die "cannot install this repository's own packages"
+inputs >"$stamp.new"
 mv "$stamp.new" "$stamp"
 say "done: .venv with $("$venv/bin/python" --version)"

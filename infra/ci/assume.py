@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from infra import policies_trust
 from infra.ci.common import ROOT, environment, known, run
+from infra.policies import trust
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from infra.naming import Names
-    from infra.settings import GitLab, Settings
+    from infra.config.naming import Names
+    from infra.config.settings import GitLab, Settings
     from lightwork.tenants import Environment
 
 TOKEN = "AWS_TOKEN"  # noqa: S105 - the name of a variable
@@ -71,9 +71,9 @@ def check(kind: Kind, token: str, gitlab: GitLab, environment: str) -> None:
         InputError: the token is another audience's or issuer's, or its subject is not what the role trusts.
     """
     found = claims(token)
-    if found.get("aud") != policies_trust.AUDIENCE:
+    if found.get("aud") != trust.AUDIENCE:
         raise InputError(
-            f"{TOKEN}: its audience is {found.get('aud')!r}; AWS expects {policies_trust.AUDIENCE!r}"
+            f"{TOKEN}: its audience is {found.get('aud')!r}; AWS expects {trust.AUDIENCE!r}"
             f" (`id_tokens` of the job)"
         )
     if found.get("iss") not in (f"https://{gitlab.host}", gitlab.host):
@@ -82,11 +82,7 @@ def check(kind: Kind, token: str, gitlab: GitLab, environment: str) -> None:
             f" {gitlab.host!r}"
         )
     subject = str(found.get("sub"))
-    trusted = (
-        policies_trust.previewing(gitlab)
-        if kind == "preview"
-        else policies_trust.deploying(gitlab, environment)
-    )
+    trusted = trust.previewing(gitlab) if kind == "preview" else trust.deploying(gitlab, environment)
     if not _like(subject, trusted):
         raise InputError(
             f"{TOKEN}: its subject is {subject!r}; the role {kind} of {environment} trusts {trusted!r}:"
@@ -137,7 +133,7 @@ def prepared(
     token = job.get(TOKEN)
     if not token:
         raise InputError(
-            f"{TOKEN}: is not set; the job needs `id_tokens: {{{TOKEN}: {{aud: {policies_trust.AUDIENCE}}}}}`"
+            f"{TOKEN}: is not set; the job needs `id_tokens: {{{TOKEN}: {{aud: {trust.AUDIENCE}}}}}`"
         )
     check(kind, token, found.gitlab, environment)
     # Only its owner comes into a folder that mkdtemp makes.

@@ -6,29 +6,25 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra import settings
-from infra.naming import Names
+from infra.config import settings
+from infra.config.naming import Names
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
-from lightwork.tenants import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from infra.settings import Settings
+    from infra.config.settings import Settings
+    from lightwork.tenants import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PROMOTION: tuple[Environment, ...] = ("dev", "staging", "prod")
-"""The environments, in the order in which a commit reaches them."""
 
-
-environment = click.option(
-    "--env", type=click.Choice(get_args(Environment)), required=True, help="The environment."
-)
+environment = click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 """The option that every command has."""
 
 
@@ -69,7 +65,7 @@ def known(root: Path, environment: Environment) -> tuple[Settings, Names]:
         InputError: one line for each mistake in `Pulumi.<environment>.yaml`.
     """
     found = settings.load(root, environment)
-    return found, Names(environment=environment, account=found.account, region=found.region)
+    return found, Names.of(found)
 
 
 def own(program: str) -> str:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.ci.common import ROOT, environment, known, run
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
     from lightwork.tenants import Environment
 
 KEY = "lightwork/deployed.json"

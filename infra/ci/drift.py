@@ -19,7 +19,7 @@ import click
 
 from infra.ci import deployed
 from infra.ci.common import ROOT, call, environment, known, run
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:

@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.ci.common import PROMOTION, ROOT, call, environment, known, run
+from infra.ci.common import ROOT, call, environment, known, run
 from infra.ci.deployed import COMMIT
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
     from lightwork.tenants import Environment
 
 DOCKERFILE = "platform/Dockerfile"
@@ -256,7 +257,7 @@ def build_command(env: Environment, push: bool, dotenv: Path | None) -> None:
 
 @command.command("bring")
 @environment
-@click.option("--from", "origin", type=click.Choice(PROMOTION), required=True, help="From where.")
+@click.option("--from", "origin", type=click.Choice(ENVIRONMENTS), required=True, help="From where.")
 def bring_command(env: Environment, origin: Environment) -> None:
     """Copy it from another environment."""
     _, target = known(ROOT, env)

@@ -22,9 +22,9 @@ import click
 import yaml
 
 from infra.ci import deployed
-from infra.ci.common import PROMOTION, ROOT, call, environment, known, own, run
-from infra.settings import StackName
-from infra.tenant_target import DIGEST
+from infra.ci.common import ROOT, call, environment, known, own, run
+from infra.config.image import DIGEST
+from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
 from lightwork.errors import InputError, RunFailed
 
@@ -93,7 +93,7 @@ def pipeline(plan: Plan) -> dict[str, Any]:
     before = list(jobs)
     for name, group in groups([name for name in names if name is not None]).items():
         choice = " ".join(f"--tenant {tenant}" for tenant in group)
-        stack = f"{environment}.{name}"
+        stack = str(StackName(environment=environment, tenant=name))
         jobs[stack] = {**_job(plan, ".stack", "tenants", stack, CHOICE=choice), "needs": before}
     jobs["deployed"] = _job(plan, ".deployed", "deployed", f"deployed-{environment}")
     if plan.smoke and plan.stacks:
@@ -194,7 +194,9 @@ def check_smoke(root: Path, environment: Environment, tenant: str) -> None:
 @click.option("--changed-since", metavar="REV", help="What has changed since a commit.")
 @click.option("--since-deployed", is_flag=True, help="What has changed since what stands there.")
 @click.option("--all", "everything", is_flag=True, help="Every stack.")
-@click.option("--image-from", type=click.Choice(PROMOTION), help="Whose repository the image is copied from.")
+@click.option(
+    "--image-from", type=click.Choice(ENVIRONMENTS), help="Whose repository the image is copied from."
+)
 @click.option("--smoke", metavar="TENANT", help=f"Run {SMOKE} for this tenant at the end.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to [the terminal].")
 def command(

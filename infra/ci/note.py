@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.ci.common import PROMOTION, run
+from infra.ci.common import run
+from infra.config import stack
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def summaries(folder: Path, environments: Sequence[str]) -> dict[str, str | None]:
     """By environment, in the order of promotion, what its preview wrote; None where it wrote nothing."""
-    files = {name: folder / name / "summary.md" for name in PROMOTION if name in environments}
+    files = {name: folder / name / "summary.md" for name in stack.ENVIRONMENTS if name in environments}
     return {name: file.read_text(encoding="utf-8") if file.exists() else None for name, file in files.items()}
 
 
@@ -175,9 +176,11 @@ def listed(value: str) -> list[str]:
         InputError: none is named, or one that there is not.
     """
     found = value.replace(",", " ").split()
-    wrong = [name for name in found if name not in PROMOTION]
+    wrong = [name for name in found if name not in stack.ENVIRONMENTS]
     if wrong or not found:
-        raise InputError(f"{ENVIRONMENTS}: found {value!r}; some of {' '.join(PROMOTION)} belong there")
+        raise InputError(
+            f"{ENVIRONMENTS}: found {value!r}; some of {' '.join(stack.ENVIRONMENTS)} belong there"
+        )
     return found
 
 

@@ -20,7 +20,7 @@ from infra.ci.jobs import SMOKE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.naming import Names
+    from infra.config.naming import Names
     from lightwork.tenants import Environment
 
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
-from infra.driver.selection import ENVIRONMENTS, LOCAL, Choice
-from lightwork.errors import InputError, LightworkError, near
+from lightwork.errors import InputError, LightworkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from infra.config.stack import AnyEnvironment
     from infra.driver.engine import Engine
+    from infra.driver.selection import Choice
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "lightwork-estate"
@@ -47,7 +49,7 @@ def cli(context: click.Context) -> None:
 def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say which stacks are meant; the command gets them as one `Choice`."""
     options = (
-        click.option("--env", type=click.Choice((*ENVIRONMENTS, LOCAL)), help="The environment."),
+        click.option("--env", type=click.Choice(WITH_LOCAL), help="The environment."),
         click.option("--estate", is_flag=True, help="Its estate."),
         click.option(
             "--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant; more than once for more."
@@ -64,7 +66,7 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_choice(
         *,
-        env: str | None,
+        env: AnyEnvironment | None,
         estate: bool,
         tenants: tuple[str, ...],
         changed_since: str | None,
@@ -77,10 +79,11 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
             found = "none" if made == 0 else "more than one kind"
             raise InputError(f"which stacks? Found {found} of {CHOICES}")
         if stack is not None:
-            env, tenants = _parsed(stack, env)
-            estate = not tenants
+            name = _named(stack, env)
+            env, estate = name.environment, not name.tenant
+            tenants = (name.tenant,) if name.tenant else ()
         if env is None:
-            raise InputError(f"--env is missing: one of {', '.join((*ENVIRONMENTS, LOCAL))}")
+            raise InputError(f"--env is missing: one of {', '.join(WITH_LOCAL)}")
         return command(choice=_choice(ROOT, env, estate, tenants, changed_since), **rest)
 
     for option in reversed(options):
@@ -88,26 +91,21 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_choice
 
 
-def _parsed(stack: str, env: str | None) -> tuple[str, tuple[str, ...]]:
-    """A stack's name as environment and tenant."""
-    environment, dot, tenant = stack.partition(".")
-    known = (*ENVIRONMENTS, LOCAL)
+def _named(stack: str, env: str | None) -> StackName:
+    """The stack that --stack names."""
     if not stack:
         raise InputError(
             "--stack: is empty: dev is the estate of dev, dev.acme a tenant in it (make up STACK=dev)"
         )
-    if environment not in known:
-        raise InputError(
-            f"--stack {stack}: there is no environment {environment!r}{near(environment, known)}"
-        )
-    if dot and (not tenant or "." in tenant):
-        raise InputError(f"--stack {stack}: a tenant's stack is named {environment}.<tenant>")
-    if env not in (None, environment):
+    name = StackName.parse(stack, label="--stack")
+    if env not in (None, name.environment):
         raise InputError(f"--stack {stack}: is not of the environment {env} that --env names")
-    return environment, (tenant,) if tenant else ()
+    return name
 
 
-def _choice(root: Path, env: str, estate: bool, tenants: Sequence[str], changed_since: str | None) -> Choice:
+def _choice(
+    root: Path, env: AnyEnvironment, estate: bool, tenants: Sequence[str], changed_since: str | None
+) -> Choice:
     from infra.driver import plan
     from infra.driver.repository import Repository
 
@@ -205,12 +203,27 @@ def stacks(choice: Choice, as_json: bool) -> int:
 )
 def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
     """Print what an environment costs at list prices, at rest and for a nightly run. Needs no account."""
-    from infra import cost as costs
     from infra.driver import plan
     from infra.driver.repository import Repository
+    from infra.offline.cost import report
 
     plan.named(Repository(ROOT, env), tenants, estate=True)
-    click.echo(costs.report(env, tenants, workers=workers, hours=hours))
+    click.echo(report(env, tenants, workers=workers, hours=hours))
+    return 0
+
+
+@cli.command()
+@click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
+def bootstrap(env: Any) -> int:
+    """Prepare an empty account: the bucket of Pulumi's states, and the key that encrypts them.
+
+    It asks AWS directly, with an administrator's credentials, in steps that can be repeated: what exists
+    stays, what differs is set right, nothing is ever deleted. It prints what to export.
+    """
+    from infra.estate.bootstrap import bootstrap as prepare
+
+    for line in prepare(ROOT, env):
+        click.echo(line)
     return 0
 
 

@@ -10,7 +10,7 @@ from infra.driver.outcome import NONE, Counts, Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from infra.precious import Step
+    from infra.driver.precious import Step
 
     Watch = Callable[[Step], None]
 

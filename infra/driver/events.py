@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.driver.outcome import Counts
-from infra.precious import HARMLESS, Step
+from infra.driver.precious import HARMLESS, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

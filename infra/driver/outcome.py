@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infra.precious import Step
+    from infra.driver.precious import Step
 
 
 class Command(StrEnum):

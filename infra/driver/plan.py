@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from infra.config.stack import LOCAL, StackName
 from infra.driver.outcome import Command, Task
-from infra.driver.selection import LOCAL, Choice
+from infra.driver.selection import Choice
 from lightwork.errors import InputError, near
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         allowed: frozenset[str] = frozenset()
         backend = provider = None
     else:
-        allowed, backend, provider = _environment(root, cast("Environment", environment))
+        allowed, backend, provider = _environment(root, environment)
     problems: list[str] = []
     tasks = []
     for name in choice.tenants:
@@ -72,7 +73,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         except InputError as error:
             problems += str(error).splitlines()
             continue
-        stack = f"{environment}.{name}"
+        stack = str(StackName(environment=environment, tenant=name))
         entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
         permitted = frozenset(entries.get(environment, ()))
         tasks.append(Task(stack=stack, allowed=permitted, reason=choice.reasons.get(stack, "")))
@@ -93,17 +94,17 @@ def image_is_named() -> None:
     Raises:
         InputError: the variable that names it is missing or wrong.
     """
-    from infra.tenant_target import image
+    from infra.config.image import image
 
     image("the environment's repository")
 
 
 def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], str, str]:
-    from infra import settings
-    from infra.naming import Names
+    from infra.config import settings
+    from infra.config.naming import Names
 
     found = settings.load(root, environment)
-    names = Names(environment=environment, account=found.account, region=found.region)
+    names = Names.of(found)
     return frozenset(getattr(found, "destroy", ())), names.backend, names.secrets_provider
 
 

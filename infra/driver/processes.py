@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -16,6 +15,7 @@ from pulumi.automation.errors import InvalidVersionError, create_command_error
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Mapping
 
 

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from infra.config.stack import LOCAL
 from infra.driver.imports import Imports
-from infra.driver.selection import LOCAL, Change, Choice, Reach, chosen, everything
+from infra.driver.selection import Change, Choice, Reach, chosen, everything
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-ESTATE = "infra.estate"
-TENANT = ("infra.tenant", "infra.tenant_target", "lightwork.functions.discovery")
+    from infra.config.stack import AnyEnvironment
+
+ESTATE = "infra.estate.estate"
+TENANT = ("infra.tenant.tenant", "infra.tenant.target", "lightwork.functions.discovery")
 """What the program needs for a tenant's stack alone."""
 
-LOCAL_PROGRAM = "infra.platform_local"
+LOCAL_PROGRAM = "infra.local"
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Repository:
     """
 
     root: Path
-    environment: str
+    environment: AnyEnvironment
     revision: str | None = None
 
     @classmethod
-    def since(cls, root: Path, environment: str, revision: str) -> Repository:
+    def since(cls, root: Path, environment: AnyEnvironment, revision: str) -> Repository:
         """A clone that is compared with one of its commits.
 
         Raises:

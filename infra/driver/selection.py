@@ -17,12 +17,12 @@ from enum import Flag, auto
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
+from infra.config.stack import StackName
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-ENVIRONMENTS = ("dev", "staging", "prod")
-LOCAL = "local"
-"""The Kubernetes half on the current kube context; `infra/platform_local.py`."""
+    from infra.config.stack import AnyEnvironment
 
 IMAGE = ("platform/", "pipelines/", "requirements/bootstrap.txt", "requirements/build.txt", ".dockerignore")
 """What the image is made from (platform/Dockerfile), less what touches everything anyway."""
@@ -38,9 +38,9 @@ NOTHING_FILES = frozenset(
         ".pre-commit-config.yaml",
         "LICENSE",
         "Makefile",
-        "infra/prices.yaml",
+        "infra/offline/prices.yaml",
         "infra/pyproject.toml",
-        "infra/settings.schema.json",
+        "infra/config/settings.schema.json",
         "pyproject.toml",
     }
 )
@@ -120,7 +120,7 @@ class Choice:
         warnings: what else the person should know, one line each.
     """
 
-    environment: str
+    environment: AnyEnvironment
     estate: bool = False
     tenants: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -129,11 +129,11 @@ class Choice:
     @property
     def stacks(self) -> tuple[str, ...]:
         """The stacks' names, the estate first."""
-        first = (self.environment,) if self.estate else ()
-        return first + tuple(f"{self.environment}.{name}" for name in self.tenants)
+        tenants = (str(StackName(environment=self.environment, tenant=name)) for name in self.tenants)
+        return ((self.environment,) if self.estate else ()) + tuple(tenants)
 
 
-def everything(environment: str, files: Files) -> Choice:
+def everything(environment: AnyEnvironment, files: Files) -> Choice:
     """All stacks of an environment."""
     return Choice(
         environment=environment,
@@ -143,7 +143,7 @@ def everything(environment: str, files: Files) -> Choice:
 
 
 def chosen(
-    environment: str, changes: Iterable[Change], *, reach: Callable[[], Reach], files: Files
+    environment: AnyEnvironment, changes: Iterable[Change], *, reach: Callable[[], Reach], files: Files
 ) -> Choice:
     """The stacks of an environment that a change touches.
 
@@ -153,6 +153,10 @@ def chosen(
         reach: what the program imports; asked only if a module has changed.
         files: the tenants' files; only as many are looked into as must be.
     """
+
+    def stack(tenant: str) -> StackName:
+        return StackName(environment=environment, tenant=tenant)
+
     changes = sorted(changes, key=lambda change: change.path)
     reasons: dict[str, str] = {}
     warnings: list[str] = []
@@ -163,11 +167,11 @@ def chosen(
         if name := tenant_of(change.path):
             if change.deleted:
                 if files.was_here(name):
-                    warnings.append(_gone(environment, name, change.path))
+                    warnings.append(_gone(stack(name), change.path))
             elif files.here(name):
                 named[name] = change.path
             elif files.was_here(name):
-                warnings.append(_left(environment, name, change.path))
+                warnings.append(_left(stack(name), change.path))
             continue
         touch = touched(change, environment, reach)
         if Touch.ESTATE in touch:
@@ -178,7 +182,7 @@ def chosen(
     tenants = set(named)
     if Touch.TENANTS in whole:
         tenants |= {name for name in files.names() if files.here(name)}
-    reasons |= {f"{environment}.{name}": named.get(name, all_tenants_by) for name in sorted(tenants)}
+    reasons |= {str(stack(name)): named.get(name, all_tenants_by) for name in sorted(tenants)}
     return Choice(
         environment=environment,
         estate=Touch.ESTATE in whole,
@@ -214,15 +218,15 @@ def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Tou
     return Touch.ALL
 
 
-def _gone(environment: str, name: str, path: str) -> str:
+def _gone(stack: StackName, path: str) -> str:
     return (
-        f"{path} was deleted: nothing is destroyed, and the stack {environment}.{name} stays as it is, with"
+        f"{path} was deleted: nothing is destroyed, and the stack {stack} stays as it is, with"
         " all data; to take it apart put the file back with `state: leaving` (docs/onboarding.md)"
     )
 
 
-def _left(environment: str, name: str, path: str) -> str:
+def _left(stack: StackName, path: str) -> str:
     return (
-        f"{path}: {environment} is not among its environments any more: nothing is destroyed, and the stack"
-        f" {environment}.{name} stays as it is, with all data"
+        f"{path}: {stack.environment} is not among its environments any more: nothing is destroyed, and the"
+        f" stack {stack} stays as it is, with all data"
     )

@@ -18,11 +18,12 @@ import yaml
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
+from infra.config.stack import StackName, belongs
 from infra.driver import events
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import Result
 from infra.driver.processes import Pulumi
-from infra.estate_outputs import VARIABLE
+from infra.estate.outputs import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -108,9 +109,7 @@ class Stacks:
         with self._workspace(environment) as workspace, self._explained(environment):
             found = workspace.list_stacks()
         return sorted(
-            stack.name
-            for stack in found
-            if stack.resource_count and stack.name.partition(".")[0] == environment
+            stack.name for stack in found if stack.resource_count and belongs(stack.name, environment)
         )
 
     def preview(self, stack: str, watch: Watch) -> Plan:
@@ -248,10 +247,10 @@ def _project(root: Path, *, inline: bool) -> dict[str, Any]:
 def _settings(root: Path, stack: str) -> dict[str, Any]:
     """A stack's settings: its file; a tenant, who has none, gets Pulumi's own settings of the environment."""
     own = root / f"Pulumi.{stack}.yaml"
-    environment, dot, _ = stack.partition(".")
-    if not dot or own.exists():
+    name = StackName.parse(stack)
+    if not name.tenant or own.exists():
         found: dict[str, Any] = yaml.safe_load(own.read_text(encoding="utf-8"))
         return found
-    shared = yaml.safe_load((root / f"Pulumi.{environment}.yaml").read_text(encoding="utf-8"))
+    shared = yaml.safe_load((root / f"Pulumi.{name.estate}.yaml").read_text(encoding="utf-8"))
     config = shared.get("config") or {}
     return {"config": {key: value for key, value in config.items() if key.startswith("pulumi:")}}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.driver.outcome import Outcome
-    from infra.precious import Step
+    from infra.driver.precious import Step
 
 LONGEST = 100
 """So many changes of a stack are listed in a note; GitLab takes a megabyte."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from infra.driver.outcome import Outcome
+    from infra.driver.precious import Step
     from infra.driver.work import View
-    from infra.precious import Step
 
 ROWS = 20
 """A table that is longer than the screen cannot be redrawn."""

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from infra import precious
+from infra.config.stack import StackName
+from infra.driver import precious
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from infra.driver.engine import Engine
     from infra.driver.outcome import Task
-    from infra.precious import Step
+    from infra.driver.precious import Step
 
 
 EVERY = 0.1
@@ -227,7 +228,7 @@ class Work:
 
     def _estate(self, stack: str) -> Mapping[str, Any] | None:
         """The outputs of the estate, for a tenant whose stack is new; None if there is no estate yet."""
-        if "." not in stack:
+        if not StackName.parse(stack).tenant:
             return {}
         with self._outputs_lock:
             if self._outputs is None and self.engine.exists(self.environment):

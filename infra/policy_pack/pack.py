@@ -14,6 +14,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from infra.config.stack import StackName
 from infra.rules import RULES, STACK_RULES, UNKNOWN, Subject
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def subject(one: ResourceValidationArgs | PolicyResource) -> Subject:
         type=one.resource_type,
         name=one.name,
         inputs=plain(one.props),
-        stack=one.urn.removeprefix("urn:pulumi:").partition("::")[0],
+        stack=StackName.of_urn(one.urn),
         default_tags=_default_tags(one.provider),
     )
 

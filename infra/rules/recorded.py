@@ -1,14 +1,15 @@
-"""What a program has been recorded to ask for (`infra/recording.py`), as the rules take it."""
+"""What a program has been recorded to ask for (`infra/offline/recording.py`), as the rules take it."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from infra.config.stack import StackName
 from infra.rules.subject import Subject
 
 if TYPE_CHECKING:
-    from infra.recording import Resource, Run
+    from infra.offline.recording import Resource, Run
 
 
 def subjects(run: Run, stack: str) -> list[Subject]:
@@ -16,15 +17,16 @@ def subjects(run: Run, stack: str) -> list[Subject]:
 
     Args:
         run: the recording.
-        stack: the stack that it is of.
+        stack: the name of the stack that it is of.
     """
+    name = StackName.parse(stack)
     providers = {one.name: one.inputs for one in run.resources if one.type.startswith("pulumi:providers:")}
     return [
         Subject(
             type=one.type,
             name=one.name,
             inputs=one.inputs,
-            stack=stack,
+            stack=name,
             default_tags=_default_tags(providers.get(_provider(one), {})),
         )
         for one in run.resources

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from infra.config.stack import StackName
+
 Path = tuple["str | int", ...]
 
 
@@ -31,20 +33,15 @@ class Subject:
         type: its Pulumi type, such as `aws:s3/bucket:Bucket`.
         name: its logical name.
         inputs: what it is made from, in Pulumi's spelling (`forceDestroy`); `UNKNOWN` where nobody knows yet.
-        stack: the stack it is in, such as `dev` or `dev.acme`.
+        stack: the stack it is in.
         default_tags: the tags that its provider puts on whatever it makes.
     """
 
     type: str
     name: str
     inputs: Mapping[str, Any]
-    stack: str = "dev"
+    stack: StackName
     default_tags: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def tenant(self) -> str:
-        """The tenant whose stack it is in; empty in an estate's."""
-        return self.stack.partition(".")[2]
 
 
 def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -46,9 +46,9 @@ def untagged(subject: Subject) -> Iterator[str]:
     if UNKNOWN in (own, subject.default_tags):
         return
     tags = {**subject.default_tags, **(own if isinstance(own, Mapping) else {})}
-    wanted = {"project": "lightwork", "environment": subject.stack.partition(".")[0]}
-    if subject.tenant:
-        wanted["tenant"] = subject.tenant
+    wanted = {"project": "lightwork", "environment": subject.stack.environment}
+    if subject.stack.tenant:
+        wanted["tenant"] = subject.stack.tenant
     for tag, value in wanted.items():
         if not tags.get(tag):
             yield f"has no tag {tag!r}; costs are booked by it: give it `tags` (Names.tags makes them)"

@@ -7,7 +7,6 @@ one account. Whether those are too wide is what the tests of each policy say.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from infra.rules.excuses import EXCUSES
 from infra.rules.subject import UNKNOWN, everybody, listed, statements, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from infra.rules.excuses import Excuse
     from infra.rules.subject import Subject

@@ -1,4 +1,4 @@
-"""Where telemetry lies in a lake: a Parquet file a battery and day, in folders that say which."""
+"""Layout of telemetry in a lake: one Parquet file per battery and day, in folders named after both."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class BatteryDay:
     """The telemetry of one battery on one day.
 
     Attributes:
-        path: of its file, in the lake.
-        version: changes whenever the file's content does.
-        model: of the battery's cells.
+        path: the file's path in the lake.
+        version: the file's version, which changes whenever its content does.
+        model: the model of the battery's cells.
         region: where the battery is.
-        battery: its name.
-        day: ISO 8601.
+        battery: the battery's name.
+        day: the day, ISO 8601.
     """
 
     path: str
@@ -40,35 +40,33 @@ class BatteryDay:
 
 
 def path_of(folder: str, model: str, region: str, battery: str, day: str) -> str:
-    """The path of a battery's day."""
+    """Return the path of a battery's file for a day."""
     return f"{folder}/model={model}/region={region}/battery={battery}/day={day}/cells.parquet"
 
 
 def battery_day(folder: str, path: str, version: str) -> BatteryDay:
-    """What a file's folders say.
+    """Parse the path of a telemetry file.
 
     Raises:
-        InputError: they don't say it, or name a model that is not known.
+        InputError: the path does not match the layout, or names an unknown model.
     """
-    found = _PATH.fullmatch(path.removeprefix(f"{folder}/"))
-    if found is None:
+    match = _PATH.fullmatch(path.removeprefix(f"{folder}/"))
+    if match is None:
+        raise InputError(f"battery-health: {path} is not a telemetry path; expected {folder}/{PATTERN}")
+    if match["model"] not in MODELS:
         raise InputError(
-            f"battery-health: {path} is not where telemetry belongs; expected {folder}/{PATTERN}"
+            f"battery-health: {path}: unknown model {match['model']!r}{near(match['model'], MODELS)}"
         )
-    if found["model"] not in MODELS:
-        raise InputError(
-            f"battery-health: {path}: no model {found['model']!r} is known{near(found['model'], MODELS)}"
-        )
-    return BatteryDay(path, version, **found.groupdict())
+    return BatteryDay(path, version, **match.groupdict())
 
 
 def stored(lake: Lake, folder: str) -> list[BatteryDay]:
-    """The telemetry in a folder of the lake, ordered by model, region, battery and day.
+    """List the telemetry in a folder of the lake, ordered by model, region, battery and day.
 
     A file's version is its size and the time it was written.
 
     Raises:
-        InputError: there is none, two files for one battery and day, or files that don't belong there.
+        InputError: the folder has no telemetry, a file outside the layout, or two for one battery and day.
     """
     folder = folder.strip("/")
     entries = [entry for entry in lake.entries(folder) if entry.path.endswith(".parquet")]
@@ -81,5 +79,5 @@ def stored(lake: Lake, folder: str) -> list[BatteryDay]:
     for before, after in pairwise(sorted(days, key=lambda day: (day.battery, day.day))):
         if (before.battery, before.day) == (after.battery, after.day):
             both = f"{before.path} and {after.path}"
-            raise InputError(f"battery-health: {both} are of one battery and day; expected one file")
+            raise InputError(f"battery-health: {both} cover the same battery and day; expected one file")
     return days

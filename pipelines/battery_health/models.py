@@ -1,4 +1,4 @@
-"""What is known of each model of cell: the same for the estimate as for the simulation."""
+"""Data sheets of the cell models, shared by the estimate and the simulation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Floats = npt.NDArray[np.floating[Any]]
 
 CELSIUS = 273.15
 REFERENCE = 25.0 + CELSIUS
-"""The temperature, in K, at which resistances are stated."""
+"""Temperature at which resistances are stated, K."""
 _BOLTZMANN = 8.617333e-5  # eV/K
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model of cell, from its data sheet.
+    """A cell model, from its data sheet.
 
     Attributes:
-        capacity: when new, Ah, between the states of charge 0 and 1.
-        resistance: ohmic, when new, at 25 °C, mOhm.
-        activation: how the resistance falls with temperature (Arrhenius), eV.
-        ocv: the voltage at rest, V, at states of charge from 0 to 1 in equal steps; rising.
+        capacity: capacity when new, Ah, between the states of charge 0 and 1.
+        resistance: ohmic resistance when new, at 25 °C, mOhm.
+        activation: activation energy of the resistance (Arrhenius), eV.
+        ocv: open-circuit voltage, V, at equally spaced states of charge from 0 to 1; increasing.
     """
 
     capacity: float
@@ -53,16 +53,16 @@ MODELS: dict[str, Model] = {
 
 
 def voltage_at_rest(model: Model, soc: Floats) -> Floats:
-    """The voltage at rest, V, at states of charge from 0 to 1."""
+    """Return the open-circuit voltage, V, at states of charge from 0 to 1."""
     return np.interp(soc, np.linspace(0.0, 1.0, len(model.ocv)), model.ocv)
 
 
 def state_of_charge(model: Model, volts: Floats) -> Floats:
-    """The state of charge, 0 to 1, at voltages at rest, V."""
+    """Return the state of charge, 0 to 1, at open-circuit voltages, V."""
     return np.interp(volts, model.ocv, np.linspace(0.0, 1.0, len(model.ocv)))
 
 
-def warmth(model: Model, celsius: Floats) -> Floats:
-    """The resistance at temperatures, °C, as a multiple of that at 25 °C."""
+def resistance_factor(model: Model, celsius: Floats) -> Floats:
+    """Return the resistance at temperatures, °C, as a multiple of that at 25 °C."""
     factor: Floats = np.exp(model.activation / _BOLTZMANN * (1.0 / (celsius + CELSIUS) - 1.0 / REFERENCE))
     return factor

@@ -1,4 +1,4 @@
-"""What comes out of a run: the table of cells, counts and errors, the report."""
+"""Results of a run: the table of cells, counts and errors, the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightwork import Session
 from pipelines.battery_health.estimation import Health
 from pipelines.battery_health.files import BatteryDay
 from pipelines.battery_health.models import MODELS
-from pipelines.battery_health.tasks import Made
+from pipelines.battery_health.tasks import SimulatedFile
 
 SCHEMA = pa.schema(
     [
@@ -30,24 +30,23 @@ SCHEMA = pa.schema(
         ("soh", pa.float64()),
     ]
 )
-"""The artifact `cell-health`; `soh` is the capacity as a share of a new cell's."""
+"""Schema of the artifact `cell-health`; `soh` is the capacity as a share of a new cell's."""
 
-_BATTERY_DAYS = 2000
-_SHOWN = 15
+_DAYS_PER_PIECE = 2000
+_CELLS_SHOWN = 15
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Counts and errors, gathered as the results come.
+    """Counts and errors, accumulated as results arrive.
 
     Attributes:
-        batteries: their names.
-        cells: how many there are in all batteries.
-        cell_days: estimates.
-        without_capacity: of these, those whose rests did not allow a capacity.
-        without_resistance: of these, those with too few steps for a resistance.
-        capacity_error: the largest so far, as a share of the truth; NaN if the truth is not known.
-        resistance_error: the same.
+        batteries: the number of cells of each battery, by the battery's name.
+        cell_days: the number of estimates.
+        without_capacity: estimates without a capacity, for lack of rests.
+        without_resistance: estimates without a resistance, for lack of steps.
+        capacity_error: the largest error so far, as a share of the true value; NaN if the truth is unknown.
+        resistance_error: likewise for the resistance.
     """
 
     batteries: dict[str, int] = field(default_factory=dict)
@@ -59,38 +58,41 @@ class Outcome:
 
     @property
     def cells(self) -> int:
-        """How many cells there are in all batteries."""
+        """The number of cells in all batteries."""
         return sum(self.batteries.values())
 
     def tables(
         self,
         days: Sequence[BatteryDay],
         health: Iterable[list[Health]],
-        truth: Sequence[Made] | None,
+        truth: Sequence[SimulatedFile] | None,
     ) -> Iterator[pa.Table]:
-        """The table of cells in pieces; only one of them is held.
+        """Yield the table of cells in pieces, so that only one piece is in memory.
 
         Args:
-            days: of batteries.
-            health: of each one's cells, in the same order.
-            truth: of each one's cells, in the same order, if it is known.
+            days: the telemetry that was estimated.
+            health: the health of each day's cells, in the same order.
+            truth: the true values of each day's cells, in the same order, if known.
         """
         results = zip(days, health, strict=True)
-        real = iter(truth or ())
-        while piece := list(itertools.islice(results, _BATTERY_DAYS)):
+        truths = iter(truth or ())
+        while piece := list(itertools.islice(results, _DAYS_PER_PIECE)):
             rows = []
             for day, cells in piece:
-                self._count(day, cells, next(real, None))
-                new = MODELS[day.model].capacity
+                self._count(day, cells, next(truths, None))
+                capacity_when_new = MODELS[day.model].capacity
                 date = dt.datetime.fromisoformat(day.day)
                 rows += [
-                    (day.battery, c.cell, date, day.model, day.region, *c[1:], c.capacity_ah / new)
+                    (
+                        *(day.battery, c.cell, date, day.model, day.region, *c[1:]),
+                        c.capacity_ah / capacity_when_new,
+                    )
                     for c in cells
                 ]
             columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
             yield pa.table(columns, schema=SCHEMA)
 
-    def _count(self, day: BatteryDay, cells: list[Health], truth: Made | None) -> None:
+    def _count(self, day: BatteryDay, cells: list[Health], truth: SimulatedFile | None) -> None:
         self.batteries[day.battery] = max(self.batteries.get(day.battery, 0), len(cells))
         self.cell_days += len(cells)
         self.without_capacity += sum(math.isnan(cell.capacity_ah) for cell in cells)
@@ -102,8 +104,8 @@ class Outcome:
             self.resistance_error = _larger(self.resistance_error, cell.resistance_mohm, ohms)
 
     def result(self, oldest: pd.DataFrame) -> dict[str, Any]:
-        """What the pipeline returns; `oldest` is the fleet's summary."""
-        first = oldest.sort_values("soh").iloc[:5]
+        """Build the pipeline's return value; `oldest` is the fleet's summary."""
+        lowest = oldest.sort_values("soh").iloc[:5]
         result: dict[str, Any] = {
             "batteries": len(self.batteries),
             "cells": self.cells,
@@ -113,7 +115,7 @@ class Outcome:
             "lowest_soh": {
                 f"{battery} cell {cell}": round(soh, 4)
                 for battery, cell, soh in zip(
-                    first["battery"], first["cell"], first["soh"].tolist(), strict=True
+                    lowest["battery"], lowest["cell"], lowest["soh"].tolist(), strict=True
                 )
             },
         }
@@ -126,19 +128,19 @@ class Outcome:
 
 
 def report(session: Session, outcome: Outcome, by_model: pd.DataFrame, oldest: pd.DataFrame) -> None:
-    """The sections of the run's report."""
+    """Write the sections of the run's report."""
     text = (
-        f"{outcome.cell_days:,} estimates of {outcome.cells:,} cells, {len(outcome.batteries):,} batteries. "
-        f"{outcome.without_capacity:,} had no capacity, {outcome.without_resistance:,} no resistance."
+        f"{outcome.cell_days:,} estimates for {outcome.cells:,} cells, {len(outcome.batteries):,} batteries. "
+        f"{outcome.without_capacity:,} lack a capacity, {outcome.without_resistance:,} a resistance."
     )
     if not math.isnan(outcome.capacity_error):
         text += (
-            " The fleet is simulated, so the truth is known: the estimates are at most "
-            f"{outcome.capacity_error:.2%} (capacity) and {outcome.resistance_error:.2%} (resistance) off."
+            " The fleet is simulated, so the true values are known: the largest error is "
+            f"{outcome.capacity_error:.2%} for capacity and {outcome.resistance_error:.2%} for resistance."
         )
     session.report.text(text)
-    first = oldest.sort_values("soh").iloc[:_SHOWN]
-    columns = (first[name].tolist() for name in ("battery", "cell", "model", "region", "soh"))
+    lowest = oldest.sort_values("soh").iloc[:_CELLS_SHOWN]
+    columns = (lowest[name].tolist() for name in ("battery", "cell", "model", "region", "soh"))
     bars = {f"{a}/{b} ({c}, {d})": round(100 * soh, 2) for a, b, c, d, soh in zip(*columns, strict=True)}
     session.report.bars("Oldest cells: state of health", bars, unit="% of a new cell's capacity")
     session.report.lines("State of health by model", by_model, unit="%", note="mean over all cells, by day")

@@ -11,7 +11,7 @@ from lightwork import InputError, Session, current_session, pipeline
 from pipelines.battery_health.files import battery_day, stored
 from pipelines.battery_health.outcome import Outcome, report
 from pipelines.battery_health.summary import fleet_summary, soh_by_model
-from pipelines.battery_health.tasks import Made, cell_health, simulate, simulate_again
+from pipelines.battery_health.tasks import SimulatedFile, cell_health, simulate, simulate_again
 
 
 @pipeline
@@ -25,35 +25,35 @@ def battery_health(
     """Capacity and internal resistance of each cell by day, and the oldest cells of the fleet.
 
     Args:
-        fleet: how many batteries to simulate.
-        days: how many days of each.
-        start: the first of them.
-        seed: another one is another fleet.
-        data: a folder of the lake with telemetry; nothing is simulated then, and the others don't count.
+        fleet: number of batteries to simulate.
+        days: number of days to simulate for each battery.
+        start: first day to simulate.
+        seed: seed of the simulated fleet.
+        data: a folder of the lake with telemetry to use; nothing is simulated then, and the other parameters
+            are ignored.
 
     Returns:
-        How many batteries, cells and days of cells there were; how many could not be estimated; the oldest
-        cells; for a simulated fleet the largest errors of the estimates, as shares of the truth.
+        The numbers of batteries, cells and cell days; how many estimates are missing; the oldest cells; and
+        for a simulated fleet the largest errors of the estimates, as shares of the true values.
     """
     session = current_session()
     folder = data if data is not None else f"telemetry/simulated-{seed}"
-    made = None if data is not None else _simulated(session, folder, fleet, days, start, seed)
-    if made is None:
-        found = stored(session.lake, folder)
+    simulated = None if data is not None else _simulated(session, folder, fleet, days, start, seed)
+    if simulated is None:
+        telemetry = stored(session.lake, folder)
     else:
-        found = [battery_day(folder, item.path, item.digest) for item in made]
-    session.log.info(
-        f"{len(found):,} files of telemetry of {len({day.battery for day in found}):,} batteries"
-    )
+        telemetry = [battery_day(folder, file.path, file.digest) for file in simulated]
+    batteries = {day.battery for day in telemetry}
+    session.log.info(f"{len(telemetry):,} telemetry files from {len(batteries):,} batteries")
 
     health = cell_health.map(
-        [day.path for day in found],
-        [day.version for day in found],
-        [day.model for day in found],
+        [day.path for day in telemetry],
+        [day.version for day in telemetry],
+        [day.model for day in telemetry],
         shared={"lake": session.lake},
     )
     outcome = Outcome()
-    session.artifacts.write("cell-health", outcome.tables(found, health, made))
+    session.artifacts.write("cell-health", outcome.tables(telemetry, health, simulated))
     lazy = session.artifacts.read("cell-health", run=session.run_id, lazy=True)
     oldest = fleet_summary(lazy).compute().sort_values(["model", "region", "rank"], ignore_index=True)
     session.artifacts.write("fleet-summary", oldest)
@@ -61,22 +61,24 @@ def battery_health(
     return outcome.result(oldest)
 
 
-def _simulated(session: Session, folder: str, fleet: int, days: int, start: dt.date, seed: int) -> list[Made]:
-    """The simulated telemetry, in the lake: by battery and day."""
+def _simulated(
+    session: Session, folder: str, fleet: int, days: int, start: dt.date, seed: int
+) -> list[SimulatedFile]:
+    """Simulate telemetry into the lake; the files, ordered by battery and day."""
     try:
         dates = [(start + dt.timedelta(days=number)).isoformat() for number in range(days)]
     except OverflowError:
         raise InputError(
-            f"battery-health: {days} days from {start} on leave the calendar; expected fewer"
+            f"battery-health: {days} days from {start} end after the year 9999; give fewer days"
         ) from None
     numbers = [number for number in range(fleet) for _ in dates]
     dates = dates * fleet
     shared = {"seed": seed, "folder": folder, "lake": session.lake}
-    made = list(simulate.map(numbers, dates, shared=shared))
-    # What was made may have been removed from the lake since: it is made again, as it was.
-    there = {entry.path for entry in session.lake.entries(folder)}
-    gone = [n for n, item in enumerate(made) if item.path not in there]
-    if gone:
-        again = ([numbers[n] for n in gone], [dates[n] for n in gone])
-        simulate_again.map(*again, shared=shared).wait()
-    return made
+    files = list(simulate.map(numbers, dates, shared=shared))
+    # Results may be cached while their files were deleted from the lake: write those files again.
+    present = {entry.path for entry in session.lake.entries(folder)}
+    missing = [index for index, file in enumerate(files) if file.path not in present]
+    if missing:
+        columns = [numbers[index] for index in missing], [dates[index] for index in missing]
+        simulate_again.map(*columns, shared=shared).wait()
+    return files

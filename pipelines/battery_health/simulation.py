@@ -1,7 +1,7 @@
-"""A fleet whose truth is known: batteries, how their cells age, and the telemetry of one battery on one day.
+"""A simulated fleet with known truth: batteries, cell ageing, and the telemetry of one battery on one day.
 
-Everything follows from the seed, the battery's number and the day, so any day of any battery can be made
-alone, anywhere, again and again.
+Everything is derived from the seed, the battery's number and the day, so any day of any battery can be
+generated on its own, anywhere, with the same result.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from pipelines.battery_health.models import MODELS, Floats, Model, voltage_at_rest, warmth
+from pipelines.battery_health.models import MODELS, Floats, Model, resistance_factor, voltage_at_rest
 
 CELLS = 8
 SECONDS = 10
-"""Between two samples."""
+"""Seconds between two samples."""
 SAMPLES = 86_400 // SECONDS
 
 REGIONS = {"north": 8.0, "middle": 15.0, "south": 24.0}
-"""The mean temperature of each region, °C."""
+"""Mean temperature of each region, °C."""
 
 CURRENT_NOISE = 0.1
 """Standard deviation of a current sample, A."""
@@ -38,52 +38,52 @@ TEMPERATURE_NOISE = 0.3
 """Standard deviation of a temperature sample, °C."""
 
 _POLARISATION = 0.6
-"""The slow part of the resistance, as a share of the ohmic one..."""
+"""The slow part of the resistance, as a share of the ohmic part."""
 _RELAXATION = 25.0
-"""... and how fast it settles, s."""
+"""Time constant of the slow part, s."""
 _HOUR = 3600 // SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Battery:
-    """A battery, its cells in series.
+    """A battery with its cells in series.
 
     Attributes:
-        seed: of its fleet.
-        number: in its fleet, from 0.
+        seed: the seed of its fleet.
+        number: its number in the fleet, from 0.
         model: the name of its cells' model.
         region: where it is.
-        made: the day of its first use.
-        cycles: full cycles a day.
+        first_used: the day of its first use.
+        cycles: full cycles per day.
         spread: each cell's capacity when new, as a share of the model's.
-        fragility: how much faster than usual each cell ages.
+        fragility: each cell's rate of ageing, relative to a typical cell.
     """
 
     seed: int
     number: int
     model: str
     region: str
-    made: dt.date
+    first_used: dt.date
     cycles: float
     spread: tuple[float, ...]
     fragility: tuple[float, ...]
 
     @property
     def name(self) -> str:
-        """How it is called in tables and folders."""
+        """The battery's name in tables and folders."""
         return f"B{self.number:06d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What the cells of a battery really are on a day: capacity, Ah; resistance at 25 °C, mOhm."""
+    """True state of a battery's cells on a day: capacity, Ah; resistance at 25 °C, mOhm."""
 
     capacity_ah: Floats
     resistance_mohm: Floats
 
 
 def battery(seed: int, number: int) -> Battery:
-    """A battery of a fleet."""
+    """Generate a battery of a fleet."""
     rng = np.random.default_rng([seed, number])
     age = dt.timedelta(days=int(rng.integers(30, 6 * 365)))
     return Battery(
@@ -91,7 +91,7 @@ def battery(seed: int, number: int) -> Battery:
         number=number,
         model=str(rng.choice(list(MODELS))),
         region=str(rng.choice(list(REGIONS))),
-        made=dt.date(2026, 1, 1) - age,
+        first_used=dt.date(2026, 1, 1) - age,
         cycles=float(rng.uniform(0.4, 1.0)),
         spread=tuple((1 + 0.01 * rng.standard_normal(CELLS)).tolist()),
         fragility=tuple(rng.lognormal(0.0, 0.15, CELLS).tolist()),
@@ -99,13 +99,13 @@ def battery(seed: int, number: int) -> Battery:
 
 
 def truth(unit: Battery, day: dt.date) -> Truth:
-    """What the cells of a battery are on a day.
+    """Compute the true state of a battery's cells on a day.
 
-    Capacity is lost with the square root of the age, faster where it is warm, and with each cycle; the
-    resistance grows by twice the share of capacity lost.
+    Capacity falls with the square root of age, faster in warm regions, and with each cycle. Resistance
+    rises by twice the lost share of the capacity.
     """
     model = MODELS[unit.model]
-    days = max((day - unit.made).days, 0)
+    days = max((day - unit.first_used).days, 0)
     heat = 2.0 ** ((REGIONS[unit.region] - 15.0) / 12.0)
     lost = (0.045 * heat * math.sqrt(days / 365.0) + 3.0e-5 * unit.cycles * days) * np.array(unit.fragility)
     lost = np.minimum(lost, 0.5)
@@ -114,25 +114,25 @@ def truth(unit: Battery, day: dt.date) -> Truth:
 
 
 def telemetry(unit: Battery, day: dt.date) -> pa.Table:
-    """A day of a battery: rows ordered by cell and time, the columns as `estimation.COLUMNS`."""
+    """Generate a battery's telemetry for a day: `estimation.COLUMNS`, ordered by cell and time."""
     rng = np.random.default_rng([unit.seed, unit.number, day.toordinal()])
     model, real = MODELS[unit.model], truth(unit, day)
     current = _current(rng, unit, day, float(real.capacity_ah.mean()))
     flowed = np.concatenate(([0.0], np.cumsum(current[:-1]))) * (SECONDS / 3600.0)  # Ah
     soc = _start(unit, day) + flowed / real.capacity_ah[:, None]
     celsius = _temperature(rng, unit, day, current, model)
-    ohms = 1e-3 * real.resistance_mohm[:, None] * warmth(model, celsius)
+    ohms = 1e-3 * real.resistance_mohm[:, None] * resistance_factor(model, celsius)
     volts = voltage_at_rest(model, soc) + ohms * (current + _POLARISATION * _settling(current))
     return _measured(rng, unit, day, current, volts, celsius)
 
 
 def _start(unit: Battery, day: dt.date) -> float:
-    """The state of charge at midnight, to which the cells are balanced."""
+    """Return the state of charge at midnight, to which the cells are balanced."""
     return float(np.random.default_rng([unit.seed, unit.number, day.toordinal(), 1]).uniform(0.78, 0.88))
 
 
 def _current(rng: np.random.Generator, unit: Battery, day: dt.date, capacity: float) -> Floats:
-    """The current, A, held from each sample to the next: at rest, two journeys, charging in the evening."""
+    """Generate the current, A, held from sample to sample: rest, two trips, charging in the evening."""
     current = np.zeros(SAMPLES)
     begin = _start(unit, day)
     drop = float(rng.uniform(0.45, 0.6))
@@ -148,7 +148,7 @@ def _current(rng: np.random.Generator, unit: Battery, day: dt.date, capacity: fl
 
 
 def _settling(current: Floats) -> Floats:
-    """The current as the slow part of the resistance sees it: it follows with the time `_RELAXATION`."""
+    """Filter the current for the slow part of the resistance: first order, time constant `_RELAXATION`."""
     follow = np.zeros(len(current))
     edges = [0, *(np.flatnonzero(np.diff(current)) + 1).tolist(), len(current)]
     before = 0.0
@@ -162,7 +162,7 @@ def _settling(current: Floats) -> Floats:
 def _temperature(
     rng: np.random.Generator, unit: Battery, day: dt.date, current: Floats, model: Model
 ) -> Floats:
-    """The temperature of each cell, °C: the season, the hour, and the heat of its own current."""
+    """Generate each cell's temperature, °C: the season, the hour, and the heat of its own current."""
     season = -8.0 * math.cos(2 * math.pi * (day.timetuple().tm_yday - 20) / 365.0)
     hours = np.arange(SAMPLES) / _HOUR
     air = REGIONS[unit.region] + season + rng.normal(0.0, 2.0) - 4.0 * np.cos(2 * math.pi * (hours - 3) / 24)
@@ -175,7 +175,7 @@ def _temperature(
 def _measured(
     rng: np.random.Generator, unit: Battery, day: dt.date, current: Floats, volts: Floats, celsius: Floats
 ) -> pa.Table:
-    """What the sensors say: one for the current of all cells, one a cell for voltage and temperature."""
+    """Add sensor errors: one current sensor for all cells, voltage and temperature sensors per cell."""
     sensors = np.random.default_rng([unit.seed, unit.number, 0, 2])
     gain = 1 + CURRENT_GAIN * sensors.standard_normal()
     offsets = VOLTAGE_OFFSET * sensors.standard_normal(CELLS)[:, None]
@@ -184,7 +184,7 @@ def _measured(
     amperes = amperes + CURRENT_NOISE * rng.standard_normal(SAMPLES)
     midnight = np.datetime64(day.isoformat(), "ms")
     times = midnight + np.arange(SAMPLES) * np.timedelta64(SECONDS * 1000, "ms")
-    # What the sensors resolve: 10 mA, 0.1 mV, 0.1 °C.
+    # The sensors resolve 10 mA, 0.1 mV and 0.1 °C.
     measured = {
         "current": np.broadcast_to(np.round(amperes, 2), shape),
         "voltage": np.round(volts + offsets + VOLTAGE_NOISE * rng.standard_normal(shape), 4),

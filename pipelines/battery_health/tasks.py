@@ -1,4 +1,4 @@
-"""The work for one battery and one day: making its telemetry, and estimating its cells' health."""
+"""Tasks for one battery and one day: simulating its telemetry, and estimating its cells' health."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipelines.battery_health.models import MODELS
 from pipelines.battery_health.simulation import battery, telemetry, truth
 
 
-class Made(NamedTuple):
+class SimulatedFile(NamedTuple):
     """A file of simulated telemetry.
 
     Attributes:
-        path: in the lake.
-        digest: of its content.
-        rows: how many it has.
+        path: the file's path in the lake.
+        digest: the digest of its content.
+        rows: its number of rows.
         bytes: its size.
         capacity_ah: the true capacity of each cell, Ah.
         resistance_mohm: the true resistance of each cell at 25 °C, mOhm.
@@ -38,15 +38,15 @@ class Made(NamedTuple):
 
 
 @task(ignore=["lake"])
-def simulate(number: int, day: str, seed: int, folder: str, lake: Lake) -> Made:
-    """Write the telemetry of a simulated battery on a day.
+def simulate(number: int, day: str, seed: int, folder: str, lake: Lake) -> SimulatedFile:
+    """Simulate a battery's telemetry for a day and write it to the lake.
 
     Args:
-        number: of the battery in its fleet, from 0.
-        day: ISO 8601.
-        seed: of the fleet.
-        folder: of the lake, where the fleet's telemetry is.
-        lake: where to write.
+        number: the battery's number in the fleet, from 0.
+        day: the day, ISO 8601.
+        seed: the fleet's seed.
+        folder: the folder of the lake for the fleet's telemetry.
+        lake: the lake to write to.
     """
     unit, date = battery(seed, number), dt.date.fromisoformat(day)
     table, real = telemetry(unit, date), truth(unit, date)
@@ -57,46 +57,46 @@ def simulate(number: int, day: str, seed: int, folder: str, lake: Lake) -> Made:
     lake.write(path, data)
     digest = blake2b(data, digest_size=16).hexdigest()
     capacity, resistance = (tuple(values.tolist()) for values in (real.capacity_ah, real.resistance_mohm))
-    return Made(path, digest, table.num_rows, len(data), capacity, resistance)
+    return SimulatedFile(path, digest, table.num_rows, len(data), capacity, resistance)
 
 
 simulate_again = task(cache=False)(simulate.fn)
-"""`simulate`, whatever is cached: for files that are gone."""
+"""`simulate` without the cache, for files that were deleted."""
 
 
 @task(ignore=["lake"])
 def cell_health(path: str, version: str, model: str, lake: Lake) -> list[Health]:  # noqa: ARG001
-    """The health of a battery's cells on a day.
+    """Estimate the health of a battery's cells on a day.
 
     Args:
-        path: of the telemetry, in the lake.
-        version: of the file; it is here so that another content is another call.
-        model: of the cells, one of `MODELS`.
-        lake: where the file is.
+        path: the path of the telemetry in the lake.
+        version: the file's version; unused, but it makes changed content a new call.
+        model: the cells' model, a key of `MODELS`.
+        lake: the lake that holds the file.
 
     Raises:
-        LightworkError: the file is gone, or is no telemetry.
+        LightworkError: the file does not exist, or is not telemetry.
     """
     return estimate(read(lake, path), MODELS[model])
 
 
 def read(lake: Lake, path: str) -> pa.Table:
-    """The telemetry in a file of the lake.
+    """Read the telemetry in a file of the lake.
 
     Raises:
-        LightworkError: there is no such file, or it is no telemetry.
+        LightworkError: the file does not exist, or is not telemetry.
     """
     files, base = lake.arrow()
-    right = f"expected Parquet with the columns {', '.join(COLUMNS)}"
+    expected = f"expected Parquet with the columns {', '.join(COLUMNS)}"
     try:
         with files.open_input_file(f"{base}/{path}") as source, pq.ParquetFile(source) as file:
             missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
             if missing:
-                raise LightworkError(f"{lake.uri(path)} has no column {missing[0]}; {right}")
-            # The other cores have files of their own to read.
+                raise LightworkError(f"{lake.uri(path)} has no column {missing[0]}; {expected}")
+            # A single thread: other tasks read other files on the other cores.
             return file.read(columns=list(COLUMNS), use_threads=False)
     except FileNotFoundError:
-        raise LightworkError(f"{lake.uri(path)} is gone") from None
+        raise LightworkError(f"{lake.uri(path)} does not exist") from None
     except (pa.ArrowException, OSError) as error:
         text = " ".join(str(error).split())
-        raise LightworkError(f"{lake.uri(path)} cannot be read ({text}); {right}") from error
+        raise LightworkError(f"{lake.uri(path)} cannot be read ({text}); {expected}") from error

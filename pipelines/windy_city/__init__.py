@@ -1,4 +1,4 @@
-"""Windy city: which place is windiest at each hour, and how often each one is."""
+"""Windy city: the windiest place at each hour, and how often each place wins."""
 
 from pipelines.windy_city.pipeline import windiest, windy_city
 

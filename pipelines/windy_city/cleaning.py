@@ -1,4 +1,4 @@
-"""What is dropped of the readings, why, and how many there were of each kind."""
+"""Cleaning of the readings: what is dropped, why, and how many of each kind."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Unit = Literal["m/s", "km/h", "mph", "kn"]
 
 RECORD: dict[Unit, float] = {"m/s": 113.2, "km/h": 408.0, "mph": 253.0, "kn": 220.0}
 """The strongest gust ever measured at the surface outside tornadoes: Barrow Island, Australia, 10 April 1996
-(World Meteorological Organization, World Weather and Climate Extremes Archive). No true reading is above."""
+(World Meteorological Organization, World Weather and Climate Extremes Archive). No true reading is higher."""
 
 MISSING = "no value"
 IMPOSSIBLE = "impossible"
 REPEATED = "repeated time"
-_NAMED = 5
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The readings that can be compared.
+    """Readings that can be compared.
 
     Attributes:
-        speeds: a row for each hour at which any place was read, in order of time (UTC); a column a place, in
-            alphabetical order; NaN where a place was not read.
-        dropped: a row a place: rows in the input, and how many were dropped for which reason.
+        speeds: a row per hour with any reading, in order of time (UTC); a column per place, in alphabetical
+            order; NaN where a place has no reading.
+        dropped: a row per place: rows in the input, and how many were dropped for each reason.
         remarks: the same in sentences, for the log.
-        unit: of the speeds; empty if nobody said.
+        unit: the unit of the speeds; empty if unknown.
     """
 
     speeds: pd.DataFrame
@@ -40,14 +40,14 @@ class Cleaned:
     unit: str
 
     def by_hour(self, count: int | None = None) -> dict[str, dict[str, float]]:
-        """The speed by place for each of the earliest hours; the keys are the hours in UTC, ISO 8601."""
-        some = self.speeds.iloc[:count]
-        times = pd.DatetimeIndex(some.index).tz_localize(None).to_numpy()
+        """Return the speed by place for each of the earliest hours, keyed by hour (UTC, ISO 8601)."""
+        earliest = self.speeds.iloc[:count]
+        times = pd.DatetimeIndex(earliest.index).tz_localize(None).to_numpy()
         minutes = times.astype("datetime64[m]")
         exact = minutes if bool((minutes == times).all()) else times.astype("datetime64[us]")
         hours = [f"{text}Z" for text in np.datetime_as_string(exact).tolist()]
-        places = [str(place) for place in some.columns]
-        values = some.to_numpy("float64")
+        places = [str(place) for place in earliest.columns]
+        values = earliest.to_numpy("float64")
         whole = not np.isnan(values).any()
         rows = (dict(zip(places, row, strict=True)) for row in values.tolist())
         if not whole:
@@ -58,13 +58,13 @@ class Cleaned:
 def clean(raw: Mapping[str, pd.Series[float]], unit: Unit | None) -> Cleaned:
     """Keep the readings that can be compared, and count the others.
 
-    Dropped are rows without a value or a time; speeds below zero, infinite, or above the record of `RECORD`.
-    Where the unit is not known, the limit is the record's largest number, 408: no unit in use makes it
-    larger. Of several readings of a place at one time the highest counts, whatever their order.
+    Drops rows without a value or a time, and speeds that are negative, infinite or above `RECORD`. If the
+    unit is unknown, the limit is 408, the largest number that the record has in any unit. If a place has
+    several readings at one time, the highest counts, whatever their order.
 
     Args:
-        raw: for each place its readings by time (UTC), NaN for one without a value.
-        unit: of the speeds, None if it is not known.
+        raw: each place's readings by time (UTC), NaN for a missing value.
+        unit: the unit of the speeds; None if unknown.
     """
     limit = max(RECORD.values()) if unit is None else RECORD[unit]
     kept: dict[str, pd.Series[float]] = {}
@@ -85,25 +85,25 @@ def clean(raw: Mapping[str, pd.Series[float]], unit: Unit | None) -> Cleaned:
             "used": len(highest),
         }
         bounds = f"expected 0 to {limit:g}{'' if unit is None else f' {unit}'}"
-        remarks += _named("dropped", place, impossible, f"impossible, {bounds}")
+        remarks += _remarks("dropped", place, impossible, f"impossible, {bounds}")
         if unit is None:
             suspect = highest[(highest > RECORD["m/s"]).to_numpy()]
-            remarks += _named("kept", place, suspect, "impossible if it is m/s; unit=m/s drops it")
+            remarks += _remarks("kept", place, suspect, "impossible in m/s; unit=m/s drops it")
     speeds = pd.DataFrame(kept).sort_index()
     dropped = pd.DataFrame.from_dict(counts, orient="index").rename_axis("place")
     dropped["hours without"] = len(speeds) - dropped["used"]
     return Cleaned(speeds, dropped, (*_totals(dropped, speeds), *remarks), unit or "")
 
 
-def _named(what: str, place: str, readings: pd.Series[float], why: str) -> list[str]:
-    """A sentence for each of the readings, at most five."""
+def _remarks(verb: str, place: str, readings: pd.Series[float], reason: str) -> list[str]:
+    """Describe each of the readings in a sentence, the first five at most."""
     times = pd.DatetimeIndex(readings.index).strftime("%Y-%m-%d %H:%M UTC")
     values = readings.to_numpy().tolist()
     lines = [
-        f"{what} {place}, {time}: {value:,.6g} is {why}" for time, value in zip(times, values, strict=True)
+        f"{verb} {place}, {time}: {value:,.6g} is {reason}" for time, value in zip(times, values, strict=True)
     ]
     return (
-        lines if len(lines) <= _NAMED else [*lines[:_NAMED], f"{what} {place}: {len(lines) - _NAMED:,} more"]
+        lines if len(lines) <= _SHOWN else [*lines[:_SHOWN], f"{verb} {place}: {len(lines) - _SHOWN:,} more"]
     )
 
 
@@ -115,16 +115,16 @@ def _totals(dropped: pd.DataFrame, speeds: pd.DataFrame) -> list[str]:
     used = f"{total['rows']:,} rows of {len(dropped)} places, {total['used']:,} used"
     lines = [f"{used}; dropped: {reasons or 'none'}"]
     if gaps := missing_everywhere(speeds):
-        lines.append(f"{gaps:,} hours between the first and the last were read nowhere; they are not counted")
+        lines.append(f"{gaps:,} hours between the first and the last have no readings and are not counted")
     if partly:
         lines.append(
-            f"{partly:,} of {len(speeds):,} hours were not read everywhere; the places read are compared"
+            f"{partly:,} of {len(speeds):,} hours lack the reading of a place; the others are compared"
         )
     return lines
 
 
 def missing_everywhere(speeds: pd.DataFrame) -> int:
-    """Hours between the first and the last with no reading at all; 0 if the readings are not hourly."""
+    """Count the hours between the first and the last without any reading; 0 if readings are not hourly."""
     if len(speeds) < 2:
         return 0
     times = (

@@ -1,6 +1,6 @@
-"""The same question asked the slow way: every call reads every file. It is here to be compared with.
+"""The same result computed the slow way, for comparison: every call reads every file.
 
-The answers are those of `pipelines.windy_city` for a folder with nothing to drop.
+The results equal those of `pipelines.windy_city` for a folder with nothing to drop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def windiest(timestamp: str, folder: str) -> tuple[str, ...]:
-    """The places with the highest speed at an hour, from the Parquet files of a folder."""
+    """Return the places with the highest speed at an hour, from the Parquet files of a folder."""
     speeds = {}
     for path in sorted(Path(folder).glob("*.parquet")):
         column: pd.Series[float] = pd.read_parquet(path, columns=["wind_speed"])["wind_speed"]
@@ -26,6 +26,6 @@ def windiest(timestamp: str, folder: str) -> tuple[str, ...]:
 
 
 def winners(client: Client, timestamps: Iterable[str], folder: str) -> list[tuple[str, ...]]:
-    """The windiest places at each hour, one submitted call an hour."""
+    """Return the windiest places at each hour, with one submitted call per hour."""
     futures = [client.submit(windiest, timestamp, folder, pure=False) for timestamp in timestamps]
     return list(client.gather(futures))

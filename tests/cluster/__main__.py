@@ -1,4 +1,4 @@
-"""`python -m tests.cluster`, and what to do; what follows `test` and `driver` goes to pytest."""
+"""`python -m tests.cluster COMMAND`; arguments after `test` and `driver` are passed to pytest."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _USAGE = "usage: python -m tests.cluster up|kubernetes|down|build|refresh|status
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the first argument says.
+    """Run the command that the first argument names.
 
     Returns:
-        0 when done, 1 with a message when not, 2 for a wrong argument, 130 when interrupted; for `test` and
-        `driver`, what pytest says.
+        0 if it succeeded, 1 if it failed, 2 for a wrong argument, 130 if interrupted; for `test` and
+        `driver`, pytest's exit code.
     """
     from tests.cluster import binaries, lifecycle
 
@@ -35,10 +35,10 @@ def main(arguments: Sequence[str]) -> int:
         print(_USAGE, file=sys.stderr)
         return 2
     if (chosen := os.environ.get("CLUSTER")) not in (None, "", "current"):
-        print(f"cluster: CLUSTER is {chosen!r}; it is current, or not set", file=sys.stderr)
+        print(f"cluster: CLUSTER is {chosen!r}; set it to current, or unset it", file=sys.stderr)
         return 2
-    for which in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(which, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         if name in tests:
             return tests[name](rest)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _test(arguments: Sequence[str]) -> int:
-    """Bring the cluster up, run the tests, take it down whatever happened."""
+    """Bring the cluster up, run the tests, and take it down in any case."""
     import pytest
 
     from tests.cluster import binaries, lifecycle
@@ -69,7 +69,7 @@ def _test(arguments: Sequence[str]) -> int:
 
 
 def _test_driver(arguments: Sequence[str]) -> int:
-    """Run the tests of the driver, which need Pulumi's engine and no cluster."""
+    """Run the driver's tests, which need Pulumi's engine but no cluster."""
     import pytest
 
     from tests.cluster import binaries
@@ -80,7 +80,7 @@ def _test_driver(arguments: Sequence[str]) -> int:
 
 
 class _TakeDown:
-    """Takes the cluster down when the tests have run, so that pytest's closing line is the last one."""
+    """A pytest plugin that takes the cluster down after the tests, so that pytest's summary comes last."""
 
     def pytest_sessionfinish(self) -> None:
         _take_down()

@@ -1,4 +1,4 @@
-"""Argo Workflows: its own manifests, with the images built here and the platform's configuration."""
+"""Argo Workflows: its own manifests, with locally built images and the platform's configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLUSTER_WIDE = (
 
 
 def install() -> None:
-    """Apply everything, and wait until the controller and the server are ready."""
+    """Install Argo, and wait until the controller and the server are ready."""
     documents = yaml.safe_load_all(kubectl("kustomize", str(argo_manifests() / "cluster-install")))
     objects = [item for item in documents if item]
     definitions = [item for item in objects if item["kind"] == "CustomResourceDefinition"]
@@ -34,7 +34,7 @@ def install() -> None:
     for item in definitions:
         name = item["metadata"]["name"]
         kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=70)
-    apply([_archive_secret(), configuration(), *(_fitted(item) for item in others)])
+    apply([_archive_secret(), configuration(), *(_adapted(item) for item in others)])
     apply(cluster_objects())
     wait_until_ready()
 
@@ -46,12 +46,12 @@ def wait_until_ready() -> None:
 
 
 def configuration() -> dict[str, Any]:
-    """The controller's ConfigMap, by the platform's own builder."""
+    """Build the controller's ConfigMap with the platform's own code."""
     database = argo_config.Database(host=host(), port=POSTGRES_PORT, ssl_mode="disable")
-    found: dict[str, Any] = argo_config.config_map(
+    config_map: dict[str, Any] = argo_config.config_map(
         argo_config.Argo(database=database, cluster="tests", namespace=NAMESPACE)
     )
-    return found
+    return config_map
 
 
 def _archive_secret() -> dict[str, Any]:
@@ -63,8 +63,8 @@ def _archive_secret() -> dict[str, Any]:
     }
 
 
-def _fitted(item: dict[str, Any]) -> dict[str, Any]:
-    """One of Argo's objects, with our images and a user, as no image here names one."""
+def _adapted(item: dict[str, Any]) -> dict[str, Any]:
+    """Adapt one of Argo's objects: our images, and a user, because our images do not set one."""
     if item["kind"] not in _CLUSTER_WIDE:
         item["metadata"].setdefault("namespace", NAMESPACE)
     for subject in item.get("subjects", []):

@@ -1,4 +1,4 @@
-"""Kubernetes, Argo Workflows, S3 and DNS servers, Pulumi: built from their Go modules and kept by version."""
+"""Kubernetes, Argo Workflows, S3 and DNS servers, Pulumi: built from Go modules and cached by version."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ KUBERNETES = (
 )
 ARGO = ("workflow-controller", "argoexec", "argo")
 ENGINE = "pulumi"
-"""What only the tests of the driver need, which need no cluster."""
+"""Needed by the driver's tests only, which need no cluster."""
 
 
 def build_all() -> None:
-    """Build what is not in the cache yet; one build at a time."""
+    """Build everything that is not cached, one build at a time."""
     build_servers()
     build(ENGINE)
 
 
 def build_servers() -> None:
-    """Build what a cluster is made of: all but Pulumi's engine."""
+    """Build the programs of a cluster: all except Pulumi's engine."""
     for what in _BUILDS:
         if what != ENGINE and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
 def build(what: str) -> Path:
-    """Build one thing if it is not in the cache yet: its folder."""
-    folder = place(what)
+    """Build one component unless it is cached; return its folder."""
+    folder = folder_of(what)
     if (folder / "done").exists():
-        say(f"build {folder.name}: in the cache")
+        say(f"build {folder.name}: cached")
         return folder
     with phase(f"build {folder.name}"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -53,23 +53,23 @@ def build(what: str) -> Path:
     return folder
 
 
-def place(what: str) -> Path:
-    """The folder of a built thing in the cache."""
+def folder_of(what: str) -> Path:
+    """Return the cache folder of a component."""
     version = versions()["modules"].get(what, "1")
     return cache_folder() / f"{what}-{version}"
 
 
 def program(name: str) -> Path:
-    """The path of a program that was built."""
+    """Return the path of a built program."""
     for what, names in _PROGRAMS.items():
         if name in names:
-            return place(what) / "bin" / name
-    raise HarnessError(f"{name}: not among what is built")
+            return folder_of(what) / "bin" / name
+    raise HarnessError(f"{name}: not a program that is built here")
 
 
 def argo_manifests() -> Path:
-    """The folder of Argo's own install manifests."""
-    return place("argo") / "manifests"
+    """Return the folder of Argo's own install manifests."""
+    return folder_of("argo") / "manifests"
 
 
 def _go(*arguments: str, cwd: Path | None = None, timeout: float = 1800, **env: str) -> str:
@@ -79,9 +79,9 @@ def _go(*arguments: str, cwd: Path | None = None, timeout: float = 1800, **env: 
 
 
 def _module(path: str, version: str) -> dict[str, str]:
-    """Download a module; the answer has its folder (Dir) and its go.mod (GoMod)."""
-    found: dict[str, str] = json.loads(_go("mod", "download", "-json", f"{path}@{version}"))
-    return found
+    """Download a module; the result has its folder (Dir) and its go.mod (GoMod)."""
+    module: dict[str, str] = json.loads(_go("mod", "download", "-json", f"{path}@{version}"))
+    return module
 
 
 def _in_our_module(
@@ -93,21 +93,21 @@ def _in_our_module(
     package: str = ".",
     stamp: str = "",
 ) -> Path:
-    """Build a program from a module of our own that requires theirs, with the Go that theirs names.
+    """Build a program from a module of our own that requires theirs, with the Go version of theirs.
 
-    A module that replaces others can be built in no other way; and a `main` of ours takes as little of
-    theirs as is needed.
+    This is the only way to build a module that replaces others. A `main` of our own also includes no more
+    of their code than needed.
 
     Args:
-        replaced: the replacements in our module, from the text of their go.mod.
-        package: what is built; our own `templates/<what>.go.txt` where nothing is named.
-        stamp: what the linker sets.
+        replaced: returns the replacements for our module, given the text of their go.mod.
+        package: the package to build; by default our own `templates/<what>.go.txt`.
+        stamp: linker flags that set variables.
     """
     version = versions()["modules"][what]
     theirs = Path(_module(path, version)["GoMod"]).read_text()
     language = re.search(r"^go (\S+)$", theirs, re.MULTILINE)
     if language is None:
-        raise HarnessError(f"{path} {version}: its go.mod names no version of Go")
+        raise HarnessError(f"{path} {version}: its go.mod has no Go version")
     lines = [
         f"module lightwork/{what}",
         f"go {language.group(1)}",
@@ -119,9 +119,9 @@ def _in_our_module(
     (source / "go.mod").write_text("\n".join(lines) + "\n")
     if package == ".":
         shutil.copy(TEMPLATES / f"{what}.go.txt", source / "main.go")
-    made = folder / "bin" / what
-    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(made), package, cwd=source)
-    return made
+    binary = folder / "bin" / what
+    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(binary), package, cwd=source)
+    return binary
 
 
 def _kubernetes(folder: Path) -> None:
@@ -131,20 +131,20 @@ def _kubernetes(folder: Path) -> None:
     def staging(go_mod: str) -> list[str]:
         names = re.findall(r"^\s*(\S+) => \./staging/src/", go_mod, re.MULTILINE)
         if not names:
-            raise HarnessError(f"k8s.io/kubernetes {version}: its go.mod names no staging modules")
+            raise HarnessError(f"k8s.io/kubernetes {version}: its go.mod has no staging modules")
         return [f"{name} => {name} v0.{minor}" for name in names]
 
     stamp = " ".join(
-        f"-X {where}.gitVersion={version} -X {where}.gitMajor=1 -X {where}.gitMinor={minor.split('.')[0]}"
-        for where in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        f"-X {path}.gitVersion={version} -X {path}.gitMajor=1 -X {path}.gitMinor={minor.split('.')[0]}"
+        for path in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     )
-    made = _in_our_module(folder, "kubernetes", "k8s.io/kubernetes", replaced=staging, stamp=stamp)
+    binary = _in_our_module(folder, "kubernetes", "k8s.io/kubernetes", replaced=staging, stamp=stamp)
     for name in KUBERNETES:
-        made.with_name(name).symlink_to(made.name)
+        binary.with_name(name).symlink_to(binary.name)
 
 
 def _coredns(folder: Path) -> None:
-    """CoreDNS with the plugins of our configuration alone: the others need the SDKs of three clouds."""
+    """Build CoreDNS with only the plugins that we configure: the others need the SDKs of three clouds."""
     _in_our_module(folder, "coredns", "github.com/coredns/coredns")
 
 
@@ -182,7 +182,7 @@ def _versitygw(folder: Path) -> None:
 
 
 def _pulumi(folder: Path) -> None:
-    """The engine and its CLI."""
+    """Build Pulumi's engine and its CLI."""
     path, version = "github.com/pulumi/pulumi/pkg/v3", versions()["modules"]["pulumi"]
     _in_our_module(
         folder,
@@ -212,7 +212,7 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
 }
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
-"""What a cluster that is there already brings itself."""
+"""Components that an existing cluster has already."""
 
 _PROGRAMS = {
     "pause": ("pause",),

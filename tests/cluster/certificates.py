@@ -1,4 +1,4 @@
-"""The cluster's own certificates and kubeconfigs, made anew each time."""
+"""The cluster's certificates and kubeconfigs, created anew for each cluster."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ CLIENTS = {
 
 
 def folder() -> Path:
-    """Where they are, for as long as the cluster is up."""
+    """Return the folder that holds them while the cluster is up."""
     return run_folder() / "certificates"
 
 
 def make_all() -> None:
-    """Make the authority, the servers' certificates, a kubeconfig for each client, and the key of tokens."""
+    """Create the authority, the servers' certificates, the clients' kubeconfigs, and the token key."""
     authority = _new_authority()
     names = [
         *("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
@@ -105,7 +105,7 @@ def _sign(authority: trustme.CA, file: str, user: str, group: str | None, names:
 
 
 def write_kubeconfig(target: Path, name: str) -> None:
-    """A kubeconfig with everything in it for one of the clients."""
+    """Write a self-contained kubeconfig for one of the clients."""
 
     def text(file: str) -> str:
         return base64.b64encode((folder() / file).read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""The tests need a cluster that is up: `make cluster-up`, or `python -m tests.cluster test` for all."""
+"""The tests need a running cluster: `make cluster-up`, or `python -m tests.cluster test` for everything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tier = os.environ.get("TIER") or "all"
     if tier not in ("core", "all"):
-        raise pytest.UsageError(f"TIER is {tier!r}; it is core or all")
+        raise pytest.UsageError(f"TIER is {tier!r}; expected core or all")
     ours = [item for item in items if item.path.parent.name == "cluster"]
     for item in ours:
         item.add_marker("cluster")
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def both_tenants() -> tuple[str, ...]:
-    """Both example tenants, set up in the cluster."""
+    """Set up both example tenants in the cluster; their names."""
     if not kubeconfig().exists():
         pytest.fail("no cluster is up: make cluster-up")
     for name in tenants.TENANTS:
@@ -41,11 +41,11 @@ def both_tenants() -> tuple[str, ...]:
 
 @pytest.fixture
 def acme(both_tenants: tuple[str, ...]) -> str:
-    """The first tenant."""
+    """The first tenant's name."""
     return both_tenants[0]
 
 
 @pytest.fixture
 def globex(both_tenants: tuple[str, ...]) -> str:
-    """The second tenant."""
+    """The second tenant's name."""
     return both_tenants[1]

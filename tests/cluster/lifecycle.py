@@ -1,4 +1,4 @@
-"""The whole cluster up, and down again."""
+"""Startup and shutdown of the whole cluster."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from tests.cluster.progress import HarnessError, phase, say
 from tests.cluster.settings import cache_folder, kubeconfig, logs, of_current_context, run_folder
 
 _LAST = ("kubelet", "proxy", "coredns", "scheduler", "controller-manager", "apiserver", "etcd", "containerd")
-"""The order in which servers are stopped: etcd after the API server, which hangs without it."""
+"""The servers that are stopped last, in order: etcd after the API server, which hangs without it."""
 
 
 def up() -> None:
-    """Bring everything up. What an earlier one left is taken down first."""
+    """Bring everything up, after taking down what an earlier run left."""
     _bring_up(_up_in_current if of_current_context() else _up)
 
 
 def up_bare() -> None:
-    """Bring Kubernetes up alone, as somebody else's cluster: for `CLUSTER=current`."""
+    """Bring up Kubernetes alone, as an existing cluster for `CLUSTER=current`."""
     if of_current_context():
-        raise HarnessError("CLUSTER=current is of no use here: Kubernetes is there already")
+        raise HarnessError("unset CLUSTER=current: this command starts a Kubernetes of its own")
     _bring_up(_kubernetes)
 
 
 def _bring_up(bring: Callable[[], None]) -> None:
     if os.geteuid() != 0:
-        raise HarnessError("the harness needs root: it makes a bridge, control groups and mounts")
+        raise HarnessError("the harness needs root: it creates a bridge, control groups and mounts")
     if run_folder().exists():
         down()
     run_folder().mkdir(parents=True)
@@ -52,7 +52,7 @@ def _bring_up(bring: Callable[[], None]) -> None:
     try:
         bring()
     except BaseException:
-        say("not up; taking down what was started (the logs stay in the cache)")
+        say("startup failed; taking down what was started (the logs stay in the cache)")
         keep_logs()
         down()
         raise
@@ -110,7 +110,7 @@ def _platform() -> None:
 
 
 def refresh() -> None:
-    """Bring the images of the platform, as the code is now, into the cluster that is up."""
+    """Load the platform's images, built from the current code, into the running cluster."""
     if not kubeconfig().exists():
         raise HarnessError("no cluster is up: make cluster-up")
     with phase("images"):
@@ -118,7 +118,7 @@ def refresh() -> None:
 
 
 def down() -> None:
-    """Stop all that was started and put the machine back as it was."""
+    """Stop everything that was started and restore the machine."""
     if not run_folder().exists():
         say("nothing is up")
         return
@@ -141,7 +141,7 @@ def down() -> None:
 
 
 def _leave_current() -> None:
-    """Take away what is in the cluster while the servers still answer; then the servers."""
+    """Delete what is in the cluster while the servers still respond, then stop the servers."""
     try:
         if kubeconfig().exists():
             current.clear()
@@ -153,21 +153,21 @@ def _leave_current() -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not stop the taking down half-way: it would leave things behind."""
+    """Ignore a second Ctrl-C during shutdown, which would otherwise stop half-way."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {which: signal.signal(which, lambda *_: say("taking down, a moment")) for which in signals}
+    before = {number: signal.signal(number, lambda *_: say("still shutting down")) for number in signals}
     try:
         yield
     finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _end_shims() -> None:
-    """End what containerd leaves running on purpose when it stops: it is known by our socket's path."""
+    """End the shims that containerd leaves running on purpose; their command lines hold our socket's path."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -180,7 +180,7 @@ def _end_shims() -> None:
 
 
 def keep_logs() -> None:
-    """Copy the servers' logs into the cache, where they outlive the cluster."""
+    """Copy the servers' logs into the cache, to keep them after the cluster is down."""
     target = cache_folder() / "last-logs"
     shutil.rmtree(target, ignore_errors=True)
     if logs().exists():

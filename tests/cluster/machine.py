@@ -1,4 +1,4 @@
-"""What the harness changes on the machine, and puts back: kernel settings, a bridge, rules, mounts."""
+"""The harness's changes to the machine, and their reversal: kernel settings, a bridge, rules, mounts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.cluster.settings import (
 )
 
 CGROUP = "lightwork-cluster"
-"""All pods are in control groups below this one."""
+"""The control group that contains all pods' groups."""
 _CGROUPS = Path("/sys/fs/cgroup")
 
 _SETTINGS = {
-    # What the pod network needs.
+    # Needed by the pod network.
     "net/ipv4/ip_forward": "1",
     "net/bridge/bridge-nf-call-iptables": "1",
-    # Changed by kubelet and kube-proxy; noted, so that they can be put back.
+    # Changed by kubelet and kube-proxy; saved, so that they can be restored.
     "net/ipv4/conf/all/route_localnet": None,
     "vm/overcommit_memory": None,
     "vm/panic_on_oom": None,
@@ -49,16 +49,16 @@ _SETTINGS = {
 
 
 def install_packages() -> None:
-    """Install the Debian packages that are missing, and note which; their own services are not started."""
+    """Install missing Debian packages without starting their services, and note which were installed."""
     debian = versions()["debian"]
-    wanted = [*debian["servers"], *([] if of_current_context() else debian["kubernetes"])]
-    missing = [name for name in wanted if not _installed(name)]
+    required = [*debian["servers"], *([] if of_current_context() else debian["kubernetes"])]
+    missing = [name for name in required if not _installed(name)]
     if not missing:
         return
     say(f"apt-get install {' '.join(missing)}")
     policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
+    created = not policy.exists()
+    if created:
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -66,7 +66,7 @@ def install_packages() -> None:
         run(["apt-get", "update", "-qq"], timeout=300, env=quiet)
         run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing], timeout=600, env=quiet)
     finally:
-        if ours:
+        if created:
             policy.unlink()
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "installed-packages.txt").open("a") as note:
@@ -78,7 +78,7 @@ def _installed(name: str) -> bool:
 
 
 def set_up_network() -> None:
-    """The bridge, forwarding, and rules that let the pods' packets through."""
+    """Create the bridge, and enable forwarding and the rules that let pods' packets through."""
     before = {}
     for name, value in _SETTINGS.items():
         path = Path("/proc/sys") / name
@@ -105,45 +105,45 @@ def _rules(action: str) -> None:
 
 
 def control_groups() -> list[Path]:
-    """The folder of our control group in each hierarchy of the machine."""
+    """Return the folder of our control group in each hierarchy of the machine."""
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS / CGROUP]
     return [folder / CGROUP for folder in _CGROUPS.iterdir() if folder.is_dir() and not folder.is_symlink()]
 
 
 def make_control_groups() -> None:
-    """Make our control group in each hierarchy."""
+    """Create our control group in each hierarchy."""
     for folder in control_groups():
         with contextlib.suppress(OSError):
             folder.mkdir(exist_ok=True)
     for folder in control_groups():
-        # A new group of processors starts with none.
+        # A new cpuset group starts without processors.
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (folder / name).exists() and not (folder / name).read_text().strip():
                 (folder / name).write_text((folder.parent / name).read_text())
 
 
 def end_pods() -> None:
-    """End every process of every pod: all that is in our control groups."""
+    """Kill every process of every pod: everything in our control groups."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
-        found = _in_groups()
-        if not found:
+        pids = _pids()
+        if not pids:
             return
-        for pid in found:
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
-    raise HarnessError(f"pods' processes do not end: {sorted(_in_groups())}")
+    raise HarnessError(f"these processes of pods survive SIGKILL: {sorted(_pids())}")
 
 
-def _in_groups() -> set[int]:
-    found: set[int] = set()
+def _pids() -> set[int]:
+    pids: set[int] = set()
     for top in control_groups():
         for file in top.rglob("cgroup.procs") if top.exists() else ():
             with contextlib.suppress(OSError):
-                found.update(int(line) for line in file.read_text().split())
-    return found - {os.getpid()}
+                pids.update(int(line) for line in file.read_text().split())
+    return pids - {os.getpid()}
 
 
 def remove_control_groups() -> None:
@@ -155,7 +155,7 @@ def remove_control_groups() -> None:
 
 
 def tear_down_network() -> None:
-    """Remove the bridge and every rule, and set the kernel's settings as they were."""
+    """Remove the bridge and every rule, and restore the kernel's settings."""
     kube_proxy = program("kube-proxy")
     if kube_proxy.exists():
         run([kube_proxy, "--cleanup"], check=False, timeout=60)
@@ -172,7 +172,7 @@ def tear_down_network() -> None:
 
 
 def _remove_kubernetes_chains() -> None:
-    """Remove what kube-proxy's own clean-up leaves: its chains, and the rules that lead into them."""
+    """Remove what kube-proxy's own cleanup leaves: its chains, and the rules that jump to them."""
     for tool in ("iptables", "ip6tables"):
         for table in ("mangle", "nat", "filter"):
             lines = run([tool, "-w", "-t", table, "-S"], check=False).splitlines()
@@ -187,18 +187,18 @@ def _remove_kubernetes_chains() -> None:
 
 
 def refuse_another() -> None:
-    """Raise HarnessError where another Kubernetes has rules on this machine: ours would mix with them."""
+    """Raise HarnessError if another Kubernetes has rules on this machine: ours would interfere."""
     for table in ("nat", "filter"):
         if "-N KUBE-" in run(["iptables", "-w", "-t", table, "-S"], check=False):
-            raise HarnessError("another Kubernetes is on this machine (its chains are in iptables)")
+            raise HarnessError("another Kubernetes runs on this machine: its chains are in iptables")
 
 
 def unmount() -> None:
     """Unmount everything below the run folder, the innermost first."""
     below = f"{run_folder()}/"
     for _ in range(3):
-        found = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        ours = sorted((path for path in found if path.startswith(below)), key=len, reverse=True)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        ours = sorted((path for path in mounts if path.startswith(below)), key=len, reverse=True)
         if not ours:
             return
         for path in ours:
@@ -208,7 +208,7 @@ def unmount() -> None:
 
 
 def remove_folders() -> None:
-    """Remove the run folder, and the links to logs that kubelet makes elsewhere."""
+    """Remove the run folder, and the links that kubelet creates to its logs."""
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(f"{run_folder()}/"):
             link.unlink()

@@ -1,4 +1,4 @@
-"""The one node: containerd, the pod network, kubelet, kube-proxy, and the DNS server of the cluster."""
+"""The only node: containerd, the pod network, kubelet, kube-proxy, and the cluster's DNS server."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from tests.cluster.settings import (
 
 
 def socket() -> str:
-    """Where containerd listens."""
+    """Return the socket on which containerd listens."""
     return str(run_folder() / "containerd.sock")
 
 
 def ctr(*arguments: str, timeout: float = 300, check: bool = True) -> str:
-    """A call of containerd's own client, in the namespace that kubelet uses."""
+    """Run containerd's certificates client in the namespace that kubelet uses."""
     words = ["ctr", "--address", socket(), "--namespace", "k8s.io", *arguments]
     return run(words, timeout=timeout, check=check)
 
 
 def start_containerd() -> None:
-    """Start it with settings, socket and folders of its own, beside any other on the machine."""
+    """Start containerd with settings, socket and folders of its own, apart from any other on the machine."""
     top = run_folder()
     network = {
         "cniVersion": "0.4.0",
@@ -57,7 +57,7 @@ def start_containerd() -> None:
     }
     (top / "cni-config").mkdir(parents=True, exist_ok=True)
     (top / "cni-config" / "10-lightwork.conflist").write_text(json.dumps(network))
-    # With restrict_oom_score_adj no capability is needed to start a pod's first process.
+    # Without restrict_oom_score_adj, starting a pod's first process would need a capability.
     text = f"""version = 2
 root = "{top}/containerd"
 state = "{top}/containerd-state"
@@ -89,7 +89,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 
 def start_kubelet() -> None:
     """Start kubelet, and wait until the node is ready."""
-    top, own = run_folder(), folder()
+    top, certificates = run_folder(), folder()
     make_control_groups()
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -98,16 +98,16 @@ def start_kubelet() -> None:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(own / "ca.crt")},
+            "x509": {"clientCAFile": str(certificates / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(own / "kubelet-server.crt"),
-        "tlsPrivateKeyFile": str(own / "kubelet-server.key"),
+        "tlsCertFile": str(certificates / "kubelet-server.crt"),
+        "tlsPrivateKeyFile": str(certificates / "kubelet-server.key"),
         "containerRuntimeEndpoint": f"unix://{socket()}",
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{CGROUP}",
         "failCgroupV1": False,
-        # Pods ask for little here, so that many fit on few cores; each may use what is idle.
+        # Pods request little here, so that many fit on few cores; each may use idle processors.
         "cpuCFSQuota": False,
         "failSwapOn": False,
         "clusterDNS": [NODE_IP],
@@ -120,14 +120,14 @@ def start_kubelet() -> None:
         "maxPods": 60,
         "serializeImagePulls": False,
         "registerNode": True,
-        # A disk that is rather full is the machine's affair; images are not thrown away.
+        # Never delete images, even if the machine's disk is nearly full.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "syncFrequency": "10s",
         "nodeStatusUpdateFrequency": "10s",
     }
-    # No name server but our own: nothing of the pods' asks outside.
+    # Our certificates name server only, so that pods' queries never leave the machine.
     (top / "resolv.conf").write_text(f"nameserver {NODE_IP}\n")
     (top / "kubelet.yaml").write_text(yaml.safe_dump(config))
     processes.start(
@@ -135,7 +135,7 @@ def start_kubelet() -> None:
         [
             program("kubelet"),
             f"--config={top / 'kubelet.yaml'}",
-            f"--kubeconfig={own / 'kubelet.kubeconfig'}",
+            f"--kubeconfig={certificates / 'kubelet.kubeconfig'}",
             f"--hostname-override={NODE}",
             f"--node-ip={NODE_IP}",
             f"--root-dir={top / 'kubelet'}",
@@ -146,13 +146,13 @@ def start_kubelet() -> None:
     def ready() -> bool:
         processes.check("kubelet")
         conditions = get("node", NODE)["status"].get("conditions", [])
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
     wait_for("the node", ready, seconds=90, every=0.5)
 
 
 def start_proxy() -> None:
-    """Start kube-proxy, which brings the Services' addresses to their pods."""
+    """Start kube-proxy, which routes the Services' addresses to their pods."""
     config = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -170,7 +170,7 @@ def start_proxy() -> None:
 
 
 def start_dns() -> None:
-    """Start CoreDNS on the bridge's address; it knows the Services of this cluster and nothing else."""
+    """Start CoreDNS on the bridge's address; it resolves only the Services of this cluster."""
     rules = [{"apiGroups": [""], "resources": ["services", "namespaces", "pods"], "verbs": ["list", "watch"]}]
     slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
     rbac = "rbac.authorization.k8s.io"

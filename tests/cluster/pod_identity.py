@@ -1,8 +1,8 @@
 """EKS Pod Identity for this cluster: a role's credentials for the pods of a service account.
 
-As on EKS, a pod is told by a webhook where to ask, with a token of its own for that purpose alone; whoever
-answers has the API server check the token, and looks up the association of its namespace and account. On EKS
-the add-on does all this, so nothing of it is in `platform/`.
+As on EKS, a webhook gives each pod the endpoint's address and a token for this purpose alone. The endpoint
+has the API server check the token, and looks up the association of its namespace and account. On EKS the
+add-on does all this, so `platform/` has no code for it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from tests.cluster.progress import wait_for
 from tests.cluster.settings import ROOT, WEBHOOK_PORT, host, run_folder
 
 SERVER = "pod-identity"
-"""Its name among the servers, and in the logs."""
+"""The server's name, also in the logs."""
 ACCOUNT = "pod-identity"
-"""The service account as which it asks the API server."""
+"""The service account that the server uses for the API server."""
 NAMESPACE = "lightwork-tests"
-_LASTS = "168h"
+_TOKEN_DURATION = "168h"
 ACCOUNTS = contract.LAKE_ACCOUNTS
-"""The accounts of a tenant that have its role."""
+"""The service accounts of a tenant that have its role."""
 
 
 def start() -> None:
-    """Start the server, give it its one right, and have the API server call it for tenants' pods."""
+    """Start the server, grant it token reviews, and register its webhook for tenants' pods."""
     apply(_rights())
     token_file().touch(mode=0o600)
     token_file().write_text(
-        kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, f"--duration={_LASTS}").strip()
+        kubectl("-n", NAMESPACE, "create", "token", ACCOUNT, f"--duration={_TOKEN_DURATION}").strip()
     )
     processes.start(SERVER, [sys.executable, "-m", "tests.cluster.pod_identity_server"], cwd=ROOT)
     wait_for("pod identity", _ready, seconds=30)
@@ -46,40 +46,40 @@ def start() -> None:
 
 
 def token_file() -> Path:
-    """With what the server asks the API server."""
+    """Return the file with the server's token for the API server."""
     return run_folder() / "pod-identity-token"
 
 
 def associate(namespace: str, account: str, role: str) -> None:
-    """Let the pods of a service account have the credentials of an account of the S3 server."""
+    """Give the pods of a service account the credentials of an account of the S3 server."""
     note = run_folder() / "pod-identity.json"
-    found = _associations()
-    found[f"{namespace}/{account}"] = role
+    associations = _associations()
+    associations[f"{namespace}/{account}"] = role
     part = note.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1))
+    part.write_text(json.dumps(associations, indent=1))
     part.replace(note)
 
 
 def association(namespace: str, account: str) -> str | None:
-    """The account of the S3 server that a service account has; None if it has none."""
+    """Return the S3 server's account for a service account; None if there is none."""
     return _associations().get(f"{namespace}/{account}")
 
 
 def _associations() -> dict[str, str]:
     try:
-        found: dict[str, str] = json.loads((run_folder() / "pod-identity.json").read_text())
+        associations: dict[str, str] = json.loads((run_folder() / "pod-identity.json").read_text())
     except FileNotFoundError:
         return {}
-    return found
+    return associations
 
 
 def ask(token: str) -> tuple[int, dict[str, Any]]:
-    """What the endpoint answers to a token: status and document."""
+    """Send a token to the endpoint; return the response's status and document."""
     request = urllib.request.Request(URL, headers={"Authorization": token} if token else {})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(request, timeout=15) as answer:
-            return answer.status, json.load(answer)
+        with direct.open(request, timeout=15) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
@@ -110,12 +110,12 @@ def _rights() -> list[dict[str, Any]]:
 
 
 def webhook_name() -> str:
-    """The name of the webhook's configuration."""
+    """Return the name of the webhook's configuration."""
     return "pod-identity-webhook"
 
 
 def webhook() -> dict[str, Any]:
-    """Whose pods the API server asks about: those of tenants. While nobody answers, they wait."""
+    """Build the webhook's configuration: it applies to tenants' pods, which wait while it is down."""
     authority = base64.b64encode((folder() / "ca.crt").read_bytes()).decode()
     tenants = {"matchExpressions": [{"key": contract.LABEL_TENANT, "operator": "Exists"}]}
     pods = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}

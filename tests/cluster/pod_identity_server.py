@@ -1,7 +1,7 @@
-"""The process that stands for EKS Pod Identity: credentials for pods, and the webhook that says so to them.
+"""A stand-in for EKS Pod Identity: the endpoint for pods' credentials, and the webhook that announces it.
 
-`python -m tests.cluster.pod_identity_server`; `pod_identity.py` starts it. Neither a token nor a secret is
-ever in its log: it says who asked, what came out, and why.
+`python -m tests.cluster.pod_identity_server`; `pod_identity.py` starts it. Its log has the caller, the result
+and the reason of each request, and never a token or a secret.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.cluster import certificates, kube, pod_identity, pod_identity_webhook
 from tests.cluster.settings import CREDENTIALS_IP, WEBHOOK_PORT, host
 
 LIFE = dt.timedelta(minutes=15, seconds=20)
-"""How long an answer holds. From a quarter of an hour before the end boto3 asks again: here, after 20 s."""
+"""How long credentials are valid. boto3 refreshes them 15 minutes before they expire: here, after 20 s."""
 _ACCOUNT_ID = "000000000000"
 _LONGEST = 8 * 2**20
 
 
 class RefusedError(Exception):
-    """No credentials for who asked: the status and the code of the answer, and why."""
+    """Credentials were refused; has the response's status, its code and the reason."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,11 +34,10 @@ class RefusedError(Exception):
 
 
 def credentials(token: str) -> tuple[str, dict[str, str]]:
-    """Who a token is of, and the credentials of its account, in AWS's form.
+    """Return a token's account, `namespace/name`, and the account's credentials in AWS's format.
 
     Raises:
-        RefusedError: the token is none, is not valid, is for another audience, or is of an account that has
-            no association.
+        RefusedError: the token is missing, invalid or for another audience, or its account has no role.
     """
     if not token:
         raise RefusedError(400, "InvalidRequestException", "the header Authorization has no token")
@@ -47,15 +46,15 @@ def credentials(token: str) -> tuple[str, dict[str, str]]:
     namespace, _, account = name.partition(":")
     if kind != "system:" or not account:
         raise RefusedError(403, "AccessDeniedException", f"{user}: not a service account")
-    found = pod_identity.association(namespace, account)
-    if found is None:
+    role = pod_identity.association(namespace, account)
+    if role is None:
         raise RefusedError(404, "ResourceNotFoundException", f"{namespace}/{account}: no association")
-    key = stores.credentials(found)
+    key = stores.credentials(role)
     end = dt.datetime.now(dt.UTC) + LIFE
     return f"{namespace}/{account}", {
         "AccessKeyId": key["access"],
         "SecretAccessKey": key["secret"],
-        # The S3 server's accounts are lasting ones, and it refuses a session's token with them.
+        # The S3 server's accounts are permanent, and it refuses a session token with them.
         "Token": "",
         "AccountId": _ACCOUNT_ID,
         "Expiration": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -63,7 +62,11 @@ def credentials(token: str) -> tuple[str, dict[str, str]]:
 
 
 def reviewed(token: str) -> str:
-    """Whose token it is, by the API server; RefusedError if it is not valid, or not for this audience."""
+    """Have the API server review a token and return its user.
+
+    Raises:
+        RefusedError: the token is invalid or for another audience, or the API server does not respond.
+    """
     audience = pod_identity_webhook.AUDIENCE
     spec = {"token": token, "audiences": [audience]}
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
@@ -78,12 +81,12 @@ def reviewed(token: str) -> str:
     context = ssl.create_default_context(cafile=str(kube.authority()))
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
-        with urllib.request.build_opener(*handlers).open(request, timeout=10) as answer:
-            status = json.load(answer)["status"]
+        with urllib.request.build_opener(*handlers).open(request, timeout=10) as response:
+            status = json.load(response)["status"]
     except (OSError, ValueError) as error:
         raise RefusedError(500, "InternalServerException", f"the API server: {error}") from None
     if not status.get("authenticated") or audience not in status.get("audiences", []):
-        raise RefusedError(403, "AccessDeniedException", f"the token is not a valid one for {audience}")
+        raise RefusedError(403, "AccessDeniedException", f"the token is not valid for {audience}")
     return str(status["user"]["username"])
 
 
@@ -92,14 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nothing: each answer is logged where it is made."""
+        """Suppress the default log: the handlers log each response themselves."""
 
     def log(self, text: str) -> None:
-        """A line in the log."""
+        """Write a line to the log."""
         print(f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {text}", flush=True)
 
     def page(self) -> str:
-        """What was asked for, without what follows a question mark: the API server adds a timeout there."""
+        """Return the path without its query, where the API server adds a timeout."""
         return self.path.partition("?")[0]
 
     def reply(self, status: int, document: dict[str, Any]) -> None:
@@ -117,16 +120,16 @@ class Credentials(_Handler):
 
     def do_GET(self) -> None:
         if self.page() != "/v1/credentials":
-            self.reply(404, {"code": "ResourceNotFoundException", "message": "there is no such page"})
+            self.reply(404, {"code": "ResourceNotFoundException", "message": "page not found"})
             return
         try:
-            who, found = credentials(self.headers.get("Authorization") or "")
+            account, document = credentials(self.headers.get("Authorization") or "")
         except RefusedError as error:
             self.log(f"refused {self.client_address[0]}: {error.status} {error.message}")
             self.reply(error.status, {"code": error.code, "message": error.message})
             return
-        self.log(f"credentials for {who} at {self.client_address[0]} until {found['Expiration']}")
-        self.reply(200, found)
+        self.log(f"credentials for {account} at {self.client_address[0]} until {document['Expiration']}")
+        self.reply(200, document)
 
 
 class Webhook(_Handler):
@@ -139,17 +142,19 @@ class Webhook(_Handler):
             self.reply(400, {"message": "not an AdmissionReview"})
             return
         try:
-            asked = json.loads(self.rfile.read(size))
-            answer = pod_identity_webhook.review(asked, associated=_associated, region=stores.REGION)
+            admission_review = json.loads(self.rfile.read(size))
+            response = pod_identity_webhook.review(
+                admission_review, associated=_associated, region=stores.REGION
+            )
         except (ValueError, KeyError, TypeError) as error:
             self.log(f"not an AdmissionReview: {type(error).__name__} {error}")
             self.reply(400, {"message": "not an AdmissionReview"})
             return
-        request, told = asked["request"], "patch" in answer["response"]
+        request, patched = admission_review["request"], "patch" in response["response"]
         metadata = request["object"].get("metadata", {})
         name = metadata.get("name") or metadata.get("generateName", "")
-        self.log(f"pod {request['namespace']}/{name}: {'injected' if told else 'as it is'}")
-        self.reply(200, answer)
+        self.log(f"pod {request['namespace']}/{name}: {'injected' if patched else 'unchanged'}")
+        self.reply(200, response)
 
 
 def _associated(namespace: str, account: str) -> bool:
@@ -162,24 +167,24 @@ def _listening(address: str, port: int, handler: type[_Handler]) -> ThreadingHTT
     except OSError as error:
         sys.exit(
             f"cannot listen on {address}, port {port}: {error.strerror}; "
-            "where another server takes that port on all addresses, let it name its own"
+            "if another server uses that port on all addresses, bind it to its own address"
         )
 
 
 def main() -> None:
-    """Serve both until SIGTERM."""
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    """Serve the endpoint and the webhook until SIGTERM."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     webhook = _listening(host(), WEBHOOK_PORT, Webhook)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    own = certificates.folder()
-    context.load_cert_chain(own / "pod-identity-webhook.crt", own / "pod-identity-webhook.key")
-    # The handshake is left to each connection's own thread, so that none holds up the others.
+    folder = certificates.folder()
+    context.load_cert_chain(folder / "pod-identity-webhook.crt", folder / "pod-identity-webhook.key")
+    # Each connection's own thread does the handshake, so that a slow one does not block the others.
     webhook.socket = context.wrap_socket(webhook.socket, server_side=True, do_handshake_on_connect=False)
     servers = [webhook, _listening(CREDENTIALS_IP, 80, Credentials)]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    over.wait()
+    stopped.wait()
     for server in servers:
         server.shutdown()
 

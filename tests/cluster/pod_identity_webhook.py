@@ -1,4 +1,4 @@
-"""What EKS puts into a pod whose service account has an association, as an answer to the API server."""
+"""The admission webhook of EKS Pod Identity, which patches pods whose service account has an association."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from tests.cluster.settings import CREDENTIALS_IP
 
 AUDIENCE = "pods.eks.amazonaws.com"
-"""Whom the injected token is for; one for anybody else gets no credentials."""
+"""The injected token's audience; a token for another audience gets no credentials."""
 URL = f"http://{CREDENTIALS_IP}/v1/credentials"
 
 _VOLUME = "eks-pod-identity-token"
@@ -20,7 +20,7 @@ _SECONDS = 86400
 
 
 def environment(region: str) -> dict[str, str]:
-    """The variables of each container, where it has none of the name."""
+    """Return the variables that a container gets unless it sets them itself."""
     return {
         "AWS_STS_REGIONAL_ENDPOINTS": "regional",
         "AWS_REGION": region,
@@ -30,15 +30,17 @@ def environment(region: str) -> dict[str, str]:
     }
 
 
-def review(asked: dict[str, Any], *, associated: Callable[[str, str], bool], region: str) -> dict[str, Any]:
-    """The answer to an AdmissionReview of a new pod: allowed, with a patch where its account has a role.
+def review(
+    admission_review: dict[str, Any], *, associated: Callable[[str, str], bool], region: str
+) -> dict[str, Any]:
+    """Respond to the AdmissionReview of a new pod: allow it, and patch it if its account has a role.
 
     Args:
-        asked: the AdmissionReview.
+        admission_review: the API server's request.
         associated: whether a namespace's service account has an association.
-        region: the region that its containers are told.
+        region: the region for the containers' variables.
     """
-    request = asked["request"]
+    request = admission_review["request"]
     pod = request["object"]
     account = pod["spec"].get("serviceAccountName") or "default"
     response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
@@ -49,9 +51,9 @@ def review(asked: dict[str, Any], *, associated: Callable[[str, str], bool], reg
 
 
 def injection(spec: dict[str, Any], region: str) -> list[dict[str, Any]]:
-    """The JSON patch of a pod's specification: the variables, the token's volume and its mounts.
+    """Return the JSON patch of a pod's specification: the variables, the token's volume and its mounts.
 
-    A second time it changes nothing, as the API server may call again after other webhooks.
+    The patch is idempotent, because the API server may call again after other webhooks.
     """
     source = {"audience": AUDIENCE, "expirationSeconds": _SECONDS, "path": _VOLUME}
     volume = {"name": _VOLUME, "projected": {"sources": [{"serviceAccountToken": source}]}}
@@ -59,16 +61,16 @@ def injection(spec: dict[str, Any], region: str) -> list[dict[str, Any]]:
     patch: list[dict[str, Any]] = [{"op": "add", "path": "/spec/volumes", "value": [*others, volume]}]
     for kind in ("containers", "initContainers"):
         if kind in spec:
-            told = [_told(container, region) for container in spec[kind]]
-            patch.append({"op": "add", "path": f"/spec/{kind}", "value": told})
+            injected = [_injected(container, region) for container in spec[kind]]
+            patch.append({"op": "add", "path": f"/spec/{kind}", "value": injected})
     return patch
 
 
-def _told(container: dict[str, Any], region: str) -> dict[str, Any]:
+def _injected(container: dict[str, Any], region: str) -> dict[str, Any]:
     env = container.get("env", [])
-    there = {item["name"] for item in env}
+    present = {item["name"] for item in env}
     missing = [
-        {"name": name, "value": value} for name, value in environment(region).items() if name not in there
+        {"name": name, "value": value} for name, value in environment(region).items() if name not in present
     ]
     mount = {"name": _VOLUME, "mountPath": _FOLDER, "readOnly": True}
     others = [item for item in container.get("volumeMounts", []) if item["name"] != _VOLUME]

@@ -1,4 +1,4 @@
-"""A line on the terminal for each phase, with its seconds; and commands, whose output is shown on failure."""
+"""Progress lines for each phase, with its duration; and commands, whose output is shown on failure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _started = time.monotonic()
 
 
 class HarnessError(Exception):
-    """The harness could not do a step; the message says which, and what was seen."""
+    """A step of the harness failed; the message says which step, and how."""
 
 
 def say(text: str) -> None:
-    """One line, with the seconds since the start."""
+    """Print a line with the seconds since the start."""
     print(f"cluster {time.monotonic() - _started:6.1f}s  {text}", flush=True)
 
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Say that something begins, and how long it took."""
+    """Print when a phase begins, and how long it took."""
     say(f"{name} ...")
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         yield
     except BaseException:
-        say(f"{name}: FAILED after {time.monotonic() - begun:.1f} s")
+        say(f"{name}: FAILED after {time.monotonic() - start:.1f} s")
         raise
-    say(f"{name}: {time.monotonic() - begun:.1f} s")
+    say(f"{name}: {time.monotonic() - start:.1f} s")
 
 
 def run(
@@ -43,19 +43,22 @@ def run(
     stdin: str | None = None,
     check: bool = True,
 ) -> str:
-    """What a command printed.
+    """Run a command and return its output.
 
     Args:
-        command: the program and its arguments; no shell reads them.
-        timeout: seconds after which it is ended, and HarnessError raised.
-        cwd: where it runs.
-        env: variables beside those of this process.
-        stdin: what it reads.
-        check: whether a code other than 0 raises HarnessError, with the last of what it printed.
+        command: the program and its arguments, without a shell.
+        timeout: seconds after which the command is killed.
+        cwd: the working directory.
+        env: variables in addition to those of this process.
+        stdin: the command's input.
+        check: whether an exit code other than 0 is an error.
+
+    Raises:
+        HarnessError: the command failed, timed out or cannot be run; with the end of its output.
     """
     words = [os.fspath(word) for word in command]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words,
             cwd=cwd,
             env={**os.environ, **(env or {})},
@@ -66,20 +69,20 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise HarnessError(f"{' '.join(words[:6])}: not done after {timeout:.0f} s") from error
+        raise HarnessError(f"{' '.join(words[:6])}: timed out after {timeout:.0f} s") from error
     except OSError as error:
         raise HarnessError(f"{words[0]}: {error}") from error
-    if check and done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip())[-3000:]
-        raise HarnessError(f"{' '.join(words[:8])}: exit code {done.returncode}\n{said}")
-    return done.stdout
+    if check and process.returncode:
+        output = (process.stderr.strip() or process.stdout.strip())[-3000:]
+        raise HarnessError(f"{' '.join(words[:8])}: exit code {process.returncode}\n{output}")
+    return process.stdout
 
 
 def wait_for(what: str, ready: object, *, seconds: float, every: float = 0.25) -> None:
-    """Ask until `ready()` is true.
+    """Poll until `ready()` is true.
 
     Raises:
-        HarnessError: it was not within so many seconds; with the last exception if there was one.
+        HarnessError: it did not become true in time; with the last exception if there was one.
     """
     assert callable(ready)
     until = time.monotonic() + seconds
@@ -92,4 +95,4 @@ def wait_for(what: str, ready: object, *, seconds: float, every: float = 0.25) -
         except (HarnessError, OSError) as error:
             last = error
         time.sleep(every)
-    raise HarnessError(f"{what}: not within {seconds:.0f} s" + (f": {last}" if last else ""))
+    raise HarnessError(f"{what}: timed out after {seconds:.0f} s" + (f": {last}" if last else ""))

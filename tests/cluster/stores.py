@@ -1,4 +1,4 @@
-"""PostgreSQL for Argo's archive, and an S3 server with an account and a bucket for each tenant."""
+"""PostgreSQL for Argo's archive, and an S3 server with an account and a bucket per tenant."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _USER = "postgres"
 
 
 def s3_url() -> str:
-    """Where the S3 server is, for pods and for the tests."""
+    """Return the S3 server's URL, for pods and tests."""
     return f"http://{host()}:{S3_PORT}"
 
 
 def start_all() -> None:
-    """Start both, with passwords that are new each time."""
+    """Start both servers with new passwords."""
     note = run_folder() / "passwords.json"
     note.touch(mode=0o600)
     note.write_text(json.dumps({name: secrets.token_hex(16) for name in ("archive", "s3")}))
@@ -33,13 +33,13 @@ def start_all() -> None:
 
 
 def password(name: str) -> str:
-    """The password of the archive's user (`archive`), or of the S3 server's first account (`s3`)."""
-    found: str = json.loads((run_folder() / "passwords.json").read_text())[name]
-    return found
+    """Return the password of the archive's user (`archive`) or of the S3 server's root account (`s3`)."""
+    text: str = json.loads((run_folder() / "passwords.json").read_text())[name]
+    return text
 
 
 def start_postgres() -> None:
-    """Start PostgreSQL as its own user, which is not root, and make the archive's database."""
+    """Start PostgreSQL as its own user, and create the archive's database."""
     user = pwd.getpwnam(_USER)
     data = run_folder() / "postgres"
     fresh = not data.exists()
@@ -72,7 +72,7 @@ def start_postgres() -> None:
 
 
 def sql(statement: str, *, database: str = "argo") -> str:
-    """What the database answers, a line a row."""
+    """Run a statement and return its result, one line per row."""
     data = str(run_folder() / "postgres")
     return _as_postgres(
         *("psql", "-h", data, "-p", str(POSTGRES_PORT), "-d", database, "-qAtX"),
@@ -81,10 +81,10 @@ def sql(statement: str, *, database: str = "argo") -> str:
 
 
 def _postgres(name: str) -> str:
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    if not found:
+    programs = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    if not programs:
         raise HarnessError(f"PostgreSQL's {name} is not in /usr/lib/postgresql")
-    return str(found[-1])
+    return str(programs[-1])
 
 
 def _as_postgres(name: str, *arguments: str) -> str:
@@ -115,7 +115,7 @@ def start_s3() -> None:
         processes.check("versitygw")
         try:
             client("root").list_buckets()
-        except BotoCoreError as error:  # nobody listens yet
+        except BotoCoreError as error:  # not listening yet
             raise HarnessError(str(error)) from error
         return True
 
@@ -123,7 +123,7 @@ def start_s3() -> None:
 
 
 def client(account: str) -> Any:
-    """A boto3 client with the credentials of an account (`root`, or a tenant's name)."""
+    """Return a boto3 client with the credentials of an account (`root`, or a tenant's name)."""
     import boto3
     from botocore.config import Config
 
@@ -139,15 +139,15 @@ def client(account: str) -> Any:
 
 
 def credentials(account: str) -> dict[str, str]:
-    """The access key and the secret of an account."""
+    """Return the access key and the secret key of an account."""
     if account == "root":
         return {"access": "root", "secret": password("s3")}
-    found: dict[str, str] = json.loads((run_folder() / "s3" / f"{account}.json").read_text())
-    return found
+    key: dict[str, str] = json.loads((run_folder() / "s3" / f"{account}.json").read_text())
+    return key
 
 
 def add_tenant(name: str, bucket: str) -> None:
-    """Make a tenant's account and the bucket that is only its own."""
+    """Create a tenant's account and the bucket that only this account may use."""
     file = run_folder() / "s3" / f"{name}.json"
     if file.exists():
         return

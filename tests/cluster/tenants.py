@@ -1,4 +1,4 @@
-"""The example tenants, small enough for this machine, and their runs."""
+"""The example tenants, scaled down for this machine, and their runs."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
 from tests.cluster.settings import ROOT, S3_PORT, host, kubeconfig, run_folder
+from tests.estate import files
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
-"""Those of `tenants/`."""
+"""The tenants of `tests/estate/tenants` that the tests use."""
 
 LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()")
-"""The command `lightwork`, of the environment that the tests run in."""
+"""The command `lightwork` of the tests' own environment."""
 
 WHERE = ("--env", ENVIRONMENT, "--tenant")
-"""What says to `lightwork` which cluster; the tenant's name follows."""
+"""The options that select the cluster; the tenant's name follows."""
 
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
-"""What each pod asks for here, in place of what the files say: the node has two cores."""
+"""The size of each pod, in place of the files': the node has two cores."""
 
 
 def namespace(tenant: str) -> str:
-    """A tenant's namespace."""
+    """Return a tenant's namespace."""
     return f"tenant-{tenant}"
 
 
 def bucket(tenant: str) -> str:
-    """A tenant's bucket."""
+    """Return a tenant's bucket."""
     return f"lightwork-{ENVIRONMENT}-{tenant}"
 
 
 def small_file(tenant: str) -> str:
-    """A copy of a tenant's file with small pods and without schedules; its path."""
-    document = yaml.safe_load((ROOT / "tenants" / f"{tenant}.yaml").read_text())
+    """Write a copy of a tenant's file with small pods and suspended schedules; return its path."""
+    document = yaml.safe_load((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
     for entry in document["pipelines"].values():
-        for one in entry.get("steps", {"": entry}).values():
-            for role in ("size",) if "command" in one else ("workers", "scheduler", "driver"):
-                one[role] = {**one.get(role, {}), **SMALL}
+        for step in entry.get("steps", {"": entry}).values():
+            for role in ("size",) if "command" in step else ("workers", "scheduler", "driver"):
+                step[role] = {**step.get(role, {}), **SMALL}
         if "schedule" in entry:
             entry["suspended"] = True
     if tenant == TENANTS[0]:
@@ -57,7 +58,7 @@ def small_file(tenant: str) -> str:
 
 
 def _probes() -> dict[str, Any]:
-    """The tests' own pipeline, in an image of its own; once more with a deadline that it reaches."""
+    """Return entries for the tests' own pipelines, in their own image; one with a deadline it will miss."""
     probe = {
         "pipeline": "probe",
         "image": probe_image(),
@@ -76,7 +77,7 @@ def _probes() -> dict[str, Any]:
 
 
 def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:
-    """The probe twice, the second time beside a container that has the first one's result for a while."""
+    """Return an entry that runs the probe twice, the second time beside a slow container step."""
     roles = {key: probe[key] for key in ("pipeline", "image", "workers", "scheduler", "driver")}
     halve = "import sys; open('/tmp/outputs/elements', 'w').write(str(int(sys.argv[1]) // 2))"
     later = (
@@ -103,12 +104,12 @@ def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """The variables with which `lightwork` finds the cluster."""
+    """Return the variables by which `lightwork` finds the cluster."""
     return {"KUBECONFIG": str(kubeconfig())}
 
 
 def render(tenant: str) -> list[dict[str, Any]]:
-    """What `lightwork tenant render` prints for a tenant."""
+    """Return the objects that `lightwork tenant render` prints for a tenant."""
     variables = {
         "AWS_ENDPOINT_URL": stores.s3_url(),
         "AWS_REGION": stores.REGION,
@@ -121,20 +122,20 @@ def render(tenant: str) -> list[dict[str, Any]]:
 
 
 def set_up(tenant: str) -> None:
-    """Make a tenant: bucket and account, its pods' identity, namespace and all that is in it."""
+    """Create a tenant: bucket and account, its pods' identity, its namespace and everything in it."""
     stores.add_tenant(tenant, bucket(tenant))
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
     objects = render(tenant)
-    # A Job cannot be changed: that of an image before goes first.
+    # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
-    apply([*objects, _way_to_the_servers(tenant)])
+    apply([*objects, _egress_to_s3(tenant)])
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
 
 
-def _way_to_the_servers(tenant: str) -> dict[str, Any]:
-    """Where policies are enforced: the tests' S3 server is on another port than AWS's."""
+def _egress_to_s3(tenant: str) -> dict[str, Any]:
+    """Return a policy that admits the tests' S3 server, whose port differs from AWS's."""
     to = {"to": [{"ipBlock": {"cidr": f"{host()}/32"}}], "ports": [{"port": S3_PORT, "protocol": "TCP"}]}
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -145,23 +146,23 @@ def _way_to_the_servers(tenant: str) -> dict[str, Any]:
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:
-    """Submit a run by `lightwork submit`; the Workflow's name."""
+    """Submit a run by `lightwork submit`; return the Workflow's name."""
     words = [*LIGHTWORK, "submit", "--json", pipeline, *(f"{key}={text}" for key, text in parameters.items())]
-    said = run([*words, *WHERE, tenant], cwd=ROOT, env=environment())
-    name: str = json.loads(said.splitlines()[-1])["run"]
+    output = run([*words, *WHERE, tenant], cwd=ROOT, env=environment())
+    name: str = json.loads(output.splitlines()[-1])["run"]
     say(f"submitted {namespace(tenant)}/{name}")
     return name
 
 
 def names(tenant: str, pipeline: str) -> list[str]:
-    """The Workflows of a pipeline that are there, oldest first."""
+    """Return the names of a pipeline's existing Workflows, oldest first."""
     listed = get("-n", namespace(tenant), "workflows", "-l", f"lightwork/pipeline={pipeline}")["items"]
     listed.sort(key=lambda item: item["metadata"]["creationTimestamp"])
     return [item["metadata"]["name"] for item in listed]
 
 
 def status(tenant: str, run_name: str) -> dict[str, Any]:
-    """A Workflow's status; empty when it is gone."""
+    """Return a Workflow's status; empty if it was deleted."""
     listed = get("-n", namespace(tenant), "workflows", "--field-selector", f"metadata.name={run_name}")[
         "items"
     ]
@@ -169,64 +170,65 @@ def status(tenant: str, run_name: str) -> dict[str, Any]:
 
 
 def messages(status: dict[str, Any]) -> str:
-    """What a Workflow's status says happened: its own message and those of its steps."""
-    found = [status, *status.get("nodes", {}).values()]
-    return "; ".join(dict.fromkeys(item["message"] for item in found if item.get("message")))
+    """Return the messages in a Workflow's status: its own and those of its steps."""
+    parts = [status, *status.get("nodes", {}).values()]
+    return "; ".join(dict.fromkeys(item["message"] for item in parts if item.get("message")))
 
 
 def wait_for_end(tenant: str, run_name: str, *, seconds: float) -> dict[str, Any]:
-    """Wait until a Workflow has ended; its status."""
+    """Wait until a Workflow has ended; return its status."""
     until = time.monotonic() + seconds
-    found: dict[str, Any] = {}
     while time.monotonic() < until:
-        found = status(tenant, run_name)
-        if found.get("phase") in ("Succeeded", "Failed", "Error"):
-            say(f"{run_name}: {found['phase']} {messages(found)}".rstrip())
-            return found
+        current = status(tenant, run_name)
+        if current.get("phase") in ("Succeeded", "Failed", "Error"):
+            say(f"{run_name}: {current['phase']} {messages(current)}".rstrip())
+            return current
         time.sleep(1)
-    raise HarnessError(f"{run_name}: not ended after {seconds:.0f} s: {describe(tenant, run_name)}")
+    raise HarnessError(f"{run_name}: still running after {seconds:.0f} s: {describe(tenant, run_name)}")
 
 
 def pods(tenant: str, run_name: str, role: str | None = None) -> list[dict[str, Any]]:
-    """The pods of a run: those of Argo's steps and those of its Deployments."""
-    found = get("-n", namespace(tenant), "pods")["items"]
+    """Return the pods of a run: those of Argo's steps and those of its Deployments."""
+    all_pods = get("-n", namespace(tenant), "pods")["items"]
     labels = ("lightwork/run", "workflows.argoproj.io/workflow")
-    mine = [pod for pod in found if any(pod["metadata"]["labels"].get(key) == run_name for key in labels)]
+    selected = [
+        pod for pod in all_pods if any(pod["metadata"]["labels"].get(key) == run_name for key in labels)
+    ]
     if role is None:
-        return mine
-    return [pod for pod in mine if pod["metadata"]["labels"].get("lightwork/role") == role]
+        return selected
+    return [pod for pod in selected if pod["metadata"]["labels"].get("lightwork/role") == role]
 
 
 def leftovers(tenant: str, run_name: str) -> list[str]:
-    """What of a run is still there, but for the Workflow and Argo's completed pods."""
+    """List a run's remaining objects, except for the Workflow and Argo's completed pods."""
     label = f"lightwork/run={run_name}"
-    found = get("-n", namespace(tenant), "deployments,replicasets,services,pods", "-l", label)["items"]
-    names = [f"{item['kind']}/{item['metadata']['name']}" for item in found]
+    objects = get("-n", namespace(tenant), "deployments,replicasets,services,pods", "-l", label)["items"]
+    names = [f"{item['kind']}/{item['metadata']['name']}" for item in objects]
     for pod in pods(tenant, run_name):
         name = f"Pod/{pod['metadata']['name']}"
         if pod["status"]["phase"] in ("Succeeded", "Failed"):
-            names = [one for one in names if one != name]
+            names = [other for other in names if other != name]
         elif name not in names:
             names.append(name)
     return sorted(names)
 
 
 def wait_until_clear(tenant: str, run_name: str, *, seconds: float) -> float:
-    """Wait until nothing of a run is left; how many seconds it took."""
-    begun = time.monotonic()
+    """Wait until nothing of a run is left; return how many seconds it took."""
+    start = time.monotonic()
 
     def clear() -> bool:
         left = leftovers(tenant, run_name)
-        if left and time.monotonic() - begun > seconds - 2:
+        if left and time.monotonic() - start > seconds - 2:
             raise HarnessError(f"left: {', '.join(left)}")
         return not left
 
-    wait_for(f"the end of all of {run_name}", clear, seconds=seconds, every=1)
-    return time.monotonic() - begun
+    wait_for(f"cleanup of {run_name}", clear, seconds=seconds, every=1)
+    return time.monotonic() - start
 
 
 def describe(tenant: str, run_name: str) -> str:
-    """What is known of a run, for when a test fails."""
+    """Describe a run for the message of a failed test: its nodes, pods, logs and events."""
     nodes = status(tenant, run_name).get("nodes", {}).values()
     lines = [f"{node.get('displayName')}: {node.get('phase')} {node.get('message', '')}" for node in nodes]
     for pod in pods(tenant, run_name):

@@ -1,4 +1,4 @@
-"""Credentials reach a pod only as on EKS: from an address, for a token in a file. No key is anywhere else."""
+"""Pods get credentials only as on EKS: from an endpoint, for a token in a file. Keys are nowhere else."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ WITHOUT_ROLE = (
 KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 ALL_ENVIRONMENTS = """
 import glob, json
-found = {}
+document = {}
 for name in glob.glob("/proc/[0-9]*/environ"):
     try:
-        found[name] = open(name, "rb").read().decode().split(chr(0))
+        document[name] = open(name, "rb").read().decode().split(chr(0))
     except OSError:
         pass
-print(json.dumps(found))
+print(json.dumps(document))
 """
-"""Of all processes of a container."""
+"""Prints the environments of all processes in a container."""
 USE_THE_LAKE = """
 import os
 from lightwork.lake import open_lake
@@ -51,19 +51,19 @@ CONTAINERS = {"driver": "main", "worker": "worker", "scheduler": "scheduler"}
 
 
 def token(namespace: str, account: str, audience: str | None = AUDIENCE) -> str:
-    """A real token of a service account; for the API itself if no audience is named."""
+    """Create a real token of a service account; for the API server if the audience is None."""
     words = ["-n", namespace, "create", "token", account]
     return kubectl(*words, *([f"--audience={audience}"] if audience else [])).strip()
 
 
 def secret_values(tenant: str) -> list[str]:
-    """What must be nowhere: the keys of a tenant's account, and those of the server's first one."""
+    """Return the secrets that must appear nowhere: the tenant's keys, and the root account's."""
     return [*stores.credentials(tenant).values(), stores.credentials("root")["secret"]]
 
 
 @pytest.fixture(scope="module")
 def at_work(both_tenants) -> Iterator[str]:
-    """A run with a driver and workers that are at work."""
+    """Start a run, and wait until its workers compute; its name."""
     tenant, label = both_tenants[0], probes.new_label()
     name = probes.submit(tenant, label, elements=50_000)
     probes.wait_until_at_work(tenant, name, label, 50)
@@ -79,7 +79,7 @@ def pods_of(tenant: str, run_name: str, role: str) -> list[dict[str, Any]]:
 
 
 def in_pod(tenant: str, run_name: str, role: str, code: str) -> str:
-    """What Python code prints in a running pod of a run."""
+    """Run Python code in a running pod of a run; return its output."""
     (pod, *_) = pods_of(tenant, run_name, role)
     where = ["-n", tenants.namespace(tenant), "exec", pod["metadata"]["name"], "-c", CONTAINERS[role], "--"]
     return kubectl(*where, "python", "-c", code)
@@ -87,20 +87,20 @@ def in_pod(tenant: str, run_name: str, role: str, code: str) -> str:
 
 @pytest.mark.parametrize("role", ["driver", "worker"])
 def test_no_process_of_a_running_pod_has_a_key_in_its_environment(acme, at_work, role):
-    found = json.loads(in_pod(acme, at_work, role, ALL_ENVIRONMENTS))
-    assert found
-    for process, lines in found.items():
+    environments = json.loads(in_pod(acme, at_work, role, ALL_ENVIRONMENTS))
+    assert environments
+    for process, lines in environments.items():
         names = {line.partition("=")[0] for line in lines}
         assert not names & KEYS, process
         for value in secret_values(acme):
             assert not [line.partition("=")[0] for line in lines if value in line], process
-    told = {line for lines in found.values() for line in lines}
-    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={pod_identity_webhook.URL}" in told
+    all_lines = {line for lines in environments.values() for line in lines}
+    assert f"AWS_CONTAINER_CREDENTIALS_FULL_URI={pod_identity_webhook.URL}" in all_lines
 
 
 @pytest.mark.parametrize("role", ["driver", "worker"])
-def test_every_container_of_a_pod_with_a_role_is_told_where_to_ask(acme, at_work, role):
-    """Argo's own containers too, which bring the logs to the lake."""
+def test_every_container_of_a_pod_with_a_role_gets_the_endpoint(acme, at_work, role):
+    """Including Argo's own containers, which save the logs in the lake."""
     for pod in pods_of(acme, at_work, role):
         spec = pod["spec"]
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
@@ -108,9 +108,11 @@ def test_every_container_of_a_pod_with_a_role_is_told_where_to_ask(acme, at_work
             where = f"{pod['metadata']['name']} {container['name']}"
             assert env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == pod_identity_webhook.URL, where
             file = env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
-            (mount,) = [one for one in container["volumeMounts"] if file.startswith(f"{one['mountPath']}/")]
+            (mount,) = [
+                item for item in container["volumeMounts"] if file.startswith(f"{item['mountPath']}/")
+            ]
             assert mount["readOnly"], where
-            (volume,) = [one for one in spec["volumes"] if one["name"] == mount["name"]]
+            (volume,) = [item for item in spec["volumes"] if item["name"] == mount["name"]]
             (source,) = volume["projected"]["sources"]
             assert source["serviceAccountToken"]["audience"] == AUDIENCE, where
 
@@ -120,12 +122,12 @@ def test_boto3_and_pyarrow_use_the_lake_from_a_pod_with_a_role(acme, at_work, ro
     assert in_pod(acme, at_work, role, USE_THE_LAKE).strip() == "b'1' b'1'"
 
 
-def test_a_pod_without_a_role_has_no_way_into_the_lake(acme, at_work):
+def test_a_pod_without_a_role_cannot_use_the_lake(acme, at_work):
     with pytest.raises(HarnessError, match="there are no AWS credentials"):
         in_pod(acme, at_work, "scheduler", USE_THE_LAKE)
 
 
-def test_a_pod_without_a_role_is_told_nothing(acme, at_work):
+def test_a_pod_without_a_role_is_not_patched(acme, at_work):
     for pod in pods_of(acme, at_work, "scheduler"):
         assert AUDIENCE not in json.dumps(pod)
         assert "AWS_CONTAINER" not in json.dumps(pod)
@@ -135,9 +137,9 @@ def test_nothing_in_a_tenants_namespace_holds_a_key(acme, at_work):
     where = ["-n", tenants.namespace(acme)]
     hidden = secret_values(acme)
     kinds = "secrets,configmaps,pods,deployments,workflows,workflowtemplates,cronworkflows,serviceaccounts"
-    found = items(*where, kinds)
-    assert {item["kind"] for item in found} > {"Secret", "ConfigMap", "Pod", "Workflow"}
-    for item in found:
+    objects = items(*where, kinds)
+    assert {item["kind"] for item in objects} > {"Secret", "ConfigMap", "Pod", "Workflow"}
+    for item in objects:
         name = f"{item['kind']}/{item['metadata']['name']}"
         texts = [json.dumps(item)]
         if item["kind"] == "Secret":
@@ -149,27 +151,27 @@ def test_nothing_in_a_tenants_namespace_holds_a_key(acme, at_work):
 
 def test_a_tenants_driver_and_worker_get_the_tenants_own_credentials(acme, globex):
     for account in pod_identity.ACCOUNTS:
-        status, found = pod_identity.ask(token(tenants.namespace(globex), account))
-        assert status == 200, found
-        own = stores.credentials(globex)
-        assert (found["AccessKeyId"], found["SecretAccessKey"]) == (own["access"], own["secret"])
-        assert {"Token", "AccountId"} <= set(found)
-        left = dt.datetime.fromisoformat(found["Expiration"]) - dt.datetime.now(dt.UTC)
+        status, document = pod_identity.ask(token(tenants.namespace(globex), account))
+        assert status == 200, document
+        key = stores.credentials(globex)
+        assert (document["AccessKeyId"], document["SecretAccessKey"]) == (key["access"], key["secret"])
+        assert {"Token", "AccountId"} <= set(document)
+        left = dt.datetime.fromisoformat(document["Expiration"]) - dt.datetime.now(dt.UTC)
         assert dt.timedelta(0) < left < dt.timedelta(hours=1)
 
 
-def test_what_a_pod_gets_opens_its_tenants_bucket_and_no_other(acme, globex):
+def test_a_pods_credentials_open_its_tenants_bucket_and_no_other(acme, globex):
     import boto3
 
-    status, found = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_WORKER))
+    status, document = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_WORKER))
     assert status == 200
     s3 = boto3.client(
         "s3",
         endpoint_url=stores.s3_url(),
         region_name=stores.REGION,
-        aws_access_key_id=found["AccessKeyId"],
-        aws_secret_access_key=found["SecretAccessKey"],
-        aws_session_token=found["Token"] or None,
+        aws_access_key_id=document["AccessKeyId"],
+        aws_secret_access_key=document["SecretAccessKey"],
+        aws_session_token=document["Token"] or None,
     )
     s3.put_object(Bucket=tenants.bucket(globex), Key="globex/by-a-worker", Body=b"x")
     with pytest.raises(ClientError) as raised:
@@ -178,48 +180,48 @@ def test_what_a_pod_gets_opens_its_tenants_bucket_and_no_other(acme, globex):
 
 
 @pytest.mark.parametrize("account", WITHOUT_ROLE)
-def test_an_account_without_a_role_gets_none(globex, account):
-    status, found = pod_identity.ask(token(tenants.namespace(globex), account))
+def test_an_account_without_a_role_gets_no_credentials(globex, account):
+    status, document = pod_identity.ask(token(tenants.namespace(globex), account))
     assert status == 404
-    assert set(found) == {"code", "message"}
-    assert "no association" in found["message"]
+    assert set(document) == {"code", "message"}
+    assert "no association" in document["message"]
 
 
-def test_an_account_of_the_same_name_elsewhere_gets_none(both_tenants):
+def test_an_account_of_the_same_name_in_another_namespace_gets_no_credentials(both_tenants):
     kubectl("-n", "default", "create", "serviceaccount", contract.ACCOUNT_DRIVER)
     try:
-        status, found = pod_identity.ask(token("default", contract.ACCOUNT_DRIVER))
+        status, document = pod_identity.ask(token("default", contract.ACCOUNT_DRIVER))
     finally:
         kubectl("-n", "default", "delete", "serviceaccount", contract.ACCOUNT_DRIVER)
-    assert (status, set(found)) == (404, {"code", "message"})
+    assert (status, set(document)) == (404, {"code", "message"})
 
 
 @pytest.mark.parametrize("audience", [None, "sts.amazonaws.com"])
-def test_a_token_for_somebody_else_is_refused(globex, audience):
-    status, found = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_DRIVER, audience))
-    assert (status, set(found)) == (403, {"code", "message"})
+def test_a_token_for_another_audience_is_refused(globex, audience):
+    status, document = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_DRIVER, audience))
+    assert (status, set(document)) == (403, {"code", "message"})
 
 
-def test_a_token_that_is_no_token_is_refused(both_tenants):
-    made = token(tenants.namespace(both_tenants[0]), contract.ACCOUNT_DRIVER)
-    head, body, _ = made.split(".")
+def test_an_invalid_token_is_refused(both_tenants):
+    valid = token(tenants.namespace(both_tenants[0]), contract.ACCOUNT_DRIVER)
+    head, body, _ = valid.split(".")
     for wrong in ("x", f"{head}.{body}.", f"{head}.{body}.{'A' * 342}"):
         assert pod_identity.ask(wrong)[0] == 403
     assert pod_identity.ask("")[0] == 400
 
 
-def test_the_token_itself_is_good_for_nothing_else(globex):
-    """Who has read it from a pod has not got into the Kubernetes API."""
+def test_the_token_is_valid_for_nothing_else(globex):
+    """Reading it from a pod gives no access to the Kubernetes API."""
     words = stranger(token(tenants.namespace(globex), contract.ACCOUNT_DRIVER))
     with pytest.raises(HarnessError, match=r"Unauthorized|must be logged in"):
         kubectl(*words, "get", "--raw", f"/api/v1/namespaces/{tenants.namespace(globex)}/pods")
 
 
 def test_the_log_of_the_endpoint_has_neither_tokens_nor_secrets(globex):
-    asked = token(tenants.namespace(globex), contract.ACCOUNT_DRIVER)
-    assert pod_identity.ask(asked)[0] == 200
+    valid = token(tenants.namespace(globex), contract.ACCOUNT_DRIVER)
+    assert pod_identity.ask(valid)[0] == 200
     assert pod_identity.ask("a-wrong-token")[0] == 403
     log = (logs() / f"{pod_identity.SERVER}.log").read_text()
     assert f"credentials for {tenants.namespace(globex)}/{contract.ACCOUNT_DRIVER}" in log
-    for hidden in (asked, asked.split(".")[1], "a-wrong-token", *secret_values(globex)):
+    for hidden in (valid, valid.split(".")[1], "a-wrong-token", *secret_values(globex)):
         assert hidden not in log

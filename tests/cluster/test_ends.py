@@ -1,4 +1,4 @@
-"""However a run ends: two minutes later nothing of it is left, and it is known what happened."""
+"""However a run ends, nothing of it is left two minutes later, and the archive says what happened."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.cluster.kube import kubectl
 from tests.cluster.progress import run, say, wait_for
 
 CLEAR = 120
-"""Seconds after the end within which everything is gone."""
+"""Seconds after the end within which everything must be deleted."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """A run that is at work, of many minutes."""
+    """A run at work, with many minutes to go."""
 
     tenant: str
     name: str
@@ -36,26 +36,27 @@ def start(tenant: str, entry: str = "probe", **parameters: object) -> Running:
     return Running(tenant, name, label)
 
 
-def stop(one: Running, *how: str) -> None:
-    run([*tenants.LIGHTWORK, "stop", one.name, *how, *tenants.WHERE, one.tenant], env=tenants.environment())
+def stop(running: Running, *options: str) -> None:
+    words = [*tenants.LIGHTWORK, "stop", running.name, *options, *tenants.WHERE, running.tenant]
+    run(words, env=tenants.environment())
 
 
-def check(one: Running, what: str, *, phase: str, message: str, status: str, archived: bool = True) -> None:
-    """Nothing is left, the archive and the record say what happened, and the log is in the bucket."""
-    took = tenants.wait_until_clear(one.tenant, one.name, seconds=CLEAR)
+def check(ended: Running, what: str, *, phase: str, message: str, status: str, archived: bool = True) -> None:
+    """Check that nothing is left, that archive and record say what happened, and that the log is saved."""
+    took = tenants.wait_until_clear(ended.tenant, ended.name, seconds=CLEAR)
     say(f"figure: {what}: nothing left after {took:.0f} s")
     if archived:
-        wait_for("the archive", lambda: probes.archived(one.name)[0], seconds=60, every=1)
-        found = probes.archived(one.name)
-        assert found[0] == phase, found
-        assert message in found[1], found
+        wait_for("the archive", lambda: probes.archived(ended.name)[0], seconds=60, every=1)
+        archive = probes.archived(ended.name)
+        assert archive[0] == phase, archive
+        assert message in archive[1], archive
     else:
-        assert probes.archived(one.name) == ("", ""), "Argo does not archive what is deleted"
-    record = probes.record(one.tenant, one.label)
+        assert probes.archived(ended.name) == ("", ""), "Argo does not archive deleted Workflows"
+    record = probes.record(ended.tenant, ended.label)
     assert record["status"] == status, record
-    kept = probes.log_in_bucket(one.tenant, one.name)
-    lines = [json.loads(line) for line in kept.splitlines() if line.startswith("{")]
-    assert any(line.get("run") == one.name or line.get("pipeline") == "probe" for line in lines), kept
+    log = probes.log_in_bucket(ended.tenant, ended.name)
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert any(line.get("run") == ended.name or line.get("pipeline") == "probe" for line in lines), log
 
 
 @pytest.mark.core
@@ -76,21 +77,21 @@ def test_delete(running):
 
 
 def test_deadline(acme):
-    one = start(acme, "probe-brief")
-    ended = tenants.wait_for_end(acme, one.name, seconds=300)
+    running = start(acme, "probe-brief")
+    ended = tenants.wait_for_end(acme, running.name, seconds=300)
     assert ended["phase"] == "Failed"
-    check(one, "deadline", phase="Failed", message="deadline", status="stopped")
+    check(running, "deadline", phase="Failed", message="deadline", status="stopped")
 
 
 def test_a_pipeline_that_raises(acme):
-    one = start(acme, elements=500, fail="the sensor is upside down")
-    ended = tenants.wait_for_end(acme, one.name, seconds=180)
+    running = start(acme, elements=500, fail="the sensor is upside down")
+    ended = tenants.wait_for_end(acme, running.name, seconds=180)
     assert ended["phase"] == "Failed"
-    check(one, "raised", phase="Failed", message="the sensor is upside down", status="failed")
+    check(running, "raised", phase="Failed", message="the sensor is upside down", status="failed")
 
 
 def test_a_pipeline_that_takes_too_much_memory(acme):
-    one = start(acme, elements=500, megabytes=2000)
-    ended = tenants.wait_for_end(acme, one.name, seconds=180)
+    running = start(acme, elements=500, megabytes=2000)
+    ended = tenants.wait_for_end(acme, running.name, seconds=180)
     assert ended["phase"] == "Failed"
-    check(one, "killed for memory", phase="Failed", message="OOMKilled", status="running")
+    check(running, "killed for memory", phase="Failed", message="OOMKilled", status="running")

@@ -1,11 +1,10 @@
-"""Every Kubernetes object of the estate's stacks, asked of the real API server: would it take it?
+"""The real API server accepts every Kubernetes object of the estate's stacks.
 
-The objects are those of the recorded program, so what is asked is what Pulumi would send. Asked with strict
-field validation, where a field that a kind does not have is an error, and dry, so that nothing is made.
+The objects are those of the recorded program, so they are what Pulumi would send. They are sent with strict
+field validation, which rejects unknown fields, and as a dry run, which creates nothing.
 
-Left out are kinds that other charts define (`OTHERS`), where the cluster lacks their definitions: an API
-server can say nothing of a kind that it does not know. Charts themselves are Helm's: what they are told is
-held to what they know in `tests/infra/test_charts.py`.
+Kinds that other charts define (`OTHERS`) are skipped if the cluster lacks their definitions: an API server
+cannot validate an unknown kind. Helm charts are skipped too; `tests/infra` checks their values.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.preview_offline import preview, workspace
+from infra.offline.preview import preview
 from tests.cluster.kube import kubectl
 from tests.cluster.progress import HarnessError
-from tests.cluster.settings import ROOT
+from tests.estate import files
+from tests.infra.engine import ACCOUNT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ OTHERS = {
     "ExternalSecret": "external-secrets",
     "SecretStore": "external-secrets",
 }
-"""Kinds that are left out, and the chart that defines each."""
+"""Kinds that may be skipped, and the chart that defines each."""
 
 RELEASE = "helm.sh/v3"
 STACKS = ("dev", "prod", "dev.acme", "dev.globex", "prod.globex", "local", "local.acme")
@@ -40,27 +40,29 @@ STACKS = ("dev", "prod", "dev.acme", "dev.globex", "prod.globex", "local", "loca
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the program, in which each environment has chosen an account."""
+    """A copy of the program in which each environment has an account."""
     folder = tmp_path_factory.mktemp("program")
-    yield workspace(ROOT, folder)
+    with files.own_pipelines():
+        yield files.repository(folder, ACCOUNT)
     shutil.rmtree(folder)
 
 
 @cache
-def left_out() -> frozenset[str]:
-    """The kinds that this cluster cannot be asked about."""
-    known = {line.split()[-1] for line in kubectl("api-resources", "--no-headers").splitlines()}
-    return frozenset(OTHERS) - known
+def skipped_kinds() -> frozenset[str]:
+    """Return the kinds that this cluster cannot validate."""
+    defined = {line.split()[-1] for line in kubectl("api-resources", "--no-headers").splitlines()}
+    return frozenset(OTHERS) - defined
 
 
 def objects(program: Path, stack: str) -> list[dict[str, Any]]:
-    """The Kubernetes objects of a stack, but for those of kinds that are left out."""
-    found = [r for r in preview(program, stack).resources if r.type.startswith("kubernetes:")]
-    return [r.inputs for r in found if RELEASE not in r.type and r.type.rpartition(":")[2] not in left_out()]
+    """Return the Kubernetes objects of a stack, without those of skipped kinds."""
+    resources = [r for r in preview(program, stack).resources if r.type.startswith("kubernetes:")]
+    skipped = skipped_kinds()
+    return [r.inputs for r in resources if RELEASE not in r.type and r.type.rpartition(":")[2] not in skipped]
 
 
-def ask(manifests: list[dict[str, Any]]) -> str:
-    """Send objects to the API server, as `pulumi up` does, without anything being made."""
+def dry_run(manifests: list[dict[str, Any]]) -> str:
+    """Send objects to the API server as `pulumi up` does, but as a dry run; return its output."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
     return kubectl(
         "apply",
@@ -76,8 +78,8 @@ def ask(manifests: list[dict[str, Any]]) -> str:
     )
 
 
-def in_a_namespace_that_is_there(manifest: dict[str, Any]) -> dict[str, Any]:
-    """An object, in the namespace `default`: a dry run makes none, and asks for it to be there."""
+def in_default_namespace(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Move an object to the namespace `default`: a dry run needs an existing one."""
     if "namespace" not in manifest["metadata"]:
         return manifest
     return {**manifest, "metadata": {**manifest["metadata"], "namespace": "default"}}
@@ -85,16 +87,16 @@ def in_a_namespace_that_is_there(manifest: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.core
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_api_server_would_take_every_object_of_a_stack(program: Path, stack: str) -> None:
-    found = objects(program, stack)
-    assert found, f"{stack} has no objects"
-    said = ask([in_a_namespace_that_is_there(manifest) for manifest in found])
-    lines = [line for line in said.splitlines() if "serverside-applied (server dry run)" in line]
-    assert len(lines) == len(found), f"{len(lines)} of {len(found)} were taken:\n{said}"
+def test_the_api_server_accepts_every_object_of_a_stack(program: Path, stack: str) -> None:
+    manifests = objects(program, stack)
+    assert manifests, f"{stack} has no objects"
+    output = dry_run([in_default_namespace(manifest) for manifest in manifests])
+    lines = [line for line in output.splitlines() if "serverside-applied (server dry run)" in line]
+    assert len(lines) == len(manifests), f"{len(lines)} of {len(manifests)} were accepted:\n{output}"
 
 
 @pytest.mark.core
-def test_a_field_that_a_kind_does_not_have_is_refused() -> None:
+def test_an_unknown_field_is_refused() -> None:
     wrong = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -102,4 +104,4 @@ def test_a_field_that_a_kind_does_not_have_is_refused() -> None:
         "dta": {},
     }
     with pytest.raises(HarnessError, match="dta"):
-        ask([wrong])
+        dry_run([wrong])

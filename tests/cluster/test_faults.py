@@ -1,4 +1,4 @@
-"""What is lost during a run is made good: the run ends well, with the answer of one that lost nothing."""
+"""A run survives faults: it succeeds with the same result as without them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.cluster.kube import kubectl
 from tests.cluster.progress import say, wait_for
 
 AWAY = 30.0
-"""Seconds that a server is away."""
+"""Seconds for which a server is unavailable."""
 BATCH = 2 * TARGET / probes.SECONDS
 """The most elements that a batch computes: its budget is twice its target."""
 
 
 def disturbed(tenant: str, what: str, disturb: Callable[[str], object]) -> int:
-    """Run, disturb it while it is at work, check the answer; how many elements were computed again."""
+    """Disturb a run while it is at work and check its result; return how many elements were recomputed."""
     label = probes.new_label()
     name = probes.submit(tenant, label)
     probes.wait_until_at_work(tenant, name, label)
@@ -33,9 +33,9 @@ def disturbed(tenant: str, what: str, disturb: Callable[[str], object]) -> int:
     assert record["status"] == "succeeded"
     assert record["result"]["sum"] == sum(number * number for number in range(probes.ELEMENTS))
     tenants.wait_until_clear(tenant, name, seconds=120)
-    again = probes.twice(counts)
-    say(f"figure: {what}: {again} of {probes.ELEMENTS} elements computed again")
-    return again
+    repeated = probes.repeated(counts)
+    say(f"figure: {what}: {repeated} of {probes.ELEMENTS} elements recomputed")
+    return repeated
 
 
 @pytest.mark.core
@@ -62,14 +62,14 @@ def test_all_workers_killed_cost_no_more_than_their_batches(acme):
     assert disturbed(acme, "all workers killed", kill) <= 3 * BATCH
 
 
-def test_a_killed_scheduler_costs_no_more_than_what_was_on_its_way(acme):
+def test_a_killed_scheduler_costs_no_more_than_the_batches_in_flight(acme):
     def kill(name: str) -> None:
         probes.kill(acme, probes.running(acme, name, "scheduler"))
 
     assert disturbed(acme, "scheduler killed", kill) <= 3 * 2 * BATCH
 
 
-def test_a_killed_driver_goes_on_where_it_was(acme):
+def test_a_killed_driver_resumes_where_it_was(acme):
     def kill(name: str) -> None:
         probes.kill(acme, probes.running(acme, name, "driver"))
 
@@ -86,7 +86,7 @@ def test_a_restarted_controller_costs_nothing(acme):
         argo.wait_until_ready()
 
 
-def test_an_s3_server_that_is_away_for_a_while_costs_nothing(acme):
+def test_an_outage_of_the_s3_server_costs_nothing(acme):
     def away(name: str) -> None:
         processes.stop("versitygw")
         try:
@@ -97,7 +97,7 @@ def test_an_s3_server_that_is_away_for_a_while_costs_nothing(acme):
     assert disturbed(acme, f"S3 server away for {AWAY:.0f} s", away) == 0
 
 
-def test_an_archive_that_is_away_for_a_while_costs_nothing(acme):
+def test_an_outage_of_the_archive_costs_nothing(acme):
     def away(name: str) -> None:
         processes.stop("postgres", by=signal.SIGINT)
         try:
@@ -108,8 +108,8 @@ def test_an_archive_that_is_away_for_a_while_costs_nothing(acme):
     assert disturbed(acme, f"PostgreSQL away for {AWAY:.0f} s", away) == 0
 
 
-def test_a_credentials_endpoint_that_is_away_for_a_while_costs_no_more_than_a_killed_worker(acme):
-    """Who has credentials goes on with them; the pod in place of the killed one is made afterwards."""
+def test_an_outage_of_the_credentials_endpoint_costs_no_more_than_a_killed_worker(acme):
+    """Pods keep using the credentials that they have; the killed pod is replaced after the outage."""
 
     def away(name: str) -> None:
         processes.stop(pod_identity.SERVER)

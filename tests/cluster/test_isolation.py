@@ -1,4 +1,4 @@
-"""What one tenant may not do to another, asked for real with its own credentials."""
+"""Tenants cannot reach each other: real requests with a tenant's own credentials."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refused(call, **arguments) -> bool:
     return raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_its_own_bucket_is_open_to_a_tenant(globex):
+def test_a_tenants_own_bucket_is_open(globex):
     s3, bucket = stores.client(globex), tenants.bucket(globex)
     s3.put_object(Bucket=bucket, Key="globex/own", Body=b"x")
     assert s3.get_object(Bucket=bucket, Key="globex/own")["Body"].read() == b"x"
@@ -50,12 +50,12 @@ def test_another_tenants_bucket_is_closed(acme, globex):
 
 @pytest.mark.parametrize("account", ACCOUNTS)
 def test_another_tenants_objects_are_closed(acme, globex, account):
-    there = tenants.namespace(acme)
+    other = tenants.namespace(acme)
     user = as_account(globex, account)
     for what in ("pods", "pods/any/log", "workflows", "secrets", "configmaps", "deployments", "services"):
-        assert denied(user, "get", what, there), (account, what)
+        assert denied(user, "get", what, other), (account, what)
     for what in ("workflows", "pods", "secrets", "deployments"):
-        assert denied(user, "create", what, there), (account, what)
+        assert denied(user, "create", what, other), (account, what)
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
@@ -83,7 +83,7 @@ def test_a_workflow_of_a_tenants_account_in_another_namespace_is_refused(acme, g
 
 @pytest.fixture(scope="module")
 def scheduler(both_tenants) -> Iterator[str]:
-    """An address of the scheduler of a run of the first tenant that is at work; without the scheme."""
+    """Start a run of the first tenant; the address of its scheduler, without the scheme."""
     tenant, label = both_tenants[0], probes.new_label()
     name = probes.submit(tenant, label, elements=100_000)
     probes.wait_until_at_work(tenant, name, label, 50)
@@ -95,7 +95,7 @@ def scheduler(both_tenants) -> Iterator[str]:
 
 @pytest.fixture
 def certificate(tmp_path):
-    """Writes a tenant's certificates to files, as its pods have them; Dask's settings of them."""
+    """A function that writes a tenant's certificates to files, and returns Dask's settings for them."""
 
     def write(tenant: str) -> Security:
         secret = get("-n", tenants.namespace(tenant), "secret", "dask-tls")["data"]
@@ -133,7 +133,7 @@ def test_a_scheduler_is_closed_to_another_tenants_certificate(globex, scheduler,
 def test_a_scheduler_is_closed_to_a_certificate_that_claims_to_be_the_tenants(
     acme, scheduler, certificate, tmp_path
 ):
-    """One who trusts the tenant's authority but was not signed by it."""
+    """The caller trusts the tenant's authority, but its certificate is signed by another."""
     now = dt.datetime.now(dt.UTC)
     forged = certificates.certificate(acme, certificates.authority(acme, now), now)
     certificate(acme)
@@ -150,14 +150,14 @@ def test_a_scheduler_is_closed_to_a_certificate_that_claims_to_be_the_tenants(
 
 
 def as_account(tenant: str, account: str) -> list[str]:
-    """Options of kubectl for a real token of a service account."""
+    """Return kubectl's options for a real token of a service account."""
     return stranger(kubectl("-n", tenants.namespace(tenant), "create", "token", account).strip())
 
 
 def denied(user: list[str], verb: str, what: str, namespace: str | None) -> bool:
-    """Whether the server refuses a real request, as forbidden and not for another reason."""
-    place = f"/namespaces/{namespace}" if namespace else ""
-    path = f"{GROUPS.get(what, '/api/v1')}{place}/{what}"
+    """Return whether the server refuses a real request as forbidden, not for another reason."""
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    path = f"{GROUPS.get(what, '/api/v1')}{scope}/{what}"
     if verb == "create":
         words, body = ["create", "--raw", path, "-f", "-"], "{}"
     else:

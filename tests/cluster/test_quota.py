@@ -1,4 +1,4 @@
-"""A run that does not fit its tenant's quota says so, soon, and does not wait for ever."""
+"""A run that exceeds its tenant's quota fails soon and says so, instead of waiting forever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "tight"
 
 @pytest.fixture
 def no_room_for_workers(acme) -> Iterator[str]:
-    """A second quota in the tenant's namespace: driver and scheduler fit, and no worker beside them."""
+    """Add a quota to the tenant's namespace that fits driver and scheduler, but no worker."""
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -41,19 +41,19 @@ def test_a_run_whose_workers_are_refused_fails_and_names_the_quota(no_room_for_w
             "arguments": {"parameters": [{"name": "label", "value": label}]},
         },
     }
-    made = json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(workflow)))
-    name = made["metadata"]["name"]
+    created = json.loads(kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(workflow)))
+    name = created["metadata"]["name"]
     ended = tenants.wait_for_end(tenant, name, seconds=180)
     assert ended["phase"] == "Failed"
-    said = tenants.messages(ended)
-    assert "quota" in said, said
-    assert "1700Mi" in said, said
-    begun, over = (dt.datetime.fromisoformat(ended[key]) for key in ("startedAt", "finishedAt"))
-    say(f"figure: quota: said after {(over - begun).total_seconds():.0f} s")
+    message = tenants.messages(ended)
+    assert "quota" in message, message
+    assert "1700Mi" in message, message
+    start, end = (dt.datetime.fromisoformat(ended[key]) for key in ("startedAt", "finishedAt"))
+    say(f"figure: quota: failed after {(end - start).total_seconds():.0f} s")
     tenants.wait_until_clear(tenant, name, seconds=120)
 
 
-def test_a_run_that_cannot_fit_is_not_even_submitted(no_room_for_workers):
+def test_a_run_that_cannot_fit_is_refused_at_submit(no_room_for_workers):
     tenant = no_room_for_workers
     before = tenants.names(tenant, "probe")
     words = [*tenants.LIGHTWORK, "submit", "probe", *tenants.WHERE, tenant]

@@ -1,4 +1,4 @@
-"""A pipeline as a workflow in its tenant's namespace: the right answer, and nothing left."""
+"""A pipeline as a workflow in its tenant's namespace: the correct result, and nothing left."""
 
 from __future__ import annotations
 
@@ -22,21 +22,20 @@ from tests.cluster.settings import ROOT
 HOURS = "2000"
 
 
-def here(tmp_path, pipeline: str, *parameters: str) -> Any:
-    """What the same pipeline says on this machine, in one process."""
+def local_result(tmp_path, pipeline: str, *parameters: str) -> Any:
+    """Run a pipeline on this machine in one process; return its result."""
     words = [*tenants.LIGHTWORK, "run", "--json", "--on", "serial", "--lake", str(tmp_path)]
     return json.loads(run([*words, pipeline, *parameters], cwd=ROOT, timeout=300).splitlines()[-1])["result"]
 
 
 def newest(tenant: str, pipeline: str) -> dict[str, Any]:
-    """The record of the tenant's newest run of a pipeline."""
-    return max(
-        (one for one in probes.records(tenant) if one["pipeline"] == pipeline), key=lambda one: one["started"]
-    )
+    """Return the record of the tenant's newest run of a pipeline."""
+    records = (record for record in probes.records(tenant) if record["pipeline"] == pipeline)
+    return max(records, key=lambda record: record["started"])
 
 
 def scalings(tenant: str, name: str) -> list[str]:
-    """What Kubernetes says of each change of the number of a run's workers."""
+    """Return the events for changes in the number of a run's workers."""
     return [
         event["message"]
         for event in items("-n", tenants.namespace(tenant), "events")
@@ -50,12 +49,12 @@ def succeeded(tenant: str, name: str, seconds: float = 300) -> None:
 
 
 @pytest.mark.core
-def test_windy_city_gives_the_right_answer_and_leaves_nothing(acme, tmp_path):
-    expected = here(tmp_path, "windy-city", f"max_timestamps={HOURS}", "unit=mph")
-    begun = time.monotonic()
+def test_windy_city_gives_the_correct_result_and_leaves_nothing(acme, tmp_path):
+    expected = local_result(tmp_path, "windy-city", f"max_timestamps={HOURS}", "unit=mph")
+    start = time.monotonic()
     name = tenants.submit(acme, "windy-city", max_timestamps=HOURS)
     succeeded(acme, name)
-    took = time.monotonic() - begun
+    took = time.monotonic() - start
     clear = tenants.wait_until_clear(acme, name, seconds=120)
     record = newest(acme, "windy-city")
     computing = record["seconds"]
@@ -65,20 +64,20 @@ def test_windy_city_gives_the_right_answer_and_leaves_nothing(acme, tmp_path):
     wait_for("the archive", lambda: probes.archived(name)[0] == "Succeeded", seconds=60)
     assert scalings(acme, name), "workers were started for it"
 
-    # The same again: everything is done already, so that no worker is started.
+    # Again: every result is cached, so no worker is started.
     name = tenants.submit(acme, "windy-city", max_timestamps=HOURS)
     succeeded(acme, name)
     again = newest(acme, "windy-city")
     assert again["result"] == expected
     assert again["elements"] == {**again["elements"], "cached": again["elements"]["total"], "computed": 0}
-    assert scalings(acme, name) == [], "nothing was to be computed, yet workers were started"
+    assert scalings(acme, name) == [], "workers were started although every result is cached"
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
 @pytest.mark.core
-def test_a_wrong_parameter_ends_the_run_with_the_message_of_the_command_line(acme):
+def test_a_wrong_parameter_fails_the_run_with_the_command_lines_message(acme):
     words = [*tenants.LIGHTWORK, "submit", "probe", "elements=many", *tenants.WHERE, acme]
-    run(words, cwd=ROOT, env=tenants.environment())  # nobody here knows what the image's pipeline takes
+    run(words, cwd=ROOT, env=tenants.environment())  # only the image knows its pipeline
     name = tenants.names(acme, "probe")[-1]
     ended = tenants.wait_for_end(acme, name, seconds=180)
     assert ended["phase"] == "Failed"
@@ -86,13 +85,15 @@ def test_a_wrong_parameter_ends_the_run_with_the_message_of_the_command_line(acm
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
-def test_battery_health_gives_the_right_answer_with_its_dask_dataframe(acme, tmp_path):
+def test_battery_health_gives_the_correct_result_with_its_dask_dataframe(acme, tmp_path):
     parameters = {"fleet": "40", "days": "3", "seed": "5"}
-    expected = here(tmp_path, "battery-health", *(f"{key}={value}" for key, value in parameters.items()))
+    expected = local_result(
+        tmp_path, "battery-health", *(f"{key}={value}" for key, value in parameters.items())
+    )
     name = tenants.submit(acme, "battery-health", **parameters)
     succeeded(acme, name, 600)
-    found = newest(acme, "battery-health")["result"]
-    assert _rounded(found) == _rounded(expected)
+    result = newest(acme, "battery-health")["result"]
+    assert _rounded(result) == _rounded(expected)
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
@@ -104,7 +105,7 @@ def test_a_pipeline_without_a_map_gets_workers_too(acme):
 
 
 def _rounded(value: Any) -> Any:
-    """Sums of floats come out in another order on several workers."""
+    """Round floats, because several workers add them in another order; drop artifacts."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
@@ -112,63 +113,63 @@ def _rounded(value: Any) -> Any:
     return [_rounded(item) for item in value] if isinstance(value, list) else value
 
 
-def test_while_it_runs_dashboard_metrics_and_logs_can_be_read(acme):
+def test_dashboard_metrics_and_logs_of_a_running_run_can_be_read(acme):
     label = probes.new_label()
     name = probes.submit(acme, label, elements=20_000)
     probes.wait_until_at_work(acme, name, label)
-    for role, path, said, metric in (
+    for role, path, text, metric in (
         ("scheduler", "/status", "Dask", "dask_scheduler_workers{"),
         ("worker", "/health", "ok", "dask_worker_tasks{"),
     ):
         pod = tenants.pods(acme, name, role)[0]["metadata"]["name"]
-        assert said in page(tenants.namespace(acme), pod, 8787, path)
+        assert text in page(tenants.namespace(acme), pod, 8787, path)
         assert metric in page(tenants.namespace(acme), pod, 8787, "/metrics")
     with dashboard(acme, name) as address:
-        assert "Dask" in fetched(address), "through the API, as a data engineer sees it"
+        assert "Dask" in fetched(address), "the dashboard is not reachable through the API"
     words = [*tenants.LIGHTWORK, "logs", name, *tenants.WHERE, acme]
     lines = [line.split("  ", 1) for line in run(words, env=tenants.environment()).splitlines()]
-    spoken = dict(lines)
-    assert any("-scheduler-" in pod for pod in spoken)
-    assert any("-workers-" in pod for pod in spoken)
-    assert any("driver" in pod for pod in spoken)
+    pods = {pod for pod, _ in lines}
+    assert any("-scheduler-" in pod for pod in pods)
+    assert any("-workers-" in pod for pod in pods)
+    assert any("driver" in pod for pod in pods)
     for pod, text in lines:
-        said = json.loads(text)
-        # Argo's own container says what it does in the same log, and calls it `msg`.
-        assert "level" in said, (pod, text)
-        assert "event" in said or "argo" in said, (pod, text)
+        fields = json.loads(text)
+        # Argo's own container writes to the same log, with `msg` in place of `event`.
+        assert "level" in fields, (pod, text)
+        assert "event" in fields or "argo" in fields, (pod, text)
     run([*tenants.LIGHTWORK, "stop", name, *tenants.WHERE, acme], env=tenants.environment())
     tenants.wait_until_clear(acme, name, seconds=120)
 
 
 @contextlib.contextmanager
 def dashboard(tenant: str, name: str) -> Iterator[str]:
-    """The address that `lightwork dashboard` prints, for as long as it runs; Ctrl-C ends it."""
+    """Run `lightwork dashboard` during the block, then interrupt it; yields the address that it prints."""
     words = [*tenants.LIGHTWORK, "dashboard", name, *tenants.WHERE, tenant]
     environment = {**os.environ, **tenants.environment()}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as shown:
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert shown.stdout is not None
-            yield shown.stdout.readline().split()[1]
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[1]
         finally:
-            shown.send_signal(signal.SIGINT)
-            assert shown.wait(20) == 130
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
 
 
 def fetched(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=20) as answer:
-        return str(answer.read().decode())
+    with urllib.request.urlopen(address, timeout=20) as response:
+        return str(response.read().decode())
 
 
-def test_argo_counts_the_runs_and_their_time(acme):
+def test_argos_metrics_count_runs_and_their_duration(acme):
     name = tenants.submit(acme, "windy-city", max_timestamps="100")
     succeeded(acme, name)
     pod = items("-n", "argo", "pods", "-l", "app=workflow-controller")[0]["metadata"]["name"]
 
     def counted() -> bool:
         lines = page("argo", pod, 9090, "/metrics").splitlines()
-        mine = [line for line in lines if 'pipeline="windy-city"' in line and 'tenant="acme"' in line]
-        return any("lightwork_runs_total" in line and "Succeeded" in line for line in mine) and any(
-            "lightwork_run_seconds_count" in line for line in mine
+        samples = [line for line in lines if 'pipeline="windy-city"' in line and 'tenant="acme"' in line]
+        return any("lightwork_runs_total" in line and "Succeeded" in line for line in samples) and any(
+            "lightwork_run_seconds_count" in line for line in samples
         )
 
     wait_for("Argo's metrics of the run", counted, seconds=60, every=2)

@@ -1,4 +1,4 @@
-"""Runs that nobody starts by hand, and runs that wait for others."""
+"""Scheduled runs, and runs that wait for others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.cluster.settings import kubeconfig
 PIPELINE = "windy-city"
 
 
-def of_schedule(tenant: str) -> list[str]:
-    """The Workflows that the CronWorkflow has made, as far as they are still there."""
+def scheduled_runs(tenant: str) -> list[str]:
+    """Return the names of the CronWorkflow's existing Workflows."""
     label = f"workflows.argoproj.io/cron-workflow={PIPELINE}"
-    found = get("-n", tenants.namespace(tenant), "workflows", "-l", label)["items"]
-    return [item["metadata"]["name"] for item in found]
+    workflows = get("-n", tenants.namespace(tenant), "workflows", "-l", label)["items"]
+    return [item["metadata"]["name"] for item in workflows]
 
 
 def set_schedule(tenant: str, **spec: object) -> None:
@@ -33,16 +33,16 @@ def at(moment: dt.datetime) -> str:
 
 
 def next_minute(zone: dt.tzinfo, least: float) -> dt.datetime:
-    """The next full minute that is at least so many seconds ahead, by the clock of a zone."""
+    """Return the next full minute at least so many seconds ahead, in a time zone."""
     ahead = dt.datetime.now(zone) + dt.timedelta(seconds=60 + least)
     return ahead.replace(second=0, microsecond=0)
 
 
 def new_run(tenant: str, before: list[str], seconds: float) -> str:
     wait_for(
-        "a run of the schedule", lambda: set(of_schedule(tenant)) - set(before), seconds=seconds, every=1
+        "a run of the schedule", lambda: set(scheduled_runs(tenant)) - set(before), seconds=seconds, every=1
     )
-    (name,) = set(of_schedule(tenant)) - set(before)
+    (name,) = set(scheduled_runs(tenant)) - set(before)
     say(f"the schedule has started {name}")
     return name
 
@@ -52,27 +52,27 @@ def succeeded(tenant: str, name: str) -> None:
     assert ended["phase"] == "Succeeded", tenants.describe(tenant, name)
 
 
-def test_a_schedule_fires_by_the_tenants_clock_and_a_missed_run_is_made_up(acme):
+def test_a_schedule_fires_in_the_tenants_time_zone_and_a_missed_run_is_caught_up(acme):
     (job,) = (
-        one
-        for one in items("-n", tenants.namespace(acme), "cronworkflows")
-        if one["metadata"]["name"] == PIPELINE
+        item
+        for item in items("-n", tenants.namespace(acme), "cronworkflows")
+        if item["metadata"]["name"] == PIPELINE
     )
     zone = zoneinfo.ZoneInfo(job["spec"]["timezone"])
-    assert dt.datetime.now(zone).utcoffset() != dt.timedelta(0), "the machine's own clock would do"
+    assert dt.datetime.now(zone).utcoffset() != dt.timedelta(0), "UTC would prove nothing"
     try:
-        # Both at once: after a change of its schedule Argo makes nothing up.
+        # Set both at once: Argo does not catch up missed runs after a change of the schedule.
         moment = next_minute(zone, 5)
         missed = moment + dt.timedelta(minutes=2)
         set_schedule(acme, schedules=[at(moment), at(missed)], suspend=False)
         name = new_run(acme, [], (moment - dt.datetime.now(zone)).total_seconds() + 30)
         succeeded(acme, name)
 
-        before = of_schedule(acme)
+        before = scheduled_runs(acme)
         kubectl("-n", argo.NAMESPACE, "scale", "deployment/workflow-controller", "--replicas=0")
         assert dt.datetime.now(zone) < missed, "the first run took too long for this test"
         time.sleep((missed - dt.datetime.now(zone)).total_seconds() + 10)
-        assert not set(of_schedule(acme)) - set(before), "nobody was there to start it"
+        assert not set(scheduled_runs(acme)) - set(before), "a run was started without the controller"
         kubectl("-n", argo.NAMESPACE, "scale", "deployment/workflow-controller", "--replicas=1")
         succeeded(acme, new_run(acme, before, 90))
     finally:
@@ -85,7 +85,7 @@ def test_a_second_run_waits_for_the_first(acme):
     first, second = (tenants.submit(acme, PIPELINE, max_timestamps="500") for _ in range(2))
     ends = [tenants.wait_for_end(acme, name, seconds=300) for name in (first, second)]
     assert [end["phase"] for end in ends] == ["Succeeded", "Succeeded"]
-    # Whichever took the semaphore first: the pods of one all ended before the other's started.
+    # Whichever took the semaphore first, all pods of one run ended before the other's started.
     spans = sorted(
         (min(node["startedAt"] for node in pods), max(node["finishedAt"] for node in pods))
         for pods in ([n for n in end["nodes"].values() if n["type"] == "Pod"] for end in ends)

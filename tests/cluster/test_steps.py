@@ -1,4 +1,4 @@
-"""Several steps in one run: values go from one to the next, and what a step made goes when it has ended."""
+"""Runs with several steps: values pass from step to step, and a step's cluster is deleted when it ends."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from tests.cluster.kube import get, kubectl
 from tests.cluster.progress import say, wait_for
 
 ELEMENTS = 600
-"""Half of them are computed: the first step says so."""
+"""The first step halves this number, so half as many elements are computed."""
 SQUARES = sum(number * number for number in range(ELEMENTS // 2))
 
 
-def made(tenant: str, run_name: str, step: str) -> list[str]:
-    """The objects and pods of the scaler that a step has at this moment."""
+def cluster_objects(tenant: str, run_name: str, step: str) -> list[str]:
+    """Return the names of the objects that a step's Dask cluster has now."""
     label = f"lightwork/run={run_name},lightwork/step={step},lightwork/role in (scheduler,worker)"
-    found = get("-n", tenants.namespace(tenant), "deployments,services,pods", "-l", label)["items"]
-    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in found)
+    objects = get("-n", tenants.namespace(tenant), "deployments,services,pods", "-l", label)["items"]
+    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in objects)
 
 
 def node(tenant: str, run_name: str, step: str) -> dict[str, Any]:
-    """A step's part of the Workflow's status; empty before it is looked at."""
+    """Return a step's node in the Workflow's status; empty before it has one."""
     nodes = tenants.status(tenant, run_name).get("nodes", {}).values()
-    return next((one for one in nodes if one["displayName"] == step), {})
+    return next((item for item in nodes if item["displayName"] == step), {})
 
 
-def output(found: dict[str, Any], name: str) -> str:
-    """One of a node's output parameters."""
-    return next(item["value"] for item in found["outputs"]["parameters"] if item["name"] == name)
+def output(step_node: dict[str, Any], name: str) -> str:
+    """Return one of a node's output parameters."""
+    return next(item["value"] for item in step_node["outputs"]["parameters"] if item["name"] == name)
 
 
 def log(tenant: str, run_name: str, step: str) -> list[str]:
-    """What a container step has written, without the lines of Argo's own in between."""
+    """Return a container step's log, without Argo's own lines."""
     label = f"lightwork/run={run_name},lightwork/step={step},lightwork/role=step"
     text = kubectl("-n", tenants.namespace(tenant), "logs", "-l", label, "-c", "main", "--tail=-1")
     return [line for line in text.splitlines() if line.strip() and '"argo":' not in line]
 
 
-def test_values_go_from_step_to_step_and_a_steps_cluster_goes_with_it(acme):
+def test_values_pass_from_step_to_step_and_a_steps_cluster_ends_with_it(acme):
     label = probes.new_label()
     name = tenants.submit(acme, "probe-steps", elements=str(ELEMENTS), label=label)
 
-    # While `later` runs, which has the first step's result, `second` has a cluster of its own.
+    # `later`, which uses the first step's result, runs beside `second`, which has a cluster of its own.
     wait_for(
         f"the step `later` of {name}",
         lambda: any(
@@ -53,19 +53,19 @@ def test_values_go_from_step_to_step_and_a_steps_cluster_goes_with_it(acme):
         seconds=300,
         every=1,
     )
-    wait_for("nothing left of `first`", lambda: not made(acme, name, "first"), seconds=45, every=1)
-    assert node(acme, name, "later")["phase"] == "Running", "it was still going on"
+    wait_for("nothing left of `first`", lambda: not cluster_objects(acme, name, "first"), seconds=45, every=1)
+    assert node(acme, name, "later")["phase"] == "Running", "`later` ended too early for this test"
     wait_for(
         "a cluster of `second`",
-        lambda: f"Deployment/{name}-second-workers" in made(acme, name, "second"),
+        lambda: f"Deployment/{name}-second-workers" in cluster_objects(acme, name, "second"),
         seconds=60,
         every=1,
     )
-    assert not made(acme, name, "first"), "nobody makes it again"
+    assert not cluster_objects(acme, name, "first"), "the first step's cluster was created again"
 
     ended = tenants.wait_for_end(acme, name, seconds=300)
     assert ended["phase"] == "Succeeded", tenants.describe(acme, name)
-    nodes = {one["displayName"]: one for one in ended["nodes"].values()}
+    nodes = {item["displayName"]: item for item in ended["nodes"].values()}
     assert output(nodes["halve"], "elements") == str(ELEMENTS // 2)
     result = json.loads(output(nodes["first"], "result"))
     assert result["sum"] == SQUARES
@@ -84,9 +84,9 @@ def test_the_example_runs_with_the_platforms_own_image(globex):
     ended = tenants.wait_for_end(globex, name, seconds=300)
     assert ended["phase"] == "Succeeded", tenants.describe(globex, name)
     (line,) = log(globex, name, "report")
-    said = json.loads(line)
-    assert said["hours"] == 48, "two whole days of the 60 hours"
-    assert said["places"]
+    report = json.loads(line)
+    assert report["hours"] == 48, "two whole days of the 60 hours"
+    assert report["places"]
     tenants.wait_until_clear(globex, name, seconds=120)
 
 
@@ -95,8 +95,8 @@ def test_a_step_that_fails_ends_the_run_and_leaves_nothing(acme):
     name = tenants.submit(acme, "probe-steps", elements="many", label=label)
     ended = tenants.wait_for_end(acme, name, seconds=180)
     assert ended["phase"] == "Failed"
-    phases = {one["displayName"]: one["phase"] for one in ended["nodes"].values()}
+    phases = {item["displayName"]: item["phase"] for item in ended["nodes"].values()}
     assert phases["halve"] == "Failed"
     assert phases.get("first", "Omitted") == "Omitted"
-    assert not probes.computed(acme, label), "what comes after the step that failed never began"
+    assert not probes.computed(acme, label), "a step after the failed one was run"
     tenants.wait_until_clear(acme, name, seconds=120)

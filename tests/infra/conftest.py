@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.naming import Names
-from infra.preview_offline import workspace
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
+from infra.config.naming import Names
+from infra.config.stack import ENVIRONMENTS
 from lightwork import tenants
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION, run_program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lightwork.tenants import Environment
     from tests.infra.engine import Run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 @pytest.fixture(autouse=True)
@@ -32,16 +32,23 @@ def _image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DIGEST, f"sha256:{'a' * 64}")
 
 
+@pytest.fixture(autouse=True)
+def _pipelines() -> Iterator[None]:
+    """The tests' tenants run the tests' pipelines."""
+    with files.own_pipelines():
+        yield
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of the program and its files, in which each environment has chosen an account."""
-    return workspace(REPOSITORY, tmp_path)
+    """A repository with the program and the tests' files, in which each environment has an account."""
+    return files.repository(tmp_path, ACCOUNT)
 
 
 @pytest.fixture(scope="session")
 def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """The estate of each environment, recorded once."""
-    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("estates"))
+    copy = files.repository(tmp_path_factory.mktemp("estates"), ACCOUNT)
     runs = {environment: run_program(copy, environment) for environment in ENVIRONMENTS}
     for environment, run in runs.items():
         assert run.error is None, f"{environment} must deploy: {run.error}"
@@ -55,11 +62,12 @@ def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
 
 
 TENANTS = tuple(
-    (environment, path.stem)
-    for path in sorted((REPOSITORY / "tenants").glob("*.yaml"))
-    for environment in tenants.load(path).environments
+    (environment, name)
+    for name in files.NAMES
+    if not (tenant := files.load(name)).leaving
+    for environment in tenant.environments
 )
-"""Every tenant in every environment that its file names."""
+"""Every tenant of the tests that stays, in every environment that its file names."""
 
 STACKS = tuple(".".join(pair) for pair in TENANTS)
 """Their stacks."""
@@ -116,8 +124,8 @@ def deploy(root: Path, environment: Environment, name: str) -> Deployed:
 @pytest.fixture(scope="session")
 def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Deployed]:
     """Every tenant in each of its environments, recorded once."""
-    copy = workspace(REPOSITORY, tmp_path_factory.mktemp("tenants"))
-    with pytest.MonkeyPatch.context() as patch:
+    copy = files.repository(tmp_path_factory.mktemp("tenants"), ACCOUNT)
+    with files.own_pipelines(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIGEST, f"sha256:{'a' * 64}")
         return {(environment, name): deploy(copy, environment, name) for environment, name in TENANTS}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.pretending import ACCOUNT, REGION
-from infra.recording import Resource, Run, record, run_program
+from infra.offline.answers import ACCOUNT, REGION
+from infra.offline.recording import Resource, Run, record, run_program
 
 __all__ = ["ACCOUNT", "REGION", "Resource", "Run", "record", "run_program"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from infra.config.naming import Names
 from infra.driver.cli import cli
-from infra.naming import Names
 from tests.infra.conftest import REPOSITORY
 from tests.infra.engine import ACCOUNT, REGION
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import platform_local, versions
+from infra.config import versions
 from lightwork import manifests, tenants
 from lightwork.functions import discovery
 from lightwork.manifests.base import Target
@@ -107,6 +107,5 @@ def test_a_local_stack_of_nobody_is_refused(root: Path, stack: str) -> None:
     assert not kinds(run), "refused only after something was planned"
 
 
-def test_a_stack_that_is_not_local_is_left_to_the_others(tmp_path: Path) -> None:
-    assert platform_local.build(tmp_path, "dev.acme") is False, "it has no settings here"
-    assert platform_local.build(tmp_path, "locals") is False, "a name that begins alike"
+def test_a_name_that_begins_alike_is_not_local(root: Path) -> None:
+    assert "no environment 'locals'" in str(run_program(root, "locals").error)

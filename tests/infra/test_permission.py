@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import permission, settings
-from infra.precious import PRECIOUS
+from infra import permission
+from infra.config import settings
+from infra.driver.precious import PRECIOUS
 from lightwork import tenants
 from tests.infra.engine import Run, run_program
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra import policies
+from infra.policies import resources
 from tests.infra.engine import ACCOUNT, Run, run_program
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def test_access_lists_are_off(acme: Run) -> None:
 
 def test_the_bucket_carries_the_guarding_policy(acme: Run) -> None:
     bucket = acme.one(BUCKET).inputs["bucket"]
-    wanted = policies.bucket_guard(
+    wanted = resources.bucket_guard(
         bucket_arn=f"arn:aws:s3:::{bucket}",
         key_arn=f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/lake-key",
         account=ACCOUNT,
     )
     found = acme.one("aws:s3/bucketPolicy:BucketPolicy").inputs
-    assert json.loads(found["policy"]) == wanted, "test_policies.py shows what this policy refuses"
+    assert json.loads(found["policy"]) == wanted, "policies/test_lake.py shows what this policy refuses"
     assert found["bucket"] == bucket, "the policy is on another bucket"
 
 
@@ -241,7 +241,7 @@ def test_a_wrong_setting_is_refused_with_file_and_reason(root: Path, old: str, n
     ("stack", "said"),
     [
         ("prd", "no environment 'prd'; did you mean 'prod'?"),
-        ("acme.dev", "no environment 'acme'; there are: dev, prod, staging"),
+        ("acme.dev", "no environment 'acme'; there are: dev, local, prod, staging"),
         ("dev.acme.two", "a tenant's stack is named dev.<tenant>"),
         ("dev.", "a tenant's stack is named dev.<tenant>"),
         ("dev.nobody", "nobody.yaml: there is no such file"),

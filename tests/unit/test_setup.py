@@ -1,4 +1,4 @@
-"""`make setup`: done once, done again when something changed, never half done without being done again."""
+"""`make setup` runs once, again after a change, and again after an incomplete run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DECLARED = ("platform/pyproject.toml", "pipelines/pyproject.toml", "infra/pyproject.toml")
-# A Python that makes a copy of itself as a venv, and writes down what it is asked to install.
+# A Python that copies itself as a venv, and records what it is asked to install.
 PYTHON = """#!/bin/sh
 case "$*" in
   *"import ensurepip"*) exit ${NO_VENV:-0} ;;
@@ -25,7 +25,7 @@ esac
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with nothing but what set-up reads, in a folder with a space."""
+    """A repository that holds only what setup reads, in a folder with a space in its name."""
     root = tmp_path / "a clone"
     for name in ("requirements/install.sh", *DECLARED):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,15 +39,15 @@ def root(tmp_path: Path) -> Path:
 
 
 def setup(root: Path, **environment: str) -> tuple[int, str, list[str]]:
-    """Run set-up with no other Python in reach: its exit code, what it said, what it did."""
+    """Run setup with no other Python on PATH: its exit code, its output, and the calls of Python."""
     (root / "calls").unlink(missing_ok=True)
     tools = {
         tool: shutil.which(tool) for tool in ("cat", "cmp", "cp", "flock", "head", "mkdir", "mv", "rm", "sh")
     }
-    for tool, place in tools.items():
-        if place and not (root / "bin" / tool).exists():
-            (root / "bin" / tool).symlink_to(place)
-    done = subprocess.run(
+    for tool, path in tools.items():
+        if path and not (root / "bin" / tool).exists():
+            (root / "bin" / tool).symlink_to(path)
+    process = subprocess.run(
         [shutil.which("sh") or "/bin/sh", "requirements/install.sh"],
         cwd=root,
         env={"PATH": str(root / "bin"), **environment},
@@ -56,74 +56,75 @@ def setup(root: Path, **environment: str) -> tuple[int, str, list[str]]:
         check=False,
     )
     calls = (root / "calls").read_text().splitlines() if (root / "calls").exists() else []
-    return done.returncode, done.stdout + done.stderr, calls
+    return process.returncode, process.stdout + process.stderr, calls
 
 
-def test_the_first_time_makes_the_environment_and_the_second_does_nothing(root: Path) -> None:
-    code, said, calls = setup(root)
-    assert code == 0, said
+def test_the_first_run_creates_the_environment_and_the_second_does_nothing(root: Path) -> None:
+    code, output, calls = setup(root)
+    assert code == 0, output
     assert calls[0] == "venv"
     assert all("--require-hashes" in call or "--no-deps" in call for call in calls[1:]), (
-        "something comes unpinned"
+        "something is installed unpinned"
     )
     assert "-e ./platform -e ./pipelines -e ./infra" in calls[-1]
-    assert setup(root) == (0, "", []), "nothing changed, so nothing is to do or to say"
+    assert setup(root) == (0, "", []), "nothing changed, so it must do and print nothing"
 
 
 @pytest.mark.parametrize(
     "changed",
     ["requirements/run.txt", "requirements/dev.txt", *DECLARED],
 )
-def test_a_change_of_what_is_pinned_or_declared_does_it_again(root: Path, changed: str) -> None:
+def test_a_changed_requirement_or_declaration_installs_again(root: Path, changed: str) -> None:
     setup(root)
     (root / changed).write_text((root / changed).read_text() + "# changed\n")
-    code, said, calls = setup(root)
-    assert code == 0, said
-    assert calls, f"{changed} has changed and nothing was installed"
-    assert "venv" not in calls, "the environment itself is still good"
+    code, output, calls = setup(root)
+    assert code == 0, output
+    assert calls, f"{changed} has changed but nothing was installed"
+    assert "venv" not in calls, "the environment itself is still valid"
 
 
 @pytest.mark.parametrize("broken", ["bootstrap.txt", "dev.txt", "-e ./platform"])
-def test_what_did_not_go_through_is_done_again(root: Path, broken: str) -> None:
+def test_an_incomplete_run_is_repeated(root: Path, broken: str) -> None:
     setup(root)
     path = root / "requirements" / "run.txt"
     before = path.read_text()
     path.write_text(before + "# changed\n")
-    assert setup(root, BROKEN=broken)[0] != 0, "a failed installation must not look like a good one"
+    assert setup(root, BROKEN=broken)[0] != 0, "a failed installation must not look like a complete one"
     path.write_text(before)
     _, _, calls = setup(root)
-    assert calls, "the environment is half changed: that the files are as they were proves nothing"
+    assert calls, "the environment is half changed, although the files are as before"
 
 
 def test_a_moved_repository_gets_a_new_environment(root: Path) -> None:
     setup(root)
     moved = root.rename(root.with_name("elsewhere"))
-    assert setup(moved)[2][0] == "venv", "the scripts in .venv hold the old place"
+    assert setup(moved)[2][0] == "venv", "the scripts in .venv hold the old path"
 
 
-def test_no_python_is_one_line(root: Path) -> None:
+def test_a_missing_python_is_reported_in_one_line(root: Path) -> None:
     (root / "bin" / "python3.11").unlink()
-    code, said, _ = setup(root)
+    code, output, _ = setup(root)
     assert code == 1
-    assert said == "setup: no Python 3.11 or newer found: install python3 (or set PYTHON to one)\n"
+    assert "no Python 3.11 or newer" in output
+    assert "set PYTHON" in output
+    assert output.count("\n") == 1
 
 
-def test_a_python_that_is_too_old_does_not_count(root: Path) -> None:
-    code, said, _ = setup(root, VERSION="")
-    assert (code, "no Python 3.11 or newer" in said) == (1, True)
+def test_a_python_that_is_too_old_is_ignored(root: Path) -> None:
+    code, output, _ = setup(root, VERSION="")
+    assert (code, "no Python 3.11 or newer" in output) == (1, True)
 
 
-def test_a_python_without_venv_is_one_line_that_names_the_package(root: Path) -> None:
-    code, said, _ = setup(root, NO_VENV="1")
+def test_a_python_without_venv_is_reported_in_one_line_with_the_package(root: Path) -> None:
+    code, output, _ = setup(root, NO_VENV="1")
     assert code == 1
-    assert said.startswith(
-        "setup: Python 3.11 is here without its venv module: apt-get install python3.11-venv"
-    )
-    assert said.count("\n") == 1
+    assert "Python 3.11 lacks its venv module" in output
+    assert "apt-get install python3.11-venv" in output
+    assert output.count("\n") == 1
 
 
-def test_a_python_of_ones_own_comes_first(root: Path) -> None:
-    own = root / "my python"
-    (root / "bin" / "python3.11").rename(own)
-    code, said, calls = setup(root, PYTHON=os.fspath(own))
-    assert (code, calls[:1]) == (0, ["venv"]), said
+def test_a_chosen_python_comes_first(root: Path) -> None:
+    chosen = root / "my python"
+    (root / "bin" / "python3.11").rename(chosen)
+    code, output, calls = setup(root, PYTHON=os.fspath(chosen))
+    assert (code, calls[:1]) == (0, ["venv"]), output

@@ -1,18 +1,31 @@
-"""The errors that lightwork raises."""
+"""The errors that lightwork raises, and what every other module shares with them."""
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+T = TypeVar("T")
+
+
+def public(item: T) -> T:
+    """Name a class or function of `lightwork.__all__` by the package, wherever its file is.
+
+    Keys of code and pickles hold that name, so a file may move without losing kept results.
+    """
+    item.__module__ = "lightwork"
+    return item
+
+
+@public
 class LightworkError(Exception):
     """Anything lightwork itself refuses or fails at; its text is one clear line."""
 
 
+@public
 class InputError(LightworkError, ValueError):
     """A wrong input: an argument, an option, a file. The command line prints it and exits with 2.
 
@@ -21,10 +34,12 @@ class InputError(LightworkError, ValueError):
     """
 
 
+@public
 class RunFailed(LightworkError):  # noqa: N818 - it says what happened
     """A run that could not finish: the command line prints it and exits with 1."""
 
 
+@public
 class ElementError(RunFailed):
     """One element of a map (or one submitted call) that failed after all its attempts.
 
@@ -66,6 +81,8 @@ def near(wrong: str, names: Iterable[str]) -> str:
     Returns:
         Text such as `; did you mean 'windy-city'?` or `; there are: a, b` (or `; there are none`).
     """
+    import difflib
+
     known = list(names)
     if close := difflib.get_close_matches(wrong, known, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"

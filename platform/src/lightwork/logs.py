@@ -14,6 +14,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from lightwork.errors import public
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextvars import Token
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
 Style = Literal["json", "text"]
+ENV_LOG = "LIGHTWORK_LOG"
 TOPIC = "lightwork-log"
 """The topic under which a local worker's lines reach its driver."""
 
@@ -30,6 +33,7 @@ _HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
 """Fields that text leaves out: they are the same on every line of a terminal."""
 
 
+@public
 def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
     """A logger whose events carry the context of the run; use it like `log.info("read", rows=3)`."""
     import structlog
@@ -41,7 +45,7 @@ def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
 
 def default_style() -> Style:
     """`LIGHTWORK_LOG` if it is set to json or text; else text on a terminal or a laptop, json in a pod."""
-    wanted = os.environ.get("LIGHTWORK_LOG", "")
+    wanted = os.environ.get(ENV_LOG, "")
     if wanted == "json" or (wanted != "text" and "KUBERNETES_SERVICE_HOST" in os.environ):
         return "json"
     return "text"

@@ -11,6 +11,9 @@ from lightwork.errors import InputError, near
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"
 DEFAULT_TENANT = "local"
+ENV_ON = "LIGHTWORK_ON"
+ENV_LAKE = "LIGHTWORK_LAKE"
+ENV_TENANT = "LIGHTWORK_TENANT"
 
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _PLACES_TEXT = "serial, local, tcp://host:port, tls://host:port or coiled"
@@ -42,7 +45,7 @@ def resolve_on(on: str | None, default: str = "local") -> str:
     Raises:
         InputError: it is none of these.
     """
-    value, where = _given(on, "on", "LIGHTWORK_ON", "DASK_SCHEDULER_ADDRESS", default=default)
+    value, where = _given(on, "on", ENV_ON, "DASK_SCHEDULER_ADDRESS", default=default)
     if value in PLACES or _is_address(value):
         return value
     if "://" in value or re.fullmatch(r"[\w.-]+:\d+", value):
@@ -78,7 +81,7 @@ def resolve_lake(url: str | os.PathLike[str] | None) -> str:
         InputError: another scheme, or an address that cannot be.
     """
     given = None if url is None else os.fspath(url)
-    value, where = _given(given, "lake", "LIGHTWORK_LAKE", default=DEFAULT_LAKE)
+    value, where = _given(given, "lake", ENV_LAKE, default=DEFAULT_LAKE)
     from lightwork.lake import open_lake
 
     try:
@@ -94,7 +97,7 @@ def resolve_tenant(name: str | None) -> str:
     Raises:
         InputError: it is not a DNS label, which namespaces and buckets need.
     """
-    value, where = _given(name, "tenant", "LIGHTWORK_TENANT", default=DEFAULT_TENANT)
+    value, where = _given(name, "tenant", ENV_TENANT, default=DEFAULT_TENANT)
     from lightwork.lake.opening import check_tenant
 
     try:

@@ -1,1 +1,1 @@
-"""A pipeline for the tests, in an image of its own: it writes down each element that it has computed."""
+"""The tests' own pipeline, in an image of its own: it records each element that it computes."""

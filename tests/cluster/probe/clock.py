@@ -1,4 +1,4 @@
-"""When elements are computed: the first and the last moment, for measurements."""
+"""A pipeline that reports when its elements are computed, for measurements."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from lightwork import pipeline, task
 
 @task(cache=False)
 def moment(number: int, seconds: float) -> float:
-    """When it was computed, in seconds since 1970; after a pause."""
-    begun = time.time()
+    """Pause, and return when the pause began, in seconds since 1970."""
+    start = time.time()
     if seconds:
         time.sleep(seconds)
-    return begun
+    return start
 
 
 @pipeline
 def clock(elements: int = 1000, seconds: float = 0.0) -> dict[str, float]:
-    """Compute so many elements.
+    """Compute a number of elements.
 
     Args:
-        elements: how many.
+        elements: the number of elements.
         seconds: how long each takes.
 
     Returns:
-        When the first began and the last ended, in seconds since 1970.
+        When the first began and the last ended, in seconds since 1970, and the number of elements.
     """
     first = last = 0.0
-    for begun in moment.map(range(elements), shared={"seconds": seconds}):
-        first = min(first or begun, begun)
-        last = max(last, begun + seconds)
+    for start in moment.map(range(elements), shared={"seconds": seconds}):
+        first = min(first or start, start)
+        last = max(last, start + seconds)
     return {"first": first, "last": last, "elements": elements}

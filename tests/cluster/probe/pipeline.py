@@ -1,7 +1,7 @@
-"""Squares of numbers, each after a pause, each written down in the tenant's bucket once it is computed.
+"""Squares of numbers, each after a pause, and each recorded in the tenant's bucket.
 
-What is written down is how the tests count the elements that were computed twice: nothing in the engine
-is asked. The bucket's folder `probe/<label>/` holds an object for each time that an element was computed.
+From these records the tests count elements that were computed twice, without relying on the engine. The
+bucket's folder `probe/<label>/` has one object for each time that an element was computed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import Any
 from lightwork import current_session, pipeline, task
 
 PATIENCE = 120.0
-"""Seconds for which the S3 server may be away."""
+"""Seconds for which the S3 server may be unavailable."""
 
 
 @cache
 def bucket() -> Any:
-    """The tenant's bucket, with the credentials that the pod finds."""
+    """Return the tenant's bucket, with the pod's credentials."""
     import boto3
 
     name = os.environ["LIGHTWORK_LAKE"].removeprefix("s3://").partition("/")[0]
     return boto3.resource("s3").Bucket(name)
 
 
-def write_down(name: str) -> None:
-    """Put an empty object there; tries again while the server is away."""
+def record(name: str) -> None:
+    """Put an empty object into the bucket; retry while the server is unavailable."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     until = time.monotonic() + PATIENCE
@@ -45,9 +45,9 @@ def write_down(name: str) -> None:
 
 @task
 def square(number: int, label: str, seconds: float) -> int:
-    """The square of a number, after some seconds."""
+    """Return the square of a number after a pause, and record it."""
     time.sleep(seconds)
-    write_down(f"probe/{label}/{number}/{uuid.uuid4().hex}")
+    record(f"probe/{label}/{number}/{uuid.uuid4().hex}")
     return number * number
 
 
@@ -60,9 +60,9 @@ def probe(
     Args:
         elements: how many numbers.
         seconds: how long each takes.
-        label: the folder in which they are written down; another one is another input.
-        fail: if not empty, raise an error with this text when all is computed.
-        megabytes: memory that the driver takes when all is computed.
+        label: the folder for the records; also part of the input.
+        fail: if not empty, raise an error with this text after all elements are computed.
+        megabytes: memory that the driver allocates after all elements are computed.
     """
     total = sum(square.map(range(elements), shared={"label": label, "seconds": seconds}))
     if megabytes:

@@ -1,4 +1,4 @@
-"""A pipeline without a map: what it computes is one of Dask's own collections, and single calls."""
+"""A pipeline without a map: it computes a collection of Dask's, and single calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightwork import pipeline, task
 
 @task(cache=False)
 def double(number: int) -> int:
-    """Twice a number."""
+    """Return twice a number."""
     return 2 * number
 
 
@@ -18,12 +18,12 @@ def plain(numbers: int = 40) -> dict[str, int]:
     """Add up the doubles of the first numbers, in two ways.
 
     Args:
-        numbers: how many.
+        numbers: how many numbers.
 
     Returns:
-        The sum by a bag, and by single calls.
+        The sum by a bag (`bag`) and by single calls (`calls`).
     """
     bag = dask.bag.from_sequence(range(numbers), npartitions=4).map(lambda number: 2 * number)
-    of_bag = int(bag.sum().compute())
+    bag_sum = int(bag.sum().compute())
     calls = [double.submit(number) for number in range(numbers)]
-    return {"bag": of_bag, "calls": sum(call.result() for call in calls)}
+    return {"bag": bag_sum, "calls": sum(call.result() for call in calls)}

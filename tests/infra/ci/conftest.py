@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.ci import common
-from infra.naming import Names
-from infra.pretending import ACCOUNT
-from infra.preview_offline import UNCHOSEN
+from infra.config.naming import Names
+from infra.offline.answers import ACCOUNT
+from tests.estate import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +27,7 @@ ACCOUNTS = {"dev": ACCOUNT, "staging": "222222222222", "prod": "333333333333"}
 def root(tmp_path: Path) -> Path:
     """A repository's settings and tenants, each environment in an account of its own."""
     for environment, account in ACCOUNTS.items():
-        text = (common.ROOT / f"Pulumi.{environment}.yaml").read_text().replace(UNCHOSEN, account)
-        (tmp_path / f"Pulumi.{environment}.yaml").write_text(text)
+        (tmp_path / f"Pulumi.{environment}.yaml").write_text(files.settings(environment, account))
     return tmp_path
 
 

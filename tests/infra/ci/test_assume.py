@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra import policies_trust
 from infra.ci import assume
-from infra.settings import GitLab
+from infra.config.settings import GitLab
+from infra.policies import trust as policies_trust
 from lightwork.errors import InputError
 from tests.infra.ci.conftest import ACCOUNTS, token
 from tests.infra.iam import decide
@@ -43,7 +43,7 @@ def test_a_command_finds_the_role_and_the_token_and_no_key(root: Path) -> None:
 def test_the_role_is_the_one_that_the_program_makes(
     estates: dict[str, Run], kind: str, environment: str
 ) -> None:
-    from infra.naming import Names
+    from infra.config.naming import Names
     from tests.infra.engine import ACCOUNT, REGION
 
     (made,) = (

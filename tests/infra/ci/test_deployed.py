@@ -8,8 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra import policies_ci, policies_ci_change
 from infra.ci import deployed
+from infra.policies import ci, ci_change
+from infra.policies.scope import Scope
 from lightwork.errors import InputError
 from tests.infra.ci.conftest import COMMIT, IMAGE, REGION
 from tests.infra.iam import decide
@@ -17,7 +18,7 @@ from tests.infra.iam import decide
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 
 @pytest.fixture
@@ -68,10 +69,10 @@ def test_where_nothing_is_recorded_it_is_said_what_to_do(s3: Any, names: dict[st
 
 
 def test_both_roles_read_the_record_and_the_deploying_one_alone_writes_it(names: dict[str, Names]) -> None:
-    scope = policies_ci.Scope(names=names["dev"], estate_boundary="x", tenant_boundary="y")
-    look = policies_ci.look(scope)
+    scope = Scope(names=names["dev"], estate_boundary="x", tenant_boundary="y")
+    look = ci.look(scope)
     place = f"arn:aws:s3:::{names['dev'].bucket('state')}/{deployed.KEY}"
     assert decide([look], "s3:GetObject", place, {})
     assert decide([look], "s3:ListBucket", place.partition("/")[0], {}), "else what is missing is forbidden"
     assert not decide([look], "s3:PutObject", place, {}), "any branch could say what stands there"
-    assert decide(list(policies_ci_change.applying(scope).values()), "s3:PutObject", place, {})
+    assert decide(list(ci_change.applying(scope).values()), "s3:PutObject", place, {})

@@ -10,7 +10,7 @@ import pytest
 
 from infra.ci import drift
 from infra.ci.deployed import Deployed
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 from tests.infra.ci.conftest import IMAGE
 

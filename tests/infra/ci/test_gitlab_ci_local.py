@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.ci.common import PROMOTION
+from infra.config.stack import ENVIRONMENTS
 from tests.infra.ci import gitlab
 from tests.infra.ci.test_pipeline import CHILDREN, MAIN, child
 
@@ -24,8 +24,8 @@ if PROGRAM is None:
     pytest.skip("gitlab-ci-local is not installed: make ci-local", allow_module_level=True)
 
 CHECKS = {"check", "test", "windy-city", "bench"}
-PREVIEWS = {f"preview-{environment}" for environment in PROMOTION}
-DEPLOYS = {*PROMOTION, *(f"plan-{environment}" for environment in PROMOTION)}
+PREVIEWS = {f"preview-{environment}" for environment in ENVIRONMENTS}
+DEPLOYS = {*ENVIRONMENTS, *(f"plan-{environment}" for environment in ENVIRONMENTS)}
 EVERY = "LIGHTWORK_ENVIRONMENTS=dev staging prod"
 
 
@@ -62,7 +62,7 @@ def names(listed: str) -> set[str]:
         ),
         (
             ["CI_COMMIT_BRANCH=main", "CI_PIPELINE_SOURCE=schedule", EVERY],
-            CHECKS | {"cluster-all"} | {f"drift-{environment}" for environment in PROMOTION},
+            CHECKS | {"cluster-all"} | {f"drift-{environment}" for environment in ENVIRONMENTS},
         ),
     ],
 )
@@ -88,7 +88,7 @@ def test_it_expands_what_is_extended_as_these_tests_do(tmp_path: Path) -> None:
             same(theirs[name], job)
 
 
-@pytest.mark.parametrize("environment", PROMOTION)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_it_reads_the_pipelines_made_from_the_stacks(tmp_path: Path, environment: str) -> None:
     file = tmp_path / "jobs.yml"
     file.write_text(yaml.safe_dump(child(environment, "acme", "globex"), sort_keys=False))

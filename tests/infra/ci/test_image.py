@@ -12,15 +12,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.aws.registry import BRANCH_TAGS, lifecycle
 from infra.ci import common, image
-from infra.registry import BRANCH_TAGS, lifecycle
 from lightwork.errors import InputError, RunFailed
 from tests.infra.ci.conftest import COMMIT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 OTHER = "d" * 40
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from infra.ci import common, jobs
+from infra.ci import jobs
 from infra.ci.deployed import Deployed
 from infra.ci.jobs import Plan, groups, pipeline
-from infra.tenant_target import DIGEST
+from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
+from tests.estate import files
 from tests.infra.ci import gitlab
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def test_a_tenant_stays_in_its_batch_when_others_come_and_go() -> None:
     ("made", "says"),
     [
         (plan("prod.acme"), "stack 'prod.acme': is not of the environment dev"),
-        (plan("dve"), "stack 'dve': no environment 'dve'"),
+        (plan("dve"), "stack 'dve': there is no environment 'dve'"),
         (Plan(environment="dev", stacks=("dev",), digest="latest"), f"{DIGEST}: found 'latest'"),
     ],
 )
@@ -185,7 +186,7 @@ def test_who_cannot_run_the_pipeline_is_refused_before_anything_is_deployed(
 ) -> None:
     folder = tmp_path / "tenants"
     folder.mkdir()
-    (folder / "acme.yaml").write_text((common.ROOT / "tenants" / "acme.yaml").read_text())
+    (folder / "acme.yaml").write_text((files.HERE / "tenants" / "acme.yaml").read_text())
     jobs.check_smoke(tmp_path, "dev", "acme")
     if tenant != "nobody":
         text = (folder / "acme.yaml").read_text().replace("name: acme", f"name: {tenant}")

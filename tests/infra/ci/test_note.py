@@ -16,6 +16,7 @@ import pytest
 from infra.ci import note
 from infra.ci.note import LIMIT, Place, put, text
 from lightwork.errors import InputError, RunFailed
+from tests.waiting import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
                 whole = list(gitlab.notes)
                 meeting, gitlab_waits = gitlab.meeting, not whole
             if meeting and gitlab_waits:
-                meeting.wait(timeout=20)
+                meeting.wait(timeout=patience(20))
             part = whole[100 * (page - 1) : 100 * page]
             more = str(page + 1) if len(whole) > 100 * page else ""
             self.answer(200, part, x_next_page=more)

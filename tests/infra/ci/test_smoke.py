@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from infra.naming import Names
+    from infra.config.naming import Names
 
 
 @pytest.fixture(autouse=True)

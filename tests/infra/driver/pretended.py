@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.driver.engine import Plan
 from infra.driver.outcome import Counts, Outcome
-from infra.precious import Step
+from infra.driver.precious import Step
 
 
 def step(op: str, name: str = "lake", type_: str = "aws:s3/bucket:Bucket") -> Step:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.config.image import DIGEST
 from infra.driver import cli, stacks
 from infra.driver.engine import Plan
-from infra.preview_offline import ROOT, workspace
-from infra.tenant_target import DIGEST
+from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
+from tests.infra.engine import ACCOUNT
 
 SCRIPT = Path(sys.executable).parent / "lightwork-estate"
 
@@ -22,7 +23,7 @@ SCRIPT = Path(sys.executable).parent / "lightwork-estate"
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the repository in which an account was chosen."""
-    root = workspace(ROOT, tmp_path / "copy")
+    root = files.repository(tmp_path / "copy", ACCOUNT)
     monkeypatch.setattr(cli, "ROOT", root)
     monkeypatch.setenv(DIGEST, f"sha256:{'0' * 64}")
     return root
@@ -121,7 +122,7 @@ def test_a_wrong_tenants_file_is_refused_with_its_line_and_so_are_all_others(roo
 
 
 def test_settings_that_nobody_has_filled_in_are_refused(root, engine, typed) -> None:
-    (root / "Pulumi.dev.yaml").write_text((ROOT / "Pulumi.dev.yaml").read_text())
+    (root / "Pulumi.dev.yaml").write_text(files.settings("dev"))
     code, _, err = typed("up --env dev --estate")
     assert (code, engine.calls) == (2, [])
     assert "an account that nobody has chosen yet" in err
@@ -139,11 +140,11 @@ def test_up_deploys_and_sums_up(engine, typed, tmp_path: Path) -> None:
     code, out, err = typed(f"up --env dev --all --summary-dir {tmp_path / 'notes'}")
     assert code == 0, err
     assert engine.done("up")[0] == "dev"
-    assert set(engine.done("up")) == {"dev", "dev.acme", "dev.globex"}
-    assert out.splitlines()[-1] == "up dev: 3 done"
+    assert set(engine.done("up")) == {"dev", "dev.acme", "dev.globex", "dev.hooli"}
+    assert out.splitlines()[-1] == "up dev: 4 done"
     assert "dev.acme: deploying" in err, "progress, a line each, where there is no terminal"
     assert json.loads((tmp_path / "notes" / "summary.json").read_text())["good"] is True
-    assert "3 done" in (tmp_path / "notes" / "summary.md").read_text()
+    assert "4 done" in (tmp_path / "notes" / "summary.md").read_text()
 
 
 def test_the_engine_is_told_where_the_states_are_and_what_encrypts_them(engine, typed) -> None:
@@ -159,7 +160,7 @@ def test_the_local_stacks_are_where_one_is_logged_in(engine, typed, monkeypatch:
     code, _, err = typed("up --env local --all")
     assert code == 0, err
     assert (engine.site.backend, engine.site.secrets_provider) == (None, None)
-    assert set(engine.done("up")) == {"local", "local.acme", "local.globex"}
+    assert set(engine.done("up")) == {"local", *(f"local.{name}" for name in files.NAMES)}
 
 
 def test_a_refusal_is_exit_code_1_and_in_the_summary(engine, typed) -> None:

@@ -6,7 +6,7 @@ from pulumi.automation.events import EngineEvent
 
 from infra.driver.events import Recorder, failure, locked, one_line
 from infra.driver.outcome import Counts
-from infra.precious import Step
+from infra.driver.precious import Step
 
 URN = "urn:pulumi:dev.acme::lightwork::lightwork:tenant:Tenant$aws:s3/bucket:Bucket::lake"
 LOCKED = """\

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from infra.driver.repository import Repository
-from infra.driver.selection import ENVIRONMENTS, Change, Choice, Reach, chosen, everything, tenant_of
-from lightwork.tenants import Environment
+from infra.driver.selection import Change, Choice, Reach, chosen, everything, tenant_of
 
 ROOT = Path(__file__).resolve().parents[3]
 REACH = Reach(
     estate=frozenset(
-        {"infra/network.py", "infra/naming.py", "infra/charts/argo.py", "platform/src/lightwork/a.py"}
+        {
+            "infra/aws/network.py",
+            "infra/config/naming.py",
+            "infra/services/charts/argo.py",
+            "platform/src/lightwork/a.py",
+        }
     ),
-    tenants=frozenset({"infra/tenant.py", "infra/naming.py"}),
+    tenants=frozenset({"infra/tenant/tenant.py", "infra/config/naming.py"}),
 )
 
 
@@ -60,15 +63,15 @@ TENANTS = ("dev.acme", "dev.globex")
         ("Pulumi.prod.yaml", ()),
         ("Pulumi.local.yaml", ()),
         ("Pulumi.yaml", ALL),
-        ("infra/network.py", ("dev",)),
-        ("infra/tenant.py", TENANTS),
-        ("infra/naming.py", ALL),
-        ("infra/cost.py", ()),
+        ("infra/aws/network.py", ("dev",)),
+        ("infra/tenant/tenant.py", TENANTS),
+        ("infra/config/naming.py", ALL),
+        ("infra/offline/cost.py", ()),
         ("infra/driver/cli.py", ()),
         ("infra/driver/words.yaml", ()),
-        ("infra/charts/values.yaml", ("dev",)),
-        ("infra/prices.yaml", ()),
-        ("infra/settings.schema.json", ()),
+        ("infra/services/charts/values.yaml", ("dev",)),
+        ("infra/offline/prices.yaml", ()),
+        ("infra/config/settings.schema.json", ()),
         ("infra/certificates.json", ALL),
         ("platform/src/lightwork/a.py", ALL),
         ("platform/src/lightwork/b.py", TENANTS),
@@ -96,12 +99,12 @@ def test_a_changed_file_touches_what_is_made_from_it(path: str, stacks: tuple[st
 
 
 def test_the_estate_comes_first_and_the_tenants_by_name() -> None:
-    assert choose("tenants/globex.yaml", "infra/network.py", "tenants/acme.yaml").stacks == ALL
+    assert choose("tenants/globex.yaml", "infra/aws/network.py", "tenants/acme.yaml").stacks == ALL
 
 
 def test_each_stack_comes_with_the_file_that_touches_it() -> None:
-    assert choose("tenants/globex.yaml", "pipelines/a.py", "infra/network.py").reasons == {
-        "dev": "infra/network.py",
+    assert choose("tenants/globex.yaml", "pipelines/a.py", "infra/aws/network.py").reasons == {
+        "dev": "infra/aws/network.py",
         "dev.acme": "pipelines/a.py",
         "dev.globex": "tenants/globex.yaml",
     }
@@ -140,7 +143,7 @@ def test_a_tenant_that_has_left_the_environment_is_left_alone_and_said_to_be() -
 
 
 def test_a_module_that_is_gone_touches_everything_since_nobody_knows_who_imported_it() -> None:
-    assert choose("infra/cost.py", deleted=True).stacks == ALL
+    assert choose("infra/offline/cost.py", deleted=True).stacks == ALL
 
 
 def test_all_means_the_estate_and_who_is_in_the_environment() -> None:
@@ -157,23 +160,27 @@ def test_a_fixture_of_a_wrong_tenant_is_no_tenant() -> None:
     assert tenant_of("tests/tenants/acme.yaml") is None
 
 
-def test_the_environments_are_those_that_a_tenant_may_name() -> None:
-    assert get_args(Environment) == ENVIRONMENTS, "the command line does not import the model for them"
-
-
 def test_the_programs_own_modules_are_found_where_they_are_used() -> None:
     reach = Repository(ROOT, "dev").reach
-    assert {"infra/network.py", "infra/cluster.py"} <= reach.estate - reach.tenants
-    assert {"infra/tenant.py", "infra/tenant_target.py", "infra/lake.py"} <= reach.tenants - reach.estate
-    assert {"infra/__main__.py", "infra/naming.py", "infra/settings.py"} <= reach.estate & reach.tenants
+    assert {"infra/aws/network.py", "infra/aws/cluster.py"} <= reach.estate - reach.tenants
+    assert {
+        "infra/tenant/tenant.py",
+        "infra/tenant/target.py",
+        "infra/tenant/lake.py",
+    } <= reach.tenants - reach.estate
+    assert {
+        "infra/__main__.py",
+        "infra/config/naming.py",
+        "infra/config/settings.py",
+    } <= reach.estate & reach.tenants
     assert "platform/src/lightwork/manifests/workflows.py" in reach.tenants, "imported in a function"
-    nowhere = {"infra/cost.py", "infra/driver/cli.py", "infra/platform_local.py", "infra/bootstrap.py"}
+    nowhere = {"infra/offline/cost.py", "infra/driver/cli.py", "infra/local.py", "infra/estate/bootstrap.py"}
     assert not nowhere & (reach.estate | reach.tenants)
-    assert "infra/platform_local.py" in Repository(ROOT, "local").reach.estate, "there it is the program"
+    assert "infra/local.py" in Repository(ROOT, "local").reach.estate, "there it is the program"
 
 
 @pytest.mark.parametrize(
-    "path", sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra").glob("tenant*.py"))
+    "path", sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra" / "tenant").glob("*.py"))
 )
 def test_a_module_about_tenants_touches_tenants(path: str) -> None:
     local = Repository(ROOT, "local").reach

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from infra.driver.outcome import Command, Counts, Outcome, Result
+from infra.driver.precious import Step
 from infra.driver.run import text
 from infra.driver.summary import LONGEST, Summary, changes
-from infra.precious import Step
 
 
 def step(op: str, name: str = "lake") -> Step:
@@ -21,7 +21,7 @@ DONE = Outcome(
     counts=Counts(create=1, same=90),
     seconds=12.34,
     steps=(step("create"),),
-    reason="infra/lake.py",
+    reason="infra/tenant/lake.py",
 )
 FAILED = Outcome(stack="dev.acme", result=Result.FAILED, error=("a | b <script>", "c"))
 
@@ -47,7 +47,7 @@ def test_json_holds_everything_for_a_script(tmp_path: Path) -> None:
         "same": 90,
         "seconds": 12.3,
         "error": None,
-        "reason": "infra/lake.py",
+        "reason": "infra/tenant/lake.py",
         "changes": [{"op": "create", "type": "aws:s3/bucket:Bucket", "name": "lake"}],
     }
     assert found["stacks"][1]["error"] == "a | b <script>; c"

@@ -12,6 +12,7 @@ from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import Command, Counts, Outcome, Result, Task
 from infra.driver.work import Work
 from tests.infra.driver.pretended import Pretended, Silent, step
+from tests.waiting import patience
 
 ESTATE = Task(stack="dev")
 A, B, C = (Task(stack=f"dev.{name}") for name in "abc")
@@ -55,7 +56,7 @@ def test_one_tenants_failure_stops_nobody_else(error: Exception) -> None:
 
 
 def test_as_many_tenants_as_asked_are_worked_on_at_once() -> None:
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=patience(30))
     engine = there("dev", "dev.a", "dev.b", "dev.c")
     engine.before = lambda _: together.wait()
     found = work(Command.UP, engine, parallel=3).run(None, [A, B, C])
@@ -204,7 +205,7 @@ def test_an_interrupt_lets_what_runs_finish_and_begins_nothing_else() -> None:
 
     def before(stack: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        assert told.wait(30)
+        assert told.wait(patience(30))
 
     engine.before = before
     job = work(Command.UP, engine, parallel=1)
@@ -231,7 +232,7 @@ def test_asked_again_it_ends_at_once_and_says_that_the_lock_may_have_stayed() ->
 
     def before(stack: str) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        assert killed.wait(30)
+        assert killed.wait(patience(30))
 
     engine.before = before
     (found,) = work(Command.UP, engine).run(None, [A])

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from infra.config.stack import StackName
 from infra.rules import UNKNOWN, Subject
 from infra.rules.public import BLOCK, SWITCHES, unblocked_buckets
 from tests.infra.rules.offences import said
 
+DEV = StackName(environment="dev")
 BUCKET = "aws:s3/bucket:Bucket"
 ACL = "aws:s3/bucketAcl:BucketAcl"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"
@@ -73,8 +75,10 @@ def test_what_opens_no_bucket_goes_through(type_: str, inputs: dict[str, Any]) -
 
 
 def stack(*blocks: Any, bucket: Any = "b") -> list[str]:
-    known = [Subject(type=BUCKET, name="lake-bucket", inputs={"bucket": bucket} if bucket else {})]
-    known += [Subject(type=BLOCK, name="block", inputs={**CLOSED, "bucket": block}) for block in blocks]
+    known = [Subject(stack=DEV, type=BUCKET, name="lake-bucket", inputs={"bucket": bucket} if bucket else {})]
+    known += [
+        Subject(stack=DEV, type=BLOCK, name="block", inputs={**CLOSED, "bucket": block}) for block in blocks
+    ]
     return [f"{one.name}: {reason}" for one, reason in unblocked_buckets(known)]
 
 

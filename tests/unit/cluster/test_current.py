@@ -1,4 +1,4 @@
-"""CLUSTER=current: the tests in a cluster that somebody else has made."""
+"""CLUSTER=current: the tests in an existing cluster."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("k3d-lw", ["k3d", "image", "import", "/a.tar", "--cluster", "lw"]),
     ],
 )
-def test_kind_and_k3d_are_known(context: str, expected: list[str]) -> None:
+def test_kind_and_k3d_are_supported(context: str, expected: list[str]) -> None:
     assert current.loader(context, Path("/a.tar")) == expected
 
 
-def test_how_images_get_to_any_other_cluster_is_said_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_other_cluster_needs_a_command_that_loads_images(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HarnessError, match=r"minikube.*LIGHTWORK_CLUSTER_LOAD"):
         current.loader("minikube", Path("/a.tar"))
     monkeypatch.setenv(current.LOAD, "minikube image load '{}' --daemon=false")
@@ -53,19 +53,19 @@ def test_how_images_get_to_any_other_cluster_is_said_by_a_variable(monkeypatch: 
 
 
 def fake_kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Any]) -> Path:
-    """A kubectl on PATH that notes what it is asked, and answers by the first of these words in it."""
-    note = folder / "asked"
-    answer = folder / "answers.json"
-    answer.write_text(json.dumps(answers))
+    """Put a kubectl on PATH that records its arguments, and responds by the first of these words in them."""
+    note = folder / "calls"
+    responses = folder / "responses.json"
+    responses.write_text(json.dumps(answers))
     script = folder / "bin" / "kubectl"
     script.parent.mkdir()
     script.write_text(
         f"#!{sys.executable}\nimport json, sys\nwords = sys.argv[1:]\n"
         "if words[0] == '--kubeconfig':\n    words = words[2:]\n"
         f"open({str(note)!r}, 'a').write(' '.join(words) + '\\n')\n"
-        f"for key, found in json.load(open({str(answer)!r})).items():\n"
+        f"for key, response in json.load(open({str(responses)!r})).items():\n"
         "    if key in words:\n"
-        "        print(found if isinstance(found, str) else json.dumps(found))\n"
+        "        print(response if isinstance(response, str) else json.dumps(response))\n"
         "        break\n"
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -88,7 +88,7 @@ def namespaces(*names: str) -> dict[str, Any]:
     return {"items": [{"metadata": {"name": name}} for name in names]}
 
 
-def test_the_current_context_is_copied_under_the_name_that_lightwork_looks_for(
+def test_the_current_context_is_copied_under_the_name_that_lightwork_expects(
     tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_kubectl(
@@ -102,19 +102,19 @@ def test_the_current_context_is_copied_under_the_name_that_lightwork_looks_for(
     assert settings.host() == "127.0.0.1"
 
 
-@pytest.mark.parametrize("theirs", ["argo", "tenant-acme"])
-def test_a_cluster_that_holds_an_argo_or_tenants_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
+@pytest.mark.parametrize("existing", ["argo", "tenant-acme"])
+def test_a_cluster_with_argo_or_tenants_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: str
 ) -> None:
     note = fake_kubectl(
-        tmp_path, monkeypatch, {"config": CONFIG, "namespaces": namespaces("default", theirs)}
+        tmp_path, monkeypatch, {"config": CONFIG, "namespaces": namespaces("default", existing)}
     )
-    with pytest.raises(HarnessError, match=f"kind-kind has {theirs} already"):
+    with pytest.raises(HarnessError, match=f"kind-kind has {existing} already"):
         current.find()
     assert not [line for line in note.read_text().splitlines() if line.split()[0] not in ("config", "get")]
 
 
-def test_what_was_applied_is_taken_away_and_nothing_else(
+def test_applied_objects_are_deleted_and_nothing_else(
     tmp_path: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.kubeconfig().write_text(CONFIG)
@@ -145,8 +145,13 @@ def test_what_was_applied_is_taken_away_and_nothing_else(
     ]
 
 
-def test_another_word_than_current_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_value_but_current_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [sys.executable, "-m", "tests.cluster", "up"]
     environment = {**os.environ, "CLUSTER": "kind"}
-    said = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stderr) == (2, "cluster: CLUSTER is 'kind'; it is current, or not set\n")
+    process = subprocess.run(
+        words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith("cluster: CLUSTER is 'kind'")
+    assert "current" in process.stderr
+    assert process.stderr.count("\n") == 1

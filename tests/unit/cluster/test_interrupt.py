@@ -1,4 +1,4 @@
-"""Whoever interrupts the harness finds the machine as it was, also when they do it twice."""
+"""An interrupted harness restores the machine, even if it is interrupted twice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import patience, wait_until
+
+pytestmark = [pytest.mark.kill, pytest.mark.slow]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -18,8 +21,9 @@ import os, shutil, sys, time
 from pathlib import Path
 from tests.cluster import __main__ as harness, lifecycle, machine, processes
 from tests.cluster.settings import run_folder
+from tests.waiting import wait_until
 
-note = Path(sys.argv[1])
+note, go_on = map(Path, sys.argv[1:])
 
 def say(text):
     with note.open("a") as file:
@@ -27,12 +31,12 @@ def say(text):
 
 def never_up():
     say("up")
-    time.sleep(60)
+    time.sleep(3600)
     say("never")
 
 def remove():
     say("removing")
-    time.sleep(1.5)
+    wait_until(go_on.exists, "the test has sent its signals")
     shutil.rmtree(run_folder())
     say("removed")
 
@@ -47,25 +51,21 @@ sys.exit(harness.main(["up"]))
 
 
 def wait_for(note: Path, word: str) -> None:
-    until = time.monotonic() + 30
-    while not (note.exists() and word in note.read_text()):
-        assert time.monotonic() < until, f"{word!r} is not in {note.read_text() if note.exists() else 'it'!r}"
-        time.sleep(0.02)
+    wait_until(lambda: note.exists() and word in note.read_text(), f"{word!r} in the note")
 
 
-@pytest.mark.kill
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("again", [None, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_start_takes_down_what_it_started(
     tmp_path: Path, first: signal.Signals, again: signal.Signals | None
 ) -> None:
-    note = tmp_path / "note"
+    note, go_on = tmp_path / "note", tmp_path / "go on"
     environment = {
         **os.environ,
         "LIGHTWORK_CLUSTER_RUN": str(tmp_path / "run"),
         "LIGHTWORK_CLUSTER_CACHE": str(tmp_path / "cache"),
     }
-    words = [sys.executable, "-c", SCRIPT, str(note)]
+    words = [sys.executable, "-c", SCRIPT, str(note), str(go_on)]
     with subprocess.Popen(
         words, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as harness:
@@ -74,7 +74,8 @@ def test_an_interrupted_start_takes_down_what_it_started(
         if again is not None:
             wait_for(note, "removing")
             harness.send_signal(again)
-        _, errors = harness.communicate(timeout=30)
+        go_on.touch()
+        _, errors = harness.communicate(timeout=patience(30))
     assert note.read_text().split() == ["up", "removing", "removed"], errors
     assert not (tmp_path / "run").exists()
     assert (harness.returncode, errors.splitlines()[-1:]) == (130, ["cluster: interrupted"])

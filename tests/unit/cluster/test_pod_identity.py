@@ -1,4 +1,4 @@
-"""What stands for EKS Pod Identity in the cluster tests: what it tells pods, and whom it gives what."""
+"""The stand-in for EKS Pod Identity in the cluster tests: its patches of pods, and its credentials."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster import pod_identity, pod_identity_server, pod_identity_webhook, stores
 from tests.cluster.pod_identity_server import RefusedError
+from tests.waiting import patience
 
 REGION = "eu-central-1"
 
@@ -26,7 +27,7 @@ def a_pod(**spec: Any) -> dict[str, Any]:
 
 
 def patched(pod: dict[str, Any]) -> dict[str, Any]:
-    """The pod with the patch that the webhook answers."""
+    """The pod with the webhook's patch applied."""
     changed = copy.deepcopy(pod)
     for step in pod_identity_webhook.injection(pod["spec"], REGION):
         assert step["op"] == "add"
@@ -36,14 +37,14 @@ def patched(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def review(pod: dict[str, Any], namespace: str = "tenant-acme") -> dict[str, Any]:
-    asked = {"request": {"uid": "u", "namespace": namespace, "object": pod}}
-    answer = pod_identity_webhook.review(
-        asked, associated=lambda *who: who == ("tenant-acme", "driver"), region=REGION
+    request = {"request": {"uid": "u", "namespace": namespace, "object": pod}}
+    document = pod_identity_webhook.review(
+        request, associated=lambda *account: account == ("tenant-acme", "driver"), region=REGION
     )
-    return dict(answer["response"])
+    return dict(document["response"])
 
 
-def test_every_container_is_told_where_to_ask_and_can_read_the_token_but_not_write_it() -> None:
+def test_every_container_gets_the_endpoint_and_can_read_the_token_but_not_write_it() -> None:
     spec = patched(a_pod(initContainers=[{"name": "init"}]))["spec"]
     for container in [*spec["containers"], *spec["initContainers"]]:
         env = {item["name"]: item["value"] for item in container["env"]}
@@ -57,7 +58,7 @@ def test_every_container_is_told_where_to_ask_and_can_read_the_token_but_not_wri
     assert token["audience"] == "pods.eks.amazonaws.com"
 
 
-def test_what_a_pod_has_already_stays() -> None:
+def test_a_pods_own_settings_stay() -> None:
     region = {"name": "AWS_REGION", "value": "us-west-2"}
     main = {"name": "main", "env": [region], "volumeMounts": [{"name": "x"}]}
     spec = patched(a_pod(containers=[main]))["spec"]
@@ -67,12 +68,12 @@ def test_what_a_pod_has_already_stays() -> None:
     assert spec["volumes"][0] == {"name": "tls"}
 
 
-def test_a_second_time_changes_nothing() -> None:
+def test_a_second_patch_changes_nothing() -> None:
     once = patched(a_pod(initContainers=[{"name": "init"}]))
     assert patched(once) == once
 
 
-def test_no_list_is_made_where_there_was_none() -> None:
+def test_no_list_of_containers_is_added() -> None:
     assert "initContainers" not in patched(a_pod())["spec"]
 
 
@@ -87,7 +88,7 @@ def test_a_pod_whose_account_has_an_association_gets_the_patch() -> None:
 @pytest.mark.parametrize(
     ("namespace", "account"), [("tenant-acme", "scheduler"), ("tenant-acme", None), ("elsewhere", "driver")]
 )
-def test_any_other_pod_is_admitted_as_it_is(namespace: str, account: str | None) -> None:
+def test_any_other_pod_is_admitted_unchanged(namespace: str, account: str | None) -> None:
     assert review(a_pod(serviceAccountName=account), namespace) == {"uid": "u", "allowed": True}
 
 
@@ -111,7 +112,9 @@ def address(tmp_path, monkeypatch) -> Iterator[str]:
 
     monkeypatch.setenv("LIGHTWORK_CLUSTER_RUN", str(tmp_path))
     monkeypatch.setattr(pod_identity_server, "reviewed", reviewed)
-    monkeypatch.setattr(stores, "credentials", lambda who: {"access": f"AKIA-{who}", "secret": "a-secret"})
+    monkeypatch.setattr(
+        stores, "credentials", lambda account: {"access": f"AKIA-{account}", "secret": "a-secret"}
+    )
     pod_identity.associate("tenant-acme", "driver", "acme")
     server = ThreadingHTTPServer(("127.0.0.1", 0), pod_identity_server.Credentials)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -123,19 +126,19 @@ def address(tmp_path, monkeypatch) -> Iterator[str]:
 
 
 def ask(address: str, token: str | None, path: str = "/v1/credentials") -> tuple[int, dict[str, Any]]:
-    there = http.client.HTTPConnection(address, timeout=10)
-    there.request("GET", path, headers={"Authorization": token} if token else {})
-    answer = there.getresponse()
-    found = answer.status, json.load(answer)
-    there.close()
-    return found
+    connection = http.client.HTTPConnection(address, timeout=patience(10))
+    connection.request("GET", path, headers={"Authorization": token} if token else {})
+    response = connection.getresponse()
+    result = response.status, json.load(response)
+    connection.close()
+    return result
 
 
 def test_a_token_of_an_associated_account_gets_its_credentials_in_the_form_of_aws(address: str) -> None:
-    status, found = ask(address, "a-token-of-driver")
+    status, document = ask(address, "a-token-of-driver")
     assert status == 200
-    assert set(found) == {"AccessKeyId", "SecretAccessKey", "Token", "AccountId", "Expiration"}
-    assert (found["AccessKeyId"], found["SecretAccessKey"]) == ("AKIA-acme", "a-secret")
+    assert set(document) == {"AccessKeyId", "SecretAccessKey", "Token", "AccountId", "Expiration"}
+    assert (document["AccessKeyId"], document["SecretAccessKey"]) == ("AKIA-acme", "a-secret")
 
 
 @pytest.mark.parametrize(
@@ -149,21 +152,21 @@ def test_a_token_of_an_associated_account_gets_its_credentials_in_the_form_of_aw
         ("a-token-of-driver-elsewhere", 404),
     ],
 )
-def test_anybody_else_gets_a_code_and_a_reason(address: str, token: str | None, expected: int) -> None:
-    status, found = ask(address, token)
-    assert (status, set(found)) == (expected, {"code", "message"})
+def test_any_other_token_gets_a_code_and_a_reason(address: str, token: str | None, expected: int) -> None:
+    status, document = ask(address, token)
+    assert (status, set(document)) == (expected, {"code", "message"})
 
 
-def test_another_page_is_not_there(address: str) -> None:
+def test_any_other_page_is_not_found(address: str) -> None:
     assert ask(address, "a-token-of-driver", "/v1/other")[0] == 404
 
 
-def test_the_log_says_who_and_what_but_no_token_and_no_secret(address: str, capfd) -> None:
+def test_the_log_has_the_account_and_the_result_but_no_token_and_no_secret(address: str, capfd) -> None:
     for token in ("a-token-of-driver", "a-token-of-scaler", "a-stranger", None):
         ask(address, token)
-    said = "".join(capfd.readouterr())
-    assert "credentials for tenant-acme/driver" in said
-    assert "404 tenant-acme/scaler" in said
-    assert said.count("\n") == 4
+    log = "".join(capfd.readouterr())
+    assert "credentials for tenant-acme/driver" in log
+    assert "404 tenant-acme/scaler" in log
+    assert log.count("\n") == 4
     for hidden in ("a-token", "a-stranger", "a-secret", "AKIA-acme"):
-        assert hidden not in said
+        assert hidden not in log

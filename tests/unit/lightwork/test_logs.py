@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from tests.waiting import patience
+
 SCRIPT = """
 import logging, os, sys
 from lightwork import connect, get_logger, task
@@ -38,7 +40,7 @@ def lines(request, tmp_path_factory):
     environment = {**os.environ, "LIGHTWORK_LOG": "json"}
     done = subprocess.run(
         [sys.executable, "script.py", request.param],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=patience(60), check=True,
     )  # fmt: skip
     assert done.stdout == ""
     return [json.loads(line) for line in done.stderr.splitlines()]
@@ -78,7 +80,7 @@ def test_text_is_readable_and_short():
         "    logs.get_logger().info('hello', rows=3)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=patience(60), check=True
     )
     assert "hello" in done.stderr
     assert "rows=3" in done.stderr
@@ -94,7 +96,7 @@ def test_a_program_that_has_set_up_logging_keeps_its_own():
         "logging.getLogger('x').info('hello')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=patience(60), check=True
     )
     assert done.stdout == "MINE hello\n"
     assert done.stderr == ""

@@ -132,16 +132,16 @@ def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(type(error), error, trace or whole))
 
 
-LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
-"""Names a file that gets the line of an error too, as Kubernetes reads one when a pod ends."""
 _LAST_WORD_BYTES = 2000
 
 
 def _line(text: str, code: int) -> int:
     """Print exactly one line on stderr."""
+    from lightwork.kube.contract import ENV_LAST_WORD
+
     line = " ".join(text.split())
     click.echo(f"lightwork: {line}", err=True)
-    if file := os.environ.get(LAST_WORD):
+    if file := os.environ.get(ENV_LAST_WORD):
         with contextlib.suppress(OSError):
             Path(file).write_bytes(line.encode()[:_LAST_WORD_BYTES])
     return code

@@ -13,6 +13,7 @@ from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import start_coiled, start_local
 from lightwork.errors import InputError, RunFailed
 from lightwork.functions import pickling
+from lightwork.kube import contract
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Cluster:
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
         fleet = fleet_from(os.environ) if "://" in on else None
-        patience = _seconds("LIGHTWORK_CONNECT_SECONDS", 10)
+        patience = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if fleet is not None:
             if batches:
                 fleet.need(batches, ())

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lightwork.errors import InputError, RunFailed
+from lightwork.kube import contract
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.logs import get_logger
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from lightwork.kube.api import KubeApi
 
-DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
 IDLE_SECONDS = 10.0
 """How long a worker has nothing to do before it is given back: the next map may begin at once."""
 REFUSED_SECONDS = 25.0
@@ -194,20 +194,20 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     Raises:
         InputError: the environment names one, and says of it what cannot be.
     """
-    name = environment.get(DEPLOYMENT)
+    name = environment.get(contract.ENV_WORKERS_DEPLOYMENT)
     if not name:
         return None
     numbers = {}
-    for variable in ("LIGHTWORK_WORKERS", "LIGHTWORK_WORKER_THREADS"):
+    for variable in (contract.ENV_WORKERS, contract.ENV_WORKER_THREADS):
         text = environment.get(variable, "")
         if not text.isdigit() or int(text) < 1:
             raise InputError(f"{variable}: {text!r} is not a whole number; expected 1 or more")
         numbers[variable] = int(text)
-    namespace = environment.get("LIGHTWORK_NAMESPACE", "")
+    namespace = environment.get(contract.ENV_NAMESPACE, "")
     if not namespace:
-        raise InputError("LIGHTWORK_NAMESPACE is not set; expected the namespace of the run")
+        raise InputError(f"{contract.ENV_NAMESPACE} is not set; expected the namespace of the run")
     pods = KubernetesPods(InCluster(), name, namespace)
-    return Fleet(pods, most=numbers["LIGHTWORK_WORKERS"], threads=numbers["LIGHTWORK_WORKER_THREADS"])
+    return Fleet(pods, most=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS])
 
 
 class KubernetesPods:

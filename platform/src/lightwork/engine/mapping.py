@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
 from lightwork.engine.progress import Stats
-from lightwork.errors import ElementError, InputError
+from lightwork.errors import ElementError, InputError, public
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
 
@@ -218,6 +218,7 @@ def _size(iterable: Any) -> int | None:
 R = TypeVar("R")
 
 
+@public
 class Results(Generic[R]):
     """The results of a map, in the order of its input; an iterator, so they can be had once.
 

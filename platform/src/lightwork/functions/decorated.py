@@ -9,7 +9,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
-from lightwork.errors import InputError, LightworkError
+from lightwork.errors import InputError, LightworkError, public
 from lightwork.functions.pickling import is_held
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TaskFunction(Generic[P, R]):
     def __reduce__(self) -> Any:
         # By name where the name leads back here, as for functions; otherwise by value.
         if _importable(self):
-            return named, (self.fn.__module__, self.fn.__qualname__)
+            return _named, (self.fn.__module__, self.fn.__qualname__)
         return type(self), (self.fn, self.options)
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ def _importable(task: TaskFunction[Any, Any]) -> bool:
     return _find(module, task.fn.__qualname__) is task
 
 
-def named(module: str, qualname: str) -> Any:
+def _named(module: str, qualname: str) -> Any:
     """The task of this name, for the unpickler.
 
     Raises:
@@ -129,6 +129,7 @@ def _find(module: str, qualname: str) -> Any:
     return found
 
 
+@public
 class Pipeline(Generic[P, R]):
     """A pipeline: calling it calls the function; `lightwork run NAME` runs it in a session.
 
@@ -159,6 +160,7 @@ class Pipeline(Generic[P, R]):
         return f"<pipeline {self.name} ({self.module})>"
 
 
+@public
 def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
     """Make a function a pipeline; each parameter needs a type, which the command line checks."""
     return Pipeline(fn)

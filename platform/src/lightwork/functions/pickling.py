@@ -13,7 +13,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_BY_VALUE = re.compile(b"_make_skeleton_")
+_TO_RESOLVE = re.compile(rb"_make_skeleton_|lightwork\.")
+_MOVED = {
+    "lightwork.artifacts": "lightwork.store.artifacts",
+    "lightwork.discovery": "lightwork.functions.discovery",
+    "lightwork.engine.fleet": "lightwork.cluster.fleet",
+    "lightwork.forwarding": "lightwork.kube.forwarding",
+    "lightwork.housekeeping": "lightwork.store.usage",
+    "lightwork.jsonable": "lightwork.runs.jsonable",
+    "lightwork.keys.origin": "lightwork.functions.origin",
+    "lightwork.keys.unkeyable": "lightwork.keys.components",
+    "lightwork.kube_api": "lightwork.kube.api",
+    "lightwork.lake.s3_client": "lightwork.lake.s3_connection",
+    "lightwork.manifests.common": "lightwork.manifests.base",
+    "lightwork.parameter_types": "lightwork.functions.parameter_types",
+    "lightwork.parameters": "lightwork.functions.parameters",
+    "lightwork.pickling": "lightwork.functions.pickling",
+    "lightwork.pipelines": "lightwork.functions.decorated",
+    "lightwork.progress": "lightwork.engine.progress",
+    "lightwork.remote": "lightwork.kube.runs",
+    "lightwork.report.report": "lightwork.runs.report.report",
+    "lightwork.run": "lightwork.runs.run",
+    "lightwork.segments": "lightwork.store.segments",
+    "lightwork.session": "lightwork.runs.session",
+    "lightwork.store": "lightwork.store.results",
+    "lightwork.tasks": "lightwork.runs.tasks",
+    "lightwork.tasks._named": "lightwork.functions.decorated",
+    "lightwork.tenants.types": "lightwork.tenants.fields",
+    "lightwork.workflows": "lightwork.kube.status",
+}
+"""Where modules, and names of them, went after 0.1.0: results that it kept name the old ones."""
 _held: dict[str, int] = {}
 _held_lock = threading.Lock()
 _pattern: tuple[frozenset[str], re.Pattern[bytes] | None] = (frozenset(), None)
@@ -36,9 +65,10 @@ def load(data: bytes | memoryview) -> Any:
     """Unpickle what `dump` gave; a class that was sent by value is the living one, where there is one.
 
     So a result from the lake is an instance of the very class that the script defines, and an enum's member
-    is the script's own, although another process pickled it.
+    is the script's own, although another process pickled it. What names a module of lightwork by an old path
+    finds it at the new one.
     """
-    if _BY_VALUE.search(data) is None:
+    if _TO_RESOLVE.search(data) is None:
         return pickle.loads(data)
     return _Loader(io.BytesIO(data)).load()
 
@@ -49,7 +79,8 @@ class _Loader(pickle.Unpickler):
         self._living: set[int] = set()
 
     def find_class(self, module: str, name: str) -> Any:
-        found = super().find_class(module, name)
+        home = _MOVED.get(f"{module}.{name}") or _MOVED.get(module, module)
+        found = super().find_class(home, name)
         if not module.startswith("cloudpickle"):
             return found
         if name == "_make_skeleton_class":

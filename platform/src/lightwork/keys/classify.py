@@ -86,7 +86,11 @@ def is_named(value: object) -> bool:
 
 
 def _top(cls: type) -> str:
-    return str(cls.__module__).partition(".")[0]
+    return _top_name(str(cls.__module__))
+
+
+def _top_name(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def home_name(item: Any) -> str:
@@ -106,6 +110,8 @@ def qualname(item: Any) -> str:
 def function_name(fn: FunctionType) -> str:
     """`module.qualname` of the code, whatever the function is wrapped as."""
     home = module_name(str(fn.__globals__.get("__name__", "?")))
+    if fn.__module__ == "lightwork" and _top_name(home) == "lightwork":
+        home = fn.__module__  # a public name, wherever its file is
     return f"{home}.{fn.__code__.co_qualname}".replace("<locals>.", "")
 
 
@@ -123,6 +129,8 @@ def leads_to(item: FunctionType | type) -> bool:
     if "<" in names:
         return False
     found: Any = sys.modules.get(home)
+    if home == "lightwork":  # its names are loaded when first used
+        return getattr(found, names, None) is item
     for name in names.split("."):
         found = vars(found).get(name) if isinstance(found, (type, ModuleType)) else None
     return any(layer is item for layer in _layers(found))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from lightwork.logs import ENV_LOG as ENV_LOG
+from lightwork.settings import ENV_LAKE as ENV_LAKE
+from lightwork.settings import ENV_TENANT as ENV_TENANT
+
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object, as it is written in YAML."""
 
@@ -50,3 +54,23 @@ LABEL_SPOT = "lightwork/spot"
 
 WORK_SECONDS = 2.0
 """As much work as is worth one more worker, whose pod takes longer than that to start."""
+
+# The environment of pods. `logs` and `settings` read the first ones outside of clusters too.
+ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
+ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"
+ENV_SECRETS = "LIGHTWORK_SECRETS"
+ENV_PIPELINE = "LIGHTWORK_PIPELINE"
+ENV_RUN = "LIGHTWORK_RUN"
+ENV_STEP = "LIGHTWORK_STEP"
+ENV_FUNCTION = "LIGHTWORK_FUNCTION"
+ENV_ARGUMENTS = "LIGHTWORK_ARGUMENTS"
+ENV_RESULT_FILE = "LIGHTWORK_RESULT_FILE"
+ENV_NAMESPACE = "LIGHTWORK_NAMESPACE"
+ENV_WORKERS = "LIGHTWORK_WORKERS"
+ENV_WORKER_THREADS = "LIGHTWORK_WORKER_THREADS"
+ENV_WORKERS_DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
+ENV_WORKER_PORT = "LIGHTWORK_WORKER_PORT"
+ENV_MEMORY = "LIGHTWORK_MEMORY"
+ENV_CONNECT_SECONDS = "LIGHTWORK_CONNECT_SECONDS"
+ENV_LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
+"""Names a file that gets the line of an error too, as Kubernetes reads one when a pod ends."""

@@ -6,12 +6,15 @@ Values in double braces are filled in by Argo when a run starts.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube import contract
 from lightwork.manifests import base
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lightwork.kube.contract import Manifest
 
 SCHEDULER_NAME = "{{inputs.parameters.name}}-scheduler"
@@ -66,7 +69,7 @@ def selector(role: str) -> dict[str, str]:
     }
 
 
-def environment(**more: str) -> list[dict[str, Any]]:
+def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, Any]]:
     """The environment of all three roles: mutual TLS, with the tenant's certificates, and nothing without."""
     folder = contract.TLS_FOLDER
     variables = {
@@ -80,9 +83,9 @@ def environment(**more: str) -> list[dict[str, Any]]:
         },
         f"{_COMM}TIMEOUTS__CONNECT": "30s",
         "DASK_SCHEDULER_ADDRESS": ADDRESS,
-        "LIGHTWORK_PIPELINE": given("pipeline"),
-        "LIGHTWORK_RUN": "{{workflow.name}}",
-        "LIGHTWORK_STEP": given("step"),
+        contract.ENV_PIPELINE: given("pipeline"),
+        contract.ENV_RUN: "{{workflow.name}}",
+        contract.ENV_STEP: given("step"),
         **more,
     }
     pod = [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP")]
@@ -135,7 +138,7 @@ def scheduler() -> Manifest:
             *("--dashboard-address", f":{contract.DASHBOARD_PORT}"),
         ],
         "env": environment(
-            **{
+            {
                 "DASK_LOGGING": repr(LOGGING),
                 # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
@@ -190,7 +193,7 @@ def workers() -> Manifest:
         "args": [
             *(ADDRESS, "--nworkers", "1", "--nthreads", given("worker-threads")),
             # As much as the pod has, so that Dask knows when to spill, and says so when it ends a worker.
-            *("--memory-limit", "$(LIGHTWORK_MEMORY)", "--local-directory", _SPILL),
+            *("--memory-limit", f"$({contract.ENV_MEMORY})", "--local-directory", _SPILL),
             *("--host", "$(POD_IP)", "--worker-port", str(contract.WORKER_PORT)),
             *("--nanny-port", str(contract.NANNY_PORT), "--dashboard-address", f":{contract.DASHBOARD_PORT}"),
             # Metrics and health are served all the same. Nobody could reach more of it, and it starts slower.
@@ -200,11 +203,13 @@ def workers() -> Manifest:
         ],
         "env": [
             *environment(
-                DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL=given("worker-spill"),
-                DASK_LOGGING=repr(LOGGING),
-                LIGHTWORK_WORKER_PORT=str(contract.WORKER_PORT),
+                {
+                    "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": given("worker-spill"),
+                    "DASK_LOGGING": repr(LOGGING),
+                    contract.ENV_WORKER_PORT: str(contract.WORKER_PORT),
+                }
             ),
-            {"name": "LIGHTWORK_MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
+            {"name": contract.ENV_MEMORY, "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         ],
         "envFrom": settings(),
         "ports": [

@@ -58,12 +58,12 @@ def limits(tenant: Tenant) -> Manifest:
 def settings(tenant: Tenant, target: Target) -> Manifest:
     """What the tenant's pods find in their environment. No secret is among it, only their names."""
     data = {
-        "LIGHTWORK_ENVIRONMENT": target.environment,
-        "LIGHTWORK_TENANT": tenant.name,
-        "LIGHTWORK_LAKE": target.lake,
-        "LIGHTWORK_LOG": "json",
-        "LIGHTWORK_SECRETS_PREFIX": f"lightwork/{target.environment}/{tenant.name}/",
-        "LIGHTWORK_SECRETS": ",".join(tenant.secrets),
+        contract.ENV_ENVIRONMENT: target.environment,
+        contract.ENV_TENANT: tenant.name,
+        contract.ENV_LAKE: target.lake,
+        contract.ENV_LOG: "json",
+        contract.ENV_SECRETS_PREFIX: f"lightwork/{target.environment}/{tenant.name}/",
+        contract.ENV_SECRETS: ",".join(tenant.secrets),
         **target.variables,
     }
     return manifest("v1", "ConfigMap", contract.SETTINGS, tenant, data=data)

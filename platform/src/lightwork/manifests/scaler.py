@@ -176,14 +176,16 @@ def _driver() -> Container:
     resources = base.resources(*(given(f"driver-{name}") for name in ("cpu", "memory", "storage")))
     container = {"name": "main", "resources": resources, "securityContext": base.container_security()}
     environment = dask.environment(
-        LIGHTWORK_FUNCTION=given("function"),
-        LIGHTWORK_ARGUMENTS=given("arguments"),
-        LIGHTWORK_NAMESPACE="{{workflow.namespace}}",
-        LIGHTWORK_WORKERS=given("workers"),
-        LIGHTWORK_WORKER_THREADS=given("worker-threads"),
-        LIGHTWORK_WORKERS_DEPLOYMENT=dask.WORKERS_NAME,
-        LIGHTWORK_CONNECT_SECONDS=str(CONNECT_SECONDS),
-        LIGHTWORK_RESULT_FILE=given("result-file"),
+        {
+            contract.ENV_FUNCTION: given("function"),
+            contract.ENV_ARGUMENTS: given("arguments"),
+            contract.ENV_NAMESPACE: "{{workflow.namespace}}",
+            contract.ENV_WORKERS: given("workers"),
+            contract.ENV_WORKER_THREADS: given("worker-threads"),
+            contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
+            contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
+            contract.ENV_RESULT_FILE: given("result-file"),
+        }
     )
     return Container(
         name="driver",

@@ -154,9 +154,9 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         contract.LABEL_RUN: "{{workflow.name}}",
     }
     environment = {
-        "LIGHTWORK_PIPELINE": entry,
-        "LIGHTWORK_RUN": "{{workflow.name}}",
-        "LIGHTWORK_STEP": name,
+        contract.ENV_PIPELINE: entry,
+        contract.ENV_RUN: "{{workflow.name}}",
+        contract.ENV_STEP: name,
     }
     size = step.size
     return Container(

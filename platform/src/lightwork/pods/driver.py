@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lightwork.errors import InputError
+from lightwork.kube import contract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,20 +38,22 @@ def command(environment: Mapping[str, str]) -> list[str]:
     Raises:
         InputError: the environment is not what the run's template sets.
     """
-    name = environment.get("LIGHTWORK_FUNCTION", "")
+    name = environment.get(contract.ENV_FUNCTION, "")
     if not name:
-        raise InputError("LIGHTWORK_FUNCTION is not set; expected the pipeline's name")
-    text = environment.get("LIGHTWORK_ARGUMENTS") or "{}"
+        raise InputError(f"{contract.ENV_FUNCTION} is not set; expected the pipeline's name")
+    text = environment.get(contract.ENV_ARGUMENTS) or "{}"
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"LIGHTWORK_ARGUMENTS is not JSON ({error}); expected an object of texts") from None
+        raise InputError(
+            f"{contract.ENV_ARGUMENTS} is not JSON ({error}); expected an object of texts"
+        ) from None
     if not isinstance(values, dict):
-        raise InputError(f"LIGHTWORK_ARGUMENTS is {text[:60]!r}; expected an object of texts")
+        raise InputError(f"{contract.ENV_ARGUMENTS} is {text[:60]!r}; expected an object of texts")
     items = [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
     ]
-    kept = ["--result", file] if (file := environment.get("LIGHTWORK_RESULT_FILE")) else []
+    kept = ["--result", file] if (file := environment.get(contract.ENV_RESULT_FILE)) else []
     # What follows `--` is never an option, whatever a value looks like.
     return ["run", "--json", *kept, name, "--", *items]
 
@@ -72,10 +75,9 @@ def refuse_large(file: Path) -> None:
 
 def main() -> NoReturn:
     """Run the pipeline, and end the process as `lightwork run` does."""
-    from lightwork.cli.main import LAST_WORD
     from lightwork.cli.main import main as lightwork
 
-    os.environ.setdefault(LAST_WORD, TERMINATION_LOG)
+    os.environ.setdefault(contract.ENV_LAST_WORD, TERMINATION_LOG)
     try:
         argv = command(os.environ)
     except InputError as error:
@@ -84,7 +86,7 @@ def main() -> NoReturn:
     try:
         lightwork(argv)
     except SystemExit as end:
-        if end.code == 0 and (file := os.environ.get("LIGHTWORK_RESULT_FILE")):
+        if end.code == 0 and (file := os.environ.get(contract.ENV_RESULT_FILE)):
             try:
                 refuse_large(Path(file))
             except InputError as error:
@@ -95,11 +97,9 @@ def main() -> NoReturn:
 
 def _say(error: InputError) -> None:
     """Say what is wrong, on standard error and where Kubernetes reads a pod's last word."""
-    from lightwork.cli.main import LAST_WORD
-
     print(f"lightwork: {error}", file=sys.stderr)
     with contextlib.suppress(OSError):
-        Path(os.environ[LAST_WORD]).write_text(str(error), encoding="utf-8")
+        Path(os.environ[contract.ENV_LAST_WORD]).write_text(str(error), encoding="utf-8")
 
 
 if __name__ == "__main__":

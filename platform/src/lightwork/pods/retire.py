@@ -14,6 +14,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from lightwork.kube import contract
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,7 +31,7 @@ def addresses(environment: Mapping[str, str]) -> tuple[str, str]:
     """The scheduler's address and this worker's own."""
     host = environment["POD_IP"]
     host = f"[{host}]" if ":" in host else host
-    return environment["DASK_SCHEDULER_ADDRESS"], f"tls://{host}:{environment['LIGHTWORK_WORKER_PORT']}"
+    return environment["DASK_SCHEDULER_ADDRESS"], f"tls://{host}:{environment[contract.ENV_WORKER_PORT]}"
 
 
 async def retire(scheduler: str, worker: str, seconds: float) -> bool:

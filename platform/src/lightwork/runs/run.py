@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
+from lightwork.kube import contract
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import records
 
@@ -143,7 +144,7 @@ class Record:
             "error": None,
             "artifacts": [],
             # In a cluster: the Workflow, and the driver's pod.
-            "workflow": os.environ.get("LIGHTWORK_RUN"),
+            "workflow": os.environ.get(contract.ENV_RUN),
             "pod": os.environ.get("POD_NAME"),
         }
 

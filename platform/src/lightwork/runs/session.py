@@ -15,7 +15,7 @@ from lightwork.engine.job import CURRENT, Job
 from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner
-from lightwork.errors import InputError
+from lightwork.errors import InputError, public
 from lightwork.lake import open_lake
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _stack: list[Session] = []
 _default: Session | None = None
 
 
+@public
 def connect(
     on: str | None = None,
     workers: int | None = None,
@@ -87,6 +88,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
+@public
 def current_session() -> Session:
     """The session that tasks run in here.
 
@@ -120,6 +122,7 @@ def _inner(job: Job) -> Session:
     return connect(on="serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
 
 
+@public
 class Session:
     """Where tasks run, and where their results are kept; made by `connect`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from lightwork.errors import InputError, near
+from lightwork.errors import InputError, near, public
 from lightwork.functions.decorated import OnError, TaskFunction, TaskOptions
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@public
 class Task(TaskFunction[P, R]):
     """A task: calling it calls the function, here and now, uncached; `map` and `submit` use the session.
 
@@ -101,3 +102,6 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
         return Task(function, chosen)
 
     return decorate if fn is None else decorate(fn)
+
+
+public(task)

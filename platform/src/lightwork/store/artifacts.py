@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lightwork.errors import InputError, LightworkError, near
+from lightwork.errors import InputError, LightworkError, near, public
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _clock_lock = threading.Lock()
 _last_time = 0
 
 
+@public
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """One version of a named table or file.
@@ -69,6 +70,7 @@ class Artifact:
         return {**asdict(self), "columns": list(self.columns), "created": self.created.isoformat()}
 
 
+@public
 class Artifacts:
     """The artifacts of one tenant, as one run sees them.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from lightwork.cli.main import execute
+from tests.estate import files
 
 FILE = """name: acme
 environments: [dev]
@@ -21,12 +23,13 @@ pipelines:
 
 
 @pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "tenants").mkdir()
     found = tmp_path / "tenants" / "acme.yaml"
     found.write_text(FILE)
     monkeypatch.chdir(tmp_path)
-    return found
+    with files.own_pipelines():
+        yield found
 
 
 def test_a_right_file_is_said_to_be_right_by_path_and_by_name(

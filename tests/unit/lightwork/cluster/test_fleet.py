@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lightwork import InputError, connect, task
-from lightwork.cluster import fleet as fleets
 from lightwork.cluster.fleet import IDLE_SECONDS, REFUSED_SECONDS, Fleet, fleet_from
 from lightwork.errors import RunFailed
+from lightwork.kube import contract
 from lightwork.kube.api import RefusedError
 
 
@@ -238,7 +238,7 @@ def test_a_session_outside_kubernetes_has_no_fleet():
 )
 def test_an_environment_that_cannot_be_is_refused_in_one_line(wrong, words):
     environment = {
-        fleets.DEPLOYMENT: "run-workers",
+        contract.ENV_WORKERS_DEPLOYMENT: "run-workers",
         "LIGHTWORK_WORKERS": "3",
         "LIGHTWORK_WORKER_THREADS": "1",
         "LIGHTWORK_NAMESPACE": "tenant-acme",

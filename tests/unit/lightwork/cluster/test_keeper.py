@@ -11,6 +11,7 @@ from lightwork import connect, task
 from lightwork.cluster import fleet as fleets
 from lightwork.cluster.fleet import Fleet
 from lightwork.errors import RunFailed
+from tests.waiting import patience, wait_until
 
 QUOTA = "exceeded quota: quota, requested: pods=1, used: pods=12, limited: pods=12"
 
@@ -62,7 +63,7 @@ def session_on(pods, tmp_path):
 
 def test_single_calls_get_workers(pods, tmp_path):
     with session_on(pods, tmp_path):
-        assert task(add).submit(1, 2).result(timeout=60) == 3
+        assert task(add).submit(1, 2).result(timeout=patience(60)) == 3
     assert pods.scaled[0] >= 1
 
 
@@ -99,7 +100,7 @@ def test_a_run_that_computes_nothing_gets_none(pods, tmp_path):
 
 def test_workers_go_when_the_run_ends(pods, tmp_path):
     with session_on(pods, tmp_path):
-        task(add).submit(1, 2).result(timeout=60)
+        task(add).submit(1, 2).result(timeout=patience(60))
     assert pods.scaled[-1] == 0
 
 
@@ -107,10 +108,7 @@ def test_idle_workers_go_while_the_pipeline_does_something_else(pods, tmp_path, 
     monkeypatch.setattr(fleets, "IDLE_SECONDS", 1.0)
     with session_on(pods, tmp_path):
         list(task(add).map(range(3000), shared={"y": 1}))
-        until = time.monotonic() + 20
-        while pods.scaled[-1] and time.monotonic() < until:
-            time.sleep(0.1)
-        assert pods.scaled[-1] == 0
+        wait_until(lambda: pods.scaled[-1] == 0, "no worker is left")
 
 
 @pytest.mark.parametrize("what", ["map", "submit", "collection"])

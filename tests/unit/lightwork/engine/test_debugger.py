@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from tests.waiting import patience
+
 SCRIPT = """
 from lightwork import connect, task
 
@@ -26,7 +28,7 @@ def test_a_breakpoint_stops_in_the_tasks_own_frame(tmp_path):
     done = subprocess.run(
         [sys.executable, "script.py"],
         input="p ('half is', half)\nargs\ncontinue\n",
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=patience(60), check=True,
     )  # fmt: skip
     assert "halve()" in done.stdout
     assert "('half is', 2.5)" in done.stdout
@@ -40,7 +42,7 @@ def test_an_error_can_be_examined_after_it_in_the_tasks_own_frame(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pdb", "-c", "continue", "script.py"],
         input="where\nq\nq\n",
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=False,
     )  # fmt: skip
     assert "ValueError: 2.5" in done.stdout + done.stderr
     assert "in halve" in done.stdout + done.stderr

@@ -15,8 +15,9 @@ import distributed
 import pytest
 
 from lightwork import ElementError, RunFailed, connect, task
+from tests.waiting import patience
 
-pytestmark = [pytest.mark.kill, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kill, pytest.mark.slow, pytest.mark.timeout(patience(300))]
 
 
 def traces(folder: Path) -> list[int]:
@@ -93,7 +94,7 @@ def test_a_killed_driver_is_followed_by_one_that_goes_on(tmp_path, folder, on):
     first.wait()
     first.stdout.close()
     second = subprocess.run(
-        [sys.executable, str(script), on], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, str(script), on], capture_output=True, text=True, timeout=patience(60), check=True
     )
     lines = second.stdout.splitlines()
     assert lines[:-1] == [str(x * x) for x in range(200)]
@@ -153,7 +154,7 @@ class Processes:
             "--host",
             "127.0.0.1",
             "--death-timeout",
-            "60",
+            f"{patience(60):g}",
         )
         return self.start("worker", self.address, *words)
 
@@ -173,7 +174,9 @@ def _free_port() -> int:
 
 @pytest.fixture
 def processes(tmp_path, monkeypatch):
-    monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "60")  # the scheduler is only just starting
+    monkeypatch.setenv(
+        "LIGHTWORK_CONNECT_SECONDS", f"{patience(60):g}"
+    )  # the scheduler is only just starting
     started = Processes(tmp_path)
     yield started
     started.end()

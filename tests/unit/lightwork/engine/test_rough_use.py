@@ -12,6 +12,7 @@ import pytest
 from lightwork import InputError, connect, task
 from lightwork.engine import scatter
 from lightwork.engine.job import pack, unpack
+from tests.waiting import patience
 
 
 @task(cache=False)
@@ -36,7 +37,9 @@ def run_script(folder, text, *arguments):
     script = folder / "script.py"
     script.write_text(text)
     command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=patience(60), check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -167,19 +170,22 @@ def test_what_the_input_gave_before_it_raised_is_handed_out(session):
 
 
 def test_results_of_a_slow_input_are_handed_out_before_its_end(session):
-    read = []
+    read, most = [], 400
 
     def source():
-        for number in range(12):
-            time.sleep(0.12)
+        for number in range(most):
+            if not first:
+                time.sleep(0.12)
             read.append(number)
             yield number
 
+    first = []
     list(double.map([1]))  # the workers are there
     results = double.map(source())
-    assert next(results) == 0
-    assert len(read) < 12
-    assert list(results) == [2 * number for number in range(1, 12)]
+    first.append(next(results))
+    assert first == [0]
+    assert len(read) < most
+    assert list(results) == [2 * number for number in range(1, most)]
 
 
 @task
@@ -187,6 +193,7 @@ def megabytes(number):
     return bytes([number]) * (8 << 20)
 
 
+@pytest.mark.slow
 def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
     lake = tmp_path / "lake"
     with connect(on="serial", lake=lake, tenant="acme", progress="off") as session:
@@ -200,6 +207,7 @@ def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
         assert len(read) < 4
 
 
+@pytest.mark.slow
 def test_large_elements_are_not_read_ahead_by_the_dozen(session):
     read = []
     results = double.map(read.append(i) or bytes(16 << 20) for i in range(30))
@@ -283,7 +291,9 @@ def test_a_script_without_a_main_guard_is_refused_in_one_line(tmp_path):
         "    print(list(task(lambda x: x).map([1])))\n"
     )
     command = [sys.executable, str(script)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=False
+    )
     assert done.returncode == 1
     assert "bare.py starts worker processes" in done.stderr.splitlines()[-1]
     assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

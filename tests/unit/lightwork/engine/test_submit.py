@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from lightwork import ElementError, InputError, connect, task
 from lightwork.cluster.cluster import Lost
+from tests.waiting import patience, wait_until
 
 
 @task
@@ -71,15 +73,18 @@ def test_a_call_on_a_failed_one_fails_the_same(session):
         double.submit(fail.submit(1)).result()
 
 
-def test_a_result_that_is_not_there_in_time_is_a_timeout(workers):
+def test_a_result_that_is_not_there_in_time_is_a_timeout(workers, tmp_path):
+    go_on = tmp_path / "go on"
+
     @task(cache=False)
-    def nap() -> int:
-        time.sleep(1)
+    def wait(file: Path) -> int:
+        wait_until(file.exists, "the caller's timeout")
         return 1
 
-    future = nap.submit()
+    future = wait.submit(go_on)
     with pytest.raises(TimeoutError):
         future.result(timeout=0.05)
+    go_on.touch()
     assert future.result() == 1
 
 
@@ -105,4 +110,4 @@ def test_a_call_that_finds_no_scheduler_is_sent_when_it_is_waited_for(workers, m
     monkeypatch.setattr(cluster, "submit", submit)
     future = double.submit(4)
     assert refused
-    assert future.result(timeout=60) == 8
+    assert future.result(timeout=patience(60)) == 8

@@ -10,6 +10,7 @@ import pytest
 
 from lightwork import InputError
 from lightwork.kube.forwarding import forwarded
+from tests.waiting import patience
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def shouting() -> Iterator[int]:
 
 
 def client(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=patience(10))
 
 
 def test_bytes_go_both_ways_and_the_other_sides_end_is_ours(shouting: int) -> None:

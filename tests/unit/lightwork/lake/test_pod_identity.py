@@ -26,6 +26,7 @@ import pytest
 from lightwork import logs
 from lightwork.errors import LightworkError
 from lightwork.lake import open_lake, s3_arrow, s3_connection
+from tests.waiting import patience
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Gate(Quiet):
             text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
             self.answer(400, text.encode(), "application/xml")
             return
-        there = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=30)
+        there = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=patience(30))
         headers = {name: text for name, text in self.headers.items() if name.lower() not in FRAMING}
         there.request(self.command, self.path, body=body, headers=headers)
         found = there.getresponse()

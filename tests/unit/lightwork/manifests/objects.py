@@ -1,4 +1,4 @@
-"""The objects that the tests look at: of the repository's tenants, the scaler, Argo's configuration."""
+"""The objects that the tests look at: of the tests' tenants, the scaler, Argo's configuration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 from lightwork import manifests, tenants
 from lightwork.functions import discovery
 from lightwork.manifests import argo_config, base, dask
+from tests.estate import files
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 TARGET = base.Target(
@@ -28,8 +29,8 @@ def tenant(text: str) -> tenants.Tenant:
 
 @functools.cache
 def of_tenant(name: str) -> list[dict[str, Any]]:
-    loaded = tenants.load(REPOSITORY / "tenants" / f"{name}.yaml")
-    return manifests.tenant_objects(loaded, TARGET, discovery.pipelines())
+    with files.own_pipelines():
+        return manifests.tenant_objects(files.load(name), TARGET, discovery.pipelines())
 
 
 @functools.cache
@@ -55,9 +56,8 @@ def of_run() -> list[dict[str, Any]]:
 
 
 def every() -> list[dict[str, Any]]:
-    names = [path.stem for path in sorted((REPOSITORY / "tenants").glob("*.yaml"))]
     return [
-        *(item for name in names for item in of_tenant(name)),
+        *(item for name in files.NAMES for item in of_tenant(name)),
         scaler(),
         *of_run(),
         argo_config.config_map(ARGO),

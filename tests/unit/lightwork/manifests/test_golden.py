@@ -5,6 +5,7 @@ LIGHTWORK_UPDATE_GOLDEN=1 python -m pytest tests/unit/lightwork/manifests/test_g
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from lightwork import manifests
 from lightwork.manifests import argo_config
+from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
 GOLDEN = objects.REPOSITORY / "tests" / "golden"
@@ -22,8 +24,7 @@ VARIABLE = "LIGHTWORK_UPDATE_GOLDEN"
 FILES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "scaler": lambda: [objects.scaler()],
     "argo-config": lambda: [argo_config.config_map(objects.ARGO)],
-    "tenant-acme": lambda: objects.of_tenant("acme"),
-    "tenant-globex": lambda: objects.of_tenant("globex"),
+    **{f"tenant-{name}": functools.partial(objects.of_tenant, name) for name in files.NAMES},
 }
 
 

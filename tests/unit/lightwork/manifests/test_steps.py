@@ -16,6 +16,7 @@ from lightwork.functions import discovery
 from lightwork.kube import contract
 from lightwork.manifests import base, scaler, workflows
 from tests.unit.lightwork.manifests import objects, shapes
+from tests.waiting import patience
 
 TEXT = """
 quota: {cpu: 16, memory: 64Gi}
@@ -232,7 +233,9 @@ def lint(folder: Path, made: dict[str, Any]) -> subprocess.CompletedProcess[str]
     path = folder / "all.yaml"
     path.write_text(manifests.to_yaml([objects.scaler(), made]))
     command = [str(argo()), "lint", "--offline", "--kinds=workflowtemplates,clusterworkflowtemplates"]
-    return subprocess.run([*command, str(path)], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [*command, str(path)], capture_output=True, text=True, check=False, timeout=patience(120)
+    )
 
 
 @pytest.mark.skipif(argo() is None, reason="Argo's command line is not built here: make cluster-up does it")

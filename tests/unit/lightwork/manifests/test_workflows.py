@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lightwork import tenants
 from lightwork.functions import discovery
 from lightwork.manifests import namespace, workflows
+from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
 SIZES = "quota: {cpu: 8, memory: 20Gi}\npipelines:\n"
@@ -172,7 +172,7 @@ def test_settings_name_secrets_and_hold_none() -> None:
 
 def test_the_quota_is_what_the_file_says_and_reaches_nothing_outside() -> None:
     hard = objects.one("globex", "ResourceQuota", "quota")["spec"]["hard"]
-    loaded = tenants.load(objects.REPOSITORY / "tenants" / "globex.yaml")
+    loaded = files.load("globex")
     assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6", "16Gi", "12")
     assert hard["requests.memory"] == loaded.quota.memory
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"

@@ -12,6 +12,7 @@ import pytest
 
 from lightwork.errors import InputError
 from lightwork.pods import driver
+from tests.waiting import patience
 
 
 def test_the_environment_becomes_a_command_line() -> None:
@@ -46,7 +47,7 @@ def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     }
     words = [sys.executable, "-m", "lightwork.pods.driver"]
     return subprocess.run(
-        words, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        words, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=patience(120)
     )
 
 
@@ -126,7 +127,7 @@ def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_own_line(tmp_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=patience(60),
     )
     assert found.returncode == 2
     (line,) = found.stderr.splitlines()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from lightwork.manifests import dask
+from tests.waiting import patience
 
 CODE = """
 import logging
@@ -23,7 +24,12 @@ get_logger().info("read", rows=3)
 def test_every_line_is_json_and_comes_once() -> None:
     environment = {**os.environ, "DASK_LOGGING": repr(dask.LOGGING)}
     found = subprocess.run(
-        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", CODE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=patience(60),
     )
     lines = [json.loads(line) for line in found.stderr.splitlines()]
     assert [line["event"] for line in lines] == ["Lost all workers", "read"]

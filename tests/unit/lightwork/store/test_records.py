@@ -12,6 +12,7 @@ import pytest
 from lightwork.lake import Lake, open_lake
 from lightwork.store import records
 from lightwork.store.records import recent
+from tests.waiting import wait_until
 
 START = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
 RECORD = {"run_id": "r1", "status": "running", "started": START.isoformat()}
@@ -44,9 +45,7 @@ def test_a_run_that_has_said_how_it_ended_is_believed(lake: Lake, status: str) -
 
 def test_who_runs_says_so_until_the_end_and_no_longer(lake: Lake) -> None:
     with records.beating(lake, "runs/r1", every=0.02):
-        until = time.monotonic() + 20
-        while not lake.exists("runs/r1/alive") and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_until(lambda: lake.exists("runs/r1/alive"), "a sign of life")
     assert dt.datetime.fromisoformat(lake.read("runs/r1/alive").decode()).tzinfo is not None
     time.sleep(0.1)
     last = lake.read("runs/r1/alive")

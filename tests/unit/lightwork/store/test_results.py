@@ -12,6 +12,7 @@ import pytest
 from lightwork.lake import open_lake
 from lightwork.store import segments
 from lightwork.store.results import MISSING, CodeResults
+from tests.waiting import patience
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_merging_while_others_commit_loses_nothing(lake, tmp_path):
     writers = [
         subprocess.Popen([sys.executable, "-c", code, str(root), str(helper), str(100 * n)]) for n in range(4)
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0, 0]
+    assert [writer.wait(timeout=patience(60)) for writer in writers] == [0, 0, 0, 0]
     assert look_up(open_lake(root, tenant="acme"), range(400)) == [*range(400)]
 
 

@@ -15,6 +15,7 @@ from lightwork.lake import Lake, open_lake
 from lightwork.lake.local import LocalLake
 from lightwork.store import tables_writing
 from lightwork.store.artifacts import Artifacts
+from tests.waiting import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ class _Race:
 
     def write(self, *arguments: Any) -> Any:
         self.writing.set()
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(patience(30))
         return self.write_part(*arguments)
 
 
@@ -119,7 +120,7 @@ _RACES: dict[str, _Race] = {}
 
 def _fail_first(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if frame["x"].max() < 30:
-        assert _RACES[name].writing.wait(30)
+        assert _RACES[name].writing.wait(patience(30))
         raise RuntimeError("the first one")
     return frame
 
@@ -156,7 +157,7 @@ def test_a_write_under_way_in_a_thread_removes_its_own_file(local: Artifacts, mo
     ):
         local.write("t", race.frame("threads"))
     race.let_go.set()
-    assert race.removed.wait(30)
+    assert race.removed.wait(patience(30))
     assert local.lake.entries() == []
 
 

@@ -1,0 +1,149 @@
+"""Who may deploy: GitLab's jobs, by OIDC; and the bounds within which they make roles for others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.policies import ci, ci_change, trust
+from infra.policies import tenant as tenant_policies
+from infra.policies.scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.config.naming import Names
+    from infra.config.settings import GitLab
+    from infra.policies.statements import Policy
+
+
+HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessArgs:
+    """What it is made from.
+
+    Attributes:
+        names: the environment's names.
+        gitlab: where the jobs come from.
+        make_provider: whether the account's OIDC provider for GitLab is made here.
+        search_domain_arn: the OpenSearch domain, which tenants' roles may reach.
+    """
+
+    names: Names
+    gitlab: GitLab
+    make_provider: bool
+    search_domain_arn: str
+
+
+class Access(pulumi.ComponentResource):
+    """Two roles for GitLab's jobs, without a key that could leak: one looks, one deploys.
+
+    Makes: the account's OIDC provider for GitLab (unless another environment has); the boundaries of the
+    estate's and the tenants' roles; the role `preview`, for every branch of this project, which reads how
+    things are set up and the states, and no data; the role `apply`, for the protected branch in the protected
+    environment of this name, which changes what is this environment's, deletes nothing precious and makes no
+    role beyond the boundaries. Their own roles, the provider and the boundaries are outside what they may
+    change: a change here is deployed by a person, with a role of the account's administrators.
+
+    Needs of the GitLab project: the subject of its tokens as in `policies.trust.SUBJECT`; the branch
+    protected; an environment of this name, protected, with the people who may deploy to it.
+
+    Costs: nothing.
+
+    Deleting: CI cannot deploy any more; the boundaries are retained, as roles stand on them.
+
+    Attributes:
+        preview_arn: the role that looks.
+        apply_arn: the role that deploys.
+        estate_boundary_arn: the most that a role of the estate may do.
+        tenant_boundary_arn: the most that a role of a tenant may do.
+    """
+
+    preview_arn: pulumi.Output[str]
+    apply_arn: pulumi.Output[str]
+    estate_boundary_arn: pulumi.Output[str]
+    tenant_boundary_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AccessArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Access", name, {}, opts)
+        self._name, self._args, self._tags = name, args, args.names.tags()
+        self._inner = pulumi.ResourceOptions(parent=self)
+        names, gitlab = args.names, args.gitlab
+        scope = Scope(
+            names=names,
+            estate_boundary=names.boundary_arn("estate"),
+            tenant_boundary=names.boundary_arn("tenant"),
+        )
+        provider = f"arn:aws:iam::{names.account}:oidc-provider/{gitlab.host}"
+        if args.make_provider:
+            aws.iam.OpenIdConnectProvider(
+                f"{name}-gitlab",
+                url=f"https://{gitlab.host}",
+                client_id_lists=[trust.AUDIENCE],
+                tags=self._tags,
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+        self.estate_boundary_arn = self._boundary("estate", ci.estate_boundary(scope))
+        self.tenant_boundary_arn = self._boundary(
+            "tenant",
+            tenant_policies.tenant_boundary(
+                account=names.account,
+                region=names.region,
+                environment=names.environment,
+                domain_arn=args.search_domain_arn,
+            ),
+        )
+        look = {"look": ci.look(scope)}
+        self.preview_arn = self._role(
+            "preview", trust.preview(provider_arn=provider, gitlab=gitlab), look, hours=1
+        )
+        self.apply_arn = self._role(
+            "apply",
+            trust.apply(provider_arn=provider, gitlab=gitlab, environment=names.environment),
+            {**look, **ci_change.applying(scope)},
+            hours=2,
+        )
+        self.register_outputs({"preview_arn": self.preview_arn, "apply_arn": self.apply_arn})
+
+    def _boundary(self, kind: str, document: Policy) -> pulumi.Output[str]:
+        return aws.iam.Policy(
+            f"{self._name}-{kind}-boundary",
+            name=self._args.names.named(f"{kind}-boundary", limit=128),
+            path=self._args.names.ci_path,
+            description=f"The most that any role of this {kind} may do",
+            policy=json.dumps(document),
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+        ).arn
+
+    def _role(
+        self, kind: str, trusted: Policy, documents: Mapping[str, Policy], *, hours: int
+    ) -> pulumi.Output[str]:
+        role = aws.iam.Role(
+            f"{self._name}-{kind}",
+            name=self._args.names.named(kind, limit=64),
+            path=self._args.names.ci_path,
+            assume_role_policy=json.dumps(trusted),
+            max_session_duration=hours * HOUR,
+            tags=self._tags,
+            opts=self._inner,
+        )
+        for part, document in documents.items():
+            made = aws.iam.Policy(
+                f"{self._name}-{kind}-{part}",
+                name=self._args.names.named(f"{kind}-{part}", limit=128),
+                path=self._args.names.ci_path,
+                policy=json.dumps(document, separators=(",", ":")),
+                tags=self._tags,
+                opts=self._inner,
+            )
+            aws.iam.RolePolicyAttachment(
+                f"{self._name}-{kind}-{part}-attached", role=role.name, policy_arn=made.arn, opts=self._inner
+            )
+        return role.arn

@@ -1,0 +1,90 @@
+"""Where alarms go: an SNS topic."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.aws.key import Key, KeyArgs
+from infra.policies import resources
+from infra.policies.statements import Policy, let, policy
+
+if TYPE_CHECKING:
+    from infra.config.naming import Names
+
+
+PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
+"""The AWS services that may raise an alarm: budgets, CloudWatch, RDS."""
+
+
+def topic_policy(*, topic_arn: str, account: str) -> Policy:
+    """Those services publish, on behalf of this account alone."""
+    return policy(
+        let(
+            "Services",
+            {"Service": list(PUBLISHERS)},
+            ["sns:Publish"],
+            [topic_arn],
+            {"StringEquals": {"aws:SourceAccount": account}},
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmsArgs:
+    """What it is made from.
+
+    Attributes:
+        names: the environment's names.
+        email: who is told.
+    """
+
+    names: Names
+    email: str
+
+
+class Alarms(pulumi.ComponentResource):
+    """An encrypted topic with one subscriber, who confirms by a link that AWS sends.
+
+    Costs: 1 USD a month for the key.
+
+    Deleting: alarms are raised and nobody hears them.
+
+    Attributes:
+        topic_arn: the topic.
+    """
+
+    topic_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Alarms", name, {}, opts)
+        inner, tags, account = pulumi.ResourceOptions(parent=self), args.names.tags(), args.names.account
+        key = Key(
+            name,
+            KeyArgs(
+                alias=args.names.key("alarms"),
+                description="Encrypts alarms on their way",
+                policy=resources.account_key(
+                    account=account, more=(resources.for_alarms(account=account, services=PUBLISHERS),)
+                ),
+                tags=tags,
+            ),
+            inner,
+        )
+        physical = args.names.named("alarms")
+        topic = aws.sns.Topic(
+            f"{name}-topic", name=physical, kms_master_key_id=key.arn, tags=tags, opts=inner
+        )
+        document = topic_policy(
+            topic_arn=f"arn:aws:sns:{args.names.region}:{account}:{physical}", account=account
+        )
+        aws.sns.TopicPolicy(f"{name}-policy", arn=topic.arn, policy=json.dumps(document), opts=inner)
+        aws.sns.TopicSubscription(
+            f"{name}-email", topic=topic.arn, protocol="email", endpoint=args.email, opts=inner
+        )
+        self.topic_arn = topic.arn
+        self.register_outputs({"topic_arn": self.topic_arn})

@@ -1,0 +1,50 @@
+"""The JSON Schema of `Pulumi.<environment>.yaml`, made from the model; editors complete from it.
+
+python -m infra.config.schema > infra/config/settings.schema.json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.config.settings import PROJECT, Settings
+
+NAME = "settings.schema.json"
+
+
+def schema() -> dict[str, Any]:
+    """What the file may hold: ours below `lightwork:`, the keys of other projects as they like."""
+    model = Settings.model_json_schema()
+    definitions = model.pop("$defs")
+    # A file names the sizes that differ; its environment is said by its name.
+    definitions["Sizes"].pop("required")
+    properties = {
+        f"{PROJECT}:{key}": value for key, value in model["properties"].items() if key != "environment"
+    }
+    required = [f"{PROJECT}:{key}" for key in model["required"] if key not in {"environment", "sizes"}]
+    config = {
+        "type": "object",
+        "description": model["description"],
+        "properties": properties,
+        "patternProperties": {f"^(?!{PROJECT}:)": {"description": "Another project's."}},
+        "required": required,
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The settings of an environment of lightwork",
+        "type": "object",
+        "properties": {"config": config},
+        "required": ["config"],
+        "$defs": definitions,
+    }
+
+
+def text() -> str:
+    """The schema as it is in `infra/config/settings.schema.json`."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")

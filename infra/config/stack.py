@@ -1,0 +1,90 @@
+"""A stack's name: what it is made of, taken apart and put together here alone.
+
+The command line needs this before anything else, so it imports no model.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from lightwork.errors import InputError, near
+
+if TYPE_CHECKING:
+    from lightwork.tenants import Environment
+
+    AnyEnvironment: TypeAlias = Environment | Literal["local"]
+    """An environment on AWS, or the cluster at hand."""
+
+ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
+"""The environments on AWS, in the order in which a commit reaches them."""
+
+LOCAL: Final = "local"
+"""The Kubernetes half on the current kube context; `infra/local.py`."""
+
+WITH_LOCAL: tuple[AnyEnvironment, ...] = (*ENVIRONMENTS, LOCAL)
+
+_TENANT = r"[a-z0-9-]+"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackName:
+    """A stack's name: `dev` is the estate of an environment, `dev.acme` one tenant in it.
+
+    `local` and `local.acme` are the same without AWS.
+
+    Attributes:
+        environment: the environment.
+        tenant: the tenant; None for the estate.
+    """
+
+    environment: AnyEnvironment
+    tenant: str | None = None
+
+    @classmethod
+    def parse(cls, name: str, *, label: str = "stack") -> StackName:
+        """Take a stack's name apart.
+
+        Args:
+            name: the name.
+            label: what messages call it, such as the option that it was given by.
+
+        Raises:
+            InputError: it names no environment, or is neither of the two kinds; one line.
+        """
+        environment, dot, tenant = name.partition(".")
+        if environment not in WITH_LOCAL:
+            raise InputError(
+                f"{label} {name!r}: there is no environment {environment!r}{near(environment, WITH_LOCAL)}"
+            )
+        if dot and not re.fullmatch(_TENANT, tenant):
+            raise InputError(f"{label} {name!r}: a tenant's stack is named {environment}.<tenant>")
+        return cls(environment=environment, tenant=tenant or None)
+
+    @classmethod
+    def of_urn(cls, urn: str) -> StackName:
+        """The stack that a resource's URN names.
+
+        Raises:
+            InputError: it is not a stack of this program.
+        """
+        return cls.parse(urn.removeprefix("urn:pulumi:").partition("::")[0])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a stack without AWS."""
+        return self.environment == LOCAL
+
+    @property
+    def estate(self) -> StackName:
+        """The stack of the environment's estate."""
+        return StackName(environment=self.environment)
+
+    def __str__(self) -> str:
+        return f"{self.environment}.{self.tenant}" if self.tenant else self.environment
+
+
+def belongs(name: str, environment: str) -> bool:
+    """Whether a stack of a backend is an environment's, also one whose name this program would refuse."""
+    return name.partition(".")[0] == environment

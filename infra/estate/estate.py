@@ -1,0 +1,243 @@
+"""An environment's estate: everything on AWS that its tenants share. It only wires the components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from infra.aws.access import Access, AccessArgs
+from infra.aws.alarms import Alarms, AlarmsArgs
+from infra.aws.archive import Archive, ArchiveArgs
+from infra.aws.audit import Audit, AuditArgs
+from infra.aws.cluster import Cluster, ClusterArgs
+from infra.aws.network import Network, NetworkArgs
+from infra.aws.nodes import Nodes, NodesArgs
+from infra.aws.providers import kubernetes_provider
+from infra.aws.registry import Registry, RegistryArgs
+from infra.aws.roles import PodRole, PodRoleArgs
+from infra.aws.search import Search, SearchArgs
+from infra.aws.workloads import Autoscaler, AutoscalerArgs, PlatformAws, PlatformAwsArgs
+from infra.config import accounts, subnets
+from infra.config.nodes import groups
+from infra.policies import pods
+from infra.services.services import Platform, PlatformArgs
+
+if TYPE_CHECKING:
+    from infra.config.naming import Names
+    from infra.config.settings import Settings
+
+
+AUDIT_DAYS = 400
+"""For how long access logs are kept, in every environment: more than a year."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstateArgs:
+    """What an estate is made from.
+
+    Attributes:
+        settings: the environment's settings.
+        names: the environment's names.
+    """
+
+    settings: Settings
+    names: Names
+
+
+class Estate(pulumi.ComponentResource):
+    """Network, cluster, nodes, archive, logs, images, alarms and CI's access, of one environment.
+
+    Costs: `infra/offline/cost.py` adds it up from what is made.
+
+    Deleting: `pulumi destroy` refuses while anything precious is protected.
+
+    Attributes:
+        outputs: what the stack exports, by the names of `EstateOutputs`.
+    """
+
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, args: EstateArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Estate", name, {}, opts)
+        self._args = args
+        inner = pulumi.ResourceOptions(parent=self)
+        settings, names, sizes = args.settings, args.names, args.settings.sizes
+        prod, first = settings.environment == "prod", settings.account_parts == "make"
+        shared = subnets.share(sizes.vpc_cidr, _most_nodes(settings))
+        search_arn = f"arn:aws:es:{names.region}:{names.account}:domain/{names.search_domain}"
+
+        access = Access(
+            "access",
+            AccessArgs(
+                names=names, gitlab=settings.gitlab, make_provider=first, search_domain_arn=search_arn
+            ),
+            inner,
+        )
+        audit = Audit(
+            "audit",
+            AuditArgs(
+                bucket=names.bucket("audit"),
+                account=names.account,
+                region=names.region,
+                sources=(f"arn:aws:s3:::lw-{names.environment}-*",),
+                kept_days=AUDIT_DAYS,
+                tags=names.tags(),
+            ),
+            inner,
+        )
+        network = Network(
+            "network",
+            NetworkArgs(
+                account=names.account,
+                region=names.region,
+                cidr=sizes.vpc_cidr,
+                subnets=shared,
+                nat_per_zone=sizes.nat_per_zone,
+                flow_logs=audit.flows,
+                tags=names.tags(),
+            ),
+            inner,
+        )
+        made = Cluster(
+            "cluster",
+            ClusterArgs(
+                names=names,
+                subnet_ids=network.control_subnet_ids,
+                public_cidrs=settings.api_public_cidrs,
+                administrators=settings.administrators,
+                deployer=access.apply_arn,
+                previewer=access.preview_arn,
+                boundary=access.estate_boundary_arn,
+                log_days=sizes.log_days,
+                protected=prod,
+            ),
+            inner,
+        )
+        nodes = Nodes(
+            "nodes",
+            NodesArgs(
+                names=names,
+                cluster=made,
+                subnet_ids=network.private_subnet_ids,
+                sizes=sizes,
+                boundary=access.estate_boundary_arn,
+            ),
+            inner,
+        )
+        scaler = Autoscaler(
+            "autoscaler",
+            AutoscalerArgs(names=names, cluster=made.name, boundary=access.estate_boundary_arn),
+            inner,
+        )
+        archive = Archive(
+            "archive",
+            ArchiveArgs(
+                names=names,
+                vpc_id=network.vpc_id,
+                subnet_ids=network.data_subnet_ids,
+                clients=made.security_group_id,
+                sizes=sizes,
+                protected=prod,
+            ),
+            inner,
+        )
+        operator = self._secrets(archive, made, access)
+        search = Search(
+            "search",
+            SearchArgs(
+                names=names,
+                vpc_id=network.vpc_id,
+                subnet_ids=network.data_subnet_ids,
+                clients=made.security_group_id,
+                cluster=made.name,
+                sizes=sizes,
+                boundary=access.estate_boundary_arn,
+                service_role=first,
+            ),
+            inner,
+        )
+        registry = Registry("registry", RegistryArgs(names=names), inner)
+        alarms = Alarms("alarms", AlarmsArgs(names=names, email=settings.alarm_email), inner)
+        aws = PlatformAws(
+            "platform-aws",
+            PlatformAwsArgs(
+                names=names,
+                cluster=made.name,
+                boundary=access.estate_boundary_arn,
+                topic_arn=alarms.topic_arn,
+            ),
+            inner,
+        )
+        Platform(
+            "platform",
+            PlatformArgs(
+                names=names,
+                gitlab=settings.gitlab,
+                argo_domain=f"argo.{settings.domain}",
+                archive_host=archive.host,
+                archive_secret_arn=archive.secret_arn,
+                search_endpoint=search.endpoint,
+                topic_arn=alarms.topic_arn,
+                after=[nodes, scaler, operator, aws, archive],
+            ),
+            pulumi.ResourceOptions(
+                parent=self,
+                providers=[
+                    kubernetes_provider(settings, cluster=made.name, endpoint=made.endpoint, ca=made.ca)
+                ],
+            ),
+        )
+        self.outputs = {
+            "account": settings.account,
+            "region": settings.region,
+            "environment": settings.environment,
+            "cluster_name": made.name,
+            "cluster_endpoint": made.endpoint,
+            "cluster_ca": made.ca,
+            "vpc_cidr": sizes.vpc_cidr,
+            "service_cidr": subnets.SERVICES,
+            "private_subnet_ids": network.private_subnet_ids,
+            "api_cidrs": list(shared.control),
+            "archive_host": archive.host,
+            "archive_secret_arn": archive.secret_arn,
+            "search_endpoint": search.endpoint,
+            "search_domain_arn": search.arn,
+            "search_admin_role_arn": search.admin_role_arn,
+            "image_repository_url": registry.url,
+            "logs_bucket": audit.bucket,
+            "argo_domain": f"argo.{settings.domain}",
+            "tenant_boundary_arn": access.tenant_boundary_arn,
+            "alarm_topic_arn": alarms.topic_arn,
+        }
+        self.register_outputs({})
+
+    def _secrets(self, archive: Archive, made: Cluster, access: Access) -> PodRole:
+        """Who brings the archive's password into the cluster, and tenants' secrets by their own roles."""
+        names = self._args.names
+        grant = pulumi.Output.all(secret_arn=archive.secret_arn, key_arn=archive.key_arn).apply(
+            lambda arns: pods.operator(names=names, **arns)
+        )
+        return PodRole(
+            "secrets",
+            PodRoleArgs(
+                role=names.named("secrets", limit=64),
+                path=names.role_path,
+                boundary=access.estate_boundary_arn,
+                cluster=made.name,
+                cluster_arn=names.cluster_arn,
+                account=accounts.SECRETS,
+                policy=grant,
+                tags=names.tags(),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _most_nodes(settings: Settings) -> dict[str, int]:
+    """The most nodes of each type that there can be; groups of several types take one for all."""
+    most: dict[str, int] = {}
+    for group in groups(settings.sizes):
+        most[group.types[0]] = most.get(group.types[0], 0) + group.most
+    return most

@@ -1,0 +1,208 @@
+"""What CI may do on AWS: look, and, where it deploys, change what is this environment's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.policies.statements import Condition, Policy, allow, policy, refuse
+
+if TYPE_CHECKING:
+    from infra.policies.scope import Scope
+
+LOOKING = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeScalingActivities",
+    "autoscaling:DescribeTags",
+    *(
+        f"ec2:Describe{what}"
+        for what in (
+            "Addresses",
+            "AddressesAttribute",
+            "AvailabilityZones",
+            "FlowLogs",
+            "InternetGateways",
+            "LaunchTemplates",
+            "LaunchTemplateVersions",
+            "NatGateways",
+            "NetworkAcls",
+            "NetworkInterfaces",
+            "PrefixLists",
+            "RouteTables",
+            "SecurityGroupRules",
+            "SecurityGroups",
+            "Subnets",
+            "Tags",
+            "VpcEndpoints",
+            "Vpcs",
+        )
+    ),
+    "kms:ListAliases",
+    "logs:DescribeLogGroups",
+    "sns:GetSubscriptionAttributes",
+)
+"""What looks at how things are set up and knows no resource."""
+
+
+def look(scope: Scope) -> Policy:
+    """Read how everything is set up, and the states; never what is in a lake, a secret or an index.
+
+    What is looked at by name is named; the rest are calls that know no resource.
+    """
+    names, state = scope.names, scope.state_key
+    own = f"{names.cluster}-*"
+    roles = [
+        scope.arn_of_iam(kind, path)
+        for kind in ("role", "policy")
+        for path in (names.role_path, names.ci_path)
+    ]
+    return policy(
+        allow("Look", list(LOOKING), ["*"]),
+        allow("LookAtVpcs", ["ec2:DescribeVpcAttribute"], [scope.arn("ec2", "vpc/*")]),
+        allow(
+            "LookAtCluster",
+            [
+                "eks:DescribeAccessEntry",
+                "eks:DescribeAddon",
+                "eks:DescribeCluster",
+                "eks:DescribeNodegroup",
+                "eks:DescribePodIdentityAssociation",
+                "eks:DescribeUpdate",
+                "eks:ListAssociatedAccessPolicies",
+                "eks:ListTagsForResource",
+            ],
+            scope.cluster,
+        ),
+        allow(
+            "LookAtData",
+            [
+                "budgets:ListTagsForResource",
+                "budgets:ViewBudget",
+                "cloudwatch:DescribeAlarms",
+                "cloudwatch:ListTagsForResource",
+                "ecr:DescribeRepositories",
+                "ecr:GetLifecyclePolicy",
+                "ecr:ListTagsForResource",
+                "es:DescribeDomain",
+                "es:DescribeDomainChangeProgress",
+                "es:DescribeDomainConfig",
+                "es:GetUpgradeStatus",
+                "es:ListTags",
+                "logs:ListTagsForResource",
+                "rds:DescribeDBInstances",
+                "rds:DescribeDBParameterGroups",
+                "rds:DescribeDBParameters",
+                "rds:DescribeDBSubnetGroups",
+                "rds:ListTagsForResource",
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetResourcePolicy",
+                "sns:GetTopicAttributes",
+                "sns:ListTagsForResource",
+            ],
+            [
+                f"arn:aws:budgets::{names.account}:budget/{own}",
+                scope.arn("cloudwatch", f"alarm:{own}"),
+                scope.arn("ecr", f"repository/{names.image_repository}"),
+                scope.arn("es", f"domain/{own}"),
+                scope.arn("logs", f"log-group:/aws/eks/{names.cluster}/*"),
+                scope.arn("logs", f"log-group:/aws/rds/instance/{own}"),
+                *(scope.arn("rds", f"{kind}:{own}") for kind in ("db", "pg", "subgrp")),
+                scope.arn("secretsmanager", f"secret:lightwork/{names.environment}/*"),
+                scope.arn("sns", own),
+            ],
+        ),
+        allow(
+            "LookAtRoles",
+            [
+                "iam:GetPolicy",
+                "iam:GetPolicyVersion",
+                "iam:GetRole",
+                "iam:GetRolePolicy",
+                "iam:ListAttachedRolePolicies",
+                "iam:ListInstanceProfilesForRole",
+                "iam:ListPolicyVersions",
+                "iam:ListRolePolicies",
+            ],
+            [*roles, f"arn:aws:iam::{names.account}:role/aws-service-role/opensearchservice.amazonaws.com/*"],
+        ),
+        allow(
+            "LookAtProvider",
+            ["iam:GetOpenIDConnectProvider"],
+            [f"arn:aws:iam::{names.account}:oidc-provider/*"],
+        ),
+        allow(
+            "LookAtKeys",
+            ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"],
+            [scope.arn("kms", "key/*")],
+        ),
+        allow(
+            "LookAtBuckets",
+            [
+                "s3:GetBucket*",
+                "s3:GetEncryptionConfiguration",
+                "s3:GetLifecycleConfiguration",
+                "s3:GetAccelerateConfiguration",
+                "s3:GetReplicationConfiguration",
+                "s3:ListBucket",
+            ],
+            [scope.buckets],
+        ),
+        # What staging and prod run is copied from dev, in a job that may deploy to its own environment alone.
+        allow(
+            "PullImages",
+            ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"],
+            [scope.arn("ecr", f"repository/{names.image_repository}")],
+        ),
+        allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"]),
+        allow("ReadState", ["s3:GetObject"], [f"{scope.state}/*"]),
+        allow("ReadStateKey", ["kms:Decrypt"], [scope.arn("kms", "key/*")], state),
+        refuse("NoData", ["s3:GetObject", "s3:GetObjectVersion"], [f"{scope.lakes}/*"]),
+        refuse("NoSecrets", ["secretsmanager:GetSecretValue"], ["*"]),
+    )
+
+
+def estate_boundary(scope: Scope) -> Policy:
+    """The most that any role of the estate may do: what cluster, nodes and their helpers need; no IAM."""
+    names = scope.names
+    here: Condition = {"StringEquals": {"aws:RequestedRegion": names.region}}
+    return policy(
+        allow(
+            "Machines",
+            ["autoscaling:*", "ec2:*", "elasticloadbalancing:*"],
+            ["*"],
+            here,
+        ),
+        allow(
+            "Cluster",
+            ["eks:DescribeCluster", "eks:DescribeNodegroup", "eks-auth:AssumeRoleForPodIdentity"],
+            scope.cluster,
+        ),
+        allow(
+            "Images",
+            ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            # EKS's own images are in accounts of AWS.
+            [f"arn:aws:ecr:{names.region}:*:repository/*"],
+        ),
+        allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"], here),
+        allow("Search", ["es:ESHttp*"], [scope.arn("es", f"domain/{names.search_domain}/*")]),
+        allow(
+            "ArchivePassword",
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            [scope.arn("secretsmanager", "secret:rds!db-*")],
+        ),
+        allow(
+            "PlatformSecrets",
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            [scope.arn("secretsmanager", f"secret:{names.secret_prefix('_platform')}*")],
+        ),
+        allow(
+            "TenantsSecrets",
+            ["sts:AssumeRole", "sts:TagSession"],
+            [names.role_arn(f"{names.named('secrets')}-*", tenant=True)],
+        ),
+        allow("Alarms", ["sns:Publish"], [scope.arn("sns", names.named("alarms"))]),
+        allow(
+            "Keys",
+            ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+            [scope.arn("kms", "key/*")],
+        ),
+    )

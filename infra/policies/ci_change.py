@@ -1,0 +1,358 @@
+"""What the deploying role may change, by service. What is precious it may change, and never delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infra.policies.scope import Scope
+from infra.policies.statements import Condition, Policy, allow, policy, refuse
+
+if TYPE_CHECKING:
+    from infra.policies.scope import Scope
+
+
+def change_network(scope: Scope) -> Policy:
+    """EC2: make what is tagged as this environment's, change and delete what is tagged so.
+
+    A call that makes one thing in another is about both: each of the two statements answers for one of them.
+    """
+    making = [
+        "ec2:AllocateAddress",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CreateFlowLogs",
+        "ec2:CreateInternetGateway",
+        "ec2:CreateLaunchTemplate",
+        "ec2:CreateNatGateway",
+        "ec2:CreateRouteTable",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateSubnet",
+        "ec2:CreateVpc",
+        "ec2:CreateVpcEndpoint",
+    ]
+    changing = [
+        "ec2:AssociateRouteTable",
+        "ec2:AttachInternetGateway",
+        "ec2:CreateLaunchTemplateVersion",
+        "ec2:CreateRoute",
+        "ec2:CreateTags",
+        "ec2:DeleteFlowLogs",
+        "ec2:DeleteInternetGateway",
+        "ec2:DeleteLaunchTemplate",
+        "ec2:DeleteNatGateway",
+        "ec2:DeleteRoute",
+        "ec2:DeleteRouteTable",
+        "ec2:DeleteSecurityGroup",
+        "ec2:DeleteSubnet",
+        "ec2:DeleteTags",
+        "ec2:DeleteVpc",
+        "ec2:DeleteVpcEndpoints",
+        "ec2:DetachInternetGateway",
+        "ec2:DisassociateAddress",
+        "ec2:DisassociateRouteTable",
+        "ec2:ModifyLaunchTemplate",
+        "ec2:ModifySecurityGroupRules",
+        "ec2:ModifySubnetAttribute",
+        "ec2:ModifyVpcAttribute",
+        "ec2:ModifyVpcEndpoint",
+        "ec2:ReleaseAddress",
+        "ec2:ReplaceRoute",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:RevokeSecurityGroupIngress",
+    ]
+    made = {"ec2:CreateAction": [action.partition(":")[2] for action in making]}
+    groups = scope.arn("ec2", "security-group/*")
+    return policy(
+        allow("Make", making, [scope.arn("ec2", "*")], scope.new),
+        allow("MakeIn", making, [scope.arn("ec2", "*")], scope.own),
+        allow("TagWhatIsMade", ["ec2:CreateTags"], [scope.arn("ec2", "*")], {"StringEquals": {**made}}),
+        allow("Change", changing, [scope.arn("ec2", "*")], scope.own),
+        # A VPC comes with a security group that has no tags, and which is emptied.
+        allow(
+            "AdoptDefault",
+            ["ec2:CreateTags"],
+            [groups],
+            {**scope.new, "Null": {"aws:ResourceTag/project": "true"}},
+        ),
+        # EKS asks whether its caller might start what a node group's template says.
+        allow(
+            "NodeGroups",
+            ["ec2:RunInstances"],
+            [scope.arn("ec2", "*"), f"arn:aws:ec2:{scope.names.region}::image/*"],
+            {"ArnLike": {"ec2:LaunchTemplate": scope.arn("ec2", "launch-template/*")}},
+        ),
+    )
+
+
+def change_cluster(scope: Scope) -> Policy:
+    """EKS, the tags on its scaling groups, and its logs: of this environment's cluster alone."""
+    cluster, region = scope.names.cluster, scope.names.region
+    groups = (
+        f"arn:aws:autoscaling:{region}:{scope.names.account}:autoScalingGroup:*:autoScalingGroupName/eks-*"
+    )
+    return policy(
+        allow(
+            "Cluster",
+            [
+                "eks:AssociateAccessPolicy",
+                "eks:AssociateEncryptionConfig",
+                "eks:CreateAccessEntry",
+                "eks:CreateAddon",
+                "eks:CreateNodegroup",
+                "eks:CreatePodIdentityAssociation",
+                "eks:DeleteAccessEntry",
+                "eks:DeleteAddon",
+                "eks:DeleteNodegroup",
+                "eks:DeletePodIdentityAssociation",
+                "eks:DisassociateAccessPolicy",
+                "eks:TagResource",
+                "eks:UntagResource",
+                "eks:UpdateAccessEntry",
+                "eks:UpdateAddon",
+                "eks:UpdateClusterConfig",
+                "eks:UpdateClusterVersion",
+                "eks:UpdateNodegroupConfig",
+                "eks:UpdateNodegroupVersion",
+                "eks:UpdatePodIdentityAssociation",
+            ],
+            scope.cluster,
+        ),
+        # A cluster that is not there yet has no name for this call.
+        allow("MakeCluster", ["eks:CreateCluster"], ["*"], scope.new),
+        allow(
+            "ScalingGroupTags",
+            ["autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"],
+            [groups],
+            {"StringEquals": {"aws:ResourceTag/eks:cluster-name": cluster}},
+        ),
+        allow(
+            "Logs",
+            [
+                "logs:AssociateKmsKey",
+                "logs:CreateLogGroup",
+                "logs:PutRetentionPolicy",
+                "logs:TagResource",
+                "logs:UntagResource",
+            ],
+            [
+                scope.arn("logs", f"log-group:/aws/eks/{cluster}/*"),
+                scope.arn("logs", f"log-group:/aws/rds/instance/{cluster}-*"),
+            ],
+        ),
+        allow(
+            "FlowLogs",
+            ["logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery"],
+            ["*"],
+            {"StringEquals": {"aws:RequestedRegion": region}},
+        ),
+    )
+
+
+def change_data(scope: Scope) -> Policy:
+    """Buckets, database, search, images, alarms: make and change them, never delete one, never read one.
+
+    Nothing precious can be deleted by CI, whatever a program or a state says: that is for a person.
+    """
+    name = f"lightwork-{scope.names.environment}"
+    return policy(
+        allow(
+            "Buckets",
+            [
+                "s3:CreateBucket",
+                "s3:PutBucketLogging",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketTagging",
+                "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+            ],
+            [scope.buckets],
+        ),
+        allow("WriteState", ["s3:DeleteObject", "s3:PutObject"], [f"{scope.state}/*"]),
+        allow(
+            "Database",
+            [
+                "rds:AddTagsToResource",
+                "rds:CreateDBInstance",
+                "rds:CreateDBParameterGroup",
+                "rds:CreateDBSubnetGroup",
+                "rds:ModifyDBInstance",
+                "rds:ModifyDBParameterGroup",
+                "rds:ModifyDBSubnetGroup",
+                "rds:RemoveTagsFromResource",
+            ],
+            [scope.arn("rds", f"{kind}:{name}-*") for kind in ("db", "pg", "subgrp")],
+        ),
+        allow(
+            "DatabasePassword",
+            ["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+            [scope.arn("secretsmanager", "secret:rds!db-*")],
+        ),
+        allow(
+            "Search",
+            ["es:AddTags", "es:CreateDomain", "es:RemoveTags", "es:UpdateDomainConfig", "es:UpgradeDomain"],
+            [scope.arn("es", f"domain/{name}-*")],
+        ),
+        allow(
+            "Images",
+            [
+                "ecr:BatchCheckLayerAvailability",
+                "ecr:CompleteLayerUpload",
+                "ecr:CreateRepository",
+                "ecr:InitiateLayerUpload",
+                "ecr:PutImage",
+                "ecr:PutImageScanningConfiguration",
+                "ecr:PutImageTagMutability",
+                "ecr:PutLifecyclePolicy",
+                "ecr:TagResource",
+                "ecr:UntagResource",
+                "ecr:UploadLayerPart",
+            ],
+            [scope.arn("ecr", f"repository/{scope.names.image_repository}")],
+        ),
+        allow(
+            "TenantSecrets",
+            [
+                "secretsmanager:CreateSecret",
+                "secretsmanager:PutResourcePolicy",
+                "secretsmanager:TagResource",
+                "secretsmanager:UntagResource",
+                "secretsmanager:UpdateSecret",
+            ],
+            [scope.arn("secretsmanager", f"secret:{scope.names.secret_prefix('*')}*")],
+        ),
+        allow(
+            "Alarms",
+            [
+                "sns:CreateTopic",
+                "sns:SetTopicAttributes",
+                "sns:Subscribe",
+                "sns:TagResource",
+                "sns:UntagResource",
+            ],
+            [scope.arn("sns", f"{name}-*")],
+        ),
+        allow(
+            "Unsubscribe",
+            ["sns:Unsubscribe"],
+            ["*"],
+            {"StringEquals": {"aws:RequestedRegion": scope.names.region}},
+        ),
+        allow(
+            "MetricAlarms",
+            [
+                "cloudwatch:DeleteAlarms",
+                "cloudwatch:PutMetricAlarm",
+                "cloudwatch:TagResource",
+                "cloudwatch:UntagResource",
+            ],
+            [scope.arn("cloudwatch", f"alarm:{name}-*")],
+        ),
+        allow(
+            "Budgets",
+            ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"],
+            [f"arn:aws:budgets::{scope.names.account}:budget/{name}-*"],
+        ),
+    )
+
+
+def change_keys(scope: Scope) -> Policy:
+    """KMS: make keys of this environment, let AWS's services use them. No key is deleted, nothing is read.
+
+    The one key that CI uses itself is that of Pulumi's states.
+    """
+    keys = scope.arn("kms", "key/*")
+    services: Condition = {**scope.own, "Bool": {"kms:GrantIsForAWSResource": "true"}}
+    via: Condition = {
+        **scope.own,
+        "StringLike": {"kms:ViaService": f"*.{scope.names.region}.amazonaws.com"},
+    }
+    aliases = scope.arn("kms", f"alias/lightwork/{scope.names.environment}/*")
+    return policy(
+        allow("MakeKeys", ["kms:CreateKey"], ["*"], scope.new),
+        # Not for a key that is somebody's: with our tags it would be ours.
+        allow(
+            "TagNewKeys",
+            ["kms:TagResource"],
+            [keys],
+            {**scope.new, "Null": {"aws:ResourceTag/project": "true", "kms:ResourceAliases": "true"}},
+        ),
+        allow(
+            "ChangeKeys",
+            [
+                "kms:CreateAlias",
+                "kms:EnableKeyRotation",
+                "kms:PutKeyPolicy",
+                "kms:TagResource",
+                "kms:UntagResource",
+                "kms:UpdateKeyDescription",
+            ],
+            [keys],
+            scope.own,
+        ),
+        allow("Aliases", ["kms:CreateAlias", "kms:UpdateAlias"], [aliases]),
+        allow("LetServicesUseKeys", ["kms:CreateGrant"], [keys], services),
+        allow("UseKeysThroughServices", ["kms:Decrypt", "kms:GenerateDataKey*"], [keys], via),
+        allow("StateKey", ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*"], [keys], scope.state_key),
+    )
+
+
+def applying(scope: Scope) -> dict[str, Policy]:
+    """Everything that the deploying role carries besides `look`, by name: AWS limits the size of each."""
+    return {
+        "network": change_network(scope),
+        "cluster": change_cluster(scope),
+        "data": change_data(scope),
+        "keys": change_keys(scope),
+        "roles": change_roles(scope),
+    }
+
+
+def change_roles(scope: Scope) -> Policy:
+    """IAM: roles of this environment, each within its boundary; CI's own roles and the boundaries are not.
+
+    Without the boundary whoever may make a role may do everything by way of it.
+    """
+    bounded: Condition = {
+        "ArnEquals": {"iam:PermissionsBoundary": [scope.estate_boundary, scope.tenant_boundary]}
+    }
+    unbounded: Condition = {"ArnNotEquals": {"iam:PermissionsBoundary": scope.tenant_boundary}}
+    granting = [
+        "iam:AttachRolePolicy",
+        "iam:CreateRole",
+        "iam:DeleteRolePolicy",
+        "iam:DetachRolePolicy",
+        "iam:PutRolePermissionsBoundary",
+        "iam:PutRolePolicy",
+    ]
+    services = ["eks.amazonaws.com", "pods.eks.amazonaws.com", "ec2.amazonaws.com"]
+    linked = [
+        "eks.amazonaws.com",
+        "eks-nodegroup.amazonaws.com",
+        "spot.amazonaws.com",
+        "opensearchservice.amazonaws.com",
+        "rds.amazonaws.com",
+    ]
+    return policy(
+        allow("Grant", granting, [scope.roles], bounded),
+        refuse("TenantsWithinTheirs", granting, [scope.tenant_roles], unbounded),
+        allow(
+            "Roles",
+            [
+                "iam:DeleteRole",
+                "iam:TagRole",
+                "iam:UntagRole",
+                "iam:UpdateAssumeRolePolicy",
+                "iam:UpdateRole",
+            ],
+            [scope.roles],
+        ),
+        allow("Pass", ["iam:PassRole"], [scope.roles], {"StringEquals": {"iam:PassedToService": services}}),
+        allow(
+            "ServiceLinkedRoles",
+            ["iam:CreateServiceLinkedRole"],
+            [f"arn:aws:iam::{scope.names.account}:role/aws-service-role/*"],
+            {"StringEquals": {"iam:AWSServiceName": linked}},
+        ),
+    )

@@ -1,0 +1,158 @@
+"""The values of Fluent Bit's chart: it sends the pods' logs to OpenSearch, an index per tenant and day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import dedent
+
+from infra.services.charts.common import Values, container, size
+
+INDEX = "logs"
+"""What the names of all indexes begin with."""
+CLUSTER = "_cluster"
+"""The index of what runs for everybody. No tenant has this name: theirs begin with a letter."""
+
+ROUTE = """\
+function route(tag, timestamp, record)
+  local namespace = (record["kubernetes"] or {})["namespace_name"] or ""
+  local tenant = string.match(namespace, "^tenant%-(.+)$")
+  record["index"] = "logs-" .. (tenant or "_cluster")
+  record["tenant"] = tenant
+  return 2, timestamp, record
+end
+"""
+"""Which index a line goes to. The namespace says whose it is, and nothing that a pod may say of itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipperValues:
+    """What differs between clusters.
+
+    Attributes:
+        endpoint: the host name of the OpenSearch domain.
+        region: where it is.
+        account: the service account that EKS gives the shipper's role to.
+    """
+
+    endpoint: str
+    region: str
+    account: str
+
+
+def index_pattern(tenant: str) -> str:
+    """The indexes of one tenant. The dot ends the name: `acme` is not the beginning of `acme-2`."""
+    return f"{INDEX}-{tenant}.*"
+
+
+def values(args: ShipperValues) -> Values:
+    """One on every node, whatever its taints. What it cannot send waits on the node's disk."""
+    return {
+        "kind": "DaemonSet",
+        "fullnameOverride": "fluent-bit",
+        "testFramework": {"enabled": False},
+        "serviceAccount": {"create": True, "name": args.account},
+        "rbac": {"create": True},
+        "resources": size("50m", "256Mi", cpu_limit="500m"),
+        # The files of the pods' logs are root's: it is root, and may do nothing else.
+        "securityContext": {**container(), "runAsNonRoot": False, "runAsUser": 0},
+        "priorityClassName": "system-node-critical",
+        "tolerations": [{"operator": "Exists"}],
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "serviceMonitor": {"enabled": True, "interval": "60s"},
+        "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
+        "luaScripts": {"route.lua": ROUTE},
+        "extraVolumes": [
+            {"name": "buffer", "hostPath": {"path": "/var/lib/fluent-bit", "type": "DirectoryOrCreate"}},
+        ],
+        "extraVolumeMounts": [{"name": "buffer", "mountPath": "/buffer"}],
+        "daemonSetVolumes": [{"name": "varlog", "hostPath": {"path": "/var/log"}}],
+        "daemonSetVolumeMounts": [{"name": "varlog", "mountPath": "/var/log", "readOnly": True}],
+        "config": {
+            "service": _SERVICE,
+            "inputs": _INPUTS,
+            "filters": _FILTERS,
+            "outputs": _OUTPUTS.format(endpoint=args.endpoint, region=args.region),
+            "customParsers": "",
+        },
+    }
+
+
+_SERVICE = dedent(
+    """\
+    [SERVICE]
+        Daemon Off
+        Flush 5
+        Log_Level warn
+        Parsers_File /fluent-bit/etc/parsers.conf
+        HTTP_Server On
+        HTTP_Listen 0.0.0.0
+        HTTP_Port 2020
+        Health_Check On
+        storage.path /buffer/chunks
+        storage.sync normal
+        storage.backlog.mem_limit 32M
+        storage.max_chunks_up 64
+    """
+)
+
+_INPUTS = dedent(
+    """\
+    [INPUT]
+        Name tail
+        Path /var/log/containers/*.log
+        Exclude_Path /var/log/containers/fluent-bit-*.log
+        multiline.parser docker, cri
+        Tag kube.*
+        DB /buffer/positions.db
+        Skip_Long_Lines On
+        storage.type filesystem
+    """
+)
+
+_FILTERS = dedent(
+    """\
+    [FILTER]
+        Name kubernetes
+        Match kube.*
+        Merge_Log On
+        Merge_Log_Key line
+        Keep_Log On
+        K8S-Logging.Parser Off
+        K8S-Logging.Exclude Off
+        Annotations Off
+        Buffer_Size 64k
+    [FILTER]
+        Name lua
+        Match kube.*
+        script /fluent-bit/scripts/route.lua
+        call route
+    """
+)
+"""A pod's annotations change nothing here: no tenant picks a parser, or leaves its logs out."""
+
+_OUTPUTS = dedent(
+    """\
+    [OUTPUT]
+        Name opensearch
+        Match kube.*
+        Host {endpoint}
+        Port 443
+        tls On
+        tls.verify On
+        AWS_Auth On
+        AWS_Region {region}
+        AWS_Service_Name es
+        Logstash_Format On
+        Logstash_Prefix logs-_cluster
+        Logstash_Prefix_Key $index
+        Logstash_Prefix_Separator .
+        Time_Key_Nanos On
+        Suppress_Type_Name On
+        Generate_ID On
+        Replace_Dots On
+        Trace_Error On
+        Retry_Limit 20
+        storage.total_limit_size 2G
+    """
+)
+"""An identifier is made of the line itself and its time, so what is sent twice is there once."""

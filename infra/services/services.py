@@ -1,0 +1,203 @@
+"""What runs in the cluster for everybody: charts, their settings, and what all tenants share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from infra import manifests
+from infra.config import accounts, versions
+from infra.config.accounts import SSO
+from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION
+from infra.manifests import release
+from infra.policies import pods
+from infra.services import objects
+from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
+from infra.services.charts.common import Place
+from lightwork.manifests import argo_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infra.config.naming import Names
+    from infra.config.settings import GitLab
+
+
+SYSTEM = Place(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(SYSTEM_TOLERATION.items()),))
+"""The nodes of the group `system`."""
+
+METRICS_DAYS = 15
+METRICS_DISK = "50Gi"
+OPERATORS = "operators"
+"""The subgroup whose members may stop and submit runs; all members of the group above may look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformArgs:
+    """What it is made from.
+
+    Attributes:
+        names: the environment's names.
+        gitlab: who knows the people: those of the repository's group log in.
+        argo_domain: the host name of Argo's web page.
+        archive_host: the archive's host name.
+        archive_secret_arn: the secret in which RDS keeps its password.
+        search_endpoint: the host name of the OpenSearch domain.
+        topic_arn: the topic that alerts are published to.
+        after: what is to be there before any pod: nodes, and the roles of the pods.
+    """
+
+    names: Names
+    gitlab: GitLab
+    argo_domain: str
+    archive_host: pulumi.Output[str]
+    archive_secret_arn: pulumi.Output[str]
+    search_endpoint: pulumi.Output[str]
+    topic_arn: pulumi.Output[str]
+    after: Sequence[pulumi.Resource]
+
+
+class Platform(pulumi.ComponentResource):
+    """Secrets' operator, Prometheus, autoscaler, Argo Workflows, log shipper, and the scaler's template.
+
+    Costs: the nodes of the group `system`, and some 5 USD a month for Prometheus' disk.
+
+    Deleting: namespaces are protected and retained, definitions stay, and with them every workflow. Metrics
+    go with their disk.
+    """
+
+    def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Platform", name, {}, opts)
+        self._args, self._inner = args, pulumi.ResourceOptions(parent=self)
+        first = manifests.make(
+            [
+                *objects.namespaces(),
+                objects.storage_class(),
+                objects.search_account(),
+                *objects.previewers(),
+            ],
+            pulumi.ResourceOptions.merge(self._inner, pulumi.ResourceOptions(depends_on=list(args.after))),
+        )
+        base = list(first.values())
+        operator = release(
+            "external-secrets",
+            chart="external-secrets",
+            namespace=accounts.SECRETS.namespace,
+            values=secrets.values(secrets.SecretsValues(account=accounts.SECRETS.name, place=SYSTEM)),
+            opts=self._inner,
+            after=base,
+        )
+        metrics = self._metrics(base)
+        self._made(objects.watching(), [metrics])
+        release(
+            "cluster-autoscaler",
+            chart="cluster-autoscaler",
+            namespace=accounts.AUTOSCALER.namespace,
+            values=autoscaler.values(
+                autoscaler.AutoscalerValues(
+                    cluster=args.names.cluster,
+                    region=args.names.region,
+                    account=accounts.AUTOSCALER.name,
+                    image_tag=_tag("cluster-autoscaler"),
+                    place=SYSTEM,
+                )
+            ),
+            opts=self._inner,
+            after=[*base, metrics],
+        )
+        workflows = self._argo([*base, metrics, operator])
+        self._made(objects.shared(), [workflows])
+        region = args.names.region
+        release(
+            "fluent-bit",
+            chart="fluent-bit",
+            namespace=accounts.SHIPPER.namespace,
+            values=args.search_endpoint.apply(
+                lambda endpoint: shipper.values(
+                    shipper.ShipperValues(endpoint=endpoint, region=region, account=accounts.SHIPPER.name)
+                )
+            ),
+            opts=self._inner,
+            after=[*base, metrics],
+        )
+        self.register_outputs({})
+
+    def _metrics(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        region = self._args.names.region
+        return release(
+            "kube-prometheus-stack",
+            chart="kube-prometheus-stack",
+            namespace=monitoring.NAME,
+            values=self._args.topic_arn.apply(
+                lambda topic_arn: monitoring.values(
+                    monitoring.MonitoringValues(
+                        retention_days=METRICS_DAYS,
+                        storage=METRICS_DISK,
+                        storage_class=objects.STORAGE_CLASS,
+                        region=region,
+                        topic_arn=topic_arn,
+                        place=SYSTEM,
+                    )
+                )
+            ),
+            opts=self._inner,
+            after=after,
+        )
+
+    def _argo(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        args, names = self._args, self._args.names
+        people = args.gitlab.project.rpartition("/")[0]
+        operators = f"{people}/{OPERATORS}"
+        sso = argo_config.SSO(
+            issuer=f"https://{args.gitlab.host}",
+            redirect=f"https://{args.argo_domain}/oauth2/callback",
+            groups=(people, operators),
+            secret=argo.SSO_SECRET,
+            user_info="/oauth/userinfo",
+        )
+        told = manifests.filled(
+            [
+                objects.argo_settings(names.cluster, host="<<archive-host>>", sso=sso),
+                *objects.argo_secrets(
+                    archive_arn="<<archive-secret>>",
+                    sso_name=pods.platform_secret(names, SSO),
+                    region=names.region,
+                ),
+            ],
+            {"archive-host": args.archive_host, "archive-secret": args.archive_secret_arn},
+        )
+        settings = self._made(told, after)
+        return release(
+            "argo-workflows",
+            chart="argo-workflows",
+            namespace=argo.NAMESPACE,
+            values=argo.values(
+                argo.ArgoValues(
+                    image_tag=_tag("argo-workflows"),
+                    archive_secret=objects.ARCHIVE_SECRET,
+                    people=people,
+                    operators=operators,
+                    place=SYSTEM,
+                )
+            ),
+            opts=self._inner,
+            after=settings,
+            # The server waits for the identity provider's secret, which somebody puts there by hand.
+            wait=False,
+        )
+
+    def _made(
+        self, wanted: list[dict[str, object]], after: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        opts = pulumi.ResourceOptions.merge(self._inner, pulumi.ResourceOptions(depends_on=list(after)))
+        return list(manifests.make(wanted, opts).values())
+
+
+def _tag(chart: str) -> str:
+    """The pinned version of a chart's main image."""
+    tag = versions.CHARTS[chart].image_tag
+    if tag is None:
+        raise ValueError(f"infra/config/versions.py: {chart}: image_tag is missing")
+    return tag

@@ -1,0 +1,54 @@
+"""What the builders of a tenant's Kubernetes objects are told of its environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lightwork import tenants
+from lightwork.errors import InputError
+from lightwork.manifests.base import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infra.config.naming import Names
+    from infra.estate.outputs import EstateOutputs
+    from lightwork.tenants import Environment, Tenant
+
+
+METADATA = "169.254.0.0/16"
+
+
+def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
+    """Read the file of a tenant of an environment.
+
+    Raises:
+        InputError: it cannot be read, or the tenant has not been asked into this environment.
+    """
+    tenant = tenants.load(root / "tenants" / f"{name}.yaml")
+    if environment not in tenant.environments:
+        raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not among them")
+    return tenant
+
+
+def target(
+    tenant: Tenant, environment: Environment, names: Names, estate: EstateOutputs, image: str
+) -> Target:
+    """What tenants' objects are made for in an environment on AWS.
+
+    Args:
+        tenant: the tenant.
+        environment: which environment it is.
+        names: its names.
+        estate: its estate.
+        image: the platform's image.
+    """
+    return Target(
+        environment=environment,
+        image=image,
+        lake=f"s3://{names.lake_bucket(tenant.name)}",
+        variables={"AWS_REGION": estate.region, "AWS_DEFAULT_REGION": estate.region},
+        api_servers=estate.api_cidrs,
+        api_ports=(443,),
+        inside=(estate.vpc_cidr, estate.service_cidr, METADATA),
+    )

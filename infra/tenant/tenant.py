@@ -1,0 +1,139 @@
+"""One tenant in one environment. It only wires what the tenant is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from infra import manifests
+from infra.services import alerts
+from infra.tenant import search
+from infra.tenant.budget import TenantBudget, TenantBudgetArgs
+from infra.tenant.identity import TenantIdentity, TenantIdentityArgs
+from infra.tenant.lake import Lake, LakeArgs
+from infra.tenant.secrets import TenantSecrets, TenantSecretsArgs, secret_objects
+from infra.tenant.target import target
+from lightwork.manifests import tenant_objects as cluster_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.config.naming import Names
+    from infra.config.settings import Settings
+    from infra.estate.outputs import EstateOutputs
+    from lightwork import tenants
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.kube.contract import Manifest
+
+
+SECRETS_OPERATOR = "secrets"
+"""The part that names the role of the operator that brings secrets into the cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantArgs:
+    """What a tenant is made from.
+
+    Attributes:
+        tenant: what its file says.
+        settings: the environment's settings.
+        names: the environment's names.
+        estate: what the environment's estate has handed out.
+        image: the platform's image, by digest.
+        pipelines: the pipelines that are known here, by name.
+    """
+
+    tenant: tenants.Tenant
+    settings: Settings
+    names: Names
+    estate: EstateOutputs
+    image: str
+    pipelines: Mapping[str, Pipeline[..., Any]]
+
+
+class Tenant(pulumi.ComponentResource):
+    """A tenant: its lake, its identity, its secrets, its budget, and all that it has in the cluster.
+
+    Costs: 1 USD a month for its key, 0.40 USD for each secret, what its lake holds, and its runs.
+
+    Deleting: namespace, bucket, key and secrets are protected and retained, and so is what bounds the
+    namespace. A tenant that leaves says so in its file first: its schedules stop, its data stays.
+
+    Attributes:
+        lake: the lake.
+        outputs: what the stack exports.
+    """
+
+    lake: Lake
+    outputs: dict[str, Any]
+
+    def __init__(self, name: str, args: TenantArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Tenant", name, {}, opts)
+        inner = pulumi.ResourceOptions(parent=self)
+        tenant, names = args.tenant, args.names
+        self.lake = Lake(
+            "lake",
+            LakeArgs(
+                bucket=names.lake_bucket(tenant.name),
+                key_alias=names.lake_key(tenant.name),
+                account=names.account,
+                access_logs=args.estate.logs_bucket,
+                deleted_days=tenant.data_retention_days,
+                tags=names.tags(tenant.name),
+            ),
+            inner,
+        )
+        identity = TenantIdentity(
+            "identity",
+            TenantIdentityArgs(tenant=tenant, names=names, boundary=args.estate.tenant_boundary_arn),
+            inner,
+        )
+        secrets = TenantSecrets(
+            "secrets",
+            TenantSecretsArgs(
+                tenant=tenant,
+                names=names,
+                key_arn=self.lake.key_arn,
+                boundary=args.estate.tenant_boundary_arn,
+                operator_arn=names.role_arn(names.named(SECRETS_OPERATOR, limit=64)),
+            ),
+            inner,
+        )
+        self.lake.grant_read_write("lake-of-pods", identity.role)
+        secrets.grant_read("secrets-of-pods", identity.role)
+        TenantBudget(
+            "budget",
+            TenantBudgetArgs(tenant=tenant, names=names, topic_arn=args.estate.alarm_topic_arn),
+            inner,
+        )
+        manifests.make(
+            self._objects(args, secrets.role_arn), inner, names={f"namespace-{tenant.namespace}": "namespace"}
+        )
+        self.outputs = {
+            "account": names.account,
+            "region": names.region,
+            "lake": self.lake.bucket,
+            "namespace": tenant.namespace,
+            "role_arn": identity.arn,
+        }
+        self.register_outputs({})
+
+    def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
+        tenant = args.tenant
+        goal = target(tenant, args.settings.environment, args.names, args.estate, args.image)
+        prefix = args.names.secret_prefix(tenant.name)
+        return [
+            *cluster_objects(tenant, goal, args.pipelines),
+            *secret_objects(tenant, prefix=prefix, role_arn=secrets_role, region=args.estate.region),
+            alerts.tenant_rules(tenant),
+            *search.objects(
+                tenant,
+                endpoint=args.estate.search_endpoint,
+                region=args.estate.region,
+                image=args.image,
+                shipper_role_arn=args.names.role_arn(args.names.named("log-shipper", limit=64)),
+                kept_days=args.settings.sizes.log_days,
+            ),
+        ]

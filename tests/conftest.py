@@ -1,0 +1,45 @@
+"""What all tests share: a timeout for each, hypothesis without deadlines, and the tests that are slow."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.waiting import patience
+
+TEST_SECONDS = 120
+"""The most that a test takes on an idle machine; `pytest.mark.timeout` gives a test another limit."""
+
+settings.register_profile(
+    "lightwork",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    print_blob=True,
+)
+settings.load_profile("lightwork")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a wrong patience before anything is collected."""
+    try:
+        patience(1)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test a timeout, and skip what needs root without it.
+
+    Without a timeout, a test that hangs would end no sooner than its job. Markers are complete before pytest
+    chooses by `-m`.
+    """
+    for item in items:
+        if item.get_closest_marker("root") is not None:
+            item.add_marker("slow")
+            item.add_marker(pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)))

@@ -1,0 +1,43 @@
+"""Physical names: whole, unique in the world where they must be, and never cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.config.naming import Names
+from lightwork.errors import InputError
+
+NAMES = Names(environment="prod", account="123456789012", region="eu-central-1")
+
+
+def test_a_buckets_name_holds_all_that_tells_it_from_others() -> None:
+    found = NAMES.lake_bucket("acme")
+    assert found == "lw-prod-acme-123456789012-eu-central-1", "bucket names are one space for the whole world"
+
+
+def test_the_longest_tenant_fits_in_every_environment_and_region() -> None:
+    for region in ("us-east-1", "ap-southeast-1", "us-gov-west-1", "ap-northeast-3"):
+        names = Names(environment="staging", account="123456789012", region=region)
+        assert len(names.lake_bucket("a" * 20)) <= 63, "the tenant's model allows twenty characters"
+
+
+def test_what_is_too_long_is_refused_and_never_cut() -> None:
+    room = 63 - len(NAMES.lake_bucket(""))
+    assert len(NAMES.lake_bucket("a" * room)) == 63, "exactly what S3 takes"
+    with pytest.raises(InputError, match=r"is 1 character\(s\) too long") as caught:
+        NAMES.lake_bucket("a" * (room + 1))
+    assert "a" * (room + 1) in str(caught.value), "the message shows the name as it would be"
+
+
+def test_names_that_aws_does_not_take_are_refused() -> None:
+    for wrong in ("Acme", "a_b", "a.b"):
+        with pytest.raises(InputError, match="is not a name that AWS takes"):
+            NAMES.lake_bucket(wrong)
+
+
+def test_two_environments_never_share_a_name() -> None:
+    other = Names(environment="dev", account="123456789012", region="eu-central-1")
+    assert NAMES.lake_bucket("acme") != other.lake_bucket("acme"), "dev and prod may share an account"
+    assert NAMES.lake_key("acme") != other.lake_key("acme"), (
+        "a key's alias is unique in its account and region"
+    )

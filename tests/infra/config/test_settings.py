@@ -1,0 +1,122 @@
+"""What people write into `Pulumi.<environment>.yaml`: each mistake refused with its line and the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from infra.config import schema, settings
+from infra.config.nodes import groups
+from infra.config.sizes import DEFAULTS, Sizes
+from lightwork.errors import InputError
+from lightwork.tenants import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WRONG = sorted((Path(__file__).parent / "settings").glob("*.error.*.yaml"))
+MARK = "#! "
+
+
+def refusal(path: Path, folder: Path) -> str:
+    (folder / "Pulumi.dev.yaml").write_text(path.read_text())
+    with pytest.raises(InputError) as caught:
+        settings.load(folder, "dev")
+    return str(caught.value).replace(f"{folder}/", "")
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
+def test_a_mistake_is_refused_with_file_line_and_reason(path: Path, tmp_path: Path) -> None:
+    wanted: Sequence[str] = [
+        line.removeprefix(MARK) for line in path.read_text().splitlines() if line.startswith(MARK)
+    ]
+    assert wanted, f"{path.name} does not say what is expected"
+    assert refusal(path, tmp_path).splitlines() == wanted, "one line for each mistake, as the file says"
+
+
+@pytest.mark.parametrize("environment", get_args(Environment))
+def test_the_settings_as_they_stand_lack_nothing_but_an_account(root: Path, environment: Environment) -> None:
+    loaded = settings.load(root, environment)
+    assert loaded.environment == environment, "the file's name says which"
+    assert loaded.sizes == Sizes.model_validate(DEFAULTS[environment]), (
+        "its own defaults, where it says nothing"
+    )
+
+
+def test_a_size_that_is_written_stands_and_the_others_stay(root: Path) -> None:
+    path = root / "Pulumi.prod.yaml"
+    path.write_text(path.read_text().replace("lightwork:sizes: {}", "lightwork:sizes: {workers_max: 7}"))
+    sizes = settings.load(root, "prod").sizes
+    assert sizes.workers_max == 7, "what was written"
+    assert sizes.model_copy(update={"workers_max": 100}) == Sizes.model_validate(DEFAULTS["prod"]), "the rest"
+
+
+def test_a_size_arrives_at_its_group(root: Path) -> None:
+    path = root / "Pulumi.dev.yaml"
+    path.write_text(path.read_text().replace("lightwork:sizes: {}", "lightwork:sizes: {workers_max: 7}"))
+    most = {group.name: group.most for group in groups(settings.load(root, "dev").sizes)}
+    assert most["workers"] == 7, "the settings are there to be followed"
+
+
+def test_nothing_that_guards_can_be_set_by_environment() -> None:
+    words = ("encrypt", "public", "tls", "policy", "protect", "password", "role")
+    for field in Sizes.model_fields:
+        assert not any(word in field for word in words), f"{field}: security is the same everywhere"
+
+
+CHECKED_BY_THE_PROGRAM_ALONE = {
+    "account.error.not-chosen.yaml",
+    "administrators.error.another-account.yaml",
+    "administrators.error.none.yaml",
+    "api-public-cidrs.error.everybody.yaml",
+    "api-public-cidrs.error.half-the-world.yaml",
+    "api-public-cidrs.error.host-bits.yaml",
+    "api-public-cidrs.error.no-mask.yaml",
+    "file.error.not-yaml.yaml",
+    "region.error.another-partition.yaml",
+    "region.error.twice.yaml",
+    "sizes.error.graviton.yaml",
+    "sizes.error.more-drivers-than-the-most.yaml",
+    "sizes.error.one-worker-type.yaml",
+    "sizes.error.vpc-no-network.yaml",
+    "sizes.error.vpc-of-the-services.yaml",
+    "sizes.error.vpc-public.yaml",
+    "sizes.error.vpc-too-small.yaml",
+    "sizes.error.workers-of-two-families.yaml",
+    "sizes.error.workers-of-two-sizes.yaml",
+}
+"""Mistakes that a schema cannot see: they are about several fields, or about what a text means."""
+
+
+def test_the_schema_is_the_one_that_the_model_makes() -> None:
+    kept = (Path(settings.__file__).parent / schema.NAME).read_text()
+    assert kept == schema.text(), (
+        "write it anew: python -m infra.config.schema > infra/config/settings.schema.json"
+    )
+
+
+@pytest.mark.parametrize("environment", get_args(Environment))
+def test_editors_are_told_the_schema_and_it_accepts_the_settings(root: Path, environment: str) -> None:
+    text = (root / f"Pulumi.{environment}.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=infra/config/settings.schema.json\n"), (
+        "an editor's hint"
+    )
+    Draft202012Validator(schema.schema()).validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
+def test_the_schema_sees_what_a_schema_can_see(path: Path) -> None:
+    if path.name in CHECKED_BY_THE_PROGRAM_ALONE:
+        return
+    found = list(Draft202012Validator(schema.schema()).iter_errors(yaml.safe_load(path.read_text())))
+    assert found, "the editor would say nothing until Pulumi runs"
+
+
+def test_every_field_is_explained() -> None:
+    for model in (settings.Settings, settings.GitLab, Sizes):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}: the descriptions are the documentation"

@@ -1,0 +1,130 @@
+"""What a tenant's stack learns of its estate: from the stack, or from a file where there is no stack yet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+
+from infra.estate.outputs import READ, VARIABLE, EstateOutputs, export
+from infra.offline.answers import estate as pretended
+from lightwork.errors import InputError
+from tests.infra.engine import run_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_tenants_stack_reads_its_own_estates_stack(root: Path) -> None:
+    run = run_program(root, "prod.acme")
+    assert run.error is None, f"it must deploy: {run.error}"
+    assert [token for token, _ in run.invokes].count(READ) == 1, "once, at the program's edge"
+    config = json.loads(run.one("pulumi:providers:kubernetes").inputs["kubeconfig"])
+    assert config["current-context"] == "lightwork-prod", "another environment's cluster would be changed"
+
+
+def test_a_file_takes_the_place_of_a_stack_that_the_backend_does_not_have(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps({**pretended("prod"), "cluster_endpoint": "https://from-the-file.example"}))
+    monkeypatch.setenv(VARIABLE, str(file))
+    run = run_program(root, "prod.acme")
+    assert run.error is None, f"it must deploy: {run.error}"
+    assert READ not in [token for token, _ in run.invokes], "there is no such stack on a throwaway backend"
+    assert "from-the-file" in run.one("pulumi:providers:kubernetes").inputs["kubeconfig"], "the file's word"
+
+
+def test_the_outputs_of_another_environment_are_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(pretended("dev")))
+    monkeypatch.setenv(VARIABLE, str(file))
+    error = str(run_program(root, "prod.acme").error)
+    assert "these are the outputs of dev, not of prod" in error, "dev's database would be prod's"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"account": "999999999999"}, "the account 999999999999; Pulumi.prod.yaml says 123456789012"),
+        ({"region": "eu-west-1"}, "the region eu-west-1; Pulumi.prod.yaml says eu-central-1"),
+    ],
+)
+def test_an_estate_of_another_account_or_region_is_refused_before_anything_is_planned(
+    root: Path, change: dict[str, str], said: str
+) -> None:
+    run = run_program(root, "prod.acme", estate={**pretended("prod"), **change})
+    assert f"stack prod: the estate is in {said}" in str(run.error), (
+        f"its bucket would be elsewhere: {run.error}"
+    )
+    assert not [r for r in run.resources if not r.type.startswith("pulumi:")], "refused too late"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"search_endpoint": None}, "search_endpoint: is missing"),
+        ({"search_endpoint": ""}, "search_endpoint: found ''; a text belongs here"),
+        ({"search_endpoint": 7}, "search_endpoint: found 7; a text belongs here"),
+        ({"api_cidrs": "10.0.0.0/28"}, "api_cidrs: found '10.0.0.0/28'; a list of texts belongs here"),
+        ({"api_cidrs": []}, "api_cidrs: found []; a list of texts belongs here"),
+        (
+            {"private_subnet_ids": ["a", 1]},
+            "private_subnet_ids: found ['a', 1]; a list of texts belongs here",
+        ),
+    ],
+)
+def test_an_output_that_is_missing_or_wrong_is_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        EstateOutputs.parse({**pretended("dev"), **change}, "stack dev")
+    assert str(caught.value).startswith(f"stack dev: {said}"), "where, what, what belongs there"
+
+
+def test_what_an_estate_exports_besides_is_left_alone() -> None:
+    assert EstateOutputs.parse({**pretended("dev"), "note": "new"}, "x").region == "eu-central-1", (
+        "an estate may know more than an older tenant's program"
+    )
+
+
+@pytest.mark.parametrize("content", ["not json", "[]"])
+def test_a_file_that_is_no_mapping_is_refused(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    file = tmp_path / "outputs.json"
+    file.write_text(content)
+    monkeypatch.setenv(VARIABLE, str(file))
+    error = str(run_program(root, "dev.acme").error)
+    assert error.startswith(f"{file} ({VARIABLE}): "), "the message says which file and why it is read"
+
+
+def test_an_estate_that_forgets_an_output_does_not_deploy() -> None:
+    values = {name: value for name, value in pretended("dev").items() if name != "argo_domain"}
+    with pytest.raises(ValueError, match="argo_domain"):
+        export(values)
+    with pytest.raises(ValueError, match="more"):
+        export({**pretended("dev"), "more": "1"})
+
+
+def test_a_tenant_before_its_estate_is_refused_with_what_to_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pulumi.runtime.invoke
+
+    def answer(token: str, *args: Any, **kwargs: Any) -> Any:
+        if token == READ:
+            # As the engine says it: seen with pulumi 3.259 and a file:// backend.
+            raise Exception(f'invoke of {READ} failed: unknown stack "organization/lightwork/dev"')
+        return real(token, *args, **kwargs)
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", answer)
+    run = run_program(root, "dev.acme")
+    assert str(run.error).startswith("stack dev: this backend has no such stack"), (
+        "one line instead of a trace"
+    )
+    assert VARIABLE in str(run.error), "and what to do"
+    made = [resource.type for resource in run.resources if not resource.type.startswith("pulumi:")]
+    assert not made, "nothing was planned"

@@ -1,0 +1,162 @@
+"""What a tenant's roles may do on AWS: their own, and nothing of the neighbour's."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.config.naming import Names
+from infra.policies import tenant as tenant_policies
+from infra.tenant.identity import pods_role, secrets_role
+from lightwork.errors import InputError
+from lightwork.kube.contract import LAKE_ACCOUNTS
+from tests.infra.engine import ACCOUNT, REGION
+from tests.infra.iam import decide, within
+
+NAMES = Names(environment="dev", account=ACCOUNT, region=REGION)
+SECRETS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:lightwork/dev"
+KEY, OTHER_KEY = (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}" for name in ("acme", "globex"))
+BUCKET, OTHER_BUCKET = (f"arn:aws:s3:::{NAMES.lake_bucket(name)}" for name in ("acme", "globex"))
+OWN = f"{SECRETS}/acme/weather-api-AbCdEf"
+READ = tenant_policies.read_secrets(prefix_arn=f"{SECRETS}/acme/", key_arn=KEY, region=REGION)
+GRANTS = [READ, tenant_policies.lake_read_write(bucket_arn=BUCKET, key_arn=KEY)]
+BOUNDARY = tenant_policies.tenant_boundary(
+    account=ACCOUNT,
+    region=REGION,
+    environment="dev",
+    domain_arn=f"arn:aws:es:{REGION}:{ACCOUNT}:domain/logs",
+)
+VIA = {
+    "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
+    "kms:EncryptionContext:SecretARN": OWN,
+    "kms:ResourceAliases": ["alias/lightwork/dev/acme/lake"],
+}
+
+
+@pytest.mark.parametrize("action", ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"])
+def test_a_tenant_reads_its_own_secrets(action: str) -> None:
+    assert within(BOUNDARY, GRANTS, action, OWN, {}), "its pipelines need them"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"{SECRETS}/globex/weather-api-AbCdEf",
+        f"{SECRETS}/acme-2/weather-api-AbCdEf",
+        f"{SECRETS}/_platform/argo-sso-AbCdEf",
+        f"{SECRETS.replace('/dev', '/prod')}/acme/weather-api-AbCdEf",
+        f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-1",
+    ],
+)
+def test_a_tenant_is_refused_the_neighbours_secrets(secret: str) -> None:
+    assert not decide(GRANTS, "secretsmanager:GetSecretValue", secret, {}), f"{secret} is another's"
+
+
+def test_a_tenant_is_refused_the_neighbours_bucket_and_key() -> None:
+    for action, resource in (
+        ("s3:GetObject", f"{OTHER_BUCKET}/runs/1.json"),
+        ("s3:PutObject", f"{OTHER_BUCKET}/runs/1.json"),
+        ("s3:ListBucket", OTHER_BUCKET),
+        ("kms:Decrypt", OTHER_KEY),
+        ("kms:GenerateDataKey", OTHER_KEY),
+    ):
+        assert not decide(GRANTS, action, resource, VIA), f"{action} of another tenant's {resource}"
+
+
+def test_a_tenant_changes_no_secret_and_touches_nothing_else_on_aws() -> None:
+    for action, resource in (
+        ("secretsmanager:PutSecretValue", OWN),
+        ("secretsmanager:DeleteSecret", OWN),
+        ("sts:AssumeRole", NAMES.role_arn(secrets_role(NAMES, "globex"), tenant=True)),
+        ("iam:PassRole", NAMES.role_arn("any")),
+        ("ec2:DescribeInstances", "*"),
+        ("es:ESHttpGet", f"arn:aws:es:{REGION}:{ACCOUNT}:domain/logs/_search"),
+    ):
+        assert not decide(GRANTS, action, resource, VIA), f"{action} is nobody's business"
+
+
+def test_the_key_opens_secrets_by_way_of_their_service_alone() -> None:
+    assert decide([READ], "kms:Decrypt", KEY, VIA), "a secret is encrypted by it"
+    for name, value in (
+        ("kms:ViaService", f"s3.{REGION}.amazonaws.com"),
+        ("kms:EncryptionContext:SecretARN", f"{SECRETS}/globex/weather-api-AbCdEf"),
+    ):
+        assert not decide([READ], "kms:Decrypt", KEY, {**VIA, name: value}), f"with {name} {value}"
+
+
+def test_a_prefix_without_its_slash_is_refused() -> None:
+    with pytest.raises(ValueError, match="ends in a slash"):
+        tenant_policies.read_secrets(prefix_arn=f"{SECRETS}/acme", key_arn=KEY, region=REGION)
+
+
+def test_no_grant_names_everything() -> None:
+    for document in GRANTS:
+        for statement in document["Statement"]:
+            assert "*" not in statement["Resource"], f"{statement['Sid']} reaches everything"
+            assert not any("*" in action for action in statement["Action"]), f"{statement['Sid']} is too much"
+
+
+@pytest.mark.parametrize("account", LAKE_ACCOUNTS)
+def test_the_pods_with_the_tenants_code_become_its_role(account: str) -> None:
+    assert trusted("tenant-acme", account), "without it no pipeline reaches its lake"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "account", "cluster"),
+    [
+        ("tenant-globex", "driver", "lightwork-dev"),
+        ("tenant-acme-2", "driver", "lightwork-dev"),
+        ("tenant-acme", "default", "lightwork-dev"),
+        ("tenant-acme", "scaler", "lightwork-dev"),
+        ("tenant-acme", "scheduler", "lightwork-dev"),
+        ("argo", "driver", "lightwork-dev"),
+        ("tenant-acme", "driver", "lightwork-prod"),
+    ],
+)
+def test_no_other_pod_becomes_the_tenants_role(namespace: str, account: str, cluster: str) -> None:
+    assert not trusted(namespace, account, cluster), "it would have the tenant's data"
+
+
+def trusted(namespace: str, account: str, cluster: str = "lightwork-dev") -> bool:
+    document = tenant_policies.trust_pods(
+        cluster_arn=NAMES.cluster_arn, namespace="tenant-acme", accounts=LAKE_ACCOUNTS
+    )
+    context = {
+        "aws:RequestTag/eks-cluster-arn": NAMES.cluster_arn.replace(NAMES.cluster, cluster),
+        "aws:RequestTag/kubernetes-namespace": namespace,
+        "aws:RequestTag/kubernetes-service-account": account,
+    }
+    service = {"Service": "pods.eks.amazonaws.com"}
+    actions = ("sts:AssumeRole", "sts:TagSession")
+    return all(decide([document], action, "role", context, principal=service) for action in actions)
+
+
+def test_the_operator_alone_becomes_the_role_that_brings_secrets() -> None:
+    operator = NAMES.role_arn("lightwork-dev-secrets")
+    document = tenant_policies.trust_operator(role_arn=operator)
+    for action in ("sts:AssumeRole", "sts:TagSession"):
+        assert decide([document], action, "role", {}, principal={"AWS": operator}), (
+            "a pod's session brings its tags along, and is refused where they are"
+        )
+        for other in (
+            NAMES.role_arn(pods_role(NAMES, "globex"), tenant=True),
+            f"arn:aws:iam::{ACCOUNT}:root",
+        ):
+            assert not decide([document], action, "role", {}, principal={"AWS": other}), (
+                f"{other} is a stranger"
+            )
+
+
+def test_the_names_of_roles_collide_for_no_two_tenants() -> None:
+    names = [
+        role(NAMES, tenant)
+        for role in (pods_role, secrets_role)
+        for tenant in ("acme", "pods-acme", "secrets")
+    ]
+    assert len(set(names)) == 6, "role names are one space in an account, whatever their paths"
+
+
+def test_the_longest_tenant_has_roles_in_every_environment() -> None:
+    names = Names(environment="staging", account=ACCOUNT, region=REGION)
+    assert len(secrets_role(names, "a" * 20)) <= 64, "the tenant's model allows twenty characters"
+    with pytest.raises(InputError, match="too long"):
+        secrets_role(names, "a" * 60)

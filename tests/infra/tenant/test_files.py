@@ -1,0 +1,126 @@
+"""What people write into `tenants/<name>.yaml`: each mistake refused with its line and the reason.
+
+A fixture holds the lines that it gets behind `#! `. They are checked as `lightwork tenant validate` does it,
+with the tests' pipelines.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from lightwork import tenants
+from lightwork.errors import InputError
+from lightwork.functions import discovery
+from lightwork.tenants import checks, template
+from tests.infra.engine import run_program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WRONG = sorted((Path(__file__).parent / "files").glob("*.error.*.yaml"))
+MARK = "#! "
+
+
+def wanted(path: Path) -> Sequence[str]:
+    return [line.removeprefix(MARK) for line in path.read_text().splitlines() if line.startswith(MARK)]
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
+def test_a_mistake_is_refused_with_file_line_and_reason(path: Path, tmp_path: Path) -> None:
+    assert wanted(path), f"{path.name} does not say what is expected"
+    (tmp_path / "acme.yaml").write_text(path.read_text())
+    with pytest.raises(InputError) as caught:
+        checks.check(tenants.read(tmp_path / "acme.yaml"), discovery.pipelines())
+    lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert lines == wanted(path), "one line for each mistake, as the file says"
+
+
+def test_the_program_says_the_same_before_anything_is_planned(root: Path) -> None:
+    (path,) = [path for path in WRONG if path.name == "destroy.error.without-leaving.yaml"]
+    (root / "tenants" / "acme.yaml").write_text(path.read_text())
+    run = run_program(root, "prod.acme")
+    assert str(run.error).replace(f"{root}/tenants/", "") == "\n".join(wanted(path)), "as validate says it"
+    assert not [one for one in run.resources if one.type != "pulumi:pulumi:Stack"], "nothing was planned"
+
+
+@pytest.mark.parametrize("leaving", ["state: leaving\n", ""])
+def test_who_leaves_may_lose_what_is_named_and_who_stays_may_not(tmp_path: Path, leaving: str) -> None:
+    path = tmp_path / "acme.yaml"
+    path.write_text(f"name: acme\nenvironments: [dev, prod]\n{leaving}destroy: {{prod: [lake-bucket]}}\n")
+    if leaving:
+        assert tenants.load(path).destroy == {"prod": ("lake-bucket",)}
+    else:
+        with pytest.raises(InputError, match="it says `state: leaving` first"):
+            tenants.load(path)
+
+
+CHECKED_BY_THE_PROGRAM_ALONE = {
+    "deadline.error.longer-than-certificates",
+    "destroy.error.active",
+    "destroy.error.another-environment",
+    "destroy.error.without-leaving",
+    "file.error.a-tab",
+    "file.error.not-yaml",
+    "fit.error.memory",
+    "fit.error.parallel-runs",
+    "fit.error.pods",
+    "fit.error.steps",
+    "fit.error.workers",
+    "image.error.latest",
+    "image.error.no-tag",
+    "name.error.not-the-files",
+    "name.error.twice",
+    "parameters.error.another-type",
+    "parameters.error.no-choice",
+    "parameters.error.several",
+    "parameters.error.unknown",
+    "pipeline.error.capitals",
+    "pipeline.error.misspelt",
+    "pipeline.error.the-semaphores-name",
+    "pipeline.error.unknown-under-another-name",
+    "quota.error.decimal-unit",
+    "quota.error.negative",
+    "quota.error.no-unit",
+    "schedule.error.four-fields",
+    "schedule.error.never",
+    "schedule.error.no-such-hour",
+    "schedule.error.six-fields",
+    "steps.error.a-circle",
+    "steps.error.argos-braces",
+    "steps.error.capitals",
+    "steps.error.names-too-long",
+    "steps.error.no-reference",
+    "steps.error.parameter-of-another-type",
+    "steps.error.parameter-that-becomes-another-type",
+    "steps.error.sizes-of-the-entry",
+    "steps.error.under-a-pipelines-name",
+    "steps.error.unknown-output",
+    "steps.error.unknown-parameter",
+    "steps.error.unknown-step",
+    "steps.error.waits-for-itself",
+    "steps.error.waits-for-nobody",
+    "timezone.error.an-offset",
+    "timezone.error.missing",
+    "timezone.error.misspelt",
+    "workers.error.finer-than-a-thousandth",
+    "workers.error.no-processor",
+}
+"""Mistakes that a schema cannot see: they are about several fields, the code, or what a text means."""
+
+
+@pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
+def test_the_schema_sees_what_a_schema_can_see(path: Path) -> None:
+    try:
+        content = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+    except yaml.YAMLError:
+        found = False
+    else:
+        found = not Draft202012Validator(json.loads(template.json_schema())).is_valid(content)
+    alone = path.name.removesuffix(".yaml") in CHECKED_BY_THE_PROGRAM_ALONE
+    assert found != alone, "an editor marks what a schema can say, and the set above has the rest"

@@ -1,0 +1,93 @@
+"""Results that lightwork 0.1.0 kept are found and read by today's code.
+
+`lake_of_0_1_0` holds a lake and the module whose tasks filled it. Keys follow the syntax tree and not the
+bytecode, so they hold for every Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+import lightwork
+from lightwork import Artifact, ElementError, connect
+from lightwork.keys import classify
+from lightwork.runs.run import RunResult
+
+HERE = Path(__file__).with_name("lake_of_0_1_0")
+
+
+@pytest.fixture
+def session(tmp_path):
+    shutil.copytree(HERE / "lake", tmp_path / "lake")
+    with connect(on="serial", lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
+        yield opened
+
+
+@pytest.fixture
+def tasks(monkeypatch):
+    """The module that the lake was filled from."""
+    monkeypatch.syspath_prepend(str(HERE))
+    return importlib.import_module("kept_tasks")
+
+
+def test_a_task_that_reads_no_name_of_lightworks_finds_all_its_results(session, tasks):
+    results = tasks.plain.map(range(5))
+    assert list(results) == [0.0625, 14.0625, 52.5625, 115.5625, 203.0625]
+    assert (results.stats.total, results.stats.cached, results.stats.computed) == (5, 5, 0)
+
+
+def test_so_does_a_single_call(session, tasks):
+    assert tasks.plain.submit(10, power=3).result() == 43800.328125
+    assert session.elements == {"total": 1, "cached": 1, "computed": 0, "failed": 0}
+
+
+def test_a_task_that_reads_a_public_name_misses_once(session, tasks):
+    for cached in (0, 3):
+        results = tasks.tenant_of.map(range(3))
+        assert list(results) == ["acme-0", "acme-1", "acme-2"]
+        assert (results.stats.cached, results.stats.computed) == (cached, 3 - cached)
+
+
+def test_kept_objects_of_lightworks_are_of_todays_classes(session, tasks):
+    def make(name: str) -> object:
+        raise AssertionError(name)
+
+    results = tasks.made.map(["artifact", "error", "task", "run"], shared={"make": make})
+    artifact, error, task, run = results
+    assert results.stats.cached == 4
+    assert type(artifact) is Artifact
+    assert (artifact.name, session.artifacts.read_file("one")) == ("one", b"1")
+    assert type(error) is ElementError
+    assert str(error) == "kept_tasks.made: element 3 (3) failed: ValueError: no"
+    assert task is tasks.plain
+    assert type(run) is RunResult
+    assert run.parameters == {"year": 2020}
+
+
+@pytest.mark.parametrize("name", lightwork.__all__)
+def test_a_public_name_is_known_by_the_package(name):
+    assert getattr(lightwork, name).__module__ == "lightwork"
+
+
+@pytest.mark.parametrize("name", lightwork.__all__)
+def test_a_key_names_a_public_name_by_the_package(name):
+    item = getattr(lightwork, name)
+    named = classify.class_name(item) if isinstance(item, type) else classify.function_name(item)
+    assert named == f"lightwork.{name}"
+
+
+def test_what_a_user_wraps_around_a_public_function_keeps_its_own_name():
+    @functools.wraps(lightwork.current_session)
+    def mine() -> None: ...
+
+    assert classify.function_name(mine).startswith(f"{__name__}.")
+
+
+def test_a_public_class_has_the_same_key_before_and_after_the_package_has_loaded_it(monkeypatch):
+    monkeypatch.delitem(vars(lightwork), "Artifact", raising=False)
+    assert classify.is_named(Artifact)
