@@ -1,8 +1,4 @@
-"""The Pulumi program: reads what people wrote, builds the components, exports what others need.
-
-The stack's name says what it holds: `dev`, `staging` and `prod` the estates; `<environment>.<tenant>` one
-tenant, which reads its estate here and nowhere else; `local` and `local.<tenant>` both, without AWS.
-"""
+"""Read the settings, build the components of the selected stack, export their outputs."""
 
 from __future__ import annotations
 
@@ -39,8 +35,7 @@ def main() -> None:
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:
             options = pulumi.ResourceOptions(providers=[aws])
-            estate = Estate("estate", EstateArgs(settings=environment, names=names), options)
-            outputs.export(estate.outputs)
+            outputs.export(Estate("estate", EstateArgs(settings=environment, names=names), options).outputs)
             return
         known = outputs.load(environment)
         cluster = kubernetes_provider(
