@@ -1,4 +1,4 @@
-"""What the platform's own pods need on AWS: a place for the login's secret, and the roles of Alertmanager and autoscaler."""
+"""The AWS side of the platform's workloads: a Secret for the login, roles of Alertmanager and autoscaler."""
 
 from __future__ import annotations
 
