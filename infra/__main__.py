@@ -1,4 +1,4 @@
-"""Read the settings, build the components of the selected stack, export their outputs."""
+"""Build the selected stack: read its settings, make its components, export their outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    """Build the stack that is selected."""
+    """Build the selected stack."""
     stack = StackName.parse(pulumi.get_stack())
     if stack.environment == LOCAL:
         local.build(ROOT, stack.tenant)
@@ -37,20 +37,20 @@ def main() -> None:
             options = pulumi.ResourceOptions(providers=[aws])
             outputs.export(Estate("estate", EstateArgs(settings=environment, names=names), options).outputs)
             return
-        known = outputs.load(environment)
+        estate = outputs.load(environment)
         cluster = kubernetes_provider(
-            environment, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
+            environment, cluster=estate.cluster_name, endpoint=estate.cluster_endpoint, ca=estate.cluster_ca
         )
         args = TenantArgs(
             tenant=tenant,
             settings=environment,
             names=names,
-            estate=known,
-            image=image(known.image_repository_url),
+            estate=estate,
+            image=image(estate.image_repository_url),
             pipelines=discovery.pipelines(),
         )
-        built = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))
-        for key, value in built.outputs.items():
+        component = Tenant("tenant", args, pulumi.ResourceOptions(providers=[aws, cluster]))
+        for key, value in component.outputs.items():
             pulumi.export(key, value)
 
 

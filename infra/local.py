@@ -1,8 +1,8 @@
 """The stacks `local` and `local.<tenant>`: the Kubernetes half, on the current kube context, without AWS.
 
-For kind, k3d or any cluster at hand. What only AWS has is left out: autoscaler, archive, log shipper, the
-operator of the secrets, budget, roles. Tenants' pods find an S3 server that somebody else runs, and whatever
-it asks of them in the Secret `lightwork-secrets`, which is made by hand.
+For kind, k3d or any cluster at hand. They leave out what only AWS offers: autoscaler, archive, log shipper,
+secrets operator, budget, roles. The S3 server is not part of them; its credentials go by hand into the Secret
+`lightwork-secrets` in the tenant's namespace.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def build(root: Path, tenant: str | None) -> None:
 
     Args:
         root: the repository's root.
-        tenant: the tenant; None for what all of them share.
+        tenant: the tenant's name; None for what all tenants share.
 
     Raises:
-        InputError: settings or tenant cannot be used.
+        InputError: the settings or the tenant's file are wrong.
     """
     settings = load(root)
-    found = tenants.load(root / "tenants" / f"{tenant}.yaml") if tenant else None
+    declared = tenants.load(root / "tenants" / f"{tenant}.yaml") if tenant else None
     provider = kubernetes.Provider(
         "kubernetes",
         context=settings.kube_context,
@@ -52,29 +52,29 @@ def build(root: Path, tenant: str | None) -> None:
         enable_secret_mutable=True,
     )
     opts = pulumi.ResourceOptions(providers=[provider])
-    if found:
+    if declared:
         target = Target(
             environment="dev",
             image=settings.image,
-            lake=settings.lake.replace(TENANT, found.name),
+            lake=settings.lake.replace(TENANT, declared.name),
             variables={
                 "AWS_REGION": settings.region,
                 "AWS_DEFAULT_REGION": settings.region,
                 **({"AWS_ENDPOINT_URL": settings.s3_endpoint} if settings.s3_endpoint else {}),
             },
         )
-        LocalTenant("tenant", LocalTenantArgs(tenant=found, target=target), opts)
-        pulumi.export("namespace", found.namespace)
+        LocalTenant("tenant", LocalTenantArgs(tenant=declared, target=target), opts)
+        pulumi.export("namespace", declared.namespace)
     else:
         LocalPlatform("platform", LocalPlatformArgs(cluster=LOCAL), opts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPlatformArgs:
-    """What it is made from.
+    """Arguments of `LocalPlatform`.
 
     Attributes:
-        cluster: what the cluster is called.
+        cluster: the cluster's name.
     """
 
     cluster: str
@@ -85,13 +85,13 @@ class LocalPlatform(pulumi.ComponentResource):
 
     Costs: nothing.
 
-    Deleting: the namespace is protected, as it is everywhere; definitions stay.
+    Deleting: the namespace is protected, as everywhere; CRDs stay.
     """
 
     def __init__(self, name: str, args: LocalPlatformArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:LocalPlatform", name, {}, opts)
         inner = pulumi.ResourceOptions(parent=self)
-        made = manifests.make(
+        settings = manifests.make(
             [
                 *objects.namespaces((argo.NAMESPACE,)),
                 objects.argo_settings(args.cluster, host=None),
@@ -110,7 +110,7 @@ class LocalPlatform(pulumi.ComponentResource):
                 )
             ),
             opts=inner,
-            after=list(made.values()),
+            after=list(settings.values()),
         )
         manifests.make(
             objects.shared(),
@@ -121,11 +121,11 @@ class LocalPlatform(pulumi.ComponentResource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTenantArgs:
-    """What it is made from.
+    """Arguments of `LocalTenant`.
 
     Attributes:
         tenant: the tenant.
-        target: what its objects are made for.
+        target: the cluster and image to build its objects for.
     """
 
     tenant: Tenant
@@ -133,11 +133,11 @@ class LocalTenantArgs:
 
 
 class LocalTenant(pulumi.ComponentResource):
-    """All that a tenant has in a cluster, as in production.
+    """All of a tenant's objects in a cluster, as in production.
 
     Costs: nothing.
 
-    Deleting: the namespace is protected and retained, with what bounds it.
+    Deleting: the namespace is protected and retained, and so are its quota and network policies.
     """
 
     def __init__(self, name: str, args: LocalTenantArgs, opts: pulumi.ResourceOptions) -> None:

@@ -1,4 +1,4 @@
-"""Kubernetes objects as Pulumi's resources: whatever a builder makes, one resource each."""
+"""Kubernetes objects and Helm charts as Pulumi resources: one resource per object, one per chart."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 PRECIOUS = frozenset({"Namespace", "CustomResourceDefinition"})
-"""Kinds whose end takes others' objects along."""
+"""Kinds whose deletion takes other objects along."""
 
 GUARDS = frozenset({"NetworkPolicy", "ResourceQuota", "LimitRange"})
-"""Kinds that bound a namespace. One that is kept must not lose them."""
+"""Kinds that limit a namespace. A namespace that is retained must keep them."""
 
 STARTING = frozenset({"Job", "CronJob", "CronWorkflow"})
-"""Kinds by which something begins to run; all the rest is to be there before."""
+"""Kinds that start pods; everything else is created first."""
 
 WAIT = "20m"
-"""For how long Pulumi waits until an object is ready: a node may have to come first, with its images."""
+"""How long Pulumi waits for a Job: a node may have to start and pull its images first."""
 
 
 class KubernetesObject(pulumi.CustomResource):
-    """One object, as it is written in YAML.
+    """One object, as written in YAML.
 
-    It has the type that the Kubernetes provider gives to its kind, as the classes of `pulumi_kubernetes`
-    have, so a preview shows each object under its own kind, and an object of Argo's is no different from a
-    ConfigMap. (A `ConfigGroup` would show them too, but makes them within an `apply`.)
+    Its type is the one that the Kubernetes provider gives to its kind, as with the classes of
+    `pulumi_kubernetes`. A preview therefore shows each object under its own kind, Argo's objects and
+    ConfigMaps alike. (A `ConfigGroup` would show them too, but creates them within an `apply`.)
     """
 
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
@@ -39,13 +39,13 @@ class KubernetesObject(pulumi.CustomResource):
 
 
 def token(manifest: Mapping[str, Any]) -> str:
-    """The type that the provider knows an object's kind by."""
+    """Return the provider's type token of an object's kind."""
     group = manifest["apiVersion"]
     return f"kubernetes:{'core/v1' if group == 'v1' else group}:{manifest['kind']}"
 
 
 def logical_name(manifest: Mapping[str, Any]) -> str:
-    """An object's name in the stack: its kind and its own name, so that it stays what it is in any order."""
+    """Return an object's name in the stack: its kind and its own name, whatever the order of the objects."""
     return f"{manifest['kind'].lower()}-{manifest['metadata']['name']}"
 
 
@@ -57,49 +57,52 @@ def make(
 ) -> dict[str, KubernetesObject]:
     """Make a resource of each object.
 
-    Namespaces come first. What starts something comes last: a Job without its account never gets a pod.
+    Namespaces come first. Kinds that start pods come last: a Job whose service account is missing never gets
+    a pod.
 
     Args:
         manifests: the objects.
-        opts: the options of all of them, their parent above all.
-        names: logical names that are others than `logical_name` would give.
+        opts: the options of all resources, above all their parent.
+        names: logical names to use instead of those that `logical_name` returns.
 
     Returns:
         The resources by their logical names.
 
     Raises:
-        ValueError: two objects have one name.
+        ValueError: two objects have the same logical name.
     """
-    made: dict[str, KubernetesObject] = {}
-    spaces: list[pulumi.Resource] = []
+    resources: dict[str, KubernetesObject] = {}
+    namespaces: list[pulumi.Resource] = []
     for manifest in sorted(manifests, key=_rank):
-        kind, own = manifest["kind"], logical_name(manifest)
-        name = (names or {}).get(own, own)
-        if name in made:
-            raise ValueError(f"two objects {name}: the stack can tell them apart by nothing")
-        before = list(made.values()) if kind in STARTING else list(spaces)
-        more = pulumi.ResourceOptions(
+        kind, default = manifest["kind"], logical_name(manifest)
+        name = (names or {}).get(default, default)
+        if name in resources:
+            raise ValueError(f"duplicate logical name {name!r}")
+        before = list(resources.values()) if kind in STARTING else list(namespaces)
+        extra = pulumi.ResourceOptions(
             protect=True if kind in PRECIOUS else None,
             retain_on_delete=True if kind in PRECIOUS | GUARDS else None,
             depends_on=before,
             custom_timeouts=pulumi.CustomTimeouts(create=WAIT, update=WAIT) if kind == "Job" else None,
         )
-        made[name] = KubernetesObject(name, _fitted(manifest), pulumi.ResourceOptions.merge(opts, more))
+        resources[name] = KubernetesObject(
+            name, _without_ttl(manifest), pulumi.ResourceOptions.merge(opts, extra)
+        )
         if kind == "Namespace":
-            spaces.append(made[name])
-    return made
+            namespaces.append(resources[name])
+    return resources
 
 
 def filled(
     manifests: Iterable[Mapping[str, Any]], values: Mapping[str, pulumi.Output[str]]
 ) -> list[dict[str, Any]]:
-    """Objects in whose texts `<<name>>` is replaced by what is known only once something else is there.
+    """Replace `<<name>>` in the texts of objects by outputs of other resources.
 
-    Kind and name of each stay plain text, so that they are known in a preview.
+    Kind and name of each object stay plain text, so that a preview shows them.
 
     Args:
         manifests: the objects.
-        values: what replaces each name.
+        values: the outputs, by the names that they replace.
     """
 
     def fill(value: Any) -> Any:
@@ -110,13 +113,13 @@ def filled(
         named = {key: output for key, output in values.items() if f"<<{key}>>" in str(value)}
         if not isinstance(value, str) or not named:
             return value
-        return pulumi.Output.all(**named).apply(lambda known: _replaced(value, known))
+        return pulumi.Output.all(**named).apply(lambda resolved: _replaced(value, resolved))
 
     return [fill(dict(manifest)) for manifest in manifests]
 
 
-def _replaced(text: str, known: Mapping[str, str]) -> str:
-    for key, value in known.items():
+def _replaced(text: str, values: Mapping[str, str]) -> str:
+    for key, value in values.items():
         text = text.replace(f"<<{key}>>", value)
     return text
 
@@ -126,11 +129,11 @@ def _rank(manifest: Mapping[str, Any]) -> int:
     return 0 if kind == "Namespace" else 2 if kind in STARTING else 1
 
 
-def _fitted(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An object as Pulumi is to have it.
+def _without_ttl(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Drop the TTL of a Job; return other objects unchanged.
 
-    A Job that goes by itself when it is done would be missing in every preview from then on. Pulumi replaces
-    a Job that has changed, which is what the time was for.
+    A Job that Kubernetes deletes would show up as missing in every later preview. The TTL is not needed:
+    Pulumi replaces a Job that changes.
     """
     if manifest["kind"] != "Job":
         return manifest
@@ -139,7 +142,7 @@ def _fitted(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 TIMEOUT = 900
-"""Seconds for a chart to be up: a node may have to come first, with its images."""
+"""Seconds for a chart to become ready: a node may have to start and pull its images first."""
 
 
 def release(
@@ -152,27 +155,27 @@ def release(
     after: Sequence[pulumi.Resource] = (),
     wait: bool = True,
 ) -> kubernetes.helm.v3.Release:
-    """Install a chart, as Helm installs it.
+    """Install a chart as Helm does.
 
-    `helm.v3.Release` and not `helm.v4.Chart`, which makes a Pulumi resource of each of a chart's objects:
+    This uses `helm.v3.Release` and not `helm.v4.Chart`, which makes a Pulumi resource of every object:
 
-    - Charts make Secrets (a webhook's key, Alertmanager's settings) and Kubernetes writes tokens into those
-      of Argo's people. As Pulumi's resources all of that would be in the state; of a release, the values are.
-    - Hooks run: Prometheus' operator gets its certificate from two Jobs that are nothing but hooks.
+    - Charts make Secrets (a webhook's key, Alertmanager's settings), and Kubernetes writes tokens into those
+      of Argo's users. With `Chart` all of that would be in the state; with `Release` only the values are.
+    - Hooks run: Prometheus' operator gets its certificate from two Jobs that are hooks.
     - `helm list`, `helm history` and `helm rollback` work when Pulumi does not.
 
-    What it costs: a preview shows which values change and not which objects; `helm template` with those
-    values shows them. Definitions (CRDs) are never deleted: those in a chart's `crds` folder Helm leaves
-    alone, and the others say so themselves.
+    The drawback: a preview shows which values change, not which objects; `helm template` with those values
+    shows the objects. CRDs are never deleted: Helm leaves those in a chart's `crds` folder alone, and the
+    others are annotated to be kept.
 
     Args:
         name: the logical name.
-        chart: the chart, by its name in `versions.CHARTS`.
-        namespace: where it goes; it is there already.
-        values: what the chart is told.
+        chart: the chart's name in `versions.CHARTS`.
+        namespace: the namespace to install into; it must exist.
+        values: the chart's values.
         opts: the resource's options.
-        after: what is to be there before.
-        wait: whether it counts as installed only when its pods are ready.
+        after: the resources to create first.
+        wait: whether to wait until the chart's pods are ready.
     """
     pinned = versions.CHARTS[chart]
     return kubernetes.helm.v3.Release(

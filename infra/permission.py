@@ -1,10 +1,10 @@
-"""What may end all the same: the `destroy` entries that somebody has committed, and what they lift.
+"""Permission to delete: the committed `destroy` entries, and the protection that they lift.
 
-An estate's are in `Pulumi.<environment>.yaml` (`lightwork:destroy`), a tenant's in its own file, beside
-`state: leaving`. They name resources by their logical names, one by one; there is no pattern for many.
+An estate's entries are in `Pulumi.<environment>.yaml` (`lightwork:destroy`), a tenant's in its own file,
+beside `state: leaving`. They name resources one by one, by their logical names; there are no patterns.
 
-The engine goes by what the state says of a resource, so that an entry is deployed while the resource is still
-in the program, and the resource is taken out, or the stack destroyed, after that.
+The engine goes by a resource's protection in the state. So deploy an entry while the resource is still in the
+program; only then remove the resource, or destroy the stack.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
-    """What of one stack may end.
+    """The resources of one stack that may be deleted.
 
     Attributes:
-        names: the logical names of the resources.
-        source: where that is written, for messages.
+        names: their logical names.
+        source: the file and field of the entries, for messages.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Permission:
 
 
 def of(settings: Settings, tenant: Tenant | None) -> Permission:
-    """The permission for an environment's estate, or for one of its tenants.
+    """Return the permission for an environment's estate, or for one of its tenants.
 
     Args:
         settings: the environment's settings.
@@ -54,10 +54,10 @@ def of(settings: Settings, tenant: Tenant | None) -> Permission:
 
 @contextmanager
 def lifted(permission: Permission) -> Iterator[None]:
-    """Make the resources of a stack, without `protect` and `retain_on_delete` where a permission names one.
+    """Lift `protect` and `retain_on_delete` of the permitted resources that are made inside the context.
 
-    A name that nothing has, of what is made within, gets one line of warning and not an error: who has taken
-    a resource out of the program still needs the entry, for the deployment that ends it.
+    A name that matches no protected or retained resource causes a warning, not an error: after a resource was
+    removed from the program, the entry is still needed for the deployment that deletes it.
     """
     kept: set[str] = set()
     used: set[str] = set()
@@ -80,16 +80,16 @@ def lifted(permission: Permission) -> Iterator[None]:
 
 
 def warnings(permission: Permission, *, used: Collection[str], kept: Collection[str]) -> list[str]:
-    """One line for each name that permits nothing.
+    """Return one line for each name that matches no protected or retained resource.
 
     Args:
-        permission: what may end.
-        used: the names that a protected or retained resource has.
-        kept: the names of everything that is protected or retained.
+        permission: the permission.
+        used: the permitted names that matched.
+        kept: the names of all protected or retained resources.
     """
     return [
-        f"{permission.source}: found {name!r}; nothing that this program keeps has that name"
-        f"{near(name, kept)} (once it has gone for good, take the entry out)"
+        f"{permission.source}: found {name!r}; no protected or retained resource has that name"
+        f"{near(name, kept)} (remove the entry once the resource is deleted)"
         for name in permission.names
         if name not in used
     ]

@@ -139,7 +139,11 @@ class Nodes(pulumi.ComponentResource):
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
                 id=template.id, version=template.latest_version.apply(str)
             ),
-            scaling_config={"min_size": group.least, "max_size": group.most, "desired_size": group.least},
+            scaling_config={
+                "min_size": group.min_size,
+                "max_size": group.max_size,
+                "desired_size": group.min_size,
+            },
             update_config={"max_unavailable_percentage": 33},
             node_repair_config={"enabled": True},
             labels=group.labels,

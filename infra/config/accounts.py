@@ -1,4 +1,4 @@
-"""The Kubernetes service accounts that are somebody on AWS; charts and roles take the names from here."""
+"""The Kubernetes service accounts that have an AWS role, named here for charts and roles alike."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ AUTOSCALER = ServiceAccount("kube-system", "cluster-autoscaler")
 SHIPPER = ServiceAccount("logging", "fluent-bit")
 """Sends the logs to OpenSearch."""
 SEARCH_ADMIN = ServiceAccount("logging", "search-admin")
-"""Sets OpenSearch up: its roles, index templates, retention."""
+"""Configures OpenSearch: roles, index templates, retention."""
 ALARMS = ServiceAccount("monitoring", "alertmanager")
 """Publishes alerts."""
 SECRETS = ServiceAccount("external-secrets", "external-secrets")
-"""Brings the archive's password into the cluster."""
+"""Copies secrets from Secrets Manager into the cluster."""
 
 PREVIEWERS = "lightwork:previewers"
-"""The Kubernetes group of whoever previews: a ClusterRole may let it see what VIEW leaves out."""
+"""The Kubernetes group of the previewing role; a ClusterRole lets it read more than EKS's view policy."""
 
 SSO = "argo-sso"

@@ -1,4 +1,4 @@
-"""The kinds of values that settings hold, each with the message for what is not one."""
+"""The types of the settings' values, each with a message that says what was expected."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A text of a form; where it is not, the message says in words what belongs there.
+    """A pattern for a text, with a description in words for the message.
 
     Attributes:
-        pattern: the form, for the whole of the text.
-        what: what belongs there.
+        pattern: the regular expression that the whole text must match.
+        description: the expected text in words, such as "a DNS name such as dev.example.com".
     """
 
     pattern: str
-    what: str
+    description: str
 
     def check(self, text: str) -> str:
-        """The text, if it is of the form.
+        """Return the text unchanged, or refuse it.
 
         Raises:
-            ValueError: it is not.
+            ValueError: it does not match the pattern.
         """
         if not re.fullmatch(self.pattern, text):
-            raise ValueError(f"{self.what} belongs here")
+            raise ValueError(f"expected {self.description}")
         return text
 
     def __get_pydantic_core_schema__(
@@ -52,7 +52,7 @@ class Form:
 def _x86(instance_type: str) -> str:
     family = re.fullmatch(r"[a-z]+\d+([a-z-]*)\.\w+", instance_type)
     if family is None or "g" in family[1]:
-        raise ValueError("the platform's image is for x86; Graviton types do not run it")
+        raise ValueError("expected an x86 type: the platform's image does not run on Graviton")
     return instance_type
 
 
@@ -62,33 +62,33 @@ def _vpc(cidr: str) -> str:
     except ValueError:
         network = None
     if network is None or network.prefixlen != 16 or not network.is_private:
-        raise ValueError("a private network of 16 bits belongs here, such as 10.20.0.0/16")
+        raise ValueError("expected a private /16 network such as 10.20.0.0/16")
     if network.overlaps(ipaddress.IPv4Network(SERVICES)):
-        raise ValueError("the cluster's own Services have these addresses: take others, such as 10.20.0.0/16")
+        raise ValueError("the cluster's Services use these addresses: choose others, such as 10.20.0.0/16")
     return cidr
 
 
-def _alike(types: tuple[str, ...]) -> tuple[str, ...]:
-    # The autoscaler takes one type of a group for all: a smaller one would come up short.
+def _same_size(types: tuple[str, ...]) -> tuple[str, ...]:
+    # The autoscaler takes all nodes of a group to be alike: a smaller one would have less room than planned.
     if len(types) < 2:
-        raise ValueError("at least two types belong here: spot is had more often where there is a choice")
+        raise ValueError("give at least two types: more choice means more spot capacity")
     if len({(name[0], name.partition(".")[2]) for name in types}) > 1:
-        raise ValueError("these are not all of one size: processors and memory of all must be the same")
+        raise ValueError("all types must have the same size: the same processors and memory")
     return types
 
 
 InstanceType = Annotated[
     str,
-    Form(r"[cmr]\d[a-z-]*\.\d*x?large", "an EC2 type of the families c, m or r, such as m7i.2xlarge,"),
+    Form(r"[cmr]\d[a-z-]*\.\d*x?large", "an EC2 type of the families c, m or r, such as m7i.2xlarge"),
     AfterValidator(_x86),
 ]
 """An EC2 type of the families c, m or r, such as m7i.2xlarge."""
 
-WorkerTypes = Annotated[tuple[InstanceType, ...], AfterValidator(_alike)]
-"""Several EC2 types, all of one size."""
+WorkerTypes = Annotated[tuple[InstanceType, ...], AfterValidator(_same_size)]
+"""At least two EC2 types, all of the same size."""
 
 Vpc = Annotated[str, AfterValidator(_vpc)]
-"""The addresses of a VPC."""
+"""The address range of a VPC: a private /16."""
 
 Few = Annotated[int, Field(ge=1, le=20)]
 Many = Annotated[int, Field(ge=1, le=500)]
@@ -97,44 +97,46 @@ Gigabytes = Annotated[int, Field(ge=20, le=16384)]
 
 def _chosen(account: str) -> str:
     if not account.strip("0"):
-        raise ValueError(
-            "zeros stand for an account that nobody has chosen yet: put the environment's account here"
-        )
+        raise ValueError("the zeros are a placeholder: put the environment's account here")
     return account
 
 
 def _commercial(region: str) -> str:
     if region.startswith(("cn-", "us-gov-", "us-iso", "eu-isoe-")):
-        raise ValueError("only the regions of AWS's main partition are supported")
+        raise ValueError("only regions of AWS's main partition are supported")
     return region
 
 
-def _not_everybody(cidr: str) -> str:
+def _narrow(cidr: str) -> str:
     try:
         network = ipaddress.IPv4Network(cidr if "/" in cidr else "")
     except ValueError:
-        raise ValueError("a range of addresses such as 198.51.100.0/24 belongs here") from None
+        raise ValueError("expected an address range such as 198.51.100.0/24") from None
     if network.prefixlen < 16:
-        raise ValueError("this is half the world: name the addresses of your own offices and runners")
+        raise ValueError("larger than a /16: name only the addresses of your own offices and runners")
     return cidr
 
 
-def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
+def _at_least_one(roles: tuple[str, ...]) -> tuple[str, ...]:
     if not roles:
-        raise ValueError("name at least one role: nobody else comes into the cluster, its maker included")
+        raise ValueError(
+            "name at least one role: nobody else has access to the cluster, not even its creator"
+        )
     return roles
 
 
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if twice := [name for position, name in enumerate(names) if name in names[:position]]:
-        raise ValueError(f"{twice[0]!r} is here a second time; keep one")
+def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if repeated := [name for position, name in enumerate(names) if name in names[:position]]:
+        raise ValueError(f"{repeated[0]!r} is listed twice: keep one")
     return names
 
 
 DNS = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 
-Account = Annotated[str, Form(r"\d{12}", "an account's twelve digits, in quotes,"), AfterValidator(_chosen)]
-"""An AWS account's id: twelve digits, as text."""
+Account = Annotated[
+    str, Form(r"\d{12}", "an account ID of twelve digits, in quotes"), AfterValidator(_chosen)
+]
+"""An AWS account ID: twelve digits, as text."""
 
 Region = Annotated[
     str,
@@ -146,26 +148,26 @@ Region = Annotated[
 Domain = Annotated[str, Form(DNS, "a DNS name such as dev.example.com")]
 """A DNS name, such as dev.example.com."""
 
-Addresses = Annotated[str, AfterValidator(_not_everybody)]
-"""A range of IPv4 addresses, such as 198.51.100.0/24."""
+Addresses = Annotated[str, AfterValidator(_narrow)]
+"""A range of IPv4 addresses of at most a /16, such as 198.51.100.0/24."""
 
 RoleArn = Annotated[
     str,
-    Form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…,"),
+    Form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…"),
 ]
-"""An IAM role's ARN. Without wildcards."""
+"""An IAM role's ARN, without wildcards."""
 
-RoleArns = Annotated[tuple[RoleArn, ...], AfterValidator(_some)]
+RoleArns = Annotated[tuple[RoleArn, ...], AfterValidator(_at_least_one)]
 """At least one IAM role."""
 
 ProjectPath = Annotated[
     str,
-    Form(r"[\w.-]+(/[\w.-]+)+", "the path of one GitLab project, such as group/project,"),
+    Form(r"[\w.-]+(/[\w.-]+)+", "the path of one GitLab project, such as group/project"),
 ]
-"""The path of a GitLab project, such as group/project. Without wildcards."""
+"""The path of a GitLab project, such as group/project, without wildcards."""
 
 Branch = Annotated[str, Form(r"[\w./-]+", "the name of one branch")]
-"""A branch. Without wildcards."""
+"""The name of a branch, without wildcards."""
 
 Email = Annotated[str, Form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 """An e-mail address."""
@@ -173,10 +175,10 @@ Email = Annotated[str, Form(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 ResourceName = Annotated[
     str,
     Form(
-        r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the logical name of one resource, such as lake-bucket,"
+        r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the logical name of one resource, such as lake-bucket"
     ),
 ]
-"""The name that a resource has in its stack. Without wildcards."""
+"""A resource's logical name, without wildcards."""
 
-ResourceNames = Annotated[tuple[ResourceName, ...], AfterValidator(_once)]
+ResourceNames = Annotated[tuple[ResourceName, ...], AfterValidator(_unique)]
 """Names of resources, each once."""

@@ -17,14 +17,14 @@ TENANT = "{tenant}"
 
 
 class LocalSettings(documents.Document):
-    """What `Pulumi.local.yaml` says.
+    """The settings in `Pulumi.local.yaml`.
 
     Attributes:
-        kube_context: the context of the kubeconfig; the current one if it is not named.
-        image: the platform's image, as the cluster finds it.
-        lake: the address of a tenant's lake; `{tenant}` stands for its name.
-        s3_endpoint: the S3 server, if it is not AWS.
-        region: the region that the server takes.
+        kube_context: the kubeconfig's context; None for the current one.
+        image: the platform's image, by a name that the cluster can pull.
+        lake: the address of a tenant's lake; `{tenant}` stands for the tenant's name.
+        s3_endpoint: the URL of the S3 server; None for AWS.
+        region: the S3 server's region.
     """
 
     kube_context: Annotated[str, Field(min_length=1)] | None = None
@@ -40,5 +40,5 @@ def load(root: Path) -> LocalSettings:
     Raises:
         InputError: one line for each mistake.
     """
-    path, own, node = settings.read(root, LOCAL, example="image")
-    return documents.parse(LocalSettings, own, path=path, node=node, prefix=settings.PREFIX)
+    path, values, node = settings.read(root, LOCAL, example="image")
+    return documents.parse(LocalSettings, values, path=path, node=node, prefix=settings.PREFIX)

@@ -15,13 +15,13 @@ LABEL_POOL = "lightwork/pool"
 """The label of a node that names its group: `system`, `drivers` or `workers`."""
 
 SYSTEM_TAINT = {"key": "CriticalAddonsOnly", "value": "true", "effect": "NO_SCHEDULE"}
-"""Keeps tenants' pods from the nodes of Argo and Prometheus; EKS's own add-ons tolerate it as they come."""
+"""Keeps tenants' pods off the nodes of Argo and Prometheus; EKS's own add-ons tolerate it by default."""
 
 SPOT_TAINT = {"key": LABEL_SPOT, "value": "true", "effect": "NO_SCHEDULE"}
 
 SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 SYSTEM_SELECTOR = {LABEL_POOL: "system"}
-"""For the charts of what runs for everybody."""
+"""Selects the system nodes, for the charts of the shared services."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +30,17 @@ class Group:
 
     Attributes:
         name: its name.
-        types: its instance types, all of one size.
-        least: the fewest nodes.
-        most: the most nodes.
-        spot: on spot, or on demand.
-        taints: what keeps pods away that do not say that they may be there.
+        types: its instance types, all of the same size.
+        min_size: the minimum number of nodes.
+        max_size: the maximum number of nodes.
+        spot: whether its nodes are spot instances; otherwise on demand.
+        taints: its nodes' taints.
     """
 
     name: str
     types: tuple[str, ...]
-    least: int
-    most: int
+    min_size: int
+    max_size: int
     spot: bool = False
     taints: tuple[dict[str, str], ...] = field(default=())
 
@@ -51,21 +51,26 @@ class Group:
 
 
 def groups(sizes: Sizes) -> tuple[Group, ...]:
-    """The node groups of an environment. Only the workers' is on spot: no driver or scheduler is."""
+    """Return the node groups of an environment. Only workers run on spot, never drivers or schedulers."""
     return (
         Group(
             name="system",
             types=(sizes.system_type,),
-            least=sizes.system_nodes,
-            most=sizes.system_nodes + 2,
+            min_size=sizes.system_nodes,
+            max_size=sizes.system_nodes + 2,
             taints=(SYSTEM_TAINT,),
         ),
-        Group(name="drivers", types=(sizes.driver_type,), least=sizes.drivers_min, most=sizes.drivers_max),
+        Group(
+            name="drivers",
+            types=(sizes.driver_type,),
+            min_size=sizes.drivers_min,
+            max_size=sizes.drivers_max,
+        ),
         Group(
             name="workers",
             types=sizes.worker_types,
-            least=0,
-            most=sizes.workers_max,
+            min_size=0,
+            max_size=sizes.workers_max,
             spot=True,
             taints=(SPOT_TAINT,),
         ),

@@ -1,4 +1,4 @@
-"""The JSON Schema of `Pulumi.<environment>.yaml`, made from the model; editors complete from it.
+"""The JSON Schema of `Pulumi.<environment>.yaml`, generated from the model; editors use it for completion.
 
 python -m infra.config.schema > infra/config/settings.schema.json
 """
@@ -14,10 +14,10 @@ NAME = "settings.schema.json"
 
 
 def schema() -> dict[str, Any]:
-    """What the file may hold: ours below `lightwork:`, the keys of other projects as they like."""
+    """Build the schema: keys below `lightwork:` are checked, those of other projects are not."""
     model = Settings.model_json_schema()
     definitions = model.pop("$defs")
-    # A file names the sizes that differ; its environment is said by its name.
+    # A file holds only the sizes that differ from the defaults; its name gives the environment.
     definitions["Sizes"].pop("required")
     properties = {
         f"{PROJECT}:{key}": value for key, value in model["properties"].items() if key != "environment"
@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "description": model["description"],
         "properties": properties,
-        "patternProperties": {f"^(?!{PROJECT}:)": {"description": "Another project's."}},
+        "patternProperties": {f"^(?!{PROJECT}:)": {"description": "A setting of another project."}},
         "required": required,
         "additionalProperties": False,
     }
@@ -42,7 +42,7 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The schema as it is in `infra/config/settings.schema.json`."""
+    """Return the content of `infra/config/settings.schema.json`."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -33,70 +33,70 @@ PREFIX = f"{PROJECT}:"
 
 
 class GitLab(documents.Document):
-    """Who deploys."""
+    """The GitLab project that deploys."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     host: Domain = "gitlab.com"
-    """Where GitLab is."""
+    """GitLab's host name."""
     project: ProjectPath
-    """This repository's path there."""
+    """The path of this repository on GitLab."""
     branch: Branch = "main"
-    """The protected branch that is deployed from."""
+    """The protected branch that is deployed."""
 
 
 class Settings(documents.Document):
-    """One environment's settings."""
+    """The settings of one environment."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     environment: Environment
-    """Which one."""
+    """The environment's name."""
     account: Account
-    """Its AWS account."""
+    """The AWS account: twelve digits, in quotes."""
     region: Region
-    """Where in AWS."""
+    """The AWS region."""
     domain: Domain
-    """The DNS domain below which Argo's web page is."""
+    """The parent DNS domain; Argo's web page is at `argo.<domain>`."""
     administrators: RoleArns
-    """The IAM roles of the people who may do everything in the cluster."""
+    """The ARNs of the IAM roles that have full access to the cluster."""
     api_public_cidrs: tuple[Addresses, ...] = ()
-    """From where the cluster's API is reached from outside the VPC; empty: from nowhere."""
+    """The address ranges outside the VPC that may reach the cluster's API; empty: none."""
     alarm_email: Email
-    """Who is told about alarms."""
+    """The e-mail address that alarms are sent to."""
     gitlab: GitLab
-    """Who deploys."""
+    """The GitLab project that deploys."""
     account_parts: Literal["make", "exists"] = "make"
-    """What an account has but once, GitLab's OIDC provider and OpenSearch's service-linked role: `make` it
-    here, or it `exists`, as another environment of the same account has made it.
+    """The two parts that an account can have only once: GitLab's OIDC provider and OpenSearch's
+    service-linked role. `make` creates them here; `exists` means that another environment has created them.
     """
     sizes: Sizes
-    """How large it is."""
+    """The sizes that differ from the environment's defaults."""
     destroy: ResourceNames = ()
-    """What of the estate may be deleted or replaced although it is precious: the logical names of single
-    resources, as previews show them. Deployed first; `protect` and retention of exactly these are lifted.
+    """The protected resources of the estate that may be deleted or replaced, by the logical names that
+    previews show. Deploy the entry first: it lifts `protect` and retention of exactly these resources.
     """
 
     @field_validator("administrators")
     @classmethod
     def _of_this_account(cls, roles: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         account = info.data.get("account")
-        strangers = [role for role in roles if account and role.split(":")[4] != account]
-        if strangers:
-            raise ValueError(f"{strangers[0]} is not a role of the account {account}")
+        foreign = [role for role in roles if account and role.split(":")[4] != account]
+        if foreign:
+            raise ValueError(f"{foreign[0]} is not a role of the account {account}")
         return roles
 
 
 def read(root: Path, environment: AnyEnvironment, *, example: str) -> tuple[Path, dict[str, Any], Any]:
-    """Read the keys of `Pulumi.<environment>.yaml` that are this program's, without their prefix.
+    """Read this program's settings from `Pulumi.<environment>.yaml`, without their prefix.
 
     Args:
         root: the repository's root.
         environment: the environment.
-        example: a key that the file must have, for the message about a file that has none.
+        example: a required key, for the message about a file without any.
 
     Returns:
-        The file, the keys with their values, and the node that they stand in.
+        The file, the keys with their values, and the YAML node that holds them.
 
     Raises:
         InputError: the file cannot be read, or has no `config`.
@@ -105,27 +105,27 @@ def read(root: Path, environment: AnyEnvironment, *, example: str) -> tuple[Path
     content, node = documents.read(path)
     config = content.get("config")
     if not isinstance(config, dict):
-        raise InputError(f"{path}: config: is missing; it holds {PREFIX}{example} and the others")
-    own = {key.removeprefix(PREFIX): value for key, value in config.items() if str(key).startswith(PREFIX)}
-    return path, own, documents.child(node, "config")
+        raise InputError(f"{path}: config: is missing; it must hold {PREFIX}{example} and the other settings")
+    values = {key.removeprefix(PREFIX): value for key, value in config.items() if str(key).startswith(PREFIX)}
+    return path, values, documents.child(node, "config")
 
 
 def load(root: Path, environment: Environment) -> Settings:
-    """Read `Pulumi.<environment>.yaml`; keys of other projects (`aws:`, `pulumi:`) are Pulumi's own affair.
+    """Read `Pulumi.<environment>.yaml`, ignoring the keys of other projects (`aws:`, `pulumi:`).
 
     Raises:
         InputError: one line for each mistake: `file:line: key: what was found; what is allowed`.
     """
-    path, own, below = read(root, environment, example="account")
-    if "environment" in own:
-        raise InputError(f"{path}: {PREFIX}environment: is said by the file's name; take it out")
-    sizes = own.pop("sizes", {})
+    path, values, node = read(root, environment, example="account")
+    if "environment" in values:
+        raise InputError(f"{path}: {PREFIX}environment: remove it; the file's name sets the environment")
+    sizes = values.pop("sizes", {})
     if isinstance(sizes, dict):
         sizes = {**DEFAULTS[environment], **sizes}
     return documents.parse(
         Settings,
-        {"environment": environment, **own, "sizes": sizes},
+        {"environment": environment, **values, "sizes": sizes},
         path=path,
-        node=below,
+        node=node,
         prefix=PREFIX,
     )

@@ -1,4 +1,4 @@
-"""How large an environment is: what may differ between environments. Security is not among it."""
+"""The sizes of an environment, which may differ between environments. Security settings may not."""
 
 from __future__ import annotations
 
@@ -21,53 +21,53 @@ class Sizes(documents.Document):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     vpc_cidr: Vpc
-    """The VPC's addresses; environments that may be joined one day differ here."""
+    """The VPC's address range, a private /16; environments that may be peered one day need different ones."""
     nat_per_zone: bool
-    """A NAT gateway in each zone, so that the loss of one zone takes no other's way out."""
+    """Whether each zone has a NAT gateway of its own, so that the outage of one zone cuts off no other."""
     system_type: InstanceType
-    """The EC2 type of the nodes of Argo, Prometheus and the cluster's own pods."""
+    """The EC2 type of the nodes that run Argo, Prometheus and the cluster's own pods."""
     system_nodes: Few
-    """How many nodes these are."""
+    """The minimum number of these nodes; the autoscaler may add two."""
     driver_type: InstanceType
-    """The EC2 type of the nodes on which schedulers and drivers run, on demand."""
+    """The EC2 type of the on-demand nodes that run drivers and schedulers."""
     drivers_min: Annotated[int, Field(ge=0, le=20)]
-    """How many driver nodes are always there; a run that finds none waits some two minutes."""
+    """The minimum number of driver nodes; a run that finds none waits about two minutes for one."""
     drivers_max: Many
-    """The most driver nodes."""
+    """The maximum number of driver nodes."""
     worker_types: WorkerTypes
-    """The EC2 types of the nodes of Dask workers, on spot: several, all of one size."""
+    """The EC2 types of the spot nodes that run Dask workers: at least two, all of the same size."""
     workers_max: Many
-    """The most worker nodes."""
-    archive_class: Annotated[str, Form(r"db\.[a-z0-9]+\.[a-z0-9]+", "a class of RDS, such as db.m7g.large,")]
-    """The class of the database."""
+    """The maximum number of worker nodes."""
+    archive_class: Annotated[str, Form(r"db\.[a-z0-9]+\.[a-z0-9]+", "an RDS class such as db.m7g.large")]
+    """The RDS class of the archive's database."""
     archive_gigabytes: Gigabytes
-    """The database's disk to begin with; RDS lets it grow to four times that."""
+    """The initial disk of the database; RDS grows it up to four times that."""
     archive_zones: Annotated[int, Field(ge=1, le=2)]
-    """2 keeps a copy in a second zone, and takes over when the first one fails."""
+    """The number of zones of the database: 2 keeps a standby that takes over when the first zone fails."""
     archive_backup_days: Annotated[int, Field(ge=1, le=35)]
-    """For how long the database can be restored to any second."""
+    """The days for which the database can be restored to any second."""
     search_type: Annotated[
-        str, Form(r"[a-z0-9]+\.[a-z0-9]+\.search", "a type of OpenSearch, such as r7g.large.search,")
+        str, Form(r"[a-z0-9]+\.[a-z0-9]+\.search", "an OpenSearch type such as r7g.large.search")
     ]
-    """The type of the OpenSearch nodes that hold data."""
+    """The type of the OpenSearch data nodes."""
     search_nodes: Annotated[int, Field(ge=1, le=30)]
-    """How many nodes hold data; they are spread over as many zones, up to three."""
+    """The number of data nodes, spread over up to three zones."""
     search_gigabytes: Gigabytes
-    """The disk of each of them."""
+    """The disk of each data node."""
     search_managers: Literal[0, 3]
-    """OpenSearch nodes that hold no data and keep the cluster together: 0 or 3, since of two none wins when
-    they part.
+    """The number of OpenSearch's dedicated manager nodes, which hold no data: 0 or 3, as two that lose
+    contact have no majority.
     """
     log_days: Annotated[int, Field(ge=1, le=3653)]
-    """For how long the cluster's own logs are kept."""
+    """The days for which logs are kept: the control plane's, the database's, and those in OpenSearch."""
 
     @field_validator("drivers_max")
     @classmethod
-    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
-        least = info.data.get("drivers_min", 0)
-        if most < least:
-            raise ValueError(f"drivers_min is {least}, which is more")
-        return most
+    def _not_below_the_minimum(cls, maximum: int, info: ValidationInfo) -> int:
+        minimum = info.data.get("drivers_min", 0)
+        if maximum < minimum:
+            raise ValueError(f"must be at least drivers_min, which is {minimum}")
+        return maximum
 
 
 _SMALL: dict[str, Any] = {
@@ -93,7 +93,7 @@ _SMALL: dict[str, Any] = {
 
 DEFAULTS: Mapping[Environment, Mapping[str, Any]] = {
     "dev": _SMALL,
-    # The rehearsal has prod's shape, in small.
+    # The same shape as prod, only smaller.
     "staging": {
         **_SMALL,
         "vpc_cidr": "10.30.0.0/16",
@@ -122,4 +122,4 @@ DEFAULTS: Mapping[Environment, Mapping[str, Any]] = {
         "log_days": 365,
     },
 }
-"""The sizes of each environment, where its settings file does not say otherwise."""
+"""The default sizes of each environment, which its settings file may override one by one."""

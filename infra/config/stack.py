@@ -1,6 +1,6 @@
-"""A stack's name: what it is made of, taken apart and put together here alone.
+"""Stack names: the only place that parses or builds them.
 
-The command line needs this before anything else, so it imports no model.
+The command line needs this module first, so it imports no pydantic model.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from lightwork.tenants import Environment
 
     AnyEnvironment: TypeAlias = Environment | Literal["local"]
-    """An environment on AWS, or the cluster at hand."""
+    """An environment on AWS, or the local cluster."""
 
 ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
-"""The environments on AWS, in the order in which a commit reaches them."""
+"""The environments on AWS, in the order in which a commit is deployed to them."""
 
 LOCAL: Final = "local"
-"""The Kubernetes half on the current kube context; `infra/local.py`."""
+"""The Kubernetes half on the current kube context; see `infra/local.py`."""
 
 WITH_LOCAL: tuple[AnyEnvironment, ...] = (*ENVIRONMENTS, LOCAL)
 
@@ -30,9 +30,9 @@ _TENANT = r"[a-z0-9-]+"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackName:
-    """A stack's name: `dev` is the estate of an environment, `dev.acme` one tenant in it.
+    """A stack's name: `dev` is an environment's estate, `dev.acme` one tenant in it.
 
-    `local` and `local.acme` are the same without AWS.
+    `local` and `local.acme` are their counterparts without AWS.
 
     Attributes:
         environment: the environment.
@@ -44,14 +44,14 @@ class StackName:
 
     @classmethod
     def parse(cls, name: str, *, label: str = "stack") -> StackName:
-        """Take a stack's name apart.
+        """Parse a stack's name.
 
         Args:
             name: the name.
-            label: what messages call it, such as the option that it was given by.
+            label: its source, for messages, such as the option that it was given by.
 
         Raises:
-            InputError: it names no environment, or is neither of the two kinds; one line.
+            InputError: the environment does not exist, or the name has neither form; one line.
         """
         environment, dot, tenant = name.partition(".")
         if environment not in WITH_LOCAL:
@@ -64,7 +64,7 @@ class StackName:
 
     @classmethod
     def of_urn(cls, urn: str) -> StackName:
-        """The stack that a resource's URN names.
+        """Return the stack of a resource's URN.
 
         Raises:
             InputError: it is not a stack of this program.
@@ -73,7 +73,7 @@ class StackName:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a stack without AWS."""
+        """Whether this is a stack without AWS."""
         return self.environment == LOCAL
 
     @property
@@ -86,5 +86,5 @@ class StackName:
 
 
 def belongs(name: str, environment: str) -> bool:
-    """Whether a stack of a backend is an environment's, also one whose name this program would refuse."""
+    """Tell whether a backend's stack belongs to an environment, even if `StackName` would refuse its name."""
     return name.partition(".")[0] == environment

@@ -1,7 +1,7 @@
-"""Every version that the estate is made of. One file, so that an upgrade is one change.
+"""Every version that an estate uses, in one file, so that an upgrade is one change.
 
-Each says where the newer one is found. Nothing floats: what AWS or a chart would choose by itself is named
-here, so that the same commit makes the same estate in dev, staging and prod.
+Each entry names the page that lists newer versions. Nothing floats: versions that AWS or a chart would choose
+by default are pinned too, so that one commit makes the same estate in dev, staging and prod.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html
 """
 
 NODE_IMAGE = "1.35.7-20260911"
-"""Amazon Linux 2023 for EKS, x86. Must be of the version of `KUBERNETES`.
+"""Amazon Linux 2023 for EKS, x86; must be built for the version of `KUBERNETES`.
 
 Newer: https://github.com/awslabs/amazon-eks-ami/releases, or the parameter
 /aws/service/eks/optimized-ami/1.35/amazon-linux-2023/x86_64/standard/recommended/release_version of SSM.
@@ -26,7 +26,7 @@ POSTGRESQL = "17.7"
 """Newer: https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-versions.html"""
 
 OPENSEARCH = "OpenSearch_2.19"
-"""The version that the tests run as a real server.
+"""The version that the tests run against as a real server.
 
 Newer: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what-is.html
 """
@@ -38,10 +38,10 @@ class Chart:
 
     Attributes:
         name: its name in the repository.
-        repository: where it is fetched from.
+        repository: the repository's URL.
         version: the chart's own version.
-        image_tag: the tag of its main image, where it is not the one that the chart would take.
-        newer: where the newer one is found.
+        newer: the page that lists newer versions.
+        image_tag: the tag of its main image; None for the chart's default.
     """
 
     name: str
@@ -58,7 +58,7 @@ ADDONS = {
     "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
     "aws-ebs-csi-driver": "v1.66.0-eksbuild.1",
 }
-"""The EKS add-ons, in versions that EKS offers for `KUBERNETES` (those it takes by itself in October 2026).
+"""The EKS add-ons, in versions that EKS offers for `KUBERNETES` (its defaults in October 2026).
 
 Newer: `aws eks describe-addon-versions --kubernetes-version 1.35 --addon-name NAME`
 """
@@ -68,7 +68,7 @@ CHARTS = {
         name="argo-workflows",
         repository="https://argoproj.github.io/argo-helm",
         version="0.47.5",
-        # Nothing older: 3.7.11 closes CVE-2026-31892 and CVE-2026-28229, 3.7.14 closes CVE-2026-40886.
+        # Not older: 3.7.11 fixes CVE-2026-31892 and CVE-2026-28229, 3.7.14 fixes CVE-2026-40886.
         image_tag="v3.7.14",
         newer="https://github.com/argoproj/argo-helm/releases (the chart's 1.x and 2.x are Argo 4)",
     ),
@@ -76,7 +76,7 @@ CHARTS = {
         name="cluster-autoscaler",
         repository="https://kubernetes.github.io/autoscaler",
         version="9.59.0",
-        # The autoscaler's minor version is that of Kubernetes: it simulates that version's scheduler.
+        # Its minor version must be that of Kubernetes, whose scheduler it simulates.
         image_tag="v1.35.2",
         newer="https://github.com/kubernetes/autoscaler/releases",
     ),

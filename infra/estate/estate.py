@@ -239,5 +239,5 @@ def _most_nodes(settings: Settings) -> dict[str, int]:
     """The most nodes of each type that there can be; groups of several types take one for all."""
     most: dict[str, int] = {}
     for group in groups(settings.sizes):
-        most[group.types[0]] = most.get(group.types[0], 0) + group.most
+        most[group.types[0]] = most.get(group.types[0], 0) + group.max_size
     return most

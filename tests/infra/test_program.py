@@ -222,8 +222,8 @@ def test_an_account_that_nobody_has_chosen_is_refused(root: Path) -> None:
         ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "found 'Frankfurt'"),
         (f'"{ACCOUNT}"', ACCOUNT, f"found {ACCOUNT}; should be a valid string"),
         (f'"{ACCOUNT}"', '"1234"', "found '1234'"),
-        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "is here a second time"),
-        ("lightwork:region:", "lightwork:environment:", "is said by the file's name"),
+        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "lightwork:region"),
+        ("lightwork:region:", "lightwork:environment:", "lightwork:environment"),
         ("config:", "confg:", "config: is missing"),
     ],
 )

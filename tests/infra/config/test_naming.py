@@ -1,4 +1,4 @@
-"""Physical names: whole, unique in the world where they must be, and never cut."""
+"""Physical names on AWS: complete, unique where they must be, and never cut."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lightwork.errors import InputError
 NAMES = Names(environment="prod", account="123456789012", region="eu-central-1")
 
 
-def test_a_buckets_name_holds_all_that_tells_it_from_others() -> None:
-    found = NAMES.lake_bucket("acme")
-    assert found == "lw-prod-acme-123456789012-eu-central-1", "bucket names are one space for the whole world"
+def test_a_buckets_name_is_unique_in_the_world() -> None:
+    bucket = NAMES.lake_bucket("acme")
+    assert bucket == "lw-prod-acme-123456789012-eu-central-1", "all of AWS shares one namespace of buckets"
 
 
 def test_the_longest_tenant_fits_in_every_environment_and_region() -> None:
@@ -21,17 +21,17 @@ def test_the_longest_tenant_fits_in_every_environment_and_region() -> None:
         assert len(names.lake_bucket("a" * 20)) <= 63, "the tenant's model allows twenty characters"
 
 
-def test_what_is_too_long_is_refused_and_never_cut() -> None:
+def test_a_name_that_is_too_long_is_refused_and_never_cut() -> None:
     room = 63 - len(NAMES.lake_bucket(""))
-    assert len(NAMES.lake_bucket("a" * room)) == 63, "exactly what S3 takes"
-    with pytest.raises(InputError, match=r"is 1 character\(s\) too long") as caught:
+    assert len(NAMES.lake_bucket("a" * room)) == 63, "the longest name that S3 allows"
+    with pytest.raises(InputError, match=r"\b1 character\(s\) too long \(63.*shorten the tenant") as caught:
         NAMES.lake_bucket("a" * (room + 1))
-    assert "a" * (room + 1) in str(caught.value), "the message shows the name as it would be"
+    assert "a" * (room + 1) in str(caught.value), "the message shows the whole name"
 
 
-def test_names_that_aws_does_not_take_are_refused() -> None:
+def test_an_invalid_name_is_refused_with_the_pattern() -> None:
     for wrong in ("Acme", "a_b", "a.b"):
-        with pytest.raises(InputError, match="is not a name that AWS takes"):
+        with pytest.raises(InputError, match=rf"bucket .*{wrong}.*must match \[a-z0-9\]"):
             NAMES.lake_bucket(wrong)
 
 

@@ -1,4 +1,4 @@
-"""A stack's name: taken apart and put together in one place, and nowhere else."""
+"""Stack names: parsed and built in one place only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RIGHT = re.compile(rf"({'|'.join(WITH_LOCAL)})(\.[a-z0-9-]+)?")
 
 
 @given(st.sampled_from(WITH_LOCAL), st.none() | TENANTS)
-def test_a_name_is_the_same_after_it_was_taken_apart(environment: str, tenant: str | None) -> None:
+def test_a_name_survives_parsing(environment: str, tenant: str | None) -> None:
     name = StackName(environment=environment, tenant=tenant)
     assert StackName.parse(str(name)) == name
     assert StackName.of_urn(f"urn:pulumi:{name}::lightwork::aws:s3/bucket:Bucket::lake") == name
@@ -53,11 +53,11 @@ def test_a_wrong_name_is_refused_in_one_line_and_a_right_one_is_kept(text: str) 
         StackName.parse(text, label="--stack")
     message = str(caught.value)
     assert len(message.splitlines()) == 1, "one line"
-    assert message.startswith(f"--stack {text!r}: "), "where, and what was found"
+    assert message.startswith(f"--stack {text!r}: "), "the option and its value"
 
 
-def test_what_is_meant_is_guessed() -> None:
-    with pytest.raises(InputError, match="did you mean 'prod'"):
+def test_a_misspelt_environment_gets_a_suggestion() -> None:
+    with pytest.raises(InputError, match="'prod'"):
         StackName.parse("prd.acme")
 
 
@@ -67,17 +67,17 @@ def test_the_environments_are_those_that_a_tenant_may_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["dev", "dev.acme", "dev.what.ever"])
-def test_a_stack_in_the_backend_counts_although_its_name_is_wrong(name: str) -> None:
-    assert belongs(name, "dev"), "it may hold what stands on the estate"
+def test_a_stack_in_the_backend_counts_even_if_its_name_is_wrong(name: str) -> None:
+    assert belongs(name, "dev"), "it may hold resources that depend on the estate"
     assert not belongs(f"x{name}", "dev")
 
 
-def test_no_other_module_takes_a_stacks_name_apart_or_puts_it_together() -> None:
+def test_no_other_module_parses_or_builds_a_stacks_name() -> None:
     hand_made = re.compile(
         r"stack\w*\.(r?partition|split)\(|\{(chosen\.env|self\.environment|environment|env)\}\.\{"
         r"|\"dev\", \"staging\""
     )
     for path in sorted(INFRA.rglob("*.py")):
         if path != INFRA / "config" / "stack.py":
-            found = hand_made.search(path.read_text())
-            assert not found, f"{path.relative_to(INFRA)}: {found and found[0]}: that is for StackName"
+            match = hand_made.search(path.read_text())
+            assert not match, f"{path.relative_to(INFRA)}: {match and match[0]}: use StackName"
