@@ -1,4 +1,4 @@
 """Components on AWS, and the parts that they share.
 
-Add code here for a kind of AWS resource that an estate does not have yet.
+Add code here for an AWS service that estates do not use yet.
 """

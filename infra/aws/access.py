@@ -1,4 +1,4 @@
-"""Who may deploy: GitLab's jobs, by OIDC; and the bounds within which they make roles for others."""
+"""CI's access to AWS: two roles for GitLab's jobs, by OIDC, and the boundaries of the roles they create."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HOUR = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessArgs:
-    """What it is made from.
+    """Arguments of `Access`.
 
     Attributes:
         names: the environment's names.
-        gitlab: where the jobs come from.
-        make_provider: whether the account's OIDC provider for GitLab is made here.
-        search_domain_arn: the OpenSearch domain, which tenants' roles may reach.
+        gitlab: the project whose jobs get access.
+        make_provider: whether to create the account's OIDC provider for GitLab.
+        search_domain_arn: the ARN of the OpenSearch domain, which tenants' roles may reach.
     """
 
     names: Names
@@ -42,27 +42,27 @@ class AccessArgs:
 
 
 class Access(pulumi.ComponentResource):
-    """Two roles for GitLab's jobs, without a key that could leak: one looks, one deploys.
+    """Two roles for GitLab's jobs, without a key that could leak: one previews, one deploys.
 
-    Makes: the account's OIDC provider for GitLab (unless another environment has); the boundaries of the
-    estate's and the tenants' roles; the role `preview`, for every branch of this project, which reads how
-    things are set up and the states, and no data; the role `apply`, for the protected branch in the protected
-    environment of this name, which changes what is this environment's, deletes nothing precious and makes no
-    role beyond the boundaries. Their own roles, the provider and the boundaries are outside what they may
-    change: a change here is deployed by a person, with a role of the account's administrators.
+    Makes: the account's OIDC provider for GitLab (unless another environment has it); the boundaries of the
+    estate's and the tenants' roles; the role `preview`, for every branch of this project, which reads
+    configuration and states, but no data; the role `apply`, for the protected branch in the protected
+    environment of this name, which changes this environment, deletes nothing that holds data and creates no
+    role without a boundary. Neither role may change the two roles, the provider or the boundaries: a person
+    with an administrator's role deploys changes to this component.
 
-    Needs of the GitLab project: the subject of its tokens as in `policies.trust.SUBJECT`; the branch
+    Requires of the GitLab project: the subject of its tokens as in `policies.trust.SUBJECT`; the branch
     protected; an environment of this name, protected, with the people who may deploy to it.
 
     Costs: nothing.
 
-    Deleting: CI cannot deploy any more; the boundaries are retained, as roles stand on them.
+    Deleting: CI cannot deploy any more; the boundaries are retained, as roles depend on them.
 
     Attributes:
-        preview_arn: the role that looks.
-        apply_arn: the role that deploys.
-        estate_boundary_arn: the most that a role of the estate may do.
-        tenant_boundary_arn: the most that a role of a tenant may do.
+        preview_arn: the ARN of the role that previews.
+        apply_arn: the ARN of the role that deploys.
+        estate_boundary_arn: the ARN of the boundary of the estate's roles.
+        tenant_boundary_arn: the ARN of the boundary of the tenants' roles.
     """
 
     preview_arn: pulumi.Output[str]
@@ -135,7 +135,7 @@ class Access(pulumi.ComponentResource):
             opts=self._inner,
         )
         for part, document in documents.items():
-            made = aws.iam.Policy(
+            policy = aws.iam.Policy(
                 f"{self._name}-{kind}-{part}",
                 name=self._args.names.named(f"{kind}-{part}", limit=128),
                 path=self._args.names.ci_path,
@@ -144,6 +144,9 @@ class Access(pulumi.ComponentResource):
                 opts=self._inner,
             )
             aws.iam.RolePolicyAttachment(
-                f"{self._name}-{kind}-{part}-attached", role=role.name, policy_arn=made.arn, opts=self._inner
+                f"{self._name}-{kind}-{part}-attached",
+                role=role.name,
+                policy_arn=policy.arn,
+                opts=self._inner,
             )
         return role.arn

@@ -1,4 +1,4 @@
-"""Where alarms go: an SNS topic."""
+"""The SNS topic that alarms are published to."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
-"""The AWS services that may raise an alarm: budgets, CloudWatch, RDS."""
+"""The AWS services that may publish alarms: Budgets, CloudWatch, RDS."""
 
 
 def topic_policy(*, topic_arn: str, account: str) -> Policy:
-    """Those services publish, on behalf of this account alone."""
+    """Let `PUBLISHERS` publish to the topic, on behalf of this account only."""
     return policy(
         let(
             "Services",
@@ -36,11 +36,11 @@ def topic_policy(*, topic_arn: str, account: str) -> Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmsArgs:
-    """What it is made from.
+    """Arguments of `Alarms`.
 
     Attributes:
         names: the environment's names.
-        email: who is told.
+        email: the e-mail address that receives alarms.
     """
 
     names: Names
@@ -48,14 +48,14 @@ class AlarmsArgs:
 
 
 class Alarms(pulumi.ComponentResource):
-    """An encrypted topic with one subscriber, who confirms by a link that AWS sends.
+    """An encrypted topic with one subscriber, who confirms the subscription by a link that AWS sends.
 
     Costs: 1 USD a month for the key.
 
-    Deleting: alarms are raised and nobody hears them.
+    Deleting: alarms no longer reach anybody.
 
     Attributes:
-        topic_arn: the topic.
+        topic_arn: the topic's ARN.
     """
 
     topic_arn: pulumi.Output[str]

@@ -1,4 +1,4 @@
-"""The archive of ended workflows: a PostgreSQL database."""
+"""The archive of finished workflows: a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MAJOR = versions.POSTGRESQL.partition(".")[0]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveArgs:
-    """What the archive is made from.
+    """Arguments of `Archive`.
 
     Attributes:
         names: the environment's names.
-        vpc_id: the VPC.
-        subnet_ids: the subnets that it may be in.
-        clients: the security group of those that may reach it: the cluster's nodes and pods.
-        sizes: how large it is.
+        vpc_id: the VPC's ID.
+        subnet_ids: the subnets of the database.
+        clients: the security group that may reach it: the cluster's nodes and pods.
+        sizes: the environment's sizes.
         protected: whether RDS itself refuses to delete it.
     """
 
@@ -45,22 +45,22 @@ class ArchiveArgs:
 
 
 class Archive(pulumi.ComponentResource):
-    """A private, encrypted, backed-up PostgreSQL; RDS makes its password and keeps it.
+    """A private, encrypted, backed-up PostgreSQL database whose password RDS manages.
 
     Makes: a KMS key for disk, backups, logs and password; the log group; a subnet group; a security group
-    that only the cluster comes through; a parameter group that refuses connections without TLS; the database.
-    The password is in Secrets Manager, where RDS changes it every week; it is in no file and in no state.
+    that admits only the cluster; a parameter group that refuses connections without TLS; the database. The
+    password is in Secrets Manager, where RDS rotates it every week; it is not in any file or state.
 
-    Costs: db.t4g.medium in one zone some 47 USD a month, db.m7g.large in two some 245 USD; 0.12 USD a GB
-    (0.23 in two zones); backups up to the disk's size are free.
+    Costs: a db.t4g.medium in one zone about 47 USD a month, a db.m7g.large in two about 245 USD; 0.12 USD per
+    GB (0.23 in two zones); backups up to the disk's size are free.
 
-    Deleting: database and key are protected and retained; in prod RDS refuses as well. Deleted by hand it
-    leaves a last snapshot and its backups. Restoring: `aws rds restore-db-instance-to-point-in-time`.
+    Deleting: database and key are protected and retained; in prod RDS refuses as well. Deleting it by hand
+    leaves a final snapshot and its backups. Restore with `aws rds restore-db-instance-to-point-in-time`.
 
     Attributes:
         host: its host name.
-        secret_arn: the secret with `username` and `password`.
-        key_arn: the key of that secret.
+        secret_arn: the ARN of the secret with `username` and `password`.
+        key_arn: the ARN of that secret's key.
     """
 
     host: pulumi.Output[str]
@@ -87,7 +87,7 @@ class Archive(pulumi.ComponentResource):
             ),
             inner,
         )
-        # Made before the database, or RDS makes one itself that is kept for ever.
+        # Created before the database, or RDS creates one that is kept for ever.
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             name=group,
@@ -96,10 +96,10 @@ class Archive(pulumi.ComponentResource):
             tags=tags,
             opts=inner,
         )
-        # A database that is kept must not lose what it stands on.
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        # A retained database needs its subnets, security group and parameters.
+        retained = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         subnets = aws.rds.SubnetGroup(
-            f"{name}-subnets", name=physical, subnet_ids=args.subnet_ids, tags=tags, opts=kept
+            f"{name}-subnets", name=physical, subnet_ids=args.subnet_ids, tags=tags, opts=retained
         )
         firewall = aws.ec2.SecurityGroup(
             f"{name}-firewall",
@@ -107,7 +107,7 @@ class Archive(pulumi.ComponentResource):
             description="PostgreSQL, from the cluster alone",
             vpc_id=args.vpc_id,
             tags=tags,
-            opts=kept,
+            opts=retained,
         )
         aws.vpc.SecurityGroupIngressRule(
             f"{name}-from-cluster",
@@ -131,7 +131,7 @@ class Archive(pulumi.ComponentResource):
                 {"name": "log_disconnections", "value": "1"},
             ],
             tags=tags,
-            opts=kept,
+            opts=retained,
         )
         database = aws.rds.Instance(
             f"{name}-database",
@@ -171,5 +171,5 @@ class Archive(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True, depends_on=[logs]),
         )
         self.host, self.key_arn = database.address, key.arn
-        self.secret_arn = database.master_user_secrets.apply(lambda found: found[0].secret_arn or "")
+        self.secret_arn = database.master_user_secrets.apply(lambda secrets: secrets[0].secret_arn or "")
         self.register_outputs({"host": self.host, "secret_arn": self.secret_arn})

@@ -1,4 +1,4 @@
-"""The bucket that takes the access logs: who read or wrote which lake, and what the network refused."""
+"""The bucket for access logs: who read or wrote which lake, and which traffic the network refused."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditArgs:
-    """What it is made from.
+    """Arguments of `Audit`.
 
     Attributes:
         bucket: the bucket's physical name.
         account: the AWS account.
         region: the region.
-        sources: the ARNs, patterns among them, of the buckets whose access is logged here.
-        kept_days: for how long.
-        tags: on everything that takes tags.
+        sources: the ARNs, or patterns of ARNs, of the buckets whose access is logged here.
+        kept_days: the days for which logs are kept.
+        tags: the tags of all its resources.
     """
 
     bucket: str
@@ -38,18 +38,18 @@ class AuditArgs:
 
 
 class Audit(pulumi.ComponentResource):
-    """A private bucket into which AWS's two log services write, and nobody else.
+    """A private bucket that only AWS's two log services can write to.
 
-    Makes: the bucket, encrypted by S3's own key (S3 delivers access logs to no other), without ACLs, public
-    access blocked, with a policy and a lifecycle.
+    Makes: the bucket, encrypted by S3's own key (S3 delivers access logs only to such buckets), without ACLs,
+    with public access blocked, a policy and a lifecycle.
 
-    Costs: 0.023 USD a month for each GB kept.
+    Costs: 0.023 USD a month per GB stored.
 
-    Deleting: it is protected and retained, as it is the proof of what was done.
+    Deleting: it is protected and retained, as it is the audit trail.
 
     Attributes:
         bucket: its name.
-        flows: the ARN, with the folder, for flow logs.
+        flows: the destination of flow logs: the bucket's ARN with a folder.
     """
 
     bucket: pulumi.Output[str]
@@ -86,6 +86,6 @@ class Audit(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
-        # By way of the policy, as flow logs begin only where they may write.
+        # Derived from the policy, because flow logs can be created only where they may write.
         self.flows = policy.bucket.apply(lambda physical: f"arn:aws:s3:::{physical}/flows/")
         self.register_outputs({"bucket": self.bucket})

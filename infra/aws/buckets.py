@@ -1,4 +1,4 @@
-"""A private bucket, as every bucket of an estate and of its tenants is one."""
+"""A private bucket: the base of every bucket of an estate and its tenants."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def private_bucket(
     tags: Mapping[str, str],
     parent: pulumi.Resource,
 ) -> tuple[aws.s3.Bucket, aws.s3.BucketPolicy]:
-    """Make a bucket that is encrypted, without ACLs, and closed to the public in every way.
+    """Make a bucket that is encrypted, without ACLs, and closed to all public access.
 
-    It is protected and retained; what guards it is retained with it.
+    The bucket is protected and retained; its policy, encryption and access block are retained as well.
 
     Args:
-        name: the component's logical name, which the resources' names begin with.
+        name: the component's logical name, the prefix of the resources' names.
         physical: the bucket's own name.
         encryption: the rule of its default encryption.
-        policy: makes the bucket's policy.
+        policy: a function that returns the bucket's policy.
         tags: the bucket's tags.
         parent: the component that it belongs to.
 
     Returns:
         The bucket and its policy.
     """
-    # A bucket that is kept must not lose what guards it.
-    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    # A retained bucket must keep its policy, encryption and access block.
+    retained = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
     bucket = aws.s3.Bucket(
         f"{name}-bucket",
         bucket=physical,
@@ -45,13 +45,13 @@ def private_bucket(
         opts=pulumi.ResourceOptions(parent=parent, protect=True, retain_on_delete=True),
     )
     aws.s3.BucketServerSideEncryptionConfiguration(
-        f"{name}-encryption", bucket=bucket.bucket, rules=[encryption], opts=kept
+        f"{name}-encryption", bucket=bucket.bucket, rules=[encryption], opts=retained
     )
     aws.s3.BucketOwnershipControls(
         f"{name}-ownership",
         bucket=bucket.bucket,
         rule={"object_ownership": "BucketOwnerEnforced"},
-        opts=kept,
+        opts=retained,
     )
     blocked = aws.s3.BucketPublicAccessBlock(
         f"{name}-public-access",
@@ -60,13 +60,13 @@ def private_bucket(
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
-        opts=kept,
+        opts=retained,
     )
     attached = aws.s3.BucketPolicy(
         f"{name}-policy",
         bucket=bucket.bucket,
         policy=policy(bucket),
-        # S3 refuses two changes of a bucket's access at the same time.
-        opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[blocked])),
+        # S3 refuses two concurrent changes of a bucket's access.
+        opts=pulumi.ResourceOptions.merge(retained, pulumi.ResourceOptions(depends_on=[blocked])),
     )
     return bucket, attached

@@ -1,4 +1,4 @@
-"""The Kubernetes cluster: EKS's control plane, who may come in, and the add-ons that come before any node."""
+"""The Kubernetes cluster: EKS's control plane, its access entries, and the add-ons that nodes need."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 VIEW = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
-"""EKS's own policies: everything; and looking at everything but secrets."""
+"""EKS's own policies: full access, and read access without secrets."""
 
 CLUSTER_POLICY = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterArgs:
-    """What a cluster is made from.
+    """Arguments of `Cluster`.
 
     Attributes:
         names: the environment's names.
         subnet_ids: the subnets of its own interfaces.
-        public_cidrs: from where its API is reached from outside; empty: from nowhere.
-        administrators: the ARNs of the roles that may do everything in it.
-        deployer: the ARN of the role that deploys; it may do everything as well.
-        previewer: the ARN of the role that previews; it may look, but not at secrets.
-        boundary: the ARN of the policy that bounds the estate's roles.
-        log_days: for how long the control plane's logs are kept.
+        public_cidrs: the address ranges outside the VPC that may reach its API; empty: none.
+        administrators: the ARNs of the roles with full access.
+        deployer: the ARN of the role that deploys, with full access as well.
+        previewer: the ARN of the role that previews, with read access but not to secrets.
+        boundary: the ARN of the permissions boundary of the estate's roles.
+        log_days: the days for which the control plane's logs are kept.
         protected: whether EKS itself refuses to delete it.
     """
 
@@ -56,24 +56,24 @@ class ClusterArgs:
 
 
 class Cluster(pulumi.ComponentResource):
-    """An EKS cluster without a node and without a way in but its access entries.
+    """An EKS cluster without nodes, accessible through its access entries only.
 
-    Makes: a KMS key, by which Kubernetes' secrets are encrypted in etcd and the logs on CloudWatch; the log
-    group of all five kinds of control-plane logs; the cluster, of a pinned version, in access mode `API`
-    (there is no aws-auth, and who made it is nobody special); an access entry for each administrator and for
-    the two roles of CI; the add-ons that a node needs to become ready: VPC CNI, with its network policies
-    enforced, kube-proxy, the Pod Identity agent.
+    Makes: a KMS key that encrypts Kubernetes' secrets in etcd and the logs on CloudWatch; the log group of
+    all five kinds of control-plane logs; the cluster, of a pinned version, in access mode `API` (without
+    aws-auth; its creator gets no special access); an access entry for each administrator and for CI's two
+    roles; the add-ons that a node needs to become ready: VPC CNI with network policies enforced, kube-proxy,
+    the Pod Identity agent.
 
-    Costs: 73 USD a month; 438 USD once its version is out of standard support. 0.50 USD for each GB of logs.
+    Costs: 73 USD a month; 438 USD once its version is out of standard support; 0.50 USD per GB of logs.
 
-    Deleting: cluster and key are protected and retained; in prod EKS refuses as well. Deleted by hand,
-    everything that runs in it is gone, every namespace with it.
+    Deleting: cluster and key are protected and retained; in prod EKS refuses as well. Deleting the cluster by
+    hand deletes everything that runs in it, namespaces included.
 
     Attributes:
         name: the cluster's name.
-        endpoint: the address of its API.
-        ca: its API's authority, base64.
-        security_group_id: the group that EKS gives to the cluster and its nodes.
+        endpoint: the URL of its API.
+        ca: the CA certificate of its API, base64.
+        security_group_id: the security group that EKS gives to the cluster and its nodes.
     """
 
     name: pulumi.Output[str]
@@ -100,7 +100,7 @@ class Cluster(pulumi.ComponentResource):
             ),
             self._inner,
         )
-        # Made before the cluster, or EKS makes one itself that is kept for ever.
+        # Created before the cluster, or EKS creates one that is kept for ever.
         logs = aws.cloudwatch.LogGroup(
             f"{name}-logs",
             name=group,
@@ -124,8 +124,7 @@ class Cluster(pulumi.ComponentResource):
             name=args.names.cluster,
             role_arn=role.arn,
             version=versions.KUBERNETES,
-            # With `STANDARD` AWS upgrades it by itself one day, and the pinned version above is not what
-            # runs.
+            # With `STANDARD`, AWS would upgrade it at the end of standard support, past the pinned version.
             upgrade_policy={"support_type": "EXTENDED"},
             access_config={
                 "authentication_mode": "API",
@@ -173,10 +172,10 @@ class Cluster(pulumi.ComponentResource):
         Args:
             name: its logical name.
             addon: its name on EKS.
-            settings: what to tell it.
-            account: its service account, if it is somebody on AWS.
-            managed: the ARNs of the policies for that.
-            depends_on: what must be there before.
+            settings: its configuration values.
+            account: its service account, if it needs an AWS role.
+            managed: the ARNs of that role's policies.
+            depends_on: the resources to create first.
         """
         associations = None
         if account is not None:
@@ -218,7 +217,7 @@ class Cluster(pulumi.ComponentResource):
             self.addon(
                 f"{name}-network",
                 "vpc-cni",
-                # EKS's CNI enforces network policies only when it is told to.
+                # Off by default: without it, network policies have no effect.
                 settings={"enableNetworkPolicy": "true"},
                 account=accounts.NETWORK,
                 managed=(pods.AWS_NETWORK,),

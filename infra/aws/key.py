@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyArgs:
-    """What a key is made from.
+    """Arguments of `Key`.
 
     Attributes:
-        alias: its name, `alias/...`.
-        description: what it encrypts.
-        policy: who may use it.
-        tags: on everything that takes tags.
+        alias: its alias, `alias/...`.
+        description: its description, which says what it encrypts.
+        policy: its key policy.
+        tags: the key's tags.
     """
 
     alias: str
@@ -33,12 +33,12 @@ class KeyArgs:
 
 
 class Key(pulumi.ComponentResource):
-    """A key that rotates every year, with an alias.
+    """A KMS key that rotates every year, with an alias.
 
     Costs: 1 USD a month (each of the first two rotations adds 1 USD).
 
-    Deleting: it is protected and retained. Deleted by hand it lives on for thirty days; then what it
-    encrypted is lost.
+    Deleting: it is protected and retained. A key deleted by hand can be recovered for thirty days; after that
+    the data it encrypted is lost.
 
     Attributes:
         arn: its ARN.

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 ZONE_LETTERS = ("a", "b", "c")
-"""Every region but us-west-1 and a few small ones has these; AWS gives each account its own order."""
+"""All regions but us-west-1 and a few small ones have these; AWS orders them differently for each account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkArgs:
-    """What a network is made from.
+    """Arguments of `Network`.
 
     Attributes:
         account: the AWS account.
         region: the region.
-        cidr: the VPC's addresses.
-        subnets: how they are shared out.
-        nat_per_zone: a NAT gateway in each zone, and not just in the first.
-        flow_logs: the ARN of the bucket, with a folder, that takes the flow logs.
-        tags: on everything that takes tags.
+        cidr: the VPC's address range.
+        subnets: the subnets' address ranges.
+        nat_per_zone: whether each zone has a NAT gateway, not just the first.
+        flow_logs: the destination of flow logs: a bucket's ARN with a folder.
+        tags: the tags of all its resources.
     """
 
     account: str
@@ -45,22 +45,22 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with four kinds of subnets in three zones; nodes are private, S3 is reached without NAT.
+    """A VPC with four kinds of subnets in three zones; nodes are private and reach S3 without NAT.
 
     Makes: the VPC with DNS; public subnets (NAT gateways, load balancers), private ones (nodes and pods),
-    data ones (database and search; no way out), control ones (the cluster's own interfaces, so that a network
-    policy can name them); one or three NAT gateways; a gateway endpoint for S3 on every private route table,
-    so that the lakes' traffic costs nothing and never passes NAT (buckets of other accounts in this region
-    are refused there, but for those that images come from); a default security group that lets nothing
-    through; flow logs of what was refused.
+    data ones (database and search, without a route to the internet) and control ones (the cluster's own
+    interfaces, so that a network policy can name them); one or three NAT gateways; a gateway endpoint for S3
+    on every route table but the public one, so that the lakes' traffic is free and bypasses NAT (it refuses
+    other accounts' buckets in this region, except those that images come from); a default security group that
+    blocks all traffic; flow logs of rejected traffic.
 
-    Costs: 33 USD a month for each NAT gateway and 4 USD for its address, 0.045 USD for each GB through it;
-    the rest is free.
+    Costs: 33 USD a month for each NAT gateway and 4 USD for its address, 0.045 USD per GB through it; the
+    rest is free.
 
-    Deleting: everything in it must be gone before. A network that is made again has other NAT addresses.
+    Deleting: everything in it must be deleted first. A new network gets new NAT addresses.
 
     Attributes:
-        vpc_id: the VPC.
+        vpc_id: the VPC's ID.
         private_subnet_ids: the subnets of nodes and pods.
         data_subnet_ids: the subnets of database and search.
         control_subnet_ids: the subnets of the cluster's interfaces.
@@ -87,12 +87,12 @@ class Network(pulumi.ComponentResource):
         aws.ec2.DefaultSecurityGroup(
             f"{name}-default", vpc_id=vpc.id, ingress=[], egress=[], tags=self._tags("none"), opts=self._opts
         )
-        # The roles are how a load balancer finds the subnets that it may be in.
+        # Load balancers find their subnets by the role tags.
         public = self._subnets("public", args.subnets.public, {"kubernetes.io/role/elb": "1"})
         private = self._subnets("private", args.subnets.private, {"kubernetes.io/role/internal-elb": "1"})
         data = self._subnets("data", args.subnets.data)
         control = self._subnets("control", args.subnets.control)
-        tables = self._ways_out(public, private, [*data, *control])
+        tables = self._routes(public, private, [*data, *control])
         aws.ec2.VpcEndpoint(
             f"{name}-s3",
             vpc_id=vpc.id,
@@ -130,7 +130,7 @@ class Network(pulumi.ComponentResource):
                 vpc_id=self.vpc_id,
                 cidr_block=cidr,
                 availability_zone=f"{self._args.region}{letter}",
-                # What is in a public subnet asks for an address by itself.
+                # Resources in a public subnet request their addresses explicitly.
                 map_public_ip_on_launch=False,
                 tags={**self._tags(f"{kind}-{letter}"), **(tags or {})},
                 opts=self._opts,
@@ -138,18 +138,22 @@ class Network(pulumi.ComponentResource):
             for letter, cidr in zip(ZONE_LETTERS, cidrs, strict=True)
         ]
 
-    def _ways_out(
+    def _routes(
         self,
         public: Sequence[aws.ec2.Subnet],
         private: Sequence[aws.ec2.Subnet],
         inner: Sequence[aws.ec2.Subnet],
     ) -> list[aws.ec2.RouteTable]:
-        """Routes: public to the internet, private through NAT, the others nowhere. Returns all but public."""
+        """Route public subnets to the internet, private ones through NAT, inner ones nowhere.
+
+        Returns:
+            The route tables, without the public one.
+        """
         gateway = aws.ec2.InternetGateway(
             f"{self._name}-internet", vpc_id=self.vpc_id, tags=self._tags("internet"), opts=self._opts
         )
-        outside = self._table("public", public)
-        self._route("public", outside, gateway_id=gateway.id)
+        public_table = self._table("public", public)
+        self._route("public", public_table, gateway_id=gateway.id)
         gateways = [
             self._nat(letter, subnet, gateway)
             for letter, subnet in zip(ZONE_LETTERS, public, strict=True)
@@ -177,7 +181,7 @@ class Network(pulumi.ComponentResource):
             subnet_id=subnet.id,
             allocation_id=address.id,
             tags=self._tags(f"nat-{letter}"),
-            # It starts only in a subnet that leads to the internet.
+            # A NAT gateway starts only in a subnet with a route to the internet.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway]),
         )
 

@@ -1,4 +1,4 @@
-"""The machines: three groups of nodes, and the add-ons that run on them."""
+"""The cluster's nodes: three node groups, and the add-ons that run on them."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ NODE_POLICIES = (
 
 DISK_GIGABYTES = 100
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template"
-"""What the autoscaler reads of a scaling group that has no node: tags on the group itself."""
+"""The prefix of the tags that describe a scaling group's nodes to the autoscaler while it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodesArgs:
-    """What the nodes are made from.
+    """Arguments of `Nodes`.
 
     Attributes:
         names: the environment's names.
-        cluster: the cluster that they are nodes of.
-        subnet_ids: the subnets that they and their pods are in.
-        sizes: how many, and of what type.
-        boundary: the ARN of the policy that bounds the estate's roles.
+        cluster: the cluster.
+        subnet_ids: the subnets of nodes and pods.
+        sizes: the environment's sizes.
+        boundary: the ARN of the permissions boundary of the estate's roles.
     """
 
     names: Names
@@ -51,19 +51,19 @@ class NodesArgs:
 
 
 class Nodes(pulumi.ComponentResource):
-    """Three groups of nodes over all zones: `system`, `drivers`, and `workers` on spot, from zero.
+    """Three node groups over all zones: `system`, `drivers`, and `workers` on spot, which start at zero.
 
-    Makes: the nodes' role, with what a node needs and no more; a launch template for each group (encrypted
-    disk, metadata only by session token and not from pods); the groups, of a pinned image; tags on the
-    scaling groups themselves, by which the autoscaler knows a node of an empty group (tags on the node group
-    do not reach them); the add-ons that need a node: CoreDNS and the EBS driver.
+    Makes: the nodes' role, with the minimal policies; a launch template for each group (encrypted disk;
+    instance metadata only with a session token and not from pods); the groups, of a pinned image; tags on the
+    scaling groups themselves, from which the autoscaler learns what a node of an empty group looks like (tags
+    on the node group do not reach them); the add-ons that need a node: CoreDNS and the EBS driver.
 
-    How many nodes run is the autoscaler's: Pulumi ignores it, so that no `up` takes a running group back.
+    The autoscaler decides how many nodes run. Pulumi ignores the number, so that no `up` resets it.
 
-    Costs: by the hour of what runs: m7i.large some 74 USD a month on demand; a worker m7i.2xlarge some 0.16
-    USD an hour on spot, and nothing while no run goes on.
+    Costs: by the hour of running nodes: an m7i.large about 74 USD a month on demand; an m7i.2xlarge worker
+    about 0.16 USD an hour on spot, and nothing while no run is active.
 
-    Deleting: nodes are drained and end. Nothing precious is on them.
+    Deleting: nodes are drained and terminated. They hold no data worth keeping.
     """
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions) -> None:
@@ -80,8 +80,8 @@ class Nodes(pulumi.ComponentResource):
             boundary=args.boundary,
             parent=self,
         )
-        made = [self._group(group, role, attached) for group in groups(args.sizes)]
-        system: list[pulumi.Resource] = [made[0]]
+        node_groups = [self._group(group, role, attached) for group in groups(args.sizes)]
+        system: list[pulumi.Resource] = [node_groups[0]]
         args.cluster.addon(f"{name}-dns", "coredns", depends_on=system)
         args.cluster.addon(
             f"{name}-volumes",
@@ -98,7 +98,7 @@ class Nodes(pulumi.ComponentResource):
             f"{self._name}-{group.name}-template",
             name=self._args.names.named(group.name),
             update_default_version=True,
-            # One hop ends at the node: no pod reads the node's credentials.
+            # One hop ends at the node, so pods cannot read the node's credentials.
             metadata_options={
                 "http_endpoint": "enabled",
                 "http_tokens": "required",
@@ -124,10 +124,10 @@ class Nodes(pulumi.ComponentResource):
 
     def _group(self, group: Group, role: aws.iam.Role, attached: list[pulumi.Resource]) -> aws.eks.NodeGroup:
         template = self._template(group)
-        made = aws.eks.NodeGroup(
+        node_group = aws.eks.NodeGroup(
             f"{self._name}-{group.name}",
             cluster_name=self._args.cluster.name,
-            # A prefix, so that a group that must be replaced is there anew before the old one is drained.
+            # A prefix instead of a name, so that a replacement is created before the old group is drained.
             node_group_name_prefix=f"{group.name}-",
             node_role_arn=role.arn,
             subnet_ids=self._args.subnet_ids,
@@ -155,15 +155,15 @@ class Nodes(pulumi.ComponentResource):
                 depends_on=[*attached, *self._args.cluster.first_addons],
             ),
         )
-        self._tell_the_autoscaler(group, made)
-        return made
+        self._tag_for_autoscaler(group, node_group)
+        return node_group
 
-    def _tell_the_autoscaler(self, group: Group, made: aws.eks.NodeGroup) -> None:
-        """Say on the scaling group what a node of it would be like; EKS puts the tags for discovery there."""
+    def _tag_for_autoscaler(self, group: Group, node_group: aws.eks.NodeGroup) -> None:
+        """Describe a group's nodes in tags on its scaling group. EKS itself adds the tags for discovery."""
         hints = {f"{TEMPLATE}/label/{key}": value for key, value in group.labels.items()}
         hints |= {f"{TEMPLATE}/taint/{t['key']}": f"{t['value']}:NoSchedule" for t in group.taints}
         hints[f"{TEMPLATE}/resources/ephemeral-storage"] = f"{DISK_GIGABYTES * 8 // 10}Gi"
-        scaling_group = made.resources.apply(_scaling_group)
+        scaling_group = node_group.resources.apply(_scaling_group)
         for key, value in {**hints, **self._tags}.items():
             slug = key.removeprefix(f"{TEMPLATE}/").replace("/", "-")
             aws.autoscaling.Tag(
@@ -174,6 +174,6 @@ class Nodes(pulumi.ComponentResource):
             )
 
 
-def _scaling_group(found: Sequence[aws.eks.outputs.NodeGroupResource]) -> str:
-    """The name of the one scaling group that EKS has made for a node group."""
-    return (found[0].autoscaling_groups or [])[0].name or ""
+def _scaling_group(resources: Sequence[aws.eks.outputs.NodeGroupResource]) -> str:
+    """Return the name of the one scaling group that EKS creates for a node group."""
+    return (resources[0].autoscaling_groups or [])[0].name or ""

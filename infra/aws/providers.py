@@ -1,4 +1,4 @@
-"""The two ways out of the program: AWS, in the declared account alone, and the environment's cluster."""
+"""The providers: AWS, limited to the declared account, and the environment's own cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def aws_provider(settings: Settings, names: Names) -> aws.Provider:
-    """The provider for the environment's account and region, once the credentials are seen to belong there.
+    """Make the provider for the environment's account and region, and check whose credentials it uses.
 
     Raises:
-        InputError: the credentials are another account's. Nothing but the provider is registered by then, so
-            nothing is planned.
+        InputError: the credentials are another account's. Only the provider is registered by then, so nothing
+            is planned.
     """
     provider = aws.Provider(
         "aws",
@@ -34,31 +34,31 @@ def aws_provider(settings: Settings, names: Names) -> aws.Provider:
 def kubernetes_provider(
     settings: Settings, *, cluster: Input[str], endpoint: Input[str], ca: Input[str]
 ) -> kubernetes.Provider:
-    """The provider for the environment's own cluster, whatever the kubeconfig of the machine says.
+    """Make the provider for the environment's own cluster, independent of the machine's kubeconfig.
 
     Args:
         settings: the environment's settings.
         cluster: the cluster's name.
-        endpoint: the address of its API.
-        ca: its API's authority, base64.
+        endpoint: the URL of its API.
+        ca: the CA certificate of its API, base64.
     """
     config = Output.all(cluster=cluster, endpoint=endpoint, ca=ca).apply(
-        lambda known: json.dumps(kubeconfig(region=settings.region, **known))
+        lambda outputs: json.dumps(kubeconfig(region=settings.region, **outputs))
     )
     return kubernetes.Provider(
         "kubernetes",
         kubeconfig=config,
         enable_server_side_apply=True,
-        # By this alone is a provider replaced, and with it all that it has made; not by a new certificate.
+        # Only a new cluster replaces the provider, and with it all its resources; a new certificate does not.
         cluster_identifier=cluster,
-        # Else a ConfigMap that changes is deleted first: runs would find no semaphores.
+        # Without this, changing a ConfigMap deletes it first, and runs would find no semaphores.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
     )
 
 
 def kubeconfig(*, cluster: str, endpoint: str, ca: str, region: str) -> dict[str, Any]:
-    """A kubeconfig without a credential in it: each call asks AWS for a token of a few minutes."""
+    """Build a kubeconfig without credentials: each call gets a short-lived token from AWS."""
     token = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "aws",

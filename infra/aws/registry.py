@@ -1,4 +1,4 @@
-"""Where the platform's image is kept: an ECR repository."""
+"""The ECR repository of the platform's image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 BRANCH_TAGS = "mr-"
-"""What the tags of images begin with that merge requests build; all others were deployed somewhere."""
+"""The prefix of the tags of merge requests' images; all other images were deployed somewhere."""
 
 
 def lifecycle() -> dict[str, Any]:
-    """Images of merge requests end after two weeks, images without a tag after one; deployed ones stay."""
+    """Expire merge requests' images after two weeks and untagged ones after one; keep deployed images."""
     return {
         "rules": [
             {
@@ -53,20 +53,20 @@ def lifecycle() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryArgs:
-    """What it is made from: the environment's names."""
+    """Arguments of `Registry`: the environment's names."""
 
     names: Names
 
 
 class Registry(pulumi.ComponentResource):
-    """A private repository whose tags never change, whose images are scanned when pushed.
+    """A private repository with immutable tags, which scans images when they are pushed.
 
-    Costs: 0.10 USD a month for each GB; 1 USD for the key.
+    Costs: 0.10 USD a month per GB; 1 USD for the key.
 
-    Deleting: repository and key are protected and retained: what runs is pulled from here.
+    Deleting: repository and key are protected and retained, as running images are pulled from here.
 
     Attributes:
-        url: what an image's name begins with, without a tag.
+        url: the repository's URL, an image's name without its tag.
     """
 
     url: pulumi.Output[str]

@@ -1,4 +1,4 @@
-"""IAM roles: of an AWS service, and of one service account of the cluster by EKS Pod Identity."""
+"""IAM roles: for an AWS service, and for a service account of the cluster by EKS Pod Identity."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def service_role(
     boundary: pulumi.Input[str],
     parent: pulumi.Resource,
 ) -> tuple[aws.iam.Role, list[pulumi.Resource]]:
-    """Make a role that an AWS service becomes, with AWS's own policies attached.
+    """Make a role that an AWS service assumes, with AWS's managed policies attached.
 
     Args:
         name: its logical name.
         role: the last part of its physical name.
-        sid: the name of the statement that lets the service become it.
+        sid: the Sid of the statement that trusts the service.
         service: the service, such as `eks.amazonaws.com`.
         managed: the ARNs of the policies, by the logical names of their attachments.
         names: the environment's names.
-        boundary: the ARN of the policy that bounds the role.
+        boundary: the ARN of the role's permissions boundary.
         parent: the component that it belongs to.
 
     Returns:
-        The role, and the attachments to wait for before it is used.
+        The role, and the attachments to wait for before using it.
     """
     opts = pulumi.ResourceOptions(parent=parent)
-    made = aws.iam.Role(
+    iam_role = aws.iam.Role(
         name,
         name=names.named(role, limit=64),
         path=names.role_path,
@@ -57,27 +57,27 @@ def service_role(
         opts=opts,
     )
     attached: list[pulumi.Resource] = [
-        aws.iam.RolePolicyAttachment(attachment, role=made.name, policy_arn=arn, opts=opts)
+        aws.iam.RolePolicyAttachment(attachment, role=iam_role.name, policy_arn=arn, opts=opts)
         for attachment, arn in managed.items()
     ]
-    return made, attached
+    return iam_role, attached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodRoleArgs:
-    """What such a role is made from.
+    """Arguments of `PodRole`.
 
     Attributes:
         role: the role's physical name.
         path: its IAM path.
-        boundary: the ARN of the policy that bounds it, whatever it is granted.
+        boundary: the ARN of its permissions boundary.
         cluster: the cluster's name.
-        cluster_arn: its ARN.
-        account: the service account whose pods become the role.
-        policy: what it may do; or
-        managed: the ARNs of AWS's own policies that it carries.
-        associate: whether EKS is told here who becomes it; an add-on tells EKS by itself.
-        tags: on everything that takes tags.
+        cluster_arn: the cluster's ARN.
+        account: the service account whose pods assume the role.
+        policy: its inline policy; None for none.
+        managed: the ARNs of AWS's managed policies to attach.
+        associate: whether to associate the role with the account here; an add-on does so itself.
+        tags: the tags of all its resources.
     """
 
     role: str
@@ -93,11 +93,11 @@ class PodRoleArgs:
 
 
 class PodRole(pulumi.ComponentResource):
-    """A role that the pods of one service account of one cluster become, and nobody else.
+    """A role that only the pods of one service account of one cluster can assume.
 
     Costs: nothing.
 
-    Deleting: those pods lose their access to AWS when their credentials end, within six hours.
+    Deleting: those pods lose their access to AWS when their credentials expire, within six hours.
 
     Attributes:
         arn: the role's ARN.

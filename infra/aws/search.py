@@ -1,4 +1,4 @@
-"""Where the logs go: an OpenSearch domain outside the cluster."""
+"""The log store: an OpenSearch domain outside the cluster."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class _Grant(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchArgs:
-    """What the domain is made from.
+    """Arguments of `Search`.
 
     Attributes:
         names: the environment's names.
-        vpc_id: the VPC.
-        subnet_ids: the subnets that it may be in, one a zone.
-        clients: the security group of those that may reach it: the cluster's nodes and pods.
+        vpc_id: the VPC's ID.
+        subnet_ids: the subnets for its interfaces, one per zone.
+        clients: the security group that may reach it: the cluster's nodes and pods.
         cluster: the cluster's name.
-        sizes: how large it is.
-        boundary: the ARN of the policy that bounds the estate's roles.
-        service_role: whether the account's service-linked role for OpenSearch is made here.
+        sizes: the environment's sizes.
+        boundary: the ARN of the permissions boundary of the estate's roles.
+        service_role: whether to create the account's service-linked role for OpenSearch.
     """
 
     names: Names
@@ -54,21 +54,21 @@ class SearchArgs:
 
 
 class Search(pulumi.ComponentResource):
-    """A private, encrypted OpenSearch domain with fine-grained access and not one password.
+    """A private, encrypted OpenSearch domain with fine-grained access control and without passwords.
 
-    Makes: a KMS key; a security group that only the cluster comes through; the domain, spread over as many
-    zones as it has nodes (up to three), TLS only, whose master is a role and which knows no users of its own;
-    that role, for the pods that set it up; and the log shipper's role, which may add and not read.
+    Makes: a KMS key; a security group that admits only the cluster; the domain, TLS only, spread over as many
+    zones as it has nodes (up to three), with a role as its master user and no users of its own; that role,
+    for the pods that configure the domain; and the log shipper's role, which may add logs but not read them.
 
-    Costs: t3.medium.search some 53 USD a month each, r7g.large.search some 130 USD; 0.12 USD a GB.
+    Costs: a t3.medium.search about 53 USD a month, an r7g.large.search about 130 USD; 0.12 USD per GB.
 
-    Deleting: domain and key are protected and retained; its hourly snapshots end with it. Logs of runs are in
-    the tenants' lakes as well.
+    Deleting: domain and key are protected and retained. Deleting the domain deletes its hourly snapshots;
+    the logs of runs are in the tenants' lakes as well.
 
     Attributes:
         endpoint: its host name.
         arn: its ARN.
-        admin_role_arn: the master's role.
+        admin_role_arn: the ARN of its master user's role.
     """
 
     endpoint: pulumi.Output[str]
@@ -80,12 +80,12 @@ class Search(pulumi.ComponentResource):
         self._args, self._tags = args, args.names.tags()
         self._inner = pulumi.ResourceOptions(parent=self)
         names, sizes = args.names, args.sizes
-        # Known before the domain is there, so that nothing waits for it that only names it.
+        # Built from names, so that resources that only refer to the domain do not wait for it.
         self.arn = f"arn:aws:es:{names.region}:{names.account}:domain/{names.search_domain}"
         admin = self._pods(f"{name}-admin", "search-admin", accounts.SEARCH_ADMIN, pods.manage_search)
         self._pods(f"{name}-shipper", "log-shipper", accounts.SHIPPER, pods.ship_logs)
         self.admin_role_arn = admin.arn
-        # OpenSearch puts its interfaces into the VPC by this role; an account has it once.
+        # OpenSearch creates its interfaces in the VPC with this role; an account can have it only once.
         service: list[pulumi.Resource] = []
         if args.service_role:
             linked = aws.iam.ServiceLinkedRole(
@@ -129,7 +129,7 @@ class Search(pulumi.ComponentResource):
             access_policies=json.dumps(
                 resources.search_access(domain_arn=self.arn, account=names.account, paths=[names.role_path])
             ),
-            # A new version of the service's own software comes when Pulumi says so.
+            # Service software is updated through Pulumi only.
             software_update_options={"auto_software_update_enabled": False},
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True, depends_on=service),
@@ -151,14 +151,14 @@ class Search(pulumi.ComponentResource):
         ).arn
 
     def _firewall(self, name: str) -> pulumi.Output[str]:
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        retained = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         firewall = aws.ec2.SecurityGroup(
             f"{name}-firewall",
             name=self._args.names.named("search"),
             description="HTTPS, from the cluster alone",
             vpc_id=self._args.vpc_id,
             tags=self._tags,
-            opts=kept,
+            opts=retained,
         )
         aws.vpc.SecurityGroupIngressRule(
             f"{name}-from-cluster",

@@ -1,4 +1,4 @@
-"""The AWS side of the platform's workloads: a Secret for the login, roles of Alertmanager and autoscaler."""
+"""The AWS side of the shared services: the login's secret, roles of Alertmanager and autoscaler, an alarm."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ QUIET_MINUTES = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformAwsArgs:
-    """What it is made from.
+    """Arguments of `PlatformAws`.
 
     Attributes:
         names: the environment's names.
         cluster: the cluster's name.
-        boundary: the ARN of the policy that bounds the estate's roles.
-        topic_arn: the topic that alarms go to.
+        boundary: the ARN of the permissions boundary of the estate's roles.
+        topic_arn: the ARN of the topic that alarms are published to.
     """
 
     names: Names
@@ -39,8 +39,8 @@ class PlatformAwsArgs:
 class PlatformAws(pulumi.ComponentResource):
     """An empty secret for the identity provider's client, Alertmanager's role, and the archive's alarm.
 
-    The secret's value, `{"client-id": ..., "client-secret": ...}`, is put there by hand once the application
-    is registered; until then nobody logs in, and all else works.
+    A person stores the secret's value, `{"client-id": ..., "client-secret": ...}`, once the application is
+    registered; until then nobody can log in, and everything else works.
 
     Costs: 0.40 USD a month for the secret, 0.10 USD for the alarm.
 
@@ -73,7 +73,7 @@ class PlatformAws(pulumi.ComponentResource):
             ),
             inner,
         )
-        # Argo's controllers hold connections all the time: none means that it is down, or out of their reach.
+        # Argo's controllers always hold connections: none means that the database is down or unreachable.
         aws.cloudwatch.MetricAlarm(
             f"{name}-archive-down",
             name=names.named("archive-down"),
@@ -97,12 +97,12 @@ class PlatformAws(pulumi.ComponentResource):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoscalerArgs:
-    """What it is made from.
+    """Arguments of `Autoscaler`.
 
     Attributes:
         names: the environment's names.
         cluster: the cluster's name.
-        boundary: the ARN of the policy that bounds the estate's roles.
+        boundary: the ARN of the permissions boundary of the estate's roles.
     """
 
     names: Names
@@ -111,11 +111,11 @@ class AutoscalerArgs:
 
 
 class Autoscaler(pulumi.ComponentResource):
-    """The role by which the cluster-autoscaler sizes this cluster's scaling groups, and no others.
+    """The role that lets the cluster-autoscaler resize this cluster's scaling groups, and no others.
 
     Costs: nothing.
 
-    Deleting: groups keep the size that they have, and no run gets more nodes.
+    Deleting: groups keep their current size, and runs get no more nodes.
     """
 
     def __init__(self, name: str, args: AutoscalerArgs, opts: pulumi.ResourceOptions) -> None:

@@ -1,10 +1,10 @@
-"""The first step in an empty account: where Pulumi keeps its states, and the key that encrypts them.
+"""The first step in an empty account: the bucket for Pulumi's states and the key that encrypts them.
 
     lightwork-estate bootstrap --env dev
 
-It cannot be a Pulumi program, which needs a place for its state first. So it asks AWS directly, in steps that
-can be repeated: what is there stays, what differs is set right, nothing is ever deleted. It prints what to
-export.
+This cannot be a Pulumi program, as Pulumi needs the bucket first. Instead it calls AWS directly. It can be
+repeated: it creates what is missing, corrects settings that differ, and never deletes anything. At the end it
+prints the variables to export.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from lightwork.tenants import Environment
 
 KEPT_DAYS = 365
-"""For how long a state that was overwritten can be brought back."""
+"""The days for which an overwritten state can be restored."""
 
 
 def prepare(session: Any, names: Names) -> None:
-    """Make bucket and key, or set right those that are there.
+    """Create bucket and key, or correct their settings if they exist.
 
     Args:
-        session: a session of boto3, with credentials of the account's administrators.
+        session: a boto3 session with an administrator's credentials.
         names: the environment's names.
 
     Raises:
-        InputError: the credentials are another account's. Nothing has been made then.
+        InputError: the credentials are another account's; nothing is created then.
     """
     names.check_account(session.client("sts", region_name=names.region).get_caller_identity()["Account"])
     key_arn = _key(session.client("kms", region_name=names.region), names)
@@ -48,7 +48,7 @@ def bootstrap(root: Path, environment: Environment) -> list[str]:
         environment: the environment.
 
     Returns:
-        The lines that tell a person what to export and how to create a stack.
+        The lines to print: the variable to export, and the command that creates a stack.
 
     Raises:
         InputError: the settings are wrong, or the credentials are another account's.
@@ -65,12 +65,12 @@ def bootstrap(root: Path, environment: Environment) -> list[str]:
 def _key(kms: Any, names: Names) -> str:
     alias = names.key("state")
     pages = kms.get_paginator("list_aliases").paginate()
-    known = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
-    key_id = known.get(alias)
+    key_ids = {entry["AliasName"]: entry.get("TargetKeyId") for page in pages for entry in page["Aliases"]}
+    key_id = key_ids.get(alias)
     if key_id is None:
         tags = [{"TagKey": key, "TagValue": value} for key, value in names.tags().items()]
-        made = kms.create_key(Description=f"Encrypts Pulumi's states of {names.environment}", Tags=tags)
-        key_id = made["KeyMetadata"]["KeyId"]
+        key = kms.create_key(Description=f"Encrypts Pulumi's states of {names.environment}", Tags=tags)
+        key_id = key["KeyMetadata"]["KeyId"]
         kms.create_alias(AliasName=alias, TargetKeyId=key_id)
     kms.enable_key_rotation(KeyId=key_id)
     arn: str = kms.describe_key(KeyId=key_id)["KeyMetadata"]["Arn"]
@@ -80,13 +80,13 @@ def _key(kms: Any, names: Names) -> str:
 def _bucket(s3: Any, names: Names, key_arn: str) -> None:
     bucket = names.bucket("state")
     if bucket not in {entry["Name"] for entry in s3.list_buckets()["Buckets"]}:
-        # us-east-1 is where a bucket is that says nothing, and may not be said.
-        where = (
+        # us-east-1 is the default, and S3 refuses it as an explicit location.
+        location = (
             {}
             if names.region == "us-east-1"
             else {"CreateBucketConfiguration": {"LocationConstraint": names.region}}
         )
-        s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **where)
+        s3.create_bucket(Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **location)
     s3.put_public_access_block(
         Bucket=bucket,
         PublicAccessBlockConfiguration={
@@ -96,11 +96,11 @@ def _bucket(s3: Any, names: Names, key_arn: str) -> None:
             "RestrictPublicBuckets": True,
         },
     )
-    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn}
+    encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn}
     s3.put_bucket_encryption(
         Bucket=bucket,
         ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+            "Rules": [{"ApplyServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}]
         },
     )
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -1,4 +1,4 @@
-"""An environment's estate: everything on AWS that its tenants share. It only wires the components."""
+"""An environment's estate: everything that its tenants share. This module only wires components together."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 AUDIT_DAYS = 400
-"""For how long access logs are kept, in every environment: more than a year."""
+"""The days for which every environment keeps access logs: more than a year."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstateArgs:
-    """What an estate is made from.
+    """Arguments of `Estate`.
 
     Attributes:
         settings: the environment's settings.
@@ -47,14 +47,14 @@ class EstateArgs:
 
 
 class Estate(pulumi.ComponentResource):
-    """Network, cluster, nodes, archive, logs, images, alarms and CI's access, of one environment.
+    """Network, cluster, nodes, archive, logs, images, alarms and CI's access of one environment.
 
-    Costs: `infra/offline/cost.py` adds it up from what is made.
+    Costs: `infra/offline/cost.py` adds them up from the resources.
 
-    Deleting: `pulumi destroy` refuses while anything precious is protected.
+    Deleting: `pulumi destroy` refuses as long as any resource is protected.
 
     Attributes:
-        outputs: what the stack exports, by the names of `EstateOutputs`.
+        outputs: the stack's outputs, by the names of `EstateOutputs`.
     """
 
     outputs: dict[str, Any]
@@ -64,14 +64,17 @@ class Estate(pulumi.ComponentResource):
         self._args = args
         inner = pulumi.ResourceOptions(parent=self)
         settings, names, sizes = args.settings, args.names, args.settings.sizes
-        prod, first = settings.environment == "prod", settings.account_parts == "make"
-        shared = subnets.share(sizes.vpc_cidr, _most_nodes(settings))
+        prod, make_account_parts = settings.environment == "prod", settings.account_parts == "make"
+        ranges = subnets.share(sizes.vpc_cidr, _max_nodes(settings))
         search_arn = f"arn:aws:es:{names.region}:{names.account}:domain/{names.search_domain}"
 
         access = Access(
             "access",
             AccessArgs(
-                names=names, gitlab=settings.gitlab, make_provider=first, search_domain_arn=search_arn
+                names=names,
+                gitlab=settings.gitlab,
+                make_provider=make_account_parts,
+                search_domain_arn=search_arn,
             ),
             inner,
         )
@@ -93,14 +96,14 @@ class Estate(pulumi.ComponentResource):
                 account=names.account,
                 region=names.region,
                 cidr=sizes.vpc_cidr,
-                subnets=shared,
+                subnets=ranges,
                 nat_per_zone=sizes.nat_per_zone,
                 flow_logs=audit.flows,
                 tags=names.tags(),
             ),
             inner,
         )
-        made = Cluster(
+        cluster = Cluster(
             "cluster",
             ClusterArgs(
                 names=names,
@@ -119,7 +122,7 @@ class Estate(pulumi.ComponentResource):
             "nodes",
             NodesArgs(
                 names=names,
-                cluster=made,
+                cluster=cluster,
                 subnet_ids=network.private_subnet_ids,
                 sizes=sizes,
                 boundary=access.estate_boundary_arn,
@@ -128,7 +131,7 @@ class Estate(pulumi.ComponentResource):
         )
         scaler = Autoscaler(
             "autoscaler",
-            AutoscalerArgs(names=names, cluster=made.name, boundary=access.estate_boundary_arn),
+            AutoscalerArgs(names=names, cluster=cluster.name, boundary=access.estate_boundary_arn),
             inner,
         )
         archive = Archive(
@@ -137,24 +140,24 @@ class Estate(pulumi.ComponentResource):
                 names=names,
                 vpc_id=network.vpc_id,
                 subnet_ids=network.data_subnet_ids,
-                clients=made.security_group_id,
+                clients=cluster.security_group_id,
                 sizes=sizes,
                 protected=prod,
             ),
             inner,
         )
-        operator = self._secrets(archive, made, access)
+        operator = self._secrets_operator(archive, cluster, access)
         search = Search(
             "search",
             SearchArgs(
                 names=names,
                 vpc_id=network.vpc_id,
                 subnet_ids=network.data_subnet_ids,
-                clients=made.security_group_id,
-                cluster=made.name,
+                clients=cluster.security_group_id,
+                cluster=cluster.name,
                 sizes=sizes,
                 boundary=access.estate_boundary_arn,
-                service_role=first,
+                service_role=make_account_parts,
             ),
             inner,
         )
@@ -164,7 +167,7 @@ class Estate(pulumi.ComponentResource):
             "platform-aws",
             PlatformAwsArgs(
                 names=names,
-                cluster=made.name,
+                cluster=cluster.name,
                 boundary=access.estate_boundary_arn,
                 topic_arn=alarms.topic_arn,
             ),
@@ -185,7 +188,9 @@ class Estate(pulumi.ComponentResource):
             pulumi.ResourceOptions(
                 parent=self,
                 providers=[
-                    kubernetes_provider(settings, cluster=made.name, endpoint=made.endpoint, ca=made.ca)
+                    kubernetes_provider(
+                        settings, cluster=cluster.name, endpoint=cluster.endpoint, ca=cluster.ca
+                    )
                 ],
             ),
         )
@@ -193,13 +198,13 @@ class Estate(pulumi.ComponentResource):
             "account": settings.account,
             "region": settings.region,
             "environment": settings.environment,
-            "cluster_name": made.name,
-            "cluster_endpoint": made.endpoint,
-            "cluster_ca": made.ca,
+            "cluster_name": cluster.name,
+            "cluster_endpoint": cluster.endpoint,
+            "cluster_ca": cluster.ca,
             "vpc_cidr": sizes.vpc_cidr,
             "service_cidr": subnets.SERVICES,
             "private_subnet_ids": network.private_subnet_ids,
-            "api_cidrs": list(shared.control),
+            "api_cidrs": list(ranges.control),
             "archive_host": archive.host,
             "archive_secret_arn": archive.secret_arn,
             "search_endpoint": search.endpoint,
@@ -213,10 +218,10 @@ class Estate(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _secrets(self, archive: Archive, made: Cluster, access: Access) -> PodRole:
-        """Who brings the archive's password into the cluster, and tenants' secrets by their own roles."""
+    def _secrets_operator(self, archive: Archive, cluster: Cluster, access: Access) -> PodRole:
+        """Make the role that copies the archive's password into the cluster, and tenants' secrets as them."""
         names = self._args.names
-        grant = pulumi.Output.all(secret_arn=archive.secret_arn, key_arn=archive.key_arn).apply(
+        policy = pulumi.Output.all(secret_arn=archive.secret_arn, key_arn=archive.key_arn).apply(
             lambda arns: pods.operator(names=names, **arns)
         )
         return PodRole(
@@ -225,19 +230,19 @@ class Estate(pulumi.ComponentResource):
                 role=names.named("secrets", limit=64),
                 path=names.role_path,
                 boundary=access.estate_boundary_arn,
-                cluster=made.name,
+                cluster=cluster.name,
                 cluster_arn=names.cluster_arn,
                 account=accounts.SECRETS,
-                policy=grant,
+                policy=policy,
                 tags=names.tags(),
             ),
             pulumi.ResourceOptions(parent=self),
         )
 
 
-def _most_nodes(settings: Settings) -> dict[str, int]:
-    """The most nodes of each type that there can be; groups of several types take one for all."""
-    most: dict[str, int] = {}
+def _max_nodes(settings: Settings) -> dict[str, int]:
+    """Return the maximum number of nodes of each type; the first type of a group stands for all of them."""
+    nodes: dict[str, int] = {}
     for group in groups(settings.sizes):
-        most[group.types[0]] = most.get(group.types[0], 0) + group.max_size
-    return most
+        nodes[group.types[0]] = nodes.get(group.types[0], 0) + group.max_size
+    return nodes

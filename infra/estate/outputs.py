@@ -1,4 +1,4 @@
-"""What an estate hands to its tenants' stacks: exported by the one, parsed by the others at their edge."""
+"""The outputs of an estate's stack: exported by the estate, read and checked by its tenants' stacks."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ VARIABLE = "LIGHTWORK_ESTATE_OUTPUTS"
 """The environment variable that names a JSON file to read instead of the estate's stack."""
 
 READ = "pulumi:pulumi:readStackOutputs"
-"""How the engine reads another stack's outputs: a stack reference, as plain values instead of futures."""
+"""The engine's function that reads another stack's outputs as plain values, unlike a stack reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstateOutputs:
-    """An estate, as its tenants need to know it. No secret is among it.
+    """The facts about an estate that its tenants' stacks need. None of them is secret.
 
     Attributes:
         account: the AWS account.
         region: the AWS region.
         environment: `dev`, `staging` or `prod`.
-        cluster_name: the EKS cluster.
-        cluster_endpoint: the address of its API, `https://...`.
-        cluster_ca: the certificate of its API's authority, base64.
-        vpc_cidr: the addresses of the VPC; nodes, pods and AWS's private endpoints are among them.
-        service_cidr: the addresses of the cluster's Services.
-        private_subnet_ids: the subnets of nodes and pods, one a zone.
-        api_cidrs: where the Kubernetes API is, as pods see it: the subnets of its interfaces.
+        cluster_name: the name of the EKS cluster.
+        cluster_endpoint: the URL of its API, `https://...`.
+        cluster_ca: the CA certificate of its API, base64.
+        vpc_cidr: the VPC's address range, which contains nodes, pods and AWS's private endpoints.
+        service_cidr: the address range of the cluster's Services.
+        private_subnet_ids: the subnets of nodes and pods, one per zone.
+        api_cidrs: the address ranges of the Kubernetes API as pods reach it: the subnets of its interfaces.
         archive_host: the host name of the PostgreSQL database.
         archive_secret_arn: the secret in which RDS keeps its password.
         search_endpoint: the host name of the OpenSearch domain.
-        search_domain_arn: the domain.
+        search_domain_arn: the domain's ARN.
         search_admin_role_arn: the role that may change the domain's roles, indexes and policies.
-        image_repository_url: where the platform's image is pushed to and pulled from, without a tag.
-        logs_bucket: the bucket that takes the access logs of the lakes.
+        image_repository_url: the repository of the platform's image: an image's name without its tag.
+        logs_bucket: the bucket for the access logs of the lakes.
         argo_domain: the host name of Argo's web page.
-        tenant_boundary_arn: the permissions boundary that each role of a tenant must carry.
-        alarm_topic_arn: the SNS topic that alarms go to.
+        tenant_boundary_arn: the permissions boundary that each role of a tenant must have.
+        alarm_topic_arn: the SNS topic that alarms are published to.
     """
 
     account: str
@@ -76,16 +76,16 @@ class EstateOutputs:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str) -> EstateOutputs:
-        """Check what was read.
+        """Check outputs that were read.
 
         Args:
-            values: the outputs by name; what is not among the attributes is left alone.
-            source: where they came from, for messages.
+            values: the outputs by name; unknown ones are ignored.
+            source: the stack or file that they come from, for messages.
 
         Raises:
-            InputError: an output is missing or is no text (or list of texts).
+            InputError: an output is missing, or is not a text (or a list of texts).
         """
-        found: dict[str, Any] = {}
+        checked: dict[str, Any] = {}
         for field in dataclasses.fields(cls):
             value = values.get(field.name)
             if value is None:
@@ -93,45 +93,45 @@ class EstateOutputs:
                     f"{source}: {field.name}: is missing{near(field.name, list(values))}; `pulumi up` of the"
                     " estate exports it"
                 )
-            several = field.name in SEVERAL
-            items = value if several and isinstance(value, list | tuple) else [value]
+            is_list = field.name in LISTS
+            items = value if is_list and isinstance(value, list | tuple) else [value]
             if not all(isinstance(item, str) and item for item in items) or not items:
-                kind = "a list of texts" if several else "a text"
-                raise InputError(f"{source}: {field.name}: found {value!r}; {kind} belongs here")
-            if several and items[0] is value:
-                raise InputError(f"{source}: {field.name}: found {value!r}; a list of texts belongs here")
-            found[field.name] = tuple(items) if several else value
-        return cls(**found)
+                kind = "a list of texts" if is_list else "a text"
+                raise InputError(f"{source}: {field.name}: found {value!r}; expected {kind}")
+            if is_list and items[0] is value:
+                raise InputError(f"{source}: {field.name}: found {value!r}; expected a list of texts")
+            checked[field.name] = tuple(items) if is_list else value
+        return cls(**checked)
 
 
-SEVERAL = frozenset({"private_subnet_ids", "api_cidrs"})
+LISTS = frozenset({"private_subnet_ids", "api_cidrs"})
 """The outputs that are lists."""
 
 
 def export(values: Mapping[str, pulumi.Input[Any]]) -> None:
-    """Make these the outputs of the estate's stack.
+    """Export the outputs of the estate's stack.
 
     Raises:
-        ValueError: they are not exactly the attributes of `EstateOutputs`: a mistake in the program.
+        ValueError: they are not exactly the attributes of `EstateOutputs`: a bug in the program.
     """
-    wanted = {field.name for field in dataclasses.fields(EstateOutputs)}
-    if wrong := wanted.symmetric_difference(values):
-        raise ValueError(f"estate outputs that are missing or not foreseen: {sorted(wrong)}")
+    expected = {field.name for field in dataclasses.fields(EstateOutputs)}
+    if wrong := expected.symmetric_difference(values):
+        raise ValueError(f"missing or unknown estate outputs: {sorted(wrong)}")
     for name in sorted(values):
         pulumi.export(name, values[name])
 
 
 def load(declared: Settings) -> EstateOutputs:
-    """The outputs of an environment's estate: of its stack, or of the JSON file that `VARIABLE` names.
+    """Read an estate's outputs from its stack, or from the JSON file that `VARIABLE` names.
 
-    The file is for the preview of a tenant whose stack does not exist yet, on a backend of its own that does
-    not have the estate's stack. `pulumi stack output --json` writes such a file.
+    The file is for previewing a new tenant on a temporary backend, which does not have the estate's stack.
+    `pulumi stack output --json` writes such a file.
 
     Args:
-        declared: the environment's settings, which the estate was made by.
+        declared: the environment's settings.
 
     Raises:
-        InputError: they cannot be read, or are of another environment, account or region than is declared.
+        InputError: they cannot be read, or belong to another environment, account or region than declared.
     """
     environment = declared.environment
     if path := os.environ.get(VARIABLE):
@@ -141,7 +141,7 @@ def load(declared: Settings) -> EstateOutputs:
         except (OSError, ValueError) as error:
             raise InputError(f"{source}: cannot be read as JSON: {error}") from None
         if not isinstance(values, dict):
-            raise InputError(f"{source}: found {type(values).__name__}; a mapping of outputs belongs here")
+            raise InputError(f"{source}: expected a mapping of outputs, got {type(values).__name__}")
     else:
         stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{environment}"
         source = f"stack {environment}"
@@ -150,20 +150,20 @@ def load(declared: Settings) -> EstateOutputs:
     if outputs.environment != environment:
         raise InputError(f"{source}: these are the outputs of {outputs.environment}, not of {environment}")
     for name in ("account", "region"):
-        found, wanted = getattr(outputs, name), getattr(declared, name)
-        if found != wanted:
+        actual, expected = getattr(outputs, name), getattr(declared, name)
+        if actual != expected:
             raise InputError(
-                f"{source}: the estate is in the {name} {found}; Pulumi.{environment}.yaml says {wanted}: a"
-                " tenant is made where its estate is"
+                f"{source}: the estate is in {name} {actual}, but Pulumi.{environment}.yaml says {expected}:"
+                " a tenant must be where its estate is"
             )
     return outputs
 
 
 def _read(stack: str, source: str) -> Mapping[str, Any]:
-    """The outputs of another stack.
+    """Read the outputs of another stack.
 
     Raises:
-        InputError: the backend has no such stack.
+        InputError: the backend does not have the stack.
     """
     try:
         outputs: Mapping[str, Any] = pulumi.runtime.invoke(READ, {"name": stack}).value["outputs"]
@@ -171,7 +171,7 @@ def _read(stack: str, source: str) -> Mapping[str, Any]:
         if "unknown stack" not in str(error):
             raise
         raise InputError(
-            f"{source}: this backend has no such stack: deploy the estate first, or name a JSON file with its"
-            f" outputs in {VARIABLE}"
+            f"{source}: not found in this backend: deploy the estate first, or set {VARIABLE} to a JSON file"
+            " with its outputs"
         ) from None
     return outputs

@@ -1,4 +1,4 @@
 """IAM documents, as pure functions.
 
-Add code here when somebody or something may do more, or less, on AWS.
+Add code here to change what a person, a role or a pod may do on AWS.
 """

@@ -1,4 +1,4 @@
-"""What CI may do on AWS: look, and, where it deploys, change what is this environment's."""
+"""The policy by which CI reads an environment, and the boundary of the estate's roles."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ LOOKING = (
     "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
 )
-"""What looks at how things are set up and knows no resource."""
+"""Read-only calls that cannot be limited to a resource."""
 
 
 def look(scope: Scope) -> Policy:
-    """Read how everything is set up, and the states; never what is in a lake, a secret or an index.
+    """Allow reading the configuration and the states, never the content of a lake, a secret or an index.
 
-    What is looked at by name is named; the rest are calls that know no resource.
+    Calls that can be limited to resources are.
     """
     names, state = scope.names, scope.state_key
     own = f"{names.cluster}-*"
@@ -146,7 +146,7 @@ def look(scope: Scope) -> Policy:
             ],
             [scope.buckets],
         ),
-        # What staging and prod run is copied from dev, in a job that may deploy to its own environment alone.
+        # A job that deploys to staging or prod copies the image from dev, where it may only read.
         allow(
             "PullImages",
             ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"],
@@ -161,7 +161,7 @@ def look(scope: Scope) -> Policy:
 
 
 def estate_boundary(scope: Scope) -> Policy:
-    """The most that any role of the estate may do: what cluster, nodes and their helpers need; no IAM."""
+    """Return the boundary of the estate's roles: what cluster, nodes and add-ons need, and no IAM."""
     names = scope.names
     here: Condition = {"StringEquals": {"aws:RequestedRegion": names.region}}
     return policy(
@@ -179,7 +179,7 @@ def estate_boundary(scope: Scope) -> Policy:
         allow(
             "Images",
             ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-            # EKS's own images are in accounts of AWS.
+            # EKS's own images are in AWS's accounts.
             [f"arn:aws:ecr:{names.region}:*:repository/*"],
         ),
         allow("SignInToImages", ["ecr:GetAuthorizationToken"], ["*"], here),

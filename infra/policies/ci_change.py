@@ -1,4 +1,7 @@
-"""What the deploying role may change, by service. What is precious it may change, and never delete."""
+"""The policies of the deploying role, one per group of services.
+
+The role may change buckets, keys, databases and the like, but never delete them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def change_network(scope: Scope) -> Policy:
-    """EC2: make what is tagged as this environment's, change and delete what is tagged so.
+    """Allow creating, changing and deleting EC2 resources that carry this environment's tags.
 
-    A call that makes one thing in another is about both: each of the two statements answers for one of them.
+    A call that creates one resource in another needs permission for both: `Make` grants it for the new
+    resource, `MakeIn` for the existing one.
     """
-    making = [
+    creating = [
         "ec2:AllocateAddress",
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:CreateFlowLogs",
@@ -59,21 +63,23 @@ def change_network(scope: Scope) -> Policy:
         "ec2:RevokeSecurityGroupEgress",
         "ec2:RevokeSecurityGroupIngress",
     ]
-    made = {"ec2:CreateAction": [action.partition(":")[2] for action in making]}
+    by_creation = {"ec2:CreateAction": [action.partition(":")[2] for action in creating]}
     groups = scope.arn("ec2", "security-group/*")
     return policy(
-        allow("Make", making, [scope.arn("ec2", "*")], scope.new),
-        allow("MakeIn", making, [scope.arn("ec2", "*")], scope.own),
-        allow("TagWhatIsMade", ["ec2:CreateTags"], [scope.arn("ec2", "*")], {"StringEquals": {**made}}),
+        allow("Make", creating, [scope.arn("ec2", "*")], scope.new),
+        allow("MakeIn", creating, [scope.arn("ec2", "*")], scope.own),
+        allow(
+            "TagWhatIsMade", ["ec2:CreateTags"], [scope.arn("ec2", "*")], {"StringEquals": {**by_creation}}
+        ),
         allow("Change", changing, [scope.arn("ec2", "*")], scope.own),
-        # A VPC comes with a security group that has no tags, and which is emptied.
+        # A new VPC has a default security group without tags, which the program tags and empties.
         allow(
             "AdoptDefault",
             ["ec2:CreateTags"],
             [groups],
             {**scope.new, "Null": {"aws:ResourceTag/project": "true"}},
         ),
-        # EKS asks whether its caller might start what a node group's template says.
+        # EKS checks that its caller may start instances from a node group's launch template.
         allow(
             "NodeGroups",
             ["ec2:RunInstances"],
@@ -84,7 +90,7 @@ def change_network(scope: Scope) -> Policy:
 
 
 def change_cluster(scope: Scope) -> Policy:
-    """EKS, the tags on its scaling groups, and its logs: of this environment's cluster alone."""
+    """Allow changing this environment's cluster, the tags on its scaling groups, and the log groups."""
     cluster, region = scope.names.cluster, scope.names.region
     groups = (
         f"arn:aws:autoscaling:{region}:{scope.names.account}:autoScalingGroup:*:autoScalingGroupName/eks-*"
@@ -116,7 +122,7 @@ def change_cluster(scope: Scope) -> Policy:
             ],
             scope.cluster,
         ),
-        # A cluster that is not there yet has no name for this call.
+        # This call cannot be limited to a name: the cluster does not exist yet.
         allow("MakeCluster", ["eks:CreateCluster"], ["*"], scope.new),
         allow(
             "ScalingGroupTags",
@@ -148,9 +154,10 @@ def change_cluster(scope: Scope) -> Policy:
 
 
 def change_data(scope: Scope) -> Policy:
-    """Buckets, database, search, images, alarms: make and change them, never delete one, never read one.
+    """Allow creating and changing buckets, database, search, images, secrets, alarms and budgets.
 
-    Nothing precious can be deleted by CI, whatever a program or a state says: that is for a person.
+    CI cannot delete a bucket, database, domain, repository or secret, whatever a program or a state asks for:
+    that takes a person.
     """
     name = f"lightwork-{scope.names.environment}"
     return policy(
@@ -258,9 +265,9 @@ def change_data(scope: Scope) -> Policy:
 
 
 def change_keys(scope: Scope) -> Policy:
-    """KMS: make keys of this environment, let AWS's services use them. No key is deleted, nothing is read.
+    """Allow creating keys of this environment and letting AWS services use them, but not deleting keys.
 
-    The one key that CI uses itself is that of Pulumi's states.
+    The only key that CI uses directly is that of Pulumi's states.
     """
     keys = scope.arn("kms", "key/*")
     services: Condition = {**scope.own, "Bool": {"kms:GrantIsForAWSResource": "true"}}
@@ -271,7 +278,7 @@ def change_keys(scope: Scope) -> Policy:
     aliases = scope.arn("kms", f"alias/lightwork/{scope.names.environment}/*")
     return policy(
         allow("MakeKeys", ["kms:CreateKey"], ["*"], scope.new),
-        # Not for a key that is somebody's: with our tags it would be ours.
+        # Only untagged keys without an alias: tagging any other key would make it this environment's.
         allow(
             "TagNewKeys",
             ["kms:TagResource"],
@@ -299,7 +306,7 @@ def change_keys(scope: Scope) -> Policy:
 
 
 def applying(scope: Scope) -> dict[str, Policy]:
-    """Everything that the deploying role carries besides `look`, by name: AWS limits the size of each."""
+    """Return the deploying role's policies besides `look`, by name; several, as AWS limits their size."""
     return {
         "network": change_network(scope),
         "cluster": change_cluster(scope),
@@ -310,9 +317,9 @@ def applying(scope: Scope) -> dict[str, Policy]:
 
 
 def change_roles(scope: Scope) -> Policy:
-    """IAM: roles of this environment, each within its boundary; CI's own roles and the boundaries are not.
+    """Allow changing this environment's roles within their boundaries, but not CI's roles or the boundaries.
 
-    Without the boundary whoever may make a role may do everything by way of it.
+    Without boundaries, the right to create a role would be the right to do anything.
     """
     bounded: Condition = {
         "ArnEquals": {"iam:PermissionsBoundary": [scope.estate_boundary, scope.tenant_boundary]}

@@ -1,4 +1,4 @@
-"""What the cluster's own pods may do on AWS, each by its service account."""
+"""The policies of the cluster's own pods on AWS, each for one service account."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 AWS_NETWORK = "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy"
 AWS_VOLUMES = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
-"""AWS's own policies for the add-ons that need one."""
+"""AWS's managed policies for the add-ons that need one."""
 
 
 def trust(*, cluster_arn: str, namespace: str, accounts: str | list[str]) -> Policy:
-    """EKS may hand a role to the pods of these service accounts of a cluster; it says so in session tags.
+    """Let EKS give a role to the pods of a cluster's service accounts, which it names in session tags.
 
     Args:
         cluster_arn: the cluster.
         namespace: the accounts' namespace.
-        accounts: the account, or several.
+        accounts: the name of one account, or of several.
     """
     tags: Condition = {
         "StringEquals": {
@@ -36,9 +36,9 @@ def trust(*, cluster_arn: str, namespace: str, accounts: str | list[str]) -> Pol
 
 
 def autoscaler(*, account: str, region: str, cluster: str) -> Policy:
-    """The cluster-autoscaler: it looks at everything and sizes this cluster's scaling groups alone.
+    """Let the cluster-autoscaler read all scaling groups and resize this cluster's only.
 
-    What it looks at cannot be named: AWS knows no resource for these calls, `eks:DescribeNodegroup` excepted.
+    Except for `eks:DescribeNodegroup`, AWS does not support limiting the reading calls to resources.
     """
     own: Condition = {
         "StringEquals": {
@@ -78,14 +78,14 @@ def autoscaler(*, account: str, region: str, cluster: str) -> Policy:
 
 
 def ship_logs(*, domain_arn: str) -> Policy:
-    """The log shipper: it adds to indexes and reads nothing. To which ones, OpenSearch decides."""
+    """Let the log shipper add to indexes but not read them; OpenSearch's own roles decide which indexes."""
     return policy(
         allow("Bulk", ["es:ESHttpPost"], [f"{domain_arn}/_bulk", f"{domain_arn}/logs-*/_bulk"]),
     )
 
 
 def manage_search(*, domain_arn: str) -> Policy:
-    """Who sets OpenSearch up. To the domain it is the master; AWS sees just the verbs."""
+    """Let a role configure OpenSearch; the domain has it as its master user, IAM only sees the verbs."""
     verbs = [
         "es:ESHttpDelete",
         "es:ESHttpGet",
@@ -98,7 +98,7 @@ def manage_search(*, domain_arn: str) -> Policy:
 
 
 def read_secret(*, secret_arn: str, key_arn: str, region: str) -> Policy:
-    """Read one secret, with its key, and nothing else."""
+    """Allow reading one secret and decrypting it with its key."""
     return policy(
         allow("Read", ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], [secret_arn]),
         allow(
@@ -116,13 +116,14 @@ def read_secret(*, secret_arn: str, key_arn: str, region: str) -> Policy:
 
 
 def platform_secret(names: Names, name: str) -> str:
-    """The name of a secret of the platform's own. No tenant's name begins with an underscore."""
+    """Return the name of one of the platform's own secrets. No tenant's name begins with an underscore."""
     return f"{names.secret_prefix('_platform')}{name}"
 
 
 def operator(*, names: Names, secret_arn: str, key_arn: str) -> Policy:
-    """The secrets' operator: the archive's password, the platform's own secrets, and to become the role of
-    each tenant's secrets. By itself it reads no tenant's secret.
+    """Let the secrets operator read the archive's password and the platform's own secrets.
+
+    It cannot read tenants' secrets itself; for those it may assume the role of each tenant's secrets.
 
     Args:
         names: the environment's names.
@@ -135,13 +136,13 @@ def operator(*, names: Names, secret_arn: str, key_arn: str) -> Policy:
     return policy(
         *archive["Statement"],
         allow("Platform", ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], [own]),
-        # A pod's session has tags that come along, so becoming a role is tagging a session too.
+        # A pod's session passes its tags on, so assuming a role also tags a session.
         allow("Tenants", ["sts:AssumeRole", "sts:TagSession"], [roles]),
     )
 
 
 def publish(*, topic_arn: str, names: Names) -> Policy:
-    """Alertmanager: publish alarms, and use the topic's key for that."""
+    """Let Alertmanager publish alarms, and use the topic's key to do so."""
     context: Condition = {
         "StringEquals": {"kms:ViaService": f"sns.{names.region}.amazonaws.com"},
         "ForAnyValue:StringEquals": {"kms:ResourceAliases": names.key("alarms")},

@@ -1,4 +1,4 @@
-"""Policies attached to what they are about: buckets, keys, endpoints, the OpenSearch domain."""
+"""Policies attached to resources: buckets, keys, endpoints, the OpenSearch domain."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from infra.policies.statements import Condition, Policy, Statement, deny, let, p
 
 
 def s3_endpoint(*, account: str, region: str) -> Policy:
-    """What traffic to S3 may be about: this account's buckets, and reading the images' layers.
+    """Limit traffic to S3 to this account's buckets and to reading image layers and packages.
 
-    ECR, the Kubernetes project and Amazon Linux keep what a node downloads in buckets of their own;
-    everything else in S3 is another account's. Buckets of other regions are not reached through the endpoint
+    ECR, the Kubernetes project and Amazon Linux keep the nodes' downloads in buckets of their own; the
+    buckets of all other accounts are refused. Buckets in other regions are not reached through the endpoint
     at all.
     """
     return policy(
@@ -28,13 +28,13 @@ def s3_endpoint(*, account: str, region: str) -> Policy:
 
 
 def log_bucket(*, bucket_arn: str, account: str, region: str, sources: list[str]) -> Policy:
-    """The bucket of access logs: AWS's two log services write, for this account alone; TLS only.
+    """Let AWS's two log services write to the bucket of access logs, for this account only and over TLS only.
 
     Args:
         bucket_arn: the bucket.
         account: the account whose logs these are.
         region: its region.
-        sources: the ARNs, patterns among them, of the buckets whose access is logged.
+        sources: the ARNs, or patterns of ARNs, of the buckets whose access is logged.
     """
     own: dict[str, str | list[str]] = {"aws:SourceAccount": account}
     flow = f"arn:aws:logs:{region}:{account}:*"
@@ -72,13 +72,13 @@ USE = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", 
 
 
 def account_key(*, account: str, more: tuple[Statement, ...] = ()) -> Policy:
-    """A key that the account's own policies decide about, and AWS's services as far as `more` says."""
+    """Let the account's own policies decide about a key, and AWS services as far as `more` allows."""
     root: dict[str, str | list[str]] = {"AWS": f"arn:aws:iam::{account}:root"}
     return policy(let("Account", root, ["kms:*"], ["*"]), *more)
 
 
 def for_logs(*, account: str, region: str, group: str) -> Statement:
-    """CloudWatch Logs may use the key for one log group."""
+    """Let CloudWatch Logs use the key for one log group."""
     context: Condition = {
         "ArnEquals": {
             "kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{region}:{account}:log-group:{group}"
@@ -88,7 +88,7 @@ def for_logs(*, account: str, region: str, group: str) -> Statement:
 
 
 def for_alarms(*, account: str, services: tuple[str, ...]) -> Statement:
-    """Services that publish to an encrypted topic may use its key, on behalf of this account alone."""
+    """Let the services that publish to an encrypted topic use its key, on behalf of this account only."""
     context: Condition = {"StringEquals": {"aws:SourceAccount": account}}
     return let(
         "Publishers", {"Service": list(services)}, ["kms:Decrypt", "kms:GenerateDataKey*"], ["*"], context
@@ -96,12 +96,12 @@ def for_alarms(*, account: str, services: tuple[str, ...]) -> Statement:
 
 
 def search_access(*, domain_arn: str, account: str, paths: list[str]) -> Policy:
-    """The domain's own policy: roles of the environment, each as far as its own policies let it.
+    """Open the domain to the environment's roles, each as far as its own policies allow.
 
     Args:
         domain_arn: the domain.
         account: its account.
-        paths: the IAM paths below which those roles are.
+        paths: the IAM paths of those roles.
     """
     roles: list[str] = [f"arn:aws:iam::{account}:role{path}*" for path in paths]
     return policy(
@@ -116,11 +116,11 @@ def search_access(*, domain_arn: str, account: str, paths: list[str]) -> Policy:
 
 
 def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
-    """A lake bucket's own policy: whatever else somebody is granted, this is denied.
+    """Deny on a bucket, whatever else is granted: insecure connections, other accounts and other keys.
 
-    Plain HTTP and TLS older than 1.2, principals of other accounts (AWS's own services excepted), and writing
-    with any other key than the lake's. Saying none is fine, as the bucket's default is that key: hence each
-    `Null`, without which "not equals" would also hold for a request that says nothing.
+    Insecure means plain HTTP or a TLS older than 1.2; AWS's own services do not count as other accounts. A
+    write that names no key is fine, as the bucket's default is the right one: hence each `Null` condition,
+    without which "not equals" would also match a request that names none.
     """
     everything = [bucket_arn, f"{bucket_arn}/*"]
     return policy(

@@ -1,4 +1,4 @@
-"""What belongs to an environment, in the ways that policies can say it."""
+"""The resources of an environment, as the ARNs and conditions that policies use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What belongs to an environment, in the ways that policies can say it.
+    """The resources of an environment, as the ARNs and conditions that policies use.
 
     Attributes:
         names: the environment's names.
-        estate_boundary: the ARN of the policy that bounds the estate's roles.
-        tenant_boundary: the ARN of the one that bounds the tenants' roles.
+        estate_boundary: the ARN of the permissions boundary of the estate's roles.
+        tenant_boundary: the ARN of the permissions boundary of the tenants' roles.
     """
 
     names: Names
@@ -26,22 +26,22 @@ class Scope:
 
     @property
     def new(self) -> Condition:
-        """A request that tags what it makes as this environment's."""
+        """Match requests that tag the new resource as this environment's."""
         return {"StringEquals": {f"aws:RequestTag/{key}": value for key, value in self.names.tags().items()}}
 
     @property
     def own(self) -> Condition:
-        """A request about what is tagged as this environment's."""
+        """Match requests for resources that are tagged as this environment's."""
         return {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in self.names.tags().items()}}
 
     @property
     def buckets(self) -> str:
-        """The buckets, lakes among them."""
+        """The environment's buckets, including the lakes."""
         return f"arn:aws:s3:::lw-{self.names.environment}-*"
 
     @property
     def lakes(self) -> str:
-        """The lakes alone: the estate's own buckets do not end in the region."""
+        """The lakes only: the estate's own buckets do not end in the region."""
         return f"{self.buckets}-{self.names.account}-{self.names.region}"
 
     @property
@@ -51,17 +51,17 @@ class Scope:
 
     @property
     def roles(self) -> str:
-        """The roles of estate and tenants; those of CI are not among them."""
+        """The roles of the estate and its tenants, without CI's."""
         return self.arn_of_iam("role", self.names.role_path)
 
     @property
     def tenant_roles(self) -> str:
-        """The roles of tenants."""
+        """The tenants' roles."""
         return self.arn_of_iam("role", self.names.tenant_role_path)
 
     @property
     def cluster(self) -> list[str]:
-        """The cluster and what belongs to it."""
+        """The cluster and its parts: node groups, add-ons, access entries, pod identity associations."""
         parts = {
             "cluster": "",
             "nodegroup": "/*/*",
@@ -69,17 +69,17 @@ class Scope:
             "access-entry": "/*",
             "podidentityassociation": "/*",
         }
-        return [self.arn("eks", f"{kind}/{self.names.cluster}{rest}") for kind, rest in parts.items()]
+        return [self.arn("eks", f"{kind}/{self.names.cluster}{suffix}") for kind, suffix in parts.items()]
 
     @property
     def state_key(self) -> Condition:
-        """A request about the key of Pulumi's states, which is known by its alias alone."""
+        """Match requests for the key of Pulumi's states, which has a known alias but no known ARN."""
         return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": self.names.key("state")}}
 
     def arn_of_iam(self, kind: str, path: str) -> str:
-        """The ARNs of all roles or policies below a path."""
+        """Return the pattern for the ARNs of all roles or policies below a path."""
         return f"arn:aws:iam::{self.names.account}:{kind}{path}*"
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN in the environment's region and account."""
+        """Return an ARN in the environment's region and account."""
         return f"arn:aws:{service}:{self.names.region}:{self.names.account}:{resource}"

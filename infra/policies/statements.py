@@ -1,27 +1,27 @@
-"""What policy documents are made of."""
+"""The building blocks of policy documents."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
 Policy: TypeAlias = dict[str, Any]
-"""An IAM policy document, as it is written in JSON."""
+"""An IAM policy document, with the keys of its JSON form."""
 
 Statement: TypeAlias = dict[str, Any]
 Condition: TypeAlias = dict[str, dict[str, "str | list[str]"]]
 
 
 def policy(*statements: Statement) -> Policy:
-    """A document of these statements."""
+    """Build a document from statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def allow(
     sid: str, actions: list[str], resources: list[str], condition: Condition | None = None
 ) -> Statement:
-    """Allow whoever the document is attached to."""
-    made: Statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
-    return {**made, "Condition": condition} if condition else made
+    """Allow the identity that the document is attached to."""
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement
 
 
 def let(
@@ -31,15 +31,15 @@ def let(
     resources: list[str] | None,
     condition: Condition | None = None,
 ) -> Statement:
-    """Allow a principal, in a document attached to what it is about; a trust policy names no resources."""
-    made: Statement = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": actions}
+    """Allow a principal, in a document attached to a resource; a trust policy has no `resources`."""
+    statement: Statement = {"Sid": sid, "Effect": "Allow", "Principal": principal, "Action": actions}
     if resources is not None:
-        made["Resource"] = resources
-    return {**made, "Condition": condition} if condition else made
+        statement["Resource"] = resources
+    return {**statement, "Condition": condition} if condition else statement
 
 
 def deny(sid: str, action: str | list[str], resources: list[str], condition: Condition) -> Statement:
-    """Deny everybody, in a document that is attached to what it is about."""
+    """Deny every principal, in a document attached to a resource."""
     return {
         "Sid": sid,
         "Effect": "Deny",
@@ -53,6 +53,6 @@ def deny(sid: str, action: str | list[str], resources: list[str], condition: Con
 def refuse(
     sid: str, actions: list[str], resources: list[str], condition: Condition | None = None
 ) -> Statement:
-    """Deny whoever the document is attached to."""
-    made: Statement = {"Sid": sid, "Effect": "Deny", "Action": actions, "Resource": resources}
-    return {**made, "Condition": condition} if condition else made
+    """Deny the identity that the document is attached to."""
+    statement: Statement = {"Sid": sid, "Effect": "Deny", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement

@@ -1,4 +1,4 @@
-"""What a tenant's role may do on AWS: its own lake, its own secrets, and nothing else."""
+"""The policies of a tenant's roles: its own lake, its own secrets, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from infra.policies.statements import Condition, Policy, allow, let, policy
 
 
 def trust_operator(*, role_arn: str) -> Policy:
-    """The secrets' operator may become the role. Its pod's session has tags, which it cannot leave behind."""
+    """Let the secrets operator assume the role; `TagSession` because its pod's session passes tags on."""
     return policy(let("Operator", {"AWS": role_arn}, ["sts:AssumeRole", "sts:TagSession"], None))
 
 
 def read_secrets(*, prefix_arn: str, key_arn: str, region: str) -> Policy:
-    """Read the secrets of one tenant, and use its key for them.
+    """Allow reading the secrets of one tenant, and decrypting them with its key.
 
     Args:
-        prefix_arn: the ARN of the secrets up to the slash that ends the tenant's name.
+        prefix_arn: the ARN of the secrets up to the slash after the tenant's name.
         key_arn: the tenant's key.
         region: the region.
 
     Raises:
-        ValueError: without that slash the tenant `acme` would read what belongs to `acme-2`.
+        ValueError: the slash is missing; without it the tenant `acme` could read the secrets of `acme-2`.
     """
     if not prefix_arn.endswith("/"):
-        raise ValueError(f"{prefix_arn}: a prefix of secrets ends in a slash")
+        raise ValueError(f"{prefix_arn}: must end in a slash")
     everything = f"{prefix_arn}*"
     context: Condition = {
         "StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"},
@@ -35,10 +35,10 @@ def read_secrets(*, prefix_arn: str, key_arn: str, region: str) -> Policy:
 
 
 def tenant_boundary(*, account: str, region: str, environment: str, domain_arn: str) -> Policy:
-    """The most that any tenant's role may ever do, whatever it is granted.
+    """Return the boundary of every tenant's roles: the most they may do, whatever they are granted.
 
-    Its own grants name its own bucket, key and secrets; this is what stands when one of them is wrong: no
-    other environment, no IAM, nothing but data.
+    A role's grants name its own bucket, key and secrets. If one of them is wrong, this still keeps the role
+    to data of its own environment: no other environment, no IAM.
     """
     return policy(
         allow(
@@ -74,7 +74,7 @@ def tenant_boundary(*, account: str, region: str, environment: str, domain_arn: 
 
 
 def lake_read_write(*, bucket_arn: str, key_arn: str) -> Policy:
-    """What a role needs to read and write one lake. Old versions stay: nothing here removes one."""
+    """Allow reading and writing one lake, but not deleting old versions."""
     return policy(
         allow(
             "List", ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], [bucket_arn]

@@ -1,4 +1,4 @@
-"""Who GitLab's jobs may become: trust by audience, project, branch and environment."""
+"""The trust policies of CI's roles: GitLab's jobs, by audience, project, branch and environment."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 AUDIENCE = "lightwork"
-"""What a job asks its token for: `id_tokens: {AWS_TOKEN: {aud: lightwork}}`. Others' tokens are refused."""
+"""The audience of a job's token: `id_tokens: {AWS_TOKEN: {aud: lightwork}}`. Other tokens are refused."""
 
 SUBJECT = ("project_path", "ref_type", "ref", "environment", "environment_protected")
-"""What GitLab must put into the subject of its tokens, in this order: the project's setting
-`ci_id_token_sub_claim_components` (projects API, GitLab 18.7 or newer). By default the environment is not in
-it, and AWS looks at nothing but audience and subject: any job of the branch could deploy, past the manual
-gate.
+"""The claims that GitLab must put into the subject of its tokens, in this order: the project's setting
+`ci_id_token_sub_claim_components` (projects API, GitLab 18.7 or newer). AWS checks only audience and subject,
+and by default the subject does not contain the environment: any job of the branch could then deploy, past the
+manual gate.
 """
 
 
 def preview(*, provider_arn: str, gitlab: GitLab) -> Policy:
-    """Any branch of this project: a merge request is previewed before anybody has approved it."""
+    """Trust jobs of any branch of this project: merge requests are previewed before they are approved."""
     subject: Condition = {
         "StringEquals": {f"{gitlab.host}:aud": AUDIENCE},
         "StringLike": {f"{gitlab.host}:sub": previewing(gitlab)},
@@ -31,7 +31,7 @@ def preview(*, provider_arn: str, gitlab: GitLab) -> Policy:
 
 
 def apply(*, provider_arn: str, gitlab: GitLab, environment: str) -> Policy:
-    """Jobs of the protected branch alone, in the protected environment of this name alone."""
+    """Trust only jobs of the protected branch that run in the protected environment of this name."""
     subject = deploying(gitlab, environment)
     return _trust(
         provider_arn,
@@ -40,12 +40,12 @@ def apply(*, provider_arn: str, gitlab: GitLab, environment: str) -> Policy:
 
 
 def previewing(gitlab: GitLab) -> str:
-    """What the subject of a job's token must be like, for it to look; `*` is anything."""
+    """Return the pattern for the subject of a previewing job's token; `*` matches anything."""
     return f"project_path:{gitlab.project}:ref_type:branch:ref:*"
 
 
 def deploying(gitlab: GitLab, environment: str) -> str:
-    """What the subject of a job's token must be, for it to deploy to an environment."""
+    """Return the subject that a job's token must have to deploy to an environment."""
     claims = {
         "project_path": gitlab.project,
         "ref_type": "branch",

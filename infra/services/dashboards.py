@@ -1,4 +1,4 @@
-"""Grafana's dashboards, as code: which runs there were, by tenant, and what a run of Dask is doing."""
+"""Grafana's dashboards as code: the runs of each tenant, and the inside of one Dask run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 SOURCE = {"type": "prometheus", "uid": "prometheus"}
-"""The data source that kube-prometheus-stack makes."""
+"""The data source that kube-prometheus-stack creates."""
 SCHEMA = 41
-"""The version of Grafana's dashboard model; newer Grafanas take older ones up."""
+"""The version of Grafana's dashboard model; newer Grafanas migrate older ones."""
 COLUMNS, HEIGHT = 24, 8
-CHOSEN = f'{TENANTS},namespace=~"tenant-($tenant)"'
+SELECTED = f'{TENANTS},namespace=~"tenant-($tenant)"'
 RUN_SECONDS = "argo_workflows_lightwork_run_seconds"
 
 
 def config_maps(namespace: str) -> list[Manifest]:
-    """A ConfigMap of each dashboard, which Grafana's sidecar finds by its label."""
+    """Build a ConfigMap for each dashboard; Grafana's sidecar finds them by their label."""
     return [
         {
             "apiVersion": "v1",
@@ -39,9 +39,9 @@ def config_maps(namespace: str) -> list[Manifest]:
 
 
 def runs() -> dict[str, Any]:
-    """Runs by tenant: how many ended how, how long they took, what waits, how much of its quota each has."""
-    mine = 'tenant=~"$tenant"'
-    taken = f"rate({RUN_SECONDS}_bucket{{{mine}}}[1h])"
+    """Build the dashboard of runs by tenant: outcomes, durations, waiting pods, use of the quota."""
+    tenant = 'tenant=~"$tenant"'
+    durations = f"rate({RUN_SECONDS}_bucket{{{tenant}}}[1h])"
     return _board(
         "lightwork-runs",
         "Runs by tenant",
@@ -50,19 +50,19 @@ def runs() -> dict[str, Any]:
             _panel(
                 "Runs that ended well, a day",
                 "stat",
-                [(f'sum(increase({RUNS}{{{mine},status="Succeeded"}}[1d]))', "succeeded")],
+                [(f'sum(increase({RUNS}{{{tenant},status="Succeeded"}}[1d]))', "succeeded")],
             ),
             _panel(
                 "Runs that failed, a day",
                 "stat",
-                [(f'sum(increase({RUNS}{{{mine},status=~"Failed|Error"}}[1d]))', "failed")],
+                [(f'sum(increase({RUNS}{{{tenant},status=~"Failed|Error"}}[1d]))', "failed")],
             ),
             _panel(
                 "Runs by how they ended",
                 "timeseries",
                 [
                     (
-                        f"sum(increase({RUNS}{{{mine}}}[1h])) by (tenant, pipeline, status)",
+                        f"sum(increase({RUNS}{{{tenant}}}[1h])) by (tenant, pipeline, status)",
                         "{{tenant}} {{pipeline}} {{status}}",
                     )
                 ],
@@ -72,7 +72,7 @@ def runs() -> dict[str, Any]:
                 "timeseries",
                 [
                     (
-                        f"histogram_quantile(0.9, sum({taken}) by (le, tenant, pipeline))",
+                        f"histogram_quantile(0.9, sum({durations}) by (le, tenant, pipeline))",
                         "{{tenant}} {{pipeline}}",
                     )
                 ],
@@ -86,7 +86,7 @@ def runs() -> dict[str, Any]:
                 "timeseries",
                 [
                     (
-                        f'sum(kube_pod_status_phase{{phase="Pending",{CHOSEN}}}) by (namespace)',
+                        f'sum(kube_pod_status_phase{{phase="Pending",{SELECTED}}}) by (namespace)',
                         "{{namespace}}",
                     )
                 ],
@@ -108,14 +108,14 @@ def runs() -> dict[str, Any]:
 
 
 def dask_run() -> dict[str, Any]:
-    """One run: its workers, its tasks, what they wait for, and how near they are to their memory's end."""
-    mine = 'tenant="$tenant",run=~"$run"'
-    allowed = 'sum(kube_pod_container_resource_limits{resource="memory",container="worker"}) by (pod)'
+    """Build the dashboard of one run: its workers, tasks, memory, spilling and transfers."""
+    run = 'tenant="$tenant",run=~"$run"'
+    limit = 'sum(kube_pod_container_resource_limits{resource="memory",container="worker"}) by (pod)'
     return _board(
         "lightwork-dask-run",
         "A Dask run",
         [
-            _variable("tenant", "label_values(dask_scheduler_workers, tenant)", several=False),
+            _variable("tenant", "label_values(dask_scheduler_workers, tenant)", multi=False),
             _variable("run", 'label_values(dask_scheduler_workers{tenant="$tenant"}, run)'),
         ],
         [
@@ -123,31 +123,31 @@ def dask_run() -> dict[str, Any]:
                 "Workers",
                 "timeseries",
                 [
-                    (f"sum(dask_scheduler_workers{{{mine}}}) by (run, state)", "{{run}} {{state}}"),
-                    (f"sum(dask_scheduler_desired_workers{{{mine}}}) by (run)", "{{run}} would be of use"),
+                    (f"sum(dask_scheduler_workers{{{run}}}) by (run, state)", "{{run}} {{state}}"),
+                    (f"sum(dask_scheduler_desired_workers{{{run}}}) by (run)", "{{run}} would be of use"),
                 ],
             ),
             _panel(
                 "Tasks",
                 "timeseries",
-                [(f"sum(dask_scheduler_tasks{{{mine}}}) by (run, state)", "{{run}} {{state}}")],
+                [(f"sum(dask_scheduler_tasks{{{run}}}) by (run, state)", "{{run}} {{state}}")],
             ),
             _panel(
                 "Tasks at work on the workers",
                 "timeseries",
-                [(f'sum(dask_worker_tasks{{{mine},state="executing"}}) by (run)', "{{run}}")],
+                [(f'sum(dask_worker_tasks{{{run},state="executing"}}) by (run)', "{{run}}")],
             ),
             _panel(
                 "Workers lost",
                 "timeseries",
-                [(f"sum(increase(dask_scheduler_workers_removed_total{{{mine}}}[5m])) by (run)", "{{run}}")],
+                [(f"sum(increase(dask_scheduler_workers_removed_total{{{run}}}[5m])) by (run)", "{{run}}")],
             ),
             _panel(
                 "Memory of a worker, of what it may have",
                 "timeseries",
                 [
                     (
-                        f"sum(dask_worker_memory_bytes{{{mine}}}) by (pod) / on (pod) group_left {allowed}",
+                        f"sum(dask_worker_memory_bytes{{{run}}}) by (pod) / on (pod) group_left {limit}",
                         "{{pod}}",
                     )
                 ],
@@ -156,19 +156,19 @@ def dask_run() -> dict[str, Any]:
             _panel(
                 "Spilled to disk",
                 "timeseries",
-                [(f"sum(rate(dask_worker_spill_bytes_total{{{mine}}}[5m])) by (run)", "{{run}}")],
+                [(f"sum(rate(dask_worker_spill_bytes_total{{{run}}}[5m])) by (run)", "{{run}}")],
                 unit="Bps",
             ),
             _panel(
                 "Between workers",
                 "timeseries",
-                [(f"sum(dask_worker_transfer_incoming_bytes{{{mine}}}) by (run)", "{{run}}")],
+                [(f"sum(dask_worker_transfer_incoming_bytes{{{run}}}) by (run)", "{{run}}")],
                 unit="bytes",
             ),
             _panel(
                 "The scheduler's slowest tick",
                 "timeseries",
-                [(f"max(dask_scheduler_tick_duration_maximum_seconds{{{mine}}}) by (run)", "{{run}}")],
+                [(f"max(dask_scheduler_tick_duration_maximum_seconds{{{run}}}) by (run)", "{{run}}")],
                 unit="s",
             ),
         ],
@@ -176,9 +176,9 @@ def dask_run() -> dict[str, Any]:
 
 
 def _share(resource: str) -> str:
-    chosen = f'{CHOSEN},resource="{resource}"'
+    selected = f'{SELECTED},resource="{resource}"'
     used, hard = (
-        f'sum(kube_resourcequota{{{chosen},type="{kind}"}}) by (namespace)' for kind in ("used", "hard")
+        f'sum(kube_resourcequota{{{selected},type="{kind}"}}) by (namespace)' for kind in ("used", "hard")
     )
     return f"{used} / {hard}"
 
@@ -204,7 +204,7 @@ def _board(
     }
 
 
-def _variable(name: str, query: str, *, several: bool = True) -> dict[str, Any]:
+def _variable(name: str, query: str, *, multi: bool = True) -> dict[str, Any]:
     return {
         "name": name,
         "label": name,
@@ -213,9 +213,9 @@ def _variable(name: str, query: str, *, several: bool = True) -> dict[str, Any]:
         "query": {"query": query, "refId": name},
         "refresh": 2,
         "sort": 1,
-        "multi": several,
-        "includeAll": several,
-        "allValue": ".+" if several else None,
+        "multi": multi,
+        "includeAll": multi,
+        "allValue": ".+" if multi else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes objects of what runs for everybody. Pure: text that is known only later is in `<<...>>`."""
+"""The Kubernetes objects of the shared services. Pure: `<<...>>` stands for outputs of other resources."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 LEVELS = {
     argo.NAMESPACE: "restricted",
     accounts.SECRETS.namespace: "restricted",
-    # The node exporter sees the node's own network and processes.
+    # The node exporter needs the node's network and processes.
     monitoring.NAME: "privileged",
-    # The shipper reads the files of all pods' logs on its node.
+    # The log shipper reads the log files of all pods on its node.
     accounts.SHIPPER.namespace: "privileged",
 }
-"""The namespaces, and the least that Pod Security asks of their pods."""
+"""The namespaces, with the Pod Security level of each."""
 
 STORAGE_CLASS = "lightwork-encrypted"
 ARCHIVE_SECRET = "argo-archive"  # noqa: S105  (its name)
@@ -33,7 +33,7 @@ LABELS = {"app.kubernetes.io/part-of": "lightwork"}
 
 
 def namespaces(names: tuple[str, ...] = tuple(LEVELS)) -> list[Manifest]:
-    """The namespaces of the platform."""
+    """Build the namespaces of the shared services."""
     return [
         {
             "apiVersion": "v1",
@@ -54,7 +54,7 @@ def namespaces(names: tuple[str, ...] = tuple(LEVELS)) -> list[Manifest]:
 
 
 def storage_class() -> Manifest:
-    """The disks of what runs for everybody: encrypted, and in the zone of the pod that asks."""
+    """Build the storage class of the shared services: encrypted disks, in the zone of their pod."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -68,7 +68,7 @@ def storage_class() -> Manifest:
 
 
 def search_account() -> Manifest:
-    """The account of the Jobs that set OpenSearch up, which EKS makes the domain's master."""
+    """Build the service account of the Jobs that configure OpenSearch; its role is the domain's master user."""
     account = accounts.SEARCH_ADMIN
     return {
         "apiVersion": "v1",
@@ -79,28 +79,28 @@ def search_account() -> Manifest:
 
 
 def argo_settings(cluster: str, *, host: str | None, sso: argo_config.SSO | None = None) -> Manifest:
-    """The ConfigMap of Argo's controller and server.
+    """Build the ConfigMap of Argo's controller and server.
 
     Args:
         cluster: this cluster's name in the archive.
-        host: the archive's host name; None if there is none.
-        sso: who knows the people; None if nobody.
+        host: the archive's host name; None for no archive.
+        sso: the identity provider; None for no login.
     """
-    # RDS's authority is on no public list, and Argo takes no other: so encrypted, and not verified.
+    # `require` encrypts without verifying: no public list has RDS's CA, and Argo cannot be given another.
     database = argo_config.Database(host=host, secret=ARCHIVE_SECRET, ssl_mode="require") if host else None
-    found: Manifest = argo_config.config_map(
+    config_map: Manifest = argo_config.config_map(
         argo_config.Argo(database=database, cluster=cluster, namespace=argo.NAMESPACE, sso=sso)
     )
-    return found
+    return config_map
 
 
 def argo_secrets(*, archive_arn: str, sso_name: str, region: str) -> list[Manifest]:
-    """What brings Argo's two secrets into its namespace: the archive's password, and the identity provider's.
+    """Build the objects that copy Argo's two secrets into its namespace: the archive's and the login's.
 
     Args:
-        archive_arn: the secret in which RDS keeps the password, and changes it.
+        archive_arn: the ARN of the secret in which RDS keeps and rotates the password.
         sso_name: the name of the secret with `client-id` and `client-secret`.
-        region: where they are.
+        region: the region of both.
     """
     store: Manifest = {
         "apiVersion": STORE_API,
@@ -110,18 +110,18 @@ def argo_secrets(*, archive_arn: str, sso_name: str, region: str) -> list[Manife
     }
     return [
         store,
-        _brought(ARCHIVE_SECRET, archive_arn, ("username", "password")),
-        _brought(argo.SSO_SECRET, sso_name, ("client-id", "client-secret")),
+        _external_secret(ARCHIVE_SECRET, archive_arn, ("username", "password")),
+        _external_secret(argo.SSO_SECRET, sso_name, ("client-id", "client-secret")),
     ]
 
 
-def _brought(name: str, key: str, properties: tuple[str, ...]) -> Manifest:
+def _external_secret(name: str, key: str, properties: tuple[str, ...]) -> Manifest:
     return {
         "apiVersion": STORE_API,
         "kind": "ExternalSecret",
         "metadata": {"name": name, "namespace": argo.NAMESPACE, "labels": LABELS},
         "spec": {
-            # RDS changes its password every week; for this long the old one is tried.
+            # RDS rotates the password every week; Argo keeps using the old one for up to this long.
             "refreshInterval": "1m",
             "secretStoreRef": {"kind": "SecretStore", "name": STORE},
             "target": {"name": name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
@@ -131,7 +131,7 @@ def _brought(name: str, key: str, properties: tuple[str, ...]) -> Manifest:
 
 
 def watching() -> list[Manifest]:
-    """What Prometheus asks and alerts of, and what Grafana shows."""
+    """Build Prometheus' monitors and alerts, and Grafana's dashboards."""
     return [
         alerts.dask_monitor(monitoring.NAME),
         alerts.rules(monitoring.NAME),
@@ -140,9 +140,9 @@ def watching() -> list[Manifest]:
 
 
 def shared() -> list[Manifest]:
-    """What all tenants' runs are made by: the scaler's template."""
-    found: list[dict[str, Any]] = manifests.cluster_objects()
-    return found
+    """Build the objects that the runs of all tenants use: the scaler's template."""
+    cluster_objects: list[dict[str, Any]] = manifests.cluster_objects()
+    return cluster_objects
 
 
 PREVIEWERS_NAME = "lightwork-previewers"
@@ -158,11 +158,11 @@ SEEN = {
     "networking.k8s.io": ["networkpolicies"],
     "storage.k8s.io": ["storageclasses"],
 }
-"""By API group. No secrets, and no workflows: their parameters are a customer's."""
+"""The kinds that previews read, by API group. No Secrets, and no workflows, whose parameters are tenants' data."""
 
 
 def previewers() -> list[Manifest]:
-    """A ClusterRole that reads those, and its binding to the group of the previewing role's access entry."""
+    """Build a ClusterRole that reads those kinds, and its binding to the previewing role's group."""
     metadata = {"name": PREVIEWERS_NAME, "labels": LABELS}
     return [
         {

@@ -1,4 +1,4 @@
-"""What runs in the cluster for everybody: charts, their settings, and what all tenants share."""
+"""The shared services in the cluster: charts, their settings, and the objects that all tenants share."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ SYSTEM = Place(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(SYSTE
 METRICS_DAYS = 15
 METRICS_DISK = "50Gi"
 OPERATORS = "operators"
-"""The subgroup whose members may stop and submit runs; all members of the group above may look."""
+"""The GitLab subgroup whose members may stop and submit runs; members of the parent group may only look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformArgs:
-    """What it is made from.
+    """Arguments of `Platform`.
 
     Attributes:
         names: the environment's names.
-        gitlab: who knows the people: those of the repository's group log in.
+        gitlab: the identity provider and project; members of the project's group may log in to Argo.
         argo_domain: the host name of Argo's web page.
         archive_host: the archive's host name.
         archive_secret_arn: the secret in which RDS keeps its password.
         search_endpoint: the host name of the OpenSearch domain.
         topic_arn: the topic that alerts are published to.
-        after: what is to be there before any pod: nodes, and the roles of the pods.
+        after: the resources to create before any pod: nodes, and the pods' roles.
     """
 
     names: Names
@@ -60,12 +60,12 @@ class PlatformArgs:
 
 
 class Platform(pulumi.ComponentResource):
-    """Secrets' operator, Prometheus, autoscaler, Argo Workflows, log shipper, and the scaler's template.
+    """Secrets operator, Prometheus, autoscaler, Argo Workflows, log shipper, and the scaler's template.
 
-    Costs: the nodes of the group `system`, and some 5 USD a month for Prometheus' disk.
+    Costs: the nodes of the group `system`, and about 5 USD a month for Prometheus' disk.
 
-    Deleting: namespaces are protected and retained, definitions stay, and with them every workflow. Metrics
-    go with their disk.
+    Deleting: namespaces are protected and retained; CRDs stay, and with them all workflows. Metrics are
+    deleted with their disk.
     """
 
     def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions) -> None:
@@ -90,7 +90,7 @@ class Platform(pulumi.ComponentResource):
             after=base,
         )
         metrics = self._metrics(base)
-        self._made(objects.watching(), [metrics])
+        self._make(objects.watching(), [metrics])
         release(
             "cluster-autoscaler",
             chart="cluster-autoscaler",
@@ -108,7 +108,7 @@ class Platform(pulumi.ComponentResource):
             after=[*base, metrics],
         )
         workflows = self._argo([*base, metrics, operator])
-        self._made(objects.shared(), [workflows])
+        self._make(objects.shared(), [workflows])
         region = args.names.region
         release(
             "fluent-bit",
@@ -157,7 +157,7 @@ class Platform(pulumi.ComponentResource):
             secret=argo.SSO_SECRET,
             user_info="/oauth/userinfo",
         )
-        told = manifests.filled(
+        settings = manifests.filled(
             [
                 objects.argo_settings(names.cluster, host="<<archive-host>>", sso=sso),
                 *objects.argo_secrets(
@@ -168,7 +168,7 @@ class Platform(pulumi.ComponentResource):
             ],
             {"archive-host": args.archive_host, "archive-secret": args.archive_secret_arn},
         )
-        settings = self._made(told, after)
+
         return release(
             "argo-workflows",
             chart="argo-workflows",
@@ -183,20 +183,20 @@ class Platform(pulumi.ComponentResource):
                 )
             ),
             opts=self._inner,
-            after=settings,
-            # The server waits for the identity provider's secret, which somebody puts there by hand.
+            after=self._make(settings, after),
+            # Argo's server starts only once the login's secret exists, which a person stores by hand.
             wait=False,
         )
 
-    def _made(
-        self, wanted: list[dict[str, object]], after: Sequence[pulumi.Resource]
+    def _make(
+        self, kubernetes_objects: list[dict[str, object]], after: Sequence[pulumi.Resource]
     ) -> list[pulumi.Resource]:
         opts = pulumi.ResourceOptions.merge(self._inner, pulumi.ResourceOptions(depends_on=list(after)))
-        return list(manifests.make(wanted, opts).values())
+        return list(manifests.make(kubernetes_objects, opts).values())
 
 
 def _tag(chart: str) -> str:
-    """The pinned version of a chart's main image."""
+    """Return the pinned version of a chart's main image."""
     tag = versions.CHARTS[chart].image_tag
     if tag is None:
         raise ValueError(f"infra/config/versions.py: {chart}: image_tag is missing")

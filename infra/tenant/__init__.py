@@ -1,4 +1,4 @@
 """The stack of one tenant in an environment.
 
-Add code here for what each customer gets of its own.
+Add code here for resources that each tenant gets of its own.
 """

@@ -1,4 +1,4 @@
-"""Who is told when a tenant costs more than was foreseen."""
+"""A tenant's monthly budget, which warns before and after it is exceeded."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 NOTICES = (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 110))
-"""When somebody is told: of what is spent or will be by the month's end, and at how many percent."""
+"""The notifications: on actual costs or on the forecast for the month, and at which percentage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantBudgetArgs:
-    """What it is made from.
+    """Arguments of `TenantBudget`.
 
     Attributes:
-        tenant: the tenant, whose file says how much.
+        tenant: the tenant, whose file sets the amount.
         names: the environment's names.
-        topic_arn: the topic that is told.
+        topic_arn: the ARN of the topic to notify.
     """
 
     tenant: Tenant
@@ -33,15 +33,15 @@ class TenantBudgetArgs:
 
 
 class TenantBudget(pulumi.ComponentResource):
-    """A monthly budget of what carries the tenant's tag in this environment. It tells; it stops nothing.
+    """A monthly budget for the resources with the tenant's tag in this environment. It stops nothing.
 
-    It sees what is tagged once `tenant` and `environment` are switched on as cost allocation tags, once an
-    account, in its billing settings. Nodes are everybody's and not in it: what a tenant's pods take of them
-    is in Prometheus, and split cost allocation data would book it.
+    It only works after `tenant` and `environment` are activated as cost allocation tags in the account's
+    billing settings, once per account. Nodes are shared and not included: Prometheus has each tenant's share
+    of them, and split cost allocation data could allocate it.
 
-    Costs: nothing; AWS takes 0.02 USD a day only for budgets that act.
+    Costs: nothing; AWS charges 0.02 USD a day only for budgets with actions.
 
-    Deleting: nobody is told any more.
+    Deleting: nobody is notified any more.
     """
 
     def __init__(self, name: str, args: TenantBudgetArgs, opts: pulumi.ResourceOptions) -> None:

@@ -1,4 +1,4 @@
-"""Who a tenant's pods are on AWS."""
+"""The AWS role of a tenant's pods."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantIdentityArgs:
-    """What it is made from.
+    """Arguments of `TenantIdentity`.
 
     Attributes:
         tenant: the tenant.
         names: the environment's names.
-        boundary: the ARN of the policy that bounds every tenant's roles.
+        boundary: the ARN of the permissions boundary of tenants' roles.
     """
 
     tenant: Tenant
@@ -33,13 +33,13 @@ class TenantIdentityArgs:
 
 
 class TenantIdentity(pulumi.ComponentResource):
-    """A role that the pods with the tenant's code become, by EKS Pod Identity. By itself it may do nothing.
+    """A role that the pods with the tenant's code assume, by EKS Pod Identity.
 
-    What it may do is granted by what is granted: the lake, the secrets.
+    It has no permissions of its own: the lake and the secrets grant access to themselves.
 
     Costs: nothing.
 
-    Deleting: the tenant's pods lose their access to AWS when their credentials end, within six hours.
+    Deleting: the tenant's pods lose their access to AWS when their credentials expire, within six hours.
 
     Attributes:
         role: the role's name.
@@ -81,10 +81,10 @@ class TenantIdentity(pulumi.ComponentResource):
 
 
 def pods_role(names: Names, tenant: str) -> str:
-    """The name of the role. What it is for comes first: `secrets-acme` is no tenant's `pods-`."""
+    """Return the name of the pods' role. The purpose comes before the tenant, so that names never collide."""
     return names.named(f"pods-{tenant}", limit=64)
 
 
 def secrets_role(names: Names, tenant: str) -> str:
-    """The name of the role by which the tenant's secrets are brought into its namespace."""
+    """Return the name of the role that copies the tenant's secrets into its namespace."""
     return names.named(f"secrets-{tenant}", limit=64)

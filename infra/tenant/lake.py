@@ -1,4 +1,4 @@
-"""A tenant's lake: one bucket, one key."""
+"""A tenant's lake: a bucket with a key of its own."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LakeArgs:
-    """What a lake is made from.
+    """Arguments of `Lake`.
 
     Attributes:
         bucket: the bucket's physical name.
         key_alias: the key's alias, `alias/...`.
-        account: the AWS account whose principals alone may come near.
-        access_logs: the bucket into which S3 writes who read or wrote what.
-        deleted_days: days for which what was deleted or overwritten can be brought back.
-        tags: on everything that takes tags.
+        account: the only AWS account whose principals may access the bucket.
+        access_logs: the bucket that S3 writes access logs to.
+        deleted_days: the days for which deleted or overwritten objects can be restored.
+        tags: the tags of all its resources.
     """
 
     bucket: str
@@ -39,20 +39,20 @@ class LakeArgs:
 
 
 class Lake(pulumi.ComponentResource):
-    """A bucket, encrypted by a key of its own: TLS only, private, versioned, with a lifecycle.
+    """A private, versioned bucket with a lifecycle, encrypted by a key of its own and accessible by TLS only.
 
     Makes: a KMS key that rotates every year, with an alias; the bucket, with versioning, that key as its
-    default encryption, access by policies alone (no ACLs), every kind of public access blocked, and a policy
-    that denies what no grant may allow; access logs, into the estate's own bucket; a lifecycle that drops
-    replaced versions and the parts of uploads never finished.
+    default encryption, access by policies only (no ACLs), all public access blocked, and a policy whose
+    denials override any grant; access logs, in the estate's own bucket; a lifecycle that deletes replaced
+    versions and the parts of unfinished uploads.
 
-    Costs: 1 USD a month for the key (each of the first two rotations adds 1 USD), about 25 USD a month for a
-    TB stored, old versions included, and the requests.
+    Costs: 1 USD a month for the key (each of the first two rotations adds 1 USD), about 25 USD a month per TB
+    stored, old versions included, and the requests.
 
-    Deleting: bucket and key are protected, so `pulumi destroy` refuses. Once `pulumi state unprotect` has
-    been run on purpose, Pulumi forgets them, and on AWS the bucket keeps its data, encryption, policy and
-    lifecycle. Deleting for good is done by hand, bucket before key: without its key the data is lost, even if
-    the objects are still there.
+    Deleting: bucket and key are protected, so `pulumi destroy` refuses. After a deliberate `pulumi state
+    unprotect`, Pulumi forgets them, and the bucket on AWS keeps its data, encryption, policy and lifecycle.
+    Delete them for good by hand, the bucket before the key: without its key the data is lost, even if the
+    objects are still there.
 
     Attributes:
         bucket: the bucket's name.
@@ -66,8 +66,8 @@ class Lake(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LakeArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Lake", name, {}, opts)
-        # A bucket that is kept must not lose what guards it.
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        # A retained bucket must keep its key, logs, versions and lifecycle.
+        retained = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
 
         key = aws.kms.Key(
             f"{name}-key",
@@ -77,7 +77,7 @@ class Lake(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
         )
-        aws.kms.Alias(f"{name}-alias", name=args.key_alias, target_key_id=key.key_id, opts=kept)
+        aws.kms.Alias(f"{name}-alias", name=args.key_alias, target_key_id=key.key_id, opts=retained)
         bucket, _ = private_bucket(
             name,
             args.bucket,
@@ -86,7 +86,7 @@ class Lake(pulumi.ComponentResource):
                     "sse_algorithm": "aws:kms",
                     "kms_master_key_id": key.arn,
                 },
-                # One data key serves many objects; without it each request pays for a call to KMS.
+                # One data key serves many objects; without it, every request costs a call to KMS.
                 "bucket_key_enabled": True,
             },
             policy=lambda bucket: pulumi.Output.all(bucket_arn=bucket.arn, key_arn=key.arn).apply(
@@ -101,13 +101,13 @@ class Lake(pulumi.ComponentResource):
             bucket=self.bucket,
             target_bucket=args.access_logs,
             target_prefix=f"buckets/{args.bucket}/",
-            opts=kept,
+            opts=retained,
         )
-        self._keep_versions(name, args.deleted_days, kept)
+        self._keep_versions(name, args.deleted_days, retained)
         self.register_outputs({"bucket": self.bucket, "bucket_arn": self.bucket_arn, "key_arn": self.key_arn})
 
     def grant_read_write(self, name: str, role: pulumi.Input[str]) -> aws.iam.RolePolicy:
-        """Let a role read and write this lake, and nothing else.
+        """Let a role read and write this lake.
 
         Args:
             name: the grant's logical name.
@@ -143,6 +143,6 @@ class Lake(pulumi.ComponentResource):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
                 },
             ],
-            # Replaced versions exist once versioning is on.
+            # The rule for replaced versions needs versioning to be on.
             opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[versioning])),
         )

@@ -1,8 +1,8 @@
-"""A tenant in OpenSearch: who may read its indexes. Set up from within the cluster, as the domain is private.
+"""A tenant's access in OpenSearch: who may read its indexes.
 
-No Pulumi provider reaches a domain that no laptop and no runner reaches. So the stack makes a ConfigMap of
-requests, and a Job that sends them as the domain's master, by its pod's identity; each can be sent again.
-A role that is taken out of here stays in the domain until somebody deletes it.
+The domain is private: neither laptops nor runners reach it, so a Pulumi provider cannot configure it. Instead
+the stack makes a ConfigMap of idempotent requests and a Job that sends them as the domain's master user, by
+its pod's identity. A role that is removed here stays in the domain until somebody deletes it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ FOLDER = "/etc/lightwork/search"
 
 
 def request(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """One request, as `lightwork.pods.search` takes it."""
+    """Build a request in the form that `lightwork.pods.search` reads."""
     return {"method": method, "path": path, "body": body}
 
 
 def tenant_requests(tenant: Tenant) -> list[dict[str, Any]]:
-    """A role that reads the tenant's indexes and nothing else, for whoever comes with its name as a group."""
+    """Build the requests for a role that only reads the tenant's indexes, and its mapping to a backend role."""
     name = f"tenant-{tenant.name}"
     role = {
         "description": f"Reads the logs of the tenant {tenant.name}",
@@ -48,11 +48,11 @@ def tenant_requests(tenant: Tenant) -> list[dict[str, Any]]:
 
 
 def domain_requests(*, shipper_role_arn: str, kept_days: int) -> list[dict[str, Any]]:
-    """What the domain needs before the first line: the shipper's role, how lines are stored, for how long.
+    """Build the requests for what all tenants share: the shipper's role, the index template, the retention.
 
     Args:
-        shipper_role_arn: the role that the log shipper's pods come as.
-        kept_days: after how many days an index is deleted.
+        shipper_role_arn: the ARN of the log shipper's role.
+        kept_days: the days after which an index is deleted.
     """
     shipper = {
         "description": "Adds lines, makes the day's index, reads nothing",
@@ -69,7 +69,7 @@ def domain_requests(*, shipper_role_arn: str, kept_days: int) -> list[dict[str, 
         "template": {
             "settings": {"number_of_shards": 1, "index.mapping.total_fields.limit": 1000},
             "mappings": {
-                # What a line says is kept whole and can be searched; only these are fields of their own.
+                # The whole line is stored and searchable; only these become fields.
                 "dynamic": False,
                 "properties": {
                     "@timestamp": {"type": "date"},
@@ -113,7 +113,7 @@ def domain_requests(*, shipper_role_arn: str, kept_days: int) -> list[dict[str, 
         request("PUT", f"{SECURITY}/roles/log-shipper", shipper),
         request("PUT", f"{SECURITY}/rolesmapping/log-shipper", {"backend_roles": [shipper_role_arn]}),
         request("PUT", "_index_template/lightwork", template),
-        # A policy that exists is changed only by who knows its version: once made, it is left as it is.
+        # Changing an existing policy requires its version, so it is created once and then left alone.
         {**request("PUT", "_plugins/_ism/policies/lightwork-retention", policy), "once": True},
     ]
 
@@ -127,18 +127,18 @@ def objects(
     shipper_role_arn: str,
     kept_days: int,
 ) -> list[Manifest]:
-    """The ConfigMap and the Job that make a tenant known to OpenSearch, and the domain ready for its lines.
+    """Build the ConfigMap and the Job that set up the domain and a tenant's access to it.
 
-    The domain's own part goes with each tenant: the estate comes before the first image is pushed, and until
-    a tenant is there, there is nothing to keep apart. Lines wait on their nodes meanwhile.
+    The shared setup is sent with each tenant: the estate is deployed before the first image is pushed, so it
+    cannot run the Job. Until the first tenant is deployed, log lines wait on their nodes.
 
     Args:
         tenant: the tenant.
         endpoint: the domain's host name.
-        region: where it is.
+        region: the domain's region.
         image: the platform's image.
-        shipper_role_arn: the role that the log shipper's pods come as.
-        kept_days: after how many days an index is deleted.
+        shipper_role_arn: the ARN of the log shipper's role.
+        kept_days: the days after which an index is deleted.
     """
     requests = [
         *domain_requests(shipper_role_arn=shipper_role_arn, kept_days=kept_days),
@@ -187,8 +187,8 @@ def setup(
         "containers": [container],
         "volumes": [{"name": "requests", "configMap": {"name": name}}],
     }
-    # Another text is another Job: a ConfigMap that changes starts nothing by itself.
-    mark = {"lightwork/requests": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    # Changed requests must start a new Job: changing the ConfigMap alone starts nothing.
+    annotations = {"lightwork/requests": hashlib.sha256(text.encode()).hexdigest()[:16]}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {FILE: text}},
         {
@@ -199,7 +199,7 @@ def setup(
                 "backoffLimit": 6,
                 "activeDeadlineSeconds": 900,
                 "template": {
-                    "metadata": {"labels": metadata["labels"], "annotations": mark},
+                    "metadata": {"labels": metadata["labels"], "annotations": annotations},
                     "spec": pod,
                 },
             },

@@ -1,4 +1,4 @@
-"""A tenant's secrets: places for them in Secrets Manager, and who may read what is put there."""
+"""A tenant's secrets: in Secrets Manager, with the role that reads them, and copied into its namespace."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSecretsArgs:
-    """What they are made from.
+    """Arguments of `TenantSecrets`.
 
     Attributes:
         tenant: the tenant, whose file names its secrets.
         names: the environment's names.
-        key_arn: the tenant's key.
-        boundary: the ARN of the policy that bounds every tenant's roles.
-        operator_arn: the role of the operator that brings secrets into the cluster.
+        key_arn: the ARN of the tenant's key.
+        boundary: the ARN of the permissions boundary of tenants' roles.
+        operator_arn: the ARN of the secrets operator's role.
     """
 
     tenant: Tenant
@@ -41,17 +41,17 @@ class TenantSecretsArgs:
 
 
 class TenantSecrets(pulumi.ComponentResource):
-    """An empty secret for each that the tenant's file names, and a role that reads this tenant's alone.
+    """An empty secret for each name in the tenant's file, and a role that reads only this tenant's secrets.
 
-    Nobody's value is in the program or in its state: who has it puts it there,
+    No value is in the program or its state. Whoever has a value stores it with
     `aws secretsmanager put-secret-value --secret-id lightwork/dev/acme/weather-api --secret-string file://...`.
 
-    Costs: 0.40 USD a month for each, and 0.05 USD for 10,000 times that one is read.
+    Costs: 0.40 USD a month per secret, and 0.05 USD per 10,000 reads.
 
-    Deleting: secrets are protected and retained. Taken out of the file, one is forgotten by Pulumi and stays.
+    Deleting: secrets are protected and retained. A secret removed from the file stays on AWS.
 
     Attributes:
-        role_arn: the role that the operator becomes to bring them into the tenant's namespace.
+        role_arn: the ARN of the role that the operator assumes to copy them into the tenant's namespace.
     """
 
     role_arn: str
@@ -86,7 +86,7 @@ class TenantSecrets(pulumi.ComponentResource):
         self.register_outputs({"role_arn": self.role_arn})
 
     def grant_read(self, name: str, role: pulumi.Input[str]) -> aws.iam.RolePolicy:
-        """Let a role read this tenant's secrets, and nothing else.
+        """Let a role read this tenant's secrets.
 
         Args:
             name: the grant's logical name.
@@ -109,47 +109,47 @@ class TenantSecrets(pulumi.ComponentResource):
 
 STORE = "tenant"
 API = "external-secrets.io/v1"
-EVERY = "15m"
-"""How often a secret is looked at again; a changed one is in the pods that start after that."""
+REFRESH = "15m"
+"""The interval at which secrets are read again; pods started after that get changed values."""
 
 
 def variable(secret: str) -> str:
-    """The environment variable that a secret becomes: `weather-api` is `WEATHER_API`."""
+    """Return the environment variable of a secret: `weather-api` becomes `WEATHER_API`."""
     return secret.replace("-", "_").upper()
 
 
 def secret_objects(tenant: Tenant, *, prefix: str, role_arn: str, region: str) -> list[Manifest]:
-    """What brings the tenant's secrets into its namespace; nothing if it has none.
+    """Build the objects that copy the tenant's secrets into its namespace; none if it has no secrets.
 
     Args:
         tenant: the tenant.
-        prefix: what the names of its secrets begin with.
-        role_arn: the role that may read them, which the operator becomes for this store alone.
-        region: where they are.
+        prefix: the prefix of its secrets' names.
+        role_arn: the ARN of the role that may read them; the operator assumes it only for this store.
+        region: the region of the secrets.
 
     Raises:
-        InputError: two secrets would be one environment variable.
+        InputError: two secrets would become the same environment variable.
     """
     if not tenant.secrets:
         return []
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for secret in tenant.secrets:
         key = variable(secret)
-        if key in found:
+        if key in variables:
             raise InputError(
-                f"tenants/{tenant.name}.yaml: secrets: {found[key]} and {secret} are both {key} in the pods'"
-                " environment: name one of them otherwise"
+                f"tenants/{tenant.name}.yaml: secrets: {variables[key]} and {secret} both become the"
+                f" environment variable {key}: rename one of them"
             )
-        found[key] = secret
+        variables[key] = secret
     aws = {"service": "SecretsManager", "region": region, "role": role_arn}
     store = manifest(API, "SecretStore", STORE, tenant, spec={"provider": {"aws": aws}})
     spec = {
-        "refreshInterval": EVERY,
+        "refreshInterval": REFRESH,
         "secretStoreRef": {"kind": "SecretStore", "name": STORE},
-        # What is gone from the file goes from the Secret; a store that does not answer takes nothing away.
+        # Keys removed from the file are removed from the Secret; a store that fails removes nothing.
         "target": {"name": contract.SECRETS, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
         "data": [
-            {"secretKey": key, "remoteRef": {"key": f"{prefix}{secret}"}} for key, secret in found.items()
+            {"secretKey": key, "remoteRef": {"key": f"{prefix}{secret}"}} for key, secret in variables.items()
         ],
     }
     return [store, manifest(API, "ExternalSecret", contract.SECRETS, tenant, spec=spec)]

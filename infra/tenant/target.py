@@ -1,4 +1,4 @@
-"""What the builders of a tenant's Kubernetes objects are told of its environment."""
+"""A tenant's file and its target: the facts about an environment that the builders of its objects need."""
 
 from __future__ import annotations
 
@@ -23,24 +23,27 @@ def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
     """Read the file of a tenant of an environment.
 
     Raises:
-        InputError: it cannot be read, or the tenant has not been asked into this environment.
+        InputError: it cannot be read, or does not name this environment.
     """
     tenant = tenants.load(root / "tenants" / f"{name}.yaml")
     if environment not in tenant.environments:
-        raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not among them")
+        raise InputError(
+            f"tenants/{tenant.name}.yaml: environments: {environment} is not listed: add it to deploy"
+            f" {tenant.name} there"
+        )
     return tenant
 
 
 def target(
     tenant: Tenant, environment: Environment, names: Names, estate: EstateOutputs, image: str
 ) -> Target:
-    """What tenants' objects are made for in an environment on AWS.
+    """Return the target of a tenant's objects in an environment on AWS.
 
     Args:
         tenant: the tenant.
-        environment: which environment it is.
-        names: its names.
-        estate: its estate.
+        environment: the environment.
+        names: the environment's names.
+        estate: the outputs of its estate.
         image: the platform's image.
     """
     return Target(

@@ -1,4 +1,4 @@
-"""One tenant in one environment. It only wires what the tenant is made of."""
+"""One tenant in one environment. This module only wires components together."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 SECRETS_OPERATOR = "secrets"
-"""The part that names the role of the operator that brings secrets into the cluster."""
+"""The last part of the name of the secrets operator's role."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantArgs:
-    """What a tenant is made from.
+    """Arguments of `Tenant`.
 
     Attributes:
-        tenant: what its file says.
+        tenant: the tenant as declared in its file.
         settings: the environment's settings.
         names: the environment's names.
-        estate: what the environment's estate has handed out.
+        estate: the outputs of the environment's estate.
         image: the platform's image, by digest.
-        pipelines: the pipelines that are known here, by name.
+        pipelines: the installed pipelines, by name.
     """
 
     tenant: tenants.Tenant
@@ -54,16 +54,17 @@ class TenantArgs:
 
 
 class Tenant(pulumi.ComponentResource):
-    """A tenant: its lake, its identity, its secrets, its budget, and all that it has in the cluster.
+    """A tenant: its lake, identity, secrets and budget, and all its objects in the cluster.
 
-    Costs: 1 USD a month for its key, 0.40 USD for each secret, what its lake holds, and its runs.
+    Costs: 1 USD a month for its key, 0.40 USD for each secret, its lake's storage, and its runs.
 
-    Deleting: namespace, bucket, key and secrets are protected and retained, and so is what bounds the
-    namespace. A tenant that leaves says so in its file first: its schedules stop, its data stays.
+    Deleting: namespace, bucket, key and secrets are protected and retained, and so are the namespace's quota
+    and network policies. A tenant that leaves is first marked `state: leaving` in its file: its schedules
+    stop, its data stays.
 
     Attributes:
         lake: the lake.
-        outputs: what the stack exports.
+        outputs: the stack's outputs.
     """
 
     lake: Lake
@@ -122,10 +123,10 @@ class Tenant(pulumi.ComponentResource):
 
     def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
         tenant = args.tenant
-        goal = target(tenant, args.settings.environment, args.names, args.estate, args.image)
+        tenant_target = target(tenant, args.settings.environment, args.names, args.estate, args.image)
         prefix = args.names.secret_prefix(tenant.name)
         return [
-            *cluster_objects(tenant, goal, args.pipelines),
+            *cluster_objects(tenant, tenant_target, args.pipelines),
             *secret_objects(tenant, prefix=prefix, role_arn=secrets_role, region=args.estate.region),
             alerts.tenant_rules(tenant),
             *search.objects(

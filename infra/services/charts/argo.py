@@ -1,4 +1,4 @@
-"""The values of Argo Workflows' chart. What the controller does is in our own ConfigMap, not here."""
+"""The values of Argo Workflows' chart. The controller's settings are in lightwork's own ConfigMap, not here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NAMESPACE = "argo"
 CONTROLLER = "workflow-controller"
 SERVER = "argo-server"
 SSO_SECRET = "argo-server-sso"  # noqa: S105  (its name)
-"""The Secret with `client-id` and `client-secret` of the identity provider."""
+"""The Secret with the identity provider's `client-id` and `client-secret`."""
 PEOPLE, OPERATORS = "people", "operators"
-"""The service accounts that somebody who logs in becomes: to look, or to stop and submit as well."""
+"""The service accounts of people who log in: to look, or to stop and submit runs as well."""
 USER = 8737
 """The user of Argo's own images."""
 GROUP = "argoproj.io"
@@ -24,15 +24,14 @@ KINDS = ["workflows", "workflowtemplates", "cronworkflows", "clusterworkflowtemp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgoValues:
-    """What differs between clusters.
+    """The values that differ between clusters.
 
     Attributes:
-        image_tag: the version of Argo, newer than the chart's own.
+        image_tag: the version of Argo, newer than the chart's default.
         archive_secret: the Secret with the archive's user and password.
-        people: the group, at the identity provider, of those who may look; None if nobody logs in there, and
-            then everybody brings a token.
-        operators: the group of those who may also stop and submit runs, of every tenant.
         place: the nodes that it runs on.
+        people: the identity provider's group of people who may look; None for no login, with tokens only.
+        operators: the group of people who may also stop and submit runs of every tenant.
     """
 
     image_tag: str
@@ -43,10 +42,10 @@ class ArgoValues:
 
 
 def values(args: ArgoValues) -> Values:
-    """Two controllers, one of which works; a server that people and CI reach as themselves and never as it.
+    """Return the values: two controllers, one of them active, and a server that acts with its users' rights.
 
-    The chart turns leader election off for a single controller, and starts the new one before it ends the
-    old: hence two.
+    There are two controllers because the chart turns leader election off for a single one, and an update
+    starts the new one before it stops the old one.
     """
     readable = [args.archive_secret]
     groups = {name: group for name, group in ((PEOPLE, args.people), (OPERATORS, args.operators)) if group}
@@ -55,9 +54,9 @@ def values(args: ArgoValues) -> Values:
     return {
         "fullnameOverride": "argo",
         "images": {"tag": args.image_tag, "pullPolicy": "IfNotPresent"},
-        # A definition that goes takes every workflow with it.
+        # Deleting a CRD would delete every workflow.
         "crds": {"install": True, "keep": True},
-        # Each tenant's namespace has accounts and roles of its own.
+        # Each tenant's namespace has its own accounts and roles.
         "workflow": {"serviceAccount": {"create": False}, "rbac": {"create": False}},
         "controller": {
             "name": CONTROLLER,
@@ -78,16 +77,16 @@ def values(args: ArgoValues) -> Values:
         "server": {
             "enabled": True,
             "name": "server",
-            # `server` would make everybody who reaches it as mighty as it is.
+            # `server` would give its own rights to everybody who can reach it.
             "authModes": ["sso", "client"] if groups else ["client"],
-            # Of this the chart makes the server's rights alone; switched off, it lets it read every Secret.
+            # The chart uses this only for the server's rights; disabled, the server could read every Secret.
             "sso": {"enabled": True, "rbac": {"enabled": True, "secretWhitelist": readable}},
             "secure": True,
             "serviceType": "ClusterIP",
             "replicas": 2,
             "pdb": {"enabled": True, "maxUnavailable": 1},
             "logging": {"level": "info", "format": "json"},
-            # Templates come from the repository alone.
+            # Templates come only from the repository.
             "clusterWorkflowTemplates": {"enabled": True, "enableEditing": False},
             "resources": size("100m", "256Mi", cpu_limit="1"),
             "podSecurityContext": pod(USER),
@@ -99,15 +98,18 @@ def values(args: ArgoValues) -> Values:
 
 
 def token_name(account: str) -> str:
-    """The Secret in which Argo's server finds the token of a service account that people become."""
+    """Return the name of the Secret in which Argo's server finds the token of a service account."""
     return f"{account}.service-account-token"
 
 
 def people(groups: dict[str, str]) -> list[dict[str, Any]]:
-    """Who somebody is who has logged in, by the groups that the identity provider says; in none, nobody.
+    """Build the accounts, tokens and rights of people who log in, by their groups at the identity provider.
 
-    They are the chart's objects, not Pulumi's: Kubernetes writes the tokens, and what Pulumi makes it reads
-    back into its state.
+    Somebody in none of the groups gets no access. The chart creates these objects, not Pulumi, because
+    Pulumi would read the tokens that Kubernetes writes into its state.
+
+    Args:
+        groups: the group of each service account.
     """
     look = [
         {"apiGroups": [GROUP], "resources": KINDS, "verbs": ["get", "list", "watch"]},
@@ -118,10 +120,10 @@ def people(groups: dict[str, str]) -> list[dict[str, Any]]:
         {"apiGroups": [GROUP], "resources": ["cronworkflows"], "verbs": ["patch", "update"]},
     ]
     rules = {PEOPLE: look, OPERATORS: [*look, *act]}
-    made = []
+    objects = []
     for precedence, (name, group) in enumerate(groups.items()):
-        made += _person(name, f"{json.dumps(group)} in groups", str(precedence), rules[name])
-    return made
+        objects += _person(name, f"{json.dumps(group)} in groups", str(precedence), rules[name])
+    return objects
 
 
 def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -152,7 +154,7 @@ def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) 
             "annotations": {"kubernetes.io/service-account.name": name},
         },
     }
-    rights = {
+    cluster_role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": role, "labels": labels},
@@ -165,4 +167,4 @@ def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) 
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}],
     }
-    return [account, token, rights, binding]
+    return [account, token, cluster_role, binding]

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from infra.services.charts.common import Place, Values, container, pod, size
 
 PORT = 8085
-"""Its metrics and its health."""
+"""The port of its metrics and health check."""
 NOBODY = 65534
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoscalerValues:
-    """What differs between clusters.
+    """The values that differ between clusters.
 
     Attributes:
-        cluster: the EKS cluster, whose tagged scaling groups are the only ones that are sized.
-        region: where it is.
-        account: the service account that EKS gives the autoscaler's role to.
-        image_tag: the autoscaler's version: that of the cluster's Kubernetes.
-        place: the nodes that it runs on; not those that it takes away.
+        cluster: the name of the EKS cluster; only scaling groups tagged with it are resized.
+        region: the cluster's region.
+        account: the service account that has the autoscaler's role.
+        image_tag: the autoscaler's version, that of the cluster's Kubernetes.
+        place: the nodes that it runs on; it must not remove its own node.
     """
 
     cluster: str
@@ -31,7 +31,7 @@ class AutoscalerValues:
 
 
 def values(args: AutoscalerValues) -> Values:
-    """Two of them, one of which works. A node that is not needed for ten minutes goes."""
+    """Return the values: two replicas, one of them active; nodes unneeded for ten minutes are removed."""
     return {
         "fullnameOverride": "cluster-autoscaler",
         "cloudProvider": "aws",
@@ -45,7 +45,7 @@ def values(args: AutoscalerValues) -> Values:
             "expander": "least-waste",
             "balance-similar-node-groups": True,
             "scale-down-unneeded-time": "10m",
-            # Every worker has room on its node's disk: that must not keep the node for ever.
+            # Every worker uses its node's disk, which must not keep the node alive for ever.
             "skip-nodes-with-local-storage": False,
             "skip-nodes-with-system-pods": True,
             "max-node-provision-time": "15m",

@@ -1,4 +1,4 @@
-"""What the charts share: sizes, and on which nodes their pods go."""
+"""The parts that charts share: resources, security contexts, and the nodes that their pods run on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Values: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The nodes of what runs for everybody.
+    """The nodes that the shared services run on.
 
     Attributes:
-        selector: the labels that such a node has; none where there is but one kind of node.
-        tolerations: the taints that such a node may have.
+        selector: the labels of these nodes; empty for any node.
+        tolerations: the tolerations for their taints.
     """
 
     selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     def values(self) -> Values:
-        """As most charts take it. They add to a list that is not empty, so one is always given."""
+        """Return the values in the form of most charts."""
         return {
             "nodeSelector": dict(self.selector),
             "tolerations": [dict(toleration) for toleration in self.tolerations],
@@ -32,12 +32,12 @@ class Place:
 
 
 def size(cpu: str, memory: str, *, cpu_limit: str | None = None) -> Values:
-    """Requests and limits of a container: memory promised and allowed, processors a little beyond.
+    """Return the requests and limits of a container.
 
     Args:
-        cpu: processor cores promised.
-        memory: bytes of memory, promised and allowed.
-        cpu_limit: processor cores allowed; those promised, where nothing is said.
+        cpu: the request of CPU.
+        memory: the request and the limit of memory.
+        cpu_limit: the limit of CPU; by default the request.
     """
     return {
         "requests": {"cpu": cpu, "memory": memory},
@@ -46,10 +46,10 @@ def size(cpu: str, memory: str, *, cpu_limit: str | None = None) -> Values:
 
 
 def container() -> Values:
-    """The strictest security of a container: Pod Security `restricted`, and a root that is read only."""
+    """Return a container's security context: Pod Security `restricted`, and a read-only root file system."""
     return {**container_security(), "runAsNonRoot": True, "readOnlyRootFilesystem": True}
 
 
 def pod(user: int) -> Values:
-    """What Pod Security `restricted` asks of a pod, for a user of the chart's own image."""
+    """Return a pod's security context that meets Pod Security `restricted`, for the image's own user."""
     return {**pod_security(), "runAsUser": user, "runAsGroup": user, "fsGroup": user}

@@ -1,4 +1,4 @@
-"""The values of kube-prometheus-stack: Prometheus, Alertmanager, Grafana and what they measure by."""
+"""The values of kube-prometheus-stack: Prometheus, Alertmanager, Grafana and their exporters."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from infra.services.charts.common import Place, Values, size
 
 NAME = "monitoring"
 ALERTMANAGER = "alertmanager"
-"""Its service account, which EKS gives the right to publish alarms to."""
+"""Alertmanager's service account, whose role may publish alarms."""
 DASHBOARD_LABEL = "grafana_dashboard"
-"""The label of the ConfigMaps that Grafana takes its dashboards from."""
+"""The label of the ConfigMaps that Grafana reads its dashboards from."""
 
 UNSEEN = ("kubeControllerManager", "kubeScheduler", "kubeEtcd", "kubeProxy")
-"""What EKS runs itself, or does not let be asked: their alerts would always fire."""
+"""Components that EKS runs itself or does not let Prometheus scrape: their alerts would always fire."""
 UNSEEN_RULES = (
     "etcd",
     "kubeControllerManager",
@@ -26,15 +26,15 @@ UNSEEN_RULES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringValues:
-    """What differs between clusters.
+    """The values that differ between clusters.
 
     Attributes:
-        retention_days: for how long metrics are kept.
-        storage: the disk for them; the oldest go before it is full.
-        storage_class: what makes the disk; None where metrics may go with the pod.
-        region: where the alarms' topic is.
-        topic_arn: the topic that alerts are published to; None if to nobody.
+        retention_days: the days for which metrics are kept.
+        storage: the size of their disk; the oldest metrics are dropped before it is full.
         place: the nodes that it runs on.
+        storage_class: the storage class of the disk; None to lose metrics with the pod.
+        region: the region of the alarms' topic.
+        topic_arn: the topic that alerts are published to; None for none.
     """
 
     retention_days: int
@@ -46,7 +46,7 @@ class MonitoringValues:
 
 
 def values(args: MonitoringValues) -> Values:
-    """Everything with limits; nobody has a password, as nobody logs in."""
+    """Return the values: limits for every container, and no passwords, as nobody logs in."""
     place = args.place.values()
     return {
         "fullnameOverride": NAME,
@@ -73,7 +73,7 @@ def values(args: MonitoringValues) -> Values:
         "grafana": _grafana(args),
         "kube-state-metrics": {
             "resources": size("50m", "256Mi", cpu_limit="500m"),
-            # By these the alerts know whose a run is. Labels of a run's own would be a series each, for ever.
+            # Alerts take tenant and pipeline from these. A label per run would add series without end.
             "metricLabelsAllowlist": [
                 "deployments=[lightwork/tenant,lightwork/pipeline,lightwork/role]",
                 "namespaces=[lightwork/tenant]",
@@ -88,38 +88,38 @@ def values(args: MonitoringValues) -> Values:
 
 
 def _prometheus(args: MonitoringValues) -> Values:
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "replicas": 1,
         "retention": f"{args.retention_days}d",
         "resources": size("500m", "4Gi", cpu_limit="2"),
         "walCompression": True,
-        # Whatever monitors and rules there are, not just this chart's own.
+        # Select all monitors and rules, not just this chart's own.
         **{
             f"{kind}SelectorNilUsesHelmValues": False
             for kind in ("serviceMonitor", "podMonitor", "rule", "probe", "scrapeConfig")
         },
-        # A tenant's pods cannot fill it: beyond this many series of one target, the target is left out.
+        # A tenant's pods cannot fill it up: a target with more series than this is not scraped.
         "enforcedSampleLimit": 50_000,
         "enableAdminAPI": False,
         **args.place.values(),
     }
     if args.storage_class is None:
-        return found
-    number = int(args.storage.removesuffix("Gi"))
+        return values
+    gibibytes = int(args.storage.removesuffix("Gi"))
     claim = {
         "storageClassName": args.storage_class,
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": args.storage}},
     }
     return {
-        **found,
-        "retentionSize": f"{number * 9 // 10}GiB",
+        **values,
+        "retentionSize": f"{gibibytes * 9 // 10}GiB",
         "storageSpec": {"volumeClaimTemplate": {"spec": claim}},
     }
 
 
 def _routes(args: MonitoringValues) -> Values:
-    """Who is told: of our own alerts and of the critical ones, the topic; the rest is there to be seen."""
+    """Route lightwork's own alerts and all critical ones to the topic; the others are only displayed."""
     receivers: list[dict[str, Any]] = [{"name": "nobody"}]
     routes: list[dict[str, Any]] = []
     if args.topic_arn:
@@ -149,9 +149,9 @@ def _routes(args: MonitoringValues) -> Values:
 
 
 def _grafana(args: MonitoringValues) -> Values:
-    """Dashboards to look at: no login, no administrator, and so no password; nothing is changed by hand.
+    """Return Grafana's values: read-only dashboards without a login, an administrator or a password.
 
-    It has no address outside the cluster: `kubectl port-forward` is the way, for whom Kubernetes lets.
+    It has no address outside the cluster: access needs Kubernetes' permission for `kubectl port-forward`.
     """
     return {
         "enabled": True,
@@ -170,8 +170,8 @@ def _grafana(args: MonitoringValues) -> Values:
         "resources": size("100m", "512Mi", cpu_limit="500m"),
         "sidecar": {
             "resources": size("25m", "128Mi", cpu_limit="100m"),
-            # Of this namespace alone: a tenant's ConfigMap is no dashboard. Nobody is there to ask Grafana to
-            # read again; it looks at its files by itself.
+            # Only in this namespace: a tenant's ConfigMap must not become a dashboard. Reloading takes an
+            # administrator, whom Grafana does not have; it rescans its files by itself.
             "dashboards": {
                 "enabled": True,
                 "label": DASHBOARD_LABEL,

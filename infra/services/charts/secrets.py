@@ -1,4 +1,4 @@
-"""The values of the chart of the External Secrets Operator, which brings secrets into the cluster."""
+"""The values of the External Secrets Operator's chart, which copies secrets into the cluster."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from infra.services.charts.common import Place, Values, size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretsValues:
-    """What differs between clusters.
+    """The values that differ between clusters.
 
     Attributes:
-        account: the service account that EKS gives the operator's role to.
+        account: the service account that has the operator's role.
         place: the nodes that it runs on.
     """
 
@@ -21,17 +21,17 @@ class SecretsValues:
 
 
 def values(args: SecretsValues) -> Values:
-    """The operator, its webhook and the webhook's certificate; stores are of one namespace each.
+    """Return the values: the operator, its webhook and the webhook's certificate.
 
-    A store of the whole cluster would lend one identity to every namespace, so there can be none.
+    Only stores within a namespace are allowed: a cluster-wide store would lend one identity to all of them.
     """
     place = args.place.values()
-    beside = {"resources": size("25m", "128Mi", cpu_limit="100m"), **place}
+    helper = {"resources": size("25m", "128Mi", cpu_limit="100m"), **place}
     return {
         "fullnameOverride": "external-secrets",
         "installCRDs": True,
         "crds": {
-            # A definition that goes takes every secret in the cluster with it.
+            # Deleting a CRD would delete every secret that the operator created.
             "annotations": {"helm.sh/resource-policy": "keep"},
             "createClusterExternalSecret": False,
             "createClusterSecretStore": False,
@@ -44,10 +44,10 @@ def values(args: SecretsValues) -> Values:
         "processClusterGenerator": False,
         "processClusterPushSecret": False,
         "processPushSecret": False,
-        # Its identity is the pod's own; it never asks for the token of somebody else's account.
+        # It uses its own pod's identity and never requests tokens of other accounts.
         "rbac": {
             "serviceAccountTokenCreate": False,
-            # The tenants' accounts get what their roles say, and nothing by the back door.
+            # Do not add rights to Kubernetes' own roles `view`, `edit` and `admin`.
             "aggregateToView": False,
             "aggregateToEdit": False,
             "aggregateToAdmin": False,
@@ -59,7 +59,7 @@ def values(args: SecretsValues) -> Values:
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "resources": size("50m", "256Mi", cpu_limit="500m"),
         "serviceMonitor": {"enabled": True},
-        "webhook": {**beside, "replicaCount": 2, "podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
-        "certController": beside,
+        "webhook": {**helper, "replicaCount": 2, "podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
+        "certController": helper,
         **place,
     }

@@ -1,4 +1,4 @@
-"""The values of Fluent Bit's chart: it sends the pods' logs to OpenSearch, an index per tenant and day."""
+"""The values of Fluent Bit's chart, which sends pods' logs to OpenSearch: one index per tenant and day."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from textwrap import dedent
 from infra.services.charts.common import Values, container, size
 
 INDEX = "logs"
-"""What the names of all indexes begin with."""
+"""The prefix of all indexes' names."""
 CLUSTER = "_cluster"
-"""The index of what runs for everybody. No tenant has this name: theirs begin with a letter."""
+"""The index of the shared services. It cannot be a tenant's name: those begin with a letter."""
 
 ROUTE = """\
 function route(tag, timestamp, record)
@@ -21,17 +21,17 @@ function route(tag, timestamp, record)
   return 2, timestamp, record
 end
 """
-"""Which index a line goes to. The namespace says whose it is, and nothing that a pod may say of itself."""
+"""Chooses the index of a line by its namespace, never by anything that a pod can set itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShipperValues:
-    """What differs between clusters.
+    """The values that differ between clusters.
 
     Attributes:
         endpoint: the host name of the OpenSearch domain.
-        region: where it is.
-        account: the service account that EKS gives the shipper's role to.
+        region: the domain's region.
+        account: the service account that has the shipper's role.
     """
 
     endpoint: str
@@ -40,12 +40,12 @@ class ShipperValues:
 
 
 def index_pattern(tenant: str) -> str:
-    """The indexes of one tenant. The dot ends the name: `acme` is not the beginning of `acme-2`."""
+    """Return the pattern of a tenant's indexes. The dot ends the name, so `acme` does not match `acme-2`."""
     return f"{INDEX}-{tenant}.*"
 
 
 def values(args: ShipperValues) -> Values:
-    """One on every node, whatever its taints. What it cannot send waits on the node's disk."""
+    """Return the values: a pod on every node, whatever its taints; unsent lines wait on the node's disk."""
     return {
         "kind": "DaemonSet",
         "fullnameOverride": "fluent-bit",
@@ -53,7 +53,7 @@ def values(args: ShipperValues) -> Values:
         "serviceAccount": {"create": True, "name": args.account},
         "rbac": {"create": True},
         "resources": size("50m", "256Mi", cpu_limit="500m"),
-        # The files of the pods' logs are root's: it is root, and may do nothing else.
+        # Log files belong to root, so it runs as root, without any other privilege.
         "securityContext": {**container(), "runAsNonRoot": False, "runAsUser": 0},
         "priorityClassName": "system-node-critical",
         "tolerations": [{"operator": "Exists"}],
@@ -128,7 +128,7 @@ _FILTERS = dedent(
         call route
     """
 )
-"""A pod's annotations change nothing here: no tenant picks a parser, or leaves its logs out."""
+"""Pods' annotations are ignored: a tenant can neither choose a parser nor exclude its logs."""
 
 _OUTPUTS = dedent(
     """\
@@ -155,4 +155,4 @@ _OUTPUTS = dedent(
         storage.total_limit_size 2G
     """
 )
-"""An identifier is made of the line itself and its time, so what is sent twice is there once."""
+"""`Generate_ID` derives the document's ID from the line and its time, so a line sent twice is stored once."""
