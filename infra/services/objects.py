@@ -68,7 +68,7 @@ def storage_class() -> Manifest:
 
 
 def search_account() -> Manifest:
-    """Build the service account of the Jobs that configure OpenSearch; its role is the domain's master user."""
+    """Build the service account of the Jobs that configure OpenSearch, whose role is the master user."""
     account = accounts.SEARCH_ADMIN
     return {
         "apiVersion": "v1",
@@ -158,7 +158,7 @@ SEEN = {
     "networking.k8s.io": ["networkpolicies"],
     "storage.k8s.io": ["storageclasses"],
 }
-"""The kinds that previews read, by API group. No Secrets, and no workflows, whose parameters are tenants' data."""
+"""The kinds that previews read, by API group. No Secrets; no workflows, as parameters are tenants' data."""
 
 
 def previewers() -> list[Manifest]:

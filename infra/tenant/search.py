@@ -32,7 +32,7 @@ def request(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def tenant_requests(tenant: Tenant) -> list[dict[str, Any]]:
-    """Build the requests for a role that only reads the tenant's indexes, and its mapping to a backend role."""
+    """Build the requests for a role that only reads the tenant's indexes, and for its mapping."""
     name = f"tenant-{tenant.name}"
     role = {
         "description": f"Reads the logs of the tenant {tenant.name}",

@@ -1,4 +1,4 @@
-"""The values of Argo Workflows' chart. The controller's settings are in lightwork's own ConfigMap, not here."""
+"""The values of Argo Workflows' chart. The controller's settings are in a ConfigMap of our own, not here."""
 
 from __future__ import annotations
 

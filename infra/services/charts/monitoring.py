@@ -88,7 +88,7 @@ def values(args: MonitoringValues) -> Values:
 
 
 def _prometheus(args: MonitoringValues) -> Values:
-    values: dict[str, Any] = {
+    spec: dict[str, Any] = {
         "replicas": 1,
         "retention": f"{args.retention_days}d",
         "resources": size("500m", "4Gi", cpu_limit="2"),
@@ -104,7 +104,7 @@ def _prometheus(args: MonitoringValues) -> Values:
         **args.place.values(),
     }
     if args.storage_class is None:
-        return values
+        return spec
     gibibytes = int(args.storage.removesuffix("Gi"))
     claim = {
         "storageClassName": args.storage_class,
@@ -112,7 +112,7 @@ def _prometheus(args: MonitoringValues) -> Values:
         "resources": {"requests": {"storage": args.storage}},
     }
     return {
-        **values,
+        **spec,
         "retentionSize": f"{gibibytes * 9 // 10}GiB",
         "storageSpec": {"volumeClaimTemplate": {"spec": claim}},
     }
