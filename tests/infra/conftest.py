@@ -1,4 +1,4 @@
-"""What the tests of the infrastructure program share."""
+"""Fixtures for the tests of the infrastructure program."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def _image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The image that a tenant's stack runs, as CI would say."""
+    """Set the digest of the image that tenants run, as CI does."""
     monkeypatch.setenv(DIGEST, f"sha256:{'a' * 64}")
 
 
 @pytest.fixture(autouse=True)
 def _pipelines() -> Iterator[None]:
-    """The tests' tenants run the tests' pipelines."""
+    """Make the tests' own pipelines the installed ones."""
     with files.own_pipelines():
         yield
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with the program and the tests' files, in which each environment has an account."""
+    """Return a copy of the repository with the tests' files, in which each environment has an account."""
     return files.repository(tmp_path, ACCOUNT)
 
 
 @pytest.fixture(scope="session")
 def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """The estate of each environment, recorded once."""
+    """Record the estate of each environment once."""
     copy = files.repository(tmp_path_factory.mktemp("estates"), ACCOUNT)
     runs = {environment: run_program(copy, environment) for environment in ENVIRONMENTS}
     for environment, run in runs.items():
@@ -57,7 +57,7 @@ def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 
 @pytest.fixture(params=ENVIRONMENTS)
 def estate(request: pytest.FixtureRequest, estates: dict[str, Run]) -> Run:
-    """The estate of every environment: security is the same in each."""
+    """Run a test with the estate of every environment: security is the same in each."""
     return estates[request.param]
 
 
@@ -67,37 +67,37 @@ TENANTS = tuple(
     if not (tenant := files.load(name)).leaving
     for environment in tenant.environments
 )
-"""Every tenant of the tests that stays, in every environment that its file names."""
+"""Every test tenant that is not leaving, in every environment that its file names."""
 
 STACKS = tuple(".".join(pair) for pair in TENANTS)
-"""Their stacks."""
+"""The names of their stacks."""
 
 
-NO_ENVIRONMENT = ("/dev/xvda", "prod-registry-k8s-io", f"prod-{REGION}-starport")
-"""Names of others' that look like one of an environment."""
+LOOKALIKES = ("/dev/xvda", "prod-registry-k8s-io", f"prod-{REGION}-starport")
+"""Foreign names that look as if they contained an environment's name."""
 
 
 def plain(run: Run, environment: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Every resource with its options and inputs, in which no word says any more which environment it is.
+    """Return every resource with its options and inputs, without its environment's name.
 
-    Environments are compared by this: what differs then is a difference.
+    Environments are compared by this: any remaining difference is a real one.
     """
-    found = {}
+    resources = {}
     for resource in run.resources:
         if resource.type.startswith("pulumi:"):
             continue
         options = {"protect": resource.protect, "retain_on_delete": resource.retain_on_delete}
         text = json.dumps({**resource.inputs, **options, "ignore_changes": resource.ignore_changes})
-        for position, other in enumerate(NO_ENVIRONMENT):
+        for position, other in enumerate(LOOKALIKES):
             text = text.replace(other, f"<{position}>")
         text = re.sub(rf"(?<!\w){environment}(?!\w)", "ENVIRONMENT", text)
-        found[resource.type, resource.name] = json.loads(text)
-    return found
+        resources[resource.type, resource.name] = json.loads(text)
+    return resources
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A tenant's stack as it was recorded, and what it was made from."""
+    """The recording of a tenant's stack, with its inputs."""
 
     run: Run
     environment: Environment
@@ -105,7 +105,7 @@ class Deployed:
     names: Names
 
     def objects(self) -> dict[str, dict[str, Any]]:
-        """Its Kubernetes objects, by logical name."""
+        """Return its Kubernetes objects by logical name."""
         return {r.name: r.inputs for r in self.run.resources if r.type.startswith("kubernetes:")}
 
 
@@ -123,7 +123,7 @@ def deploy(root: Path, environment: Environment, name: str) -> Deployed:
 
 @pytest.fixture(scope="session")
 def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Deployed]:
-    """Every tenant in each of its environments, recorded once."""
+    """Record every tenant in each of its environments once."""
     copy = files.repository(tmp_path_factory.mktemp("tenants"), ACCOUNT)
     with files.own_pipelines(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIGEST, f"sha256:{'a' * 64}")
@@ -132,23 +132,23 @@ def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str
 
 @pytest.fixture(params=TENANTS, ids=".".join)
 def deployed(request: pytest.FixtureRequest, deployments: dict[tuple[str, str], Deployed]) -> Deployed:
-    """Every tenant in each of its environments: what holds for one holds for all."""
+    """Run a test with every tenant in each of its environments."""
     return deployments[request.param]
 
 
 @pytest.fixture(scope="session")
 def customers(deployments: dict[tuple[str, str], Deployed]) -> dict[str, Run]:
-    """The stack of every tenant in each of its environments, by its name."""
-    return {f"{environment}.{name}": made.run for (environment, name), made in deployments.items()}
+    """Return the recordings of all tenants' stacks, by the stacks' names."""
+    return {f"{environment}.{name}": deployed.run for (environment, name), deployed in deployments.items()}
 
 
 @pytest.fixture(params=STACKS)
 def customer(request: pytest.FixtureRequest, customers: dict[str, Run]) -> Run:
-    """The stack of every tenant: none is special."""
+    """Run a test with the stack of every tenant."""
     return customers[request.param]
 
 
 @pytest.fixture(scope="session")
 def acme(customers: dict[str, Run]) -> Run:
-    """The example tenant in dev."""
+    """Return the recording of the example tenant in dev."""
     return customers["dev.acme"]

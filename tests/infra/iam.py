@@ -1,4 +1,4 @@
-"""Just enough of IAM's evaluation to judge a request; what it does not know is an error."""
+"""A small IAM policy evaluator for the tests; unknown operators are errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def decide(
     *,
     principal: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether a request is allowed: some statement allows it, and none denies it.
+    """Tell whether a request is allowed: at least one statement allows it, and none denies it.
 
     Args:
-        documents: all the policies that have a say.
-        action: what is asked for.
-        resource: of what.
-        context: what else is known of the request; a list where a key has several values.
-        principal: who asks, `{"Service": "..."}` and the like, for documents that name principals.
+        documents: all policies that apply.
+        action: the requested action.
+        resource: the resource of the request.
+        context: the request's condition keys; a list for a key with several values.
+        principal: the caller, such as `{"Service": "..."}`, for documents that name principals.
     """
     effects = {
         statement["Effect"]
@@ -49,14 +49,14 @@ def within(
     resource: str,
     context: Mapping[str, str | list[str]],
 ) -> bool:
-    """Whether a role may do it: it is granted, and its boundary has it as well."""
+    """Tell whether a role may do something: both its grants and its boundary allow it."""
     return decide([boundary], action, resource, context) and decide(grants, action, resource, context)
 
 
-def _principal(named: Any, asking: Mapping[str, str] | None) -> bool:
-    if named is None or named == "*" or asking is None:
+def _principal(named: Any, caller: Mapping[str, str] | None) -> bool:
+    if named is None or named == "*" or caller is None:
         return True
-    return any(kind in asking and _any(names, asking[kind]) for kind, names in named.items())
+    return any(kind in caller and _any(names, caller[kind]) for kind, names in named.items())
 
 
 def _any(patterns: str | list[str], value: str, *, lower: bool = False) -> bool:
@@ -67,7 +67,7 @@ def _any(patterns: str | list[str], value: str, *, lower: bool = False) -> bool:
 
 
 def _like(pattern: str, value: str) -> bool:
-    """IAM's wildcards: `*` is anything, `?` any one character; nothing else is special."""
+    """Match IAM's wildcards: `*` is any text, `?` any one character."""
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
@@ -75,29 +75,29 @@ def _like(pattern: str, value: str) -> bool:
 def _holds(operator: str, key: str, wanted: str | list[str], context: Mapping[str, str | list[str]]) -> bool:
     values = [str(value) for value in wanted] if isinstance(wanted, list) else [str(wanted)]
     base = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
-    found = context.get(key)
+    actual = context.get(key)
     if base == "Null":
-        return (found is None) == (values == ["true"])
+        return (actual is None) == (values == ["true"])
     if operator.startswith("ForAnyValue:"):
-        several = [] if found is None else [found] if isinstance(found, str) else found
+        several = [] if actual is None else [actual] if isinstance(actual, str) else actual
         return any(_compare(base, value, values) for value in several)
-    if found is None:
-        # A negated operator holds for a key that the request does not have; the others do not.
+    if actual is None:
+        # For a key that the request lacks, negated operators hold and the others do not.
         return operator != base or base.startswith(("StringNot", "ArnNot"))
-    assert isinstance(found, str), f"{key} has several values: {operator} is not for it"
-    return _compare(base, found, values)
+    assert isinstance(actual, str), f"{key} has several values: {operator} needs a single one"
+    return _compare(base, actual, values)
 
 
-def _compare(operator: str, found: str, values: list[str]) -> bool:
+def _compare(operator: str, actual: str, values: list[str]) -> bool:
     match operator:
         case "Bool" | "StringEquals":
-            return found in values
+            return actual in values
         case "StringNotEquals":
-            return found not in values
+            return actual not in values
         case "StringLike" | "ArnLike" | "ArnEquals":
-            return any(_like(value, found) for value in values)
+            return any(_like(value, actual) for value in values)
         case "ArnNotEquals":
-            return not any(_like(value, found) for value in values)
+            return not any(_like(value, actual) for value in values)
         case "NumericLessThan":
-            return all(float(found) < float(value) for value in values)
-    raise AssertionError(f"the evaluator does not know {operator}")
+            return all(float(actual) < float(value) for value in values)
+    raise AssertionError(f"unknown operator {operator}")

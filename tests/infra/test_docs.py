@@ -1,4 +1,4 @@
-"""What the pages about the estate name is there: logical names, physical ones, modules, tests."""
+"""The names in the docs exist: logical names, physical names, modules, commands, tests."""
 
 from __future__ import annotations
 
@@ -24,39 +24,43 @@ def page(name: str) -> str:
 
 
 def fenced(name: str, word: str) -> str:
-    """The fenced YAML of a page that holds a word."""
+    """Return the one fenced YAML block of a page that contains a word."""
     blocks = re.findall(r"```yaml\n(.*?)```", page(name).replace("\n   ", "\n"), flags=re.DOTALL)
-    (found,) = [block for block in blocks if word in block]
-    return str(found)
+    (match,) = [block for block in blocks if word in block]
+    return str(match)
 
 
 def protected(run: Run) -> set[str]:
     return {resource.name for resource in run.resources if resource.protect}
 
 
-def test_a_tenant_that_leaves_is_told_to_name_exactly_what_is_protected(acme: Run) -> None:
+def test_offboarding_names_exactly_the_protected_resources(acme: Run) -> None:
     entry = yaml.safe_load(fenced("offboarding", "destroy"))
-    assert set(entry["destroy"]["dev"]) == protected(acme), "a name too few, and the stack stays"
+    assert set(entry["destroy"]["dev"]) == protected(acme), (
+        "a missing name would keep the stack from being destroyed"
+    )
 
 
-def test_a_teardown_names_what_the_estate_has(estate: Run) -> None:
+def test_the_teardown_names_the_estates_resources(estate: Run) -> None:
     names = {resource.name for resource in estate.resources}
     listed = yaml.safe_load(fenced("teardown", "destroy"))["lightwork:destroy"]
     assert set(listed) <= names, f"{set(listed) - names}: no such resource"
     kept = {resource.name for resource in estate.resources if resource.retain_on_delete}
     in_the_way = {"archive-firewall", "archive-subnets", "archive-parameters", "search-firewall"}
     for name in (*in_the_way, "access-gitlab", "search-service"):
-        assert f"`{name}`" in page("teardown"), f"{name}: would stand in the VPC's way, or is the account's"
+        assert f"`{name}`" in page("teardown"), (
+            f"{name}: would block the VPC's deletion, or belongs to the account"
+        )
         assert name in kept, f"{name}: is not kept"
     holding = {
         resource.name
         for resource in estate.resources
         if resource.retain_on_delete and resource.type.startswith(("aws:ec2/", "aws:rds/"))
     }
-    assert holding - protected(estate) == in_the_way, "whatever is kept in the network is named"
+    assert holding - protected(estate) == in_the_way, "every retained resource in the network must be named"
 
 
-def test_a_restore_calls_the_database_what_it_is_called(estates: dict[str, Run]) -> None:
+def test_the_restore_page_uses_the_databases_real_names(estates: dict[str, Run]) -> None:
     database = estates["prod"].one("aws:rds/instance:Instance").inputs
     text = page("restore")
     for name in (
@@ -64,14 +68,14 @@ def test_a_restore_calls_the_database_what_it_is_called(estates: dict[str, Run])
         f"--db-parameter-group-name {database['parameterGroupName']} ",
         f"--master-user-secret-kms-key-id {NAMES.key('archive')}\n",
     ):
-        assert name in text, f"{name}: who restores is in a hurry"
+        assert name in text, f"{name}: the command on the page would fail"
     database_of = {name: run.one("aws:rds/instance:Instance").inputs for name, run in estates.items()}
     days = {name: inputs["backupRetentionPeriod"] for name, inputs in database_of.items()}
     assert days == {"dev": 7, "staging": 7, "prod": 35}, "the page says so"
     assert f"BUCKET={NAMES.lake_bucket('acme')}\n" in text, "the bucket of the example"
 
 
-def test_modules_that_the_pages_call_exist() -> None:
+def test_the_modules_on_the_pages_exist() -> None:
     for path in sorted(DOCS.glob("*.md")):
         for module in re.findall(r"python -m ([a-z_.]+)", path.read_text()):
             file = REPOSITORY / module.replace(".", "/")
@@ -86,17 +90,17 @@ def test_commands_of_lightwork_estate_exist() -> None:
         assert called <= cli.commands.keys(), path.name
 
 
-def test_the_threat_model_names_tests_that_there_are() -> None:
+def test_the_tests_named_in_the_threat_model_exist() -> None:
     rows = [line for line in page("threat-model").splitlines() if line.startswith("| ")][2:]
-    assert len(rows) >= 10, "who, what, what stands in the way"
+    assert len(rows) >= 10, "the table of threats"
     for row in rows:
         named = re.findall(r"`([\w/]+\.py)`", row.rpartition(" | ")[2])
-        assert named, f"nothing holds: {row}"
+        assert named, f"no test: {row}"
         for name in named:
             assert (REPOSITORY / "tests" / name).exists(), f"{name}: no such test"
 
 
-def test_a_page_that_one_types_from_says_that_no_account_has_run_it() -> None:
+def test_pages_with_commands_say_that_they_have_not_run_on_a_real_account() -> None:
     for name in ("first-install", "upgrading", "restore", "teardown"):
         text = " ".join(page(name).split()).lower()
-        assert "not yet run on a real aws account" in text, f"{name}: does not say what it was tested on"
+        assert "not yet run on a real aws account" in text, f"{name}: must say what it was tested on"

@@ -1,6 +1,6 @@
-"""The files that people edit, as they are: settings, tenants and pipelines at the root of the repository.
+"""The live files that people edit: the repository's own settings, tenants and pipelines.
 
-Each test is one case, however many files there are. Everything else is tested with `tests/estate`.
+Each test is one case, whatever the number of files. All other tests use the files in `tests/estate`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def root() -> Path:
-    """The repository, whose files these tests read."""
+    """Return the repository, whose live files these tests read."""
     return files.REPOSITORY
 
 
 @pytest.fixture(autouse=True)
 def _pipelines() -> Iterator[None]:
-    """The pipelines that are installed: a fixture of the same name gives the other tests their own."""
+    """Use the installed pipelines; a fixture of the same name gives the other tests their own."""
     discovery.scan.cache_clear()
     yield
     discovery.scan.cache_clear()
 
 
 def refusals(folder: Path) -> list[str]:
-    """Validate and render every tenant of a folder in each of its environments; return what is wrong."""
-    found = []
+    """Validate and render every tenant of a folder in each of its environments; return the errors."""
+    errors = []
     validator = jsonschema.Draft202012Validator(json.loads(template.json_schema()))
     for path in sorted(folder.glob("*.yaml")):
         try:
@@ -55,8 +55,8 @@ def refusals(folder: Path) -> list[str]:
                 objects = manifests.tenant_objects(loaded.tenant, target, discovery.pipelines())
                 assert list(yaml.safe_load_all(manifests.to_yaml(objects))) == objects, path
         except (ValueError, jsonschema.ValidationError) as error:
-            found.append(f"{path.name}: {error}")
-    return found
+            errors.append(f"{path.name}: {error}")
+    return errors
 
 
 def test_every_tenants_file_is_valid_and_renders_in_each_of_its_environments(root: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_wrong_tenants_file_would_be_refused(tmp_path: Path) -> None:
 
 
 def test_every_environments_settings_deploy_an_estate(root: Path, tmp_path: Path) -> None:
-    """An account that nobody has chosen yet counts as chosen."""
+    """The placeholder account is replaced first."""
     copy = files.repository(tmp_path, ACCOUNT)
     for environment in ENVIRONMENTS:
         text = (root / f"Pulumi.{environment}.yaml").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def test_every_environments_settings_deploy_an_estate(root: Path, tmp_path: Path
 
 
 def test_every_installed_pipeline_is_discovered() -> None:
-    assert discovery.packages(), "no package is installed that names its pipelines"
+    assert discovery.packages(), "no installed package has the entry point of pipelines"
     assert discovery.broken() == {}, "a module of pipelines cannot be imported"
     for name, pipeline in discovery.pipelines().items():
         assert discovery.find(name) is pipeline

@@ -1,8 +1,9 @@
-"""The whole program, run as Pulumi runs it, against an engine that records what it asks for."""
+"""The whole program, run as Pulumi runs it, against an engine that records its resources and invokes."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,9 +23,9 @@ OTHER = "999999999999"
 
 
 def refusal(root: Path, stack: str, **kwargs: str) -> str:
-    """The message of a run that must be refused before anything is planned."""
+    """Return the message of a run that must be refused before anything is planned."""
     run = run_program(root, stack, **kwargs)
-    assert run.error is not None, "the program went through"
+    assert run.error is not None, "the program succeeded"
     planned = {resource.type for resource in run.resources} - {*PROVIDERS, "pulumi:pulumi:Stack"}
     assert not planned, f"refused only after {planned} were planned"
     return str(run.error)
@@ -37,21 +38,21 @@ def test_every_kind_of_public_access_to_the_bucket_is_blocked(acme: Run) -> None
     assert block["bucket"] == acme.one(BUCKET).inputs["bucket"], "the block is on another bucket"
 
 
-def test_access_lists_are_off(acme: Run) -> None:
+def test_bucket_acls_are_disabled(acme: Run) -> None:
     controls = acme.one("aws:s3/bucketOwnershipControls:BucketOwnershipControls").inputs
     assert controls["rule"] == {"objectOwnership": "BucketOwnerEnforced"}, "an ACL grants beside the policies"
 
 
 def test_the_bucket_carries_the_guarding_policy(acme: Run) -> None:
     bucket = acme.one(BUCKET).inputs["bucket"]
-    wanted = resources.bucket_guard(
+    expected = resources.bucket_guard(
         bucket_arn=f"arn:aws:s3:::{bucket}",
         key_arn=f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/lake-key",
         account=ACCOUNT,
     )
-    found = acme.one("aws:s3/bucketPolicy:BucketPolicy").inputs
-    assert json.loads(found["policy"]) == wanted, "policies/test_lake.py shows what this policy refuses"
-    assert found["bucket"] == bucket, "the policy is on another bucket"
+    policy = acme.one("aws:s3/bucketPolicy:BucketPolicy").inputs
+    assert json.loads(policy["policy"]) == expected, "policies/test_lake.py shows what this policy refuses"
+    assert policy["bucket"] == bucket, "the policy is on another bucket"
 
 
 def test_the_bucket_is_encrypted_by_its_own_key(acme: Run) -> None:
@@ -70,7 +71,7 @@ def test_the_key_rotates(acme: Run) -> None:
     assert key["deletionWindowInDays"] == 30, "the longest time to notice a mistake"
 
 
-def test_what_was_deleted_can_be_brought_back_for_as_long_as_the_tenant_says(acme: Run, root: Path) -> None:
+def test_deleted_objects_can_be_restored_for_as_long_as_the_tenants_file_says(acme: Run, root: Path) -> None:
     versioning = acme.one("aws:s3/bucketVersioning:BucketVersioning").inputs
     assert versioning["versioningConfiguration"] == {"status": "Enabled"}, (
         "without versions a delete is final"
@@ -85,17 +86,17 @@ def test_what_was_deleted_can_be_brought_back_for_as_long_as_the_tenant_says(acm
     path = root / "tenants" / "acme.yaml"
     path.write_text(path.read_text().replace("data_retention_days: 90", "data_retention_days: 7"))
     changed = run_program(root, "dev.acme").one(lifecycle).inputs["rules"][0]
-    assert changed["noncurrentVersionExpiration"] == {"noncurrentDays": 7}, "the file's figure did not arrive"
+    assert changed["noncurrentVersionExpiration"] == {"noncurrentDays": 7}, "the file's value was ignored"
 
 
 @pytest.mark.parametrize("precious", [BUCKET, KEY, NAMESPACE])
-def test_what_is_precious_is_protected_and_outlives_the_stack(acme: Run, precious: str) -> None:
-    found = acme.one(precious)
-    assert found.protect, f"{precious}: `pulumi destroy` must refuse"
-    assert found.retain_on_delete, f"{precious}: removed from the program, it must stay where it is"
+def test_precious_resources_are_protected_and_outlive_the_stack(acme: Run, precious: str) -> None:
+    resource = acme.one(precious)
+    assert resource.protect, f"{precious}: `pulumi destroy` must refuse"
+    assert resource.retain_on_delete, f"{precious}: removed from the program, it must stay where it is"
 
 
-def test_who_read_or_wrote_the_lake_is_written_down_elsewhere(acme: Run) -> None:
+def test_the_lakes_access_logs_go_to_the_estates_bucket(acme: Run) -> None:
     logging = acme.one("aws:s3/bucketLogging:BucketLogging").inputs
     assert logging["targetBucket"] == f"lw-dev-{ACCOUNT}-eu-central-1-audit", "the estate's bucket"
     assert logging["targetPrefix"] == f"buckets/{acme.one(BUCKET).inputs['bucket']}/", (
@@ -103,7 +104,7 @@ def test_who_read_or_wrote_the_lake_is_written_down_elsewhere(acme: Run) -> None
     )
 
 
-def test_a_bucket_that_is_kept_keeps_what_guards_it(acme: Run) -> None:
+def test_a_retained_bucket_keeps_its_policy_key_and_lifecycle(acme: Run) -> None:
     guards = [
         resource for resource in acme.resources if resource.type.startswith(("aws:s3/bucket", "aws:kms"))
     ]
@@ -124,20 +125,20 @@ def test_every_pod_of_the_namespace_must_be_restricted(acme: Run) -> None:
 
 
 def test_every_resource_goes_through_the_explicit_provider_of_its_kind(acme: Run) -> None:
-    made = [resource for resource in acme.resources if resource.type.startswith(("aws:", "kubernetes:"))]
-    assert len(made) > 50, "lake, identity, secrets, budget and all that is in the namespace"
-    for resource in made:
+    resources = [resource for resource in acme.resources if resource.type.startswith(("aws:", "kubernetes:"))]
+    assert len(resources) > 50, "lake, identity, secrets, budget and the namespace's objects"
+    for resource in resources:
         kind = resource.type.split(":")[0]
         provider = f"pulumi:providers:{kind}::{kind}::"
-        assert provider in resource.provider, f"{resource.name} goes wherever the shell's credentials point"
+        assert provider in resource.provider, f"{resource.name} uses the shell's credentials"
 
 
-def test_the_cluster_is_the_environments_and_never_the_current_one(acme: Run) -> None:
+def test_the_cluster_is_the_environments_and_never_the_kubeconfigs_current_one(acme: Run) -> None:
     provider = acme.one(PROVIDERS[1]).inputs
-    assert "context" not in provider, "a context is what some machine calls some cluster"
+    assert "context" not in provider, "a context's name depends on the machine"
     config = json.loads(provider["kubeconfig"])
     assert config["clusters"][0]["cluster"]["server"] == "https://lightwork-dev.eks.example", (
-        "the cluster is not the one that the estate says"
+        "the cluster is not the estate's"
     )
 
 
@@ -150,7 +151,7 @@ def test_no_credential_of_the_cluster_is_in_the_state(acme: Run) -> None:
 def test_every_resource_belongs_to_its_component(acme: Run) -> None:
     for resource in acme.resources:
         if resource.type.startswith(("aws:", "kubernetes:")):
-            assert "lightwork:infra:Tenant" in resource.parent, f"{resource.name} is nobody's"
+            assert "lightwork:infra:Tenant" in resource.parent, f"{resource.name} has no component"
         if resource.type.startswith(("aws:s3", "aws:kms")):
             assert resource.parent.endswith("lightwork:infra:Lake::lake"), (
                 f"{resource.name} is outside the lake"
@@ -159,15 +160,15 @@ def test_every_resource_belongs_to_its_component(acme: Run) -> None:
     assert acme.one(NAMESPACE).parent.endswith("lightwork:infra:Tenant::tenant"), "a stray namespace"
 
 
-def test_bucket_and_key_say_whose_they_are(acme: Run) -> None:
+def test_bucket_and_key_carry_the_tenants_tags(acme: Run) -> None:
     for type_ in (BUCKET, KEY):
         tags = acme.one(type_).inputs["tags"]
         assert tags == {"project": "lightwork", "environment": "dev", "tenant": "acme"}, (
-            "costs are booked by tag"
+            "costs are allocated by tag"
         )
 
 
-def test_the_tenants_stack_exports_what_others_need(acme: Run) -> None:
+def test_the_tenants_stack_exports_its_interface(acme: Run) -> None:
     assert acme.outputs == {
         "account": ACCOUNT,
         "region": "eu-central-1",
@@ -178,11 +179,11 @@ def test_the_tenants_stack_exports_what_others_need(acme: Run) -> None:
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
-def test_an_estate_checks_its_account_before_it_makes_anything(root: Path, stack: str) -> None:
+def test_an_estate_checks_its_account_before_it_creates_anything(root: Path, stack: str) -> None:
     run = run_program(root, stack)
     assert run.error is None, f"{stack} must go through: {run.error}"
     assert run.order[:3] == ["pulumi:pulumi:Stack", PROVIDERS[0], CALLER], "the check comes first"
-    assert [token for token, _ in run.invokes] == [CALLER], "an estate reads nothing else, no other stack"
+    assert [token for token, _ in run.invokes] == [CALLER], "an estate reads no other stack"
 
 
 @pytest.mark.parametrize("stack", ["dev", "dev.acme", "prod.acme"])
@@ -190,12 +191,12 @@ def test_credentials_of_another_account_are_refused_before_anything_is_planned(
     root: Path, stack: str
 ) -> None:
     message = refusal(root, stack, credentials_of=OTHER)
-    assert "\n" not in message, "one line is read"
-    assert OTHER in message, "the message says whose credentials these are"
-    assert ACCOUNT in message, "the message says which account was declared"
+    assert "\n" not in message, "the message must be one line"
+    assert OTHER in message, "the message must name the credentials' account"
+    assert ACCOUNT in message, "the message must name the declared account"
 
 
-def test_the_account_is_asked_for_through_the_explicit_provider(acme: Run) -> None:
+def test_the_account_is_looked_up_through_the_explicit_provider(acme: Run) -> None:
     (provider,) = [provider for token, provider in acme.invokes if token == CALLER]
     assert "pulumi:providers:aws::aws::" in provider, (
         "another provider's credentials say nothing about this one's"
@@ -205,53 +206,54 @@ def test_the_account_is_asked_for_through_the_explicit_provider(acme: Run) -> No
     )
 
 
-def test_an_account_that_nobody_has_chosen_is_refused(root: Path) -> None:
+def test_the_placeholder_account_is_refused(root: Path) -> None:
     path = root / "Pulumi.dev.yaml"
     path.write_text(path.read_text().replace(ACCOUNT, "0" * 12))
     message = refusal(root, "dev.acme", credentials_of="0" * 12)
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "lightwork:account" in text)
-    assert message.startswith(f"{path}:{line}: lightwork:account: found '000000000000'; zeros stand for"), (
-        message
-    )
+    assert re.match(rf"{path}:{line}: lightwork:account: .*'0{{12}}'.*placeholder", message), message
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
-        ("lightwork:region:", "lightwork:regoin:", "there is no such field; did you mean 'region'?"),
-        ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "found 'Frankfurt'"),
-        (f'"{ACCOUNT}"', ACCOUNT, f"found {ACCOUNT}; should be a valid string"),
-        (f'"{ACCOUNT}"', '"1234"', "found '1234'"),
-        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "lightwork:region"),
-        ("lightwork:region:", "lightwork:environment:", "lightwork:environment"),
-        ("config:", "confg:", "config: is missing"),
+        ("lightwork:region:", "lightwork:regoin:", "lightwork:regoin: .*'region'"),
+        ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "lightwork:region: .*'Frankfurt'"),
+        (f'"{ACCOUNT}"', ACCOUNT, f"lightwork:account: .*{ACCOUNT}.*string"),
+        (f'"{ACCOUNT}"', '"1234"', "lightwork:account: .*'1234'"),
+        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "lightwork:region: .*keep one"),
+        ("lightwork:region:", "lightwork:environment:", "lightwork:environment: remove it"),
+        ("config:", "confg:", "config: .*missing"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_file_and_reason(root: Path, old: str, new: str, said: str) -> None:
+def test_a_wrong_setting_is_refused_with_file_and_reason(
+    root: Path, old: str, new: str, expected: str
+) -> None:
     path = root / "Pulumi.dev.yaml"
     text = path.read_text()
     assert old in text, "the sample does not change the file"
     path.write_text(text.replace(old, new))
     message = refusal(root, "dev.acme")
-    assert str(path) in message, "the message does not say where"
-    assert said in message, f"the message does not say why: {message}"
+    assert str(path) in message, "the message must name the file"
+    assert re.search(expected, message), f"the message must name the field and the reason: {message}"
 
 
 @pytest.mark.parametrize(
-    ("stack", "said"),
+    ("stack", "expected"),
     [
-        ("prd", "no environment 'prd'; did you mean 'prod'?"),
-        ("acme.dev", "no environment 'acme'; there are: dev, local, prod, staging"),
-        ("dev.acme.two", "a tenant's stack is named dev.<tenant>"),
-        ("dev.", "a tenant's stack is named dev.<tenant>"),
-        ("dev.nobody", "nobody.yaml: there is no such file"),
+        ("prd", "'prd'.*'prod'"),
+        ("acme.dev", "'acme'.*dev, local, prod, staging"),
+        ("dev.acme.two", r"'dev\.acme\.two'.*dev\.<tenant>"),
+        ("dev.", r"'dev\.'.*dev\.<tenant>"),
+        ("dev.nobody", r"nobody\.yaml: "),
     ],
 )
-def test_a_stack_that_is_neither_estate_nor_tenant_is_refused(root: Path, stack: str, said: str) -> None:
-    assert said in refusal(root, stack), "the message does not say what a stack's name may be"
+def test_a_stack_that_is_neither_estate_nor_tenant_is_refused(root: Path, stack: str, expected: str) -> None:
+    assert re.search(expected, refusal(root, stack)), "the message must say what a stack's name may be"
 
 
-def test_a_tenant_is_not_made_where_its_file_does_not_name_the_environment(root: Path) -> None:
+def test_a_tenant_is_refused_in_an_environment_that_its_file_does_not_name(root: Path) -> None:
     path = root / "tenants" / "acme.yaml"
     path.write_text(path.read_text().replace("[dev, staging, prod]", "[dev]"))
-    assert "prod is not among them" in refusal(root, "prod.acme"), "acme has not been asked into prod"
+    message = refusal(root, "prod.acme")
+    assert re.search(r"acme\.yaml: environments: prod\b", message), "the file names only dev"

@@ -1,4 +1,4 @@
-"""The program's folder as Pulumi sees it: first on the path, and run as a whole."""
+"""The program's folder as Pulumi uses it: first on `sys.path`, and run as a package."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.infra.conftest import REPOSITORY
 INFRA = REPOSITORY / "infra"
 
 
-def test_no_name_in_the_programs_folder_hides_a_library() -> None:
+def test_no_file_in_the_programs_folder_shadows_a_library() -> None:
     names = {path.stem for path in INFRA.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert {"config", "manifests", "__main__"} <= names, "the folder that is meant"
+    assert {"config", "manifests", "__main__"} <= names, "this must be the program's folder"
     hidden = names & (set(packages_distributions()) | sys.stdlib_module_names) - {"__main__"}
     assert not hidden, f"Pulumi puts infra/ first on sys.path: `import {hidden}` would find ours"
 
 
-def test_each_folder_says_when_code_belongs_there() -> None:
+def test_each_folder_says_when_to_add_code_there() -> None:
     for folder in sorted({path.parent for path in INFRA.rglob("*.py")}):
         text = (folder / "__init__.py").read_text()
-        assert "Add " in text, f"{folder.name}/__init__.py: who adds code looks there"
+        assert "Add " in text, f"{folder.name}/__init__.py: say when to add code here"
 
 
 def test_pulumi_runs_the_folder_from_anywhere() -> None:

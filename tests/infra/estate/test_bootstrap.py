@@ -49,7 +49,7 @@ def test_pulumi_is_told_where_states_and_key_are(
 
 def test_an_account_that_nobody_has_chosen_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["bootstrap", "--env", "dev"]) == 2, "the repository's own settings have chosen none"
-    assert "zeros stand for an account" in capsys.readouterr().err, "one line that says why"
+    assert "placeholder" in capsys.readouterr().err, "one line that says why"
 
 
 def test_the_bucket_is_private_encrypted_and_keeps_every_version(session: Any) -> None:

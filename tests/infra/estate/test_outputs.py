@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -44,44 +45,44 @@ def test_the_outputs_of_another_environment_are_refused(
     file.write_text(json.dumps(pretended("dev")))
     monkeypatch.setenv(VARIABLE, str(file))
     error = str(run_program(root, "prod.acme").error)
-    assert "these are the outputs of dev, not of prod" in error, "dev's database would be prod's"
+    assert re.search(r"outputs\.json.*\bdev\b.*\bprod\b", error), "dev's database would be prod's"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        ({"account": "999999999999"}, "the account 999999999999; Pulumi.prod.yaml says 123456789012"),
-        ({"region": "eu-west-1"}, "the region eu-west-1; Pulumi.prod.yaml says eu-central-1"),
+        ({"account": "999999999999"}, "account 999999999999.*Pulumi\\.prod\\.yaml.*123456789012"),
+        ({"region": "eu-west-1"}, "region eu-west-1.*Pulumi\\.prod\\.yaml.*eu-central-1"),
     ],
 )
 def test_an_estate_of_another_account_or_region_is_refused_before_anything_is_planned(
-    root: Path, change: dict[str, str], said: str
+    root: Path, change: dict[str, str], expected: str
 ) -> None:
     run = run_program(root, "prod.acme", estate={**pretended("prod"), **change})
-    assert f"stack prod: the estate is in {said}" in str(run.error), (
+    assert re.match(f"stack prod: .*{expected}", str(run.error)), (
         f"its bucket would be elsewhere: {run.error}"
     )
     assert not [r for r in run.resources if not r.type.startswith("pulumi:")], "refused too late"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
-        ({"search_endpoint": None}, "search_endpoint: is missing"),
-        ({"search_endpoint": ""}, "search_endpoint: found ''; a text belongs here"),
-        ({"search_endpoint": 7}, "search_endpoint: found 7; a text belongs here"),
-        ({"api_cidrs": "10.0.0.0/28"}, "api_cidrs: found '10.0.0.0/28'; a list of texts belongs here"),
-        ({"api_cidrs": []}, "api_cidrs: found []; a list of texts belongs here"),
+        ({"search_endpoint": None}, "search_endpoint: .*missing"),
+        ({"search_endpoint": ""}, "search_endpoint: .*''.*a text"),
+        ({"search_endpoint": 7}, "search_endpoint: .*7.*a text"),
+        ({"api_cidrs": "10.0.0.0/28"}, r"api_cidrs: .*'10\.0\.0\.0/28'.*a list"),
+        ({"api_cidrs": []}, r"api_cidrs: .*\[\].*a list"),
         (
             {"private_subnet_ids": ["a", 1]},
-            "private_subnet_ids: found ['a', 1]; a list of texts belongs here",
+            r"private_subnet_ids: .*\['a', 1\].*a list",
         ),
     ],
 )
-def test_an_output_that_is_missing_or_wrong_is_named(change: dict[str, Any], said: str) -> None:
+def test_an_output_that_is_missing_or_wrong_is_named(change: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError) as caught:
         EstateOutputs.parse({**pretended("dev"), **change}, "stack dev")
-    assert str(caught.value).startswith(f"stack dev: {said}"), "where, what, what belongs there"
+    assert re.match(f"stack dev: {expected}", str(caught.value)), "where, what, what was expected"
 
 
 def test_what_an_estate_exports_besides_is_left_alone() -> None:
@@ -122,9 +123,7 @@ def test_a_tenant_before_its_estate_is_refused_with_what_to_do(
 
     monkeypatch.setattr(pulumi.runtime, "invoke", answer)
     run = run_program(root, "dev.acme")
-    assert str(run.error).startswith("stack dev: this backend has no such stack"), (
-        "one line instead of a trace"
-    )
+    assert str(run.error).startswith("stack dev: "), "a message instead of a traceback"
     assert VARIABLE in str(run.error), "and what to do"
     made = [resource.type for resource in run.resources if not resource.type.startswith("pulumi:")]
     assert not made, "nothing was planned"

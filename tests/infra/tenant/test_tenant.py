@@ -170,7 +170,7 @@ def test_a_tenant_without_secrets_has_no_store(root: Path) -> None:
 
 def test_two_secrets_that_are_one_variable_are_refused() -> None:
     twice = ACME.model_copy(update={"secrets": ("a-b", "a_b")})
-    with pytest.raises(InputError, match="a-b and a_b are both A_B"):
+    with pytest.raises(InputError, match=r"tenants/acme\.yaml: secrets: a-b and a_b.*A_B.*rename"):
         secrets.secret_objects(twice, prefix="p/", role_arn="arn", region=REGION)
 
 
@@ -281,5 +281,5 @@ def test_objects_are_told_apart_by_kind_and_name() -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": space}}
         for space in ("one", "two")
     ]
-    with pytest.raises(ValueError, match="two objects configmap-a"):
+    with pytest.raises(ValueError, match="duplicate.*configmap-a"):
         infra_manifests.make(twice, None)  # type: ignore[arg-type]
