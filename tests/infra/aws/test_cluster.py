@@ -1,4 +1,4 @@
-"""The cluster and its nodes: access by entries alone, everything pinned, spot for workers alone."""
+"""The cluster and its nodes: access by entries only, everything pinned, spot for workers only."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def group(run: Run, name: str) -> Resource:
     return run.named(GROUP, f"nodes-{name}")
 
 
-def test_nobody_comes_in_but_by_an_access_entry(estate: Run) -> None:
+def test_access_entries_are_the_only_way_in(estate: Run) -> None:
     access = estate.one(CLUSTER).inputs["accessConfig"]
-    assert access["authenticationMode"] == "API", "aws-auth is a text that locks people out"
-    assert access["bootstrapClusterCreatorAdminPermissions"] is False, "who made it is nobody special"
+    assert access["authenticationMode"] == "API", "a mistake in aws-auth locks everybody out"
+    assert access["bootstrapClusterCreatorAdminPermissions"] is False, "its creator gets no special access"
 
 
-def test_administrators_and_ci_come_in_with_what_they_need(estate: Run) -> None:
-    found = {
+def test_administrators_and_ci_get_the_access_they_need(estate: Run) -> None:
+    policies = {
         policy.inputs["principalArn"].rpartition("/")[2]: policy.inputs["policyArn"].rpartition("/")[2]
         for policy in estate.all(ENTRY_POLICY)
     }
     environment = estate.outputs["environment"]
-    assert found == {
+    assert policies == {
         "administrators": "AmazonEKSClusterAdminPolicy",
         f"lightwork-{environment}-apply": "AmazonEKSClusterAdminPolicy",
         f"lightwork-{environment}-preview": "AmazonEKSViewPolicy",
-    }, "the previewing role looks, and not at secrets"
-    assert len(estate.all(ENTRY)) == 3, "an entry for each and for nobody else"
+    }, "the previewing role may look, but not at secrets"
+    assert len(estate.all(ENTRY)) == 3, "one entry each and no others"
 
 
-def test_the_previewing_role_sees_what_a_program_makes_and_no_secret(estate: Run) -> None:
+def test_the_previewing_role_reads_what_the_program_creates_and_no_secret(estate: Run) -> None:
     (entry,) = [entry for entry in estate.all(ENTRY) if entry.name == "cluster-previewer"]
     (binding,) = [
         resource.inputs
@@ -57,7 +57,7 @@ def test_the_previewing_role_sees_what_a_program_makes_and_no_secret(estate: Run
         if resource.inputs["metadata"]["name"] == objects.PREVIEWERS_NAME
     ]
     assert [subject["name"] for subject in binding["subjects"]] == entry.inputs["kubernetesGroups"], (
-        "the group of its access entry and nobody else"
+        "only the group of its access entry"
     )
     (role,) = [
         resource.inputs
@@ -65,78 +65,82 @@ def test_the_previewing_role_sees_what_a_program_makes_and_no_secret(estate: Run
         if resource.inputs["metadata"]["name"] == binding["roleRef"]["name"]
     ]
     for rule in role["rules"]:
-        assert set(rule["verbs"]) == {"get", "list", "watch"}, "it looks"
+        assert set(rule["verbs"]) == {"get", "list", "watch"}, "read only"
         assert not {"secrets", "configmaps", "pods", "workflows", "*"} & set(rule["resources"]), (
-            "what belongs to a customer is none of a merge request's business"
+            "a merge request must not read customers' data"
         )
 
 
-def test_the_version_is_pinned_and_aws_does_not_change_it(estate: Run) -> None:
+def test_the_version_is_pinned_and_aws_does_not_upgrade_it(estate: Run) -> None:
     cluster = estate.one(CLUSTER).inputs
     assert cluster["version"] == versions.KUBERNETES, "the version that the tests run"
-    assert cluster["upgradePolicy"] == {"supportType": "EXTENDED"}, "STANDARD upgrades by itself one day"
+    assert cluster["upgradePolicy"] == {"supportType": "EXTENDED"}, (
+        "AWS upgrades a cluster with STANDARD support automatically"
+    )
 
 
 def test_every_addon_is_pinned_and_none_is_missing(estate: Run) -> None:
-    found = {addon.inputs["addonName"]: addon.inputs["addonVersion"] for addon in estate.all(ADDON)}
-    assert found == versions.ADDONS, "one file of versions"
-    for name, version in found.items():
+    installed = {addon.inputs["addonName"]: addon.inputs["addonVersion"] for addon in estate.all(ADDON)}
+    assert installed == versions.ADDONS, "infra/config/versions.py is the only place"
+    for name, version in installed.items():
         assert re.fullmatch(r"v\d+\.\d+\.\d+-eksbuild\.\d+", version), f"{name}: {version} is not a version"
-    assert estate.one(CLUSTER).inputs["bootstrapSelfManagedAddons"] is False, "nothing floats beside them"
+    assert estate.one(CLUSTER).inputs["bootstrapSelfManagedAddons"] is False, (
+        "self-managed add-ons would not be pinned"
+    )
 
 
 def test_network_policies_are_enforced(estate: Run) -> None:
     settings = json.loads(estate.named(ADDON, "cluster-network").inputs["configurationValues"])
-    assert settings["enableNetworkPolicy"] == "true", "without it the policies are accepted and mean nothing"
+    assert settings["enableNetworkPolicy"] == "true", "without it, policies are accepted but have no effect"
 
 
 def test_secrets_are_encrypted_in_etcd_by_a_key_of_our_own(estate: Run) -> None:
     encryption = estate.one(CLUSTER).inputs["encryptionConfig"]
-    assert encryption["resources"] == ["secrets"], "whoever reads the disk reads the secrets"
+    assert encryption["resources"] == ["secrets"], "otherwise etcd's disk holds them in clear text"
     assert encryption["provider"]["keyArn"].endswith(":key/cluster-secrets-key"), "the cluster's own key"
 
 
-def test_the_control_plane_says_all_that_it_does(estate: Run) -> None:
+def test_the_control_plane_logs_everything(estate: Run) -> None:
     kinds = set(estate.one(CLUSTER).inputs["enabledClusterLogTypes"])
     assert kinds == {"api", "audit", "authenticator", "controllerManager", "scheduler"}, "all five"
     logs = estate.named("aws:cloudwatch/logGroup:LogGroup", "cluster-logs").inputs
     assert logs["name"] == f"/aws/eks/{estate.one(CLUSTER).inputs['name']}/cluster", "EKS writes to this name"
-    assert logs["retentionInDays"] > 0, "logs that are never dropped are paid for for ever"
-    assert logs["kmsKeyId"].endswith(":key/cluster-secrets-key"), "they hold who did what"
+    assert logs["retentionInDays"] > 0, "logs without retention cost money for ever"
+    assert logs["kmsKeyId"].endswith(":key/cluster-secrets-key"), "audit logs must be encrypted"
     assert any("cluster-logs" in urn for urn in estate.one(CLUSTER).depends_on), (
-        "else EKS makes the group first, for ever and with no key"
+        "otherwise EKS creates the group first, without retention and key"
     )
 
 
-def test_the_api_is_private_unless_somebody_says_from_where_it_is_reached(estate: Run) -> None:
+def test_the_api_is_private_unless_the_settings_name_addresses(estate: Run) -> None:
     vpc = estate.one(CLUSTER).inputs["vpcConfig"]
-    assert vpc["endpointPrivateAccess"] is True, "nodes reach it inside"
+    assert vpc["endpointPrivateAccess"] is True, "nodes reach it from inside the VPC"
     assert vpc["endpointPublicAccess"] is False, "the settings name no addresses"
     assert "0.0.0.0/0" not in vpc.get("publicAccessCidrs", []), "the whole world"
     assert set(vpc["subnetIds"]) == {f"network-control-{zone}-id" for zone in "abc"}, (
-        "its interfaces are where network policies say that they are"
+        "network policies name these subnets"
     )
 
 
-def test_there_are_three_groups_and_no_default_one(estate: Run) -> None:
+def test_there_are_exactly_three_groups(estate: Run) -> None:
     names = {resource.inputs["nodeGroupNamePrefix"] for resource in estate.all(GROUP)}
-    assert names == {"system-", "drivers-", "workers-"}, "each for its own kind of pods"
+    assert names == {"system-", "drivers-", "workers-"}, "one per kind of pod"
     assert not any("nodeGroupName" in resource.inputs for resource in estate.all(GROUP)), (
-        "a group of a fixed name cannot be made anew before the old one is drained"
+        "a group with a fixed name cannot be replaced before the old one is drained"
     )
 
 
 def test_only_workers_are_on_spot(estate: Run) -> None:
-    found = {
+    capacity = {
         resource.inputs["labels"]["lightwork/pool"]: resource.inputs["capacityType"]
         for resource in estate.all(GROUP)
     }
-    assert found == {"system": "ON_DEMAND", "drivers": "ON_DEMAND", "workers": "SPOT"}, (
-        "a driver or a scheduler that is taken away takes its run along"
+    assert capacity == {"system": "ON_DEMAND", "drivers": "ON_DEMAND", "workers": "SPOT"}, (
+        "losing a driver or a scheduler means losing its run"
     )
 
 
-def test_workers_start_from_zero_and_are_kept_apart_as_the_manifests_expect(estate: Run) -> None:
+def test_workers_start_at_zero_with_the_label_and_taint_of_the_manifests(estate: Run) -> None:
     workers = group(estate, "workers").inputs
     assert workers["scalingConfig"]["minSize"] == 0, "no run, no cost"
     assert workers["labels"][contract.LABEL_SPOT] == "true", "the scaler's affinity names this label"
@@ -149,65 +153,71 @@ def test_workers_start_from_zero_and_are_kept_apart_as_the_manifests_expect(esta
         )
 
 
-def test_drivers_need_no_toleration_and_system_nodes_are_not_theirs(estate: Run) -> None:
-    assert not group(estate, "drivers").inputs.get("taints"), "a driver's pod tolerates nothing"
+def test_drivers_need_no_toleration_and_stay_off_system_nodes(estate: Run) -> None:
+    assert not group(estate, "drivers").inputs.get("taints"), "a driver's pod has no toleration"
     assert group(estate, "system").inputs["taints"] == [SYSTEM_TAINT], "tenants' pods must not crowd Argo out"
 
 
-def test_worker_types_are_several_and_all_of_one_size(estate: Run) -> None:
+def test_there_are_several_worker_types_of_the_same_size(estate: Run) -> None:
     types = group(estate, "workers").inputs["instanceTypes"]
-    assert len(types) >= 4, "spot is had more often where there is a choice"
-    assert len({name.partition(".")[2] for name in types}) == 1, "the autoscaler reckons with one for all"
+    assert len(types) >= 4, "more choice means more spot capacity"
+    assert len({name.partition(".")[2] for name in types}) == 1, (
+        "the autoscaler takes all nodes of a group to be alike"
+    )
     assert len({name[0] for name in types}) == 1, "memory differs between the families"
 
 
 def test_no_update_resets_a_running_group(estate: Run) -> None:
     for resource in estate.all(GROUP):
         assert resource.ignore_changes == ["scalingConfig.desiredSize"], (
-            f"{resource.name}: an `up` in the middle of a run would take its workers"
+            f"{resource.name}: an `up` during a run would remove its workers"
         )
 
 
 def test_node_images_are_pinned_and_of_the_clusters_version(estate: Run) -> None:
-    assert versions.NODE_IMAGE.startswith(f"{versions.KUBERNETES}."), "node and control plane go together"
+    assert versions.NODE_IMAGE.startswith(f"{versions.KUBERNETES}."), (
+        "nodes and control plane must have the same version"
+    )
     for resource in estate.all(GROUP):
-        assert resource.inputs["releaseVersion"] == versions.NODE_IMAGE, "else each plan takes the newest"
+        assert resource.inputs["releaseVersion"] == versions.NODE_IMAGE, (
+            "otherwise each deployment takes the newest"
+        )
         assert resource.inputs["version"] == versions.KUBERNETES, "of the cluster's version"
 
 
 @pytest.mark.parametrize("name", ["system", "drivers", "workers"])
-def test_the_autoscaler_knows_a_node_of_an_empty_group(estate: Run, name: str) -> None:
+def test_tags_describe_the_nodes_of_an_empty_group_to_the_autoscaler(estate: Run, name: str) -> None:
     tags = {
         tag.inputs["tag"]["key"]: tag.inputs["tag"]["value"]
         for tag in estate.all(TAG)
         if tag.inputs["autoscalingGroupName"] == f"eks-{name}"
     }
     hint = "k8s.io/cluster-autoscaler/node-template"
-    made = group(estate, name).inputs
-    for label, value in made["labels"].items():
+    inputs = group(estate, name).inputs
+    for label, value in inputs["labels"].items():
         assert tags[f"{hint}/label/{label}"] == value, f"{label}: pods that select it would wait for ever"
-    for taint in made.get("taints", []):
+    for taint in inputs.get("taints", []):
         assert tags[f"{hint}/taint/{taint['key']}"] == f"{taint['value']}:NoSchedule", (
-            "else it adds nodes in vain"
+            "otherwise it adds nodes that pods cannot use"
         )
-    assert tags[f"{hint}/resources/ephemeral-storage"], "pods ask for disk, too"
+    assert tags[f"{hint}/resources/ephemeral-storage"], "pods request disk as well"
 
 
 def test_the_spot_taint_is_what_the_manifests_tolerate() -> None:
-    assert SPOT_TAINT["key"] == contract.LABEL_SPOT, "one name for both sides"
+    assert SPOT_TAINT["key"] == contract.LABEL_SPOT, "both sides use the same name"
 
 
-def test_no_pod_reads_the_nodes_credentials_and_every_disk_is_encrypted(estate: Run) -> None:
+def test_pods_cannot_read_the_nodes_credentials_and_disks_are_encrypted(estate: Run) -> None:
     assert len(estate.all(TEMPLATE)) == 3, "each group has a template"
     for template in estate.all(TEMPLATE):
         options = template.inputs["metadataOptions"]
-        assert options["httpTokens"] == "required", "a plain GET would do"
-        assert options["httpPutResponseHopLimit"] == 1, "a pod is one hop further"
+        assert options["httpTokens"] == "required", "IMDSv1 needs no token"
+        assert options["httpPutResponseHopLimit"] == 1, "a pod is one hop further away"
         (disk,) = template.inputs["blockDeviceMappings"]
-        assert disk["ebs"]["encrypted"] == "true", f"{template.name}: data is spilled to disk"
+        assert disk["ebs"]["encrypted"] == "true", f"{template.name}: workers spill data to disk"
 
 
-def test_what_a_node_needs_is_there_before_the_first_node(estate: Run) -> None:
+def test_add_ons_that_nodes_need_come_before_the_first_node(estate: Run) -> None:
     for resource in estate.all(GROUP):
         for first in ("cluster-kube-proxy", "cluster-network", "cluster-pod-identity"):
             assert any(urn.endswith(f"::{first}") for urn in resource.depends_on), (
@@ -218,28 +228,28 @@ def test_what_a_node_needs_is_there_before_the_first_node(estate: Run) -> None:
         assert any(urn.endswith("::nodes-system") for urn in depends), f"{later} has nowhere to run"
 
 
-def test_prod_alone_is_guarded_by_eks_against_deletion(estates: dict[str, Run]) -> None:
-    found = {name: run.one(CLUSTER).inputs["deletionProtection"] for name, run in estates.items()}
-    assert found == {"dev": False, "staging": False, "prod": True}, "dev is torn down now and then"
+def test_only_in_prod_eks_refuses_deletion(estates: dict[str, Run]) -> None:
+    protection = {name: run.one(CLUSTER).inputs["deletionProtection"] for name, run in estates.items()}
+    assert protection == {"dev": False, "staging": False, "prod": True}, "dev is torn down from time to time"
 
 
 def test_pods_get_their_roles_by_pod_identity_and_not_by_the_node(estate: Run) -> None:
-    found = {
+    accounts = {
         (entry.inputs["namespace"], entry.inputs["serviceAccount"])
         for entry in estate.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
     }
-    assert found == {
+    assert accounts == {
         ("kube-system", "cluster-autoscaler"),
         ("logging", "fluent-bit"),
         ("logging", "search-admin"),
         ("monitoring", "alertmanager"),
         ("external-secrets", "external-secrets"),
-    }, "whoever is not listed is nobody on AWS"
+    }, "no other account has an AWS role"
     node = [
         attachment.inputs["policyArn"].rpartition("/")[2]
         for attachment in estate.all("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
         if attachment.name.startswith("nodes-role")
     ]
     assert sorted(node) == ["AmazonEC2ContainerRegistryPullOnly", "AmazonEKSWorkerNodeMinimalPolicy"], (
-        "what a node may do, every pod with the host's network may do"
+        "pods on the host's network can use the node's rights"
     )

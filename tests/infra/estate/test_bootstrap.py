@@ -1,4 +1,4 @@
-"""The place of Pulumi's states: private, encrypted, every version kept; made once, set right each time."""
+"""The bucket of Pulumi's states: private, encrypted, versioned; created once, corrected on each run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield boto3.Session(region_name=REGION)
 
 
-def test_pulumi_is_told_where_states_and_key_are(
+def test_the_backend_and_the_key_are_printed(
     session: Any, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "ROOT", root)
@@ -47,8 +47,10 @@ def test_pulumi_is_told_where_states_and_key_are(
     )
 
 
-def test_an_account_that_nobody_has_chosen_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["bootstrap", "--env", "dev"]) == 2, "the repository's own settings have chosen none"
+def test_the_placeholder_account_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["bootstrap", "--env", "dev"]) == 2, (
+        "the repository's own settings have the placeholder"
+    )
     assert "placeholder" in capsys.readouterr().err, "one line that says why"
 
 
@@ -56,8 +58,8 @@ def test_the_bucket_is_private_encrypted_and_keeps_every_version(session: Any) -
     bootstrap.prepare(session, NAMES)
     s3 = session.client("s3")
     block = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
-    assert all(block.values()), "a state says how everything is set up"
-    assert len(block) == 4, "each of the four switches"
+    assert all(block.values()), "states describe all resources"
+    assert len(block) == 4, "all four switches"
     (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     key = session.client("kms").describe_key(KeyId=NAMES.key("state"))["KeyMetadata"]["Arn"]
     assert rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == key, "by the key that CI may use"
@@ -75,17 +77,19 @@ def test_the_bucket_is_private_encrypted_and_keeps_every_version(session: Any) -
     ), "another account is refused"
 
 
-def test_the_key_rotates_and_is_the_one_that_cis_policies_name(session: Any) -> None:
+def test_the_key_rotates_and_is_the_one_in_cis_policies(session: Any) -> None:
     bootstrap.prepare(session, NAMES)
     kms = session.client("kms")
     key = kms.describe_key(KeyId=NAMES.key("state"))["KeyMetadata"]["KeyId"]
-    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"], "one key for ever protects ever more"
+    assert kms.get_key_rotation_status(KeyId=key)["KeyRotationEnabled"], (
+        "a key that never rotates protects ever more data"
+    )
     scope = Scope(names=NAMES, estate_boundary="x", tenant_boundary="y")
-    assert NAMES.key("state") in json.dumps(ci.look(scope)), "else CI cannot read a state"
-    assert scope.state == f"arn:aws:s3:::{BUCKET}", "nor find it"
+    assert NAMES.key("state") in json.dumps(ci.look(scope)), "otherwise CI cannot read states"
+    assert scope.state == f"arn:aws:s3:::{BUCKET}", "the bucket in CI's policies"
 
 
-def test_a_second_call_makes_nothing_new_and_sets_right_what_somebody_changed(session: Any) -> None:
+def test_a_second_run_creates_nothing_and_corrects_changed_settings(session: Any) -> None:
     kms, s3 = session.client("kms"), session.client("s3")
     bootstrap.prepare(session, NAMES)
     key = kms.describe_key(KeyId=NAMES.key("state"))["KeyMetadata"]["KeyId"]
@@ -94,25 +98,25 @@ def test_a_second_call_makes_nothing_new_and_sets_right_what_somebody_changed(se
     s3.delete_public_access_block(Bucket=BUCKET)
     bootstrap.prepare(session, NAMES)
     again = kms.describe_key(KeyId=NAMES.key("state"))["KeyMetadata"]["KeyId"]
-    assert again == key, "a new key reads no old state"
-    assert len(kms.list_keys()["Keys"]) == 1, "and costs a dollar a month"
-    assert s3.get_public_access_block(Bucket=BUCKET), "what somebody switched off is on again"
-    assert s3.get_bucket_policy(Bucket=BUCKET), "and so is this"
-    # moto lets every condition pass: with the policy on, it refuses everybody.
+    assert again == key, "a new key could not read old states"
+    assert len(kms.list_keys()["Keys"]) == 1, "a second key costs money"
+    assert s3.get_public_access_block(Bucket=BUCKET), "the access block is back"
+    assert s3.get_bucket_policy(Bucket=BUCKET), "the policy is back"
+    # moto ignores conditions: with the policy in place, it would refuse everybody.
     s3.delete_bucket_policy(Bucket=BUCKET)
     assert s3.get_object(Bucket=BUCKET, Key="lightwork/dev.json")["Body"].read() == b"{}", "states stay"
 
 
-def test_credentials_of_another_account_make_nothing(session: Any) -> None:
+def test_credentials_of_another_account_create_nothing(session: Any) -> None:
     other = Names(environment="dev", account="999999999999", region=REGION)
-    with pytest.raises(InputError, match="belong to account 123456789012; dev is account 999999999999"):
+    with pytest.raises(InputError, match=r"123456789012.*dev.*999999999999.*Pulumi\.dev\.yaml"):
         bootstrap.prepare(session, other)
-    assert not session.client("s3").list_buckets()["Buckets"], "refused before anything is made"
-    assert not session.client("kms").list_keys()["Keys"], "no key either"
+    assert not session.client("s3").list_buckets()["Buckets"], "nothing may be created"
+    assert not session.client("kms").list_keys()["Keys"], "nor a key"
 
 
-def test_in_us_east_1_no_place_is_named(session: Any) -> None:
+def test_us_east_1_is_not_passed_as_a_location(session: Any) -> None:
     names = Names(environment="dev", account=ACCOUNT, region="us-east-1")
     bootstrap.prepare(session, names)
-    found = [entry["Name"] for entry in session.client("s3").list_buckets()["Buckets"]]
-    assert found == [names.bucket("state")], "AWS refuses us-east-1 as a constraint"
+    buckets = [entry["Name"] for entry in session.client("s3").list_buckets()["Buckets"]]
+    assert buckets == [names.bucket("state")], "S3 refuses us-east-1 as a location"

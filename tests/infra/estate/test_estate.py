@@ -1,4 +1,4 @@
-"""What holds for the whole estate: tags, names, protection, no secret, one place for outputs."""
+"""Rules for the whole estate: tags, names, protection, no secrets, one place for outputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRECIOUS = (
     "aws:ecr/repository:Repository",
 )
 UNTAGGED = {
-    "aws:autoscaling/tag:Tag": "is a tag",
+    "aws:autoscaling/tag:Tag": "is a tag itself",
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "takes none",
     "aws:ec2/route:Route": "takes none",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "takes none",
@@ -59,42 +59,46 @@ SIZED = {
     ),
     "aws:opensearch/domain:Domain": ("clusterConfig", "ebsOptions", "vpcOptions"),
 }
-"""The fields in which environments may differ; a third guard against deletion is prod's alone."""
+"""The fields in which environments may differ. `deletionProtection` is set only in prod."""
 
 
-def test_everything_that_takes_tags_says_whose_it_is(estate: Run) -> None:
+def test_everything_that_takes_tags_has_them(estate: Run) -> None:
     environment = estate.outputs["environment"]
     for resource in estate.resources:
         plain = resource.type.startswith("aws:s3/bucket") and resource.type != "aws:s3/bucket:Bucket"
         if not resource.type.startswith("aws:") or UNTAGGED.get(resource.type) or plain:
             continue
         tags = resource.inputs.get("tags", {})
-        assert tags.get("project") == "lightwork", f"{resource.type} {resource.name}: costs are booked by tag"
-        assert tags.get("environment") == environment, f"{resource.name}: and CI's rights go by it"
+        assert tags.get("project") == "lightwork", (
+            f"{resource.type} {resource.name}: costs are allocated by tag"
+        )
+        assert tags.get("environment") == environment, f"{resource.name}: CI's permissions depend on it"
 
 
-def test_what_a_node_is_made_of_is_tagged_as_well(estate: Run) -> None:
+def test_nodes_their_disks_and_interfaces_are_tagged(estate: Run) -> None:
     for template in estate.all("aws:ec2/launchTemplate:LaunchTemplate"):
         kinds = {entry["resourceType"] for entry in template.inputs["tagSpecifications"]}
         assert kinds == {"instance", "volume", "network-interface"}, "machines are most of the bill"
 
 
 @pytest.mark.parametrize("type_", PRECIOUS)
-def test_what_is_precious_is_protected_and_outlives_the_stack(estate: Run, type_: str) -> None:
-    found = estate.all(type_)
-    assert found, f"there is no {type_}"
-    for resource in found:
+def test_precious_resources_are_protected_and_outlive_the_stack(estate: Run, type_: str) -> None:
+    resources = estate.all(type_)
+    assert resources, f"there is no {type_}"
+    for resource in resources:
         assert resource.protect, f"{resource.name}: `pulumi destroy` must refuse"
-        assert resource.retain_on_delete, f"{resource.name}: out of the program, it must stay where it is"
+        assert resource.retain_on_delete, f"{resource.name}: removed from the program, it must stay"
 
 
-def test_what_is_kept_keeps_what_it_stands_on(estate: Run) -> None:
+def test_resources_around_retained_ones_are_retained(estate: Run) -> None:
     for resource in estate.resources:
         if resource.type.startswith(("aws:s3/bucket", "aws:rds/", "aws:kms/", "aws:ec2/securityGroup:")):
-            assert resource.retain_on_delete, f"{resource.name}: the kept would be unguarded or in the way"
+            assert resource.retain_on_delete, (
+                f"{resource.name}: the retained resource would be unprotected or unusable"
+            )
 
 
-def test_no_secret_is_asked_for_or_made(estate: Run) -> None:
+def test_no_secret_is_an_input_or_in_the_state(estate: Run) -> None:
     text = json.dumps([resource.inputs for resource in estate.resources])
     for resource in estate.resources:
         assert not resource.type.startswith(("random:", "tls:")), f"{resource.name} would be in the state"
@@ -106,39 +110,41 @@ def test_no_secret_is_asked_for_or_made(estate: Run) -> None:
     keys = {key.lower() for key in re.findall(r'"([A-Za-z_]+)":', text)}
     assert not {key for key in keys if re.search(r"password$|secretkey|token$", key)} - {
         "managemasteruserpassword",
-        # Fields of Kubernetes: whether a token is mounted, and what a key of a Secret is called.
+        # Fields of Kubernetes: whether to mount a token, and the name of a Secret's key.
         "automountserviceaccounttoken",
         "secretkey",
-    }, "something that sounds like a secret is among the inputs"
+    }, "an input looks like a secret"
 
 
 def test_every_resource_goes_through_the_explicit_provider_and_belongs_to_a_component(estate: Run) -> None:
     for resource in estate.resources:
         if resource.type.startswith("aws:"):
-            assert "pulumi:providers:aws::aws::" in resource.provider, f"{resource.name} goes elsewhere"
-            assert "lightwork:infra:" in resource.parent, f"{resource.name} is nobody's"
+            assert "pulumi:providers:aws::aws::" in resource.provider, (
+                f"{resource.name} uses another provider"
+            )
+            assert "lightwork:infra:" in resource.parent, f"{resource.name} has no component"
 
 
-def test_nothing_of_the_cluster_is_made_with_the_cluster(estate: Run) -> None:
+def test_no_other_provider_is_used(estate: Run) -> None:
     kinds = {resource.type.partition(":")[0] for resource in estate.resources}
-    assert kinds <= {"aws", "lightwork", "pulumi", "kubernetes"}, "no other provider has been thought about"
+    assert kinds <= {"aws", "lightwork", "pulumi", "kubernetes"}, "an unexpected provider"
 
 
-def test_environments_differ_in_sizes_and_in_nothing_that_guards(estates: dict[str, Run]) -> None:
-    found = {environment: plain(run, environment) for environment, run in estates.items()}
-    for environment, resources in found.items():
-        missing = set(found["prod"]).symmetric_difference(resources)
+def test_environments_differ_in_sizes_but_not_in_security(estates: dict[str, Run]) -> None:
+    recorded = {environment: plain(run, environment) for environment, run in estates.items()}
+    for environment, resources in recorded.items():
+        missing = set(recorded["prod"]).symmetric_difference(resources)
         assert {type_ for type_, _ in missing} <= PER_ZONE, f"{environment} lacks {missing}"
         for resource, inputs in resources.items():
             sized = SIZED.get(resource[0], ())
-            for field in set(inputs) | set(found["prod"][resource]):
+            for field in set(inputs) | set(recorded["prod"][resource]):
                 if field not in sized:
-                    assert inputs.get(field) == found["prod"][resource].get(field), (
-                        f"{resource}: {field} of {environment} is not prod's: a size, or a weaker guard?"
+                    assert inputs.get(field) == recorded["prod"][resource].get(field), (
+                        f"{resource}: {field} of {environment} differs from prod: a size, or weaker security?"
                     )
 
 
-def test_physical_names_hold_the_environment(estate: Run) -> None:
+def test_physical_names_contain_the_environment(estate: Run) -> None:
     environment = estate.outputs["environment"]
     for resource in estate.resources:
         if resource.type in PRECIOUS or resource.type in {"aws:iam/role:Role", "aws:iam/policy:Policy"}:
@@ -157,14 +163,14 @@ def test_the_estate_exports_exactly_what_its_tenants_parse(estate: Run) -> None:
     assert len(parsed.private_subnet_ids) == 3, "a list stays a list"
 
 
-def test_what_tests_of_tenants_pretend_is_what_an_estate_exports(estate: Run) -> None:
-    pretend = pretended(estate.outputs["environment"])
-    EstateOutputs.parse(pretend, "pretended")
+def test_the_simulated_outputs_match_what_an_estate_exports(estate: Run) -> None:
+    simulated = pretended(estate.outputs["environment"])
+    EstateOutputs.parse(simulated, "pretended")
     for name, value in estate.outputs.items():
-        assert pretend[name] == value, f"{name}: a tenant's tests would run against another estate"
+        assert simulated[name] == value, f"{name}: the tenants' tests would use a different estate"
 
 
-def test_what_an_account_has_once_is_made_once(root: Path) -> None:
+def test_parts_that_exist_once_per_account_can_be_left_out(root: Path) -> None:
     path = root / "Pulumi.staging.yaml"
     path.write_text(path.read_text().replace("account_parts: make", "account_parts: exists"))
     run = run_program(root, "staging")
@@ -176,15 +182,15 @@ def test_what_an_account_has_once_is_made_once(root: Path) -> None:
         assert not run.all(type_), f"{type_}: AWS refuses a second one"
 
 
-def test_addresses_that_may_reach_the_api_are_passed_on(root: Path) -> None:
+def test_the_settings_addresses_can_reach_the_api(root: Path) -> None:
     path = root / "Pulumi.dev.yaml"
     path.write_text(path.read_text().replace("api_public_cidrs: []", "api_public_cidrs: [198.51.100.0/24]"))
     vpc = run_program(root, "dev").one("aws:eks/cluster:Cluster").inputs["vpcConfig"]
-    assert vpc["endpointPublicAccess"] is True, "somebody is to reach it"
-    assert vpc["publicAccessCidrs"] == ["198.51.100.0/24"], "from there and from nowhere else"
+    assert vpc["endpointPublicAccess"] is True, "the settings name addresses"
+    assert vpc["publicAccessCidrs"] == ["198.51.100.0/24"], "only these addresses"
 
 
-def test_no_resource_is_made_inside_apply() -> None:
+def test_no_resource_is_created_inside_apply() -> None:
     for path in sorted(INFRA.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if (
@@ -196,11 +202,11 @@ def test_no_resource_is_made_inside_apply() -> None:
                     if isinstance(inner, ast.Call):
                         called = ast.unparse(inner.func)
                         assert not re.match(r"(aws|kubernetes|eks)\.", called), (
-                            f"{path.name}:{node.lineno}: a preview does not show {called}"
+                            f"{path.name}:{node.lineno}: previews would not show {called}"
                         )
 
 
-def test_each_component_says_what_it_costs_and_what_its_end_takes_along() -> None:
+def test_each_component_documents_its_costs_and_its_deletion() -> None:
     for path in sorted(INFRA.rglob("*.py")):
         text = path.read_text()
         for node in ast.parse(text).body:
@@ -210,7 +216,7 @@ def test_each_component_says_what_it_costs_and_what_its_end_takes_along() -> Non
                     assert part in component, f"{path.name}: {node.name}: {part} is missing"
 
 
-def test_what_a_component_is_made_from_is_frozen_and_named() -> None:
+def test_arguments_of_components_are_frozen_and_documented() -> None:
     for path in sorted(INFRA.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.ClassDef) or not node.name.endswith("Args"):
@@ -221,7 +227,7 @@ def test_what_a_component_is_made_from_is_frozen_and_named() -> None:
             described = ast.get_docstring(node) or ""
             for field in (part.target for part in node.body if isinstance(part, ast.AnnAssign)):
                 assert ast.unparse(field) in described, (
-                    f"{path.name}: {node.name}: what is {ast.unparse(field)}?"
+                    f"{path.name}: {node.name}: {ast.unparse(field)} is not described"
                 )
 
 
@@ -229,5 +235,5 @@ def test_no_component_reads_another_stack() -> None:
     for path in sorted(INFRA.rglob("*.py")):
         if path.name not in {"outputs.py", "__main__.py", "answers.py"}:
             text = path.read_text()
-            assert "StackReference" not in text, f"{path.name}: that is for the program's edge"
-            assert "outputs.load" not in text, f"{path.name}: that is for the program's edge"
+            assert "StackReference" not in text, f"{path.name}: only the program's entry point may do that"
+            assert "outputs.load" not in text, f"{path.name}: only the program's entry point may do that"

@@ -1,4 +1,4 @@
-"""What a tenant's stack learns of its estate: from the stack, or from a file where there is no stack yet."""
+"""The estate's outputs as a tenant's stack reads them: from the estate's stack, or from a file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 def test_a_tenants_stack_reads_its_own_estates_stack(root: Path) -> None:
     run = run_program(root, "prod.acme")
     assert run.error is None, f"it must deploy: {run.error}"
-    assert [token for token, _ in run.invokes].count(READ) == 1, "once, at the program's edge"
+    assert [token for token, _ in run.invokes].count(READ) == 1, "once, at the program's entry point"
     config = json.loads(run.one("pulumi:providers:kubernetes").inputs["kubeconfig"])
-    assert config["current-context"] == "lightwork-prod", "another environment's cluster would be changed"
+    assert config["current-context"] == "lightwork-prod", (
+        "otherwise another environment's cluster would change"
+    )
 
 
-def test_a_file_takes_the_place_of_a_stack_that_the_backend_does_not_have(
+def test_a_file_replaces_a_stack_that_the_backend_does_not_have(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "outputs.json"
@@ -34,8 +36,8 @@ def test_a_file_takes_the_place_of_a_stack_that_the_backend_does_not_have(
     monkeypatch.setenv(VARIABLE, str(file))
     run = run_program(root, "prod.acme")
     assert run.error is None, f"it must deploy: {run.error}"
-    assert READ not in [token for token, _ in run.invokes], "there is no such stack on a throwaway backend"
-    assert "from-the-file" in run.one("pulumi:providers:kubernetes").inputs["kubeconfig"], "the file's word"
+    assert READ not in [token for token, _ in run.invokes], "a temporary backend does not have the stack"
+    assert "from-the-file" in run.one("pulumi:providers:kubernetes").inputs["kubeconfig"], "the file's value"
 
 
 def test_the_outputs_of_another_environment_are_refused(
@@ -60,7 +62,7 @@ def test_an_estate_of_another_account_or_region_is_refused_before_anything_is_pl
 ) -> None:
     run = run_program(root, "prod.acme", estate={**pretended("prod"), **change})
     assert re.match(f"stack prod: .*{expected}", str(run.error)), (
-        f"its bucket would be elsewhere: {run.error}"
+        f"its bucket would be in the wrong place: {run.error}"
     )
     assert not [r for r in run.resources if not r.type.startswith("pulumi:")], "refused too late"
 
@@ -85,24 +87,24 @@ def test_an_output_that_is_missing_or_wrong_is_named(change: dict[str, Any], exp
     assert re.match(f"stack dev: {expected}", str(caught.value)), "where, what, what was expected"
 
 
-def test_what_an_estate_exports_besides_is_left_alone() -> None:
+def test_unknown_outputs_are_ignored() -> None:
     assert EstateOutputs.parse({**pretended("dev"), "note": "new"}, "x").region == "eu-central-1", (
-        "an estate may know more than an older tenant's program"
+        "a newer estate may export more"
     )
 
 
 @pytest.mark.parametrize("content", ["not json", "[]"])
-def test_a_file_that_is_no_mapping_is_refused(
+def test_a_file_that_is_not_a_mapping_is_refused(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
     file = tmp_path / "outputs.json"
     file.write_text(content)
     monkeypatch.setenv(VARIABLE, str(file))
     error = str(run_program(root, "dev.acme").error)
-    assert error.startswith(f"{file} ({VARIABLE}): "), "the message says which file and why it is read"
+    assert error.startswith(f"{file} ({VARIABLE}): "), "the message must name the file and the variable"
 
 
-def test_an_estate_that_forgets_an_output_does_not_deploy() -> None:
+def test_missing_or_unknown_outputs_are_refused_on_export() -> None:
     values = {name: value for name, value in pretended("dev").items() if name != "argo_domain"}
     with pytest.raises(ValueError, match="argo_domain"):
         export(values)
@@ -110,20 +112,20 @@ def test_an_estate_that_forgets_an_output_does_not_deploy() -> None:
         export({**pretended("dev"), "more": "1"})
 
 
-def test_a_tenant_before_its_estate_is_refused_with_what_to_do(
+def test_a_tenant_without_an_estate_is_refused_with_the_remedy(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = pulumi.runtime.invoke
 
     def answer(token: str, *args: Any, **kwargs: Any) -> Any:
         if token == READ:
-            # As the engine says it: seen with pulumi 3.259 and a file:// backend.
+            # The engine's own error, as seen with pulumi 3.259 and a file:// backend.
             raise Exception(f'invoke of {READ} failed: unknown stack "organization/lightwork/dev"')
         return real(token, *args, **kwargs)
 
     monkeypatch.setattr(pulumi.runtime, "invoke", answer)
     run = run_program(root, "dev.acme")
     assert str(run.error).startswith("stack dev: "), "a message instead of a traceback"
-    assert VARIABLE in str(run.error), "and what to do"
-    made = [resource.type for resource in run.resources if not resource.type.startswith("pulumi:")]
-    assert not made, "nothing was planned"
+    assert VARIABLE in str(run.error), "the message must name the alternative"
+    planned = [resource.type for resource in run.resources if not resource.type.startswith("pulumi:")]
+    assert not planned, "refused too late"

@@ -1,4 +1,4 @@
-"""docs/restore.md, carried out: what was deleted or overwritten in a versioned bucket is brought back."""
+"""The steps of docs/restore.md: restore what was deleted or overwritten in a versioned bucket."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def content(s3: Any, bucket: str = BUCKET, key: str = KEY) -> bytes:
-    found: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return found
+    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
 
 
-def test_a_deleted_object_comes_back_when_its_mark_goes(s3: Any) -> None:
+def test_removing_the_delete_marker_restores_an_object(s3: Any) -> None:
     s3.delete_object(Bucket=BUCKET, Key=KEY)
     with pytest.raises(s3.exceptions.NoSuchKey):
         content(s3)
-    (mark,) = s3.list_object_versions(Bucket=BUCKET, Prefix=KEY)["DeleteMarkers"]
-    s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=mark["VersionId"])
+    (marker,) = s3.list_object_versions(Bucket=BUCKET, Prefix=KEY)["DeleteMarkers"]
+    s3.delete_object(Bucket=BUCKET, Key=KEY, VersionId=marker["VersionId"])
     assert content(s3) == b"right", "as it was"
 
 
-def test_an_overwritten_object_comes_back_when_its_older_version_is_put_on_top(s3: Any) -> None:
+def test_copying_the_older_version_restores_an_overwritten_object(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"wrong")
     versions = s3.list_object_versions(Bucket=BUCKET, Prefix=KEY)["Versions"]
-    (older,) = [found["VersionId"] for found in versions if not found["IsLatest"]]
+    (older,) = [version["VersionId"] for version in versions if not version["IsLatest"]]
     s3.copy_object(Bucket=BUCKET, Key=KEY, CopySource=f"{BUCKET}/{KEY}?versionId={older}")
     assert content(s3) == b"right", "as it was"
     versions = s3.list_object_versions(Bucket=BUCKET, Prefix=KEY)["Versions"]
-    assert len(versions) == 3, "and what was wrong can still be looked at"
+    assert len(versions) == 3, "the wrong version is still there"
 
 
-def test_a_state_that_was_overwritten_comes_back_from_the_bucket_that_the_bootstrap_makes(s3: Any) -> None:
+def test_an_overwritten_state_can_be_restored_from_the_bootstrapped_bucket(s3: Any) -> None:
     bootstrap.prepare(boto3.Session(), NAMES)
-    # Without its policy: moto lets every condition pass, and a denial would deny everybody.
+    # moto ignores conditions: with the policy in place, it would deny everybody.
     s3.delete_bucket_policy(Bucket=NAMES.bucket("state"))
     bucket, state = NAMES.bucket("state"), ".pulumi/stacks/lightwork/dev.acme.json"
     for body in (b"before", b"after"):
         s3.put_object(Bucket=bucket, Key=state, Body=body)
     versions = s3.list_object_versions(Bucket=bucket, Prefix=state)["Versions"]
-    (older,) = [found["VersionId"] for found in versions if not found["IsLatest"]]
+    (older,) = [version["VersionId"] for version in versions if not version["IsLatest"]]
     s3.copy_object(Bucket=bucket, Key=state, CopySource=f"{bucket}/{state}?versionId={older}")
     assert content(s3, bucket, state) == b"before", "the state before the deployment"

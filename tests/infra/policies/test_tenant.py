@@ -85,7 +85,7 @@ def test_the_key_opens_secrets_by_way_of_their_service_alone() -> None:
 
 
 def test_a_prefix_without_its_slash_is_refused() -> None:
-    with pytest.raises(ValueError, match="secret:lightwork/dev/acme: .*slash"):
+    with pytest.raises(ValueError, match=r"secret:lightwork/dev/acme: .*slash"):
         tenant_policies.read_secrets(prefix_arn=f"{SECRETS}/acme", key_arn=KEY, region=REGION)
 
 

@@ -281,5 +281,5 @@ def test_objects_are_told_apart_by_kind_and_name() -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": space}}
         for space in ("one", "two")
     ]
-    with pytest.raises(ValueError, match="duplicate.*configmap-a"):
+    with pytest.raises(ValueError, match=r"duplicate.*configmap-a"):
         infra_manifests.make(twice, None)  # type: ignore[arg-type]
