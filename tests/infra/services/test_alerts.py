@@ -1,6 +1,6 @@
-"""The alerts, evaluated by Prometheus' own tool: they fire when they should, and not when they should not.
+"""The alerts, evaluated by Prometheus' own tool: they fire when they should, and only then.
 
-Needs `promtool`, which is in Debian's package `prometheus`; without it these tests are left out, and say so.
+Needs `promtool` from Debian's package `prometheus`; without it these tests are skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not instal
 ACME = files.load("acme")
 
 SERIES = {
-    # A failure in the eleventh minute, the first that there ever was.
+    # The first failure ever, in the eleventh minute.
     'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Failed"}': "_x10 1x400",
     'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Succeeded"}': "1+1x400",
     'argo_workflows_gauge{status="Pending"}': "2x400",
@@ -36,7 +36,7 @@ SERIES = {
     'kube_deployment_created{namespace="tenant-acme",deployment="r-scheduler"}': "0x400",
     'kube_deployment_labels{namespace="tenant-acme",deployment="r-scheduler",'
     'label_lightwork_pipeline="windy-city"}': "1x400",
-    # Looked at in time in one namespace, long ago in another, never in a third.
+    # Checked in time in one namespace, too long ago in another, never in a third.
     'kube_cronjob_status_last_successful_time{namespace="tenant-good",cronjob="certificates"}': "0x400",
     'kube_cronjob_status_last_successful_time{namespace="tenant-old",cronjob="certificates"}': "-300000x400",
     'kube_cronjob_created{namespace="tenant-good",cronjob="certificates"}': "-900000x400",
@@ -60,7 +60,7 @@ def promtool(*words: str, folder: Path) -> str:
 
 
 def plain(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """The groups of a rule object, without the texts, which the expectations would have to repeat."""
+    """Return the groups of a rule object without their annotations, so that tests need not repeat these."""
     return [
         {**group, "rules": [{k: v for k, v in rule.items() if k != "annotations"} for rule in group["rules"]]}
         for group in manifest["spec"]["groups"]
@@ -93,7 +93,7 @@ def test_an_alert_fires_when_it_should_and_not_before(
     case = {
         "eval_time": f"{minute}m",
         "alertname": alert,
-        "exp_alerts": [{"exp_labels": {**labels, **found}} for found in expected],
+        "exp_alerts": [{"exp_labels": {**labels, **extra}} for extra in expected],
     }
     series = [{"series": name, "values": values} for name, values in SERIES.items()]
     test = {"interval": "1m", "input_series": series, "alert_rule_test": [case]}
@@ -102,15 +102,15 @@ def test_an_alert_fires_when_it_should_and_not_before(
     promtool("test", "rules", "test.yaml", folder=tmp_path)
 
 
-def test_every_question_of_a_dashboard_is_one_that_prometheus_understands(tmp_path: Path) -> None:
-    asked = [
+def test_every_query_of_a_dashboard_is_valid_promql(tmp_path: Path) -> None:
+    queries = [
         target["expr"].replace("$tenant", "acme").replace("$run", "run")
         for board in (dashboards.runs(), dashboards.dask_run())
         for panel in board["panels"]
         for target in panel["targets"]
     ]
-    rules = [{"record": f"asked:{number}", "expr": expr} for number, expr in enumerate(asked)]
+    rules = [{"record": f"query:{number}", "expr": expr} for number, expr in enumerate(queries)]
     document = {"groups": [{"name": "dashboards", "rules": rules}]}
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(document))
-    said = promtool("check", "rules", "rules.yaml", folder=tmp_path)
-    assert f"{len(asked)} rules found" in said, said
+    output = promtool("check", "rules", "rules.yaml", folder=tmp_path)
+    assert f"{len(queries)} rules found" in output, output

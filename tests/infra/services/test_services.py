@@ -1,4 +1,4 @@
-"""What runs in the cluster for everybody: pinned, kept, watched, and no mightier than it has to be."""
+"""The shared services in the cluster: pinned, retained, monitored, and with the least privileges."""
 
 from __future__ import annotations
 
@@ -43,72 +43,76 @@ def releases(run: Run) -> dict[str, Resource]:
     return {r.name: r for r in run.all(RELEASE)}
 
 
-def test_every_chart_that_is_pinned_is_installed_in_that_version(estate: Run) -> None:
-    found = releases(estate)
-    assert set(found) == set(versions.CHARTS), "a chart that nobody installs, or one that nobody pins"
-    for name, release in found.items():
+def test_every_pinned_chart_is_installed_in_its_version(estate: Run) -> None:
+    installed = releases(estate)
+    assert set(installed) == set(versions.CHARTS), "every pinned chart is installed, and no other"
+    for name, release in installed.items():
         pinned = versions.CHARTS[name]
         assert release.inputs["version"] == pinned.version, f"{name} floats"
-        assert release.inputs["repositoryOpts"] == {"repo": pinned.repository}, f"{name} is from elsewhere"
-        assert release.inputs["name"] == name, "a name of Helm's choice changes with each replacement"
-        assert release.inputs["createNamespace"] is False, f"{name}: its namespace would be nobody's"
+        assert release.inputs["repositoryOpts"] == {"repo": pinned.repository}, (
+            f"{name} comes from another repository"
+        )
+        assert release.inputs["name"] == name, "a generated name would change with each replacement"
+        assert release.inputs["createNamespace"] is False, (
+            f"{name}: its namespace must be Pulumi's own resource"
+        )
 
 
-def test_the_charts_as_they_are_installed_are_those_that_their_tests_look_at(estate: Run) -> None:
+def test_the_installed_charts_have_the_tested_values(estate: Run) -> None:
     values = {name: release.inputs["values"] for name, release in releases(estate).items()}
     argo_values = values["argo-workflows"]
     assert argo_values["server"]["authModes"] == ["sso", "client"], (
-        "never `server`: all would be as mighty as it"
+        "`server` would give everybody the server's rights"
     )
-    assert argo_values["controller"]["configMap"]["create"] is False, (
-        "the ConfigMap is ours, and tested as ours"
+    assert argo_values["controller"]["configMap"]["create"] is False, "lightwork has its own tested ConfigMap"
+    assert argo_values["images"]["tag"] == versions.CHARTS["argo-workflows"].image_tag, (
+        "the version that the tests run"
     )
-    assert argo_values["images"]["tag"] == versions.CHARTS["argo-workflows"].image_tag, "what the tests run"
     assert values["cluster-autoscaler"]["image"]["tag"] == versions.CHARTS["cluster-autoscaler"].image_tag
-    assert values["fluent-bit"]["kind"] == "DaemonSet", "logs of every node leave it"
+    assert values["fluent-bit"]["kind"] == "DaemonSet", "it must run on every node"
     endpoint = estate.outputs["search_endpoint"]
-    assert f"Host {endpoint}\n" in values["fluent-bit"]["config"]["outputs"], "and go to the domain"
+    assert f"Host {endpoint}\n" in values["fluent-bit"]["config"]["outputs"], "logs go to the domain"
 
 
-def test_prometheus_asks_argo_the_autoscaler_the_shipper_and_the_secrets_operator(estate: Run) -> None:
+def test_prometheus_scrapes_argo_the_autoscaler_the_shipper_and_the_secrets_operator(estate: Run) -> None:
     values = {name: release.inputs["values"] for name, release in releases(estate).items()}
     controller = values["argo-workflows"]["controller"]
-    assert controller["metricsConfig"]["enabled"] is True, "the pipelines' own metrics are the controller's"
-    for name, found in (
+    assert controller["metricsConfig"]["enabled"] is True, "the controller exports the pipelines' metrics"
+    for name, monitor in (
         ("argo-workflows", controller["serviceMonitor"]),
         *(
             (name, values[name]["serviceMonitor"])
             for name in ("cluster-autoscaler", "fluent-bit", "external-secrets")
         ),
     ):
-        assert found["enabled"] is True, f"nobody asks {name}"
+        assert monitor["enabled"] is True, f"{name} is not scraped"
     assert estate.all("kubernetes:monitoring.coreos.com/v1:PodMonitor"), "and Dask's pods"
 
 
-def test_an_alert_names_commands_that_there_are() -> None:
+def test_the_commands_in_alerts_exist() -> None:
     from lightwork.cli.main import COMMANDS
 
     (group,) = alerts.tenant_rules(ACME)["spec"]["groups"]
     for rule in [*ALERTS.values(), *group["rules"]]:
         for command in re.findall(r"`lightwork ([a-z]+)", rule["annotations"]["description"]):
-            assert command in COMMANDS, (
-                f"{rule['alert']}: lightwork {command}: at night nobody looks for another"
-            )
+            assert command in COMMANDS, f"{rule['alert']}: `lightwork {command}` does not exist"
 
 
-def test_every_namespace_is_kept_and_says_what_its_pods_may(estate: Run) -> None:
-    spaces = {r.inputs["metadata"]["name"]: r for r in estate.all("kubernetes:core/v1:Namespace")}
-    assert set(spaces) == {"argo", "external-secrets", "monitoring", "logging"}, "the platform's namespaces"
-    for name, space in spaces.items():
-        assert space.protect, f"{name}: `pulumi destroy` must refuse"
-        assert space.retain_on_delete, f"{name}: all that is in it would go with it"
-        label = space.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
-        wanted = "privileged" if name in {"monitoring", "logging"} else "restricted"
-        assert label == wanted, f"{name}: only what looks at nodes may be more"
+def test_every_namespace_is_retained_and_sets_a_pod_security_level(estate: Run) -> None:
+    namespaces = {r.inputs["metadata"]["name"]: r for r in estate.all("kubernetes:core/v1:Namespace")}
+    assert set(namespaces) == {"argo", "external-secrets", "monitoring", "logging"}, (
+        "the platform's namespaces"
+    )
+    for name, namespace in namespaces.items():
+        assert namespace.protect, f"{name}: `pulumi destroy` must refuse"
+        assert namespace.retain_on_delete, f"{name}: deleting it would delete everything in it"
+        label = namespace.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        expected = "privileged" if name in {"monitoring", "logging"} else "restricted"
+        assert label == expected, f"{name}: only services that need the node may be privileged"
 
 
-def test_what_needs_another_comes_after_it(estate: Run) -> None:
-    found = objects(estate)
+def test_resources_come_after_those_that_they_need(estate: Run) -> None:
+    deployed = objects(estate)
     for later, earlier in (
         ("argo-workflows", "configmap-workflow-controller-configmap"),
         ("argo-workflows", "externalsecret-argo-archive"),
@@ -120,86 +124,92 @@ def test_what_needs_another_comes_after_it(estate: Run) -> None:
         ("kube-prometheus-stack", "storageclass-lightwork-encrypted"),
         ("fluent-bit", "kube-prometheus-stack"),
     ):
-        assert any(urn.endswith(f"::{earlier}") for urn in found[later].depends_on), (
-            f"{later} before {earlier}"
+        assert any(urn.endswith(f"::{earlier}") for urn in deployed[later].depends_on), (
+            f"{later} must wait for {earlier}"
         )
     group = "nodes-system"
-    for space in estate.all("kubernetes:core/v1:Namespace"):
-        assert any(urn.endswith(f"::{group}") for urn in space.depends_on), (
-            "no node, no pod, no end of waiting"
+    for namespace in estate.all("kubernetes:core/v1:Namespace"):
+        assert any(urn.endswith(f"::{group}") for urn in namespace.depends_on), (
+            "without nodes, pods would wait for ever"
         )
 
 
-def test_the_scalers_template_is_the_one_that_the_cluster_tests_prove(estate: Run) -> None:
+def test_the_scalers_template_is_the_one_of_the_cluster_tests(estate: Run) -> None:
     (built,) = manifests.cluster_objects()
-    found = objects(estate)["clusterworkflowtemplate-lightwork-scaler"].inputs
-    assert found == json.loads(json.dumps(built)), "another template than the tested one"
+    deployed = objects(estate)["clusterworkflowtemplate-lightwork-scaler"].inputs
+    assert deployed == json.loads(json.dumps(built)), "not the tested template"
 
 
-def test_argo_finds_its_archive_and_its_people(estate: Run) -> None:
+def test_argo_has_its_archive_and_its_login(estate: Run) -> None:
     config = yaml.safe_load(
         objects(estate)["configmap-workflow-controller-configmap"].inputs["data"]["config"]
     )
     database = config["persistence"]["postgresql"]
-    assert database["host"].endswith(".rds.example"), (
-        f"the archive's host has not arrived: {database['host']}"
+    assert database["host"].endswith(".rds.example"), f"not the archive's host: {database['host']}"
+    assert database["passwordSecret"] == {"name": "argo-archive", "key": "password"}, (
+        "the password must not be in it"
     )
-    assert database["passwordSecret"] == {"name": "argo-archive", "key": "password"}, "no password is in it"
-    assert config["persistence"]["archiveTTL"] == "365d", "the archive grows for ever by default"
-    assert config["workflowRestrictions"] == {"templateReferencing": "Strict"}, "pods of their own"
+    assert config["persistence"]["archiveTTL"] == "365d", "by default the archive grows for ever"
+    assert config["workflowRestrictions"] == {"templateReferencing": "Strict"}, (
+        "users must not submit their own pods"
+    )
     sso = config["sso"]
-    assert sso["issuer"] == "https://gitlab.com", "who knows the people"
-    assert sso["redirectUrl"].startswith("https://argo."), "people are sent back here"
-    assert sso["redirectUrl"].endswith("/oauth2/callback"), "Argo takes no other"
-    assert sso["rbac"] == {"enabled": True}, "else whoever logs in is the server itself"
+    assert sso["issuer"] == "https://gitlab.com", "the identity provider"
+    assert sso["redirectUrl"].startswith("https://argo."), "Argo's own page"
+    assert sso["redirectUrl"].endswith("/oauth2/callback"), "Argo accepts no other path"
+    assert sso["rbac"] == {"enabled": True}, "otherwise everybody who logs in has the server's rights"
 
 
-def test_the_archives_password_comes_from_where_rds_keeps_it(estate: Run) -> None:
-    found = objects(estate)["externalsecret-argo-archive"].inputs["spec"]
-    assert found["target"]["name"] == "argo-archive", "the name in Argo's settings"
-    keys = {item["secretKey"]: item["remoteRef"] for item in found["data"]}
-    assert set(keys) == {"username", "password"}, "what Argo asks for"
+def test_the_archives_password_comes_from_the_secret_of_rds(estate: Run) -> None:
+    spec = objects(estate)["externalsecret-argo-archive"].inputs["spec"]
+    assert spec["target"]["name"] == "argo-archive", "the name in Argo's settings"
+    keys = {item["secretKey"]: item["remoteRef"] for item in spec["data"]}
+    assert set(keys) == {"username", "password"}, "the keys that Argo reads"
     for name, reference in keys.items():
-        assert reference == {"key": ARCHIVE, "property": name}, "RDS changes it every week; nobody copies it"
+        assert reference == {"key": ARCHIVE, "property": name}, "RDS rotates it every week"
 
 
 def test_no_object_with_a_secret_or_a_token_is_in_the_stack(estate: Run) -> None:
     assert not estate.all("kubernetes:core/v1:Secret"), "Pulumi would read it back into its state"
 
 
-def test_the_logins_secret_is_empty_and_kept(estate: Run) -> None:
+def test_the_logins_secret_is_empty_and_retained(estate: Run) -> None:
     secret = estate.one("aws:secretsmanager/secret:Secret")
     assert secret.inputs["name"].endswith("/_platform/argo-sso"), "no tenant's name begins with an underscore"
-    assert secret.protect, "nobody could log in"
-    assert secret.retain_on_delete, "as above"
+    assert secret.protect, "without it nobody could log in"
+    assert secret.retain_on_delete, "without it nobody could log in"
     assert "secretString" not in secret.inputs, "its value would be in the state"
 
 
-def test_somebody_is_told_when_the_archive_is_down(estate: Run) -> None:
+def test_an_alarm_is_raised_when_the_archive_is_down(estate: Run) -> None:
     alarm = estate.one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
     database = estate.one("aws:rds/instance:Instance").inputs["identifier"]
-    assert alarm["dimensions"] == {"DBInstanceIdentifier": database}, "another database"
-    assert alarm["treatMissingData"] == "breaching", "a database that is gone says nothing"
+    assert alarm["dimensions"] == {"DBInstanceIdentifier": database}, "it must watch the archive"
+    assert alarm["treatMissingData"] == "breaching", "a database that is down sends no data"
     topic = estate.one("aws:sns/topic:Topic").inputs["name"]
-    assert alarm["alarmActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"], "nobody is told"
+    assert alarm["alarmActions"] == [f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic}"], (
+        "the alarms' topic must be notified"
+    )
 
 
 OPERATOR = pods.operator(names=NAMES, secret_arn=ARCHIVE, key_arn=KEY)
 
 
-def test_the_secrets_operator_becomes_the_tenants_roles_of_this_environment_alone() -> None:
+def test_the_secrets_operator_assumes_only_this_environments_secrets_roles() -> None:
     own = NAMES.role_arn("lightwork-dev-secrets-acme", tenant=True)
-    assert decide([OPERATOR], "sts:AssumeRole", own, {}), "else no tenant's secret comes"
+    assert decide([OPERATOR], "sts:AssumeRole", own, {}), "otherwise no tenant gets its secrets"
     prod = Names(environment="prod", account=ACCOUNT, region=REGION)
     for other in (
         NAMES.role_arn("lightwork-dev-pods-acme", tenant=True),
         NAMES.role_arn("lightwork-dev-secrets"),
         prod.role_arn("lightwork-prod-secrets-acme", tenant=True),
     ):
-        assert not decide([OPERATOR], "sts:AssumeRole", other, {}), f"{other} is none of its business"
+        assert not decide([OPERATOR], "sts:AssumeRole", other, {}), (
+            f"{other} is not a role for secrets of dev"
+        )
 
 
-def test_the_secrets_operator_reads_no_tenants_secret_by_itself() -> None:
+def test_the_secrets_operator_cannot_read_tenants_secrets_itself() -> None:
     prefix = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:lightwork/dev"
     action = "secretsmanager:GetSecretValue"
     assert decide([OPERATOR], action, f"{prefix}/_platform/argo-sso-AbCdEf", {}), "the login's"
@@ -208,10 +218,10 @@ def test_the_secrets_operator_reads_no_tenants_secret_by_itself() -> None:
         f"{prefix}/acme/weather-api-AbCdEf",
         f"{prefix.replace('dev', 'prod')}/_platform/argo-sso-A",
     ):
-        assert not decide([OPERATOR], action, other, {}), f"{other} is read by a role of its own"
+        assert not decide([OPERATOR], action, other, {}), f"{other} needs another role"
 
 
-def test_alertmanager_publishes_alarms_and_nothing_else() -> None:
+def test_alertmanager_can_only_publish_alarms() -> None:
     grant = pods.publish(topic_arn=TOPIC, names=NAMES)
     context = {
         "kms:ViaService": f"sns.{REGION}.amazonaws.com",
@@ -232,7 +242,7 @@ ALERTS = {
 }
 
 
-def test_there_is_an_alert_for_everything_that_somebody_has_to_know() -> None:
+def test_the_alerts_are_complete_and_labelled() -> None:
     assert set(ALERTS) == {
         "RunFailed",
         "SemaphoresStuck",
@@ -240,23 +250,23 @@ def test_there_is_an_alert_for_everything_that_somebody_has_to_know() -> None:
         "ArgoDown",
         "ArgoErrors",
         "CertificateExpiry",
-    }, "and the archive, which CloudWatch watches, and the deadlines, which are the tenants' own"
+    }, "CloudWatch watches the archive, and tenants have alerts for deadlines"
     for name, rule in ALERTS.items():
-        assert rule["labels"]["part_of"] == "lightwork", f"{name}: Alertmanager sends on what is ours"
-        assert rule["labels"]["severity"] in {"warning", "critical"}, f"{name}: how urgent is it"
+        assert rule["labels"]["part_of"] == "lightwork", f"{name}: Alertmanager routes by this label"
+        assert rule["labels"]["severity"] in {"warning", "critical"}, f"{name}: the severity is missing"
         for part in ("summary", "description"):
-            assert rule["annotations"][part], f"{name}: what has happened, and what to do"
+            assert rule["annotations"][part], f"{name}: say what happened and what to do"
 
 
-def test_alerts_ask_for_the_metrics_that_the_templates_send() -> None:
-    sent = {
+def test_alerts_use_the_metrics_that_the_templates_emit() -> None:
+    emitted = {
         f"argo_workflows_{metric['name']}"
         for built in manifests.tenant_objects(ACME, _target(), {})
         if built["kind"] == "WorkflowTemplate"
         for metric in built["spec"]["metrics"]["prometheus"]
     }
-    assert alerts.RUNS in sent, f"{alerts.RUNS} is sent by nobody: {sent}"
-    assert dashboards.RUN_SECONDS in sent, f"{dashboards.RUN_SECONDS} is sent by nobody"
+    assert alerts.RUNS in emitted, f"{alerts.RUNS} is not emitted: {emitted}"
+    assert dashboards.RUN_SECONDS in emitted, f"{dashboards.RUN_SECONDS} is not emitted"
 
 
 def _target() -> Any:
@@ -267,16 +277,16 @@ def _target() -> Any:
 
 def test_each_pipeline_has_an_alert_at_its_own_deadline() -> None:
     (group,) = alerts.tenant_rules(ACME)["spec"]["groups"]
-    found = {rule["labels"]["pipeline"]: rule for rule in group["rules"]}
-    assert set(found) == set(ACME.pipelines), "a pipeline whose deadline nobody watches"
-    assert found["windy-city"]["expr"].endswith("> 7500"), "two hours, and five minutes to clear up"
-    assert found["battery-health"]["expr"].endswith("> 21900"), "six hours, and five minutes"
-    for rule in found.values():
+    rules = {rule["labels"]["pipeline"]: rule for rule in group["rules"]}
+    assert set(rules) == set(ACME.pipelines), "every pipeline has an alert"
+    assert rules["windy-city"]["expr"].endswith("> 7500"), "two hours plus five minutes of grace"
+    assert rules["battery-health"]["expr"].endswith("> 21900"), "six hours plus five minutes of grace"
+    for rule in rules.values():
         assert 'namespace="tenant-acme"' in rule["expr"], "another tenant's runs"
-        assert rule["labels"]["tenant"] == "acme", "who is told"
+        assert rule["labels"]["tenant"] == "acme", "the tenant's label"
 
 
-def test_prometheus_asks_schedulers_and_workers_by_the_port_that_they_have() -> None:
+def test_prometheus_scrapes_schedulers_and_workers_at_their_port() -> None:
     monitor = alerts.dask_monitor("monitoring")["spec"]
     (endpoint,) = monitor["podMetricsEndpoints"]
     from lightwork.manifests import dask
@@ -284,37 +294,43 @@ def test_prometheus_asks_schedulers_and_workers_by_the_port_that_they_have() -> 
     for built in (dask.scheduler(), dask.workers()):
         pod = built["spec"]["template"]
         ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
-        assert endpoint["port"] in ports, "no such port: nothing is asked"
+        assert endpoint["port"] in ports, "the port must exist"
         role = pod["metadata"]["labels"]["lightwork/role"]
-        assert role in monitor["selector"]["matchExpressions"][0]["values"], f"{role} is not asked"
+        assert role in monitor["selector"]["matchExpressions"][0]["values"], f"{role} is not scraped"
     labels = {item["targetLabel"] for item in endpoint["relabelings"]}
-    assert labels == {"tenant", "pipeline", "run", "role"}, "the dashboards pick by these"
+    assert labels == {"tenant", "pipeline", "run", "role"}, "the dashboards select by these"
 
 
 @pytest.mark.parametrize(
     "manifest", dashboards.config_maps("monitoring"), ids=lambda m: m["metadata"]["name"]
 )
-def test_a_dashboard_is_json_that_grafana_finds(manifest: dict[str, Any]) -> None:
+def test_a_dashboard_is_valid_and_has_grafanas_label(manifest: dict[str, Any]) -> None:
     assert manifest["metadata"]["labels"]["grafana_dashboard"] == "1", "Grafana's sidecar looks for this"
     ((name, text),) = manifest["data"].items()
     board = json.loads(text)
     assert name == f"{board['uid']}.json", "the file's name is the dashboard's own"
-    assert board["editable"] is False, "what is changed by hand is lost"
+    assert board["editable"] is False, "manual changes would be lost"
     variables = {variable["name"] for variable in board["templating"]["list"]}
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) == 8, "each panel once"
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) == 8, (
+        "each panel has its own number"
+    )
     for panel in board["panels"]:
         for target in panel["targets"]:
-            used = set(platform_words(target["expr"]))
-            assert used <= variables, f"{panel['title']}: {used - variables} is asked of nobody"
-            assert target["expr"].count("(") == target["expr"].count(")"), f"{panel['title']}: does not close"
-            assert target["expr"].count("{") == target["expr"].count("}"), f"{panel['title']}: does not close"
+            used = set(variables_in(target["expr"]))
+            assert used <= variables, f"{panel['title']}: {used - variables} is not a variable"
+            assert target["expr"].count("(") == target["expr"].count(")"), (
+                f"{panel['title']}: unbalanced brackets"
+            )
+            assert target["expr"].count("{") == target["expr"].count("}"), (
+                f"{panel['title']}: unbalanced brackets"
+            )
 
 
-def platform_words(expression: str) -> list[str]:
+def variables_in(expression: str) -> list[str]:
     return re.findall(r"\$(\w+)", expression)
 
 
-def test_the_domain_lets_the_shipper_add_and_not_read() -> None:
+def test_the_domain_lets_the_shipper_add_logs_but_not_read_them() -> None:
     requests = tenant_search.domain_requests(shipper_role_arn="arn:shipper", kept_days=30)
     by_path = {request["path"]: request["body"] for request in requests}
     role = by_path["_plugins/_security/api/roles/log-shipper"]
@@ -322,27 +338,29 @@ def test_the_domain_lets_the_shipper_add_and_not_read() -> None:
     assert index["index_patterns"] == ["logs-*"], "only logs"
     allowed = [*index["allowed_actions"], *role["cluster_permissions"]]
     assert not any("read" in a or "search" in a or "get" in a or "*" in a for a in allowed), (
-        "it adds, it reads not"
+        "the shipper must not read"
     )
     assert by_path["_plugins/_security/api/rolesmapping/log-shipper"] == {"backend_roles": ["arn:shipper"]}
     states = {s["name"]: s for s in by_path["_plugins/_ism/policies/lightwork-retention"]["policy"]["states"]}
     (transition,) = states["kept"]["transitions"]
     assert transition == {"state_name": "gone", "conditions": {"min_index_age": "30d"}}, (
-        "as long as was asked"
+        "the requested retention"
     )
 
 
-def test_text_that_is_known_later_is_filled_in_and_nothing_else_changes(estate: Run) -> None:
-    assert "<<" not in json.dumps([r.inputs for r in estate.resources]), "a mark that nobody has filled in"
+def test_placeholders_are_filled_in_and_nothing_else_changes(estate: Run) -> None:
+    assert "<<" not in json.dumps([r.inputs for r in estate.resources]), "an unfilled placeholder"
     plain = [{"kind": "ConfigMap", "data": {"a": "b {{ .Values.c }}"}}]
-    assert infra_manifests.filled(plain, {}) == plain, "Argo's and Helm's own marks stay"
+    assert infra_manifests.filled(plain, {}) == plain, "Argo's and Helm's own placeholders stay"
 
 
-def test_disks_are_encrypted_and_argo_without_an_archive_says_so() -> None:
-    assert services_objects.storage_class()["parameters"]["encrypted"] == "true", "metrics name tenants"
+def test_disks_are_encrypted_and_argo_works_without_an_archive() -> None:
+    assert services_objects.storage_class()["parameters"]["encrypted"] == "true", (
+        "metrics contain tenants' names"
+    )
     config = argo_config.settings(argo_config.Argo(database=None, cluster="local"))
-    assert "persistence" not in config, "there is no database to wait for"
-    assert "sso" not in config, "nobody knows the people"
+    assert "persistence" not in config, "there is no database"
+    assert "sso" not in config, "there is no identity provider"
     assert argo.NAMESPACE == "argo", "the tenants' network policies name it"
 
 
@@ -352,25 +370,27 @@ ACCOUNTS = {
     "fluent-bit": ("serviceAccount", "name"),
     "kube-prometheus-stack": ("alertmanager", "serviceAccount", "name"),
 }
-"""Where each chart is told the name of the account whose pods have a role on AWS."""
+"""The path, in each chart's values, of the service account that has an AWS role."""
 
 
-def test_the_pods_that_have_a_role_are_those_of_the_charts(estate: Run) -> None:
+def test_the_charts_use_the_service_accounts_that_have_roles(estate: Run) -> None:
     bound = {
-        (found.inputs["namespace"], found.inputs["serviceAccount"])
-        for found in estate.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
+        (association.inputs["namespace"], association.inputs["serviceAccount"])
+        for association in estate.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
     }
     for name, path in ACCOUNTS.items():
         release = releases(estate)[name].inputs
         account = release["values"]
         for key in path:
             account = account[key]
-        assert (release["namespace"], account) in bound, f"{name}: {account} is nobody on AWS"
+        assert (release["namespace"], account) in bound, f"{name}: {account} has no role"
     search = objects(estate)["serviceaccount-search-admin"].inputs["metadata"]
-    assert (search["namespace"], search["name"]) in bound, "nobody sets OpenSearch up"
+    assert (search["namespace"], search["name"]) in bound, (
+        "the account that configures OpenSearch needs its role"
+    )
 
 
-def test_the_boundary_lets_the_platforms_roles_do_their_work() -> None:
+def test_the_boundary_allows_what_the_platforms_roles_need() -> None:
     scope = Scope(
         names=NAMES,
         estate_boundary=NAMES.boundary_arn("estate"),
@@ -387,11 +407,13 @@ def test_the_boundary_lets_the_platforms_roles_do_their_work() -> None:
         (OPERATOR, "sts:TagSession", role),
         (publish, "sns:Publish", TOPIC),
     ):
-        assert within(boundary, [grant], action, resource, {}), f"{action} is granted and bounded away"
+        assert within(boundary, [grant], action, resource, {}), f"the boundary blocks {action}"
     everything = {"Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
     for action, resource in (
         ("secretsmanager:GetSecretValue", secret.replace("_platform", "acme")),
         ("sts:AssumeRole", NAMES.role_arn("lightwork-dev-pods-acme", tenant=True)),
         ("iam:CreateUser", "*"),
     ):
-        assert not within(boundary, [everything], action, resource, {}), f"{action}: whatever is granted"
+        assert not within(boundary, [everything], action, resource, {}), (
+            f"the boundary must block {action}, whatever is granted"
+        )

@@ -1,10 +1,10 @@
-"""Write down which values a chart has.
+"""Print the names of a chart's values.
 
     python -m tests.infra.services.charts CHART VERSION FOLDER > CHART.txt
 
-The folder is the unpacked chart. The names alone are kept, a line each, with dots between them. A line that
-ends in a star is a value that the chart leaves empty: what may be in it, its values file does not say.
-Below it are those of the charts that it depends on, where they are unpacked in it too.
+The folder is the unpacked chart. Each line is a dotted name, without its value. A star at the end marks a
+value that is empty by default: the values file does not say what it may contain. The names of the charts that
+it depends on are included, if they are unpacked in it too.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import yaml
 
 
 def names(values: dict[str, Any], above: str = "") -> list[str]:
-    """The names of all values, depth first."""
-    found = []
+    """Return the names of all values, depth first."""
+    dotted = []
     for key, value in values.items():
         name = f"{above}{key}"
         if isinstance(value, dict) and value:
-            found += [name, *names(value, f"{name}.")]
+            dotted += [name, *names(value, f"{name}.")]
         else:
-            found.append(f"{name}*" if value in ({}, [], None) else name)
-    return found
+            dotted.append(f"{name}*" if value in ({}, [], None) else name)
+    return dotted
 
 
 def known(folder: Path) -> list[str]:
-    """The names of a chart's values and of those of the charts below it."""
-    found = set(names(yaml.safe_load((folder / "values.yaml").read_text())))
+    """Return the names of a chart's values and those of the charts that it depends on."""
+    dotted = set(names(yaml.safe_load((folder / "values.yaml").read_text())))
     for below in (folder / "charts").glob("*/values.yaml"):
-        found |= {f"{below.parent.name}.{name}" for name in known(below.parent)}
-    return sorted(found)
+        dotted |= {f"{below.parent.name}.{name}" for name in known(below.parent)}
+    return sorted(dotted)
 
 
 if __name__ == "__main__":
