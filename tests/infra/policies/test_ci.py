@@ -1,4 +1,4 @@
-"""What CI may do: the previewing role changes nothing, the deploying role stays in its environment."""
+"""CI's policies: the previewing role changes nothing, the deploying role stays in its environment."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ DEPLOYS = f"{MAIN}:environment:prod:environment_protected:true"
 
 def test_the_protected_branch_deploys_in_its_protected_environment() -> None:
     trust = policies_trust.apply(provider_arn=PROVIDER, gitlab=GITLAB, environment="prod")
-    assert decide([trust], ASSUME, "", token(DEPLOYS), principal=JOB), "otherwise nothing is ever deployed"
+    assert decide([trust], ASSUME, "", token(DEPLOYS), principal=JOB), "otherwise nothing can be deployed"
 
 
 @pytest.mark.parametrize(
     ("subject", "why"),
     [
-        (MAIN, "the environment is where the manual gate is"),
+        (MAIN, "only the environment has the manual gate"),
         (DEPLOYS.replace("ref:main", "ref:feature"), "another branch is not protected"),
-        (DEPLOYS.replace("ref:main", "ref:main-2"), "a branch that begins alike is another branch"),
-        (DEPLOYS.replace("ref_type:branch", "ref_type:tag"), "whoever may push a tag may name it main"),
-        (DEPLOYS.replace("environment:prod", "environment:dev"), "dev's job would deploy to prod"),
-        (DEPLOYS.replace("true", "false"), "anybody may run a job in an environment that is not protected"),
+        (DEPLOYS.replace("ref:main", "ref:main-2"), "a branch with the same prefix is another branch"),
+        (DEPLOYS.replace("ref_type:branch", "ref_type:tag"), "a tag may be named main as well"),
+        (DEPLOYS.replace("environment:prod", "environment:dev"), "a job for dev must not deploy to prod"),
+        (DEPLOYS.replace("true", "false"), "an unprotected environment is open to anybody's jobs"),
         (DEPLOYS.replace("example/lightwork", "stranger/lightwork"), "a fork is another project"),
-        (DEPLOYS.replace("example/", "example/lightwork/"), "a project below is another project"),
-        (f"x{DEPLOYS}", "the subject is the whole of it"),
+        (DEPLOYS.replace("example/", "example/lightwork/"), "a subgroup's project is another project"),
+        (f"x{DEPLOYS}", "the whole subject must match"),
     ],
 )
 def test_no_other_job_deploys(subject: str, why: str) -> None:
@@ -69,35 +69,37 @@ def test_no_other_job_deploys(subject: str, why: str) -> None:
     assert not decide([trust], ASSUME, "", token(subject), principal=JOB), why
 
 
-def test_any_branch_of_this_project_previews_and_no_other_project() -> None:
+def test_any_branch_of_this_project_can_preview_and_no_other_project() -> None:
     trust = policies_trust.preview(provider_arn=PROVIDER, gitlab=GITLAB)
     for subject in (MAIN, MAIN.replace("main", "feature/x"), DEPLOYS):
-        assert decide([trust], ASSUME, "", token(subject), principal=JOB), f"a merge request of {subject}"
-    for stranger in (
+        assert decide([trust], ASSUME, "", token(subject), principal=JOB), (
+            f"{subject} must be able to preview"
+        )
+    for other in (
         MAIN.replace("example/", "stranger/"),
         MAIN.replace("lightwork", "lightwork-2"),
         MAIN.replace("ref_type:branch", "ref_type:tag"),
         f"project_path:stranger/x:ref_type:branch:ref:{MAIN}",
     ):
-        assert not decide([trust], ASSUME, "", token(stranger), principal=JOB), f"let {stranger} in"
+        assert not decide([trust], ASSUME, "", token(other), principal=JOB), f"{other} must be refused"
 
 
 @pytest.mark.parametrize("kind", ["preview", "apply"])
-def test_a_token_for_somebody_else_or_of_another_issuer_is_refused(kind: str) -> None:
+def test_a_token_with_another_audience_or_issuer_is_refused(kind: str) -> None:
     trust = (
         policies_trust.preview(provider_arn=PROVIDER, gitlab=GITLAB)
         if kind == "preview"
         else policies_trust.apply(provider_arn=PROVIDER, gitlab=GITLAB, environment="prod")
     )
     assert not decide([trust], ASSUME, "", token(DEPLOYS, "https://vault.example"), principal=JOB), (
-        "a token that a job gave to another service must not be worth anything here"
+        "a token for another service must not work here"
     )
     other = {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/gitlab.stranger.example"}
     assert not decide([trust], ASSUME, "", token(DEPLOYS), principal=other), (
-        "another GitLab says what it likes"
+        "another GitLab can issue any subject"
     )
     assert not decide([trust], "sts:AssumeRole", "", token(DEPLOYS), principal=JOB), (
-        "with keys nobody comes in"
+        "access keys must not work"
     )
 
 
@@ -146,45 +148,43 @@ def test_the_previewing_role_has_no_verb_that_changes_anything() -> None:
             for action in statement["Action"]:
                 verb = action.partition(":")[2]
                 assert verb.startswith(("Describe", "Get", "BatchGet", "List", "View", "Decrypt")), (
-                    f"{action} may change things"
+                    f"{action} may change something"
                 )
 
 
 @pytest.mark.parametrize(("action", "resource"), READS_DATA)
-def test_neither_role_reads_what_is_a_customers(action: str, resource: str) -> None:
+def test_neither_role_can_read_customers_data(action: str, resource: str) -> None:
     for documents in ([LOOK], APPLY):
-        assert not decide(documents, action, resource, {**TAGS, **HERE}), "setting up needs no data"
+        assert not decide(documents, action, resource, {**TAGS, **HERE}), "deploying does not need data"
 
 
 def test_a_bucket_policy_cannot_let_ci_read_a_lake() -> None:
     granted = {"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{LAKE}/*"}]}
     assert not decide([*APPLY, granted], "s3:GetObject", f"{LAKE}/runs/1.json", {}), (
-        "who may write a bucket's policy could grant itself the bucket"
+        "the right to write a bucket's policy must not be enough to read it"
     )
 
 
-def test_the_previewing_role_reads_the_states_and_how_things_are() -> None:
+def test_the_previewing_role_reads_states_and_configuration() -> None:
     state_key = {"kms:ResourceAliases": ["alias/lightwork/prod/state"]}
     key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/any"
-    assert decide([LOOK], "s3:GetObject", f"{STATE}/lightwork/prod.json", {}), (
-        "a preview compares with the state"
-    )
+    assert decide([LOOK], "s3:GetObject", f"{STATE}/lightwork/prod.json", {}), "a preview reads the state"
     assert decide([LOOK], "kms:Decrypt", key, state_key), "the state is encrypted"
     assert not decide(
         [LOOK], "kms:Decrypt", key, {"kms:ResourceAliases": ["alias/lightwork/prod/acme/lake"]}
-    ), "a lake's key opens a lake"
-    assert not decide([LOOK], "kms:Decrypt", key, {}), "a key without a name is not the state's"
+    ), "a lake's key is not the states' key"
+    assert not decide([LOOK], "kms:Decrypt", key, {}), "a key without an alias is not the states' key"
     assert decide([LOOK], "eks:DescribeCluster", NAMES.cluster_arn, {}), "a refresh reads the cluster"
 
 
-def test_the_previewing_role_pulls_images_of_its_environment_and_pushes_none() -> None:
+def test_the_previewing_role_can_pull_its_environments_images_but_not_push() -> None:
     images = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/prod/platform"
     for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:DescribeImages"):
         assert decide([LOOK], action, images, {}), "staging's job copies what dev runs"
-        assert not decide([LOOK], action, images.replace("prod", "dev"), {}), "another environment's"
-    assert decide([LOOK], "ecr:GetAuthorizationToken", "*", {}), "nothing is pulled without signing in"
+        assert not decide([LOOK], action, images.replace("prod", "dev"), {}), "another environment's images"
+    assert decide([LOOK], "ecr:GetAuthorizationToken", "*", {}), "pulling needs a login"
     for action in ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload"):
-        assert not decide([LOOK], action, images, {}), "any branch could say what runs"
+        assert not decide([LOOK], action, images, {}), "any branch could replace the image"
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_the_previewing_role_pulls_images_of_its_environment_and_pushes_none() -
         ),
     ],
 )
-def test_the_deploying_role_deletes_nothing_precious(action: str, resource: str) -> None:
-    assert not decide(APPLY, action, resource, {**TAGS, **HERE}), "whatever a program or a state says"
+def test_the_deploying_role_cannot_delete_anything_precious(action: str, resource: str) -> None:
+    assert not decide(APPLY, action, resource, {**TAGS, **HERE}), "whatever a program or a state asks for"
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_the_deploying_role_deletes_nothing_precious(action: str, resource: str)
         ("ecr:PutImage", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/prod/platform", {}),
     ],
 )
-def test_the_deploying_role_deploys(action: str, resource: str, context: dict[str, str]) -> None:
-    assert decide(APPLY, action, resource, context), "otherwise `pulumi up` stops half-way"
+def test_the_deploying_role_can_deploy(action: str, resource: str, context: dict[str, str]) -> None:
+    assert decide(APPLY, action, resource, context), "otherwise `pulumi up` fails half-way"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_the_deploying_role_deploys(action: str, resource: str, context: dict[st
         ("ecr:PutImage", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/dev/platform", {}),
     ],
 )
-def test_what_is_not_this_environments_is_refused(
+def test_the_deploying_role_cannot_change_other_environments(
     action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert not decide(APPLY, action, resource, context), "the account holds more than this environment"
@@ -277,40 +277,44 @@ def bounded(kind: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("action", ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"])
-def test_no_role_is_made_or_granted_anything_without_its_boundary(action: str) -> None:
+def test_roles_can_only_be_created_or_changed_with_their_boundary(action: str) -> None:
     assert decide(APPLY, action, ROLE, bounded("estate")), "the estate has roles"
     assert decide(APPLY, action, TENANT_ROLE, bounded("tenant")), "tenants have roles"
-    assert not decide(APPLY, action, ROLE, {}), "a role without a bound may do everything"
+    assert not decide(APPLY, action, ROLE, {}), "a role without a boundary could do anything"
     assert not decide(
         APPLY, action, ROLE, {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/wide"}
-    ), "a bound of one's own choice is none"
-    assert not decide(APPLY, action, TENANT_ROLE, bounded("estate")), "a tenant's role is no node"
+    ), "any other boundary is as good as none"
+    assert not decide(APPLY, action, TENANT_ROLE, bounded("estate")), (
+        "a tenant's role needs the tenants' boundary"
+    )
 
 
 @pytest.mark.parametrize("kind", ["estate", "tenant"])
-def test_the_deploying_role_changes_neither_itself_nor_the_boundaries(kind: str) -> None:
+def test_the_deploying_role_cannot_change_itself_or_the_boundaries(kind: str) -> None:
     own = f"arn:aws:iam::{ACCOUNT}:role{NAMES.ci_path}lightwork-prod-apply"
     for action in ("iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:UpdateAssumeRolePolicy", "iam:PassRole"):
-        assert not decide(APPLY, action, own, bounded(kind)), f"{action}: it would be whatever it wants"
+        assert not decide(APPLY, action, own, bounded(kind)), f"{action} would let it grant itself anything"
     for action in ("iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:SetDefaultPolicyVersion"):
-        assert not decide(APPLY, action, NAMES.boundary_arn(kind), {}), f"{action}: the bound would be gone"
-    assert not decide(APPLY, "iam:DeleteRolePermissionsBoundary", ROLE, bounded(kind)), "so would it here"
+        assert not decide(APPLY, action, NAMES.boundary_arn(kind), {}), f"{action} would remove the boundary"
+    assert not decide(APPLY, "iam:DeleteRolePermissionsBoundary", ROLE, bounded(kind)), (
+        "that would remove the boundary as well"
+    )
     provider = f"arn:aws:iam::{ACCOUNT}:oidc-provider/gitlab.com"
     assert not decide(APPLY, "iam:UpdateOpenIDConnectProviderThumbprint", provider, {}), (
-        "nor whom AWS believes"
+        "nor the trusted issuer"
     )
 
 
-def test_roles_are_passed_to_the_services_that_need_them_alone() -> None:
+def test_roles_can_only_be_passed_to_the_services_that_need_them() -> None:
     assert decide(APPLY, "iam:PassRole", ROLE, {"iam:PassedToService": "eks.amazonaws.com"}), (
-        "EKS takes roles"
+        "EKS needs roles"
     )
     assert not decide(APPLY, "iam:PassRole", ROLE, {"iam:PassedToService": "lambda.amazonaws.com"}), (
-        "a function would be the role in CI's stead"
+        "a function could then use the role"
     )
 
 
-def test_a_bounded_role_cannot_come_out_of_its_bounds() -> None:
+def test_a_role_cannot_exceed_its_boundary() -> None:
     everything = [{"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}]
     estate = ci.estate_boundary(SCOPE)
     domain = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/lightwork-prod-logs"
@@ -324,17 +328,19 @@ def test_a_bounded_role_cannot_come_out_of_its_bounds() -> None:
         "organizations:LeaveOrganization",
     ):
         for boundary in (estate, tenant):
-            assert not within(boundary, everything, action, "*", HERE), f"{action} leads out"
-    assert not within(estate, everything, "s3:GetObject", f"{LAKE}/x", HERE), "no node reads a lake"
-    assert not within(tenant, everything, "ec2:RunInstances", "*", HERE), "a tenant starts no machine"
+            assert not within(boundary, everything, action, "*", HERE), (
+                f"{action} would lead beyond the boundary"
+            )
+    assert not within(estate, everything, "s3:GetObject", f"{LAKE}/x", HERE), "nodes must not read lakes"
+    assert not within(tenant, everything, "ec2:RunInstances", "*", HERE), "a tenant must not start machines"
     other = f"arn:aws:s3:::lw-dev-acme-{ACCOUNT}-{REGION}/x"
     assert not within(tenant, everything, "s3:GetObject", other, {}), "another environment is out of reach"
     assert within(tenant, everything, "s3:GetObject", f"{LAKE}/x", {}), "its own lake is within"
-    assert not within(tenant, everything, "s3:GetObject", f"{STATE}/x", {}), "the states are no lake"
+    assert not within(tenant, everything, "s3:GetObject", f"{STATE}/x", {}), "the states are not a lake"
 
 
 @pytest.mark.parametrize("name", ["look", *ci_change.applying(SCOPE)])
 def test_each_document_fits_into_a_managed_policy(name: str) -> None:
     document = LOOK if name == "look" else ci_change.applying(SCOPE)[name]
     size = len(json.dumps(document, separators=(",", ":")))
-    assert size <= 6144, f"{name}: AWS takes 6,144 characters, these are {size}"
+    assert size <= 6144, f"{name}: AWS allows 6,144 characters, got {size}"

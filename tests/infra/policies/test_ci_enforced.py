@@ -1,7 +1,7 @@
-"""CI's policies in an engine that enforces them: moto, with authentication on.
+"""CI's policies, enforced by moto with authentication on.
 
-It lets every condition pass, so nothing here rests on one: those are for `tests.infra.iam` to judge. What is
-refused here is refused because no statement names the action or the resource, or because one denies it.
+moto ignores conditions; `tests.infra.iam` tests those. Refusals here only depend on actions, resources and
+denials.
 """
 
 from __future__ import annotations
@@ -36,25 +36,27 @@ Client = Any
 
 
 def become(documents: dict[str, Any], before: Callable[[], int]) -> Callable[[str], Client]:
-    """Clients by service for a role with these documents; `before` makes what the role is to find."""
+    """Return a factory of clients for a role with these documents; `before` creates resources first."""
     before()
     iam = boto3.client("iam")
     iam.create_role(RoleName="ci", AssumeRolePolicyDocument=json.dumps(TRUST))
     for name, document in documents.items():
         iam.put_role_policy(RoleName="ci", PolicyName=name, PolicyDocument=json.dumps(document))
-    found = boto3.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/ci", RoleSessionName="job")
-    given = found["Credentials"]
+    session = boto3.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/ci", RoleSessionName="job"
+    )
+    credentials = session["Credentials"]
     return lambda service: boto3.client(
         service,
         region_name=REGION,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
     )
 
 
 def buckets() -> int:
-    """A lake and the states' bucket, each with an object."""
+    """Create a lake and the states' bucket, each with an object; return the number of calls."""
     s3 = boto3.client("s3", region_name=REGION)
     for bucket in (LAKE, STATE):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=HERE)
@@ -63,7 +65,7 @@ def buckets() -> int:
 
 
 SETUP = 4 + 1 + 1
-"""Calls before the role is there, besides one for each of its documents."""
+"""Calls before the role exists, not counting one for each of its documents."""
 
 
 def refused(call: Callable[..., Any], **arguments: Any) -> None:
@@ -86,9 +88,9 @@ LOOK = {"look": ci.look(SCOPE)}
 
 @set_initial_no_auth_action_count(SETUP + len(LOOK))
 @mock_aws
-def test_the_previewing_role_looks_and_writes_nothing() -> None:
+def test_the_previewing_role_reads_and_writes_nothing() -> None:
     client = become(LOOK, buckets)
-    assert client("ec2").describe_vpcs()["Vpcs"] is not None, "how things are set up"
+    assert client("ec2").describe_vpcs()["Vpcs"] is not None, "the configuration"
     assert client("s3").get_object(Bucket=STATE, Key="x")["Body"].read() == b"data", "the states"
     assert client("kms").list_aliases()["Aliases"] is not None, "the names of keys"
     s3 = client("s3")

@@ -1,4 +1,4 @@
-"""Who may do what with a lake: its own role, over TLS, and nobody else."""
+"""Access to a lake: only its own role, and only over TLS."""
 
 from __future__ import annotations
 
@@ -38,24 +38,22 @@ ACTIONS = {
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_the_tenants_own_role_reads_and_writes_its_lake(action: str) -> None:
-    assert decide([GUARD, GRANT], action, ACTIONS[action], GOOD), "otherwise no pipeline of the tenant runs"
+    assert decide([GUARD, GRANT], action, ACTIONS[action], GOOD), "otherwise the tenant's pipelines fail"
 
 
 @pytest.mark.parametrize("action", ["kms:Decrypt", "kms:GenerateDataKey"])
 def test_the_tenants_own_role_uses_its_key_and_no_other(action: str) -> None:
     assert decide([GRANT], action, KEY, GOOD), "without the key the objects cannot be read"
-    assert not decide([GRANT], action, OTHER_KEY, GOOD), "another tenant's key opens another tenant's data"
+    assert not decide([GRANT], action, OTHER_KEY, GOOD), "another tenant's key protects another tenant's data"
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_another_tenants_role_is_refused(action: str) -> None:
-    stranger = tenant_policies.lake_read_write(bucket_arn=OTHER_BUCKET, key_arn=OTHER_KEY)
-    assert not decide([GUARD, stranger], action, ACTIONS[action], GOOD), (
-        "a tenant must not reach another's lake"
-    )
+    other = tenant_policies.lake_read_write(bucket_arn=OTHER_BUCKET, key_arn=OTHER_KEY)
+    assert not decide([GUARD, other], action, ACTIONS[action], GOOD), "a tenant must not reach another's lake"
 
 
-def test_a_bucket_whose_name_begins_alike_is_another_bucket() -> None:
+def test_a_bucket_with_the_same_prefix_is_not_covered() -> None:
     longer = f"{BUCKET}-2/runs/1.json"
     assert not decide([GRANT], "s3:GetObject", longer, GOOD), "acme's grant must not cover the tenant acme-2"
 
@@ -63,9 +61,7 @@ def test_a_bucket_whose_name_begins_alike_is_another_bucket() -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_plain_http_is_refused_even_to_an_administrator(action: str) -> None:
     plain = {**GOOD, "aws:SecureTransport": "false"}
-    assert not decide([GUARD, ADMIN], action, ACTIONS[action], plain), (
-        "data must not cross a network in clear"
-    )
+    assert not decide([GUARD, ADMIN], action, ACTIONS[action], plain), "data must be encrypted in transit"
 
 
 def test_old_tls_is_refused() -> None:
@@ -73,15 +69,17 @@ def test_old_tls_is_refused() -> None:
     assert not decide([GUARD, ADMIN], "s3:GetObject", f"{BUCKET}/a", old), "TLS below 1.2 is broken"
 
 
-def test_another_account_is_refused_whatever_it_is_granted() -> None:
+def test_another_account_is_refused_whatever_its_grants() -> None:
     foreign = {**GOOD, "aws:PrincipalAccount": "999999999999"}
-    assert not decide([GUARD, ADMIN], "s3:GetObject", f"{BUCKET}/a", foreign), "one account is the boundary"
+    assert not decide([GUARD, ADMIN], "s3:GetObject", f"{BUCKET}/a", foreign), (
+        "only this account may access it"
+    )
 
 
 def test_an_anonymous_request_is_refused() -> None:
     anonymous = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3", "aws:PrincipalIsAWSService": "false"}
     assert not decide([GUARD, ADMIN], "s3:GetObject", f"{BUCKET}/a", anonymous), (
-        "nobody is not of this account"
+        "an anonymous caller is not of this account"
     )
 
 
@@ -95,9 +93,9 @@ def test_an_anonymous_request_is_refused() -> None:
         ({"s3:x-amz-server-side-encryption-aws-kms-key-id": OTHER_KEY}, False),
     ],
 )
-def test_objects_are_written_with_the_lakes_key_alone(headers: dict[str, str], *, allowed: bool) -> None:
+def test_objects_can_only_be_written_with_the_lakes_key(headers: dict[str, str], *, allowed: bool) -> None:
     decision = decide([GUARD, GRANT, ADMIN], "s3:PutObject", f"{BUCKET}/a", {**GOOD, **headers})
-    assert decision is allowed, "data under another key outlives or outlaws the tenant's own"
+    assert decision is allowed, "all data must be under the lake's key"
 
 
 def test_no_statement_names_every_resource_or_every_action() -> None:
@@ -114,11 +112,11 @@ def test_no_statement_names_every_resource_or_every_action() -> None:
 
 def test_a_role_cannot_remove_old_versions() -> None:
     assert not decide([GRANT], "s3:DeleteObjectVersion", f"{BUCKET}/a", GOOD), (
-        "a pipeline could destroy for good"
+        "otherwise a pipeline could destroy data for good"
     )
 
 
-def test_a_grant_is_made_for_the_role_and_with_the_lakes_own_names() -> None:
+def test_a_grant_is_for_the_given_role_and_this_lake() -> None:
     def program() -> None:
         provider = aws.Provider("aws", region="eu-central-1")
         args = LakeArgs(
@@ -133,7 +131,7 @@ def test_a_grant_is_made_for_the_role_and_with_the_lakes_own_names() -> None:
         lake.grant_read_write("acme-reads", "acme-role")
 
     grant = record(program).one("aws:iam/rolePolicy:RolePolicy")
-    assert grant.inputs["role"] == "acme-role", "the grant is for the role that it was asked for"
+    assert grant.inputs["role"] == "acme-role", "the grant must be for the given role"
     key = "arn:aws:kms:eu-central-1:123456789012:key/lake-key"
-    wanted = tenant_policies.lake_read_write(bucket_arn=BUCKET, key_arn=key)
-    assert json.loads(grant.inputs["policy"]) == wanted, "the grant names this lake's bucket and key"
+    expected = tenant_policies.lake_read_write(bucket_arn=BUCKET, key_arn=key)
+    assert json.loads(grant.inputs["policy"]) == expected, "the grant names this lake's bucket and key"

@@ -1,4 +1,4 @@
-"""Every IAM document that the program makes, linted as it stands in the recording."""
+"""Every IAM document that the program creates, linted as recorded."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ KNOWN = {
     (
         "RESOURCE_MISMATCH",
         "es:ListTags",
-    ): "the linter wants every kind of resource that the call can be about",
+    ): "the linter expects every type of resource that the call supports",
     ("RESOURCE_MISMATCH", "es:AddTags"): "the same",
-    ("RESOURCE_MISMATCH", "kms:CreateAlias"): "the call is about alias and key; a statement for each",
+    ("RESOURCE_MISMATCH", "kms:CreateAlias"): "the call needs alias and key, which have a statement each",
     ("RESOURCE_POLICY_PRIVILEGE_ESCALATION", "lw-"): (
-        "who deploys buckets writes their policies; `look` denies it the lakes' objects whatever they say"
+        "deploying buckets includes writing their policies; `look` denies reading the lakes' objects anyway"
     ),
 }
-"""What the linter says without being right here, and why."""
+"""False positives of the linter, with the reason."""
 
 BOUNDARY = "access-estate-boundary"
 
 
 def documents(run: Run) -> list[tuple[str, str, dict[str, Any]]]:
-    """Type, name and document of whatever carries one; ECR's lifecycle is called a policy and is none."""
+    """Return type, name and document of each resource with an IAM document; ECR's lifecycle is not one."""
     return [
         (resource.type, resource.name, json.loads(resource.inputs[name]))
         for resource in run.resources
@@ -41,9 +41,9 @@ def documents(run: Run) -> list[tuple[str, str, dict[str, Any]]]:
     ]
 
 
-def test_every_kind_of_document_is_among_those_that_are_looked_at(estate: Run) -> None:
-    found = documents(estate)
-    kinds = {type_.rpartition(":")[2] for type_, _, _ in found}
+def test_every_kind_of_document_is_linted(estate: Run) -> None:
+    linted = documents(estate)
+    kinds = {type_.rpartition(":")[2] for type_, _, _ in linted}
     assert kinds >= {
         "Policy",
         "RolePolicy",
@@ -53,23 +53,23 @@ def test_every_kind_of_document_is_among_those_that_are_looked_at(estate: Run) -
         "VpcEndpoint",
         "Domain",
         "TopicPolicy",
-    }, "a document that is not looked at may say anything"
-    assert len(found) > 30, "the estate has more documents than that"
+    }, "a kind of document is missing"
+    assert len(linted) > 30, "documents are missing"
 
 
-def test_the_linter_has_nothing_to_say_that_is_not_explained(estate: Run) -> None:
+def test_the_linter_has_only_known_false_positives(estate: Run) -> None:
     for type_, name, document in documents(estate):
         if type_ not in GRANTS:
             continue
         for finding in analyze_policy_string(json.dumps(document)).findings:
-            said = f"{finding.issue} {finding.detail}"
+            problem = f"{finding.issue} {finding.detail}"
             if finding.issue == "RESOURCE_STAR":
-                continue  # that is the next test's
-            explained = any(finding.issue == issue and word in said for issue, word in KNOWN)
-            assert explained, f"{name}: {said}"
+                continue  # see the next test
+            explained = any(finding.issue == issue and word in problem for issue, word in KNOWN)
+            assert explained, f"{name}: {problem}"
 
 
-def test_no_grant_is_about_everything_where_aws_permits_naming(estate: Run) -> None:
+def test_no_grant_has_a_wildcard_where_aws_allows_naming_resources(estate: Run) -> None:
     for type_, name, document in documents(estate):
         if type_ not in GRANTS or name == BOUNDARY:
             continue
@@ -78,30 +78,30 @@ def test_no_grant_is_about_everything_where_aws_permits_naming(estate: Run) -> N
             for finding in analyze_policy_string(json.dumps(document)).findings
             if finding.issue == "RESOURCE_STAR"
         ]
-        assert not stars, f"{name}: these can be about something in particular: {stars}"
+        assert not stars, f"{name}: these actions can be limited to resources: {stars}"
 
 
-def test_the_boundary_that_names_little_is_attached_to_nobody_as_a_grant(estate: Run) -> None:
+def test_the_wide_boundary_is_never_attached_as_a_grant(estate: Run) -> None:
     (boundary,) = [resource for resource in estate.resources if resource.name == BOUNDARY]
     arn = f"policy{boundary.inputs['path']}{boundary.inputs['name']}"
     for attachment in estate.all("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
-        assert not attachment.inputs["policyArn"].endswith(arn), "what bounds would grant"
+        assert not attachment.inputs["policyArn"].endswith(arn), "as a grant it would give all these rights"
 
 
-def test_nobody_is_granted_every_action(estate: Run) -> None:
+def test_no_document_allows_every_action(estate: Run) -> None:
     for type_, name, document in documents(estate):
         for statement in document["Statement"]:
             if statement["Effect"] == "Deny" or type_ in {
                 "aws:kms/key:Key",  # the account's own policies decide: see the next test
-                "aws:ec2/vpcEndpoint:VpcEndpoint",  # it adds no right, it takes some away
+                "aws:ec2/vpcEndpoint:VpcEndpoint",  # it only restricts
             }:
                 continue
             for action in statement["Action"]:
-                assert action != "*", f"{name}: everything"
+                assert action != "*", f"{name}: allows everything"
                 assert not action.endswith(":*") or name == BOUNDARY, f"{name}: {action}"
 
 
-def test_what_names_principals_names_services_or_this_account(estate: Run) -> None:
+def test_principals_are_services_or_this_account(estate: Run) -> None:
     for type_, name, document in documents(estate):
         for statement in document["Statement"]:
             principal = statement.get("Principal")
@@ -111,16 +111,16 @@ def test_what_names_principals_names_services_or_this_account(estate: Run) -> No
                 or type_ == "aws:ec2/vpcEndpoint:VpcEndpoint"
             ):
                 continue
-            assert principal != "*", f"{name}: the whole world"
+            assert principal != "*", f"{name}: allows everybody"
             for kind, named in principal.items():
-                for one in [named] if isinstance(named, str) else named:
-                    assert "*" not in one, f"{name}: {kind} {one}"
+                for identity in [named] if isinstance(named, str) else named:
+                    assert "*" not in identity, f"{name}: {kind} {identity}"
                     if kind == "AWS":
-                        assert one == "arn:aws:iam::123456789012:root", f"{name}: another account"
+                        assert identity == "arn:aws:iam::123456789012:root", f"{name}: another account"
 
 
-def test_every_service_that_writes_for_others_says_for_whom(estate: Run) -> None:
-    bare = {"eks.amazonaws.com", "ec2.amazonaws.com"}  # they become a role for their own account alone
+def test_every_service_principal_has_a_condition(estate: Run) -> None:
+    bare = {"eks.amazonaws.com", "ec2.amazonaws.com"}  # they assume a role only for their own account
     for _, name, document in documents(estate):
         for statement in document["Statement"]:
             services = (
@@ -130,14 +130,14 @@ def test_every_service_that_writes_for_others_says_for_whom(estate: Run) -> None
             )
             for service in [services] if isinstance(services, str) else services:
                 assert service in bare or statement.get("Condition"), (
-                    f"{name}: {service} on behalf of anybody"
+                    f"{name}: {service} could act for other accounts"
                 )
 
 
 @pytest.mark.parametrize("bad", ["s3:GetObjekt", "iam:*Everything"])
-def test_the_linter_does_object(bad: str) -> None:
+def test_the_linter_reports_a_bad_policy(bad: str) -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": [bad], "Resource": ["arn:aws:s3:::b/*"]}],
     }
-    assert analyze_policy_string(json.dumps(policy)).findings, "a linter that says nothing says nothing"
+    assert analyze_policy_string(json.dumps(policy)).findings, "otherwise the tests above prove nothing"

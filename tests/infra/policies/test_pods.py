@@ -1,4 +1,4 @@
-"""What the cluster's own pods may do, who may become them, and what passes the network's S3 endpoint."""
+"""The policies of the cluster's own pods, their trust, and the policies attached to resources."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ POD: dict[str, str | list[str]] = {
 }
 
 
-def test_the_pods_of_the_service_account_become_the_role_and_nobody_else() -> None:
+def test_only_the_service_accounts_pods_can_assume_the_role() -> None:
     trust = pods.trust(
         cluster_arn=CLUSTER, namespace=accounts.AUTOSCALER.namespace, accounts=accounts.AUTOSCALER.name
     )
     assert decide([trust], "sts:AssumeRole", "", POD, principal=EKS), "the autoscaler itself"
-    strangers = {
+    others = {
         "aws:RequestTag/kubernetes-namespace": "tenant-acme",
         "aws:RequestTag/kubernetes-service-account": "default",
         "aws:RequestTag/eks-cluster-arn": CLUSTER.replace("prod", "dev"),
     }
-    for key, value in strangers.items():
+    for key, value in others.items():
         assert not decide([trust], "sts:AssumeRole", "", {**POD, key: value}, principal=EKS), (
             f"{key} is {value}"
         )
-    assert not decide([trust], "sts:AssumeRole", "", {}, principal=EKS), "who says nothing is nobody"
+    assert not decide([trust], "sts:AssumeRole", "", {}, principal=EKS), (
+        "a request without tags must be refused"
+    )
     ec2 = {"Service": "ec2.amazonaws.com"}
-    assert not decide([trust], "sts:AssumeRole", "", POD, principal=ec2), "a node is no pod"
+    assert not decide([trust], "sts:AssumeRole", "", POD, principal=ec2), "a node is not a pod"
 
 
 GROUP = f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:1:autoScalingGroupName/eks-workers"
@@ -50,7 +52,7 @@ OURS: dict[str, str | list[str]] = {
 
 
 @pytest.mark.parametrize("action", ["SetDesiredCapacity", "TerminateInstanceInAutoScalingGroup"])
-def test_the_autoscaler_sizes_this_clusters_groups_alone(action: str) -> None:
+def test_the_autoscaler_resizes_only_this_clusters_groups(action: str) -> None:
     grant = pods.autoscaler(account=ACCOUNT, region=REGION, cluster="lightwork-prod")
     assert decide([grant], f"autoscaling:{action}", GROUP, OURS), "its own groups"
     dev = {
@@ -58,57 +60,55 @@ def test_the_autoscaler_sizes_this_clusters_groups_alone(action: str) -> None:
         "aws:ResourceTag/k8s.io/cluster-autoscaler/lightwork-dev": "owned",
     }
     assert not decide([grant], f"autoscaling:{action}", GROUP, dev), "another cluster's group"
-    assert not decide([grant], f"autoscaling:{action}", GROUP, {}), "a group of somebody else"
-    assert not decide([grant], "autoscaling:DeleteAutoScalingGroup", GROUP, OURS), (
-        "it sizes, and deletes none"
-    )
+    assert not decide([grant], f"autoscaling:{action}", GROUP, {}), "an untagged group"
+    assert not decide([grant], "autoscaling:DeleteAutoScalingGroup", GROUP, OURS), "it must not delete groups"
 
 
-def test_the_autoscaler_learns_what_an_empty_group_would_be_like() -> None:
+def test_the_autoscaler_can_describe_this_clusters_node_groups() -> None:
     grant = pods.autoscaler(account=ACCOUNT, region=REGION, cluster="lightwork-prod")
     own = f"arn:aws:eks:{REGION}:{ACCOUNT}:nodegroup/lightwork-prod/workers/1"
     assert decide([grant], "eks:DescribeNodegroup", own, {}), "scale from zero needs labels and taints"
     other = own.replace("prod", "dev")
-    assert not decide([grant], "eks:DescribeNodegroup", other, {}), (
-        "another cluster's are none of its business"
-    )
+    assert not decide([grant], "eks:DescribeNodegroup", other, {}), "another cluster's node groups"
 
 
-def test_the_shipper_adds_and_reads_nothing() -> None:
+def test_the_shipper_can_add_logs_but_not_read_them() -> None:
     grant = pods.ship_logs(domain_arn=DOMAIN)
-    assert decide([grant], "es:ESHttpPost", f"{DOMAIN}/_bulk", {}), "that is how logs get in"
+    assert decide([grant], "es:ESHttpPost", f"{DOMAIN}/_bulk", {}), "it must be able to add logs"
     for action, path in (
         ("es:ESHttpGet", "_search"),
         ("es:ESHttpPost", "logs-acme/_search"),
         ("es:ESHttpDelete", "logs-acme"),
         ("es:ESHttpPut", "_plugins/_security/api/roles/all"),
     ):
-        assert not decide([grant], action, f"{DOMAIN}/{path}", {}), f"{action} {path}: it runs on every node"
+        assert not decide([grant], action, f"{DOMAIN}/{path}", {}), f"{action} {path} must be refused"
     elsewhere = f"{DOMAIN.replace('prod', 'dev')}/_bulk"
     assert not decide([grant], "es:ESHttpPost", elsewhere, {}), "another environment's domain"
 
 
-def test_roles_of_this_environment_alone_reach_the_domain() -> None:
+def test_only_this_environments_roles_reach_the_domain() -> None:
     guard = resources.search_access(domain_arn=DOMAIN, account=ACCOUNT, paths=["/lightwork/prod/"])
     own = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
     name = f"arn:aws:iam::{ACCOUNT}:role"
     for role in ("/lightwork/prod/shipper", "/lightwork/prod/tenants/acme"):
         context = {"aws:PrincipalArn": f"{name}{role}"}
         assert decide([guard], "es:ESHttpGet", f"{DOMAIN}/x", context, principal=own), (
-            f"{role} is one of them"
+            f"{role} is one of its roles"
         )
     for role in ("/lightwork/dev/shipper", "/admin", "/lightwork-ci/prod/apply"):
         context = {"aws:PrincipalArn": f"{name}{role}"}
-        assert not decide([guard], "es:ESHttpGet", f"{DOMAIN}/x", context, principal=own), f"{role} is not"
+        assert not decide([guard], "es:ESHttpGet", f"{DOMAIN}/x", context, principal=own), (
+            f"{role} is not one of its roles"
+        )
     foreign = {"AWS": f"arn:aws:iam::{OTHER}:root"}
     there = {"aws:PrincipalArn": f"arn:aws:iam::{OTHER}:role/lightwork/prod/shipper"}
     assert not decide([guard], "es:ESHttpGet", f"{DOMAIN}/x", there, principal=foreign), "another account"
     assert not decide([guard], "es:DeleteDomain", DOMAIN, {"aws:PrincipalArn": f"{name}/lightwork/prod/x"}), (
-        "the policy is about what is in it"
+        "the policy only grants HTTP access"
     )
 
 
-def test_one_secret_is_read_with_its_key_through_secrets_manager_alone() -> None:
+def test_a_secrets_key_works_only_for_it_and_through_secrets_manager() -> None:
     grant = pods.read_secret(secret_arn=SECRET, key_arn=KEY, region=REGION)
     through: dict[str, str | list[str]] = {
         "kms:EncryptionContext:SecretARN": SECRET,
@@ -121,21 +121,25 @@ def test_one_secret_is_read_with_its_key_through_secrets_manager_alone() -> None
     assert not decide([grant], "kms:Decrypt", KEY, {**through, "kms:EncryptionContext:SecretARN": other}), (
         "the same key must not open another secret"
     )
-    assert not decide([grant], "kms:Decrypt", KEY, {}), "the key by itself would open the database's backups"
-    assert not decide([grant], "secretsmanager:PutSecretValue", SECRET, {}), "RDS alone changes it"
+    assert not decide([grant], "kms:Decrypt", KEY, {}), (
+        "direct use of the key would decrypt the database's backups"
+    )
+    assert not decide([grant], "secretsmanager:PutSecretValue", SECRET, {}), "only RDS changes it"
 
 
-def test_the_endpoint_passes_this_accounts_buckets_and_the_layers_of_images() -> None:
+def test_the_endpoint_allows_this_accounts_buckets_and_image_layers() -> None:
     policy = resources.s3_endpoint(account=ACCOUNT, region=REGION)
     lake = "arn:aws:s3:::lw-prod-acme/x"
     layers = f"arn:aws:s3:::prod-{REGION}-starport-layer-bucket/x"
-    assert decide([policy], "s3:PutObject", lake, {"aws:ResourceAccount": ACCOUNT}), "that is what it is for"
+    assert decide([policy], "s3:PutObject", lake, {"aws:ResourceAccount": ACCOUNT}), (
+        "the account's own buckets"
+    )
     assert decide([policy], "s3:GetObject", layers, {"aws:ResourceAccount": OTHER}), "ECR's layers"
     assert not decide([policy], "s3:PutObject", lake, {"aws:ResourceAccount": OTHER}), (
-        "data goes nowhere else"
+        "data must not leave the account"
     )
     assert not decide([policy], "s3:PutObject", layers, {"aws:ResourceAccount": OTHER}), (
-        "layers are only read"
+        "layers are read only"
     )
 
 
@@ -147,7 +151,7 @@ LOGGED: dict[str, str | list[str]] = {
 }
 
 
-def test_access_logs_come_from_this_accounts_buckets_alone() -> None:
+def test_only_this_accounts_buckets_deliver_access_logs() -> None:
     guard = resources.log_bucket(
         bucket_arn=BUCKET, account=ACCOUNT, region=REGION, sources=["arn:aws:s3:::lw-prod-*"]
     )
@@ -162,7 +166,7 @@ def test_access_logs_come_from_this_accounts_buckets_alone() -> None:
         assert not decide([guard], "s3:PutObject", here, {**LOGGED, key: value}, principal=s3), (
             f"{key}: {value}"
         )
-    assert not decide([guard], "s3:GetObject", here, LOGGED, principal=s3), "whoever writes reads nothing"
+    assert not decide([guard], "s3:GetObject", here, LOGGED, principal=s3), "the writer must not read"
     lambdas = {"Service": "lambda.amazonaws.com"}
     assert not decide([guard], "s3:PutObject", here, LOGGED, principal=lambdas), "another service"
     flows = {"Service": "delivery.logs.amazonaws.com"}
@@ -172,10 +176,10 @@ def test_access_logs_come_from_this_accounts_buckets_alone() -> None:
         "s3:x-amz-acl": "bucket-owner-full-control",
     }
     assert decide([guard], "s3:PutObject", f"{BUCKET}/flows/1", flow, principal=flows), "the network's log"
-    assert not decide([guard], "s3:PutObject", here, flow, principal=flows), "each writes to its own folder"
+    assert not decide([guard], "s3:PutObject", here, flow, principal=flows), "each service has its own folder"
 
 
-def test_a_key_is_for_its_log_group_and_alarms_for_this_account() -> None:
+def test_a_key_is_limited_to_its_log_group_and_a_topic_to_this_account() -> None:
     statement = resources.for_logs(account=ACCOUNT, region=REGION, group="/aws/eks/lightwork-prod/cluster")
     key = resources.account_key(account=ACCOUNT, more=(statement,))
     logs = {"Service": f"logs.{REGION}.amazonaws.com"}
@@ -191,12 +195,14 @@ def test_a_key_is_for_its_log_group_and_alarms_for_this_account() -> None:
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:lightwork-prod-alarms"
     guard = topic_policy(topic_arn=topic, account=ACCOUNT)
     for service in PUBLISHERS:
-        who = {"Service": service}
-        assert decide([guard], "sns:Publish", topic, {"aws:SourceAccount": ACCOUNT}, principal=who), service
-        assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": OTHER}, principal=who), (
-            f"{service} on behalf of somebody else"
+        principal = {"Service": service}
+        assert decide([guard], "sns:Publish", topic, {"aws:SourceAccount": ACCOUNT}, principal=principal), (
+            service
         )
-    stranger = {"AWS": f"arn:aws:iam::{OTHER}:root"}
-    assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": ACCOUNT}, principal=stranger), (
-        "false alarms are an attack as well"
+        assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": OTHER}, principal=principal), (
+            f"{service} on behalf of another account"
+        )
+    foreign = {"AWS": f"arn:aws:iam::{OTHER}:root"}
+    assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": ACCOUNT}, principal=foreign), (
+        "false alarms would be an attack"
     )

@@ -1,4 +1,4 @@
-"""What a tenant's roles may do on AWS: their own, and nothing of the neighbour's."""
+"""The policies of a tenant's roles: access to its own resources, and to no other tenant's."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_a_tenant_reads_its_own_secrets(action: str) -> None:
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-1",
     ],
 )
-def test_a_tenant_is_refused_the_neighbours_secrets(secret: str) -> None:
-    assert not decide(GRANTS, "secretsmanager:GetSecretValue", secret, {}), f"{secret} is another's"
+def test_a_tenant_cannot_read_another_tenants_secrets(secret: str) -> None:
+    assert not decide(GRANTS, "secretsmanager:GetSecretValue", secret, {}), f"{secret} is not its own"
 
 
-def test_a_tenant_is_refused_the_neighbours_bucket_and_key() -> None:
+def test_a_tenant_cannot_use_another_tenants_bucket_or_key() -> None:
     for action, resource in (
         ("s3:GetObject", f"{OTHER_BUCKET}/runs/1.json"),
         ("s3:PutObject", f"{OTHER_BUCKET}/runs/1.json"),
@@ -63,7 +63,7 @@ def test_a_tenant_is_refused_the_neighbours_bucket_and_key() -> None:
         assert not decide(GRANTS, action, resource, VIA), f"{action} of another tenant's {resource}"
 
 
-def test_a_tenant_changes_no_secret_and_touches_nothing_else_on_aws() -> None:
+def test_a_tenant_cannot_change_secrets_or_use_anything_else_on_aws() -> None:
     for action, resource in (
         ("secretsmanager:PutSecretValue", OWN),
         ("secretsmanager:DeleteSecret", OWN),
@@ -72,11 +72,11 @@ def test_a_tenant_changes_no_secret_and_touches_nothing_else_on_aws() -> None:
         ("ec2:DescribeInstances", "*"),
         ("es:ESHttpGet", f"arn:aws:es:{REGION}:{ACCOUNT}:domain/logs/_search"),
     ):
-        assert not decide(GRANTS, action, resource, VIA), f"{action} is nobody's business"
+        assert not decide(GRANTS, action, resource, VIA), f"{action} must be refused"
 
 
-def test_the_key_opens_secrets_by_way_of_their_service_alone() -> None:
-    assert decide([READ], "kms:Decrypt", KEY, VIA), "a secret is encrypted by it"
+def test_the_key_decrypts_secrets_only_through_secrets_manager() -> None:
+    assert decide([READ], "kms:Decrypt", KEY, VIA), "secrets are encrypted with it"
     for name, value in (
         ("kms:ViaService", f"s3.{REGION}.amazonaws.com"),
         ("kms:EncryptionContext:SecretARN", f"{SECRETS}/globex/weather-api-AbCdEf"),
@@ -89,16 +89,18 @@ def test_a_prefix_without_its_slash_is_refused() -> None:
         tenant_policies.read_secrets(prefix_arn=f"{SECRETS}/acme", key_arn=KEY, region=REGION)
 
 
-def test_no_grant_names_everything() -> None:
+def test_no_grant_covers_everything() -> None:
     for document in GRANTS:
         for statement in document["Statement"]:
-            assert "*" not in statement["Resource"], f"{statement['Sid']} reaches everything"
-            assert not any("*" in action for action in statement["Action"]), f"{statement['Sid']} is too much"
+            assert "*" not in statement["Resource"], f"{statement['Sid']} covers everything"
+            assert not any("*" in action for action in statement["Action"]), (
+                f"{statement['Sid']} allows too much"
+            )
 
 
 @pytest.mark.parametrize("account", LAKE_ACCOUNTS)
-def test_the_pods_with_the_tenants_code_become_its_role(account: str) -> None:
-    assert trusted("tenant-acme", account), "without it no pipeline reaches its lake"
+def test_pods_with_the_tenants_code_can_assume_its_role(account: str) -> None:
+    assert trusted("tenant-acme", account), "otherwise no pipeline reaches its lake"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_the_pods_with_the_tenants_code_become_its_role(account: str) -> None:
         ("tenant-acme", "driver", "lightwork-prod"),
     ],
 )
-def test_no_other_pod_becomes_the_tenants_role(namespace: str, account: str, cluster: str) -> None:
-    assert not trusted(namespace, account, cluster), "it would have the tenant's data"
+def test_no_other_pod_can_assume_the_tenants_role(namespace: str, account: str, cluster: str) -> None:
+    assert not trusted(namespace, account, cluster), "it would get the tenant's data"
 
 
 def trusted(namespace: str, account: str, cluster: str = "lightwork-dev") -> bool:
@@ -131,29 +133,29 @@ def trusted(namespace: str, account: str, cluster: str = "lightwork-dev") -> boo
     return all(decide([document], action, "role", context, principal=service) for action in actions)
 
 
-def test_the_operator_alone_becomes_the_role_that_brings_secrets() -> None:
+def test_only_the_operator_can_assume_the_secrets_role() -> None:
     operator = NAMES.role_arn("lightwork-dev-secrets")
     document = tenant_policies.trust_operator(role_arn=operator)
     for action in ("sts:AssumeRole", "sts:TagSession"):
         assert decide([document], action, "role", {}, principal={"AWS": operator}), (
-            "a pod's session brings its tags along, and is refused where they are"
+            "a pod's session passes its tags on, so it needs both actions"
         )
         for other in (
             NAMES.role_arn(pods_role(NAMES, "globex"), tenant=True),
             f"arn:aws:iam::{ACCOUNT}:root",
         ):
             assert not decide([document], action, "role", {}, principal={"AWS": other}), (
-                f"{other} is a stranger"
+                f"{other} is not the operator"
             )
 
 
-def test_the_names_of_roles_collide_for_no_two_tenants() -> None:
+def test_role_names_never_collide() -> None:
     names = [
         role(NAMES, tenant)
         for role in (pods_role, secrets_role)
         for tenant in ("acme", "pods-acme", "secrets")
     ]
-    assert len(set(names)) == 6, "role names are one space in an account, whatever their paths"
+    assert len(set(names)) == 6, "role names are unique in an account, whatever their paths"
 
 
 def test_the_longest_tenant_has_roles_in_every_environment() -> None:

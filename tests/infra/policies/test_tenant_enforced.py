@@ -1,7 +1,7 @@
-"""A tenant's grants as its stack makes them: linted, and in an engine that enforces them (moto).
+"""A tenant's grants as its stack creates them: linted, and enforced by moto.
 
-moto lets every condition pass, so no refusal here rests on one; of secrets and keys it does not look at which
-one is meant. Both are for `tests.infra.iam` to judge: `test_tenant.py`.
+moto ignores conditions and does not check which secret or key is requested, so no refusal here depends on
+that. `test_tenant.py` tests both with `tests.infra.iam`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
 
 
-def everybodys() -> dict[str, str]:
-    """A lake with an object, a key and a secret for each tenant, by four calls each; the keys' ARNs."""
+def all_lakes() -> dict[str, str]:
+    """Create an object in a lake, a key and a secret for each tenant, by four calls; return the keys' ARNs."""
     keys = {}
     for tenant in TENANTS:
         s3, bucket = boto3.client("s3"), NAMES.lake_bucket(tenant)
@@ -52,7 +52,7 @@ def everybodys() -> dict[str, str]:
 
 
 def become(tenant: str, keys: dict[str, str]) -> Callable[[str], Any]:
-    """Clients of the pods of a tenant, with the grants that its stack gives them."""
+    """Return a factory of clients with the grants of a tenant's pods."""
     bucket = f"arn:aws:s3:::{NAMES.lake_bucket(tenant)}"
     prefix = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{NAMES.secret_prefix(tenant)}"
     grants = {
@@ -64,27 +64,27 @@ def become(tenant: str, keys: dict[str, str]) -> Callable[[str], Any]:
     for name, document in grants.items():
         iam.put_role_policy(RoleName="pods", PolicyName=name, PolicyDocument=json.dumps(document))
     arn = f"arn:aws:iam::{ACCOUNT}:role/pods"
-    given = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="pod")["Credentials"]
+    credentials = boto3.client("sts").assume_role(RoleArn=arn, RoleSessionName="pod")["Credentials"]
     return lambda service: boto3.client(
         service,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
     )
 
 
 def refused(call: Callable[..., Any], **arguments: Any) -> None:
     with pytest.raises(ClientError) as caught:
         call(**arguments)
-    said = caught.value.response
-    status, code = said["ResponseMetadata"]["HTTPStatusCode"], said["Error"]["Code"]
+    response = caught.value.response
+    status, code = response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
     assert status == 403 or code == "AccessDeniedException", f"refused for another reason: {caught.value}"
 
 
 @set_initial_no_auth_action_count(4 * len(TENANTS) + 4)
 @mock_aws
-def test_a_tenants_pods_reach_their_own_and_are_refused_everything_else() -> None:
-    keys = everybodys()
+def test_a_tenants_pods_reach_only_their_own_resources() -> None:
+    keys = all_lakes()
     client = become("acme", keys)
     s3, own = client("s3"), NAMES.lake_bucket("acme")
     s3.put_object(Bucket=own, Key="runs/2.json", Body=b"more")
@@ -104,10 +104,10 @@ def test_a_tenants_pods_reach_their_own_and_are_refused_everything_else() -> Non
     refused(client("ec2").describe_instances)
 
 
-def test_the_linter_has_nothing_to_say_of_a_tenants_grants(root: Path) -> None:
+def test_the_linter_finds_nothing_in_a_tenants_grants(root: Path) -> None:
     run = run_program(root, "dev.acme")
     grants = run.all("aws:iam/rolePolicy:RolePolicy")
-    assert len(grants) == 3, "lake and secrets for the pods, secrets for who brings them"
+    assert len(grants) == 3, "lake and secrets for the pods, secrets for the operator"
     for grant in grants:
-        found = analyze_policy_string(grant.inputs["policy"]).findings
-        assert not found, f"{grant.name}: {[(f.issue, f.detail) for f in found]}"
+        findings = analyze_policy_string(grant.inputs["policy"]).findings
+        assert not findings, f"{grant.name}: {[(f.issue, f.detail) for f in findings]}"
