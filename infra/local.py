@@ -20,7 +20,7 @@ from infra.config.stack import LOCAL
 from infra.manifests import release
 from infra.services import objects
 from infra.services.charts import argo
-from infra.services.charts.common import Place
+from infra.services.charts.common import Placement
 from lightwork import tenants
 from lightwork.functions import discovery
 from lightwork.manifests import tenant_objects
@@ -106,7 +106,7 @@ class LocalPlatform(pulumi.ComponentResource):
                 argo.ArgoValues(
                     image_tag=versions.CHARTS["argo-workflows"].image_tag or "",
                     archive_secret=objects.ARCHIVE_SECRET,
-                    place=Place(),
+                    placement=Placement(),
                 )
             ),
             opts=inner,

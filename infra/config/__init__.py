@@ -1,4 +1,4 @@
-"""What people write and what follows from it: settings, names, sizes, versions.
+"""The settings that people write, and the values derived from them: names, sizes, versions, subnets.
 
-Add pure values and their checks here; nothing in this folder makes a resource.
+Add pure values and their checks here; nothing in this folder creates a resource.
 """

@@ -1,4 +1,4 @@
-"""What runs in the cluster for all tenants.
+"""The services in the cluster that all tenants share.
 
 Add code here for a chart, a shared object, an alert or a dashboard.
 """

@@ -15,7 +15,7 @@ from infra.manifests import release
 from infra.policies import pods
 from infra.services import objects
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
-from infra.services.charts.common import Place
+from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from infra.config.settings import GitLab
 
 
-SYSTEM = Place(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(SYSTEM_TOLERATION.items()),))
+SYSTEM = Placement(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(SYSTEM_TOLERATION.items()),))
 """The nodes of the group `system`."""
 
 METRICS_DAYS = 15
@@ -85,7 +85,7 @@ class Platform(pulumi.ComponentResource):
             "external-secrets",
             chart="external-secrets",
             namespace=accounts.SECRETS.namespace,
-            values=secrets.values(secrets.SecretsValues(account=accounts.SECRETS.name, place=SYSTEM)),
+            values=secrets.values(secrets.SecretsValues(account=accounts.SECRETS.name, placement=SYSTEM)),
             opts=self._inner,
             after=base,
         )
@@ -101,7 +101,7 @@ class Platform(pulumi.ComponentResource):
                     region=args.names.region,
                     account=accounts.AUTOSCALER.name,
                     image_tag=_tag("cluster-autoscaler"),
-                    place=SYSTEM,
+                    placement=SYSTEM,
                 )
             ),
             opts=self._inner,
@@ -138,7 +138,7 @@ class Platform(pulumi.ComponentResource):
                         storage_class=objects.STORAGE_CLASS,
                         region=region,
                         topic_arn=topic_arn,
-                        place=SYSTEM,
+                        placement=SYSTEM,
                     )
                 )
             ),
@@ -179,7 +179,7 @@ class Platform(pulumi.ComponentResource):
                     archive_secret=objects.ARCHIVE_SECRET,
                     people=people,
                     operators=operators,
-                    place=SYSTEM,
+                    placement=SYSTEM,
                 )
             ),
             opts=self._inner,

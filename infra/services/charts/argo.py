@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from infra.services.charts.common import Place, Values, container, pod, size
+from infra.services.charts.common import Placement, Values, container, pod, size
 from lightwork.manifests import argo_config
 
 NAMESPACE = "argo"
@@ -29,14 +29,14 @@ class ArgoValues:
     Attributes:
         image_tag: the version of Argo, newer than the chart's default.
         archive_secret: the Secret with the archive's user and password.
-        place: the nodes that it runs on.
+        placement: the nodes that it runs on.
         people: the identity provider's group of people who may look; None for no login, with tokens only.
         operators: the group of people who may also stop and submit runs of every tenant.
     """
 
     image_tag: str
     archive_secret: str
-    place: Place
+    placement: Placement
     people: str | None = None
     operators: str | None = None
 
@@ -72,7 +72,7 @@ def values(args: ArgoValues) -> Values:
             "podSecurityContext": pod(USER),
             "securityContext": container(),
             "priorityClassName": "system-cluster-critical",
-            **args.place.values(),
+            **args.placement.values(),
         },
         "server": {
             "enabled": True,
@@ -91,7 +91,7 @@ def values(args: ArgoValues) -> Values:
             "resources": size("100m", "256Mi", cpu_limit="1"),
             "podSecurityContext": pod(USER),
             "securityContext": container(),
-            **args.place.values(),
+            **args.placement.values(),
         },
         "extraObjects": people(groups),
     }

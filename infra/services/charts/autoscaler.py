@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.services.charts.common import Place, Values, container, pod, size
+from infra.services.charts.common import Placement, Values, container, pod, size
 
 PORT = 8085
 """The port of its metrics and health check."""
@@ -20,14 +20,14 @@ class AutoscalerValues:
         region: the cluster's region.
         account: the service account that has the autoscaler's role.
         image_tag: the autoscaler's version, that of the cluster's Kubernetes.
-        place: the nodes that it runs on; it must not remove its own node.
+        placement: the nodes that it runs on; it must not remove its own node.
     """
 
     cluster: str
     region: str
     account: str
     image_tag: str
-    place: Place
+    placement: Placement
 
 
 def values(args: AutoscalerValues) -> Values:
@@ -56,5 +56,5 @@ def values(args: AutoscalerValues) -> Values:
         "podDisruptionBudget": {"maxUnavailable": 1},
         "priorityClassName": "system-cluster-critical",
         "serviceMonitor": {"enabled": True, "namespace": "kube-system", "interval": "30s", "selector": {}},
-        **args.place.values(),
+        **args.placement.values(),
     }

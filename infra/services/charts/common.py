@@ -12,7 +12,7 @@ Values: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Placement:
     """The nodes that the shared services run on.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from infra.services.charts.common import Place, Values, size
+from infra.services.charts.common import Placement, Values, size
 
 NAME = "monitoring"
 ALERTMANAGER = "alertmanager"
@@ -31,7 +31,7 @@ class MonitoringValues:
     Attributes:
         retention_days: the days for which metrics are kept.
         storage: the size of their disk; the oldest metrics are dropped before it is full.
-        place: the nodes that it runs on.
+        placement: the nodes that it runs on.
         storage_class: the storage class of the disk; None to lose metrics with the pod.
         region: the region of the alarms' topic.
         topic_arn: the topic that alerts are published to; None for none.
@@ -39,7 +39,7 @@ class MonitoringValues:
 
     retention_days: int
     storage: str
-    place: Place
+    placement: Placement
     storage_class: str | None = None
     region: str | None = None
     topic_arn: str | None = None
@@ -47,7 +47,7 @@ class MonitoringValues:
 
 def values(args: MonitoringValues) -> Values:
     """Return the values: limits for every container, and no passwords, as nobody logs in."""
-    place = args.place.values()
+    placement = args.placement.values()
     return {
         "fullnameOverride": NAME,
         "crds": {"enabled": True},
@@ -56,8 +56,8 @@ def values(args: MonitoringValues) -> Values:
         "prometheusOperator": {
             "resources": size("50m", "256Mi", cpu_limit="500m"),
             "prometheusConfigReloader": {"resources": size("10m", "64Mi", cpu_limit="100m")},
-            "admissionWebhooks": {"patch": {"resources": size("10m", "64Mi", cpu_limit="100m"), **place}},
-            **place,
+            "admissionWebhooks": {"patch": {"resources": size("10m", "64Mi", cpu_limit="100m"), **placement}},
+            **placement,
         },
         "prometheus": {"prometheusSpec": _prometheus(args)},
         "alertmanager": {
@@ -67,7 +67,7 @@ def values(args: MonitoringValues) -> Values:
                 "replicas": 2,
                 "retention": "120h",
                 "resources": size("25m", "128Mi", cpu_limit="200m"),
-                **place,
+                **placement,
             },
         },
         "grafana": _grafana(args),
@@ -78,7 +78,7 @@ def values(args: MonitoringValues) -> Values:
                 "deployments=[lightwork/tenant,lightwork/pipeline,lightwork/role]",
                 "namespaces=[lightwork/tenant]",
             ],
-            **place,
+            **placement,
         },
         "prometheus-node-exporter": {
             "resources": size("25m", "64Mi", cpu_limit="250m"),
@@ -101,7 +101,7 @@ def _prometheus(args: MonitoringValues) -> Values:
         # A tenant's pods cannot fill it up: a target with more series than this is not scraped.
         "enforcedSampleLimit": 50_000,
         "enableAdminAPI": False,
-        **args.place.values(),
+        **args.placement.values(),
     }
     if args.storage_class is None:
         return spec
@@ -181,5 +181,5 @@ def _grafana(args: MonitoringValues) -> Values:
             },
             "datasources": {"enabled": True, "initDatasources": True, "skipReload": True},
         },
-        **args.place.values(),
+        **args.placement.values(),
     }

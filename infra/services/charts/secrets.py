@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.services.charts.common import Place, Values, size
+from infra.services.charts.common import Placement, Values, size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,11 +13,11 @@ class SecretsValues:
 
     Attributes:
         account: the service account that has the operator's role.
-        place: the nodes that it runs on.
+        placement: the nodes that it runs on.
     """
 
     account: str
-    place: Place
+    placement: Placement
 
 
 def values(args: SecretsValues) -> Values:
@@ -25,8 +25,8 @@ def values(args: SecretsValues) -> Values:
 
     Only stores within a namespace are allowed: a cluster-wide store would lend one identity to all of them.
     """
-    place = args.place.values()
-    helper = {"resources": size("25m", "128Mi", cpu_limit="100m"), **place}
+    placement = args.placement.values()
+    helper = {"resources": size("25m", "128Mi", cpu_limit="100m"), **placement}
     return {
         "fullnameOverride": "external-secrets",
         "installCRDs": True,
@@ -61,5 +61,5 @@ def values(args: SecretsValues) -> Values:
         "serviceMonitor": {"enabled": True},
         "webhook": {**helper, "replicaCount": 2, "podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
         "certController": helper,
-        **place,
+        **placement,
     }

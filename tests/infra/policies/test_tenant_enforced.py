@@ -38,7 +38,7 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def all_lakes() -> dict[str, str]:
-    """Create an object in a lake, a key and a secret for each tenant, by four calls; return the keys' ARNs."""
+    """Create a lake with an object, a key and a secret for each tenant, in four calls; return the keys."""
     keys = {}
     for tenant in TENANTS:
         s3, bucket = boto3.client("s3"), NAMES.lake_bucket(tenant)

@@ -9,7 +9,7 @@ import pytest
 
 from infra.config import versions
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
-from infra.services.charts.common import Place
+from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
 
 FREE = {
@@ -20,7 +20,7 @@ FREE = {
 }
 """Values whose defaults do not show everything that the chart accepts: options, labels, `maxUnavailable`."""
 KNOWN = Path(__file__).parent / "charts"
-PLACE = Place(
+PLACEMENT = Placement(
     selector=(("lightwork/pool", "system"),),
     tolerations=((("key", "CriticalAddonsOnly"), ("operator", "Exists")),),
 )
@@ -30,7 +30,7 @@ ARGO = argo.values(
         archive_secret="argo-archive",
         people="group",
         operators="group/operators",
-        place=PLACE,
+        placement=PLACEMENT,
     )
 )
 VALUES = {
@@ -41,7 +41,7 @@ VALUES = {
             region="eu-central-1",
             account="cluster-autoscaler",
             image_tag="v1.35.2",
-            place=PLACE,
+            placement=PLACEMENT,
         )
     ),
     "kube-prometheus-stack": monitoring.values(
@@ -51,13 +51,15 @@ VALUES = {
             storage_class="encrypted",
             region="eu-central-1",
             topic_arn="arn:aws:sns:eu-central-1:123456789012:alarms",
-            place=PLACE,
+            placement=PLACEMENT,
         )
     ),
     "fluent-bit": shipper.values(
         shipper.ShipperValues(endpoint="search.example.com", region="eu-central-1", account="fluent-bit")
     ),
-    "external-secrets": secrets.values(secrets.SecretsValues(account="external-secrets", place=PLACE)),
+    "external-secrets": secrets.values(
+        secrets.SecretsValues(account="external-secrets", placement=PLACEMENT)
+    ),
 }
 
 
@@ -128,7 +130,9 @@ def test_every_workload_has_requests_limits_and_its_nodes(chart: str, part: tupl
 
 def test_argos_server_acts_with_its_users_rights() -> None:
     assert ARGO["server"]["authModes"] == ["sso", "client"], "people by SSO, CI by client tokens"
-    without = argo.values(argo.ArgoValues(image_tag="v3.7.14", archive_secret="argo-archive", place=PLACE))
+    without = argo.values(
+        argo.ArgoValues(image_tag="v3.7.14", archive_secret="argo-archive", placement=PLACEMENT)
+    )
     assert without["server"]["authModes"] == ["client"], (
         "without an identity provider everybody needs a token"
     )
