@@ -27,10 +27,7 @@ def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
     """
     tenant = tenants.load(root / "tenants" / f"{name}.yaml")
     if environment not in tenant.environments:
-        raise InputError(
-            f"tenants/{tenant.name}.yaml: environments: {environment} is not listed: add it to deploy"
-            f" {tenant.name} there"
-        )
+        raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not in the list")
     return tenant
 
 
