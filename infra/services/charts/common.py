@@ -24,7 +24,7 @@ class Placement:
     tolerations: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     def values(self) -> Values:
-        """Return the values in the form of most charts."""
+        """Return the values in the form of most charts; both are always set, even if empty."""
         return {
             "nodeSelector": dict(self.selector),
             "tolerations": [dict(toleration) for toleration in self.tolerations],
