@@ -23,7 +23,7 @@ def image(repository: str) -> str:
     digest = os.environ.get(DIGEST)
     if not digest:
         raise InputError(
-            f"{DIGEST} is not set: set it to the digest of the image to run, such as sha256:0123...; CI sets"
+            f"{DIGEST}: is not set; set it to the digest of the image to run, such as sha256:0123...: CI sets"
             f" it, and `aws ecr describe-images` lists the digests in {repository}"
         )
     return f"{repository}@{checked(digest)}"
