@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from lightwork.lake import Entry, Lake
 
 _ROOT = "results"
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +76,17 @@ def prunable(lake: Lake, *, older_than: float | None = None, task: str | None = 
 
 
 def seconds(age: str) -> float:
-    """An age such as `30d`, `12h`, `45m`, `2w` in seconds.
+    """Return an age such as `30d`, `12h`, `45m` or `2w` in seconds.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not an age.
     """
-    match = re.fullmatch(r"(\d{1,9})\s*([smhdw])", age.strip().lower())
-    if match is None:
-        raise InputError(f"age {age!r}: expected a number and s, m, h, d or w, for example 30d")
-    return int(match[1]) * _SECONDS[match[2]]
+    from lightwork.tenants import quantities
+
+    try:
+        return quantities.seconds(age.lower().replace(" ", ""))
+    except ValueError:
+        raise InputError(f"age {age!r}: expected a number and s, m, h, d or w, for example 30d") from None
 
 
 def _by_task(lake: Lake) -> dict[str, list[Entry]]:
