@@ -1,4 +1,4 @@
-"""What an author of a tenant's file starts from: a commented file, and the JSON Schema that editors use."""
+"""Starting points for writing a tenant's file: a commented template, and the JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def render(name: str, pipelines: list[str], schema: str) -> str:
 
 
 def json_schema() -> str:
-    """The schema as it is in `tenants/tenant.schema.json`."""
+    """Return the text of `tenants/tenant.schema.json`."""
     schema = Tenant.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A tenant of lightwork"
