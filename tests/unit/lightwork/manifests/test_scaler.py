@@ -45,7 +45,7 @@ def test_each_step_is_given_exactly_what_its_template_declares() -> None:
     for step in steps:
         given = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
         assert set(given) == declared(objects.template(step["template"]))
-        assert all(value == dask.given(name) for name, value in given.items()), "each under its own name"
+        assert all(value == dask.placeholder(name) for name, value in given.items()), "each under its own name"
 
 
 @pytest.mark.parametrize("entry", ["windy-city", "battery-health"])
@@ -154,7 +154,7 @@ def test_a_workers_memory_is_known_to_dask_as_the_pods_and_its_spill_is_bounded(
     spill = {item["name"]: item["mountPath"] for item in found["volumeMounts"]}["spill"]
     assert args[args.index("--local-directory") + 1] == spill
     volumes = {item["name"]: item for item in dask.workers()["spec"]["template"]["spec"]["volumes"]}
-    assert volumes["spill"]["emptyDir"]["sizeLimit"] == dask.given("worker-storage")
+    assert volumes["spill"]["emptyDir"]["sizeLimit"] == dask.placeholder("worker-storage")
     given = {
         item["name"]: item["value"]
         for item in objects.one("acme", "WorkflowTemplate", "battery-health")["spec"]["templates"][0][
