@@ -22,7 +22,8 @@ def render(name: str, pipelines: list[str], schema: str) -> str:
 
     source = (files("lightwork.tenants") / "templates" / "tenant.yaml.jinja").read_text(encoding="utf-8")
     template = jinja2.Template(source, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    return template.render(name=name, pipelines=pipelines, schema=schema)
+    text: str = template.render(name=name, pipelines=pipelines, schema=schema)
+    return text
 
 
 def json_schema() -> str:
