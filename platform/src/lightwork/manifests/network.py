@@ -112,8 +112,10 @@ def _block(cidr: str, inside: tuple[str, ...]) -> dict[str, Any]:
     network = ipaddress.ip_network(cidr)
     ranges = [item for item in map(ipaddress.ip_network, inside) if item.version == network.version]
     excepted = [
-        str(item) for item in ranges if item.prefixlen > network.prefixlen and item.subnet_of(network)
-    ]  # type: ignore[arg-type]
+        str(item)
+        for item in ranges
+        if item.prefixlen > network.prefixlen and item.subnet_of(network)  # type: ignore[arg-type]
+    ]
     return {"ipBlock": {"cidr": cidr, **({"except": excepted} if excepted else {})}}
 
 

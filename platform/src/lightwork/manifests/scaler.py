@@ -1,4 +1,4 @@
-"""The ClusterWorkflowTemplate that all runs share: it creates a scheduler and workers, runs, and cleans up.
+"""The ClusterWorkflowTemplate that all runs share: it starts a cluster, runs the pipeline and cleans up.
 
 Its templates:
 

@@ -76,7 +76,7 @@ def _check_pipeline(
         problems += _parameters(loaded, location, entry, pipeline)
     elif entry.image is not None:
         where = loaded.place(*location)
-        warnings.append(f"{where}: not checked: the pipeline is in its own image and not installed here")
+        warnings.append(f"{where}: not checked: {name!r} is not installed here but in {entry.image}")
     else:
         where = loaded.place(*location, "pipeline") if entry.pipeline else loaded.place(*location)
         problems.append(f"{where}: found {name!r}; there is no such pipeline{near(name, pipelines)}")

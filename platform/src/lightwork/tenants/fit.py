@@ -1,4 +1,4 @@
-"""Whether a tenant's runs fit its quota.
+"""Checks that a tenant's runs fit its quota.
 
 A run that cannot fit is refused here: in the cluster, Argo would retry its pods until the deadline.
 """
@@ -50,7 +50,7 @@ class Need:
         return Need(*(max(pair) for pair in pairs))
 
     def within(self, limit: Need) -> bool:
-        """Whether no resource exceeds the limit."""
+        """Return whether no resource exceeds the limit."""
         return all(getattr(self, name) <= getattr(limit, name) for name in NAMES)
 
     def text(self, name: str) -> str:

@@ -102,7 +102,10 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
 
 def test_a_pipeline_in_its_own_image_is_reported_as_unchecked(tmp_path: Path) -> None:
     (line,) = check(tmp_path, "  theirs: {image: 'registry.example/theirs:1.0', parameters: {x: 1}}\n")
-    assert "4: pipelines.theirs: not checked: the pipeline is in its own image" in line
+    assert (
+        "4: pipelines.theirs: not checked: 'theirs' is not installed here but in registry.example/theirs:1.0"
+        in line
+    )
 
 
 def test_a_schedule_that_a_clock_change_affects_causes_a_warning_with_the_date(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_an_unused_parameter_of_the_run_causes_a_warning(tmp_path: Path) -> None
 def test_a_step_in_its_own_image_is_reported_as_unchecked(tmp_path: Path) -> None:
     text = GOOD.replace("pipeline: windy-city", "image: a/b:1\n        pipeline: theirs", 1)
     (line,) = check(tmp_path, text)
-    assert "pipelines.nightly.steps.windy: not checked: the pipeline is in its own image" in line
+    assert "pipelines.nightly.steps.windy: not checked: 'theirs' is not installed here but in a/b:1" in line
 
 
 def test_an_entry_with_steps_may_not_have_a_pipelines_name(tmp_path: Path) -> None:
