@@ -12,6 +12,7 @@ from moto import mock_aws
 from infra import bootstrap, policies_ci
 from infra.naming import Names
 from lightwork.errors import InputError
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION
 from tests.infra.iam import decide
 
@@ -44,8 +45,12 @@ def test_pulumi_is_told_where_states_and_key_are(
     )
 
 
-def test_an_account_that_nobody_has_chosen_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bootstrap.main(["--env", "dev"]) == 2, "the repository's own settings have chosen none"
+def test_an_account_that_nobody_has_chosen_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "Pulumi.dev.yaml").write_text(files.settings("dev"))
+    monkeypatch.setattr(bootstrap, "ROOT", root)
+    assert bootstrap.main(["--env", "dev"]) == 2, "the settings have chosen none"
     assert "zeros stand for an account" in capsys.readouterr().err, "one line that says why"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import cost
 from infra.driver import cli, stacks
 from infra.driver.engine import Plan
 from infra.tenant_target import DIGEST
@@ -207,7 +208,10 @@ def test_without_pulumi_it_is_one_line(root, typed, monkeypatch: pytest.MonkeyPa
     assert "there is no `pulumi` on PATH" in err
 
 
-def test_what_a_tenant_costs_is_asked_by_the_environment(typed) -> None:
+def test_what_a_tenant_costs_is_asked_by_the_environment(
+    root, typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "ROOT", root)
     code, out, _ = typed("cost --env dev --tenant acme --workers 3")
     assert code == 0
     assert "dev.acme" in out
