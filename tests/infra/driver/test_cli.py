@@ -70,14 +70,14 @@ def test_the_script_is_there_and_its_help_needs_no_pulumi() -> None:
     assert done.stderr.strip() == "", "it must answer at once"
 
 
-def test_the_stacks_are_printed_without_pulumi() -> None:
+def test_the_stacks_are_printed_without_pulumi(root: Path) -> None:
     code = (
-        "import sys; from infra.driver import cli; "
+        f"import pathlib, sys; from infra.driver import cli; cli.ROOT = pathlib.Path({str(root)!r}); "
         "cli.execute(['stacks', '--env', 'dev', '--all', '--json']); "
         "print('pulumi' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == ["dev", "dev.acme", "dev.globex"]
+    assert json.loads(done.stdout) == ["dev", "dev.acme", "dev.globex", "dev.hooli"]
     assert done.stderr.strip() == "False"
 
 
