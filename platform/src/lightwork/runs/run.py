@@ -222,7 +222,7 @@ def _report(
     except Exception as error:  # noqa: BLE001
         session.log.warning(f"the report could not be written: {type(error).__name__}: {error}")
         return None
-    return records.place(session.lake, path)
+    return records.location(session.lake, path)
 
 
 def _collected(value: Any) -> Any:
