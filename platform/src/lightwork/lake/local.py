@@ -117,7 +117,7 @@ class LocalLake(Lake):
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
         full = self._full(checked(path))
-        with self._clear_errors("look for", path):
+        with self._clear_errors("check", path):
             try:
                 return stat.S_ISREG(os.stat(full).st_mode)
             except (FileNotFoundError, NotADirectoryError):

@@ -124,7 +124,7 @@ class S3Lake(Lake):
         """Return whether a file exists at this path."""
         from botocore.exceptions import ClientError
 
-        with clear_errors("look for", self.uri(path)):
+        with clear_errors("check", self.uri(path)):
             try:
                 client().head_object(Bucket=self.bucket, Key=self._key(path))
             except ClientError as error:

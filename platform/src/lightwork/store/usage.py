@@ -71,10 +71,10 @@ def prunable(lake: Lake, *, older_than: float | None = None, task: str | None = 
     entries = [entry for name, files in tasks.items() if task in (None, name) for entry in files]
     old = [e for e in entries if e.path.endswith(".seg") and (limit is None or e.modified < limit)]
     # The description of a version's code goes with its last result.
-    gone = {entry.path for entry in old}
-    kept = {e.path.rpartition("/")[0] for e in entries if e.path.endswith(".seg") and e.path not in gone}
-    emptied = {path.rpartition("/")[0] for path in gone} - kept
-    return old + [e for e in entries if e.path not in gone and e.path.rpartition("/")[0] in emptied]
+    paths = {entry.path for entry in old}
+    kept = {e.path.rpartition("/")[0] for e in entries if e.path.endswith(".seg") and e.path not in paths}
+    emptied = {path.rpartition("/")[0] for path in paths} - kept
+    return old + [e for e in entries if e.path not in paths and e.path.rpartition("/")[0] in emptied]
 
 
 def seconds(age: str) -> float:

@@ -100,7 +100,7 @@ class Quiet(BaseHTTPRequestHandler):
 class Endpoint(Quiet):
     def do_GET(self) -> None:
         if self.headers["Authorization"] != self.identity.token.read_text():
-            error = {"code": "AccessDeniedException", "message": "the token is not a valid one"}
+            error = {"code": "AccessDeniedException", "message": "the token is not valid"}
             self.respond(403, json.dumps(error).encode())
             return
         self.respond(200, json.dumps(self.identity.issue_session()).encode())
@@ -263,7 +263,7 @@ def test_a_refused_identity_is_one_line_without_the_token(lake, identity: Identi
     stranger.write_text("the token of somebody else")
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(stranger))
     for call in (lambda: lake.read("x"), lambda: lake.arrow()[0].get_file_info("bucket/x")):
-        with pytest.raises(LightworkError, match=r"403.*the token is not a valid one") as caught:
+        with pytest.raises(LightworkError, match=r"403.*the token is not valid") as caught:
             call()
         assert "\n" not in str(caught.value)
         assert "somebody else" not in str(caught.value)
