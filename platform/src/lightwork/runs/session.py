@@ -128,7 +128,7 @@ class Session:
 
     Attributes:
         on: `serial`, `local`, `coiled` or a scheduler's address.
-        workers: number of workers asked for.
+        workers: number of workers requested.
         tenant: the tenant whose data it is.
         run_id: the run's id.
         pipeline: the pipeline's name; empty outside one.
