@@ -71,14 +71,10 @@ class MapCall:
         self.runner = request.runner
         self.task = request.task
         self.stats = request.stats
-        self.code = self.runner.code_of(self.task)
-        self.results: CodeResults | None = None
-        keyer = None
-        if self.code is not None:
-            self.results = self.runner.results_of(self.task, self.code, newest=True)
-            keyer = _keyer(request, self.code)
-            if keyer is None:
-                self.code = self.results = None
+        code = self.runner.code_of(self.task)
+        results = None if code is None else self.runner.results_of(self.task, code, newest=True)
+        keyer = None if code is None else _keyer(request, code)
+        self.code, self.results = (None, None) if keyer is None else (code, results)
         self.feed = Feed(request.source, request.total, keyer, None if self.runner.refresh else self.results)
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0

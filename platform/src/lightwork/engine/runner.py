@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
@@ -59,7 +60,7 @@ class Runner:
         progress: Progress,
     ) -> None:
         self.on = on
-        self.workers = workers
+        self._workers = workers
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
@@ -71,7 +72,10 @@ class Runner:
         self._cluster: Cluster | None = None
         self._cluster_lock = threading.RLock()
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
-        self._parcels: dict[Any, Parcel] = {}
+        # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
+        self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[str | None, Parcel]] = (
+            WeakKeyDictionary()
+        )
         self._closed = False
 
     @property
@@ -112,10 +116,10 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self.workers, batches)
+        cluster = Cluster(self.on, self._workers, batches)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
-        where = f"{self.workers} workers" if cluster.local else self.on
+        where = f"{self._workers} workers" if cluster.local else self.on
         dashboard = f", dashboard {cluster.dashboard}" if cluster.dashboard else ""
         self.log.info(f"running on {where}{dashboard}")
         return cluster
@@ -123,10 +127,11 @@ class Runner:
     def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None) -> Parcel:
         """Return the job of a task's single calls, packed once."""
         self.cluster.hold_packages()
-        key = (id(task), None if code is None else code.digest)
-        if key not in self._parcels:
-            self._parcels[key] = self.pack(self.job(task, code))
-        return self._parcels[key]
+        parcels = self._parcels.setdefault(task, {})
+        digest = None if code is None else code.digest
+        if digest not in parcels:
+            parcels[digest] = self.pack(self.job(task, code))
+        return parcels[digest]
 
     def pack(self, job: Job) -> Parcel:
         """Make a job ready to send; a large one goes to the run's folder in the lake.

@@ -20,6 +20,15 @@ def double(number):
     return 2 * number
 
 
+class Uncached:
+    def __init__(self, factor):
+        self.factor = factor
+
+    @task(cache=False)
+    def times(self, number):
+        return self.factor * number
+
+
 class Scaled:
     def __init__(self, factor):
         self.factor = factor
@@ -223,6 +232,10 @@ def test_a_method_can_be_a_task(session):
     assert three.times.submit(5).result() == 15
     assert list(Scaled.times.map([three], [7])) == [21]
     assert list(three.noted.map([1])) == [1]
+
+
+def test_calls_of_short_lived_instances_use_their_own_instance(session):
+    assert [Uncached(factor).times.submit(10).result() for factor in range(20)] == [*range(0, 200, 10)]
 
 
 @pytest.mark.parametrize("thing", [5, "text", functools.partial(pow, 2), Scaled(2)])
