@@ -58,14 +58,14 @@ class Fleet:
     """The workers of a run, whose number follows the work.
 
     Attributes:
-        most: the largest number of workers, from the tenant's file.
+        max_workers: the largest number of workers, from the tenant's file.
         threads: the number of batches that one worker runs at once.
         count: the number of workers requested from Kubernetes; None until the Deployment exists.
     """
 
-    def __init__(self, pods: Pods, *, most: int, threads: int) -> None:
+    def __init__(self, pods: Pods, *, max_workers: int, threads: int) -> None:
         self._pods = pods
-        self.most = most
+        self.max_workers = max_workers
         self.threads = threads
         self.count: int | None = None
         self._adjusted_at = -math.inf
@@ -100,7 +100,7 @@ class Fleet:
         if now - self._adjusted_at < _EVERY:
             return
         self._adjusted_at = now
-        wanted = min(self.most, max(workers, math.ceil(batches / self.threads)))
+        wanted = min(self.max_workers, max(workers, math.ceil(batches / self.threads)))
         try:
             # Read each time: a Deployment that is created again starts with no workers.
             count = self._pods.replicas()
@@ -210,7 +210,9 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     if not namespace:
         raise InputError(f"{contract.ENV_NAMESPACE} is not set; expected the namespace of the run")
     pods = KubernetesPods(InCluster(), name, namespace)
-    return Fleet(pods, most=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS])
+    return Fleet(
+        pods, max_workers=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS]
+    )
 
 
 class KubernetesPods:

@@ -87,7 +87,7 @@ class Future(Generic[R]):
         return None
 
     def done(self) -> bool:
-        """Whether the call has succeeded or failed."""
+        """Return whether the call has succeeded or failed."""
         return self._settled or (self._future is not None and self._future.status in ("finished", "error"))
 
     def cancel(self) -> None:

@@ -129,17 +129,17 @@ class Feed:
         """Return the size in bytes of an element, pickled, from a sample."""
         return self._element_bytes
 
-    def read_page(self, most: int) -> bool:
-        """Read up to `most` elements, or fewer if the input is slow; look up their results.
+    def read_page(self, limit: int) -> bool:
+        """Read up to `limit` elements, or fewer if the input is slow; look up their results.
 
         Returns:
             Whether anything was read.
         """
-        most = max(1, min(PAGE, most, self._page_limit()))
+        limit = max(1, min(PAGE, limit, self._page_limit()))
         elements: list[Any] = []
         start = time.perf_counter()
-        while len(elements) < most:
-            wanted = min(len(elements) + self._read_size, most)
+        while len(elements) < limit:
+            wanted = min(len(elements) + self._read_size, limit)
             try:
                 elements.extend(itertools.islice(self._source, wanted - len(elements)))
             except Exception as error:  # noqa: BLE001 - `check` raises it after the elements before it
@@ -149,7 +149,7 @@ class Feed:
                 break
             if not self._element_bytes:
                 self._element_bytes = self._sample(elements[0])
-                most = min(most, max(len(elements), self._page_limit()))
+                limit = min(limit, max(len(elements), self._page_limit()))
             took = time.perf_counter() - start
             self.slow = took > _PATIENCE
             if self.slow:
@@ -204,16 +204,16 @@ class Feed:
         else:
             self._pending.append(span)
 
-    def take(self, most: int) -> list[Span]:
-        """Return up to `most` elements to compute, the earliest first."""
+    def take(self, limit: int) -> list[Span]:
+        """Return up to `limit` elements to compute, the earliest first."""
         spans: list[Span] = []
-        while most and self._pending:
+        while limit and self._pending:
             span = self._pending.popleft()
-            if len(span.positions) > most:
-                self._pending.appendleft(Span(span.page, span.positions[most:]))
-                span = Span(span.page, span.positions[:most])
+            if len(span.positions) > limit:
+                self._pending.appendleft(Span(span.page, span.positions[limit:]))
+                span = Span(span.page, span.positions[:limit])
             spans.append(span)
-            most -= len(span.positions)
+            limit -= len(span.positions)
             self.waiting -= len(span.positions)
         return spans
 

@@ -35,8 +35,8 @@ class Pods:
         return len(marked)
 
 
-def fleet(pods, most=10, threads=1):
-    return Fleet(pods, most=most, threads=threads)
+def fleet(pods, max_workers=10, threads=1):
+    return Fleet(pods, max_workers=max_workers, threads=threads)
 
 
 def test_a_run_starts_without_workers_and_requests_one_for_each_batch():
@@ -53,7 +53,7 @@ def test_workers_with_several_threads_compute_several_batches_each():
 
 def test_a_run_requests_no_more_workers_than_the_tenants_file_allows():
     pods = Pods()
-    fleet(pods, most=3).need(1000, [], now=0)
+    fleet(pods, max_workers=3).need(1000, [], now=0)
     assert pods.scaled == [3]
 
 

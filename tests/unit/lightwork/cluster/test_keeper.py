@@ -48,7 +48,9 @@ def pods(monkeypatch):
         n_workers=0, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
     ) as cluster:
         pods = Pods(cluster)
-        monkeypatch.setattr("lightwork.cluster.cluster.fleet_from", lambda _: Fleet(pods, most=3, threads=1))
+        monkeypatch.setattr(
+            "lightwork.cluster.cluster.fleet_from", lambda _: Fleet(pods, max_workers=3, threads=1)
+        )
         yield pods
 
 
