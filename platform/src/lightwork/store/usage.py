@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def seconds(age: str) -> float:
     from lightwork.tenants import quantities
 
     try:
-        return quantities.seconds(age.lower().replace(" ", ""))
+        return quantities.seconds(re.sub(r"(?<=\d)\s+(?=[a-z])", "", age.lower()))
     except ValueError:
         raise InputError(f"age {age!r}: expected a number and s, m, h, d or w, for example 30d") from None
 

@@ -16,7 +16,7 @@ def test_an_age_is_a_number_of_seconds(age: str, seconds: int) -> None:
     assert usage.seconds(age) == seconds
 
 
-@pytest.mark.parametrize("age", ["soon", "", "30", "-1d", "1.5h", "1y", "9" * 400 + "s"])
+@pytest.mark.parametrize("age", ["soon", "", "30", "-1d", "1.5h", "1y", "3 0d", "9" * 400 + "s"])
 def test_a_wrong_age_is_refused_with_an_example(age: str) -> None:
     with pytest.raises(InputError, match=f"age {age!r}: .*30d"):
         usage.seconds(age)
