@@ -222,7 +222,7 @@ def test_an_account_that_nobody_has_chosen_is_refused(root: Path) -> None:
         ("lightwork:region: eu-central-1", "lightwork:region: Frankfurt", "found 'Frankfurt'"),
         (f'"{ACCOUNT}"', ACCOUNT, f"found {ACCOUNT}; should be a valid string"),
         (f'"{ACCOUNT}"', '"1234"', "found '1234'"),
-        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "is here a second time"),
+        ("lightwork:domain: dev.example.com", "lightwork:region: eu-west-1", "appears twice"),
         ("lightwork:region:", "lightwork:environment:", "is said by the file's name"),
         ("config:", "confg:", "config: is missing"),
     ],
@@ -241,7 +241,7 @@ def test_a_wrong_setting_is_refused_with_file_and_reason(root: Path, old: str, n
     ("stack", "said"),
     [
         ("prd", "no environment 'prd'; did you mean 'prod'?"),
-        ("acme.dev", "no environment 'acme'; there are: dev, local, prod, staging"),
+        ("acme.dev", "no environment 'acme'; available: dev, local, prod, staging"),
         ("dev.acme.two", "a tenant's stack is named dev.<tenant>"),
         ("dev.", "a tenant's stack is named dev.<tenant>"),
         ("dev.nobody", "nobody.yaml: there is no such file"),

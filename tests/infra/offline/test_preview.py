@@ -70,11 +70,11 @@ def test_a_cluster_at_hand_is_printed_as_well(capsys: pytest.CaptureFixture[str]
     ("environment", "tenant", "said"),
     [
         ("prd", "acme", "no environment 'prd'; did you mean 'prod'?"),
-        ("", "acme", "no environment ''; there are: "),
+        ("", "acme", "no environment ''; available: "),
         ("dev", "acmee", "no tenant 'acmee'; did you mean 'acme'?"),
-        ("dev", "umbrella", "no tenant 'umbrella'; there are: acme, globex"),
-        ("dev", "", "no tenant ''; there are: acme, globex"),
-        ("dev", "../tenants/acme", "no tenant '../tenants/acme'; there are: acme, globex"),
+        ("dev", "umbrella", "no tenant 'umbrella'; available: acme, globex"),
+        ("dev", "", "no tenant ''; available: acme, globex"),
+        ("dev", "../tenants/acme", "no tenant '../tenants/acme'; available: acme, globex"),
     ],
 )
 def test_what_there_is_not_is_refused_in_one_line_that_names_what_there_is(

@@ -13,7 +13,7 @@ WRONG = [
     ("list extra", "list: got unexpected extra argument (extra)"),
     ("run", "the pipeline's name is missing; there are: drawn, element-fails,"),
     ("run windy-cty", "there is no pipeline 'windy-cty'; did you mean 'windy-city'?"),
-    ("run zzz", "there is no pipeline 'zzz'; there are: drawn, element-fails,"),
+    ("run zzz", "there is no pipeline 'zzz'; available: drawn, element-fails,"),
     (
         "run windy-city max_timestamp=1",
         "there is no parameter 'max_timestamp'; did you mean 'max_timestamps'?",
@@ -32,8 +32,8 @@ WRONG = [
     ("run windy-city --on kubernetes", "'kubernetes' is not a place to run; expected serial, local, tcp://"),
     ("run windy-city --on locl", "did you mean 'local'?"),
     ("run windy-city --on tcp://scheduler", "did you mean 'tcp://scheduler:8786'?"),
-    ("run windy-city --workers 0", "workers: 0 is no workers; expected 1 or more"),
-    ("run windy-city --workers -2", "workers: -2 is no workers"),
+    ("run windy-city --workers 0", "workers: expected 1 or more, got 0; for example"),
+    ("run windy-city --workers -2", "workers: expected 1 or more, got -2"),
     ("run windy-city --workers two", "workers: 'two' is not a whole number"),
     (
         "run windy-city --lake gs://bucket",
@@ -58,7 +58,7 @@ WRONG = [
     ("cache prune --task nothing", "'nothing' has no results"),
     ("new", "new: NAME is missing"),
     ("new WindyCity", "did you mean 'windy-city'?"),
-    ("new windy-city", "there is a pipeline 'windy-city' already"),
+    ("new windy-city", "there is already a pipeline 'windy-city'"),
 ]
 
 
@@ -102,7 +102,7 @@ def test_wrong_inputs_are_refused_in_the_order_of_the_command_line(lightwork) ->
         "no pipeline": ["windy-cty"],
         "no parameter": ["x=1"],
         "not a place": ["--on", "x"],
-        "no workers": ["--workers", "0"],
+        "workers: ": ["--workers", "0"],
         "is not known": ["--lake", "gs://b"],
         "tenant": ["--tenant", "A"],
     }
