@@ -21,7 +21,11 @@ def public(item: T) -> T:
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error, or of any object, with each run of white space as one space."""
+    """Return the text of an error, or of any object, with each run of white space as one space.
+
+    >>> one_line(ValueError("expected one of:\\n  dev\\n  prod"))
+    'expected one of: dev prod'
+    """
     return " ".join(str(error).split())
 
 

@@ -39,6 +39,9 @@ def load_env() -> None:
 def resolve_on(on: str | None, default: str = "local") -> str:
     """Return where to run: `on`, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else the default.
 
+    >>> resolve_on("tcp://scheduler:8786")
+    'tcp://scheduler:8786'
+
     Returns:
         `serial`, `local`, `coiled`, or a scheduler's address, `tcp://host:port` or `tls://host:port`.
 

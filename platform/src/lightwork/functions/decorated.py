@@ -159,5 +159,15 @@ class Pipeline(Generic[P, R]):
 
 @public
 def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
-    """Make a function a pipeline; each parameter needs a type, which the command line checks."""
+    """Make a function a pipeline; each parameter needs a type, which the command line checks.
+
+    >>> from lightwork import pipeline
+    >>> @pipeline
+    ... def windy_city(hours: int = 24) -> int:
+    ...     return hours * 60
+    >>> windy_city.name
+    'windy-city'
+    >>> windy_city(hours=2)
+    120
+    """
     return Pipeline(fn)

@@ -46,7 +46,13 @@ def validator(annotation: Any) -> TypeAdapter[Any]:
 
 
 def describe(annotation: Any) -> str:
-    """Describe a type with its constraints: `int > 0`, `an existing folder`, `'a' or 'b'`."""
+    """Describe a type with its constraints, in words.
+
+    >>> describe(Annotated[int, at.Gt(0)])
+    'int > 0'
+    >>> describe(Literal["m/s", "km/h"])
+    "'m/s' or 'km/h'"
+    """
     base, metadata = _split(annotation)
     for item in metadata:
         if isinstance(item, PathType):
@@ -67,7 +73,11 @@ def examples(annotation: Any, name: str, default: Any) -> str:
 
 
 def to_text(value: Any) -> str:
-    """Return a value as it is written on the command line after `name=`."""
+    """Return a value as it is written on the command line after `name=`.
+
+    >>> to_text(True), to_text(None), to_text([1, 2])
+    ('true', 'none', '[1, 2]')
+    """
     if isinstance(value, enum.Enum):
         value = value.value
     if value is None:
@@ -82,6 +92,11 @@ def to_text(value: Any) -> str:
 
 def from_text(annotation: Any, text: str) -> Any:
     """Convert a text to a value of a type: JSON for lists, dicts and models, words and numbers otherwise.
+
+    >>> from_text(int, "10_000")
+    10000
+    >>> from_text(list[int], "[1, 2]")
+    [1, 2]
 
     Raises:
         ValidationError: the text is not of the type.

@@ -108,6 +108,12 @@ def of(pipeline: Pipeline[..., Any]) -> dict[str, Parameter]:
 def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:
     """Convert `name=value` texts to checked values, with defaults, in the order of the signature.
 
+    >>> from lightwork import pipeline
+    >>> @pipeline
+    ... def windy_city(hours: int = 24, unit: str = "m/s") -> None: ...
+    >>> parse(windy_city, ["hours=48"])
+    {'hours': 48, 'unit': 'm/s'}
+
     Lists, dicts, dataclasses and models are given as JSON. `none` is None if the type allows it. Booleans are
     true, false, yes, no, on, off, 1 or 0. Dates (2026-01-31) and times (2026-01-31T06:00) are ISO 8601.
 

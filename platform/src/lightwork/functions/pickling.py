@@ -190,6 +190,10 @@ def _mentions_held(data: bytes) -> bool:
 def resolve(owner: object, qualname: str) -> Any:
     """Return what a qualified name, such as `Class.method`, stands for in a module or class.
 
+    >>> import json
+    >>> resolve(json, "JSONDecoder.decode").__name__
+    'decode'
+
     Raises:
         AttributeError: a part of the name does not exist.
     """

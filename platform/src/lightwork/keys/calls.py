@@ -39,6 +39,13 @@ def call_key(
 ) -> bytes:
     """Return the key of one call, 16 bytes; positional and keyword arguments give the same key.
 
+    >>> from lightwork.keys import code_key
+    >>> def power(x, n=2):
+    ...     return x**n
+    >>> code = code_key(power)
+    >>> call_key(power, code, (3,), {}) == call_key(power, code, (), {"x": 3, "n": 2})
+    True
+
     Raises:
         Unkeyable: an argument has no stable key; the message names its parameter.
         TypeError: the arguments do not fit the function's signature.

@@ -20,6 +20,14 @@ def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
     distributions that are used. It does not depend on comments, docstrings, line numbers or folders. Defaults
     of the function's own parameters do not count here: they are part of a call's key, as arguments.
 
+    >>> scale = 2
+    >>> def scaled(x):
+    ...     return scale * x
+    >>> before = code_key(scaled)
+    >>> scale = 3
+    >>> code_key(scaled) == before
+    False
+
     Args:
         fn: the function, or the task.
         version: replaces the code: the key then depends on it and on the function's name alone.

@@ -50,7 +50,13 @@ class CodeKey:
 
 
 def differences(old: CodeKey, new: CodeKey) -> list[str]:
-    """Describe each change between two keys in a short sentence; empty if they are equal."""
+    """Describe each change between two keys in a short sentence; empty if they are equal.
+
+    >>> old = CodeKey("0", (Component("function", "jobs.load", "1"),))
+    >>> new = CodeKey("1", (Component("function", "jobs.load", "2"),))
+    >>> differences(old, new)
+    ['function jobs.load changed']
+    """
     if old.digest == new.digest:
         return []
     before, after = _by_name(old), _by_name(new)

@@ -267,7 +267,8 @@ def _reduced(value: Any) -> bytes:
     if isinstance(reduced, str):
         home = getattr(value, "__module__", None) or kind.__module__
         return pack(b"g", text(str(home).partition(".")[0]), text(reduced))
-    function, arguments, inner, items, pairs, *_ = (*reduced, None, None, None)
+    function, arguments, *optional = reduced
+    inner, items, pairs = [*optional, None, None, None][:3]
     try:
         parts = [WRITERS[type(p)](p) for p in (function, arguments, inner)]
         parts.append(b"N" if items is None else sequence(b"l", items))

@@ -14,6 +14,9 @@ _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 def millicores(text: str) -> int:
     """Thousandths of a core: 500 for `500m`, 2000 for `2`.
 
+    >>> millicores("0.5")
+    500
+
     Raises:
         ValueError: it is no such amount, or not of whole thousandths.
     """
@@ -33,6 +36,9 @@ def cores(millis: int) -> str:
 
 def octets(text: str) -> int:
     """Bytes: 2147483648 for `2Gi`, 2000000000 for `2G`.
+
+    >>> octets("0.5Gi")
+    536870912
 
     Raises:
         ValueError: it is no such amount, or not of whole bytes.
@@ -72,6 +78,9 @@ def canonical_cpu(value: object) -> str:
 def canonical_size(value: object) -> str:
     """What a file says of memory or storage in the canonical form; binary and decimal units stay apart.
 
+    >>> canonical_size("2048Mi"), canonical_size("2000M")
+    ('2Gi', '2G')
+
     Raises:
         ValueError: it is no amount above zero.
     """
@@ -84,6 +93,9 @@ def canonical_size(value: object) -> str:
 
 def canonical_duration(value: object) -> str:
     """What a file says of a length of time in the canonical form: `90s` is `90s`, `120m` is `2h`.
+
+    >>> canonical_duration("120m")
+    '2h'
 
     Raises:
         ValueError: it is none, or no time at all.
