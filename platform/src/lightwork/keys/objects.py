@@ -295,21 +295,21 @@ def path(value: PurePath) -> bytes:
         holds_code = home.file.is_relative_to(real)
         if holds_code or real.is_relative_to(home.root):
             relative = text(Path(os.path.relpath(real, home.root)).as_posix())
-            return pack(b"p.", relative, *(() if holds_code else _content(real, own=True)))
-    return pack(tag, text(str(value)), *_content(value, own=False))
+            return pack(b"p.", relative, *(() if holds_code else _content(real, by_bytes=True)))
+    return pack(tag, text(str(value)), *_content(value, by_bytes=False))
 
 
-def _content(path: Path, *, own: bool) -> tuple[bytes, ...]:
+def _content(path: Path, *, by_bytes: bool) -> tuple[bytes, ...]:
     """Encode a file, or all files below a folder, by size and modification time; empty if it does not exist.
 
-    Files of the user's `own` repository count by their bytes instead, as a clone has other times.
+    With `by_bytes`, files that are not large count by their bytes: a clone of a repository has other times.
     """
     try:
         status = path.stat()
     except (OSError, ValueError):
         return ()
     if not path.is_dir():
-        return (_file(path, status, own=own),)
+        return (_file(path, status, by_bytes=by_bytes),)
     entries: list[tuple[str, bytes]] = []
     folders = [""]
     while folders:
@@ -326,7 +326,7 @@ def _content(path: Path, *, own: bool) -> tuple[bytes, ...]:
                 folders.append(name)
                 entries.append((name, b"/"))
             else:
-                entries.append((name, _entry(entry, own=own)))
+                entries.append((name, _entry(entry, by_bytes=by_bytes)))
         if len(entries) > MOST_ENTRIES:
             raise Unkeyable(
                 f"the folder {path} (over {MOST_ENTRIES:,} entries: pass its path as a str, with an argument"
@@ -336,15 +336,15 @@ def _content(path: Path, *, own: bool) -> tuple[bytes, ...]:
     return (pack(b"/", finish_parts(b"%d:" % len(entries), parts)),)
 
 
-def _entry(entry: os.DirEntry[str], *, own: bool) -> bytes:
+def _entry(entry: os.DirEntry[str], *, by_bytes: bool) -> bytes:
     try:
-        return _file(Path(entry.path), entry.stat(), own=own)
+        return _file(Path(entry.path), entry.stat(), by_bytes=by_bytes)
     except OSError:
         return b"N"  # a broken link
 
 
-def _file(path: Path, status: os.stat_result, *, own: bool) -> bytes:
-    if own and status.st_size <= _LARGE:
+def _file(path: Path, status: os.stat_result, *, by_bytes: bool) -> bytes:
+    if by_bytes and status.st_size <= _LARGE:
         return encode(blake2b(path.read_bytes(), digest_size=32).digest())
     return sequence(b"t", (status.st_size, status.st_mtime_ns))
 

@@ -195,7 +195,7 @@ def _dict(value: dict[Any, Any]) -> bytes:
 
 
 def members(tag: bytes, value: Iterable[Any]) -> bytes:
-    """Encode values under a tag, in any order."""
+    """Encode values under a tag, regardless of their order."""
     writers = WRITERS
     try:
         parts = sorted(writers[type(item)](item) for item in value)

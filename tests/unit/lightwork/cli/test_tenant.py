@@ -54,7 +54,7 @@ def test_each_mistake_of_each_file_is_one_line_and_the_exit_code_is_2(
         f"{path}:2",
         f"{path}:5",
         f"{other}:3",
-        "there is no tenant 'nobody'; there are",
+        "there is no tenant 'nobody'; available",
     ]
     assert all(line.startswith("lightwork: ") for line in lines)
 
