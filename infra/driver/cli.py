@@ -168,7 +168,7 @@ def preview(**options: Any) -> int:
 @_stack_options
 @_run_options
 def destroy(**options: Any) -> int:
-    """Destroy tenants that are leaving, then an estate without tenants.
+    """Destroy leaving tenants, then an estate without tenants.
 
     Nothing is deleted unless committed `destroy` entries name everything precious in the stack.
     """
@@ -214,7 +214,11 @@ def stacks(choice: Choice, as_json: bool) -> int:
     help="Duration of a nightly run.",
 )
 def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
-    """Print an environment's cost at list prices, idle and with a nightly run. Needs no account."""
+    """Print an environment's cost at list prices. Needs no account.
+
+    The costs of the estate and of each given tenant are per month without any run. The cost of a nightly run
+    is added below.
+    """
     from infra.driver import plan
     from infra.driver.repository import Repository
     from infra.offline.cost import report
@@ -227,7 +231,7 @@ def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 def bootstrap(env: Any) -> int:
-    """Prepare an empty account: a bucket for Pulumi's states, and a key that encrypts them.
+    """Create the bucket and the key for Pulumi's states in an empty account.
 
     It calls AWS directly and needs an administrator's credentials. It is safe to repeat: wrong settings are
     corrected and nothing is deleted. It prints the variables to export.
