@@ -124,7 +124,7 @@ def put(place: Place, token: str, body: str) -> str:
     action = "created"
     if not notes:
         gitlab.call("POST", place.notes, {"body": body})
-        # The list may not have the new note yet; then there is no other note either.
+        # The list may lag behind; then there is nothing to compare with.
         notes = gitlab.marked()
         if len(notes) < 2:
             return action
