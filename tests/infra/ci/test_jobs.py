@@ -155,10 +155,11 @@ def test_unexpected_output_of_the_driver_is_a_failure_and_not_an_empty_pipeline(
 
 
 def test_the_command_writes_a_pipeline_and_prints_the_stacks(
-    driver: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (driver / "prints").write_text('["staging", "staging.acme"]')
     monkeypatch.setenv(DIGEST, IMAGE)
+    monkeypatch.setattr(jobs, "ROOT", files.repository(tmp_path / "repository"))
     output = driver / "made" / "jobs.yml"
     words = ["--env", "staging", "--changed-since", COMMIT, "--image-from", "dev", "--smoke", "acme"]
     assert jobs.main([*words, "--output", str(output)]) == 0

@@ -14,6 +14,7 @@ import pytest
 from infra.config.image import DIGEST
 from infra.driver import cli, stacks
 from infra.driver.engine import Plan
+from infra.offline import cost
 from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
 from tests.infra.engine import ACCOUNT
@@ -70,14 +71,14 @@ def test_the_command_is_installed_and_its_help_needs_no_pulumi() -> None:
     assert process.stderr.strip() == "", "slow imports"
 
 
-def test_the_stacks_are_printed_without_pulumi() -> None:
+def test_the_stacks_are_printed_without_pulumi(root: Path) -> None:
     code = (
-        "import sys; from infra.driver import cli; "
+        f"import pathlib, sys; from infra.driver import cli; cli.ROOT = pathlib.Path({str(root)!r}); "
         "cli.execute(['stacks', '--env', 'dev', '--all', '--json']); "
         "print('pulumi' in sys.modules, file=sys.stderr)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(process.stdout) == ["dev", "dev.acme", "dev.globex"]
+    assert json.loads(process.stdout) == ["dev", "dev.acme", "dev.globex", "dev.hooli"]
     assert process.stderr.strip() == "False"
 
 
@@ -217,7 +218,8 @@ def test_a_missing_pulumi_is_reported_in_one_line(
     assert re.search("`pulumi`.* PATH.*install", err), err
 
 
-def test_cost_prints_the_estate_the_tenant_and_a_run(typed) -> None:
+def test_cost_prints_the_estate_the_tenant_and_a_run(root, typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "ROOT", root)
     code, out, _ = typed("cost --env dev --tenant acme --workers 3")
     assert code == 0
     assert "\ndev\n" in out

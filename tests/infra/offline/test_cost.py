@@ -9,8 +9,11 @@ import pytest
 
 from infra.offline import cost
 from lightwork.errors import InputError
+from tests.estate import files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.infra.engine import Run
 
 PRICES = cost.load()
@@ -77,7 +80,10 @@ def test_the_price_file_has_its_date_and_region() -> None:
     assert PRICES["region"]
 
 
-def test_the_report_has_a_total_for_each_stack_and_the_cost_of_a_run() -> None:
+def test_the_report_has_a_total_for_each_stack_and_the_cost_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "ROOT", files.repository(tmp_path))
     report = cost.report("dev", ["acme"], workers=5, hours=2)
     assert report.count("total ") == 2, "the estate's and the tenant's"
     assert "5 worker nodes for 2 h" in report
