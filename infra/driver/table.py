@@ -133,10 +133,12 @@ class Board:
             title_justify="left",
             box=None,
             pad_edge=False,
+            expand=True,
         )
         for name, side in (("stack", "left"), ("", "left"), ("resources", "right"), ("seconds", "right")):
-            table.add_column(name, justify=side)  # type: ignore[arg-type]
-        table.add_column("", overflow="ellipsis", no_wrap=True)
+            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        # The ratio limits a long error to the width that the other columns leave.
+        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
         shown = [*running, *finished[::-1], *waiting][:ROWS]
         for stack, row in sorted(shown, key=lambda entry: list(self._rows).index(entry[0])):
             table.add_row(*_cells(stack, row))

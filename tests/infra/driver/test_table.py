@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -58,6 +59,13 @@ def test_a_failure_is_printed_above_the_table_and_not_interpreted_as_markup(boar
     printed = board.live.console.file.getvalue()
     assert printed.strip() == "dev.b: refused: lake [red]: would be deleted"
     assert "[red]" in drawn(board)
+
+
+def test_a_long_error_leaves_room_for_the_other_columns(board: table.Board) -> None:
+    board.end(dataclasses.replace(REFUSED, error=("lake: would be deleted " * 20,)))
+    rows = [line for line in drawn(board).splitlines() if line.startswith("dev.b")]
+    assert [row.split()[:2] for row in rows] == [["dev.b", "refused"]]
+    assert "lake: would be deleted" in rows[0]
 
 
 def test_a_table_of_500_stacks_fits_a_screen_and_shows_the_running_ones(board: table.Board) -> None:
