@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from lightwork.errors import ElementError, InputError, LightworkError, near
+from lightwork.cli import running
+from lightwork.errors import ElementError, InputError, LightworkError, near, one_line
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -85,66 +85,53 @@ def cli(ctx: click.Context) -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and end the process: 0 done, 1 the run failed, 2 a wrong input, 130 stopped."""
-    code = execute(argv)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    running.end(execute(argv))
 
 
 def execute(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; every error becomes its lines on stderr, and the exit code returned."""
-    try:
-        # As click's own main does, but an interrupt comes through as it is.
-        with cli.make_context("lightwork", list(sys.argv[1:] if argv is None else argv)) as context:
-            cli.invoke(context)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.UsageError as error:
-        return _line(_usage(error), 2)
-    except InputError as error:
-        return _line(str(error), 2)
-    except ElementError as error:
-        click.echo(error.traceback.rstrip(), err=True) if error.traceback.strip() else None
-        return _line(str(error), 1)
-    except LightworkError as error:
-        return _line(str(error), 1)
-    except KeyboardInterrupt:
-        return _line("stopped; what is done is kept, and the same command goes on from there", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:  # noqa: BLE001  (a pipeline may raise anything)
-        click.echo(_traceback(error).rstrip(), err=True)
-        return _line(f"failed: {type(error).__name__}: {error}", 1)
-    return 0
+    """Run the command line and return the exit code; print every error on stderr."""
+    return running.execute(
+        cli,
+        "lightwork",
+        argv,
+        say=_say,
+        stopped="stopped; finished results are kept, and the same command resumes from there",
+        usage=_usage,
+        details=_traceback,
+        unexpected=lambda error: f"failed: {type(error).__name__}: {error}",
+    )
 
 
 def _traceback(error: Exception) -> str:
-    """The traceback from the pipeline's own first frame on; all of it if there is none."""
+    """Return the traceback of an error in a pipeline; empty for an error that its message explains.
+
+    It starts at the pipeline's first frame, or is complete if none of its frames is the pipeline's.
+    """
+    if isinstance(error, ElementError):
+        return error.traceback
+    if isinstance(error, LightworkError):
+        return ""
     import traceback
 
     ours = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
-    whole = trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace or whole))
+    start = error.__traceback__
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(ours):
+        start = start.tb_next
+    return "".join(traceback.format_exception(type(error), error, start or error.__traceback__))
 
 
-_LAST_WORD_BYTES = 2000
+_TERMINATION_MESSAGE_BYTES = 2000
 
 
-def _line(text: str, code: int) -> int:
-    """Print exactly one line on stderr."""
+def _say(text: str) -> None:
+    """Print a text on stderr as one line, and write it to the file that Kubernetes reads, if one is named."""
     from lightwork.kube.contract import ENV_LAST_WORD
 
-    line = " ".join(text.split())
+    line = one_line(text)
     click.echo(f"lightwork: {line}", err=True)
     if file := os.environ.get(ENV_LAST_WORD):
         with contextlib.suppress(OSError):
-            Path(file).write_bytes(line.encode()[:_LAST_WORD_BYTES])
-    return code
+            Path(file).write_bytes(line.encode()[:_TERMINATION_MESSAGE_BYTES])
 
 
 def _usage(error: click.UsageError) -> str:

@@ -137,7 +137,7 @@ def test_an_interrupted_run_exits_with_130_and_says_that_what_is_done_is_kept(
     done = lightwork("run", "interrupted", "--on", "serial")
     assert done.code == 130
     assert done.err.count("\n") == 1
-    assert "what is done is kept" in done.err
+    assert "results are kept" in done.err
     assert record(project)["status"] == "stopped"
 
 
