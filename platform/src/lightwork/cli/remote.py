@@ -66,7 +66,7 @@ def submit_command(
     elif not wait:
         click.echo(f"follow it: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True)
     if status is not None and status.phase != "Succeeded":
-        raise RunFailed(f"{run} ended as {status.phase}: {status.message or 'no message'}")
+        raise RunFailed(f"{run}: {status.phase}: {status.message or 'no message'}")
 
 
 @click.command("stop")
