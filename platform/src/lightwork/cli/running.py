@@ -1,4 +1,7 @@
-"""Run a command line: every error becomes text on stderr and an exit code, the same in every program."""
+"""Run a command line: every error becomes text on stderr and an exit code, the same in every program.
+
+`lightwork`, `lightwork-estate` and the modules that CI jobs call share it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,29 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from lightwork.errors import InputError, LightworkError, one_line
+from lightwork.errors import InputError, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+class Group(click.Group):
+    """A group of commands that names the nearest command if it does not have the one asked for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names.
+
+        Raises:
+            InputError: there is no such command.
+        """
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            path = ctx.command_path.partition(" ")[2]
+            where = f"{path}: " if path else ""
+            raise InputError(f"{where}there is no command {args[0]!r}{near(args[0], names)}")
+        return super().resolve_command(ctx, args)
 
 
 def execute(
