@@ -9,6 +9,7 @@ import click
 
 from lightwork.cli.output import (
     console,
+    counted,
     json_option,
     lake_option,
     show_json,
@@ -151,7 +152,7 @@ def prune(
         show_json({"files": len(entries), "bytes": total, "removed": not dry_run})
         return
     verb = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{verb} {len(entries):,} files ({size(total)}) in {where(opened)}.")
+    click.echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {where(opened)}.")
 
 
 def _open(lake: str | None, tenant: str | None) -> Lake:

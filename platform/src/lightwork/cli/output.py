@@ -69,6 +69,11 @@ def size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1: `1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def when(moment: float | dt.datetime | str | None) -> str:
     """Return a moment in this machine's time zone, such as `2026-11-24 06:35:18`; empty if there is none.
 

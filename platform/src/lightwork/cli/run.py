@@ -53,7 +53,7 @@ def run_command(
 
     if pipeline is None:
         names = ", ".join(discovery.pipelines()) or "none yet; create one with `lightwork new NAME`"
-        raise InputError(f"run: the pipeline's name is missing; there are: {names}")
+        raise InputError(f"run: the pipeline's name is missing; available: {names}")
     # Everything is checked before anything starts, in the order of the command line.
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lightwork.cli.output import console, size
+from lightwork.cli.output import console, counted, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +37,7 @@ def summarise(result: RunResult) -> None:
         out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
     facts: list[tuple[str, str]] = []
     for artifact in result.artifacts:
-        rows = f"{artifact['rows']:,} rows, " if artifact.get("rows") is not None else ""
+        rows = f"{counted(artifact['rows'], 'row')}, " if artifact.get("rows") is not None else ""
         facts.append(("artifact", f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
     if result.report:
         facts.append(("report", result.report))
@@ -54,8 +54,8 @@ def _elements(counts: Mapping[str, int]) -> Text:
     if not total:
         return Text("no elements mapped", "dim")
     if cached == total:
-        return Text(f"{total:,} elements: all cached, nothing to compute", "green")
-    text = Text(f"{total:,} elements: {computed:,} computed, {cached:,} cached")
+        return Text(f"{counted(total, 'element')}: all cached, nothing to compute", "green")
+    text = Text(f"{counted(total, 'element')}: {computed:,} computed, {cached:,} cached")
     if failed:
         text.append(f", {failed:,} failed", "bold red")
     return text
@@ -102,7 +102,7 @@ def _pairs(title: str, values: Mapping[str, Any]) -> Table:
 
 def _head(value: Mapping[str, Any], title: str = "") -> Table:
     """Return the first records of a table."""
-    name = f"{title or value['artifact']}: {value['rows']:,} rows"
+    name = f"{title or value['artifact']}: {counted(value['rows'], 'row')}"
     table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(value["columns"])[:8]
     for column in columns:

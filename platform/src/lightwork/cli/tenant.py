@@ -44,7 +44,10 @@ def tenant_command(ctx: click.Context) -> None:
 @tenant_command.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
-    """Check files: print a line for each valid file and each mistake, and exit with 2 after a mistake."""
+    """Check files: print a line for each valid file and for each mistake.
+
+    The exit code is 2 if there is any mistake.
+    """
     problems: list[str] = []
     for name in files:
         try:

@@ -278,3 +278,7 @@ def test_a_closed_stdout_does_not_cause_a_traceback(project: Path) -> None:
 )
 def test_sizes_have_a_readable_unit(count: float, text: str) -> None:
     assert output.size(count) == text
+
+
+def test_counted_nouns_are_singular_for_one() -> None:
+    assert [output.counted(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]

@@ -11,7 +11,7 @@ WRONG = [
     ("--versio", "there is no option '--versio'; did you mean '--version'?"),
     ("list --jsn", "list: there is no option '--jsn'; did you mean '--json'?"),
     ("list extra", "list: got unexpected extra argument (extra); expected `lightwork list`"),
-    ("run", "the pipeline's name is missing; there are: drawn, element-fails,"),
+    ("run", "the pipeline's name is missing; available: drawn, element-fails,"),
     ("run windy-cty", "there is no pipeline 'windy-cty'; did you mean 'windy-city'?"),
     ("run zzz", "there is no pipeline 'zzz'; there are: drawn, element-fails,"),
     (
