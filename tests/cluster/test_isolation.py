@@ -15,6 +15,7 @@ from lightwork.pods import certificates
 from tests.cluster import probes, stores, tenants
 from tests.cluster.kube import get, kubectl, port_of, stranger
 from tests.cluster.progress import HarnessError
+from tests.waiting import patience
 
 pytestmark = pytest.mark.core
 
@@ -111,13 +112,13 @@ def certificate(tmp_path):
     return write
 
 
-def workers_of(address: str, security: Security | None = None) -> int:
-    with Client(address, security=security, timeout=5, set_as_default=False) as client:
+def workers_of(address: str, security: Security | None = None, *, timeout: float = 5) -> int:
+    with Client(address, security=security, timeout=timeout, set_as_default=False) as client:
         return len(client.nthreads())
 
 
 def test_a_scheduler_is_open_to_its_own_tenants_certificate(acme, scheduler, certificate):
-    assert workers_of(f"tls://{scheduler}", certificate(acme)) > 0
+    assert workers_of(f"tls://{scheduler}", certificate(acme), timeout=patience(10)) > 0
 
 
 def test_a_scheduler_is_closed_to_plain_text(scheduler):

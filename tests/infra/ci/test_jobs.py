@@ -152,10 +152,11 @@ def test_a_driver_that_prints_something_else_is_a_failure_and_not_an_empty_pipel
 
 
 def test_the_command_writes_a_pipeline_and_says_which_stacks(
-    driver: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (driver / "prints").write_text('["staging", "staging.acme"]')
     monkeypatch.setenv(DIGEST, IMAGE)
+    monkeypatch.setattr(jobs, "ROOT", files.repository(tmp_path / "repository"))
     output = driver / "made" / "jobs.yml"
     words = ["--env", "staging", "--changed-since", COMMIT, "--image-from", "dev", "--smoke", "acme"]
     assert jobs.main([*words, "--output", str(output)]) == 0

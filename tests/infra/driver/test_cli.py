@@ -13,6 +13,7 @@ import pytest
 from infra.config.image import DIGEST
 from infra.driver import cli, stacks
 from infra.driver.engine import Plan
+from infra.offline import cost
 from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
 from tests.infra.engine import ACCOUNT
@@ -69,14 +70,14 @@ def test_the_script_is_there_and_its_help_needs_no_pulumi() -> None:
     assert done.stderr.strip() == "", "it must answer at once"
 
 
-def test_the_stacks_are_printed_without_pulumi() -> None:
+def test_the_stacks_are_printed_without_pulumi(root: Path) -> None:
     code = (
-        "import sys; from infra.driver import cli; "
+        f"import pathlib, sys; from infra.driver import cli; cli.ROOT = pathlib.Path({str(root)!r}); "
         "cli.execute(['stacks', '--env', 'dev', '--all', '--json']); "
         "print('pulumi' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == ["dev", "dev.acme", "dev.globex"]
+    assert json.loads(done.stdout) == ["dev", "dev.acme", "dev.globex", "dev.hooli"]
     assert done.stderr.strip() == "False"
 
 
@@ -210,7 +211,10 @@ def test_without_pulumi_it_is_one_line(root, typed, monkeypatch: pytest.MonkeyPa
     assert "there is no `pulumi` on PATH" in err
 
 
-def test_what_a_tenant_costs_is_asked_by_the_environment(typed) -> None:
+def test_what_a_tenant_costs_is_asked_by_the_environment(
+    root, typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "ROOT", root)
     code, out, _ = typed("cost --env dev --tenant acme --workers 3")
     assert code == 0
     assert "dev.acme" in out

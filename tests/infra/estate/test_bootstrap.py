@@ -15,6 +15,7 @@ from infra.estate import bootstrap
 from infra.policies import ci
 from infra.policies.scope import Scope
 from lightwork.errors import InputError
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, REGION
 from tests.infra.iam import decide
 
@@ -47,8 +48,12 @@ def test_pulumi_is_told_where_states_and_key_are(
     )
 
 
-def test_an_account_that_nobody_has_chosen_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["bootstrap", "--env", "dev"]) == 2, "the repository's own settings have chosen none"
+def test_an_account_that_nobody_has_chosen_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "Pulumi.dev.yaml").write_text(files.settings("dev"))
+    monkeypatch.setattr(cli, "ROOT", root)
+    assert cli.execute(["bootstrap", "--env", "dev"]) == 2, "the settings have chosen none"
     assert "zeros stand for an account" in capsys.readouterr().err, "one line that says why"
 
 

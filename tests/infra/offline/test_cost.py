@@ -9,8 +9,11 @@ import pytest
 
 from infra.offline import cost
 from lightwork.errors import InputError
+from tests.estate import files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.infra.engine import Run
 
 PRICES = cost.load()
@@ -79,7 +82,10 @@ def test_the_price_file_says_when_and_where() -> None:
     assert PRICES["region"], "and differ between regions"
 
 
-def test_the_table_names_the_sums_and_what_a_run_adds() -> None:
+def test_the_table_names_the_sums_and_what_a_run_adds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "ROOT", files.repository(tmp_path))
     printed = cost.report("dev", ["acme"], workers=5, hours=2)
     assert printed.count("together") == 2, "a sum for the estate and one for the tenant; no account is needed"
     assert "A run on 5 worker nodes for 2 h" in printed, "and what a run adds"

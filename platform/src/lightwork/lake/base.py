@@ -1,4 +1,4 @@
-"""What every kind of lake can do, and the rules its paths follow."""
+"""The interface of a lake, and the rules for its paths."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
 TEMPORARY = ".tmp-"
-"""How the name of an unfinished file begins; never listed."""
+"""Prefix of the name of an unfinished file; such files are never listed."""
 
 Data = bytes | bytearray | memoryview | Sequence[bytes | bytearray | memoryview]
-"""What can be written: bytes, or pieces of bytes that follow each other."""
+"""Content to write: bytes, or consecutive pieces of bytes."""
 
 
 class Entry(NamedTuple):
-    """One file of a lake: its path below the root, its size in bytes, when it was written (Unix seconds)."""
+    """A file in a lake: its path below the root, its size in bytes, its time of writing (Unix seconds)."""
 
     path: str
     size: int
@@ -29,16 +29,17 @@ class Entry(NamedTuple):
 class Lake(ABC):
     """One tenant's part of a lake.
 
-    Every path is relative to the root and separated by "/". A file is there whole or not at all, for every
-    reader, whatever happens to its writer. A lake can be pickled, is cheap to make and safe to share between
-    threads and processes.
+    Paths are relative to the root and separated by "/". Readers see a file complete or not at all, even if
+    its writer dies. A lake can be pickled, is cheap to create, and is safe to share between threads and
+    processes.
 
-    A path that leaves the root, or is empty where a file is meant, raises InputError. What the disk or the
-    network refuses (no permission, disk full, unreachable) raises LightworkError with one line of text.
+    A path that leaves the root, or an empty one where a file is expected, raises InputError. A failure of
+    the disk or the network (permission denied, disk full, unreachable) raises LightworkError with one line
+    of text.
 
     Attributes:
-        url: where the lake is, without the tenant: `file:///…` or `s3://…`.
-        tenant: whose part of it.
+        url: the lake's address without the tenant: `file:///…` or `s3://…`.
+        tenant: the tenant's name.
         root: `<url>/<tenant>`.
     """
 
@@ -49,55 +50,56 @@ class Lake(ABC):
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """All bytes of a file; FileNotFoundError if there is none."""
+        """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
 
     @abstractmethod
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """At most `length` bytes from byte `start` on, fewer at the end.
+        """Return at most `length` bytes from byte `start` on, fewer at the end of the file.
 
-        FileNotFoundError if there is no file.
+        Raises:
+            FileNotFoundError: the file does not exist.
         """
 
     @abstractmethod
     def write(self, path: str, data: Data) -> None:
-        """Write a file atomically, replacing one of the same path."""
+        """Write a file atomically, replacing any at the same path."""
 
     @abstractmethod
     def create(self, path: str, data: Data) -> bool:
-        """Write a file atomically if there is none; False, and nothing changed, if there is one.
+        """Write a file atomically unless it exists; return whether it was written.
 
-        Of several processes that create one path, exactly one gets True.
+        If several processes create the same path, exactly one gets True.
         """
 
     @abstractmethod
     def entries(self, prefix: str = "") -> list[Entry]:
-        """All files in a folder and its sub-folders, sorted by path; empty if there is no such folder."""
+        """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
 
     @abstractmethod
     def folders(self, prefix: str = "") -> list[str]:
-        """The names of the folders directly in a folder that hold at least one file, sorted."""
+        """List the names of the direct subfolders that hold at least one file, sorted."""
 
     @abstractmethod
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; those that are not there are fine."""
+        """Delete files; missing ones are ignored."""
 
     @abstractmethod
     def exists(self, path: str) -> bool:
-        """Whether there is a file of this path."""
+        """Return whether a file exists at this path."""
 
     @abstractmethod
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """A pyarrow file system, and the path of the root in it.
+        """Return a pyarrow file system, and the path of the root in it.
 
-        It can be pickled and carries no secret; in another process it takes that process's own credentials.
+        It can be pickled and carries no secret; in another process it uses the credentials of that process.
         """
 
     @abstractmethod
     def sweep(self, older_than: float = 3600.0) -> int:
-        """Remove what killed writers left unfinished, if older than so many seconds; returns how many."""
+        """Delete files left unfinished by killed writers over `older_than` seconds ago; return how many."""
 
     def uri(self, path: str) -> str:
-        """The full address of a path."""
+        """Return the full address of a path."""
         return f"{self.root}/{checked(path)}"
 
     def __repr__(self) -> str:
@@ -114,7 +116,7 @@ class Lake(ABC):
 
 
 def checked(path: str) -> str:
-    """The path of a file, if it stays below the root; else InputError."""
+    """Return the path of a file if it stays below the root; raise InputError otherwise."""
     if (
         not path
         or path[0] == "/"
@@ -124,26 +126,24 @@ def checked(path: str) -> str:
         or any(part in {"", ".", ".."} or part.startswith(TEMPORARY) for part in path.split("/"))
     ):
         raise InputError(
-            f'{path!r} is no path in a lake: parts separated by single "/", relative to the root, '
-            f'none of them "." or ".." or beginning with "{TEMPORARY}"'
+            f'{path!r} is not a valid lake path: expected a relative path, parts separated by single "/", '
+            f'none of them "." or ".." or starting with "{TEMPORARY}"'
         )
     return path
 
 
 def checked_folder(prefix: str) -> str:
-    """The path of a folder without the "/" at its end; "" is the root."""
+    """Return the path of a folder without its final "/"; "" is the root."""
     prefix = prefix.removesuffix("/")
     return checked(prefix) if prefix else ""
 
 
 def checked_range(start: int, length: int) -> None:
-    """Refuse a range that no file has."""
+    """Refuse a range with a negative start or length."""
     if start < 0 or length < 0:
-        raise InputError(
-            f"a range begins at byte 0 or later and is not negative: start {start}, length {length}"
-        )
+        raise InputError(f"start and length of a range must be at least 0, got {start} and {length}")
 
 
 def pieces(data: Data) -> Sequence[bytes | bytearray | memoryview]:
-    """The data as pieces of bytes."""
+    """Return the data as a sequence of pieces."""
     return (data,) if isinstance(data, bytes | bytearray | memoryview) else data

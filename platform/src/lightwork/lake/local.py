@@ -1,6 +1,6 @@
-"""A lake in a folder of this machine, or of a file system that is mounted here."""
+"""A lake in a folder on a local disk or a mounted file system."""
 
-# ruff: noqa: PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123 (plain strings: a Path costs more than the call)
+# ruff: noqa: PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123 (a Path costs more than the call)
 from __future__ import annotations
 
 import errno
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 1000
 _ADVICE = {
-    errno.EACCES: "give this user the right to it, or name another lake",
-    errno.EPERM: "give this user the right to it, or name another lake",
-    errno.EROFS: "mount it writable, or name another lake",
-    errno.ENOSPC: "free some space there, or name another lake",
-    errno.EDQUOT: "free some space there, or name another lake",
+    errno.EACCES: "give this user permission, or use another lake",
+    errno.EPERM: "give this user permission, or use another lake",
+    errno.EROFS: "mount it writable, or use another lake",
+    errno.ENOSPC: "free some space there, or use another lake",
+    errno.EDQUOT: "free some space there, or use another lake",
     errno.ENAMETOOLONG: "use a shorter name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENOTSUP: "name a lake on a file system with hard links",
-    errno.ENOTDIR: "a file stands where a folder is needed: remove it, or name another lake",
-    errno.EISDIR: "a folder stands where a file is needed: remove it, or use another name",
-    errno.EEXIST: "a file stands where a folder is needed: remove it, or name another lake",
+    errno.ENOTSUP: "use a lake on a file system with hard links",
+    errno.ENOTDIR: "a file exists where a folder is needed: remove it, or use another lake",
+    errno.EISDIR: "a folder exists where a file is needed: remove it, or use another name",
+    errno.EEXIST: "a file exists where a folder is needed: remove it, or use another lake",
 }
 
 
 class LocalLake(Lake):
-    """A lake in a folder: a file is written under a temporary name beside its place and then moved there."""
+    """A lake in a folder: files are written under a temporary name next to their path, then moved there."""
 
     def __init__(self, folder: Path, tenant: str) -> None:
         super().__init__(folder.as_uri().rstrip("/"), tenant)
@@ -57,83 +57,83 @@ class LocalLake(Lake):
         return LocalLake, (self.folder.parent, self.tenant)
 
     def read(self, path: str) -> bytes:
-        """All bytes of a file; FileNotFoundError if there is none."""
+        """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
         with self._reading(path) as full, open(full, "rb", buffering=0) as file:
             return file.read()
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """At most `length` bytes from byte `start` on; FileNotFoundError if there is no file."""
+        """Return at most `length` bytes from byte `start` on; raise FileNotFoundError if it is missing."""
         checked_range(start, length)
         with self._reading(path) as full, open(full, "rb") as file:
             file.seek(start)
             return file.read(length)
 
     def write(self, path: str, data: Data) -> None:
-        """Write a file atomically, replacing one of the same path."""
-        self._place(path, data, os.replace)
+        """Write a file atomically, replacing any at the same path."""
+        self._write_and_move(path, data, os.replace)
 
     def create(self, path: str, data: Data) -> bool:
-        """Write a file atomically if there is none; False if there is one."""
+        """Write a file atomically unless it exists; return whether it was written."""
         if self.exists(path):
             return False
         try:
-            self._place(path, data, os.link)
+            self._write_and_move(path, data, os.link)
         except FileExistsError:
             return False
         return True
 
     def entries(self, prefix: str = "") -> list[Entry]:
-        """All files in a folder and its sub-folders, sorted by path; empty if there is no such folder."""
-        found: list[Entry] = []
+        """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
+        files: list[Entry] = []
         prefix = checked_folder(prefix)
-        with self._refusals("list", prefix):
+        with self._clear_errors("list", prefix):
             for path, item in self._walk(prefix):
                 if not item.name.startswith(TEMPORARY):
                     with suppress(FileNotFoundError):
                         status = item.stat()
                         if stat.S_ISREG(status.st_mode):
-                            found.append(Entry(path, status.st_size, status.st_mtime))
-        found.sort()
-        return found
+                            files.append(Entry(path, status.st_size, status.st_mtime))
+        files.sort()
+        return files
 
     def folders(self, prefix: str = "") -> list[str]:
-        """The names of the folders directly in a folder that hold at least one file, sorted."""
+        """List the names of the direct subfolders that hold at least one file, sorted."""
         prefix = checked_folder(prefix)
-        with self._refusals("list", prefix):
+        with self._clear_errors("list", prefix):
             names = [item.name for item in _scan(self._full(prefix)) if item.is_dir(follow_symlinks=False)]
-            return sorted(name for name in names if self._holds(f"{prefix}/{name}" if prefix else name))
+            return sorted(name for name in names if self._has_files(f"{prefix}/{name}" if prefix else name))
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; those that are not there are fine. Folders left empty go too."""
+        """Delete files, and the folders this leaves empty; missing files are ignored."""
         parents = set()
         for path in paths:
             full = self._full(checked(path))
-            with self._refusals("delete", path), suppress(FileNotFoundError, NotADirectoryError):
+            with self._clear_errors("delete", path), suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(full)
             parents.add(os.path.dirname(full))
         for parent in sorted(parents, key=len, reverse=True):
             self._prune(parent)
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file of this path."""
+        """Return whether a file exists at this path."""
         full = self._full(checked(path))
-        with self._refusals("look for", path):
+        with self._clear_errors("check", path):
             try:
                 return stat.S_ISREG(os.stat(full).st_mode)
             except (FileNotFoundError, NotADirectoryError):
                 return False
 
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """A pyarrow file system, and the path of the root in it."""
+        """Return a pyarrow file system, and the path of the root in it."""
         from pyarrow.fs import LocalFileSystem
 
         return LocalFileSystem(), self._base
 
     def sweep(self, older_than: float = 3600.0) -> int:
-        """Remove temporary files that nobody has written to for so many seconds; returns how many."""
+        """Delete temporary files not written to for `older_than` seconds; return how many."""
         limit = time.time() - older_than
         removed = 0
-        with self._refusals("clean up", ""):
+        with self._clear_errors("clean up", ""):
             for _, item in self._walk(""):
                 if item.name.startswith(TEMPORARY):
                     with suppress(FileNotFoundError):
@@ -146,24 +146,24 @@ class LocalLake(Lake):
         return f"{self._base}/{path}" if path else self._base
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        """Every file below a folder, with its path from the root; links to folders are not followed."""
-        waiting = [prefix]
-        while waiting:
-            folder = waiting.pop()
+        """Yield every file below a folder with its path from the root; links to folders are not followed."""
+        pending = [prefix]
+        while pending:
+            folder = pending.pop()
             start = f"{folder}/" if folder else ""
             for item in _scan(self._full(folder)):
                 if item.is_dir(follow_symlinks=False):
-                    waiting.append(start + item.name)
+                    pending.append(start + item.name)
                 else:
                     yield start + item.name, item
 
-    def _holds(self, folder: str) -> bool:
+    def _has_files(self, folder: str) -> bool:
         return any(not item.name.startswith(TEMPORARY) for _, item in self._walk(folder))
 
-    def _place(self, path: str, data: Data, move: Callable[[str, str], None]) -> None:
+    def _write_and_move(self, path: str, data: Data, move: Callable[[str, str], None]) -> None:
         full = self._full(checked(path))
         parent = os.path.dirname(full)
-        with self._refusals("write", path):
+        with self._clear_errors("write", path):
             temporary, descriptor = _open_temporary(parent)
             try:
                 with open(descriptor, "wb") as file:
@@ -178,7 +178,7 @@ class LocalLake(Lake):
                     os.unlink(temporary)
 
     def _prune(self, folder: str) -> None:
-        """Remove a folder and those above it, up to the root, as long as they are empty."""
+        """Delete a folder and its parents below the root, as long as they are empty."""
         while len(folder) > len(self._base):
             try:
                 os.rmdir(folder)
@@ -189,28 +189,28 @@ class LocalLake(Lake):
     @contextmanager
     def _reading(self, path: str) -> Iterator[str]:
         full = self._full(checked(path))
-        with self._refusals("read", path):
+        with self._clear_errors("read", path):
             try:
                 yield full
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise FileNotFoundError(errno.ENOENT, "no such file in the lake", full) from None
 
     @contextmanager
-    def _refusals(self, what: str, path: str) -> Iterator[None]:
-        """What the operating system refuses, in one line; a missing or present file stays as it is."""
+    def _clear_errors(self, action: str, path: str) -> Iterator[None]:
+        """Turn an OSError into a LightworkError of one line, except for a missing or an existing file."""
         try:
             yield
         except (FileNotFoundError, FileExistsError):
             raise
         except OSError as error:
-            number = errno.ENOTSUP if error.errno in {errno.EOPNOTSUPP, errno.EMLINK} else error.errno or 0
-            advice = _ADVICE.get(number, "see that the disk is well, or name another lake")
+            code = errno.ENOTSUP if error.errno in {errno.EOPNOTSUPP, errno.EMLINK} else error.errno or 0
+            advice = _ADVICE.get(code, "check the disk, or use another lake")
             where = self._full(path)
-            raise LightworkError(f"cannot {what} {where}: {error.strerror or error}; {advice}") from error
+            raise LightworkError(f"cannot {action} {where}: {error.strerror or error}; {advice}") from error
 
 
 def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What a folder holds, at once; nothing if it is not there (any more)."""
+    """List the items of a folder; empty if the folder does not exist."""
     try:
         with os.scandir(folder) as items:
             return iter(list(items))
@@ -219,7 +219,7 @@ def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _open_temporary(parent: str) -> tuple[str, int]:
-    """A new temporary file in a folder, which is made if missing, though others may remove it."""
+    """Create a temporary file in a folder, and the folder if needed; return its path and descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     for attempt in range(_ATTEMPTS):
         temporary = f"{parent}/{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
@@ -228,7 +228,7 @@ def _open_temporary(parent: str) -> tuple[str, int]:
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise
-            # A folder may go while it is made, or between being found and being looked at: once more.
+            # Other processes may remove the folder at any moment: create it and try again.
             with suppress(FileNotFoundError, FileExistsError):
                 os.makedirs(parent, exist_ok=True)
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""From an address to a lake."""
+"""Opening the lake at an address."""
 
 from __future__ import annotations
 
@@ -21,18 +21,16 @@ _ALLOWED = "a folder, file:///folder or s3://bucket/prefix"
 
 
 def open_lake(url: str | os.PathLike[str], *, tenant: str) -> Lake:
-    """One tenant's part of the lake at an address.
+    """Open one tenant's part of the lake at an address, without creating or contacting anything yet.
 
     Args:
-        url: a folder (a relative one is taken from the current folder, now), `file:///folder`, or
-            `s3://bucket` with or without a prefix. For S3, credentials, region and endpoint
-            (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`) are those of the AWS environment.
-        tenant: whose part: lower-case letters, digits and "-", at most 63 of them.
-
-    Nothing is made or contacted yet.
+        url: a folder (a relative one is resolved now, against the current folder), `file:///folder`, or
+            `s3://bucket` with an optional prefix. For S3, the AWS environment variables give credentials,
+            region and endpoint (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3`).
+        tenant: the tenant's name: at most 63 lower-case letters, digits and "-".
 
     Raises:
-        InputError: another scheme, no bucket, no valid tenant.
+        InputError: an unknown scheme, a missing bucket, or an invalid tenant.
     """
     check_tenant(tenant)
     text = os.fspath(url)
@@ -41,25 +39,25 @@ def open_lake(url: str | os.PathLike[str], *, tenant: str) -> Lake:
         raise InputError(f"lake {text!r}: expected {_ALLOWED}")
     if match is None:
         return _local(text, text, tenant)
-    scheme, rest = match[1].lower(), match[2]
+    scheme, location = match[1].lower(), match[2]
     if scheme == "file":
-        host, slash, path = rest.partition("/")
+        host, slash, path = location.partition("/")
         if not slash or host not in {"", "localhost"}:
             raise InputError(f"lake {text!r}: a file address has three slashes, such as file:///folder")
         return _local(text, "/" + unquote(path), tenant)
     if scheme == "s3":
-        return _s3(text, rest, tenant)
+        return _s3(text, location, tenant)
     raise InputError(f"lake {text!r}: scheme {match[1]!r} is not known; expected {_ALLOWED}")
 
 
 def check_tenant(tenant: str) -> str:
-    """The tenant's name, if it is one; else InputError."""
+    """Return the tenant's name if it is valid; raise InputError otherwise."""
     if _LABEL.fullmatch(tenant):
         return tenant
-    near = re.sub(r"[^a-z0-9]+", "-", tenant.lower()).strip("-")[:63].strip("-")
-    hint = f"; perhaps {near!r}" if near else ""
+    valid = re.sub(r"[^a-z0-9]+", "-", tenant.lower()).strip("-")[:63].strip("-")
+    hint = f"; did you mean {valid!r}?" if valid else ""
     raise InputError(
-        f'tenant {tenant!r}: a name is 1 to 63 of a-z, 0-9 and "-", with no "-" at either end{hint}'
+        f'tenant {tenant!r}: expected 1 to 63 of a-z, 0-9 and "-", with no "-" at either end{hint}'
     )
 
 
@@ -72,15 +70,17 @@ def _local(text: str, folder: str, tenant: str) -> Lake:
     return LocalLake(Path(folder), tenant)
 
 
-def _s3(text: str, rest: str, tenant: str) -> Lake:
+def _s3(text: str, location: str, tenant: str) -> Lake:
     from lightwork.lake.s3 import S3Lake
 
-    bucket, _, prefix = rest.partition("/")
+    bucket, _, prefix = location.partition("/")
     prefix = prefix.rstrip("/")
     if not bucket:
         raise InputError(f"lake {text!r}: the bucket is missing; expected s3://bucket/prefix")
     if not _BUCKET.fullmatch(bucket):
-        raise InputError(f'lake {text!r}: {bucket!r} is no bucket: 3 to 63 of a-z, 0-9, "-" and "."')
+        raise InputError(
+            f'lake {text!r}: {bucket!r} is not a bucket name; expected 3 to 63 of a-z, 0-9, "-" and "."'
+        )
     if prefix and any(part in {"", ".", ".."} for part in prefix.split("/")):
         raise InputError(f'lake {text!r}: the prefix has an empty part, "." or ".."')
     return S3Lake(bucket, prefix, tenant)

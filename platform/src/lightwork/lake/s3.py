@@ -1,4 +1,4 @@
-"""A lake in S3, or in a server that speaks its protocol."""
+"""A lake in S3 or in an S3-compatible server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.s3_connection import client, code_of, refusals, retried
+from lightwork.lake.s3_connection import clear_errors, client, http_status, retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ _WRITER = "lightwork-writer"
 
 
 class S3Lake(Lake):
-    """A lake in a bucket. It holds no connection: those belong to the process that uses it."""
+    """A lake in a bucket; the connection belongs to the process that uses it."""
 
     def __init__(self, bucket: str, prefix: str, tenant: str) -> None:
         super().__init__(f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}", tenant)
@@ -42,11 +42,11 @@ class S3Lake(Lake):
         return S3Lake, (self.bucket, self.prefix, self.tenant)
 
     def read(self, path: str) -> bytes:
-        """All bytes of a file; FileNotFoundError if there is none."""
+        """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
         return self._get(path)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
-        """At most `length` bytes from byte `start` on; FileNotFoundError if there is no file."""
+        """Return at most `length` bytes from byte `start` on; raise FileNotFoundError if it is missing."""
         checked_range(start, length)
         if length == 0:
             if self.exists(path):
@@ -55,10 +55,10 @@ class S3Lake(Lake):
         return self._get(path, Range=f"bytes={start}-{start + length - 1}")
 
     def write(self, path: str, data: Data) -> None:
-        """Write a file atomically, replacing one of the same path; above 64 MiB in several parts."""
+        """Write a file atomically, replacing any at the same path; above 64 MiB in several parts."""
         body = _joined(data)
         key = self._key(path)
-        with refusals("write", self.uri(path)):
+        with clear_errors("write", self.uri(path)):
             if len(body) <= _ONE_PUT:
                 client().put_object(Bucket=self.bucket, Key=key, Body=body)
                 return
@@ -68,31 +68,31 @@ class S3Lake(Lake):
             client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
 
     def create(self, path: str, data: Data) -> bool:
-        """Write a file atomically if there is none; False if there is one."""
+        """Write a file atomically unless it exists; return whether it was written."""
         from botocore.exceptions import ClientError
 
         body = _joined(data)
         writer = secrets.token_hex(16)
         put = {"Bucket": self.bucket, "Key": self._key(path), "Body": body, "Metadata": {_WRITER: writer}}
-        with refusals("write", self.uri(path)):
+        with clear_errors("write", self.uri(path)):
             for _ in range(_CONFLICTS):
                 try:
                     client().put_object(**put, IfNoneMatch="*")
                     return True
                 except ClientError as error:
-                    code = code_of(error)
-                    if code == 412:
-                        # A put that was sent again meets its own first attempt.
-                        again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                        return again and self._written_by(path) == writer
-                    if code != 409:
+                    status = http_status(error)
+                    if status == 412:
+                        # A put that was sent again may have been refused because of its own first attempt.
+                        resent = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                        return resent and self._written_by(path) == writer
+                    if status != 409:
                         raise
-                if self.exists(path):  # 409: another request for the same key was under way
+                if self.exists(path):  # 409: another request for the same key was in progress
                     return False
         return False
 
     def entries(self, prefix: str = "") -> list[Entry]:
-        """All files in a folder and its sub-folders, sorted by path; empty if there is no such folder."""
+        """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
         start = len(self._base)
         return sorted(
             Entry(item["Key"][start:], item["Size"], item["LastModified"].timestamp())
@@ -102,7 +102,7 @@ class S3Lake(Lake):
         )
 
     def folders(self, prefix: str = "") -> list[str]:
-        """The names of the folders directly in a folder that hold at least one file, sorted."""
+        """List the names of the direct subfolders that hold at least one file, sorted."""
         return sorted(
             item["Prefix"].rstrip("/").rpartition("/")[2]
             for page in self._pages(prefix, Delimiter="/")
@@ -110,7 +110,7 @@ class S3Lake(Lake):
         )
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files, a thousand in one request; those that are not there are fine."""
+        """Delete files, a thousand per request; missing ones are ignored."""
         batch: list[dict[str, str]] = []
         for path in paths:
             batch.append({"Key": self._key(path)})
@@ -121,26 +121,26 @@ class S3Lake(Lake):
             self._delete(batch)
 
     def exists(self, path: str) -> bool:
-        """Whether there is a file of this path."""
+        """Return whether a file exists at this path."""
         from botocore.exceptions import ClientError
 
-        with refusals("look for", self.uri(path)):
+        with clear_errors("check", self.uri(path)):
             try:
                 client().head_object(Bucket=self.bucket, Key=self._key(path))
             except ClientError as error:
-                if code_of(error) == 404:
+                if http_status(error) == 404:
                     return False
                 raise
         return True
 
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
-        """A pyarrow file system, and the path of the root in it."""
+        """Return a pyarrow file system, and the path of the root in it."""
         from lightwork.lake.s3_arrow import file_system
 
         return file_system(), f"{self.bucket}/{self._base}".rstrip("/")
 
     def sweep(self, older_than: float = 3600.0) -> int:  # noqa: ARG002
-        """Nothing: unfinished uploads are never visible, and the bucket's lifecycle rule ends them."""
+        """Return 0: unfinished uploads are never visible, and the bucket's lifecycle rule deletes them."""
         return 0
 
     def _key(self, path: str) -> str:
@@ -151,26 +151,26 @@ class S3Lake(Lake):
 
         def attempt() -> bytes:
             try:
-                found = client().get_object(Bucket=self.bucket, Key=self._key(path), **options)
+                response = client().get_object(Bucket=self.bucket, Key=self._key(path), **options)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                     raise FileNotFoundError(self.uri(path)) from None
-                if code_of(error) == 416:  # the range begins after the end
+                if http_status(error) == 416:  # the range starts after the end
                     return b""
                 raise
-            return bytes(found["Body"].read())
+            return bytes(response["Body"].read())
 
-        with refusals("read", self.uri(path)):
+        with clear_errors("read", self.uri(path)):
             return retried(attempt)
 
     def _written_by(self, path: str) -> str:
-        found = client().head_object(Bucket=self.bucket, Key=self._key(path))
-        return str(found["Metadata"].get(_WRITER, ""))
+        head = client().head_object(Bucket=self.bucket, Key=self._key(path))
+        return str(head["Metadata"].get(_WRITER, ""))
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         folder = checked_folder(prefix)
         start = f"{self._base}{folder}/" if folder else self._base
-        with refusals("list", f"s3://{self.bucket}/{start}"):
+        with clear_errors("list", f"s3://{self.bucket}/{start}"):
             pages = client().get_paginator("list_objects_v2")
             yield from pages.paginate(
                 Bucket=self.bucket, Prefix=start, PaginationConfig={"PageSize": _LISTED}, **options
@@ -179,9 +179,9 @@ class S3Lake(Lake):
     def _delete(self, batch: list[dict[str, str]]) -> None:
         from lightwork.errors import LightworkError
 
-        with refusals("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
-            done = client().delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
-        if failed := done.get("Errors"):
+        with clear_errors("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
+            response = client().delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+        if failed := response.get("Errors"):
             first = failed[0]
             raise LightworkError(
                 f"cannot delete {len(failed)} of {len(batch)} files in s3://{self.bucket}, "

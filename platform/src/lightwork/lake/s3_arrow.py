@@ -1,4 +1,4 @@
-"""S3 as a pyarrow file system that always has valid credentials and carries none when it is sent."""
+"""S3 as a pyarrow file system: its credentials are always valid, and are not pickled with it."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pyarrow.fs import FileSystemHandler, PyFileSystem, S3FileSystem
 from lightwork.errors import LightworkError
 from lightwork.lake.s3_connection import client, credentials
 
-_made: tuple[tuple[str | None, ...], S3FileSystem] | None = None
+_cached: tuple[tuple[str | None, ...], S3FileSystem] | None = None
 _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """A forked process shares no connection (and no lock) with its parent."""
-    global _made, _lock
-    _made, _lock = None, threading.Lock()
+    """Drop connection and lock in a forked process, which must not share them with its parent."""
+    global _cached, _lock
+    _cached, _lock = None, threading.Lock()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
 def file_system() -> PyFileSystem:
-    """A file system whose every opening of a file takes this process's credentials of that moment."""
+    """Return a file system that uses this process's current credentials on every call."""
     return PyFileSystem(_Current())
 
 
 def _current() -> S3FileSystem:
-    """The file system for the credentials that are valid now; boto3 renews them in time."""
-    global _made
+    """Return the file system for the current credentials, which boto3 renews before they expire."""
+    global _cached
     frozen = credentials()
     meta = client().meta
     endpoint, region = meta.endpoint_url, meta.region_name
-    wanted = (frozen.access_key, frozen.secret_key, frozen.token, endpoint, region)
+    settings = (frozen.access_key, frozen.secret_key, frozen.token, endpoint, region)
     with _lock:
-        if _made is None or _made[0] != wanted:
-            place = urlsplit(endpoint)
-            own = place.hostname is not None and not place.hostname.endswith(
+        if _cached is None or _cached[0] != settings:
+            address = urlsplit(endpoint)
+            custom = address.hostname is not None and not address.hostname.endswith(
                 (".amazonaws.com", ".amazonaws.com.cn")
             )
-            options = {"endpoint_override": place.netloc, "scheme": place.scheme} if own else {}
+            options = {"endpoint_override": address.netloc, "scheme": address.scheme} if custom else {}
             if region and region != "aws-global":
                 options["region"] = region
             system = S3FileSystem(
@@ -52,12 +52,12 @@ def _current() -> S3FileSystem:
                 session_token=frozen.token,
                 **options,
             )
-            _made = (wanted, system)
-        return _made[1]
+            _cached = (settings, system)
+        return _cached[1]
 
 
 class _Current(FileSystemHandler):  # type: ignore[misc]
-    """Hands every call to the file system of the moment, which does the work in native code."""
+    """Forwards every call to the current S3FileSystem, which does the work in native code."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Current)
@@ -87,7 +87,7 @@ class _Current(FileSystemHandler):  # type: ignore[misc]
         return _current().get_file_info(selector)
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        """Nothing: in S3 a folder is there when a file is."""
+        """Do nothing: in S3 a folder exists as soon as a file in it does."""
 
     def delete_dir(self, path: str) -> None:
         _current().delete_dir(path)
@@ -96,7 +96,7 @@ class _Current(FileSystemHandler):  # type: ignore[misc]
         _current().delete_dir_contents(path, missing_dir_ok=missing_dir_ok)
 
     def delete_root_dir_contents(self) -> None:
-        raise LightworkError("the buckets themselves are not this file system's to delete")
+        raise LightworkError("this file system does not delete buckets")
 
     def delete_file(self, path: str) -> None:
         _current().delete_file(path)

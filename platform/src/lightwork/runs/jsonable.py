@@ -1,4 +1,4 @@
-"""Turning what a pipeline returns into plain JSON values, whatever it is."""
+"""Converting any value that a pipeline returns to plain JSON values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 RECORDS = 20
-"""Rows of a table, and elements of an array, that are shown."""
+"""Number of rows of a table that are shown."""
 _DEPTH = 40
 _ARRAY = 1000
 
@@ -21,22 +21,22 @@ Tables = Callable[[str, Any], Mapping[str, Any]]
 
 
 def jsonable(value: Any, *, name: str = "result", tables: Tables | None = None) -> Any:
-    """A value as JSON can hold it.
+    """Convert a value to plain JSON values.
 
-    NaN and missing values are null; dates are ISO texts; dataclasses, models, enums, paths and numpy's
-    scalars are what they stand for; what cannot be shown is its repr with a note.
+    NaN and missing values become null, dates ISO texts; dataclasses, models, enums, paths and numpy's
+    scalars become the plain values that they hold; anything else becomes its repr with a note.
 
     Args:
-        value: anything.
-        name: what tables in it are called, followed by the keys that lead to them.
-        tables: given a name and a table (a pandas or Dask DataFrame or Series, an Arrow table), keeps it
-            and says what stands for it; by default its first records.
+        value: any value.
+        name: the name of tables in it, extended by the keys that lead to them.
+        tables: called with a name and a table (a pandas or Dask DataFrame or Series, an Arrow table);
+            returns the table's representation. By default that is its first records.
     """
     return _plain(value, name, tables or (lambda _, table: table_head(table)), 0)
 
 
 def table_head(table: Any) -> dict[str, Any]:
-    """A table's rows, columns and first records, its index as columns where it is named or not 0, 1, 2…"""
+    """Return a table's row count, columns and first records, with its index unless an unnamed range."""
     frame = to_frame(table)
     head = flat(frame.head(RECORDS))
     records = [
@@ -47,7 +47,7 @@ def table_head(table: Any) -> dict[str, Any]:
 
 
 def flat(frame: Any) -> Any:
-    """A data frame with its index as columns, where the index says something."""
+    """Return a data frame with its index as columns, unless the index is an unnamed range."""
     import pandas as pd
 
     if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
@@ -61,15 +61,15 @@ def flat(frame: Any) -> Any:
 
 
 def is_table(value: Any) -> bool:
-    """Whether a value is a pandas or Dask DataFrame or Series, or an Arrow table; imports none of them."""
-    kinds = {(base.__module__.partition(".")[0], base.__name__) for base in type(value).__mro__}
+    """Return whether a value is a pandas or Dask DataFrame or Series or an Arrow table, importing nothing."""
+    bases = {(base.__module__.partition(".")[0], base.__name__) for base in type(value).__mro__}
     tables = {("pandas", "DataFrame"), ("pandas", "Series"), ("pyarrow", "Table")}
     lazy = {("dask", "DataFrame"), ("dask", "Series"), ("dask_expr", "DataFrame"), ("dask_expr", "Series")}
-    return bool(kinds & (tables | lazy))
+    return bool(bases & (tables | lazy))
 
 
 def to_frame(table: Any) -> Any:
-    """A pandas DataFrame of any kind of table."""
+    """Convert any kind of table to a pandas DataFrame."""
     if hasattr(table, "compute"):
         table = table.compute()
     if hasattr(table, "to_pandas"):
@@ -96,7 +96,7 @@ def _plain(value: Any, name: str, tables: Tables, depth: int) -> Any:
         return _composite(value, name, tables, depth)
     except RecursionError:
         return _shown(value, "nested too deeply")
-    except Exception as error:  # noqa: BLE001  (a result is never the reason that a run fails)
+    except Exception as error:  # noqa: BLE001  (a result must not fail a run)
         return _shown(value, f"cannot be read: {type(error).__name__}")
 
 
@@ -124,12 +124,12 @@ def _composite(value: Any, name: str, tables: Tables, depth: int) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview | range):
         return [inner(item) for item in value]
     if isinstance(value, range):
-        return list(value) if len(value) <= _ARRAY else _shown(value, "not listed")
+        return list(value) if len(value) <= _ARRAY else _shown(value, "too long to list")
     return _shown(value, f"JSON has no {type(value).__name__}")
 
 
 def _numeric(value: Any, inner: Callable[[Any], Any]) -> Any:
-    """Scalars and arrays of numpy and pandas."""
+    """Convert a scalar or an array of numpy or pandas."""
     if hasattr(value, "isoformat") or type(value).__name__ in ("NaTType", "NAType"):
         return None if type(value).__name__ in ("NaTType", "NAType") else value.isoformat()
     if type(value).__name__ in ("datetime64", "timedelta64"):

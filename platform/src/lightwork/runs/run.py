@@ -1,4 +1,4 @@
-"""Running one pipeline in a session: its record in the lake, its result as JSON, its report."""
+"""Running a pipeline in a session: its record in the lake, its result as JSON, its report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
+from lightwork.errors import one_line
 from lightwork.kube import contract
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import records
@@ -29,19 +30,19 @@ ELEMENTS = ("total", "cached", "computed", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a finished run came to.
+    """The outcome of a run that succeeded.
 
     Attributes:
-        run_id: sorts by time of start.
-        pipeline: its name.
-        tenant: whose lake it ran on.
-        parameters: as plain JSON values, defaults included.
-        elements: how many there were in all maps: total, cached, computed, failed.
-        seconds: from the first to the last thing done.
-        result: what the pipeline returned, as plain JSON values; tables stand as their artifacts.
-        artifacts: what was written, oldest first.
-        report: the report's place, a path for a lake in a folder; None if it could not be written.
-        bars: the report's bar charts, title to (unit, values).
+        run_id: the run's id; ids sort by time of start.
+        pipeline: the pipeline's name.
+        tenant: the tenant whose lake was used.
+        parameters: plain JSON values, defaults included.
+        elements: numbers of elements over all maps: total, cached, computed, failed.
+        seconds: duration of the run.
+        result: the pipeline's result as plain JSON values; each table is replaced by its artifact.
+        artifacts: the artifacts written, oldest first.
+        report: the location of the report, a path if the lake is a folder; None if it could not be written.
+        bars: the report's bar charts: title to (unit, values).
     """
 
     run_id: str
@@ -56,7 +57,7 @@ class RunResult:
     bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `lightwork run --json` prints."""
+        """Return the object that `lightwork run --json` prints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         del values["bars"]
         return values
@@ -76,16 +77,16 @@ def run_pipeline(
 ) -> RunResult:
     """Run a pipeline with checked parameters (see `functions.parameters`) in a session of its own.
 
-    The lake gets `runs/<run id>/run.json` at the start and at the end, and `report.html` beside it.
+    Write `runs/<run id>/run.json` to the lake at the start and at the end, and `report.html` next to it.
 
     Raises:
         InputError: the session or the pipeline refuses an input.
-        RunFailed: an element failed for good.
-        Exception: whatever else the pipeline raises; the record says so.
+        RunFailed: an element failed after all its attempts.
+        Exception: any other error of the pipeline, which is also recorded.
     """
     from lightwork.runs.session import connect
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     plain = {name: jsonable(value) for name, value in parameters.items()}
     with connect(
         on=on,
@@ -106,9 +107,9 @@ def run_pipeline(
                 result = result_json(returned, session, pipeline.name)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            record.finish("stopped" if stopped else "failed", time.perf_counter() - begun, error=error)
+            record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
             raise
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         report = _report(session, pipeline, plain, result, seconds)
         record.finish("succeeded", seconds, result=result, report=report)
         return RunResult(
@@ -143,13 +144,13 @@ class Record:
             "elements": elements(session),
             "error": None,
             "artifacts": [],
-            # In a cluster: the Workflow, and the driver's pod.
+            # In a cluster: the names of the Workflow and of the driver's pod.
             "workflow": os.environ.get(contract.ENV_RUN),
             "pod": os.environ.get("POD_NAME"),
         }
 
     def write(self, status: str) -> None:
-        """Write the record as it is, atomically."""
+        """Write the record with a new status, atomically."""
         self.values |= {"status": status, "elements": elements(self.session)}
         text = json.dumps(self.values, ensure_ascii=False, indent=2)
         self.session.lake.write(f"runs/{self.session.run_id}/run.json", text.encode())
@@ -163,40 +164,40 @@ class Record:
         result: Any = None,
         report: str | None = None,
     ) -> None:
-        """Write the record of a finished run; an error of the lake never hides the run's own error."""
+        """Write the record of a finished run; an error of the lake does not replace the run's own error."""
         self.values |= {
             "finished": _now(),
             "seconds": round(seconds, 3),
-            "error": None if error is None else " ".join(f"{type(error).__name__}: {error}".split())[:1000],
+            "error": None if error is None else one_line(f"{type(error).__name__}: {error}")[:1000],
             "artifacts": [item.to_json() for item in self.session.artifacts.written],
             "result": result,
             "report": report,
         }
         try:
             self.write(status)
-        except Exception as problem:
+        except Exception as write_error:
             if error is None:
                 raise
-            error.add_note(f"the run's record could not be written either: {problem}")
+            error.add_note(f"the run's record could not be written either: {write_error}")
 
 
 def elements(session: Session) -> dict[str, int]:
-    """The session's running totals: total, cached, computed, failed."""
+    """Return the session's totals so far: total, cached, computed, failed."""
     return {name: int(session.elements[name]) for name in ELEMENTS}
 
 
 def result_json(value: Any, session: Session, name: str) -> Any:
-    """A pipeline's result as plain JSON values; each table in it becomes an artifact and its head."""
+    """Convert a pipeline's result to plain JSON values; write each table as an artifact."""
 
     def keep(table_name: str, table: Any) -> dict[str, Any]:
-        # A Dask frame is written partition by partition, and only its head is read back.
+        # A Dask frame is written partition by partition, and only its first rows are collected here.
         series = not hasattr(table, "columns") and hasattr(table, "to_frame")
         frame = table.to_frame(name=table.name or "value") if series else table
-        written = session.artifacts.write(_artifact_name(table_name), frame)
+        artifact = session.artifacts.write(_artifact_name(table_name), frame)
         head = table_head(
             frame.head(20, npartitions=-1) if hasattr(frame, "npartitions") else to_frame(frame)
         )
-        return {"artifact": written.name, **head, "rows": written.rows}
+        return {"artifact": artifact.name, **head, "rows": artifact.rows}
 
     return jsonable(_collected(value), name=name, tables=keep)
 
@@ -204,7 +205,7 @@ def result_json(value: Any, session: Session, name: str) -> Any:
 def _report(
     session: Session, pipeline: Pipeline[..., Any], parameters: Mapping[str, Any], result: Any, seconds: float
 ) -> str | None:
-    """Write the report; one that cannot be drawn is a warning, not the end of a run that is done."""
+    """Write the report and return its location; a failure is only a warning, since the run has succeeded."""
     counts = elements(session)
     facts = {
         "run": session.run_id,
@@ -220,13 +221,14 @@ def _report(
         page = session.report.html(heading=pipeline.name, facts=facts, result=result)
         session.lake.write(path, page.encode())
     except Exception as error:  # noqa: BLE001
-        session.log.warning(f"the report could not be written: {type(error).__name__}: {error}")
+        reason = one_line(f"{type(error).__name__}: {error}")
+        session.log.warning(f"the report could not be written: {reason}")
         return None
-    return records.place(session.lake, path)
+    return records.location(session.lake, path)
 
 
 def _collected(value: Any) -> Any:
-    """Lazy things made real: map results and futures are awaited, Dask collections computed."""
+    """Compute what is lazy in a result: wait for map results and futures, compute Dask collections."""
     if is_table(value):
         return value
     if isinstance(value, Results):
@@ -243,9 +245,9 @@ def _collected(value: Any) -> Any:
 
 
 def _artifact_name(name: str) -> str:
-    """A name that artifacts may have: a-z, 0-9, `-` and `_`."""
-    kept = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:100]
-    return kept or "result"
+    """Turn a name into one that an artifact may have: a-z, 0-9, `-` and `_`."""
+    valid = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:100]
+    return valid or "result"
 
 
 def _text(value: Any) -> str:

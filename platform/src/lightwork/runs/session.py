@@ -1,4 +1,4 @@
-"""A session: one place to run, one lake, one tenant."""
+"""A session: where tasks run, with one lake and one tenant."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def connect(
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
 ) -> Session:
-    """Open a session; use it in a `with` statement, inside which tasks run there.
+    """Open a session for use in a `with` statement, inside which tasks run there.
 
     Args:
         on: `serial`, `local`, a scheduler's address (`tcp://host:port`, `tls://host:port`) or `coiled`; by
             default LIGHTWORK_ON, then DASK_SCHEDULER_ADDRESS, else `serial`.
-        workers: how many worker processes, for `local` and `coiled`; by default one a core.
+        workers: number of worker processes, for `local` and `coiled`; by default one per core.
         lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
             `.lightwork/lake`.
-        tenant: whose data it is; by default LIGHTWORK_TENANT, else `local`.
+        tenant: the tenant whose data it is; by default LIGHTWORK_TENANT, else `local`.
         refresh: compute everything again, and keep the new results.
-        cache: whether results are looked up and kept at all.
-        run_id: the run's name; by default made of the time and a random part.
+        cache: whether to look up and keep results at all.
+        run_id: the run's id; by default the time and a random part.
         pipeline: the pipeline's name, for logs and records.
         parameters: the run's parameters, for records.
         progress: `bar`, `lines` or `off`; by default what suits standard error.
 
     Raises:
-        InputError: an argument or an environment variable that cannot be; nothing was started then.
+        InputError: an argument or an environment variable is invalid; nothing has been started.
     """
     settings.load_env()
     return Session(
@@ -84,26 +84,26 @@ def connect(
 
 
 def new_run_id() -> str:
-    """A name for a run: the time in UTC and a random part, so that names sort by time."""
+    """Return a new run id: the time in UTC and a random part, so that ids sort by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
 @public
 def current_session() -> Session:
-    """The session that tasks run in here.
+    """Return the current session.
 
     Raises:
-        InputError: there is none.
+        InputError: no session is open here.
     """
     if _stack and CURRENT.get() is None:
         return _stack[-1]
-    raise InputError("there is no session here; open one: with lightwork.connect() as session: ...")
+    raise InputError("no session is open; open one: with lightwork.connect() as session: ...")
 
 
 def active_session() -> Session:
-    """The current session; outside of one, the process's own, as `connect()` makes it.
+    """Return the current session; outside of one, the default session of the process, from `connect()`.
 
-    Inside a task it is a serial one, so that a task which maps does not wait for its own worker.
+    Inside a task, return a serial session, so that a task that maps does not wait for its own worker.
     """
     global _default
     job = CURRENT.get()
@@ -124,20 +124,20 @@ def _inner(job: Job) -> Session:
 
 @public
 class Session:
-    """Where tasks run, and where their results are kept; made by `connect`.
+    """Where tasks run, and where their results are kept; opened by `connect`.
 
     Attributes:
         on: `serial`, `local`, `coiled` or a scheduler's address.
-        workers: how many workers were asked for.
-        tenant: whose data it is.
-        run_id: the run's name.
+        workers: number of workers requested.
+        tenant: the tenant whose data it is.
+        run_id: the run's id.
         pipeline: the pipeline's name; empty outside one.
         parameters: the run's parameters.
-        runner: its running half.
-        elements: totals of all maps and calls so far: total, cached, computed, failed.
+        runner: the part that runs maps and calls.
+        elements: totals over all maps and calls so far: total, cached, computed, failed.
         lake: the tenant's lake.
         artifacts: the tenant's named tables and files.
-        report: what the run's report will show.
+        report: the content of the run's report.
         log: a logger whose lines carry the run's context.
         folder: this run's folder in the lake.
     """
@@ -182,12 +182,12 @@ class Session:
 
     @property
     def refresh(self) -> bool:
-        """Whether everything is computed again."""
+        """Whether to compute everything again."""
         return self.runner.refresh
 
     @property
     def cache(self) -> bool:
-        """Whether results are looked up and kept."""
+        """Whether to look up and keep results."""
         return self.runner.cache
 
     @property
@@ -195,7 +195,7 @@ class Session:
         """A logger whose lines carry the run's context."""
         return self.runner.log
 
-    # Its parts, made when first used
+    # Parts that are created when first used
 
     @functools.cached_property
     def artifacts(self) -> Artifacts:
@@ -207,7 +207,7 @@ class Session:
 
     @functools.cached_property
     def report(self) -> Report:
-        """What the run's report will show."""
+        """The content of the run's report."""
         from lightwork.runs.report import Report
 
         return Report()
@@ -222,7 +222,7 @@ class Session:
     def map(
         self, task: TaskFunction[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
     ) -> Results[Any]:
-        """What `Task.map` does, in this session."""
+        """Run `Task.map` in this session."""
         request = check_map(self.runner, task, iterables, shared)
         if self.on == "serial":
             from lightwork.engine import serial as engine
@@ -233,7 +233,7 @@ class Session:
     def submit(
         self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
-        """What `Task.submit` does, in this session."""
+        """Run `Task.submit` in this session."""
         from lightwork.engine.calls import start_call
 
         return start_call(self.runner, task, args, kwargs)
@@ -253,14 +253,14 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Stop the workers that were started here, and remove what only this session needed."""
+        """Stop the workers that this session started, and delete what only this session needed."""
         if self._closed:
             return
         self._closed = True
         if self in _stack:
             _stack.remove(self)
         try:
-            self.runner.close()  # first: Dask's settings are put back in the reverse order
+            self.runner.close()  # first: Dask's settings are restored in reverse order
         finally:
             self._exits.close()
         self.runner.remove_jobs()

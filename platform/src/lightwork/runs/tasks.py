@@ -1,4 +1,4 @@
-"""The `task` decorator: a plain function that can also be mapped over many inputs."""
+"""The `task` decorator: turns a plain function into one that can be mapped over many inputs."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ R = TypeVar("R")
 
 @public
 class Task(TaskFunction[P, R]):
-    """A task: calling it calls the function, here and now, uncached; `map` and `submit` use the session.
+    """A task: calling it calls the function directly, uncached; `map` and `submit` use the session.
 
     Attributes:
         fn: the function as written.
-        name: `module.qualname`, which also names its results in the lake.
-        options: how it is run.
+        name: `module.qualname`, also the name of its results in the lake.
+        options: the options given to the decorator.
     """
 
     def map(self, *iterables: Iterable[Any], shared: Mapping[str, Any] | None = None) -> Results[R]:
-        """Call the task once for each element of the input, over the session's workers.
+        """Call the task once for each element of the input, on the session's workers.
 
-        Lazy: nothing runs before the results are iterated, and the input is read as it is needed.
+        Lazy: nothing runs until the results are iterated, and the input is read as needed.
 
         Args:
-            iterables: one per positional parameter, as with the builtin `map`; the shortest ends it.
-            shared: arguments that are the same for every element, by name; sent once to each worker.
+            iterables: one per positional parameter, as for the builtin `map`; the shortest one ends the map.
+            shared: arguments that are the same for every element, by name; sent to each worker once.
 
         Returns:
-            Results, which iterate in the order of the input as elements finish.
+            Results, iterated in the order of the input as elements finish.
 
         Raises:
-            InputError: no iterable, one that isn't iterable, or arguments that do not fit the function.
+            InputError: no iterables, one that is not iterable, or arguments that do not fit the function.
         """
         from lightwork.runs.session import active_session
 
@@ -75,31 +75,31 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
 
     Args:
         fn: the function.
-        cache: keep each result in the lake, and skip what is there already.
-        version: a text that stands for the code: results are kept under it whatever the code does, and
-            a new one forgets them. Without it the key follows the code itself.
-        ignore: names of parameters that do not change the result, left out of its key.
-        retries: how often an element that raised is tried again.
-        retry_delay: seconds before the first retry; doubled for each further one, 60 at most.
-        on_error: what a map does when an element has failed for good: `raise` stops early and keeps what
-            is done, `skip` leaves the element out, `collect` yields an `ElementError` in its place.
-        batch: elements in a batch; by default the measured duration decides.
+        cache: keep each result in the lake, and do not compute it again.
+        version: a text to use as the key instead of the code: results are kept until the version changes,
+            even if the code changes. By default the key is computed from the code.
+        ignore: names of parameters that do not affect the result, left out of its key.
+        retries: how often to retry an element that raised.
+        retry_delay: seconds before the first retry; doubled for each further one, up to 60.
+        on_error: what a map does if an element fails after all retries: `raise` stops early and keeps the
+            finished results, `skip` leaves the element out, `collect` yields an `ElementError` in its place.
+        batch: elements per batch; by default chosen from the measured duration.
 
     Raises:
-        InputError: an option that cannot be.
+        InputError: an invalid option.
     """
     if "ignore" in options:
         ignore = options["ignore"]
         options["ignore"] = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     try:
-        chosen = TaskOptions(**options)
+        task_options = TaskOptions(**options)
     except TypeError as error:
-        unknown = next(o for o in options if o not in TaskOptions.__dataclass_fields__)
+        unknown = next(name for name in options if name not in TaskOptions.__dataclass_fields__)
         allowed = sorted(TaskOptions.__dataclass_fields__)
         raise InputError(f"@task: there is no option {unknown!r}{near(unknown, allowed)}") from error
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
-        return Task(function, chosen)
+        return Task(function, task_options)
 
     return decorate if fn is None else decorate(fn)
 

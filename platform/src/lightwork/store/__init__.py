@@ -1,1 +1,1 @@
-"""What runs leave in a lake: kept results, artifacts, records."""
+"""What runs store in a lake: results, artifacts, records."""

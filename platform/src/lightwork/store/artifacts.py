@@ -1,4 +1,4 @@
-"""Artifacts: named tables and files in the tenant's lake, one version a writing, each with its provenance."""
+"""Artifacts: named tables and files in a tenant's lake, with a new version and its provenance per write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lightwork.errors import InputError, LightworkError, near, public
+from lightwork.errors import InputError, LightworkError, near, one_line, public
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ class Artifact:
     """One version of a named table or file.
 
     Attributes:
-        name: what it is called.
+        name: the artifact's name.
         run_id: the run that wrote it.
-        version: when it was written, and by which run; later versions sort after earlier ones.
-        path: its folder (a table) or itself (a file), relative to the tenant's part of the lake.
-        uri: the same as a full address.
-        rows: a table's rows; None for a file.
-        columns: a table's columns, in order, its index included if that is stored; empty for a file.
-        bytes: its size as stored.
-        created: when it was written (UTC).
+        version: the time of writing and the run; later versions sort after earlier ones.
+        path: the folder of a table, or the path of a file, relative to the tenant's part of the lake.
+        uri: the full address of `path`.
+        rows: number of rows of a table; None for a file.
+        columns: the columns of a table, in order, including its index if stored; empty for a file.
+        bytes: size as stored.
+        created: time of writing (UTC).
     """
 
     name: str
@@ -66,21 +66,21 @@ class Artifact:
     created: datetime
 
     def to_json(self) -> dict[str, object]:
-        """The same as values that JSON knows."""
+        """Return the attributes as plain JSON values."""
         return {**asdict(self), "columns": list(self.columns), "created": self.created.isoformat()}
 
 
 @public
 class Artifacts:
-    """The artifacts of one tenant, as one run sees them.
+    """The artifacts of one tenant, as read and written by one run.
 
     Args:
         lake: the tenant's part of the lake.
         run_id: the run that writes.
-        provenance: what else to record with each artifact (pipeline, parameters, …).
+        provenance: further facts to record with each artifact (pipeline, parameters, …).
 
     Attributes:
-        written: what this run has written, in order.
+        written: the artifacts that this run has written, in order.
     """
 
     def __init__(self, lake: Lake, *, run_id: str, provenance: Mapping[str, object]) -> None:
@@ -97,20 +97,20 @@ class Artifacts:
         partition_by: Sequence[str] = (),
         code_key: object = None,
     ) -> Artifact:
-        """Write a table as Parquet; it appears whole, when all of it is written, or not at all.
+        """Write a table as Parquet; readers see it complete or not at all.
 
         Args:
             name: lower-case letters, digits, "-" and "_".
             table: a pandas DataFrame (its index is kept), a pyarrow Table, a Dask DataFrame (each partition
-                is written where it is computed), or an iterable of tables with the same columns, of which
-                only some 128 MiB are held at a time.
-            partition_by: columns (text, whole numbers or dates) that become folders, `column=value`. Rows
-                are then in the order of the folders.
-            code_key: the key of the code that made it, recorded.
+                is written by the worker that computes it), or an iterable of tables with the same columns,
+                of which about 128 MiB are held in memory at a time.
+            partition_by: columns (text, integers or dates) to store as folders, `column=value`. Rows are
+                then sorted by folder.
+            code_key: the key of the code that produced the table, recorded with it.
 
         Raises:
-            InputError: a name or a table that cannot be written, with the reason.
-            LightworkError: the lake refuses.
+            InputError: the name or the table cannot be written; the message gives the reason.
+            LightworkError: the lake cannot be written.
         """
         from lightwork.store.tables_writing import write_table
 
@@ -120,14 +120,14 @@ class Artifacts:
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "table", version, created, code_key)
         try:
-            done = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
+            written = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
             document |= {
-                "rows": sum(part.rows for part in done.parts),
-                "columns": done.schema.names,
-                "bytes": sum(part.bytes for part in done.parts),
+                "rows": sum(part.rows for part in written.parts),
+                "columns": written.schema.names,
+                "bytes": sum(part.bytes for part in written.parts),
                 "partition_by": list(by),
-                "files": [[part.path, part.rows, part.bytes] for part in done.parts],
-                "schema": base64.b64encode(done.schema.serialize()).decode(),
+                "files": [[part.path, part.rows, part.bytes] for part in written.parts],
+                "schema": base64.b64encode(written.schema.serialize()).decode(),
             }
             return self._publish(document)
         except BaseException:
@@ -139,10 +139,11 @@ class Artifacts:
 
         Args:
             name: lower-case letters, digits, "-", "_" and ".", such as `report.html`.
-            data: its bytes, its text (stored as UTF-8), or the path of a local file with them.
+            data: its bytes, its text (stored as UTF-8), or the path of a local file.
 
         Raises:
-            InputError: a bad name, or a local file that is not there.
+            InputError: the name is invalid, or the local file cannot be read.
+            LightworkError: the lake cannot be written.
         """
         _check_name(name, _FILE_NAME)
         content = _content(name, data)
@@ -177,16 +178,16 @@ class Artifacts:
         lazy: bool = False,
         columns: Sequence[str] | None = None,
     ) -> Any:
-        """Read a table: the newest version, or the newest that a run wrote.
+        """Read a table: its newest version, or the newest of one run.
 
         Args:
             name: the artifact's name.
-            run: a run id.
-            lazy: give a Dask DataFrame, one partition a file, instead of a pandas DataFrame.
-            columns: only these, in this order (the index comes along).
+            run: the id of the run that wrote it; by default any.
+            lazy: return a Dask DataFrame with one partition per file instead of a pandas DataFrame.
+            columns: the columns to read, in this order, besides the index; by default all.
 
         Raises:
-            LightworkError: no such artifact, run or column; says what there is.
+            LightworkError: no such artifact, run or column; the message suggests existing ones.
         """
         from lightwork.store.tables_reading import Stored, read_lazily, read_now
 
@@ -201,35 +202,35 @@ class Artifacts:
         return (read_lazily if lazy else read_now)(stored, None if columns is None else list(columns))
 
     def read_file(self, name: str, *, run: str | None = None) -> bytes:
-        """Read a file: the newest version, or the newest that a run wrote.
+        """Read a file: its newest version, or the newest of one run.
 
         Raises:
-            LightworkError: no such artifact or run; says what there is.
+            LightworkError: no such artifact or run; the message suggests existing ones.
         """
         document = self._newest(_check_name(name, _FILE_NAME), run, "file")
         path = f"{_ROOT}/{name}/{document['version']}/{name}"
         try:
             return self.lake.read(path)
         except FileNotFoundError:
-            raise LightworkError(f"{self.lake.uri(path)} is gone though it was written") from None
+            raise LightworkError(f"{self.lake.uri(path)} is missing although it was written") from None
 
     def list(self, name: str | None = None) -> list[Artifact]:
-        """All versions of one artifact, or of all, newest first; empty if there are none."""
+        """List the versions of one artifact, or of all, newest first; empty if there are none."""
         names = self._names() if name is None else [_check_name(name, _FILE_NAME)]
-        wanted = [(each, version) for each in names for version in self._versions(each)]
+        versions = [(each, version) for each in names for version in self._versions(each)]
         with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda pair: self._load(*pair), wanted)
-            known = [self._artifact(document) for document in found if document is not None]
-        return sorted(known, key=lambda artifact: artifact.version, reverse=True)
+            documents = pool.map(lambda pair: self._load(*pair), versions)
+            artifacts = [self._artifact(document) for document in documents if document is not None]
+        return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
 
     def sweep(self, older_than: float = _ORPHANED) -> int:
-        """Remove the files of versions that were never finished, because their writer was killed.
+        """Delete the files of unfinished versions, whose writers were killed.
 
         Args:
-            older_than: seconds since anything was last written to such a version.
+            older_than: seconds since the last write to such a version.
 
         Returns:
-            How many versions were removed.
+            The number of versions deleted.
         """
         removed = 0
         for name in self._names():
@@ -244,7 +245,7 @@ class Artifacts:
         return removed
 
     def _version(self) -> tuple[str, datetime]:
-        """A new version's name and time; later in this process is never earlier in name."""
+        """Return the name and time of a new version; the name sorts after earlier ones of this process."""
         global _last_time
         with _clock_lock:
             _last_time = max(time.time_ns() // 1000, _last_time + 1)
@@ -271,17 +272,17 @@ class Artifacts:
     def _publish(self, document: dict[str, Any]) -> Artifact:
         path = f"{_ROOT}/{document['name']}/{_VERSIONS}/{document['version']}.json"
         if not self.lake.create(path, _dumps(document).encode()):
-            raise LightworkError(f"{self.lake.uri(path)} was written by another process of the same run")
+            raise LightworkError(f"{self.lake.uri(path)} exists: another process of the same run wrote it")
         artifact = self._artifact(document)
         self.written.append(artifact)
         return artifact
 
     def _discard(self, folder: str) -> None:
-        """Remove what a failed writing left, as far as the lake lets us; the failure is what to show."""
+        """Delete the files of a failed write; only log if that fails too, so that the first error shows."""
         try:
             self.lake.delete(entry.path for entry in self.lake.entries(folder))
         except LightworkError as error:
-            _log.warning("the unfinished files in %s stay: %s", self.lake.uri(folder), error)
+            _log.warning("cannot delete the unfinished files in %s: %s", self.lake.uri(folder), error)
 
     def _artifact(self, document: dict[str, Any]) -> Artifact:
         name, version = document["name"], document["version"]
@@ -303,7 +304,7 @@ class Artifacts:
         return [name for name in self.lake.folders(_ROOT) if _FILE_NAME.fullmatch(name)]
 
     def _versions(self, name: str) -> Sequence[str]:
-        """The finished versions, newest first."""
+        """List the finished versions, newest first."""
         start = f"{_ROOT}/{name}/{_VERSIONS}/"
         paths = [entry.path.removeprefix(start) for entry in self.lake.entries(start)]
         return sorted((path.removesuffix(".json") for path in paths if path.endswith(".json")), reverse=True)
@@ -316,7 +317,7 @@ class Artifacts:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            _log.warning("%s is damaged and left out: %s", self.lake.uri(path), error)
+            _log.warning("ignored a damaged file: %s: %s", self.lake.uri(path), one_line(error))
             return None
         return dict(document)
 
@@ -328,8 +329,10 @@ class Artifacts:
                 if document is not None and document["kind"] == kind:
                     return document
                 if document is not None:
-                    way = "read_file" if kind == "table" else "read"
-                    raise LightworkError(f"artifact {name!r} is no {kind}; read it with {way}({name!r})")
+                    method = "read_file" if kind == "table" else "read"
+                    raise LightworkError(
+                        f"artifact {name!r} is not a {kind}; read it with {method}({name!r})"
+                    )
         if run is not None and versions:
             runs = list(dict.fromkeys(version.partition("-")[2] for version in versions))
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
@@ -342,7 +345,7 @@ def _check_name(name: str, pattern: re.Pattern[str]) -> str:
         return name
     dot = ' and "."' if pattern is _FILE_NAME else ""
     raise InputError(
-        f'artifact {name!r}: a name is 1 to 100 of a-z, 0-9, "-", "_"{dot}, beginning with a letter or digit'
+        f'artifact {name!r}: expected a name of 1 to 100 of a-z, 0-9, "-", "_"{dot}, starting with a-z or 0-9'
     )
 
 

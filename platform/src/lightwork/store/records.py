@@ -1,4 +1,4 @@
-"""The records of runs in a lake, and the heartbeat that tells a running one from one that was killed."""
+"""Records of runs in a lake, and the heartbeat that tells a running run from a killed one."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
 
 EVERY = 60.0
-"""Seconds between two signs of life; one is a small file."""
+"""Seconds between two heartbeats; each writes a small file."""
 SILENCE = dt.timedelta(minutes=5)
-"""How long a run may say nothing before it counts as lost: a lake may be away for a while."""
+"""Time without a heartbeat after which a run counts as lost; longer than a short outage of the lake."""
 _NAME = "alive"
 
 
 @contextlib.contextmanager
 def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
-    """Say in a run's folder that it goes on, for as long as the `with` block runs.
+    """Write a heartbeat into a run's folder while the `with` block runs.
 
     Args:
-        lake: where the run's record is.
-        folder: the run's, such as `runs/<id>`.
-        every: seconds between two signs of life.
+        lake: the lake with the run's record.
+        folder: the run's folder, such as `runs/<id>`.
+        every: seconds between two heartbeats.
     """
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(every):
-            with contextlib.suppress(Exception):  # the run's own writes say what is wrong with the lake
+            with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
                 lake.write(f"{folder}/{_NAME}", dt.datetime.now(dt.UTC).isoformat().encode())
 
     thread = threading.Thread(target=beat, name="lightwork-heartbeat", daemon=True)
@@ -42,49 +42,49 @@ def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()  # a write that hangs is not waited for
+        ended.set()  # do not wait for a write that hangs
 
 
 def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None) -> str:
-    """A run's status: as its record says, or `lost` if it says `running` and nobody has seen it for a while.
+    """Return a run's recorded status, or `lost` if it is recorded as `running` without a recent heartbeat.
 
     Args:
-        lake: where the record is.
-        record: the run's.
-        now: the time, for tests.
+        lake: the lake with the record.
+        record: the run's record.
+        now: the current time, for tests.
     """
-    said = str(record.get("status"))
-    if said != "running":
-        return said
+    recorded = str(record.get("status"))
+    if recorded != "running":
+        return recorded
     times = [_time(record.get("started"))]
     with contextlib.suppress(FileNotFoundError):
         times.append(_time(lake.read(f"runs/{record.get('run_id')}/{_NAME}").decode()))
-    seen = max((time for time in times if time is not None), default=None)
-    if seen is not None and (now or dt.datetime.now(dt.UTC)) - seen > SILENCE:
+    last_seen = max((time for time in times if time is not None), default=None)
+    if last_seen is not None and (now or dt.datetime.now(dt.UTC)) - last_seen > SILENCE:
         return "lost"
-    return said
+    return recorded
 
 
 def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
-    """The records of the runs in a lake, newest first; unreadable ones are left out.
+    """Return the records of the runs in a lake, newest first, without unreadable ones.
 
-    A run that was killed could not say so: its status is `lost` here once it has been silent for a while.
+    The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing.
     """
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for folder in sorted(lake.folders("runs"), reverse=True):
-        if limit is not None and len(found) >= limit:
+        if limit is not None and len(records) >= limit:
             break
         try:
             record = json.loads(lake.read(f"runs/{folder.rsplit('/', 1)[-1]}/run.json"))
         except (FileNotFoundError, ValueError):
             continue
         if isinstance(record, dict):
-            found.append({**record, "status": status(lake, record)})
-    return found
+            records.append({**record, "status": status(lake, record)})
+    return records
 
 
-def place(lake: Lake, path: str) -> str:
-    """Where something in the lake is: a path for a lake in a folder, else its address."""
+def location(lake: Lake, path: str) -> str:
+    """Return the full path of a file in a local lake, or its address in any other."""
     uri = lake.uri(path)
     return unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
 

@@ -1,8 +1,9 @@
 """The results of a task in the lake: looked up in bulk, committed by any number of writers.
 
-Results lie under `results/<task>/<code key>/`: one immutable segment per finished batch, and `code.json`,
-which says what the code key is made of. A run reads the segments' indexes once, then looks keys up in
-memory. Many small segments are merged into few; a reader that meets a merged-away segment lists again.
+They are stored under `results/<task>/<code key>/`: one immutable segment per finished batch, and
+`code.json`, which describes the code key. A run reads the segments' indexes once, then looks up keys in
+memory. Small segments are merged into larger ones; a reader that misses a merged segment lists the folder
+again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import LightworkError
+from lightwork.errors import LightworkError, near, one_line
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.segments import Block, Index, SegmentError
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 SUFFIX = ".seg"
 MANY = 64
-"""As many segments as are worth merging."""
-_WHOLE = 4 << 20
-_MERGED = 32 << 20
-_DECODED = 64 << 20
+"""Number of segments that are worth merging."""
+_READ_WHOLE = 4 << 20  # bytes: larger segments are read block by block
+_SMALL = 32 << 20  # bytes: larger segments are not merged
+_DECODED = 64 << 20  # bytes of decoded blocks kept in memory
 
 
 class Missing:
-    """The type of `MISSING`, which stands where a result is not there."""
+    """The type of `MISSING`, which stands for an absent result."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -45,44 +46,46 @@ MISSING: Any = Missing()
 
 
 def results_folder(task: str) -> str:
-    """The folder of a task's results in the lake."""
+    """Return the folder of a task's results in the lake."""
     return f"results/{task.replace('<', '(').replace('>', ')')}"
 
 
 class ResultStore:
-    """All results of one task, whatever its code was."""
+    """The results of one task, for all versions of its code."""
 
     def __init__(self, lake: Lake, task: str) -> None:
         self.lake = lake
         self.task = task
 
     def open(self, code: CodeKey) -> CodeResults:
-        """The results of this code."""
+        """Open the results of one version of the code."""
         return CodeResults(self.lake, self.task, code.digest)
 
     def versions(self) -> list[tuple[CodeKey, float]]:
-        """The codes that have results here, with the time of their first commit, newest first."""
+        """List the versions of the code with results, and the times of their first commits, newest first."""
         from lightwork.keys import CodeKey
 
         entries = [e for e in self.lake.entries(results_folder(self.task)) if e.path.endswith("/code.json")]
         entries.sort(key=lambda entry: entry.modified, reverse=True)
-        found = []
+        versions = []
         for entry in entries:
             try:
                 code = CodeKey.from_json(json.loads(self.lake.read(entry.path)))
             except FileNotFoundError:
                 continue
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                get_logger("lightwork").warning(f"ignored a damaged {self.lake.uri(entry.path)}: {error}")
+                get_logger("lightwork").warning(
+                    f"ignored a damaged file: {self.lake.uri(entry.path)}: {one_line(error)}"
+                )
                 continue
-            found.append((code, entry.modified))
-        return found
+            versions.append((code, entry.modified))
+        return versions
 
 
 class CodeResults:
-    """The results of one task's one code: a process's view of them.
+    """The results of one version of a task's code, as one process sees them.
 
-    Not safe for use by several threads at once; several processes are.
+    Several processes may use the same results, but only one thread may use an object of this class.
     """
 
     def __init__(self, lake: Lake, task: str, code_digest: str) -> None:
@@ -90,9 +93,9 @@ class CodeResults:
         self.task = task
         self.code = code_digest
         self.folder = f"{results_folder(task)}/{code_digest}"
-        self._known: set[str] = set()
-        self._bad: set[str] = set()
-        self._places: dict[bytes, int] = {}
+        self._added: set[str] = set()
+        self._damaged: set[str] = set()
+        self._positions: dict[bytes, int] = {}
         self._blocks: list[tuple[str, Block]] = []
         self._decoded: OrderedDict[int, list[Any]] = OrderedDict()
         self._decoded_bytes = 0
@@ -100,80 +103,81 @@ class CodeResults:
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     @property
     def mean_bytes(self) -> float:
-        """Mean size of a result in bytes; 0 while there is none."""
-        return self._bytes / len(self._places) if self._places else 0.0
+        """Mean size of a result in bytes; 0 if there are none."""
+        return self._bytes / len(self._positions) if self._positions else 0.0
 
     # Reading
 
     def refresh(self) -> CodeResults:
-        """Learn of segments committed since the last refresh; damaged ones are skipped with a warning."""
+        """Read the indexes of new segments; skip damaged ones with a warning."""
         entries = [e for e in self.lake.entries(self.folder) if e.path.endswith(SUFFIX)]
-        new = [e for e in entries if e.path not in self._known and e.path not in self._bad]
-        for entry, read in _parallel(self._read_index, new):
-            if isinstance(read, SegmentError):
-                self._damaged(entry.path, read)
-            elif read is not None:
-                self._learn(entry.path, read)
+        new = [e for e in entries if e.path not in self._added and e.path not in self._damaged]
+        for entry, index in _parallel(self._read_index, new):
+            if isinstance(index, SegmentError):
+                self._ignore(entry.path, index)
+            elif index is not None:
+                self._add(entry.path, index)
         return self
 
     def lookup(self, keys: Sequence[bytes]) -> list[Any]:
-        """The results of these keys.
+        """Look up the results of keys.
 
         Returns:
-            One result a key, `MISSING` where there is none (or none that can be read).
+            One result per key, `MISSING` where there is none or it cannot be read.
         """
-        place = self._places.get
+        position = self._positions.get
         try:
-            return self._values([place(key) for key in keys])
+            return self._values([position(key) for key in keys])
         except FileNotFoundError:
-            # Merged away by another run since the listing.
+            # Another run has merged the segment since it was listed.
             self.forget()
             self.refresh()
             try:
-                return self._values([self._places.get(key) for key in keys])
+                return self._values([self._positions.get(key) for key in keys])
             except FileNotFoundError:
                 return [MISSING] * len(keys)
 
     def read_segment(self, path: str) -> list[Any]:
-        """All values of a segment, in the order in which they were committed.
+        """Read all values of a segment, in the order in which they were committed.
 
         Raises:
-            FileNotFoundError: it is gone.
+            FileNotFoundError: the segment no longer exists.
             SegmentError: it is damaged.
         """
         data = self.lake.read(path)
         index = segments.decode_index(data, len(data))
-        parts = (memoryview(data)[b.offset : b.offset + b.length] for b in index.blocks)
+        parts = (memoryview(data)[block.offset : block.offset + block.length] for block in index.blocks)
         return [
-            v
+            value
             for part, block in zip(parts, index.blocks, strict=True)
-            for v in segments.read_block(part, block)
+            for value in segments.read_block(part, block)
         ]
 
     def forget(self) -> None:
-        """Forget what was read, so that the next refresh starts from the lake alone."""
-        self._known.clear()
-        self._places.clear()
+        """Drop everything that was read, so that the next refresh reads the lake again."""
+        self._added.clear()
+        self._positions.clear()
         self._blocks.clear()
         self._decoded.clear()
         self._whole.clear()
         self._decoded_bytes = self._bytes = 0
 
-    def _values(self, places: list[int | None]) -> list[Any]:
-        values: list[Any] = [MISSING] * len(places)
+    def _values(self, positions: list[int | None]) -> list[Any]:
+        """Return the value at each position: the number of a block << 16 | the index in that block."""
+        values: list[Any] = [MISSING] * len(positions)
         start = 0
-        # Runs of keys of one block are taken together: that is how they were committed.
-        for number, run in itertools.groupby(places, lambda p: None if p is None else p >> 16):
-            found = list(run)
+        # Consecutive keys were usually committed together, in one block: each block is fetched once for them.
+        for number, group in itertools.groupby(positions, lambda p: None if p is None else p >> 16):
+            run = list(group)
             if number is not None:
                 block = self._block(number)
                 if block is not None:
-                    values[start : start + len(found)] = [block[p & 0xFFFF] for p in found]  # type: ignore[operator]
-            start += len(found)
+                    values[start : start + len(run)] = [block[p & 0xFFFF] for p in run]  # type: ignore[operator]
+            start += len(run)
         return values
 
     def _block(self, number: int) -> list[Any] | None:
@@ -181,7 +185,7 @@ class CodeResults:
             self._decoded.move_to_end(number)
             return self._decoded[number]
         path, block = self._blocks[number]
-        if path in self._bad:
+        if path in self._damaged:
             return None
         try:
             if path in self._whole:
@@ -192,115 +196,111 @@ class CodeResults:
                 data = self.lake.read_range(path, block.offset, block.length)
             values = segments.read_block(data, block)
         except SegmentError as error:
-            self._damaged(path, error)
+            self._ignore(path, error)
             return None
         self._decoded[number] = values
         self._decoded_bytes += block.length
         while self._decoded_bytes > _DECODED and len(self._decoded) > 1:
-            gone, _ = self._decoded.popitem(last=False)
-            self._decoded_bytes -= self._blocks[gone][1].length
+            oldest, _ = self._decoded.popitem(last=False)
+            self._decoded_bytes -= self._blocks[oldest][1].length
         return values
 
     def _read_index(self, entry: Entry) -> Index | SegmentError | None:
         try:
-            if entry.size <= _WHOLE:
+            if entry.size <= _READ_WHOLE:
                 data = self.lake.read(entry.path)
                 index = segments.decode_index(data, len(data))
-                if len(self._whole) < 4 * MANY and entry.size <= _WHOLE // 16:
+                if len(self._whole) < 4 * MANY and entry.size <= _READ_WHOLE // 16:
                     self._whole[entry.path] = data
                 return index
-            head = self.lake.read_range(entry.path, 0, segments.HEAD.size)
-            if len(head) < segments.HEAD.size or head[:8] != segments.MAGIC:
-                return SegmentError("not a segment of this version")
-            _, count, blocks, _ = segments.HEAD.unpack(head)
-            length = segments.index_bytes(count, blocks)
-            if length > entry.size:
+            head = segments.decode_head(self.lake.read_range(entry.path, 0, segments.HEAD_BYTES))
+            if head.index_end > entry.size:
                 return SegmentError("truncated in its index")
-            return segments.decode_index(self.lake.read_range(entry.path, 0, length), entry.size)
+            return segments.decode_index(self.lake.read_range(entry.path, 0, head.index_end), entry.size)
         except SegmentError as error:
             return error
         except FileNotFoundError:
             return None
 
-    def _learn(self, path: str, index: Index) -> None:
+    def _add(self, path: str, index: Index) -> None:
         keys = iter(segments.split_keys(index.keys))
         for block in index.blocks:
             first = len(self._blocks) << 16
             self._blocks.append((path, block))
             self._bytes += block.length
-            self._places.update(
+            self._positions.update(
                 zip(itertools.islice(keys, block.count), range(first, first + block.count), strict=False)
             )
-        self._known.add(path)
+        self._added.add(path)
 
-    def _damaged(self, path: str, error: SegmentError) -> None:
-        self._bad.add(path)
+    def _ignore(self, path: str, error: SegmentError) -> None:
+        self._damaged.add(path)
         self._whole.pop(path, None)
         get_logger("lightwork").warning(
-            f"ignored a damaged cache file, its results are computed again: {self.lake.uri(path)}: {error}"
+            f"ignored a damaged file, its results are computed again: {self.lake.uri(path)}: {error}"
         )
 
     # Writing
 
-    def commit(self, keys: bytes, blocks: list[tuple[int, bytes]], after: str = "") -> str:
-        """Commit results in one atomic step; safe from any number of processes and machines.
+    def commit(self, keys: bytes, blocks: list[tuple[int, bytes]], stamp: str = "") -> str:
+        """Commit results atomically; any number of processes and machines may do so at once.
 
         Args:
             keys: 16 bytes for each result, joined.
-            blocks: the results as `segments.to_blocks` gives them, in the order of the keys.
-            after: the first part of the segment's name, by which a later result of the same key goes
-                before an earlier one; by default the time now.
+            blocks: the results as returned by `segments.to_blocks`, in the order of the keys.
+            stamp: the start of the segment's name; of two results with the same key, the one with the
+                later stamp wins. By default the current time.
 
         Returns:
             The path of the new segment in the lake.
         """
-        path = f"{self.folder}/{after or _now()}-{uuid.uuid4().hex[:16]}{SUFFIX}"
+        path = f"{self.folder}/{stamp or _now()}-{uuid.uuid4().hex[:16]}{SUFFIX}"
         self.lake.write(path, segments.encode(keys, blocks))
         return path
 
     def describe(self, code: CodeKey) -> None:
-        """Write down once what the code key is made of, for `lightwork explain`."""
+        """Record what the code key is made of, unless already recorded, for `lightwork explain`."""
         path = f"{self.folder}/code.json"
         if not self.lake.exists(path):
             self.lake.create(path, json.dumps(code.to_json()).encode())
 
     def compact(self, paths: Iterable[str] | None = None) -> int:
-        """Merge small segments into few; readers and writers may go on meanwhile.
+        """Merge small segments into few, while others may read and write.
 
         Args:
-            paths: the segments to merge; by default all that are small.
+            paths: the segments to merge; by default all small ones.
 
         Returns:
-            How many segments were merged.
+            The number of segments merged.
         """
         if paths is None:
             entries = [e for e in self.lake.entries(self.folder) if e.path.endswith(SUFFIX)]
-            paths = [e.path for e in entries if e.size < _MERGED]
-        paths = sorted(path for path in paths if path not in self._bad)
+            paths = [e.path for e in entries if e.size < _SMALL]
+        paths = sorted(path for path in paths if path not in self._damaged)
         if len(paths) < 2:
             return 0
         merged: list[str] = []
 
-        def whole() -> Iterable[tuple[bytes, Index]]:
-            for path, read in _parallel(self._read_whole, paths):
-                if isinstance(read, tuple):
+        def intact() -> Iterable[tuple[bytes, Index]]:
+            for path, segment in _parallel(self._read_intact, paths):
+                if isinstance(segment, tuple):
                     merged.append(path)
-                    yield read
+                    yield segment
 
         newest = max(path.rsplit("/", 1)[-1].partition("-")[0] for path in paths)
-        for keys, blocks in segments.merge(whole()):
+        for keys, blocks in segments.merge(intact()):
             self.commit(keys, blocks, newest)
         self.lake.delete(merged)
         return len(merged)
 
-    def _read_whole(self, path: str) -> tuple[bytes, Index] | None:
+    def _read_intact(self, path: str) -> tuple[bytes, Index] | None:
         try:
             data = self.lake.read(path)
             index = segments.decode_index(data, len(data))
             for block in index.blocks:
                 segments.read_block(memoryview(data)[block.offset : block.offset + block.length], block)
         except (FileNotFoundError, SegmentError):
-            return None  # merged by somebody else, or damaged: not ours to delete
+            return None  # merged by another process, or damaged: not ours to delete
         return data, index
 
 
@@ -309,7 +309,7 @@ def _now() -> str:
 
 
 def _parallel(function: Any, items: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Apply a function that reads from the lake, several at a time, in bounded memory."""
+    """Yield each item with the function's result, several lake reads at a time, in bounded memory."""
     if len(items) < 4:
         yield from ((item, function(item)) for item in items)
         return
@@ -320,13 +320,11 @@ def _parallel(function: Any, items: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
 
 
 def check_task_name(lake: Lake, task: str) -> None:
-    """Refuse a task name that has no results in this lake.
+    """Refuse the name of a task without results in this lake.
 
     Raises:
-        LightworkError: naming the tasks that have some.
+        LightworkError: there are none; the message suggests other names.
     """
-    from lightwork.errors import near
-
     names = [folder.rsplit("/", 1)[-1] for folder in lake.folders("results")]
     if results_folder(task).rsplit("/", 1)[-1] not in names:
         raise LightworkError(f"no results of task {task!r} in {lake.root}{near(task, names)}")

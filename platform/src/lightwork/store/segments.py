@@ -1,12 +1,12 @@
-"""Segments: the immutable files in which finished results are kept.
+"""Segments: the immutable files that hold finished results.
 
 A segment holds the results of one batch: their keys, and their values pickled in blocks, each block a
-list. It is written once, in one atomic step, under a name of its own, so that any number of writers
-never meet; and it carries checksums, so that a damaged one is noticed and counts as absent.
+list. It is written once, atomically, under a unique name, so writers never conflict. Checksums reveal a
+damaged segment, which then counts as absent.
 
-Layout, little-endian: magic (8 bytes); number of keys, number of blocks (u64 each); digest of what
-follows up to the blocks (16 bytes); the keys (16 bytes each); for each block its number of values, its
-length in bytes (u64 each) and its digest (16 bytes); the blocks.
+Layout, little-endian: the head, that is magic (8 bytes), number of keys and number of blocks (u64 each),
+digest of the index (16 bytes); the index, that is the keys (16 bytes each), then for each block its number
+of values, its length in bytes (u64 each) and its digest (16 bytes); the blocks.
 """
 
 from __future__ import annotations
@@ -14,28 +14,43 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lightwork.errors import one_line
 from lightwork.functions.pickling import dump, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-MAGIC = b"LWSEG\x01\r\n"
 KEY_BYTES = 16
-HEAD = struct.Struct("<8sQQ16s")
-BLOCK = struct.Struct("<QQ16s")
+_MAGIC = b"LWSEG\x01\r\n"
+_HEAD = struct.Struct("<8sQQ16s")
+_BLOCK = struct.Struct("<QQ16s")
+HEAD_BYTES = _HEAD.size
 BLOCK_VALUES = 4096
 BLOCK_BYTES = 256 * 1024
 
 
 class SegmentError(ValueError):
-    """A segment that is truncated or damaged; the text says how."""
+    """A truncated or damaged segment; the text gives the reason."""
+
+
+class Head(NamedTuple):
+    """The start of a segment: its number of keys, its number of blocks, and the digest of its index."""
+
+    keys: int
+    blocks: int
+    digest: bytes
+
+    @property
+    def index_end(self) -> int:
+        """Length in bytes of head and index together."""
+        return HEAD_BYTES + self.keys * KEY_BYTES + self.blocks * _BLOCK.size
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a block lies in its segment: offset and length in bytes, number of values, digest."""
+    """The position of a block in its segment: offset and length in bytes, number of values, digest."""
 
     offset: int
     length: int
@@ -45,7 +60,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What a segment holds: its keys in order, and its blocks in order."""
+    """The content of a segment: its keys and its blocks, both in order."""
 
     keys: bytes
     blocks: tuple[Block, ...]
@@ -57,7 +72,7 @@ class Index:
 
 
 def digest(data: bytes | memoryview) -> bytes:
-    """The 16-byte digest that guards a part of a segment."""
+    """Return the 16-byte digest that protects a part of a segment."""
     return blake2b(data, digest_size=16).digest()
 
 
@@ -81,62 +96,66 @@ def to_blocks(values: Sequence[Any]) -> list[tuple[int, bytes]]:
 
 
 def from_block(data: bytes | memoryview) -> list[Any]:
-    """The values of a block."""
+    """Return the values of a block."""
     values: list[Any] = load(data)
     return values
 
 
 def encode(keys: bytes, blocks: Iterable[tuple[int, bytes]]) -> list[bytes]:
-    """A segment, as the parts to write one after the other."""
+    """Return a segment as consecutive parts to write."""
     blocks = list(blocks)
-    table = b"".join(BLOCK.pack(count, len(data), digest(data)) for count, data in blocks)
+    table = b"".join(_BLOCK.pack(count, len(data), digest(data)) for count, data in blocks)
     index = keys + table
-    head = HEAD.pack(MAGIC, len(keys) // KEY_BYTES, len(blocks), digest(index))
+    head = _HEAD.pack(_MAGIC, len(keys) // KEY_BYTES, len(blocks), digest(index))
     return [head, index, *(data for _, data in blocks)]
 
 
-def index_bytes(keys: int, blocks: int) -> int:
-    """Length in bytes of head and index together."""
-    return HEAD.size + keys * KEY_BYTES + blocks * BLOCK.size
+def decode_head(data: bytes | memoryview) -> Head:
+    """Read a segment's head from its first bytes, at least `HEAD_BYTES` of them.
+
+    Raises:
+        SegmentError: truncated, or not a segment.
+    """
+    if len(data) < HEAD_BYTES:
+        raise SegmentError(f"truncated after {len(data)} bytes")
+    magic, keys, blocks, check = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise SegmentError("not a segment of this version")
+    return Head(keys, blocks, check)
 
 
 def decode_index(data: bytes | memoryview, size: int) -> Index:
     """Read a segment's index from its first bytes.
 
     Args:
-        data: at least `index_bytes` of the segment.
-        size: the whole segment's length in bytes.
+        data: the segment's bytes, at least up to the end of its index.
+        size: the length of the complete segment in bytes.
 
     Raises:
         SegmentError: truncated or damaged.
     """
-    if len(data) < HEAD.size:
-        raise SegmentError(f"truncated after {len(data)} bytes")
-    magic, count, blocks, check = HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise SegmentError("not a segment of this version")
-    end = index_bytes(count, blocks)
-    if len(data) < end:
+    head = decode_head(data)
+    if len(data) < head.index_end:
         raise SegmentError("truncated in its index")
-    index = bytes(data[HEAD.size : end])
-    if digest(index) != check:
+    index = bytes(data[HEAD_BYTES : head.index_end])
+    if digest(index) != head.digest:
         raise SegmentError("its index does not match its checksum")
-    table, offset, held = [], end, 0
-    for number, length, block_check in BLOCK.iter_unpack(index[count * KEY_BYTES :]):
-        table.append(Block(offset, length, number, block_check))
-        offset, held = offset + length, held + number
-    if offset != size or held != count:
-        raise SegmentError(f"{size:,} bytes long instead of {offset:,}")
-    return Index(index[: count * KEY_BYTES], tuple(table))
+    blocks, offset, values = [], head.index_end, 0
+    for count, length, check in _BLOCK.iter_unpack(index[head.keys * KEY_BYTES :]):
+        blocks.append(Block(offset, length, count, check))
+        offset, values = offset + length, values + count
+    if offset != size or values != head.keys:
+        raise SegmentError(f"{size:,} bytes and {values:,} values, expected {offset:,} and {head.keys:,}")
+    return Index(index[: head.keys * KEY_BYTES], tuple(blocks))
 
 
 def split_keys(keys: bytes) -> list[bytes]:
-    """The keys one by one."""
+    """Split joined keys into a list."""
     return [keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)]
 
 
 def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
-    """Check a block's bytes and give its values.
+    """Check the bytes of a block and return its values.
 
     Raises:
         SegmentError: damaged, or written by code whose classes are gone.
@@ -146,20 +165,21 @@ def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
     try:
         values = from_block(data)
     except Exception as error:
-        raise SegmentError(f"a block cannot be read back ({type(error).__name__}: {error})") from error
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise SegmentError(f"a block cannot be unpickled ({reason})") from error
     if len(values) != block.count:
         raise SegmentError("a block has the wrong number of values")
     return values
 
 
 def merge(segments: Iterable[tuple[bytes, Index]]) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:
-    """Merge whole segments into few: small blocks become one, large ones are kept as they are.
+    """Merge segments into few: small blocks are joined, large ones are kept as they are.
 
     Args:
         segments: each segment's bytes and index.
 
     Yields:
-        Keys and blocks of the new segments, each some 64 MiB at most.
+        Keys and blocks of the new segments, each about 64 MiB at most.
     """
     keys: list[bytes] = []
     blocks: list[tuple[int, bytes]] = []

@@ -1,4 +1,4 @@
-"""Parquet files of an artifact to a pandas or a Dask DataFrame."""
+"""Reading the Parquet files of an artifact as a pandas or Dask DataFrame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lightwork.errors import LightworkError, near
+from lightwork.errors import LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stored(NamedTuple):
-    """A table in the lake; the schema is Arrow's, serialized, and a part is a file and its rows."""
+    """A table in the lake: its serialized Arrow schema, and its parts, each a file and its number of rows."""
 
     lake: Lake
     folder: str
@@ -27,14 +27,14 @@ class Stored(NamedTuple):
 
 
 def read_now(stored: Stored, columns: list[str] | None) -> pd.DataFrame:
-    """The whole table, or some columns of it."""
+    """Read the table, or some of its columns."""
     schema = _schema(stored)
     _check_columns(schema, columns)
     return _frame(stored, schema, stored.parts, 0, columns)
 
 
 def read_lazily(stored: Stored, columns: list[str] | None) -> Any:
-    """The table as a Dask DataFrame with one partition a file, read where it is needed."""
+    """Return the table as a Dask DataFrame with one partition per file, read when computed."""
     import dask
     import dask.dataframe as dd
     from dask.dataframe.utils import clear_known_categories
@@ -85,14 +85,14 @@ def _frame(
     start: int,
     columns: list[str] | None,
 ) -> pd.DataFrame:
-    """The rows of some files, of which the first is row `start` of the table."""
+    """Read the rows of some files, the first of which is row `start` of the table."""
     if columns is not None:
         index = [name for name in _index_columns(schema) if isinstance(name, str) and name not in columns]
-        wanted = pa.schema([schema.field(name) for name in [*columns, *index]], metadata=schema.metadata)
+        selected = pa.schema([schema.field(name) for name in [*columns, *index]], metadata=schema.metadata)
     else:
-        wanted = schema
-    table = _table(stored, schema, parts, wanted.names) if parts else wanted.empty_table()
-    return _to_pandas(table.cast(wanted).replace_schema_metadata(wanted.metadata), start)
+        selected = schema
+    table = _table(stored, schema, parts, selected.names) if parts else selected.empty_table()
+    return _to_pandas(table.cast(selected).replace_schema_metadata(selected.metadata), start)
 
 
 def _table(
@@ -101,6 +101,7 @@ def _table(
     system, base = stored.lake.arrow()
     folder = f"{base}/{stored.folder}"
     plain = pa.schema([_plain(field) if field.name in stored.partition_by else field for field in schema])
+    where = stored.lake.uri(stored.folder)
     partitioning = None
     if stored.partition_by:
         partitioning = ds.partitioning(
@@ -116,9 +117,9 @@ def _table(
             partition_base_dir=folder,
         ).to_table(columns=list(names))
     except FileNotFoundError as error:
-        raise LightworkError(f"{stored.lake.uri(stored.folder)} has lost a file: {_line(error)}") from error
+        raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
     except (OSError, pa.ArrowException) as error:
-        raise LightworkError(f"cannot read {stored.lake.uri(stored.folder)}: {_line(error)}") from error
+        raise LightworkError(f"cannot read {where}: {one_line(error)}") from error
 
 
 def _plain(field: pa.Field) -> pa.Field:
@@ -135,7 +136,3 @@ def _to_pandas(table: pa.Table, start: int | None) -> pd.DataFrame:
     elif not index and start:
         frame.index = pd.RangeIndex(start, start + len(frame))
     return frame
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What the kept results take in the lake, and removing the old ones."""
+"""The space that kept results take in a lake, and the selection of old ones to delete."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one task's results take.
+    """The space that one task's results take.
 
     Attributes:
-        task: its name.
-        results: how many are kept, for all versions of its code.
-        versions: how many versions of its code have results.
-        files: the files they are in.
-        bytes: their size.
-        newest: when the newest file was written, in seconds since 1970.
+        task: the task's name.
+        results: number of results, over all versions of the task's code.
+        versions: number of versions of the code with results.
+        files: number of segments that hold the results.
+        bytes: total size of the task's files.
+        newest: when the newest segment was written (Unix seconds).
     """
 
     task: str
@@ -39,8 +39,8 @@ class Usage:
 
 
 def usage(lake: Lake) -> list[Usage]:
-    """What each task's results take, the largest first."""
-    found = []
+    """Return the usage of each task with results, largest first."""
+    usages = []
     for task, entries in sorted(_by_task(lake).items()):
         segments = [entry for entry in entries if entry.path.endswith(".seg")]
         if not segments:
@@ -50,38 +50,38 @@ def usage(lake: Lake) -> list[Usage]:
         versions = {entry.path.split("/")[2] for entry in segments}
         newest = max(entry.modified for entry in segments)
         total = sum(entry.size for entry in entries)
-        found.append(Usage(task, results, len(versions), len(segments), total, newest))
-    return sorted(found, key=lambda item: item.bytes, reverse=True)
+        usages.append(Usage(task, results, len(versions), len(segments), total, newest))
+    return sorted(usages, key=lambda item: item.bytes, reverse=True)
 
 
 def prunable(lake: Lake, *, older_than: float | None = None, task: str | None = None) -> list[Entry]:
-    """The files of results that are older than so many seconds, of one task or of all.
+    """List the files of results older than `older_than` seconds, of one task or of all.
 
     Raises:
-        InputError: a task that has no results here.
+        InputError: the task has no results here.
     """
-    known = _by_task(lake)
-    if task is not None and task not in known:
-        short = {name.rpartition(".")[2]: name for name in known}
+    tasks = _by_task(lake)
+    if task is not None and task not in tasks:
+        short = {name.rpartition(".")[2]: name for name in tasks}
         if task not in short:
             where = lake.root.removeprefix("file://")
-            raise InputError(f"task {task!r} has no results in {where}{near(task, [*short, *known])}")
+            raise InputError(f"task {task!r} has no results in {where}{near(task, [*short, *tasks])}")
         task = short[task]
     limit = None if older_than is None else time.time() - older_than
-    entries = [entry for name, found in known.items() if task in (None, name) for entry in found]
+    entries = [entry for name, files in tasks.items() if task in (None, name) for entry in files]
     old = [e for e in entries if e.path.endswith(".seg") and (limit is None or e.modified < limit)]
-    # A version that keeps no result needs no description of its code either.
-    gone = {entry.path for entry in old}
-    kept = {e.path.rpartition("/")[0] for e in entries if e.path.endswith(".seg") and e.path not in gone}
-    emptied = {path.rpartition("/")[0] for path in gone} - kept
-    return old + [e for e in entries if e.path not in gone and e.path.rpartition("/")[0] in emptied]
+    # The description of a version's code goes with its last result.
+    paths = {entry.path for entry in old}
+    kept = {e.path.rpartition("/")[0] for e in entries if e.path.endswith(".seg") and e.path not in paths}
+    emptied = {path.rpartition("/")[0] for path in paths} - kept
+    return old + [e for e in entries if e.path not in paths and e.path.rpartition("/")[0] in emptied]
 
 
 def seconds(age: str) -> float:
-    """An age such as `30d`, `12h`, `45m`, `2w` in seconds.
+    """Convert an age such as `30d`, `12h`, `45m` or `2w` to seconds.
 
     Raises:
-        InputError: it is none.
+        InputError: not an age.
     """
     match = re.fullmatch(r"(\d{1,9})\s*([smhdw])", age.strip().lower())
     if match is None:
@@ -90,22 +90,19 @@ def seconds(age: str) -> float:
 
 
 def _by_task(lake: Lake) -> dict[str, list[Entry]]:
-    found: dict[str, list[Entry]] = {}
+    tasks: dict[str, list[Entry]] = {}
     for entry in lake.entries(_ROOT):
         parts = entry.path.split("/")
         if len(parts) == 4:
-            found.setdefault(parts[1], []).append(entry)
-    return found
+            tasks.setdefault(parts[1], []).append(entry)
+    return tasks
 
 
 def _count(lake: Lake, entry: Entry) -> int:
-    """How many results a segment holds, by its head; a damaged one holds none."""
+    """Read the number of results of a segment from its head; 0 if it is damaged or deleted."""
     from lightwork.store import segments
 
     try:
-        head = lake.read_range(entry.path, 0, segments.HEAD.size)
-        if len(head) < segments.HEAD.size or head[: len(segments.MAGIC)] != segments.MAGIC:
-            return 0
-        return int(segments.HEAD.unpack(head)[1])
-    except FileNotFoundError:
+        return segments.decode_head(lake.read_range(entry.path, 0, segments.HEAD_BYTES)).keys
+    except (FileNotFoundError, segments.SegmentError):
         return 0

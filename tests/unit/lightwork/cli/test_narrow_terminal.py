@@ -34,4 +34,4 @@ def test_the_path_of_the_report_is_never_cut(shown):
 def test_paths_are_shown_as_they_are_on_the_disk(tmp_path):
     lake = open_lake(tmp_path / "my lake", tenant="acme")
     assert output.where(lake) == str(tmp_path / "my lake" / "acme")
-    assert records.place(lake, "a b.html") == str(tmp_path / "my lake" / "acme" / "a b.html")
+    assert records.location(lake, "a b.html") == str(tmp_path / "my lake" / "acme" / "a b.html")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_is_written_is_read(lake: Lake) -> None:
+def test_written_bytes_are_read_back(lake: Lake) -> None:
     lake.write("a/b.bin", b"one")
     lake.write("a/b.bin", [b"two ", memoryview(b"and "), bytearray(b"three")])
     assert lake.read("a/b.bin") == b"two and three"
@@ -27,18 +27,18 @@ def test_an_empty_file_is_a_file(lake: Lake) -> None:
     assert [entry.path for entry in lake.entries()] == ["empty"]
 
 
-def test_a_range_is_cut_at_the_end(lake: Lake) -> None:
+def test_a_range_ends_with_the_file(lake: Lake) -> None:
     lake.write("x", b"0123456789")
     assert lake.read_range("x", 2, 3) == b"234"
     assert lake.read_range("x", 8, 100) == b"89"
     assert lake.read_range("x", 10, 1) == b""
     assert lake.read_range("x", 500, 1) == b""
     assert lake.read_range("x", 3, 0) == b""
-    with pytest.raises(InputError, match="begins at byte 0"):
+    with pytest.raises(InputError, match=r"start.*at least 0, got -1"):
         lake.read_range("x", -1, 3)
 
 
-def test_what_is_missing_is_file_not_found(lake: Lake) -> None:
+def test_a_missing_file_is_a_file_not_found_error(lake: Lake) -> None:
     lake.write("folder/file", b"x")
     for path in ("nothing", "folder", "folder/file/below"):
         with pytest.raises(FileNotFoundError):
@@ -50,13 +50,13 @@ def test_what_is_missing_is_file_not_found(lake: Lake) -> None:
         assert not lake.exists(path)
 
 
-def test_create_writes_only_what_is_absent(lake: Lake) -> None:
+def test_create_does_not_overwrite(lake: Lake) -> None:
     assert lake.create("once", b"first") is True
     assert lake.create("once", b"second") is False
     assert lake.read("once") == b"first"
 
 
-def test_entries_are_recursive_sorted_and_bounded_by_the_folder(lake: Lake) -> None:
+def test_entries_are_recursive_sorted_and_limited_to_the_folder(lake: Lake) -> None:
     for path in ("b/2", "b/10", "b/sub/x", "bb/no", "a"):
         lake.write(path, path.encode())
     assert [entry.path for entry in lake.entries()] == ["a", "b/10", "b/2", "b/sub/x", "bb/no"]
@@ -72,7 +72,7 @@ def test_entries_are_recursive_sorted_and_bounded_by_the_folder(lake: Lake) -> N
     assert lake.entries()[0].modified > 1.7e9
 
 
-def test_folders_are_those_directly_below_that_hold_a_file(lake: Lake) -> None:
+def test_folders_are_the_direct_subfolders_that_hold_a_file(lake: Lake) -> None:
     for path in ("b/2", "b/sub/deep/x", "c/y", "a"):
         lake.write(path, b"")
     assert lake.folders() == ["b", "c"]
@@ -82,7 +82,7 @@ def test_folders_are_those_directly_below_that_hold_a_file(lake: Lake) -> None:
     assert lake.folders("b") == []
 
 
-def test_delete_takes_what_is_there_and_passes_over_the_rest(lake: Lake) -> None:
+def test_delete_ignores_missing_files(lake: Lake) -> None:
     lake.write("a/b/c", b"x")
     lake.write("a/d", b"x")
     lake.delete(["a/b/c", "never", "a/b/c/never"])
@@ -107,7 +107,7 @@ def test_a_lake_survives_pickling(lake: Lake) -> None:
     assert copy.read("x") == b"1"
 
 
-def test_an_address_reopens_the_same_lake(lake: Lake) -> None:
+def test_the_same_address_opens_the_same_lake(lake: Lake) -> None:
     lake.write("x", b"1")
     assert open_lake(lake.url, tenant="acme").read("x") == b"1"
     assert lake.uri("a/b") == f"{lake.root}/a/b"
@@ -126,21 +126,22 @@ def test_pyarrow_reads_and_writes_the_same_files(lake: Lake) -> None:
     "path",
     ["", "/abs", "a//b", "a/../b", "..", "./a", "a/.", "a/", "a\\b", "a\0b", ".tmp-1-x", "a/.tmp-x/b"],
 )
-def test_a_path_that_is_none_is_refused(lake: Lake, path: str) -> None:
-    for use in (
+def test_an_invalid_path_is_refused(lake: Lake, path: str) -> None:
+    for call in (
         lake.read,
         lake.exists,
         lake.uri,
         lambda path: lake.write(path, b""),
-        lambda p: lake.delete([p]),
+        lambda path: lake.delete([path]),
     ):
-        with pytest.raises(InputError, match="no path in a lake"):
-            use(path)
+        with pytest.raises(InputError, match="not a valid lake path") as caught:
+            call(path)
+        assert repr(path) in str(caught.value)
     assert lake.entries() == []
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "words"),
     [
         ("gs://bucket/x", "'gs' is not known; expected a folder, file:///folder or s3://bucket/prefix"),
         ("http://host/x", "'http' is not known"),
@@ -151,15 +152,15 @@ def test_a_path_that_is_none_is_refused(lake: Lake, path: str) -> None:
         ("file://host/folder", "three slashes"),
         ("s3://", "bucket is missing"),
         ("s3:///prefix", "bucket is missing"),
-        ("s3://My_Bucket/x", "'My_Bucket' is no bucket"),
+        ("s3://My_Bucket/x", "'My_Bucket'"),
         ("s3://bucket/a//b", "empty part"),
         ("s3://bucket/a/../b", "empty part"),
     ],
 )
-def test_a_wrong_address_is_refused_in_one_line(url: str, says: str) -> None:
+def test_an_invalid_address_is_refused_in_one_line(url: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         open_lake(url, tenant="acme")
-    assert says in str(caught.value)
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -174,13 +175,13 @@ def test_a_wrong_address_is_refused_in_one_line(url: str, says: str) -> None:
         ("../x", "'x'"),
     ],
 )
-def test_a_wrong_tenant_is_refused_with_what_would_be_right(tenant: str, hint: str) -> None:
+def test_an_invalid_tenant_is_refused_with_a_suggestion(tenant: str, hint: str) -> None:
     with pytest.raises(InputError, match="1 to 63 of a-z") as caught:
         open_lake("lake", tenant=tenant)
     assert hint in str(caught.value)
 
 
-def test_a_relative_folder_is_taken_from_where_it_was_opened(tmp_path: Path, monkeypatch) -> None:
+def test_a_relative_folder_is_resolved_when_the_lake_is_opened(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     lake = open_lake("deep/lake", tenant="acme")
     lake.write("x", b"1")

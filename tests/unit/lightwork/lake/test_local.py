@@ -47,7 +47,7 @@ for number in itertools.count():
 
 
 @pytest.mark.kill
-def test_a_killed_writer_leaves_nothing_half_visible(here: Lake, folder: Path) -> None:
+def test_a_killed_writer_leaves_no_partial_file(here: Lake, folder: Path) -> None:
     for _ in range(3):
         writer = _start(_WRITE_FOR_EVER, os.fspath(folder))
         assert writer.stdout is not None
@@ -79,7 +79,7 @@ print([n for n in range(300) if lake.create(f"race/{n}", sys.argv[2].encode())])
 """
 
 
-def test_of_many_processes_that_create_one_path_exactly_one_wins(here: Lake, folder: Path) -> None:
+def test_exactly_one_of_many_processes_creates_a_path(here: Lake, folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": _SOURCE}
     racers = [
         subprocess.Popen(
@@ -98,8 +98,8 @@ def test_of_many_processes_that_create_one_path_exactly_one_wins(here: Lake, fol
         assert racer.stdin is not None
         racer.stdin.write("\n")
         racer.stdin.flush()
-    answers = [racer.communicate()[0] for racer in racers]
-    won = [(n, number) for number, answer in enumerate(answers) for n in eval(answer)]
+    outputs = [racer.communicate()[0] for racer in racers]
+    won = [(n, number) for number, output in enumerate(outputs) for n in eval(output)]
     assert sorted(n for n, _ in won) == list(range(300))
     assert all(here.read(f"race/{n}") == f"racer {number}".encode() for n, number in won)
 
@@ -115,14 +115,14 @@ print("done")
 """
 
 
-def test_folders_may_come_and_go_under_two_writers(here: Lake, folder: Path) -> None:
+def test_writers_may_create_and_remove_the_same_folders(here: Lake, folder: Path) -> None:
     writers = [_start(_WRITE_AND_DELETE, os.fspath(folder), name) for name in ("one", "two", "three")]
     assert [writer.communicate()[0] for writer in writers] == ["done\n"] * 3
     assert here.entries() == []
     assert list((folder / "acme").iterdir()) == []
 
 
-def test_unfinished_files_are_never_listed_and_swept_when_old(here: Lake, folder: Path) -> None:
+def test_unfinished_files_are_not_listed_and_swept_when_old(here: Lake, folder: Path) -> None:
     here.write("a/x", b"1")
     fresh, old = folder / "acme/a/.tmp-1-fresh", folder / "acme/b/.tmp-1-old"
     old.parent.mkdir()
@@ -137,7 +137,7 @@ def test_unfinished_files_are_never_listed_and_swept_when_old(here: Lake, folder
     assert not old.exists()
 
 
-def test_a_write_that_fails_leaves_no_temporary_file(here: Lake, folder: Path) -> None:
+def test_a_failed_write_leaves_no_temporary_file(here: Lake, folder: Path) -> None:
     here.write("a/x", b"1")
     with pytest.raises(TypeError):
         here.write("a/x", [b"new", "no bytes"])
@@ -145,7 +145,7 @@ def test_a_write_that_fails_leaves_no_temporary_file(here: Lake, folder: Path) -
     assert [path.name for path in (folder / "acme" / "a").iterdir()] == ["x"]
 
 
-def test_what_the_disk_refuses_is_one_line_that_says_what_to_do(here: Lake, monkeypatch) -> None:
+def test_a_disk_error_is_one_line_with_advice(here: Lake, monkeypatch) -> None:
     here.write("x", b"1")
 
     def full(source: str, target: str) -> None:
@@ -160,17 +160,17 @@ def test_what_the_disk_refuses_is_one_line_that_says_what_to_do(here: Lake, monk
     assert [entry.path for entry in here.entries()] == ["x"]
 
 
-def test_a_file_in_the_place_of_a_folder_is_named(here: Lake) -> None:
+def test_a_file_in_the_way_of_a_folder_is_reported(here: Lake) -> None:
     here.write("a/x", b"1")
-    with pytest.raises(LightworkError, match="a file stands where a folder is needed"):
+    with pytest.raises(LightworkError, match=r"/a/x.*file exists where a folder is needed"):
         here.write("a/x/y", b"1")
-    with pytest.raises(LightworkError, match="a folder stands where a file is needed"):
+    with pytest.raises(LightworkError, match=r"/a: .*folder exists where a file is needed"):
         here.write("a", b"1")
-    with pytest.raises(LightworkError, match="a folder stands where a file is needed"):
+    with pytest.raises(LightworkError, match=r"/a: .*folder exists where a file is needed"):
         here.create("a", b"1")
 
 
-def test_a_refused_permission_is_one_line(here: Lake, monkeypatch) -> None:
+def test_a_denied_permission_is_one_line(here: Lake, monkeypatch) -> None:
     def refuse(*_: object) -> object:
         raise PermissionError(13, "Permission denied")
 

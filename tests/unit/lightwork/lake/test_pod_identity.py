@@ -1,7 +1,7 @@
-"""Credentials as a pod has them on EKS: from an address, for a token in a file, ending soon, and renewed.
+"""Credentials as a pod gets them on EKS: from an endpoint, for a token in a file, short-lived and renewed.
 
-Both ends are here: who hands out sessions, and a gate before moto's S3 server that lets through none but
-those that have not ended, with their session token.
+The tests run both ends: the endpoint that issues sessions, and a gate in front of moto's S3 server that only
+lets requests with a valid session and its token through.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from tests.waiting import patience
 
 @dataclass
 class Identity:
-    """Who hands out sessions, and which of them have not ended."""
+    """The sessions issued so far, and which of them have expired."""
 
     token: Path
     sessions: dict[str, dict[str, str]] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)
     used: list[str] = field(default_factory=list)
     url: str = ""
 
     def renew_token(self) -> str:
-        """What kubelet does with the file long before its token's end."""
+        """Replace the token, as kubelet does long before it expires."""
         text = secrets.token_urlsafe(48)
         self.token.write_text(text)
         return text
 
-    def open_session(self) -> dict[str, str]:
+    def issue_session(self) -> dict[str, str]:
         key = f"ASIA{secrets.token_hex(8).upper()}"
-        # Within ten minutes of the end boto3 uses no credentials without asking first.
+        # In the last ten minutes boto3 asks for new credentials before each use.
         end = datetime.now(UTC) + timedelta(minutes=5)
         self.sessions[key] = {
             "AccessKeyId": key,
@@ -58,12 +58,12 @@ class Identity:
         }
         return self.sessions[key]
 
-    def end_all(self) -> None:
-        """From now on the server refuses the sessions that it has opened so far."""
-        self.ended |= set(self.sessions)
+    def expire_all(self) -> None:
+        """Expire every session issued so far."""
+        self.expired |= set(self.sessions)
 
-    def refusal(self, key: str, token: str | None) -> str | None:
-        if key in self.ended:
+    def refusal_of(self, key: str, token: str | None) -> str | None:
+        if key in self.expired:
             return "ExpiredToken"
         if key not in self.sessions or self.sessions[key]["Token"] != token:
             return "InvalidToken"
@@ -71,13 +71,15 @@ class Identity:
         return None
 
     def hidden(self) -> list[str]:
-        """What must never be seen."""
-        found = [one[name] for one in self.sessions.values() for name in ("SecretAccessKey", "Token")]
-        return [self.token.read_text(), *found]
+        """Return the texts that must never be logged or sent."""
+        secret = [
+            session[name] for session in self.sessions.values() for name in ("SecretAccessKey", "Token")
+        ]
+        return [self.token.read_text(), *secret]
 
 
 FRAMING = ("connection", "expect", "transfer-encoding", "content-length")
-"""Headers that are between two neighbours, and not for who is behind."""
+"""Headers of one connection, which a proxy does not forward."""
 
 
 class Quiet(BaseHTTPRequestHandler):
@@ -86,7 +88,7 @@ class Quiet(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None: ...
 
-    def answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    def respond(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -98,39 +100,39 @@ class Quiet(BaseHTTPRequestHandler):
 class Endpoint(Quiet):
     def do_GET(self) -> None:
         if self.headers["Authorization"] != self.identity.token.read_text():
-            refused = {"code": "AccessDeniedException", "message": "the token is not a valid one"}
-            self.answer(403, json.dumps(refused).encode())
+            error = {"code": "AccessDeniedException", "message": "the token is not valid"}
+            self.respond(403, json.dumps(error).encode())
             return
-        self.answer(200, json.dumps(self.identity.open_session()).encode())
+        self.respond(200, json.dumps(self.identity.issue_session()).encode())
 
 
 class Gate(Quiet):
     behind: str
 
     def handle_any(self) -> None:
-        body = self.whole_body()
+        body = self.read_body()
         match = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization") or "")
         token = self.headers.get("X-Amz-Security-Token")
-        if code := self.identity.refusal(match.group(1) if match else "", token):
+        if code := self.identity.refusal_of(match.group(1) if match else "", token):
             text = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
-            self.answer(400, text.encode(), "application/xml")
+            self.respond(400, text.encode(), "application/xml")
             return
-        there = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=patience(30))
+        server = http.client.HTTPConnection(urlsplit(self.behind).netloc, timeout=patience(30))
         headers = {name: text for name, text in self.headers.items() if name.lower() not in FRAMING}
-        there.request(self.command, self.path, body=body, headers=headers)
-        found = there.getresponse()
-        data = found.read()
-        self.send_response(found.status)
-        for name, value in found.getheaders():
+        server.request(self.command, self.path, body=body, headers=headers)
+        response = server.getresponse()
+        data = response.read()
+        self.send_response(response.status)
+        for name, value in response.getheaders():
             if name.lower() not in FRAMING:
                 self.send_header(name, value)
-        length = found.getheader("Content-Length") if self.command == "HEAD" else None
+        length = response.getheader("Content-Length") if self.command == "HEAD" else None
         self.send_header("Content-Length", length or str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-        there.close()
+        server.close()
 
-    def whole_body(self) -> bytes:
+    def read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = []
@@ -157,65 +159,65 @@ def serving(handler: type[Quiet]) -> Iterator[str]:
 
 @pytest.fixture
 def identity(bucket: str, s3_server: str, monkeypatch, tmp_path) -> Iterator[Identity]:
-    """The environment of a pod, whose bucket is there already."""
-    made = Identity(tmp_path / "eks-pod-identity-token")
-    made.renew_token()
-    endpoint = type("OfThisTest", (Endpoint,), {"identity": made})
-    gate = type("OfThisTest", (Gate,), {"identity": made, "behind": s3_server})
+    """The environment of a pod, and a bucket for it."""
+    identity = Identity(tmp_path / "eks-pod-identity-token")
+    identity.renew_token()
+    endpoint = type("OfThisTest", (Endpoint,), {"identity": identity})
+    gate = type("OfThisTest", (Gate,), {"identity": identity, "behind": s3_server})
     with serving(endpoint) as address, serving(gate) as s3:
-        made.url = f"{address}/v1/credentials"
+        identity.url = f"{address}/v1/credentials"
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", made.url)
-        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(made.token))
-        yield made
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", identity.url)
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(identity.token))
+        yield identity
 
 
 @pytest.fixture
-def there(bucket: str, identity: Identity):
+def lake(bucket: str, identity: Identity):
     return open_lake(f"s3://{bucket}/p", tenant="acme")
 
 
-def test_a_session_that_has_ended_is_refused(there, identity: Identity) -> None:
-    """The gate itself: without this, the tests below would say nothing."""
+def test_an_expired_session_is_refused(lake, identity: Identity) -> None:
+    """Test the gate itself: otherwise the tests below would prove nothing."""
     import boto3
     from botocore.exceptions import ClientError
 
-    there.write("x", b"1")
-    one = identity.sessions[identity.used[-1]]
-    held = boto3.client(
+    lake.write("x", b"1")
+    session = identity.sessions[identity.used[-1]]
+    client = boto3.client(
         "s3",
-        aws_access_key_id=one["AccessKeyId"],
-        aws_secret_access_key=one["SecretAccessKey"],
-        aws_session_token=one["Token"],
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["Token"],
     )
-    key = {"Bucket": there.bucket, "Key": "p/acme/x"}
-    assert held.get_object(**key)["Body"].read() == b"1"
-    identity.end_all()
+    key = {"Bucket": lake.bucket, "Key": "p/acme/x"}
+    assert client.get_object(**key)["Body"].read() == b"1"
+    identity.expire_all()
     with pytest.raises(ClientError, match="ExpiredToken"):
-        held.get_object(**key)
+        client.get_object(**key)
 
 
-def test_boto3_goes_on_when_its_session_has_ended(there, identity: Identity) -> None:
-    there.write("x", b"1")
-    identity.end_all()
-    assert there.read("x") == b"1"
+def test_boto3_continues_after_its_session_has_expired(lake, identity: Identity) -> None:
+    lake.write("x", b"1")
+    identity.expire_all()
+    assert lake.read("x") == b"1"
     assert len(set(identity.used)) > 1
 
 
-def test_a_file_system_of_pyarrow_goes_on_when_its_session_has_ended(there, identity: Identity) -> None:
+def test_pyarrow_continues_after_its_session_has_expired(lake, identity: Identity) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    system, base = there.arrow()
+    system, base = lake.arrow()
     table = pa.table({"a": [1, 2, 3]})
     pq.write_table(table, f"{base}/t.parquet", filesystem=system)
-    identity.end_all()
+    identity.expire_all()
     assert pq.read_table(f"{base}/t.parquet", filesystem=system) == table
-    identity.end_all()
+    identity.expire_all()
     assert [info.base_name for info in system.get_file_info(_all_in(base))] == ["t.parquet"]
 
 
@@ -225,75 +227,73 @@ def _all_in(base: str):
     return FileSelector(base)
 
 
-def test_a_lake_that_was_sent_elsewhere_uses_the_identity_of_where_it_is(there, identity: Identity) -> None:
-    there.write("x", b"1")
-    system, base = there.arrow()
-    sent = pickle.dumps((there, system))
-    identity.end_all()
-    lake, files = pickle.loads(sent)
-    assert lake.read("x") == b"1"
+def test_a_pickled_lake_uses_the_identity_of_the_process_that_loads_it(lake, identity: Identity) -> None:
+    lake.write("x", b"1")
+    system, base = lake.arrow()
+    sent = pickle.dumps((lake, system))
+    identity.expire_all()
+    loaded, files = pickle.loads(sent)
+    assert loaded.read("x") == b"1"
     assert files.open_input_file(f"{base}/x").read() == b"1"
 
 
-def test_a_token_that_kubelet_has_renewed_is_read_again(there, identity: Identity) -> None:
-    there.write("x", b"1")
+def test_a_renewed_token_is_read_again(lake, identity: Identity) -> None:
+    lake.write("x", b"1")
     identity.renew_token()
-    identity.end_all()
-    assert there.read("x") == b"1"
+    identity.expire_all()
+    assert lake.read("x") == b"1"
 
 
-def test_a_part_of_a_big_file_that_takes_long_uses_the_session_of_its_moment(
-    there, identity: Identity, monkeypatch
-) -> None:
+def test_a_large_file_is_uploaded_with_the_current_session(lake, identity: Identity, monkeypatch) -> None:
     from lightwork.lake import s3
 
     monkeypatch.setattr(s3, "_ONE_PUT", 6 * 2**20)
-    there.write("small", b"")
-    identity.end_all()
+    lake.write("small", b"")
+    identity.expire_all()
     data = b"0123456789abcdef" * 2**19
-    there.write("big", data)
-    assert there.read("big") == data
+    lake.write("big", data)
+    assert lake.read("big") == data
 
 
-def test_an_identity_that_is_refused_is_one_line_without_the_token(there, identity: Identity, monkeypatch):
+def test_a_refused_identity_is_one_line_without_the_token(lake, identity: Identity, monkeypatch):
     from botocore.utils import ContainerMetadataFetcher
 
     monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
     stranger = identity.token.with_name("stranger")
     stranger.write_text("the token of somebody else")
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(stranger))
-    for use in (lambda: there.read("x"), lambda: there.arrow()[0].get_file_info("bucket/x")):
-        with pytest.raises(LightworkError, match=r"403.*the token is not a valid one") as caught:
-            use()
+    for call in (lambda: lake.read("x"), lambda: lake.arrow()[0].get_file_info("bucket/x")):
+        with pytest.raises(LightworkError, match=r"403.*the token is not valid") as caught:
+            call()
         assert "\n" not in str(caught.value)
         assert "somebody else" not in str(caught.value)
 
 
-def test_an_identity_that_is_refused_later_is_one_line_too(there, identity: Identity, monkeypatch):
+def test_an_identity_that_is_refused_later_is_one_line(lake, identity: Identity, monkeypatch):
     from botocore.utils import ContainerMetadataFetcher
 
     monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
-    there.write("x", b"1")
-    system, base = there.arrow()
-    identity.token.write_text("")  # as when the association has been taken away
+    lake.write("x", b"1")
+    system, base = lake.arrow()
+    identity.token.write_text("")  # as if the association had been deleted
     identity.token = identity.token.with_name("another")
     identity.renew_token()
-    for use in (lambda: there.read("x"), lambda: system.open_input_file(f"{base}/x")):
+    for call in (lambda: lake.read("x"), lambda: system.open_input_file(f"{base}/x")):
         with pytest.raises(LightworkError, match="403") as caught:
-            use()
+            call()
         assert "\n" not in str(caught.value)
 
 
-def test_a_missing_token_file_is_one_line(there, monkeypatch) -> None:
+def test_a_missing_token_file_is_one_line(lake, monkeypatch) -> None:
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/nonexistent/token")
-    for use in (lambda: there.read("x"), lambda: there.arrow()[0].get_file_info("bucket/x")):
+    for call in (lambda: lake.read("x"), lambda: lake.arrow()[0].get_file_info("bucket/x")):
         with pytest.raises(LightworkError, match="/nonexistent/token"):
-            use()
+            call()
 
 
 @pytest.fixture
-def most_talkative() -> Iterator[None]:
-    """Logging as a pod sets it up, but with every line that there is of the root logger's own level."""
+def debug_logging() -> Iterator[None]:
+    """Logging as in a pod, but with the root logger at DEBUG."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     root.handlers, root.level = [], logging.DEBUG
@@ -305,23 +305,21 @@ def most_talkative() -> Iterator[None]:
         logging.getLogger(name).setLevel(level)
 
 
-def test_no_secret_and_no_token_is_in_a_log_or_in_what_is_sent(
-    there, identity: Identity, most_talkative, capfd
-) -> None:
+def test_no_secret_and_no_token_is_logged_or_pickled(lake, identity: Identity, debug_logging, capfd) -> None:
     first = identity.token.read_text()
-    system, base = there.arrow()
-    there.write("x", b"1")
-    identity.end_all()
+    system, base = lake.arrow()
+    lake.write("x", b"1")
+    identity.expire_all()
     identity.renew_token()
     assert system.open_input_file(f"{base}/x").read() == b"1"
     with pytest.raises(LightworkError):
-        open_lake("s3://there-is-none", tenant="acme").read("x")
-    logs.get_logger().info("the log works", lake=there, files=system)
-    said = "".join(capfd.readouterr())
-    assert "the log works" in said
-    assert s3_arrow._made is not None
-    sent = pickle.dumps((there, system)) + repr((there, system, s3_connection._MEANING)).encode()
+        open_lake("s3://no-such-bucket", tenant="acme").read("x")
+    logs.get_logger().info("the log works", lake=lake, files=system)
+    output = "".join(capfd.readouterr())
+    assert "the log works" in output
+    assert s3_arrow._cached is not None
+    pickled = pickle.dumps((lake, system)) + repr((lake, system, s3_connection._MEANING)).encode()
     assert len(identity.sessions) > 1
     for secret in [first, *identity.hidden()]:
-        assert secret not in said
-        assert secret.encode() not in sent
+        assert secret not in output
+        assert secret.encode() not in pickled

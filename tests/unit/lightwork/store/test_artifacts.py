@@ -21,18 +21,18 @@ RUN, OTHER = "20261124T063518-1a2b3c", "20261124T070000-ffffff"
 TABLE = pd.DataFrame({"place": ["JFK", "LGA", None], "wins": [3, 2, 1]})
 
 
-def _of(lake: Lake, run: str = RUN) -> Artifacts:
+def _artifacts(lake: Lake, run: str = RUN) -> Artifacts:
     return Artifacts(lake, run_id=run, provenance={"pipeline": "windy-city", "parameters": {"n": 3}})
 
 
 @pytest.fixture
 def here(lake: Lake) -> Artifacts:
-    return _of(lake)
+    return _artifacts(lake)
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> Artifacts:
-    return _of(open_lake(tmp_path, tenant="acme"))
+    return _artifacts(open_lake(tmp_path, tenant="acme"))
 
 
 def test_a_table_is_read_as_it_was_written(here: Artifacts) -> None:
@@ -61,8 +61,8 @@ def test_a_file_is_read_as_it_was_written(here: Artifacts, tmp_path: Path) -> No
     assert (artifact.rows, artifact.columns, artifact.bytes) == (None, (), 9)
 
 
-def test_the_newest_is_read_and_a_runs_own_on_request(here: Artifacts) -> None:
-    other = _of(here.lake, OTHER)
+def test_the_newest_version_is_read_unless_a_run_is_named(here: Artifacts) -> None:
+    other = _artifacts(here.lake, OTHER)
     for artifacts, wins in ((here, 1), (here, 2), (other, 3)):
         artifacts.write("wins", pd.DataFrame({"wins": [wins]}))
     assert here.read("wins")["wins"].tolist() == [3]
@@ -86,7 +86,7 @@ def test_the_provenance_is_in_the_commit_and_in_every_file(here: Artifacts) -> N
         assert record["lightwork"]
 
 
-def test_anything_that_reads_parquet_reads_the_folder(here: Artifacts) -> None:
+def test_other_parquet_readers_can_read_the_folder(here: Artifacts) -> None:
     table = pd.DataFrame({"k": ["a", "b/c", "a"], "x": [1, 2, 3]})
     system, base = here.lake.arrow()
     plain = here.write("plain", table)
@@ -100,7 +100,7 @@ def test_anything_that_reads_parquet_reads_the_folder(here: Artifacts) -> None:
         pd.testing.assert_frame_equal(pd.read_parquet(plain.uri), table)
 
 
-def test_a_write_that_fails_leaves_no_version_and_no_file(here: Artifacts) -> None:
+def test_a_failed_write_leaves_no_version_and_no_file(here: Artifacts) -> None:
     before = here.write("wins", TABLE)
 
     def pieces():
@@ -114,24 +114,23 @@ def test_a_write_that_fails_leaves_no_version_and_no_file(here: Artifacts) -> No
     assert {entry.path.split("/")[2] for entry in here.lake.entries()} == {"_versions", before.version}
 
 
-def test_files_written_before_the_failure_are_removed(local: Artifacts, monkeypatch) -> None:
-
+def test_files_written_before_a_failure_are_deleted(local: Artifacts, monkeypatch) -> None:
     monkeypatch.setattr(tables_writing, "PART_BYTES", 1)
-    seen: list[int] = []
+    counts: list[int] = []
 
     def pieces():
         yield TABLE
         yield TABLE
-        seen.append(len(local.lake.entries()))
+        counts.append(len(local.lake.entries()))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         local.write("wins", pieces())
-    assert seen[0] > 0
+    assert counts[0] > 0
     assert local.lake.entries() == []
 
 
-def test_without_its_commit_a_version_does_not_exist(local: Artifacts) -> None:
+def test_a_version_without_its_commit_does_not_exist(local: Artifacts) -> None:
     first = local.write("wins", TABLE)
     second = local.write("wins", TABLE[:1])
     local.lake.delete([f"artifacts/wins/_versions/{second.version}.json"])
@@ -143,17 +142,18 @@ def test_without_its_commit_a_version_does_not_exist(local: Artifacts) -> None:
     assert len(local.read("wins")) == 3
 
 
-def test_a_damaged_commit_is_passed_over_with_a_warning(local: Artifacts, caplog) -> None:
+def test_a_damaged_commit_is_ignored_with_a_warning(local: Artifacts, caplog) -> None:
     first = local.write("wins", TABLE)
     second = local.write("wins", TABLE[:1])
     local.lake.write(f"artifacts/wins/_versions/{second.version}.json", b'{"name": "wi')
     assert local.list() == [first]
     assert len(local.read("wins")) == 3
-    assert "is damaged and left out" in caplog.text
+    assert "damaged" in caplog.text
+    assert f"{second.version}.json" in caplog.text
 
 
-def test_two_runs_may_write_one_name_at_once(local: Artifacts) -> None:
-    runs = [_of(local.lake, f"20261124T06351{number}-abcdef") for number in range(8)]
+def test_several_runs_may_write_the_same_name_at_once(local: Artifacts) -> None:
+    runs = [_artifacts(local.lake, f"20261124T06351{number}-abcdef") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda run: run.write("wins", pd.DataFrame({"run": [run.run_id]})), runs))
     assert {artifact.run_id for artifact in local.list("wins")} == {run.run_id for run in runs}
@@ -161,43 +161,43 @@ def test_two_runs_may_write_one_name_at_once(local: Artifacts) -> None:
         assert local.read("wins", run=run.run_id)["run"].tolist() == [run.run_id]
 
 
-def test_what_is_missing_is_answered_with_what_there_is(local: Artifacts) -> None:
+def test_a_missing_artifact_is_reported_with_existing_ones(local: Artifacts) -> None:
     with pytest.raises(LightworkError, match=r"no artifact 'wins' in file:.*; there are none"):
         local.read("wins")
     local.write("wins", TABLE)
     local.write_file("report.html", "x")
     with pytest.raises(LightworkError, match=r"no artifact 'winds' in .*did you mean 'wins'"):
         local.read("winds")
-    with pytest.raises(LightworkError, match=f"no artifact 'wins' of run 'x'; there are: {RUN}"):
+    with pytest.raises(LightworkError, match=f"no artifact 'wins' of run 'x'.*{RUN}"):
         local.read("wins", run="x")
-    with pytest.raises(LightworkError, match="no column 'plase' in the artifact; did you mean 'place'"):
+    with pytest.raises(LightworkError, match=r"no column 'plase'.*did you mean 'place'"):
         local.read("wins", columns=["plase"])
-    with pytest.raises(LightworkError, match=r"is no file; read it with read\('wins'\)"):
+    with pytest.raises(LightworkError, match=r"'wins' is not a file.* read\('wins'\)"):
         local.read_file("wins")
-    with pytest.raises(LightworkError, match=r"is no table; read it with read_file\('report.html'\)"):
+    with pytest.raises(LightworkError, match=r"'report.html' is not a table.* read_file\('report.html'\)"):
         local.read("report.html")
     with pytest.raises(LightworkError, match=r"no artifact 'nope\.txt'"):
         local.read_file("nope.txt")
 
 
-def test_a_lost_file_is_named(local: Artifacts) -> None:
+def test_a_missing_file_of_a_table_is_reported(local: Artifacts) -> None:
     artifact = local.write("wins", TABLE)
     local.lake.delete(entry.path for entry in local.lake.entries(artifact.path))
-    with pytest.raises(LightworkError, match="has lost a file"):
+    with pytest.raises(LightworkError, match=f"{artifact.version}.*file is missing"):
         local.read("wins")
 
 
 @pytest.mark.parametrize("name", ["", "Wins", "a b", "../x", "a/b", "_versions", "a.b", "-a", "é"])
-def test_a_bad_name_is_refused(local: Artifacts, name: str) -> None:
-    with pytest.raises(InputError, match="a name is 1 to 100"):
+def test_an_invalid_name_is_refused(local: Artifacts, name: str) -> None:
+    with pytest.raises(InputError, match="expected a name of 1 to 100"):
         local.write(name, TABLE)
     if name != "a.b":
-        for use in (lambda: local.write_file(name, b""), lambda: local.read(name), lambda: local.list(name)):
-            with pytest.raises(InputError, match="a name is 1 to 100"):
-                use()
+        for call in (lambda: local.write_file(name, b""), lambda: local.read(name), lambda: local.list(name)):
+            with pytest.raises(InputError, match="expected a name of 1 to 100"):
+                call()
     assert local.lake.entries() == []
 
 
-def test_a_local_file_that_is_not_there_is_refused(local: Artifacts, tmp_path: Path) -> None:
+def test_a_missing_local_file_is_refused(local: Artifacts, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*nothing: No such file"):
         local.write_file("x", tmp_path / "nothing")

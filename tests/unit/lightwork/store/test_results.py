@@ -1,4 +1,4 @@
-"""Results in the lake: committed by many, looked up in bulk, damage noticed."""
+"""Results in the lake: committed by many writers, looked up in bulk, checked for damage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightwork.lake import open_lake
-from lightwork.store import segments
+from lightwork.store import segments, usage
 from lightwork.store.results import MISSING, CodeResults
 from tests.waiting import patience
 
@@ -41,7 +41,7 @@ def files(tmp_path) -> list[Path]:
     return sorted(tmp_path.rglob("*.seg"))
 
 
-def test_what_is_committed_is_found(lake):
+def test_committed_results_are_found(lake):
     commit(lake, range(10_000))
     assert look_up(lake, range(9_990, 10_010)) == [*range(9_990, 10_000)] + [MISSING] * 10
 
@@ -58,20 +58,20 @@ def test_large_values_are_kept_in_several_blocks(lake):
     assert len(segments.to_blocks(values)) > 5
 
 
-def test_a_view_learns_of_later_commits_when_refreshed(lake):
+def test_a_refresh_finds_later_commits(lake):
     results = view(lake).refresh()
     commit(lake, [1])
     assert results.lookup([key(1)]) == [MISSING]
     assert results.refresh().lookup([key(1)]) == [1]
 
 
-def test_another_code_has_results_of_its_own(lake):
+def test_other_code_has_other_results(lake):
     commit(lake, [1])
     other = CodeResults(lake, "tests.square", "0ther").refresh()
     assert other.lookup([key(1)]) == [MISSING]
 
 
-def test_the_later_result_of_a_key_goes_first(lake):
+def test_the_later_result_of_a_key_wins(lake):
     commit(lake, [1, 2], ["old", "old"])
     commit(lake, [1], ["new"])
     assert look_up(lake, [1, 2]) == ["new", "old"]
@@ -79,7 +79,7 @@ def test_the_later_result_of_a_key_goes_first(lake):
     assert look_up(lake, [1, 2]) == ["new", "old"]
 
 
-def test_merging_keeps_every_result_and_leaves_few_files(lake, tmp_path):
+def test_merging_keeps_every_result_in_fewer_files(lake, tmp_path):
     for n in range(100):
         commit(lake, [2 * n, 2 * n + 1])
     assert view(lake).compact() == 100
@@ -87,8 +87,8 @@ def test_merging_keeps_every_result_and_leaves_few_files(lake, tmp_path):
     assert look_up(lake, range(201)) == [*range(200), MISSING]
 
 
-def test_a_reader_that_meets_a_merged_away_file_looks_again(lake):
-    values = [bytes([n]) * 300_000 for n in range(4)]  # too large to be held in memory
+def test_a_reader_that_misses_a_merged_file_lists_again(lake):
+    values = [bytes([n]) * 300_000 for n in range(4)]  # too large to be kept in memory
     for n in range(4):
         commit(lake, [n], [values[n]])
     reader = view(lake).refresh()
@@ -126,12 +126,12 @@ def test_merging_while_others_commit_loses_nothing(lake, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["start", "keys", "block", "end", "empty"])
-def test_a_damaged_file_counts_as_absent_and_is_named(lake, tmp_path, caplog, where):
+def test_a_damaged_file_counts_as_absent_and_is_reported(lake, tmp_path, caplog, where):
     commit(lake, [1, 2])
     commit(lake, [3])
     path = files(tmp_path)[0]
     data = bytearray(path.read_bytes())
-    position = {"start": 0, "keys": segments.HEAD.size + 3, "block": len(data) - 2}.get(where)
+    position = {"start": 0, "keys": segments.HEAD_BYTES + 3, "block": len(data) - 2}.get(where)
     if position is None:
         del data[0 if where == "empty" else len(data) - 5 :]
     else:
@@ -141,7 +141,28 @@ def test_a_damaged_file_counts_as_absent_and_is_named(lake, tmp_path, caplog, wh
     assert path.name in caplog.text
 
 
-def test_a_damaged_file_is_not_merged_and_not_deleted(lake, tmp_path):
+@pytest.mark.parametrize("part", ["head", "index"])
+def test_a_damaged_large_file_counts_as_absent(lake, tmp_path, part):
+    commit(lake, range(5), [bytes([n]) * 1_000_000 for n in range(5)])
+    (path,) = files(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[0 if part == "head" else segments.HEAD_BYTES] ^= 0xFF
+    path.write_bytes(data)
+    assert look_up(lake, range(5)) == [MISSING] * 5
+
+
+def test_damaged_files_are_counted_as_files_without_results(lake, tmp_path):
+    commit(lake, [1, 2])
+    commit(lake, [3])
+    commit(lake, [4])
+    first, second, _ = files(tmp_path)
+    first.write_bytes(b"rubbish" + first.read_bytes())
+    second.write_bytes(second.read_bytes()[:10])
+    (task,) = usage.usage(lake)
+    assert (task.results, task.files) == (1, 3)
+
+
+def test_a_damaged_file_is_neither_merged_nor_deleted(lake, tmp_path):
     commit(lake, [1])
     commit(lake, [2])
     commit(lake, [3])
@@ -150,18 +171,18 @@ def test_a_damaged_file_is_not_merged_and_not_deleted(lake, tmp_path):
     assert look_up(lake, [1, 2, 3]) == [MISSING, 2, 3]
 
 
-def test_a_large_file_is_looked_up_without_reading_it_whole(lake):
+def test_a_large_file_is_looked_up_without_reading_all_of_it(lake):
     values = [bytes([n]) * 1_000_000 for n in range(8)]
     commit(lake, range(8), values)
     results = view(lake)
-    read = []
-    whole = type(lake).read
+    paths_read = []
+    original = type(lake).read
 
     class Watched(type(lake)):
         def read(self, path):
-            read.append(path)
-            return whole(self, path)
+            paths_read.append(path)
+            return original(self, path)
 
     results.lake.__class__ = Watched
     assert results.refresh().lookup([key(5)]) == [values[5]]
-    assert read == []
+    assert paths_read == []

@@ -65,7 +65,7 @@ INDEXES: dict[str, Any] = {
 
 @pytest.mark.parametrize("index", INDEXES)
 @pytest.mark.parametrize("parts", ["one part", "parts"])
-def test_types_and_index_come_back(local: Artifacts, monkeypatch, index: str, parts: str) -> None:
+def test_types_and_index_are_kept(local: Artifacts, monkeypatch, index: str, parts: str) -> None:
     if parts == "parts":
         monkeypatch.setattr(tables_writing, "PART_BYTES", 2500)
     frame = INDEXES[index](_frame())
@@ -77,7 +77,7 @@ def test_types_and_index_come_back(local: Artifacts, monkeypatch, index: str, pa
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_columns_are_chosen_and_the_index_comes_along(local: Artifacts) -> None:
+def test_chosen_columns_are_read_with_the_index(local: Artifacts) -> None:
     frame = _frame().set_index("t")
     local.write("t", frame)
     same(local.read("t", columns=["f", "a"]), frame[["f", "a"]])
@@ -87,7 +87,7 @@ def test_columns_are_chosen_and_the_index_comes_along(local: Artifacts) -> None:
     assert lazy["f"].sum().compute(scheduler="synchronous") == pytest.approx(frame["f"].sum())
 
 
-def test_partitions_are_folders_and_come_back_as_columns(here: Artifacts) -> None:
+def test_partition_columns_are_folders_and_are_read_as_columns(here: Artifacts) -> None:
     frame = _frame()
     artifact = here.write("t", frame, partition_by=["k", "d"])
     folders = {
@@ -96,37 +96,37 @@ def test_partitions_are_folders_and_come_back_as_columns(here: Artifacts) -> Non
     }
     assert len(folders) == 12
     assert "k=b%2Fc/d=2026-01-01" in folders
-    got = here.read("t")
-    same(got.sort_values("a").reset_index(drop=True), frame)
-    same(here.read("t", lazy=True).compute(scheduler="synchronous"), got)
+    read = here.read("t")
+    same(read.sort_values("a").reset_index(drop=True), frame)
+    same(here.read("t", lazy=True).compute(scheduler="synchronous"), read)
     assert here.read("t", columns=["k", "a"]).sort_values("a")["k"].tolist() == frame["k"].tolist()
-    for _, group in got.groupby(["k", "d"]):
+    for _, group in read.groupby(["k", "d"]):
         assert group["a"].is_monotonic_increasing
 
 
-def test_an_index_survives_partitions(local: Artifacts) -> None:
+def test_the_index_of_a_partitioned_table_is_kept(local: Artifacts) -> None:
     frame = _frame().set_index("t")
     local.write("t", frame, partition_by="c")
     same(local.read("t").sort_index(), frame)
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_stream_is_written_as_it_comes_with_little_held(local: Artifacts) -> None:
+def test_a_stream_is_written_while_it_is_read(local: Artifacts) -> None:
     frame = _frame()
-    on_disk = []
+    files_before = []
 
     def pieces():
         for start in range(0, N, 50):
-            on_disk.append(len(local.lake.entries()))
+            files_before.append(len(local.lake.entries()))
             yield frame.iloc[start : start + 50].reset_index(drop=True)
 
     artifact = local.write("t", pieces())
-    assert on_disk[-1] >= 3
+    assert files_before[-1] >= 3
     assert artifact.rows == N
     same(local.read("t"), frame)
 
 
-def test_a_stream_keeps_its_index_and_may_be_of_arrow_tables(local: Artifacts) -> None:
+def test_a_stream_keeps_its_index_and_may_consist_of_arrow_tables(local: Artifacts) -> None:
     frame = _frame().set_index("t")
     local.write("t", (frame.iloc[start : start + 90] for start in range(0, N, 90)))
     same(local.read("t"), frame)
@@ -137,7 +137,7 @@ def test_a_stream_keeps_its_index_and_may_be_of_arrow_tables(local: Artifacts) -
     assert local.read("one")["x"].tolist() == [1, 2]
 
 
-def test_types_that_widen_on_the_way_are_alike_in_all_files(local: Artifacts, monkeypatch) -> None:
+def test_types_that_widen_later_are_the_same_in_all_files(local: Artifacts, monkeypatch) -> None:
     monkeypatch.setattr(tables_writing, "PART_BYTES", 1)
     artifact = local.write(
         "t",
@@ -158,36 +158,36 @@ def test_types_that_widen_on_the_way_are_alike_in_all_files(local: Artifacts, mo
 
 
 @pytest.mark.parametrize(
-    ("table", "by", "says"),
+    ("table", "by", "words"),
     [
-        (5, (), "a int is no table; expected a pandas or Dask DataFrame"),
-        ("text", (), "a str is no table"),
-        ({"a": [1]}, (), "a dict is no table"),
-        (pd.Series([1]), (), "a Series is no table"),
-        ([pd.DataFrame({"a": [1]}), 7], (), "a int is no table"),
+        (5, (), "expected a pandas or Dask DataFrame, a pyarrow Table, or an iterable of tables, got int"),
+        ("text", (), "got str"),
+        ({"a": [1]}, (), "got dict"),
+        (pd.Series([1]), (), "got Series"),
+        ([pd.DataFrame({"a": [1]}), 7], (), "got int"),
         ([], (), "there is no table to write"),
         (pd.DataFrame(index=range(3)), (), "the table has no columns"),
         (pd.DataFrame({"q": [1, "a", object()]}), (), "column q"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), (), "Duplicate column names"),
         (pa.table([[1], [2]], names=["a", "a"]), (), "two columns have the same name"),
         ([pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})], (), "missing ['a'], new ['b']"),
-        ([pd.DataFrame({"a": [1]}), pd.DataFrame({"a": ["z"]})], (), "other types than the pieces before"),
+        ([pd.DataFrame({"a": [1]}), pd.DataFrame({"a": ["z"]})], (), "types differ"),
         (
             [pd.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}, index=pd.Index([1], name="i"))],
             (),
             "index ['i']",
         ),
-        (_frame(), ["zz"], "partition_by names no column: 'zz'; there are: a, s,"),
+        (_frame(), ["zz"], "partition_by: there is no column 'zz'; there are: a, s,"),
         (_frame(), ["f"], "'f' is float"),
         (_frame(), ["s"], "'s' has missing or empty values"),
         (_frame()[["k"]], ["k"], "leaves no column"),
         (pd.DataFrame({"a/b": ["x"], "c": [1]}), ["a/b"], "cannot name a folder"),
     ],
 )
-def test_a_table_that_cannot_be_written_is_refused_in_one_line(local: Artifacts, table, by, says) -> None:
+def test_a_table_that_cannot_be_written_is_refused_in_one_line(local: Artifacts, table, by, words) -> None:
     with pytest.raises(InputError) as caught:
         local.write("t", table, partition_by=by)
-    assert says in str(caught.value)
+    assert words in str(caught.value)
     assert "'t'" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert local.lake.entries() == []

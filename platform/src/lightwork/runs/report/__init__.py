@@ -1,4 +1,4 @@
-"""A run's report: one HTML page with charts and tables that opens anywhere, also offline."""
+"""The report of a run: one HTML page with charts and tables that can be opened offline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The charts, as Bokeh figures whose colours suit a light and a dark page."""
+"""The charts: Bokeh figures with colours that suit a light and a dark page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 def bars(section: Bars) -> Any:
-    """Horizontal bars with their values at the end, the first at the top."""
+    """Draw horizontal bars with their values at the end, the first at the top."""
     names = list(section.values)
     values = list(section.values.values())
     unit = f" {section.unit}" if section.unit else ""
@@ -62,7 +62,7 @@ def bars(section: Bars) -> Any:
 
 
 def lines(section: Lines) -> Any:
-    """Lines over time or numbers; a click on the legend hides a line."""
+    """Draw lines over times, numbers or labels; a click in the legend hides a line."""
     frame, x, kind = _over(section.frame)
     many = len(frame.columns) > 1
     plot = figure(
@@ -79,14 +79,14 @@ def lines(section: Lines) -> Any:
         data = {"x": x, "y": frame[column].to_numpy()}
         if kind == "label":
             data["label"] = [str(value) for value in section.frame.index]
-        drawn = plot.line(
+        line = plot.line(
             "x", "y", source=ColumnDataSource(data), color=COLORS[position % len(COLORS)], width=1.6,
             alpha=0.9, muted_alpha=0.1, dash=("solid", "dashed", "dotted")[position // len(COLORS) % 3],
         )  # fmt: skip
         tips = [("", str(column)), ("", shown_x), ("", f"@y{{0,0.[000]}}{unit}")]
         formatters = {"@x": "datetime"} if kind == "time" else {}
-        plot.add_tools(HoverTool(renderers=[drawn], tooltips=tips, formatters=formatters))
-        items.append(LegendItem(label=str(column), renderers=[drawn]))
+        plot.add_tools(HoverTool(renderers=[line], tooltips=tips, formatters=formatters))
+        items.append(LegendItem(label=str(column), renderers=[line]))
     if many:
         legend = Legend(
             items=items, click_policy="hide", orientation="horizontal", ncols=6, border_line_color=None,
@@ -108,14 +108,14 @@ def lines(section: Lines) -> Any:
 
 
 def number(value: float) -> str:
-    """A number for people: `26,115`, `0.0312`, `1.5e+09`."""
+    """Format a number for people: `26,115`, `0.0312`."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _over(frame: pd.DataFrame) -> tuple[pd.DataFrame, Any, str]:
-    """The frame, its x values, and what these are: `time` (as the clock showed it), `number`, `label`."""
+    """Return the frame, its x values, and their kind: `time` (local clock time), `number` or `label`."""
     index = frame.index
     if isinstance(index, pd.PeriodIndex):
         index = index.to_timestamp()
@@ -147,22 +147,22 @@ MAX_POINTS = 2000
 
 
 def thinned(frame: pd.DataFrame, points: int = MAX_POINTS) -> pd.DataFrame:
-    """At most `points` rows that keep each column's lowest and highest value of every stretch.
+    """Thin out a frame to at most `points` rows, keeping each column's minimum and maximum per interval.
 
     Args:
         frame: numbers over an index.
-        points: rows at most; even.
+        points: maximum number of rows; even.
 
     Returns:
-        The frame itself if it is short enough. Otherwise two rows for each of points / 2 equally long
-        stretches, at the stretch's first and middle row; a stretch without values stays without.
+        A copy of the frame if it is short enough. Otherwise two rows for each of points / 2 equally long
+        intervals, at the interval's first and middle row; an interval without values has none either.
     """
     count = len(frame)
     if count <= points:
         return frame.copy()
-    stretches = points // 2
-    edges = np.linspace(0, count, stretches + 1).astype(int)
-    places = np.sort(np.concatenate([edges[:-1], (edges[:-1] + edges[1:]) // 2]))
+    intervals = points // 2
+    edges = np.linspace(0, count, intervals + 1).astype(int)
+    rows = np.sort(np.concatenate([edges[:-1], (edges[:-1] + edges[1:]) // 2]))
     columns = {}
     for column in frame.columns:
         values = frame[column].to_numpy()
@@ -175,10 +175,10 @@ def thinned(frame: pd.DataFrame, points: int = MAX_POINTS) -> pd.DataFrame:
         )
         pair = np.where(rising, (low, high), (high, low)).T.ravel()
         columns[column] = np.where(np.isfinite(pair), pair, np.nan)
-    return pd.DataFrame(columns, index=frame.index[places])
+    return pd.DataFrame(columns, index=frame.index[rows])
 
 
 def _first(hits: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """For each stretch, the position of its first hit."""
+    """Return the position of the first hit in each interval."""
     positions = np.where(hits, np.arange(len(hits)), len(hits))
     return np.minimum.reduceat(positions, edges[:-1])

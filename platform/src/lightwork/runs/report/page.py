@@ -1,6 +1,6 @@
-"""The page: plain HTML and CSS around the charts; nothing in it is loaded from anywhere.
+"""The HTML page of a report: the content, arranged for `page.html.jinja`.
 
-`page.html.jinja` says how it looks, and escapes what it shows; here is what it shows.
+The template defines the layout and escapes the content. The page loads nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["value", "note", "heading", "json", "chart", "table", "pairs", "definitions", "figures"]
 Block = tuple[Kind, Any]
-"""A part of a section: how the template shows it, and what."""
+"""A part of a section: how the template shows it, and its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Grid:
 
     Attributes:
         rows: the values, row by row.
-        columns: the head, empty for none.
-        numeric: for each column whether all its values are numbers.
+        columns: the column names; empty for a table without a header.
+        numeric: whether all values are numbers, for each column.
     """
 
     rows: list[list[Any]]
@@ -37,17 +37,17 @@ class Grid:
 
 
 def page(heading: str, facts: Mapping[str, str], sections: Sequence[Section], result: Any) -> str:
-    """The whole page as text."""
+    """Render the page as text."""
     charts = {f"chart{i}": item for i, item in enumerate(sections) if isinstance(item, Bars | Lines)}
     drawable = {key: item for key, item in charts.items() if not isinstance(item, Bars) or item.values}
-    bokeh, script, places = _bokeh(drawable)
-    shown = [("Result", _result(result))] if result not in (None, {}, []) else []
-    shown += [_section(item, places.get(f"chart{i}", "")) for i, item in enumerate(sections)]
+    bokeh, script, divs = _bokeh(drawable)
+    blocks = [("Result", _result(result))] if result not in (None, {}, []) else []
+    blocks += [_section(item, divs.get(f"chart{i}", "")) for i, item in enumerate(sections)]
     return _template().render(
         heading=heading,
         run=str(facts.get("run", "")),
         facts=_grouped(facts),
-        sections=shown,
+        sections=blocks,
         bokeh=bokeh,
         script=script,
     )
@@ -70,7 +70,7 @@ def _template() -> jinja2.Template:
 
 
 def _bokeh(charts: Mapping[str, Bars | Lines]) -> tuple[str, str, dict[str, str]]:
-    """Bokeh's own code, the script that draws the charts, and each chart's place; all empty for none."""
+    """Return Bokeh's code, the script that draws the charts, and the charts' divs; empty without charts."""
     if not charts:
         return "", "", {}
     from bokeh.embed import components
@@ -81,12 +81,12 @@ def _bokeh(charts: Mapping[str, Bars | Lines]) -> tuple[str, str, dict[str, str]
     figures = {
         key: draw.bars(item) if isinstance(item, Bars) else draw.lines(item) for key, item in charts.items()
     }
-    script, places = components(figures)
-    return Resources(mode="inline", components=["bokeh"]).render(), script, dict(places)
+    script, divs = components(figures)
+    return Resources(mode="inline", components=["bokeh"]).render(), script, dict(divs)
 
 
 def _section(section: Section, chart: str) -> tuple[str, list[Block]]:
-    """A section's title and parts."""
+    """Return the title and the blocks of a section."""
     if isinstance(section, Text):
         return "", [("value", part.strip()) for part in section.text.split("\n\n") if part.strip()]
     content: Block
@@ -103,16 +103,16 @@ def _note(text: str) -> list[Block]:
 
 
 def _result(result: Any) -> list[Block]:
-    """Figures large, what is nested as tables, anything else as JSON."""
+    """Return the blocks of the result: plain values as figures, flat mappings as tables, the rest as JSON."""
     if not isinstance(result, Mapping):
         return [_json(result) if isinstance(result, list) else ("value", result)]
     if _is_head(result):
         return _head(result)
-    plain = {key: value for key, value in result.items() if not isinstance(value, Mapping | list)}
-    short = all(len(str(value)) <= 24 for value in plain.values())
-    blocks: list[Block] = [("figures" if short else "definitions", _grouped(plain))] if plain else []
+    values = {key: value for key, value in result.items() if not isinstance(value, Mapping | list)}
+    short = all(len(str(value)) <= 24 for value in values.values())
+    blocks: list[Block] = [("figures" if short else "definitions", _grouped(values))] if values else []
     for key, value in result.items():
-        if key in plain:
+        if key in values:
             continue
         blocks.append(("heading", str(key)))
         if _is_head(value):
@@ -129,11 +129,11 @@ def _is_head(value: Any) -> bool:
 
 
 def _head(table: Mapping[str, Any]) -> list[Block]:
-    """The first records of a table that was written as an artifact."""
+    """Return the blocks of a table that was written as an artifact: its first records and a note."""
     columns = list(table["columns"])
     rows = [[record.get(column) for column in columns] for record in table["records"]]
     note = f"artifact {table['artifact']}: {table['rows']:,} rows"
-    shown = f", the first {len(rows)} here" if len(rows) < table["rows"] else ""
+    shown = f", first {len(rows)} shown" if len(rows) < table["rows"] else ""
     return [("table", _grid(rows, columns)), *_note(note + shown)]
 
 
@@ -147,7 +147,7 @@ def _grid(rows: Iterable[Iterable[Any]], columns: Iterable[str] = ()) -> Grid:
 
 
 def _grouped(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, all whole numbers in groups of three digits."""
+    """Return the values, integers with thousands separators."""
     return {str(key): f"{value:,}" if type(value) is int else value for key, value in values.items()}
 
 
@@ -156,7 +156,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str | None:
-    """The text of one value; None for a missing one."""
+    """Format one value as text; None for a missing one."""
     if value is None or (value != value):
         return None
     if _is_number(value):

@@ -1,11 +1,11 @@
-"""What a pipeline says for people to read, collected while it runs."""
+"""The content of a report, added by the pipeline while it runs."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import LightworkError
+from lightwork.errors import LightworkError, one_line
 from lightwork.runs.report.sections import Bars, Lines, Section, Table, Text
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ MAX_ROWS = 200
 
 
 class Report:
-    """The report of a run: `session.report`. Sections appear in the order in which they were added.
+    """The report of a run: `session.report`. Sections appear in the order in which they are added.
 
-    Only what is shown is kept in memory, so frames may be large, and may be changed afterwards.
+    Only what the page shows is kept in memory, so frames may be large and may be changed afterwards.
     """
 
     def __init__(self) -> None:
@@ -29,20 +29,20 @@ class Report:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was added."""
+        """Whether nothing has been added."""
         return not self.sections
 
     def text(self, text: str) -> None:
-        """Add a paragraph of plain text; an empty line begins another."""
+        """Add a paragraph of plain text; an empty line starts another."""
         self.sections.append(Text(str(text)))
 
     def bars(self, title: str, values: Mapping[str, float], *, unit: str = "") -> None:
-        """Add horizontal bars, one a name, in the order given; the terminal's summary shows them too.
+        """Add horizontal bars, one per name, in the given order; the summary in the terminal shows them too.
 
-        Of more than 40, the largest 40 are shown, and a note says so.
+        If there are more than 40, only the largest 40 are shown, with a note.
 
         Raises:
-            LightworkError: a value that is not a number.
+            LightworkError: a value is not a number.
         """
         numbers = {
             str(name): _number(f"report.bars({title!r})", name, value) for name, value in values.items()
@@ -50,7 +50,7 @@ class Report:
         finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
         notes = []
         if missing := len(numbers) - len(finite):
-            notes.append(f"{missing} without a value left out")
+            notes.append(f"omitted {missing} without a value")
         if len(finite) > MAX_BARS:
             notes.append(f"the largest {MAX_BARS} of {len(finite):,}")
             largest = sorted(finite, key=lambda name: abs(finite[name]), reverse=True)[:MAX_BARS]
@@ -58,13 +58,13 @@ class Report:
         self.sections.append(Bars(str(title), finite, unit, "; ".join(notes)))
 
     def lines(self, title: str, frame: pd.DataFrame, *, unit: str = "", note: str = "") -> None:
-        """Add lines, one a column, over the index (times or numbers; in the order of the index).
+        """Add lines, one per column, over the index (times, numbers or labels), in the order of the rows.
 
-        A line of more than 2,000 points is drawn by the lowest and highest of each stretch, which keeps
-        its peaks, and a note says so.
+        Lines of more than 2,000 points are drawn through the minimum and maximum of each interval, which
+        keeps their peaks, with a note.
 
         Raises:
-            LightworkError: columns that are not numbers, none, or more than 24 of them.
+            LightworkError: a column is not numeric, or there are no columns or more than 24.
         """
         from lightwork.runs.jsonable import to_frame
         from lightwork.runs.report.charts import MAX_POINTS, thinned
@@ -76,17 +76,18 @@ class Report:
         try:
             numbers = frame.astype("float64")
         except (TypeError, ValueError) as error:
-            raise LightworkError(f"{where}: a column is not numbers ({error}); choose the columns") from error
+            reason = one_line(error)
+            raise LightworkError(f"{where}: a column is not numeric ({reason}); omit it") from error
         notes = [note] if note else []
         if len(numbers) > MAX_POINTS:
             notes.append(
-                f"{len(numbers):,} points a line, drawn as the lowest and highest of each of"
-                f" {MAX_POINTS // 2:,} stretches"
+                f"{len(numbers):,} points per line, drawn as the minimum and maximum of each of"
+                f" {MAX_POINTS // 2:,} intervals"
             )
         self.sections.append(Lines(str(title), thinned(numbers), unit, "; ".join(notes)))
 
     def table(self, title: str, frame: pd.DataFrame) -> None:
-        """Add a table; of more than 200 rows the first 200 are shown, and a note says so."""
+        """Add a table; if it has more than 200 rows, only the first 200 are shown, with a note."""
         from lightwork.runs.jsonable import flat, to_frame
 
         frame = to_frame(frame)
@@ -94,16 +95,16 @@ class Report:
         self.sections.append(Table(str(title), flat(frame.head(MAX_ROWS)).copy(), note))
 
     def charts(self) -> list[tuple[str, tuple[str, dict[str, float]]]]:
-        """The bars, for the terminal: title, unit, values."""
+        """Return title, unit and values of each bar chart, for the terminal."""
         return [(item.title, (item.unit, item.values)) for item in self.sections if isinstance(item, Bars)]
 
     def html(self, *, heading: str, facts: Mapping[str, str], result: Any = None) -> str:
-        """The report as one self-contained page that loads nothing from anywhere.
+        """Render the report as one self-contained page that loads nothing.
 
         Args:
             heading: the pipeline's name.
-            facts: what to show at the top: run id, parameters, elements…
-            result: the run's result as plain JSON values, shown after the facts; None for none.
+            facts: the facts at the top: run id, parameters, elements…
+            result: the run's result as plain JSON values, shown after the facts; None if there is none.
         """
         from lightwork.runs.report.page import page
 

@@ -1,4 +1,4 @@
-"""The sections that a report is made of, as data."""
+"""The sections of a report, as data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A paragraph, or several between empty lines."""
+    """One or more paragraphs, separated by empty lines."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """One value a name, drawn from the first at the top to the last."""
+    """One horizontal bar per name, the first at the top."""
 
     title: str
     values: dict[str, float]
@@ -28,7 +28,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Columns over the index: at most 2,000 points a line are kept."""
+    """One line per column over the index, with at most 2,000 points each."""
 
     title: str
     frame: pd.DataFrame
@@ -38,7 +38,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first rows of a table, its index as columns where it says something."""
+    """The first rows of a table, with its index as columns unless it is an unnamed range."""
 
     title: str
     frame: pd.DataFrame
