@@ -118,7 +118,8 @@ def _arguments(task: TaskFunction[..., Any], items: Sequence[str]) -> dict[str, 
         and item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
     ]
     if missing:
-        raise InputError(f"{label}: {missing[0]} is missing; expected name=value for {', '.join(missing)}")
+        expected = " ".join(f"{name}=VALUE" for name in missing)
+        raise InputError(f"{label}: parameter {missing[0]} is missing; expected {expected}")
     return values
 
 

@@ -136,8 +136,9 @@ def _usage(error: click.UsageError) -> str:
     options = [name for item in _params(error) for name in item.opts if name.startswith("--")] + ["--help"]
     if isinstance(error, click.NoSuchOption):
         guess = near(error.option_name, options)
-        parameters = "; parameters are given as name=value" if command in ("run", "explain") else ""
-        return f"{where}there is no option {error.option_name!r}{guess}{parameters}"
+        has_parameters = command in ("run", "explain", "submit") and not guess.endswith("?")
+        hint = "; parameters are given as name=value" if has_parameters else ""
+        return f"{where}there is no option {error.option_name!r}{guess}{hint}"
     usage = f"`lightwork {f'{command} {_usage_line(error)}'.strip()}`"
     if isinstance(error, click.MissingParameter) and error.param is not None:
         option = isinstance(error.param, click.Option)

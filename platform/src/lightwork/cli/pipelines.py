@@ -30,7 +30,9 @@ def list_command(as_json: bool) -> None:
         show_json({"pipelines": [_object(*item) for item in usable], "broken": problems})
         return
     if usable:
-        rows = [(name, item.doc.partition("\n")[0], _signature(known)) for name, item, known in usable]
+        rows = [
+            (name, pipeline.doc.partition("\n")[0], _signature(items)) for name, pipeline, items in usable
+        ]
         show_table(["pipeline", "description", "parameters"], rows)
     elif not problems:
         click.echo("No pipelines yet; create one with `lightwork new NAME`.")

@@ -46,7 +46,7 @@ WRONG = [
     ("explain windy-city doubel", "there is no task 'doubel'; did you mean 'double'?"),
     ("explain windy-city double x=one", "'one' is not a whole number"),
     ("explain windy-city double y=1", "double: there is no parameter 'y'"),
-    ("explain windy-city scaled factor=1", "scaled: x is missing"),
+    ("explain windy-city scaled factor=1", "scaled: parameter x is missing; expected x=VALUE"),
     ("explain windy-city double x", "'x' has no '='"),
     ("artifacts nothing", "there is no artifact 'nothing'"),
     ("artifacts --lake gs://bucket", "scheme 'gs' is not known"),
