@@ -108,9 +108,9 @@ def _traceback(error: Exception) -> str:
         return ""
     import traceback
 
-    ours = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
+    not_the_pipelines = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
     start = error.__traceback__
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(ours):
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(not_the_pipelines):
         start = start.tb_next
     return "".join(traceback.format_exception(type(error), error, start or error.__traceback__))
 
