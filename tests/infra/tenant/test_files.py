@@ -1,7 +1,7 @@
-"""What people write into `tenants/<name>.yaml`: each mistake refused with its line and the reason.
+"""Mistakes in `tenants/<name>.yaml`: each is refused with its line and the reason.
 
-A fixture holds the lines that it gets behind `#! `. They are checked as `lightwork tenant validate` does it,
-with the tests' pipelines.
+A fixture lists the messages it must cause after `#! `. It is checked as `lightwork tenant validate` does,
+with the tests' own pipelines.
 """
 
 from __future__ import annotations
@@ -27,40 +27,42 @@ WRONG = sorted((Path(__file__).parent / "files").glob("*.error.*.yaml"))
 MARK = "#! "
 
 
-def wanted(path: Path) -> Sequence[str]:
+def expected(path: Path) -> Sequence[str]:
     return [line.removeprefix(MARK) for line in path.read_text().splitlines() if line.startswith(MARK)]
 
 
 @pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
 def test_a_mistake_is_refused_with_file_line_and_reason(path: Path, tmp_path: Path) -> None:
-    assert wanted(path), f"{path.name} does not say what is expected"
+    assert expected(path), f"{path.name} lists no expected message"
     (tmp_path / "acme.yaml").write_text(path.read_text())
     with pytest.raises(InputError) as caught:
         checks.check(tenants.read(tmp_path / "acme.yaml"), discovery.pipelines())
     lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
-    assert lines == wanted(path), "one line for each mistake, as the file says"
+    assert lines == expected(path), "one line per mistake, as the fixture lists them"
 
 
-def test_the_program_says_the_same_before_anything_is_planned(root: Path) -> None:
+def test_the_program_reports_the_same_before_it_plans_anything(root: Path) -> None:
     (path,) = [path for path in WRONG if path.name == "destroy.error.without-leaving.yaml"]
     (root / "tenants" / "acme.yaml").write_text(path.read_text())
     run = run_program(root, "prod.acme")
-    assert str(run.error).replace(f"{root}/tenants/", "") == "\n".join(wanted(path)), "as validate says it"
-    assert not [one for one in run.resources if one.type != "pulumi:pulumi:Stack"], "nothing was planned"
+    assert str(run.error).replace(f"{root}/tenants/", "") == "\n".join(expected(path)), (
+        "the message of `tenant validate`"
+    )
+    assert not [item for item in run.resources if item.type != "pulumi:pulumi:Stack"], "it planned a resource"
 
 
 @pytest.mark.parametrize("leaving", ["state: leaving\n", ""])
-def test_who_leaves_may_lose_what_is_named_and_who_stays_may_not(tmp_path: Path, leaving: str) -> None:
+def test_only_a_leaving_tenant_may_name_resources_to_destroy(tmp_path: Path, leaving: str) -> None:
     path = tmp_path / "acme.yaml"
     path.write_text(f"name: acme\nenvironments: [dev, prod]\n{leaving}destroy: {{prod: [lake-bucket]}}\n")
     if leaving:
         assert tenants.load(path).destroy == {"prod": ("lake-bucket",)}
     else:
-        with pytest.raises(InputError, match="it says `state: leaving` first"):
+        with pytest.raises(InputError, match=r"destroy: .*`state: leaving`"):
             tenants.load(path)
 
 
-CHECKED_BY_THE_PROGRAM_ALONE = {
+CHECKED_BY_THE_PROGRAM_ONLY = {
     "deadline.error.longer-than-certificates",
     "destroy.error.active",
     "destroy.error.another-environment",
@@ -111,16 +113,16 @@ CHECKED_BY_THE_PROGRAM_ALONE = {
     "workers.error.finer-than-a-thousandth",
     "workers.error.no-processor",
 }
-"""Mistakes that a schema cannot see: they are about several fields, the code, or what a text means."""
+"""Mistakes that a schema cannot express: they concern several fields, the code, or a string's meaning."""
 
 
 @pytest.mark.parametrize("path", WRONG, ids=[path.name for path in WRONG])
-def test_the_schema_sees_what_a_schema_can_see(path: Path) -> None:
+def test_the_schema_refuses_every_mistake_that_it_can_express(path: Path) -> None:
     try:
         content = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
     except yaml.YAMLError:
-        found = False
+        refused = False
     else:
-        found = not Draft202012Validator(json.loads(template.json_schema())).is_valid(content)
-    alone = path.name.removesuffix(".yaml") in CHECKED_BY_THE_PROGRAM_ALONE
-    assert found != alone, "an editor marks what a schema can say, and the set above has the rest"
+        refused = not Draft202012Validator(json.loads(template.json_schema())).is_valid(content)
+    program_only = path.name.removesuffix(".yaml") in CHECKED_BY_THE_PROGRAM_ONLY
+    assert refused != program_only, "an editor marks it, or it is in the set above"

@@ -1,4 +1,4 @@
-"""Log lines: who says what, from which run, on which element's attempt."""
+"""Log lines: their fields, their order, and the context of run, task and attempt."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module", params=["serial", "local"])
 def lines(request, tmp_path_factory):
-    """What a run writes to standard error in JSON."""
+    """The JSON lines that a run writes to standard error."""
     folder = tmp_path_factory.mktemp("logs")
     (folder / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "LIGHTWORK_LOG": "json"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "script.py", request.param],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=patience(60), check=True,
     )  # fmt: skip
-    assert done.stdout == ""
-    return [json.loads(line) for line in done.stderr.splitlines()]
+    assert process.stdout == ""
+    return [json.loads(line) for line in process.stderr.splitlines()]
 
 
-def test_every_line_is_json_with_time_and_level(lines):
+def test_every_line_is_json_with_time_level_event_and_host(lines):
     assert all({"timestamp", "level", "event", "host"} <= line.keys() for line in lines)
 
 
-def test_a_line_of_a_task_says_tenant_pipeline_run_task_and_attempt(lines):
+def test_a_tasks_line_has_tenant_pipeline_run_task_and_attempt(lines):
     line = next(line for line in lines if line["event"] == "working" and line["element"] == 0)
     expected = {"tenant": "acme", "pipeline": "demo", "run": "r1", "task": "__main__.work", "attempt": 1}
     assert expected.items() <= line.items()
@@ -59,15 +59,15 @@ def test_a_line_of_a_task_says_tenant_pipeline_run_task_and_attempt(lines):
 def test_a_second_attempt_is_numbered(lines):
     attempts = [line["attempt"] for line in lines if line["event"] == "working" and line["element"] == 1]
     assert attempts == [1, 2]
-    assert any("trying again" in line["event"] and "OSError: once" in line["event"] for line in lines)
+    assert any("retrying" in line["event"] and "OSError: once" in line["event"] for line in lines)
 
 
-def test_the_standard_logging_module_carries_the_context_too(lines):
+def test_lines_from_the_standard_logging_module_have_the_context(lines):
     line = next(line for line in lines if line["event"] == "plain 0")
     assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "__main__.work")
 
 
-def test_a_line_outside_tasks_carries_the_run_alone(lines):
+def test_a_line_outside_tasks_has_the_run_and_no_task(lines):
     line = next(line for line in lines if line["event"] == "done")
     assert line["run"] == "r1"
     assert "task" not in line
@@ -79,27 +79,27 @@ def test_text_is_readable_and_short():
         "with logs.context(tenant='acme', run='r1', task='t', attempt=1):\n"
         "    logs.get_logger().info('hello', rows=3)\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=patience(60), check=True
     )
-    assert "hello" in done.stderr
-    assert "rows=3" in done.stderr
-    assert "acme" not in done.stderr
-    assert "attempt" not in done.stderr
+    assert "hello" in process.stderr
+    assert "rows=3" in process.stderr
+    assert "acme" not in process.stderr
+    assert "attempt" not in process.stderr
 
 
-def test_a_program_that_has_set_up_logging_keeps_its_own():
+def test_a_program_that_has_configured_logging_keeps_its_own():
     code = (
         "import logging, sys\n"
         "logging.basicConfig(stream=sys.stdout, format='MINE %(message)s', level='INFO')\n"
         "from lightwork import logs; logs.configure()\n"
         "logging.getLogger('x').info('hello')\n"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=patience(60), check=True
     )
-    assert done.stdout == "MINE hello\n"
-    assert done.stderr == ""
+    assert process.stdout == "MINE hello\n"
+    assert process.stderr == ""
 
 
 CONTEXTS = """
@@ -113,10 +113,10 @@ with logs.context(run="r1", attempt=1):
     enter, leave = logs.element_context("t")
     tokens = enter()
     logs.set_attempt(2)
-    log.info("an element", worker="own")
+    log.info("an element", worker="w1")
     leave(tokens)
     log.info("after it")
-    with structlog.contextvars.bound_contextvars(asked="by the author"):
+    with structlog.contextvars.bound_contextvars(city="Oslo"):
         logging.getLogger("botocore").warning("foreign")
     try:
         1 / 0
@@ -132,60 +132,61 @@ logs.show('{"timestamp": "2026-01-02T03:04:05.678Z", "level": "warning", "event"
 
 @pytest.fixture(scope="module")
 def contexts():
-    """What `CONTEXTS` writes, in JSON and as text."""
-    done = {
+    """The output of `CONTEXTS`: its JSON lines, and its text."""
+    output = {
         style: subprocess.run(
-            [sys.executable, "-c", CONTEXTS, style], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", CONTEXTS, style],
+            capture_output=True, text=True, timeout=patience(60), check=True,
         ).stderr
         for style in ("json", "text")
-    }
-    return [json.loads(line) for line in done["json"].splitlines()], done["text"]
+    }  # fmt: skip
+    return [json.loads(line) for line in output["json"].splitlines()], output["text"]
 
 
-def of(contexts, event):
+def line_of(contexts, event):
     return next(line for line in contexts[0] if line["event"] == event)
 
 
-def test_an_elements_context_ends_with_it_and_the_outer_one_is_back(contexts):
-    line = of(contexts, "an element")
-    assert (line["run"], line["task"], line["attempt"], line["worker"]) == ("r1", "t", 2, "own")
-    line = of(contexts, "after it")
+def test_an_elements_context_ends_with_the_element(contexts):
+    line = line_of(contexts, "an element")
+    assert (line["run"], line["task"], line["attempt"], line["worker"]) == ("r1", "t", 2, "w1")
+    line = line_of(contexts, "after it")
     assert (line["run"], line["attempt"]) == ("r1", 1)
     assert "task" not in line
 
 
-def test_the_fields_that_all_lines_share_come_first_in_one_order(contexts):
-    assert list(of(contexts, "an element"))[:7] == [
+def test_the_common_fields_come_first_and_in_a_fixed_order(contexts):
+    assert list(line_of(contexts, "an element"))[:7] == [
         *("timestamp", "level", "event", "run", "task", "attempt", "host"),
     ]
-    assert list(of(contexts, "foreign"))[:5] == ["timestamp", "level", "event", "run", "attempt"]
+    assert list(line_of(contexts, "foreign"))[:5] == ["timestamp", "level", "event", "run", "attempt"]
 
 
-def test_fields_that_the_author_binds_with_structlog_are_on_every_line(contexts):
-    line = of(contexts, "foreign")
-    assert (line["asked"], line["logger"], line["level"]) == ("by the author", "botocore", "warning")
+def test_fields_that_a_pipeline_binds_with_structlog_are_on_every_line(contexts):
+    line = line_of(contexts, "foreign")
+    assert (line["city"], line["logger"], line["level"]) == ("Oslo", "botocore", "warning")
 
 
 @pytest.mark.parametrize("event", ["failed", "failed too"])
 def test_an_exception_is_a_field_of_its_line(contexts, event):
-    line = of(contexts, event)
+    line = line_of(contexts, event)
     assert line["exception"].startswith("Traceback")
     assert line["exception"].endswith("ZeroDivisionError: division by zero")
     assert line["level"] == "error"
     assert "exc_info" not in line
 
 
-def test_another_thread_has_a_context_of_its_own(contexts):
-    assert "run" not in of(contexts, "in a thread")
+def test_another_thread_has_its_own_context(contexts):
+    assert "run" not in line_of(contexts, "in a thread")
 
 
-def test_a_forwarded_line_keeps_its_fields_and_is_shown_in_this_processs_style(contexts):
-    assert of(contexts, "forwarded") == {
+def test_a_forwarded_line_keeps_its_fields_and_is_written_in_this_processs_style(contexts):
+    assert line_of(contexts, "forwarded") == {
         "timestamp": "2026-01-02T03:04:05.678Z",
         "level": "warning",
         "event": "forwarded",
         "rows": 3,
         "run": "r9",
-    } | {key: of(contexts, "forwarded")[key] for key in ("host", "logger")}
+    } | {key: line_of(contexts, "forwarded")[key] for key in ("host", "logger")}
     shown = next(line for line in contexts[1].splitlines() if "forwarded" in line)
     assert shown == "03:04:05 [warning  ] forwarded rows=3"

@@ -1,1 +1,1 @@
-"""The Dask cluster of a session: where it comes from, and how many workers it has."""
+"""The Dask cluster of a session: how it is started or reached, and how many workers it has."""

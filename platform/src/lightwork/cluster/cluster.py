@@ -1,4 +1,4 @@
-"""The Dask cluster of a session: started here, or found at an address, or asked of Coiled."""
+"""The Dask cluster of a session: started on this machine or by Coiled, or reached at an address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import start_coiled, start_local
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
 from lightwork.logs import get_logger
@@ -23,27 +23,32 @@ if TYPE_CHECKING:
 
     from lightwork.cluster.connection import Connection
 
-_FRESH = 1.0
+_SLOTS_EVERY = 1.0
+"""Seconds for which the number of slots is not asked for again."""
 
 
 class Lost(Exception):  # noqa: N818 - an event, not a mistake
-    """The scheduler is gone, and every future with it."""
+    """The scheduler is gone, and every future is lost with it."""
 
 
 class Cluster:
-    """A connection to a scheduler, which outlives the scheduler's loss.
-
-    Attributes:
-        on: where: `local`, an address, or `coiled`.
-        client: the client as it is now; another one after a reconnection.
-        local: whether the cluster was started here, on this machine.
-        keeper: sees to the number of the run's workers, if that is this process's business.
+    """A connection to a scheduler, which can be renewed if the scheduler is lost.
 
     Args:
-        on: as the attribute.
-        workers: how many workers to start, where they are started here.
-        batches: how many are to be done for certain: workers for them are asked for before the scheduler is
-            reached, so that both start at once.
+        on: `local`, `coiled` or the scheduler's address.
+        workers: the number of workers to start, for `local` and `coiled`.
+        batches: the number of batches to compute at least; workers for them are requested before connecting
+            to the scheduler, so that both start at the same time.
+
+    Attributes:
+        on: `local`, `coiled` or the scheduler's address.
+        client: the current client; a reconnection replaces it.
+        local: whether the cluster runs on this machine.
+        keeper: sets the number of the run's workers; None if this process does not control it.
+
+    Raises:
+        InputError: the address needs certificates, or an environment variable is invalid.
+        RunFailed: the scheduler does not respond, or the workers cannot be started.
     """
 
     def __init__(self, on: str, workers: int, batches: int = 0) -> None:
@@ -51,91 +56,95 @@ class Cluster:
         self.local = on == "local"
         self._owned: Any = None
         self._slots = 0
-        self._looked = -1e9
+        self._slots_at = -1e9
         self._packages: set[str] = set()
         self._modules = 0
         self._address: Any = on
+        timeout = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if self.local:
             self._owned = self._address = start_local(workers)
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
         fleet = fleet_from(os.environ) if "://" in on else None
-        patience = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if fleet is not None:
             if batches:
                 fleet.need(batches, ())
-            self._address = fleet.reach(on, patience)
+            self._address = fleet.resolve(on, timeout)
         try:
-            self.client: Connection = self._connect(patience, first=True)
+            self.client: Connection = self._connect(timeout, first=True)
         except BaseException:
-            with contextlib.suppress(Exception):
-                self._owned.close()
+            if self._owned is not None:
+                with contextlib.suppress(Exception):
+                    self._owned.close()
             raise
         self.keeper = None if fleet is None else Keeper(fleet, lambda: self.client)
         self.hold_packages()
 
     def hold_packages(self) -> None:
-        """Let first-party code go by value to workers elsewhere: they may lack it, or have it older."""
+        """Pickle first-party code by value for remote workers, which may lack it or have an older version."""
         if not self.local and len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             new = pickling.own_packages() - self._packages
             pickling.hold(new)
             self._packages |= new
 
-    def _connect(self, patience: float, *, first: bool = False) -> Connection:
+    def _connect(self, timeout: float, *, first: bool = False) -> Connection:
         from lightwork.cluster.connection import connect
 
         try:
-            return connect(self._address, patience)
+            return connect(self._address, timeout)
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise
             raise InputError(
-                f"{self.on} needs certificates; name their files in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
+                f"{self.on}: TLS needs certificates; set the paths DASK_DISTRIBUTED__COMM__TLS__CA_FILE, "
                 "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY"
             ) from error
         except (OSError, TimeoutError, ValueError, ImportError, RuntimeError) as error:
             if not first:
                 raise Lost from error
-            reason = str(error).split("\n")[0]
-            raise RunFailed(f"no scheduler answers at {self.on}: {reason}") from error
+            raise RunFailed(f"no scheduler responds at {self.on}: {one_line(error)}") from error
 
     @property
     def dashboard(self) -> str | None:
-        """The address of Dask's dashboard, if it has one."""
+        """The address of Dask's dashboard; None if there is none."""
         try:
-            has_one = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
-            return str(self.client.dashboard_link) if has_one else None
-        except Exception:  # noqa: BLE001 - a link is a courtesy
+            has_dashboard = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
+            return str(self.client.dashboard_link) if has_dashboard else None
+        except Exception:  # noqa: BLE001 - the link is optional
             return None
 
     def slots(self) -> int:
-        """How many batches run at once: the threads of all workers now; 0 while there is none."""
+        """Return the number of batches that run at once: the threads of all workers, 0 if there are none."""
         now = time.monotonic()
-        if now - self._looked > _FRESH or not self._slots:
-            self._looked = now
+        if now - self._slots_at > _SLOTS_EVERY or not self._slots:
+            self._slots_at = now
             try:
                 self._slots = sum(self.client.nthreads().values())
             except Exception as error:
                 raise Lost from error
         return self._slots
 
-    def need(self, who: str, batches: int) -> None:
-        """Have as many workers as there are batches to do, if their number is this process's business.
+    def need(self, map_name: str, batches: int) -> None:
+        """Request as many workers as a map has batches, if this process controls their number.
 
         Args:
-            who: the name of the map that says so.
-            batches: batches that run or wait, and those that what is left would make; 0 at its end.
+            map_name: the name of the map.
+            batches: its batches that run or wait, and those still to be made; 0 when it has ended.
 
         Raises:
-            RunFailed: Kubernetes gives the run no worker.
+            RunFailed: Kubernetes refuses to create any worker for the run.
         """
         if self.keeper is not None:
-            self.keeper.need(who, batches)
+            self.keeper.need(map_name, batches)
             self.keeper.check()
 
     def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
-        """Start a function on some worker."""
+        """Send a function to a worker.
+
+        Raises:
+            Lost: the scheduler is gone.
+        """
         if self.client.status not in ("running", "newly-created"):
             raise Lost
         try:
@@ -146,7 +155,7 @@ class Cluster:
             raise
 
     def gather(self, futures: Sequence[Future]) -> list[Any]:
-        """The results of finished futures, in one request.
+        """Return the results of finished futures, in one request.
 
         Raises:
             Lost: the scheduler is gone.
@@ -158,22 +167,22 @@ class Cluster:
         except (FutureCancelledError, OSError, TimeoutError) as error:
             raise Lost from error
 
-    def reconnect(self, patience: float | None = None) -> None:
-        """Connect to the scheduler again, or to the one that took its place at the same address.
+    def reconnect(self, timeout: float | None = None) -> None:
+        """Connect to the scheduler again, or to its replacement at the same address.
 
         Args:
-            patience: seconds to try for; `LIGHTWORK_RECONNECT_SECONDS` by default, else 600.
+            timeout: seconds to try for; by default `LIGHTWORK_RECONNECT_SECONDS`, else 600.
 
         Raises:
-            RunFailed: none answered in that time, or there are no workers to reach.
+            RunFailed: no scheduler responded in time, or Kubernetes refuses to create any worker.
         """
         if self.keeper is not None:
             self.keeper.check()
-        if patience is None:
-            patience = _seconds("LIGHTWORK_RECONNECT_SECONDS", 600)
+        if timeout is None:
+            timeout = _seconds("LIGHTWORK_RECONNECT_SECONDS", 600)
         log = get_logger("lightwork")
-        log.warning(f"lost the scheduler at {self.on}; trying to reach it again for {patience:.0f} s")
-        deadline = time.monotonic() + patience
+        log.warning(f"lost the scheduler at {self.on}; reconnecting for up to {timeout:.0f} s")
+        deadline = time.monotonic() + timeout
         self.client.close_quietly()
         while True:
             try:
@@ -181,17 +190,17 @@ class Cluster:
             except Lost as error:
                 if time.monotonic() > deadline:
                     raise RunFailed(
-                        f"the scheduler at {self.on} did not come back in {patience:.0f} s; "
-                        "what is done is kept, and the next run goes on from there"
+                        f"the scheduler at {self.on} did not return within {timeout:.0f} s; "
+                        "finished results are kept, and the next run continues from there"
                     ) from error
-                time.sleep(min(1.0, patience / 10))
+                time.sleep(min(1.0, timeout / 10))
             else:
-                self._looked = -1e9
-                log.info(f"reached the scheduler at {self.on} again")
+                self._slots_at = -1e9
+                log.info(f"reconnected to the scheduler at {self.on}")
                 return
 
     def close(self) -> None:
-        """Leave the cluster; stop it if it was started here."""
+        """Disconnect from the cluster; stop it if it was started here."""
         pickling.release(self._packages)
         self._packages = set()
         if self.keeper is not None:
@@ -206,4 +215,4 @@ def _seconds(variable: str, default: float) -> float:
     try:
         return max(0.0, float(value))
     except ValueError:
-        raise InputError(f"{variable}: {value!r} is not a number of seconds") from None
+        raise InputError(f"{variable}: {value!r} is not a number; expected seconds, for example 60") from None

@@ -1,4 +1,4 @@
-"""A client of Dask that is closed where it is no longer needed, and nowhere else."""
+"""A Dask client that connects with retries, and closes only when it is told to."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from distributed import Client
 __all__ = ["ATTEMPTS", "Connection", "connect"]
 
 ATTEMPTS = (*(1.0,) * 15, 2.0, 5.0, 10.0)
-"""Seconds that the attempts to connect may take, each further one as long as the last."""
+"""Timeouts in seconds of the attempts to connect; the last one applies to all further attempts."""
 
 
-def connect(address: Any, patience: float) -> Connection:
-    """Connect to a scheduler, which may be there only in a while.
+def connect(address: Any, timeout: float) -> Connection:
+    """Connect to a scheduler that may still be starting.
 
-    In attempts of seconds each, the first ones short. What is sent to a Service of Kubernetes a moment before
-    its rules are everywhere is lost, and so is all that this one connection sends again, for more than two
-    minutes. And within an attempt Dask asks ever more seldom: one that began long before the scheduler was
-    there would see it seconds late.
+    Retries with short timeouts: packets sent before kube-proxy has programmed the Service are dropped, and so
+    is everything that the same connection resends, for more than two minutes. Dask also backs off within an
+    attempt, so a long one notices a new scheduler seconds late.
 
     Args:
         address: the scheduler's address, or a cluster object.
-        patience: seconds to try for.
+        timeout: seconds to try for.
 
     Raises:
-        OSError: nobody answered in that time; it includes TimeoutError.
-        TypeError, ValueError, ImportError, RuntimeError: trying again would be of no use.
+        OSError: no scheduler responded in time; includes TimeoutError.
+        TypeError, ValueError, ImportError, RuntimeError: the address or the settings are wrong; not retried.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     for attempt in itertools.chain(ATTEMPTS, itertools.repeat(ATTEMPTS[-1])):
         seconds = min(attempt, deadline - time.monotonic())
         try:
@@ -40,21 +39,21 @@ def connect(address: Any, patience: float) -> Connection:
         except OSError:
             if time.monotonic() >= deadline:
                 raise
-    raise AssertionError  # there is no last attempt
+    raise AssertionError  # unreachable: the attempts are endless
 
 
 class Connection(Client):  # type: ignore[misc, unused-ignore]
-    """A client that leaves nothing behind, also when it reached no scheduler or lost it.
+    """A client that leaves nothing behind, even if it never reached a scheduler or lost it.
 
-    Dask's own keeps the thread of its event loop then. And it is closed when it is collected as garbage:
-    where that happens while the same thread starts another client, the thread waits for itself for ever.
+    Dask's own client then leaks the thread of its event loop. It also closes itself when it is garbage
+    collected; the thread deadlocks if that happens while it is starting another client.
     """
 
     def start(self, **kwargs: Any) -> None:
-        """Connect, as the constructor does.
+        """Connect; the constructor calls this.
 
         Raises:
-            OSError, TimeoutError, ValueError, RuntimeError: nobody answers; the client is closed.
+            OSError, TimeoutError, ValueError, RuntimeError: the connection failed; the client is closed.
         """
         try:
             super().start(**kwargs)
@@ -63,7 +62,7 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]
             raise
 
     def close_quietly(self) -> None:
-        """Close it, whether or not there is still a scheduler, in at most two seconds or so."""
+        """Close the client within about two seconds, even if the scheduler is gone; log nothing."""
         logger = logging.getLogger("distributed.client")
         level = logger.level
         logger.setLevel(logging.CRITICAL)
@@ -71,9 +70,9 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]
             with contextlib.suppress(Exception):
                 self.close(timeout=2)
             with contextlib.suppress(Exception):
-                self._loop_runner.stop()  # close() forgets it where the client was closed by itself
+                self._loop_runner.stop()  # close() does not stop it if the client closed itself
         finally:
             logger.setLevel(level)
 
     def __del__(self) -> None:
-        """Do nothing: whoever has it closes it."""
+        """Do nothing: the owner closes the client."""

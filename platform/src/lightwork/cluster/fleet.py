@@ -1,7 +1,7 @@
-"""The workers of a run in Kubernetes: none at first, then as many as there is work for, no idle ones.
+"""The workers of a run in Kubernetes: none at first, then as many as there is work for, and no idle ones.
 
-The scaler's template makes a Deployment of workers and tells the driver its name by the environment. From
-then on their number is the driver's business, because only the driver knows what is left to do.
+The scaler's template creates a Deployment of workers, and the driver gets its name from the environment. From
+then on the driver controls their number, because only the driver knows how much work is left.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.kube import contract
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.logs import get_logger
@@ -21,52 +21,54 @@ if TYPE_CHECKING:
     from lightwork.kube.api import KubeApi
 
 IDLE_SECONDS = 10.0
-"""How long a worker has nothing to do before it is given back: the next map may begin at once."""
+"""Seconds for which a worker is idle before it is released: the next map may start at any moment."""
 REFUSED_SECONDS = 25.0
-"""How long Kubernetes may refuse every worker's pod: what is full may be what an earlier run gives back.
+"""Seconds for which Kubernetes may refuse every worker's pod: an earlier run may be about to free the quota.
 
-A ReplicaSet waits twice as long before each new attempt: the twelfth comes after 20.5 s, the next
-after 41 s. A run that is refused says so within a minute, with its start and its exit handler.
+A ReplicaSet doubles its delay with each attempt: the twelfth comes after 20.5 s, the next after 41 s. A run
+that is refused therefore fails within a minute, including its start and its exit handler.
 """
 _EVERY = 1.0
+"""Seconds between two adjustments, at least."""
 _SERVICE_EVERY = 0.2
+"""Seconds between two requests for a Service that does not exist yet."""
 _COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 class Pods(Protocol):
-    """What a fleet asks of Kubernetes."""
+    """The operations on Kubernetes that a fleet needs."""
 
     def replicas(self) -> int | None:
-        """How many workers the Deployment is to have; None as long as there is none."""
+        """Return the Deployment's number of replicas; None until it exists."""
 
     def scale(self, count: int) -> None:
-        """Give the Deployment another number of workers."""
+        """Set the Deployment's number of replicas."""
 
     def let_go_first(self, hosts: Collection[str]) -> int:
-        """Mark the workers' pods at these addresses as the first to go; how many there were."""
+        """Mark the workers' pods at these addresses as the first to delete; return how many there are."""
 
     def refusal(self) -> str:
-        """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
+        """Return why Kubernetes does not create the workers' pods; empty if it does."""
 
     def service_ip(self, name: str) -> str | None:
-        """The address of a Service; None as long as there is none."""
+        """Return the address of a Service; None until it exists."""
 
 
 class Fleet:
-    """The number of a run's workers.
+    """The workers of a run, whose number follows the work.
 
     Attributes:
-        most: workers at most, as the tenant's file says.
-        threads: batches that one worker runs at once.
-        count: workers that Kubernetes was asked for; None as long as there is no Deployment.
+        max_workers: the largest number of workers, from the tenant's file.
+        threads: the number of batches that one worker runs at once.
+        count: the number of workers requested from Kubernetes; None until the Deployment exists.
     """
 
-    def __init__(self, pods: Pods, *, most: int, threads: int) -> None:
+    def __init__(self, pods: Pods, *, max_workers: int, threads: int) -> None:
         self._pods = pods
-        self.most = most
+        self.max_workers = max_workers
         self.threads = threads
         self.count: int | None = None
-        self._looked = -math.inf
+        self._adjusted_at = -math.inf
         self._idle_since: dict[str, float] = {}
         self._refused_since: float | None = None
         self._warned = False
@@ -78,107 +80,108 @@ class Fleet:
         now: float | None = None,
         *,
         workers: int = 0,
-        there: int | None = None,
+        running: int | None = None,
     ) -> None:
-        """Have as many workers as there are batches to do; give those back that have been idle for a while.
+        """Request as many workers as there are batches; release workers that have been idle for a while.
 
-        Looks at most once a second.
+        It does so at most once a second.
 
         Args:
-            batches: batches that run or wait, and those that what is left would make.
+            batches: batches that run or wait, and those still to be made.
             idle: hosts of the workers that have nothing to do.
             now: the time in seconds, for tests.
-            workers: how many workers are of use for what is in no batch, and for what they hold.
-            there: how many workers there are; None if that is not known.
+            workers: the number of workers needed for other work and for the data that they hold.
+            running: the number of workers that run; None if unknown.
 
         Raises:
-            RunFailed: Kubernetes has refused to make any worker for a while, as where the quota is full.
+            RunFailed: Kubernetes keeps refusing to create any worker, for example because of the quota.
         """
         now = time.monotonic() if now is None else now
-        if now - self._looked < _EVERY:
+        if now - self._adjusted_at < _EVERY:
             return
-        self._looked = now
-        wanted = min(self.most, max(workers, math.ceil(batches / self.threads)))
+        self._adjusted_at = now
+        wanted = min(self.max_workers, max(workers, math.ceil(batches / self.threads)))
         try:
-            # Asked each time: whoever makes the Deployment anew makes it with no workers.
+            # Read each time: a Deployment that is created again starts with no workers.
             count = self._pods.replicas()
             if count is None:
-                return  # all parts of a run are made at once: the Deployment is on its way
+                return  # all objects of a run are created at once: the Deployment will exist soon
             self.count = count
             if wanted > count:
                 self._scale(count, wanted)
             else:
-                self._give_back(count, set(idle), wanted, now)
-            if there is not None and there < min(self.count, wanted):
-                self._see_refusal(there, now)
+                self._release_idle(count, set(idle), wanted, now)
+            if running is not None and running < min(self.count, wanted):
+                self._check_refusal(running, now)
             else:
                 self._refused_since = None
         except RunFailed:
             raise
-        except Exception as error:  # noqa: BLE001 - the work goes on with the workers there are
-            get_logger("lightwork").warning(f"the number of workers was not changed: {error}")
+        except Exception as error:  # noqa: BLE001 - the run goes on with the workers it has
+            get_logger("lightwork").warning(f"the number of workers could not be changed: {one_line(error)}")
 
-    def _give_back(self, count: int, idle: set[str], wanted: int, now: float) -> None:
+    def _release_idle(self, count: int, idle: set[str], wanted: int, now: float) -> None:
         self._idle_since = {host: self._idle_since.get(host, now) for host in idle}
         long_idle = [host for host, since in self._idle_since.items() if now - since >= IDLE_SECONDS]
         spare = long_idle[: max(0, count - wanted)]
-        if spare and (gone := self._pods.let_go_first(spare)):
-            self._scale(count, count - gone)
+        if spare and (marked := self._pods.let_go_first(spare)):
+            self._scale(count, count - marked)
             for host in spare:
                 del self._idle_since[host]
 
-    def reach(self, address: str, patience: float) -> str:
-        """The scheduler's address, once its Service is there, by number where it is a Service's name.
+    def resolve(self, address: str, timeout: float) -> str:
+        """Wait for the scheduler's Service, and return the scheduler's address with the Service's IP.
 
-        A name that is asked for a moment before it is known stays unknown for seconds: resolvers keep that.
+        A name that is looked up a moment too early stays unknown for seconds, since resolvers cache that.
 
         Args:
-            address: such as `tls://run-scheduler.tenant-acme.svc:8786`.
-            patience: seconds to wait for the Service.
+            address: the scheduler's address, such as `tls://run-scheduler.tenant-acme.svc:8786`.
+            timeout: seconds to wait for the Service.
 
         Returns:
-            The same with the number in the place of the name; as it was, if that is not to be had.
+            The address with the IP in place of the name; unchanged if it does not name a Service or the IP is
+            not available.
         """
-        scheme, _, place = address.partition("://")
-        host, _, port = place.rpartition(":")
-        name, dot, rest = host.partition(".")
-        if not dot or not rest.endswith(".svc"):
+        scheme, _, host_and_port = address.partition("://")
+        host, _, port = host_and_port.rpartition(":")
+        name, dot, domain = host.partition(".")
+        if not dot or not domain.endswith(".svc"):
             return address
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         try:
-            while (number := self._pods.service_ip(name)) is None:
+            while (ip := self._pods.service_ip(name)) is None:
                 if time.monotonic() > deadline:
                     return address
                 time.sleep(_SERVICE_EVERY)
-        except Exception as error:  # noqa: BLE001 - the name will do as well
-            get_logger("lightwork").warning(f"the scheduler's Service was not found: {error}")
+        except Exception as error:  # noqa: BLE001 - the name should work too
+            get_logger("lightwork").warning(f"the scheduler's Service could not be read: {one_line(error)}")
             return address
-        return f"{scheme}://{f'[{number}]' if ':' in number else number}:{port}"
+        return f"{scheme}://{f'[{ip}]' if ':' in ip else ip}:{port}"
 
     def release(self) -> None:
-        """Give all workers back, at the end of a run: what clears up after it needs no room beside them."""
+        """Release all workers at the end of a run, to make room for its exit handler."""
         try:
             if self._pods.replicas():
                 self._scale(self.count or 0, 0)
-        except Exception as error:  # noqa: BLE001 - whoever ends the run deletes them all the same
-            get_logger("lightwork").warning(f"the workers were not given back: {error}")
+        except Exception as error:  # noqa: BLE001 - the end of the run deletes them anyway
+            get_logger("lightwork").warning(f"the workers could not be released: {one_line(error)}")
 
-    def _see_refusal(self, there: int, now: float) -> None:
-        """Find out whether Kubernetes refuses the workers that are missing; end a run that gets none."""
+    def _check_refusal(self, running: int, now: float) -> None:
+        """Check whether Kubernetes refuses the missing workers; fail a run that gets none."""
         reason = self._pods.refusal()
         if not reason:
             self._refused_since = None
             return
         if self._refused_since is None:
             self._refused_since = now
-        if there:
+        if running:
             if not self._warned:
                 self._warned = True
-                get_logger("lightwork").warning(f"Kubernetes refuses more workers: {reason}", workers=there)
+                get_logger("lightwork").warning(f"Kubernetes refuses more workers: {reason}", workers=running)
         elif now - self._refused_since >= REFUSED_SECONDS:
             raise RunFailed(
-                f"Kubernetes refuses the run's workers: {reason}; give the tenant more quota, or the run"
-                " smaller workers"
+                f"Kubernetes refuses the run's workers: {reason}; "
+                "give the tenant more quota, or the run smaller workers"
             )
 
     def _scale(self, before: int, count: int) -> None:
@@ -189,10 +192,10 @@ class Fleet:
 
 
 def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
-    """The fleet that the environment names; None where the number of workers is not the driver's business.
+    """Return the fleet named in the environment; None if the driver does not control the number of workers.
 
     Raises:
-        InputError: the environment names one, and says of it what cannot be.
+        InputError: a variable of the fleet is missing or invalid.
     """
     name = environment.get(contract.ENV_WORKERS_DEPLOYMENT)
     if not name:
@@ -207,11 +210,13 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     if not namespace:
         raise InputError(f"{contract.ENV_NAMESPACE} is not set; expected the namespace of the run")
     pods = KubernetesPods(InCluster(), name, namespace)
-    return Fleet(pods, most=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS])
+    return Fleet(
+        pods, max_workers=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS]
+    )
 
 
 class KubernetesPods:
-    """A Deployment's pods, by the API of the cluster that this process is in."""
+    """A Deployment and its pods, through the API of the cluster that this process runs in."""
 
     def __init__(self, api: KubeApi, deployment: str, namespace: str) -> None:
         self._api = api
@@ -220,16 +225,17 @@ class KubernetesPods:
         self._services = f"/api/v1/namespaces/{namespace}/services"
 
     def replicas(self) -> int | None:
-        """How many workers the Deployment is to have; None as long as there is none."""
-        scale = self._found(f"{self._deployment}/scale")
-        return None if scale is None else int(scale["spec"].get("replicas", 0))  # it leaves a zero out
+        """Return the Deployment's number of replicas; None until it exists."""
+        scale = self._get(f"{self._deployment}/scale")
+        return None if scale is None else int(scale["spec"].get("replicas", 0))  # the API omits a zero
 
     def service_ip(self, name: str) -> str | None:
-        """The address of a Service; None as long as there is none."""
-        found = self._found(f"{self._services}/{name}")
-        return None if found is None else found["spec"].get("clusterIP")
+        """Return the address of a Service; None until it exists."""
+        service = self._get(f"{self._services}/{name}")
+        return None if service is None else service["spec"].get("clusterIP")
 
-    def _found(self, path: str) -> dict[str, Any] | None:
+    def _get(self, path: str) -> dict[str, Any] | None:
+        """Return an object; None if it does not exist."""
         try:
             return self._api.get(path)
         except RefusedError as error:
@@ -238,25 +244,24 @@ class KubernetesPods:
             raise
 
     def scale(self, count: int) -> None:
-        """Give the Deployment another number of workers."""
+        """Set the Deployment's number of replicas."""
         self._api.patch(f"{self._deployment}/scale", {"spec": {"replicas": count}})
 
     def let_go_first(self, hosts: Collection[str]) -> int:
-        """Mark the workers' pods at these addresses as the first to go; how many there were."""
+        """Mark the workers' pods at these addresses as the first to delete; return how many there are."""
         labels = self._api.get(self._deployment)["spec"]["selector"]["matchLabels"]
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = 0
+        marked = 0
         for pod in self._api.get(self._pods, labelSelector=selector)["items"]:
             if pod["status"].get("podIP") in hosts and "deletionTimestamp" not in pod["metadata"]:
                 body = {"metadata": {"annotations": {_COST: "-100"}}}
                 self._api.patch(f"{self._pods}/{pod['metadata']['name']}", body)
-                found += 1
-        return found
+                marked += 1
+        return marked
 
     def refusal(self) -> str:
-        """Why Kubernetes makes no more of the workers' pods, in its own words; empty if it makes them."""
-        found = self._api.get(self._deployment).get("status", {}).get("conditions", [])
-        for condition in found:
+        """Return why Kubernetes does not create the workers' pods; empty if it does."""
+        for condition in self._api.get(self._deployment).get("status", {}).get("conditions", []):
             if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                return " ".join(str(condition.get("message") or condition.get("reason")).split())
+                return one_line(condition.get("message") or condition.get("reason"))
         return ""

@@ -1,7 +1,7 @@
-"""Keeps the number of a run's workers what the work needs, in a thread beside the pipeline.
+"""Adjusts the number of a run's workers to its work, in a thread beside the pipeline.
 
-What maps have to do they say themselves, as most of it is not with the scheduler yet. Of what else there is,
-single calls and Dask's own collections, the scheduler knows, and it knows what workers still hold.
+Maps report their own batches, most of which have not been sent to the scheduler yet. The scheduler reports
+the rest: single calls, Dask's own collections, and data that workers still hold.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from lightwork.cluster.fleet import Fleet
 
 EVERY = 1.0
-"""Seconds between two looks."""
-_ANSWER_SECONDS = 10.0
+"""Seconds between two adjustments."""
+_RESPONSE_SECONDS = 10.0
+"""Timeout of a request to the scheduler."""
 
 
 class Keeper:
-    """The thread, and what it is told.
+    """The thread that adjusts the number of workers, and the needs that maps report to it.
 
     Args:
         fleet: the run's workers.
-        client: the connection to the scheduler as it is now.
+        client: returns the current connection to the scheduler.
     """
 
     def __init__(self, fleet: Fleet, client: Callable[[], Connection]) -> None:
@@ -41,57 +42,58 @@ class Keeper:
         self._thread = threading.Thread(target=self._keep, name="lightwork-workers", daemon=True)
         self._thread.start()
 
-    def need(self, who: str, batches: int) -> None:
-        """Take note of what a map has to do.
+    def need(self, map_name: str, batches: int) -> None:
+        """Note how many batches a map has to compute.
 
         Args:
-            who: the map's name.
-            batches: batches that run or wait, and those that what is left would make; 0 at its end.
+            map_name: the name of the map.
+            batches: its batches that run or wait, and those still to be made; 0 when it has ended.
         """
         if batches:
-            self._batches[who] = batches
+            self._batches[map_name] = batches
         else:
-            self._batches.pop(who, None)
+            self._batches.pop(map_name, None)
 
     def check(self) -> None:
-        """See that the run has workers, or may still get some.
+        """Raise if the run cannot get any workers.
 
         Raises:
-            RunFailed: Kubernetes has refused to make any worker for a while, as where the quota is full.
+            RunFailed: Kubernetes keeps refusing to create any worker, for example because of the quota.
         """
         if self._refused is not None:
             raise self._refused
 
     def close(self) -> None:
-        """End the thread, and give all workers back."""
+        """End the thread, and release all workers."""
         self._ended.set()
         if self._thread is not threading.current_thread():
-            self._thread.join(_ANSWER_SECONDS)
+            self._thread.join(_RESPONSE_SECONDS)
         self._fleet.release()
 
     def _keep(self) -> None:
         while not self._ended.is_set():
             try:
-                self._look()
+                self._adjust()
             except RunFailed as error:
                 self._refused = error
-                self._client().close_quietly()  # whoever waits for a result waits no longer
+                self._client().close_quietly()  # so that nothing waits for a result any longer
                 return
-            except Exception:  # noqa: BLE001, S110 - no scheduler: whoever waits for a result reaches it again
+            except Exception:  # noqa: BLE001, S110 - the scheduler is lost: the map or call reconnects
                 pass
             self._ended.wait(EVERY)
 
-    def _look(self) -> None:
+    def _adjust(self) -> None:
         batches = sum(list(self._batches.values()))
         processing = self._ask("processing")
         target = int(self._ask("adaptive_target", target_duration=f"{WORK_SECONDS} s"))
         if not processing:
-            # Dask counts threads as long as it does not know how many a worker has.
+            # Without workers Dask counts threads: it does not know how many a worker has.
             target = math.ceil(target / self._fleet.threads)
         idle = [address for address, tasks in processing.items() if not tasks]
         hosts = [address.partition("://")[2].rpartition(":")[0].strip("[]") for address in idle]
-        self._fleet.need(batches, hosts, workers=target, there=len(processing))
+        self._fleet.need(batches, hosts, workers=target, running=len(processing))
 
-    def _ask(self, what: str, **arguments: Any) -> Any:
+    def _ask(self, method: str, **arguments: Any) -> Any:
+        """Call a method of the scheduler."""
         client = self._client()
-        return client.sync(getattr(client.scheduler, what), callback_timeout=_ANSWER_SECONDS, **arguments)
+        return client.sync(getattr(client.scheduler, method), callback_timeout=_RESPONSE_SECONDS, **arguments)

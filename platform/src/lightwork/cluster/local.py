@@ -1,4 +1,4 @@
-"""Clusters that a session starts itself: processes on this machine, or virtual machines by Coiled."""
+"""Clusters that a session starts itself: processes on this machine, or virtual machines from Coiled."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, one_line
 
 LOCAL_ALLOWED_FAILURES = 1
-"""Lost workers after which a batch is suspected; what is suspected runs alone before it is blamed."""
+"""Workers that a batch may kill before it becomes a suspect, which then runs alone before it is blamed."""
 
 
 def start_local(workers: int) -> Any:
-    """One process a worker, one thread each: Python code runs on all cores."""
+    """Start workers as processes of one thread each, so that Python code runs on all cores.
+
+    Raises:
+        InputError: the script that runs has no `if __name__ == "__main__":`.
+        RunFailed: the processes could not be started.
+    """
     import logging
 
     import dask
@@ -22,14 +27,15 @@ def start_local(workers: int) -> Any:
 
     settings = {
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
-        "distributed.scheduler.worker-saturation": 1.0,  # what waits, waits where any worker can take it
+        # Batches wait at the scheduler, where any worker can take them.
+        "distributed.scheduler.worker-saturation": 1.0,
         "distributed.comm.timeouts.connect": "30s",
-        # Else a process that takes longer to come back, on a busy machine, is given up for good.
+        # With the default of 15 s, a process that restarts slowly on a busy machine is given up for good.
         "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
     dask.config.set(settings)
-    # A lost worker is this module's business.
+    # Lightwork reports lost workers itself.
     for name in ("distributed", "distributed.client", "distributed.scheduler"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _check_main()
@@ -44,17 +50,16 @@ def start_local(workers: int) -> Any:
             silence_logs=logging.CRITICAL,
         )
     except BaseException as error:
-        # Stopped half-way: its processes end with this one, and Dask must not try to close it at the exit.
+        # Interrupted while starting: its processes end with this one, and Dask must not close it at exit.
         for cluster in set(SpecCluster._instances) - before:  # noqa: SLF001
             cluster.shutdown_on_close = False
         if isinstance(error, Exception):
-            reason = str(error).split("\n")[0]
-            raise RunFailed(f"the worker processes could not be started: {reason}") from error
+            raise RunFailed(f"the worker processes could not be started: {one_line(error)}") from error
         raise
 
 
 def _check_main() -> None:
-    """Refuse to start workers from a script that each of them would run again as a whole.
+    """Refuse to start workers from a script that each of them would run again from the top.
 
     Raises:
         InputError: the script that runs has no `if __name__ == "__main__":`.
@@ -62,20 +67,24 @@ def _check_main() -> None:
     import multiprocessing
 
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)  # this is such a worker, and has come here again; its parent says what is wrong
+        sys.exit(1)  # this process is such a worker; its parent reports the error
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     if path is None or getattr(main, "__spec__", None) is not None or not Path(path).is_file():
         return
     if "__main__" not in Path(path).read_text(encoding="utf-8", errors="replace"):
         raise InputError(
-            f"{Path(path).name} starts worker processes, and each would run it again from the top; "
-            'put what it does under `if __name__ == "__main__":`'
+            f"{Path(path).name} starts worker processes, and each would run the script again; "
+            'put its main code under `if __name__ == "__main__":`'
         )
 
 
 def start_coiled(workers: int) -> Any:
-    """A cluster of virtual machines, by Coiled."""
+    """Start a cluster of virtual machines with Coiled.
+
+    Raises:
+        InputError: the package is not installed.
+    """
     try:
         import coiled
     except ImportError as error:

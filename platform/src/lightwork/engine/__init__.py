@@ -1,1 +1,1 @@
-"""How a map is carried out: elements in batches, batches on workers, results in order."""
+"""Maps and single calls: elements grouped in batches, batches sent to workers, results in order."""

@@ -1,4 +1,4 @@
-"""Single calls: what `Task.submit` does."""
+"""Single calls: the engine behind `Task.submit`."""
 
 from __future__ import annotations
 
@@ -29,33 +29,45 @@ R = TypeVar("R")
 
 
 class Future(Generic[R]):
-    """The result of one call, now or later; it may be an argument of further calls.
+    """The result of one call, available now or later; it may be an argument of further calls.
+
+    Args:
+        runner: runs and counts the call.
+        task: the task that is called.
+        payload: the call as `pack_call` makes it; empty if it never goes to a worker.
+        inputs: the calls whose results are its arguments.
 
     Attributes:
-        name: a name for people, made of the task's.
-        runner: where it runs.
+        name: a unique name that starts with the task's.
+        runner: runs and counts the call.
     """
 
-    def __init__(self, name: str, runner: Runner) -> None:
-        self.name = name
+    def __init__(
+        self,
+        runner: Runner,
+        task: TaskFunction[..., Any],
+        payload: bytes = b"",
+        inputs: Sequence[Future[Any]] = (),
+    ) -> None:
+        self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
+        self._payload = payload
+        self._inputs = inputs
         self._value: Any = None
         self._error: BaseException | None = None
         self._settled = False
         self._counted = False
-        self._payload = b""
-        self._inputs: Sequence[Future[Any]] = ()
         self._future: distributed.Future | None = None
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the result.
 
         Args:
-            timeout: seconds to wait, at most.
+            timeout: the longest wait in seconds; None waits until the call ends.
 
         Raises:
             ElementError: the call failed for good.
-            TimeoutError: it is not done yet.
+            TimeoutError: the call has not ended in time.
         """
         if not self._settled:
             self._wait(timeout)
@@ -65,21 +77,21 @@ class Future(Generic[R]):
         return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait for the call to end; its error, or None if it has succeeded."""
+        """Wait for the call to end; return its error, or None if it succeeded."""
         try:
             self.result(timeout)
         except TimeoutError:
             raise
-        except Exception as error:  # noqa: BLE001 - it is what was asked for
+        except Exception as error:  # noqa: BLE001 - the caller asked for the error
             return error
         return None
 
     def done(self) -> bool:
-        """Whether the call has ended, well or not."""
+        """Return whether the call has succeeded or failed."""
         return self._settled or (self._future is not None and self._future.status in ("finished", "error"))
 
     def cancel(self) -> None:
-        """Give the call up, if it has not ended."""
+        """Cancel the call unless it has ended."""
         if not self.done() and self._future is not None:
             self._future.cancel()
             self.settle(error=LightworkError(f"{self.name} was cancelled"))
@@ -87,13 +99,13 @@ class Future(Generic[R]):
     def settle(
         self, value: Any = None, error: BaseException | None = None, *, cached: bool = False
     ) -> Future[R]:
-        """End it with a value or an error, and count it."""
+        """Set the value or the error of the call, and count it."""
         self._value, self._error, self._settled = value, error, True
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
     def _count(self, outcome: str) -> None:
-        """Count the call once; if it has succeeded, so have those whose results it took."""
+        """Count the call once; if it was computed, its inputs were too."""
         if self._counted:
             return
         self._counted = True
@@ -108,15 +120,14 @@ class Future(Generic[R]):
         return self._value if self._settled else self._future or self._send()
 
     def _forget(self) -> None:
-        """What the lost scheduler knew is gone: this call and its inputs are to be sent again."""
+        """Drop what the lost scheduler held, so that this call and its inputs are sent again."""
         self._future = None
         for item in self._inputs:
             item._forget()  # noqa: SLF001
 
-    def start(self, payload: bytes, inputs: Sequence[Future[Any]]) -> Future[R]:
-        """Send the call to a worker, after those whose results it takes."""
-        self._payload, self._inputs = payload, inputs
-        with contextlib.suppress(Lost):  # whoever waits for it reaches a scheduler again, and sends it then
+    def start(self) -> Future[R]:
+        """Send the call to a worker; it runs there once its inputs are computed."""
+        with contextlib.suppress(Lost):  # `result` reconnects, and sends it then
             self._send()
         return self
 
@@ -142,14 +153,14 @@ class Future(Generic[R]):
                 self.settle(error=error)
                 return
             except KilledWorker:
-                self.settle(error=ElementError(self.name, None, "see its arguments", KILLED))
+                self.settle(error=ElementError(self.name, None, "arguments not recorded", KILLED))
                 return
             except (LightworkError, TimeoutError):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever a worker could not do
-                failed = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
-                failed.__cause__ = error
-                self.settle(error=failed)
+            except Exception as error:  # noqa: BLE001 - anything may go wrong on a worker
+                failure = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
+                failure.__cause__ = error
+                self.settle(error=failure)
                 return
             else:
                 self.settle(value)
@@ -159,33 +170,33 @@ class Future(Generic[R]):
         return f"<future {self.name}, {'done' if self.done() else 'pending'}>"
 
     def __reduce__(self) -> Any:
-        raise InputError("a future cannot be an element of a map; take its result() first")
+        raise InputError("a future cannot be an element of a map; pass its result() instead")
 
 
-def take_out(value: Any, found: list[Future[Any]]) -> Any:
-    """Replace the futures in a call's arguments by slots, inside lists, tuples and dicts too.
+def extract_futures(value: Any, futures: list[Future[Any]]) -> Any:
+    """Replace the futures in a call's arguments with slots, also inside lists, tuples and dicts.
 
     Args:
         value: the arguments.
-        found: takes the futures, in the order of the slots' numbers.
+        futures: the futures are appended here; a slot's number is its future's index.
     """
     if isinstance(value, Future):
-        found.append(value)
-        return Slot(len(found) - 1)
+        futures.append(value)
+        return Slot(len(futures) - 1)
     if type(value) in (list, tuple):
-        return type(value)(take_out(item, found) for item in value)
+        return type(value)(extract_futures(item, futures) for item in value)
     if type(value) is dict:
-        return {key: take_out(item, found) for key, item in value.items()}
+        return {key: extract_futures(item, futures) for key, item in value.items()}
     return value
 
 
 def start_call(
     runner: Runner, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Future[Any]:
-    """Start one call of a task; what the lake has already is not computed.
+    """Start one call of a task, unless the lake has its result.
 
     Raises:
-        InputError: arguments that do not fit the function.
+        InputError: the arguments do not fit the function.
     """
     signature = inspect.signature(task.fn)
     try:
@@ -194,37 +205,40 @@ def start_call(
         raise InputError(
             f"{task.name}.submit: {error}; the function is {task.fn.__name__}{signature}"
         ) from None
-    future: Future[Any] = Future(f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}", runner)
     runner.elements["total"] += 1
     inputs: list[Future[Any]] = []
-    call = take_out((args, kwargs), inputs)
+    call = extract_futures((args, kwargs), inputs)
     code = runner.code_of(task)
-    if runner.on == "serial":
-        return _here(future, task, code, fill(call, [item.result() for item in inputs]))
+    serial = runner.on == "serial"
+    if serial:
+        call, inputs = fill(call, [future.result() for future in inputs]), []
     key = None
     if code is not None and not inputs:
-        code, key = _key_of(runner, task, code, call)
-        if _found(future, task, code, key):
-            return future
-    return future.start(pack_call(runner.parcel(task, code), call, code, key, runner.refresh), inputs)
+        key = _key_of(runner, task, code, call)
+        if key is None:
+            code = None
+        elif (value := _lookup(runner, task, code, key)) is not MISSING:
+            return Future[Any](runner, task).settle(value, cached=True)
+    if serial:
+        return _call_here(runner, task, code, key, call)
+    payload = pack_call(runner.parcel(task, code), call, code, key, runner.refresh)
+    return Future[Any](runner, task, payload, inputs).start()
 
 
-def _here(future: Future[Any], task: TaskFunction[..., Any], code: CodeKey | None, call: Any) -> Future[Any]:
-    runner = future.runner
-    key = None
-    if code is not None:
-        code, key = _key_of(runner, task, code, call)
-        if _found(future, task, code, key):
-            return future
+def _call_here(
+    runner: Runner, task: TaskFunction[..., Any], code: CodeKey | None, key: bytes | None, call: Any
+) -> Future[Any]:
+    """Run a call in this process; its result goes to the lake if it has a key."""
     options = task.options
     with logs.context(task=task.name, attempt=1):
         done = compute(
-            lambda both: task.fn(*both[0], **both[1]),
+            lambda arguments: task.fn(*arguments[0], **arguments[1]),
             [call],
             retries=options.retries,
             retry_delay=options.retry_delay,
         )
     value = done.values[0]
+    future = Future[Any](runner, task)
     if isinstance(value, Failure):
         return future.settle(error=as_error(task.name, None, value))
     if key is not None and code is not None:
@@ -232,26 +246,17 @@ def _here(future: Future[Any], task: TaskFunction[..., Any], code: CodeKey | Non
     return future.settle(value)
 
 
-def _key_of(
-    runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any
-) -> tuple[CodeKey | None, bytes | None]:
+def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:
+    """Return the call's key; None, with a warning, if its arguments have none."""
     from lightwork.keys import Unkeyable, call_key
 
     try:
-        return code, call_key(task.fn, code, call[0], call[1], task.options.ignore)
+        return call_key(task.fn, code, call[0], call[1], task.options.ignore)
     except Unkeyable as error:
         runner.log.warning(f"{task.name}: this call is not cached: {error}")
-        return None, None
+        return None
 
 
-def _found(
-    future: Future[Any], task: TaskFunction[..., Any], code: CodeKey | None, key: bytes | None
-) -> bool:
-    runner = future.runner
-    if key is None or code is None or runner.refresh:
-        return False
-    value = runner.results_of(task, code).lookup([key])[0]
-    if value is MISSING:
-        return False
-    future.settle(value, cached=True)
-    return True
+def _lookup(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
+    """Return the call's result from the lake; `MISSING` if it is not there or is to be computed again."""
+    return MISSING if runner.refresh else runner.results_of(task, code).lookup([key])[0]

@@ -1,4 +1,4 @@
-"""Dask's own collections inside a session: they compute where the session runs."""
+"""Dask's own collections inside a session: they compute where the session's tasks run."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class LazyClient:
-    """Stands for the session's client in Dask's settings, so that a cluster starts only if it is used.
+    """A stand-in for the session's client in Dask's settings; the cluster starts on first use.
 
-    Dask takes any object whose type's name says Client and that has `get`.
+    Dask accepts any object that has `get` and whose type's name contains Client.
     """
 
     asynchronous = False
@@ -22,10 +22,10 @@ class LazyClient:
         self._runner = runner
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
-        """The client's own `get`, which starts the cluster if there is none yet.
+        """Call the client's own `get`; start the cluster first if there is none yet.
 
         Raises:
-            RunFailed: Kubernetes gives the run no worker.
+            RunFailed: Kubernetes refuses to create any worker for the run.
         """
         cluster = self._runner.cluster
         try:
@@ -36,19 +36,19 @@ class LazyClient:
             raise
 
     def __reduce__(self) -> Any:
-        return _nothing, ()  # Dask hands its settings on to the workers, where there is no session
+        return _none, ()  # Dask sends its settings to the workers, which have no session
 
 
-def _nothing() -> None:
+def _none() -> None:
     return None
 
 
 def collections_on(runner: Runner) -> AbstractContextManager[Any]:
-    """Let collections compute where the session runs, as long as the context is open."""
+    """Make collections compute where the session's tasks run, while the context is open."""
     import dask
 
     if runner.on == "serial":
-        # Said outright, or Dask would choose by whether any client happens to be open.
+        # Set explicitly: otherwise Dask would use any client that happens to be open.
         settings: dict[str, Any] = {"scheduler": "synchronous", "dataframe.shuffle.method": "tasks"}
     else:
         settings = {"scheduler": LazyClient(runner), "dataframe.shuffle.method": "p2p"}

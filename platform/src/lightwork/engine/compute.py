@@ -1,4 +1,4 @@
-"""Calling a task's function on the elements of a batch; the same code in one process and on a worker."""
+"""Call a task's function on the elements of a batch; the same code runs in one process and on a worker."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightwork.errors import one_line
 from lightwork.functions import decorated
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-KILLED = "the worker's process was killed each time it ran this; out of memory is the usual reason"
+KILLED = "its worker process was killed on every attempt, usually because it ran out of memory"
 LONGEST_DELAY = 60.0
+"""Seconds that a retry is delayed at most."""
 _SLICE = 0.01
+"""Seconds between two looks at the clock, roughly."""
 _OURS = (__package__, decorated.__name__)
 
 _shorten = reprlib.Repr()
@@ -31,11 +34,11 @@ class Failure:
     """An element that failed for good.
 
     Attributes:
-        position: of the element in its batch, from 0.
+        position: the element's position in its batch, from 0.
         input: the element, shortened to one line.
         error: the exception's type and text, in one line.
-        traceback: where it happened, as text.
-        exception: the exception itself; None where it cannot be sent to another process.
+        traceback: the traceback, as text.
+        exception: the exception itself; None if it cannot be sent to another process.
         attempts: how many times the element was tried.
     """
 
@@ -49,12 +52,12 @@ class Failure:
 
 @dataclass(slots=True)
 class Computed:
-    """What became of a batch's first elements.
+    """The outcome of a batch, or of its first elements.
 
     Attributes:
-        values: a result for each element tried, in order; its `Failure` for one that failed.
+        values: the result of each element tried, in order, or its `Failure`.
         failures: the failures among them.
-        seconds: how long it took.
+        seconds: the time that all of them took.
     """
 
     values: list[Any]
@@ -71,32 +74,32 @@ def compute(
     stop_at_failure: bool = True,
     budget: float | None = None,
 ) -> Computed:
-    """Call a function on elements, one after the other.
+    """Call a function on each element, one after the other.
 
     Args:
-        call: takes one element.
+        call: the function of one element.
         elements: the batch.
-        retries: how often an element that raised is tried again.
+        retries: how often a failing element is retried.
         retry_delay: seconds before the first retry, doubled for each further one.
-        stop_at_failure: leave the rest once an element has failed for good.
-        budget: seconds after which the rest is left; at least one element is always done.
+        stop_at_failure: stop once an element has failed for good.
+        budget: seconds after which to stop; at least one element is always computed.
 
     Returns:
-        What was done: all elements, or the first of them.
+        The outcome of all elements, or of the first ones after an early stop.
     """
     clock = time.perf_counter
     begin = clock()
     values: list[Any] = []
     failures: list[Failure] = []
     append = values.append
-    rest = iter(elements)
+    remaining = iter(elements)
     step = 1
     while len(values) < len(elements):
         start = clock()
         try:
-            for element in itertools.islice(rest, step):
+            for element in itertools.islice(remaining, step):
                 append(call(element))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's function raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
             position = len(values)
             outcome = try_again(call, elements[position], position, error, retries, retry_delay)
             append(outcome)
@@ -107,7 +110,7 @@ def compute(
         now = clock()
         if budget is not None and now - begin >= budget:
             break
-        # As many elements between two looks at the clock as take about a hundredth of a second.
+        # Look at the clock after about `_SLICE` seconds of work, not after every element.
         took = max(now - start, 1e-7)
         step = max(1, min(4 * step, int(step * _SLICE / took)))
     return Computed(values, failures, clock() - begin)
@@ -116,20 +119,20 @@ def compute(
 def try_again(
     call: Callable[[Any], Any], element: Any, position: int, error: BaseException, retries: int, delay: float
 ) -> Any:
-    """Retry an element that has raised; its result, or its `Failure` once all attempts have failed."""
+    """Retry an element whose first call raised; return its result, or its `Failure` after the last retry."""
     attempt = 1
     while attempt <= retries:
         pause = min(LONGEST_DELAY, delay * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
         get_logger("lightwork").warning(
-            f"trying again in {pause:.1f} s: {describe(error)}", input=shorten(element), attempt=attempt
+            f"retrying in {pause:.1f} s: {describe(error)}", input=shorten(element), attempt=attempt
         )
         time.sleep(pause)
         attempt += 1
         set_attempt(attempt)
         try:
             value = call(element)
-        except (Exception, SystemExit) as again:  # noqa: BLE001
-            error = again
+        except (Exception, SystemExit) as retry_error:  # noqa: BLE001
+            error = retry_error
         else:
             set_attempt(1)
             return value
@@ -139,26 +142,30 @@ def try_again(
 
 
 def shorten(value: Any) -> str:
-    """A value's repr, shortened to one line."""
+    """Return a value's repr, shortened to one line."""
     try:
-        return " ".join(_shorten.repr(value).split())[:200]
+        return one_line(_shorten.repr(value))[:200]
     except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the element's own error
         return f"<{type(value).__name__}>"
 
 
 def describe(error: BaseException) -> str:
-    """An exception's type and text in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """Return an exception's type and text in one line; the type alone if there is no text."""
+    name = type(error).__name__
+    try:
+        text = one_line(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide which error it was
+        return name
+    return f"{name}: {text}" if text else name
 
 
 def trace(error: BaseException) -> str:
-    """An exception's traceback as text, from the task's own frame on."""
+    """Return an exception's traceback as text, from the task's own frame on."""
     frames = error.__traceback__
-    while frames is not None and _ours(frames.tb_frame.f_globals.get("__name__", "")):
+    while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__", "")):
         frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
 
 
-def _ours(module: str) -> bool:
+def _is_ours(module: str) -> bool:
     return module in _OURS or module.startswith(f"{__package__}.")

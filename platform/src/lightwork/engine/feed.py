@@ -1,4 +1,4 @@
-"""The input of a map: read in pages as it is needed, and what is cached already filled in."""
+"""The input of a map: read in pages as needed, with cached results already filled in."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from lightwork.functions.pickling import dump
 from lightwork.store.results import MISSING, CodeResults
 
 PAGE = 1 << 15
+"""Elements in a page, at most."""
 PAGE_BYTES = 16 << 20
+"""Bytes of a page's elements or results, roughly and at most."""
 AHEAD = 1 << 19
+"""Elements that may be read and not yet handed out."""
 AHEAD_BYTES = 256 << 20
+"""Bytes that these may take."""
 _PATIENCE = 0.05
+"""Seconds of reading after which an input counts as slow."""
 
 Keyer = Callable[[Sequence[Any]], Sequence[bytes | None]]
 
 
 class Page:
-    """Consecutive elements of the input, with what is known of their results.
+    """Consecutive elements of the input, with their results so far.
 
     Attributes:
-        start: index of its first element in the input.
+        start: the index of the first element in the input.
         elements: the inputs.
-        keys: the key of each, None for one without a stable key; None if nothing is cached.
-        values: the result of each, or its `Failure`, or `MISSING` as long as there is none.
+        keys: the key of each element, None for one without a stable key; None if nothing is cached.
+        values: the result of each element or its `Failure`; `MISSING` until there is one.
     """
 
     __slots__ = ("elements", "keys", "start", "values")
@@ -40,19 +45,19 @@ class Page:
 
 
 class Span(NamedTuple):
-    """Some elements of a page, by their positions in it."""
+    """Some elements of a page, given by their positions in it."""
 
     page: Page
     positions: Sequence[int]
 
     def elements(self) -> list[Any]:
-        """Their inputs."""
+        """Return the inputs."""
         if isinstance(self.positions, range):
             return self.page.elements[self.positions.start : self.positions.stop]
         return [self.page.elements[i] for i in self.positions]
 
     def keys(self) -> Sequence[bytes | None] | None:
-        """Their keys, if there are any."""
+        """Return the keys; None if the page has none."""
         if self.page.keys is None:
             return None
         if isinstance(self.positions, range):
@@ -60,7 +65,7 @@ class Span(NamedTuple):
         return [self.page.keys[i] for i in self.positions]
 
     def put(self, values: list[Any]) -> None:
-        """Take in their results, in the same order."""
+        """Store the results, given in the same order."""
         if isinstance(self.positions, range):
             self.page.values[self.positions.start : self.positions.stop] = values
             return
@@ -69,16 +74,22 @@ class Span(NamedTuple):
 
 
 class Feed:
-    """Reads the input of a map, and knows which of its elements are still to be computed.
+    """Reads the input of a map, and tracks which elements are still to be computed.
+
+    Args:
+        source: the input.
+        total: the number of elements; None if unknown.
+        keyer: computes the keys of elements; None if nothing is cached.
+        results: the task's results in the lake; None if they are not looked up.
 
     Attributes:
-        pages: read and not wholly handed out, in order.
-        waiting: how many elements are to be computed and in no batch.
+        pages: the pages that are read and not fully handed out, in order.
+        waiting: the number of elements to compute that are not in a batch.
         exhausted: whether the input has ended.
-        slow: whether the input, when last asked, took long to give an element.
-        read: how many elements were read so far.
+        slow: whether the last read took long.
+        read: the number of elements read so far.
         cached: how many of them were in the lake.
-        emitted: how many results were handed out.
+        emitted: the number of results handed out.
     """
 
     def __init__(
@@ -89,9 +100,9 @@ class Feed:
         self._keyer = keyer
         self._results = results
         self._pending: deque[Span] = deque()
-        self._gulp = 1
+        self._read_size = 1
         self._element_bytes = 0.0
-        self._broken: Exception | None = None
+        self._source_error: Exception | None = None
         self.slow = False
         self.pages: deque[Page] = deque()
         self.waiting = 0
@@ -101,7 +112,7 @@ class Feed:
         self.emitted = 0
 
     def left(self) -> int | None:
-        """How many elements are in no batch yet, unread ones included; None if not known."""
+        """Return the number of elements not in a batch yet, including unread ones; None if unknown."""
         if self.exhausted:
             return self.waiting
         if self._total is None:
@@ -109,42 +120,42 @@ class Feed:
         return self.waiting + max(0, self._total - self.read)
 
     def full(self, output_bytes: float) -> bool:
-        """Whether so much has been read ahead of what was handed out that reading must pause."""
+        """Return whether reading must pause because it is too far ahead of the results handed out."""
         ahead = self.read - self.emitted
-        size = max(self._element_bytes, output_bytes, self._kept_bytes())
+        size = max(self._element_bytes, output_bytes, self._result_bytes())
         return ahead > AHEAD or ahead * size > AHEAD_BYTES
 
     def input_bytes(self) -> float:
-        """Mean size of an element in bytes, from a sample."""
+        """Return the size in bytes of an element, pickled, from a sample."""
         return self._element_bytes
 
-    def read_page(self, most: int) -> bool:
-        """Read some elements, at most this many, for at most a moment; look their results up.
+    def read_page(self, limit: int) -> bool:
+        """Read up to `limit` elements, or fewer if the input is slow; look up their results.
 
         Returns:
             Whether anything was read.
         """
-        most = max(1, min(PAGE, most, self._fitting()))
+        limit = max(1, min(PAGE, limit, self._page_limit()))
         elements: list[Any] = []
         start = time.perf_counter()
-        while len(elements) < most:
-            wanted = min(len(elements) + self._gulp, most)
+        while len(elements) < limit:
+            wanted = min(len(elements) + self._read_size, limit)
             try:
                 elements.extend(itertools.islice(self._source, wanted - len(elements)))
-            except Exception as error:  # noqa: BLE001 - raised where the element would have been handed out
-                self._broken = error
+            except Exception as error:  # noqa: BLE001 - `check` raises it after the elements before it
+                self._source_error = error
             if len(elements) < wanted:
                 self.exhausted = True
                 break
             if not self._element_bytes:
                 self._element_bytes = self._sample(elements[0])
-                most = min(most, max(len(elements), self._fitting()))
+                limit = min(limit, max(len(elements), self._page_limit()))
             took = time.perf_counter() - start
             self.slow = took > _PATIENCE
             if self.slow:
-                self._gulp = max(1, self._gulp // 4)
+                self._read_size = max(1, self._read_size // 4)
                 break
-            self._gulp = min(PAGE, 4 * self._gulp)
+            self._read_size = min(PAGE, 4 * self._read_size)
         if not elements:
             return False
         if not self._element_bytes:
@@ -156,34 +167,34 @@ class Feed:
         return True
 
     def check(self) -> None:
-        """Raise what the input itself raised, once all that it gave before is handed out."""
-        if self._broken is not None:
-            raise self._broken
+        """Raise the input's own error, if it raised one; call this after its elements are handed out."""
+        if self._source_error is not None:
+            raise self._source_error
 
-    def _fitting(self) -> int:
-        fitting = int(PAGE_BYTES / max(1.0, self._element_bytes, self._kept_bytes()))
+    def _page_limit(self) -> int:
+        fitting = int(PAGE_BYTES / max(1.0, self._element_bytes, self._result_bytes()))
         return fitting if self.read else min(64, fitting)
 
-    def _kept_bytes(self) -> float:
-        """Mean size in bytes of the results that the lake has."""
+    def _result_bytes(self) -> float:
+        """Return the mean size in bytes of the results in the lake."""
         return self._results.mean_bytes if self._results is not None else 0.0
 
     @staticmethod
     def _sample(element: Any) -> float:
         try:
             return float(len(dump(element)))
-        except Exception:  # noqa: BLE001 - sending it says what is wrong, where that is needed at all
+        except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all
             return 64.0
 
     def _enqueue(self, span: Span, *, front: bool) -> None:
-        """Fill in what the lake has of these elements; the others are to be computed."""
+        """Fill in the results that the lake has; queue the other elements."""
         keys = span.keys() if self._results is not None else None
         if keys is not None and self._results is not None and len(self._results):
-            found = self._results.lookup([key or b"" for key in keys])
-            missing = [i for i, value in zip(span.positions, found, strict=True) if value is MISSING]
-            if len(missing) < len(found):
-                span.put(found)
-                self.cached += len(found) - len(missing)
+            values = self._results.lookup([key or b"" for key in keys])
+            missing = [i for i, value in zip(span.positions, values, strict=True) if value is MISSING]
+            if len(missing) < len(values):
+                span.put(values)
+                self.cached += len(values) - len(missing)
                 span = Span(span.page, missing)
         if not len(span.positions):
             return
@@ -193,25 +204,25 @@ class Feed:
         else:
             self._pending.append(span)
 
-    def take(self, most: int) -> list[Span]:
-        """The next elements to compute, at most this many; the earliest first."""
+    def take(self, limit: int) -> list[Span]:
+        """Return up to `limit` elements to compute, the earliest first."""
         spans: list[Span] = []
-        while most and self._pending:
+        while limit and self._pending:
             span = self._pending.popleft()
-            if len(span.positions) > most:
-                self._pending.appendleft(Span(span.page, span.positions[most:]))
-                span = Span(span.page, span.positions[:most])
+            if len(span.positions) > limit:
+                self._pending.appendleft(Span(span.page, span.positions[limit:]))
+                span = Span(span.page, span.positions[:limit])
             spans.append(span)
-            most -= len(span.positions)
+            limit -= len(span.positions)
             self.waiting -= len(span.positions)
         return spans
 
     def give_back(self, spans: Sequence[Span], *, look_again: bool = False) -> None:
-        """Put elements of a batch back to be computed, before all others.
+        """Put elements of a batch back at the front of the queue.
 
         Args:
-            spans: as taken.
-            look_again: look whether their results came into the lake meanwhile.
+            spans: as `take` returned them.
+            look_again: first look up their results, which may be in the lake by now.
         """
         for span in reversed(spans):
             if not len(span.positions):
@@ -223,6 +234,6 @@ class Feed:
                 self._pending.appendleft(span)
 
     def look_again(self) -> None:
-        """Learn of results that came into the lake since the start."""
+        """Read the list of results in the lake again."""
         if self._results is not None:
             self._results.refresh()

@@ -1,4 +1,4 @@
-"""What a worker must know of a map beyond its elements: sent once a worker, by content."""
+"""Everything a worker needs for a map except its elements: sent once, and identified by content."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
 
 CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
-"""The job that this thread is working on; None outside tasks."""
+"""The job of the task that runs in this thread; None outside tasks."""
 
 MARK = "lightwork-lake"
-"""The file in the lake by which a worker knows that it sees the driver's lake."""
+"""The marker file in the lake: by its content a worker recognizes the driver's lake."""
 
 INLINE_BYTES = 32 * 1024
-"""A job up to this size travels with each batch; a larger one lies in the lake, and is read once."""
+"""A job up to this size is sent with each batch; a larger one is put in the lake and read once."""
 
 
 @dataclass(slots=True)
 class Job:
-    """One task as one map calls it.
+    """A task with the options and arguments of one map.
 
     Attributes:
         fn: the task's function.
         task: the task's name.
-        options: how the task is run.
+        options: the task's options.
         shared: arguments that are the same for every element.
         wide: whether an element is a tuple of several positional arguments.
         lake: the tenant's lake.
-        lake_mark: what the lake's marker file says; tells a worker that it sees the driver's lake.
-        code: digest of the code key under which results are kept; None if they are not.
-        context: the run's fields for each log line.
-        forward: whether log lines go to the driver.
+        lake_mark: the content of the lake's marker file.
+        code: the digest of the code key under which results are kept; None if they are not kept.
+        context: fields that every log line of the run carries.
+        forward: whether log lines are forwarded to the driver.
     """
 
     fn: Callable[..., Any]
@@ -60,7 +60,7 @@ class Job:
     forward: bool = False
 
     def call(self) -> Callable[[Any], Any]:
-        """The function of one element."""
+        """Return the function of one element."""
         fn = functools.partial(self.fn, **self.shared) if self.shared else self.fn
         if self.wide:
             return lambda element: fn(*element)
@@ -69,7 +69,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A job on its way: its bytes, or where in the lake they lie."""
+    """A packed job: its bytes, or their path in the lake."""
 
     id: str
     data: bytes | None
@@ -78,11 +78,11 @@ class Parcel:
 
 
 def pack(job: Job, folder: str) -> Parcel:
-    """Make a job ready to send; a large one is put in the lake.
+    """Make a job ready to send; put a large one in the lake.
 
     Args:
         job: the job.
-        folder: a folder of this run in the lake.
+        folder: the folder in the lake for the run's jobs.
 
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
@@ -93,12 +93,12 @@ def pack(job: Job, folder: str) -> Parcel:
         try:
             data = bytes(cloudpickle.dumps(job, protocol=5))
         except Exception as error:
-            named = _by_name(job)
-            if named is None:
+            by_name = _dump_by_name(job)
+            if by_name is None:
                 raise InputError(
                     f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
                 ) from error
-            data = named
+            data = by_name
     name = blake2b(data, digest_size=16).hexdigest()
     path = f"{folder}/{name}.job"
     if len(data) <= INLINE_BYTES:
@@ -108,14 +108,18 @@ def pack(job: Job, folder: str) -> Parcel:
 
 
 def unpack(parcel: Parcel) -> Job:
-    """The job of a parcel."""
+    """Return the job in a parcel."""
     data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
     job: Job = pickle.loads(data)
     return job
 
 
-def _by_name(job: Job) -> bytes | None:
-    """The job with its function as a name, for what cannot be sent by value, as a global lock cannot."""
+def _dump_by_name(job: Job) -> bytes | None:
+    """Pickle a job with its function by name, for one that uses what cannot be pickled, such as a lock.
+
+    Returns:
+        The bytes; None if another process could not import the function.
+    """
     import cloudpickle
 
     module, qualname = job.fn.__module__, job.fn.__qualname__
@@ -124,25 +128,25 @@ def _by_name(job: Job) -> bytes | None:
             return None
         with pickling.by_name():
             return bytes(cloudpickle.dumps(replace(job, fn=_Named(module, qualname)), protocol=5))
-    except Exception:  # noqa: BLE001 - the first error is the one that says what is wrong
+    except Exception:  # noqa: BLE001 - the caller reports the first error
         return None
 
 
 class _Named:
-    """Stands for a function on its way, and is the function once there."""
+    """A stand-in for a function, which unpickles as the function itself."""
 
     def __init__(self, module: str, qualname: str) -> None:
         self.name = module, qualname
 
     def __call__(self) -> None:
-        """Never called: there is the function itself there."""
+        """Do nothing: it is never called, since unpickling gives the function."""
 
     def __reduce__(self) -> Any:
         return pickling.find, self.name
 
 
 class _by_value:  # noqa: N801 - reads as a statement
-    """Send the module that defines a function by value, if other processes could not import it."""
+    """Pickle the module that defines a function by value, if other processes could not import it."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         import cloudpickle
@@ -172,7 +176,7 @@ class _by_value:  # noqa: N801 - reads as a statement
 
 
 def importable(name: str) -> bool:
-    """Whether a fresh process with the same path could import this module."""
+    """Return whether a new process with the same path could import this module."""
     path: Any = None
     parts = name.split(".")
     for depth in range(len(parts)):

@@ -1,4 +1,4 @@
-"""One map, from its checked arguments to what the engines need to carry it out."""
+"""A map: its checked arguments, its state while it runs, and its results."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
 
 
 _TICK = 0.1
+"""Seconds between two updates of the progress display."""
 _FAILURES_SHOWN = 10
+"""Failures of a map that are logged one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A map whose arguments are checked, before anything of it runs.
+    """A map whose arguments are checked and which has not started.
 
     Attributes:
-        runner: where it is to run.
-        task: what is called.
+        runner: runs and counts the map.
+        task: the task that is called.
         source: the elements; tuples if there are several iterables.
-        total: how many elements, if known beforehand.
-        width: how many iterables there are.
-        shared: arguments that are the same for each element.
-        stats: what became of the elements so far.
+        total: the number of elements; None if unknown.
+        width: the number of iterables.
+        shared: arguments that are the same for every element.
+        stats: counts of the elements so far.
     """
 
     runner: Runner
@@ -52,15 +54,15 @@ class Request:
 
 
 class MapCall:
-    """A map that runs.
+    """A running map.
 
     Attributes:
-        runner: where it runs.
-        task: what is called.
-        stats: what became of the elements so far.
+        runner: runs and counts the map.
+        task: the task that is called.
+        stats: counts of the elements so far.
         code: the task's code key; None if nothing is cached.
-        results: what the lake has for this code; None if nothing is cached.
-        feed: the input as it is read.
+        results: the results in the lake under this code; None if nothing is cached.
+        feed: reads the input.
     """
 
     def __init__(self, request: Request) -> None:
@@ -69,14 +71,10 @@ class MapCall:
         self.runner = request.runner
         self.task = request.task
         self.stats = request.stats
-        self.code = self.runner.code_of(self.task)
-        self.results: CodeResults | None = None
-        keyer = None
-        if self.code is not None:
-            self.results = self.runner.results_of(self.task, self.code, newest=True)
-            keyer = _keyer(request, self.code)
-            if keyer is None:
-                self.code = self.results = None
+        code = self.runner.code_of(self.task)
+        results = None if code is None else self.runner.results_of(self.task, code, newest=True)
+        keyer = None if code is None else _keyer(request, code)
+        self.code, self.results = (None, None) if keyer is None else (code, results)
         self.feed = Feed(request.source, request.total, keyer, None if self.runner.refresh else self.results)
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
@@ -84,12 +82,12 @@ class MapCall:
         self._merging: threading.Thread | None = None
 
     def job(self) -> Job:
-        """What a worker must know."""
+        """Return the job that tells a worker how to compute the elements."""
         request = self._request
         return self.runner.job(self.task, self.code, shared=request.shared, wide=request.width > 1)
 
     def tick(self, *, force: bool = False) -> None:
-        """Bring stats and progress up to date, at most ten times a second."""
+        """Update the stats and the progress display, at most ten times a second."""
         now = time.monotonic()
         if now - self._ticked < _TICK and not force:
             return
@@ -100,15 +98,21 @@ class MapCall:
             self._bar.update(self.stats)
 
     def report_failure(self, error: ElementError) -> None:
-        """Log an element that failed without ending the map; the first few one by one."""
+        """Log a failed element that does not end the map; log only the first few of them."""
         log = get_logger("lightwork")
         if self.stats.failed <= _FAILURES_SHOWN:
             log.warning(str(error), task=self.task.name, index=error.index)
         elif self.stats.failed == _FAILURES_SHOWN + 1:
-            log.warning(f"{self.task.name}: further failed elements are only counted", task=self.task.name)
+            log.warning(
+                f"{self.task.name}: further failed elements are counted but not logged", task=self.task.name
+            )
 
-    def committed(self, path: str) -> None:
-        """Take note of a new segment; merge many small ones in the background."""
+    def add_segment(self, path: str) -> None:
+        """Note a new segment in the lake; merge them in the background once there are many.
+
+        Args:
+            path: the segment's path; empty if nothing was kept.
+        """
         if not path or self.results is None:
             return
         self._paths.append(path)
@@ -118,14 +122,14 @@ class MapCall:
             self._merging.start()
 
     def _merge(self, paths: list[str]) -> None:
-        assert self.results is not None  # noqa: S101 - only called where something was committed
+        assert self.results is not None  # noqa: S101 - only called after a commit
         try:
             CodeResults(self.results.lake, self.results.task, self.results.code).compact(paths)
-        except Exception as error:  # noqa: BLE001 - unmerged segments are as good, only slower to list
+        except Exception as error:  # noqa: BLE001 - unmerged segments are only slower to list
             get_logger("lightwork").warning(f"{self.task.name}: small cache files were not merged: {error}")
 
     def finish(self) -> None:
-        """Bring everything to its end: progress, stats, small files."""
+        """Update the stats, close the progress display, and merge small segments."""
         self.tick(force=True)
         self.runner.count(self.stats)
         if self._bar is not None:
@@ -137,7 +141,7 @@ class MapCall:
 
 
 def _keyer(request: Request, code: CodeKey) -> Keyer | None:
-    """What gives the keys of elements; None, with a warning, if the arguments they share have none."""
+    """Return a function that computes elements' keys; None, with a warning, if shared arguments have none."""
     from lightwork.keys import ElementKeys, Unkeyable
 
     task, log = request.task, get_logger("lightwork")
@@ -146,27 +150,27 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
             task.fn, code, varying=request.width, fixed=request.shared, ignore=task.options.ignore
         )
     except Unkeyable as error:
-        log.warning(f"{task.name}: nothing of this map is cached: {error}")
+        log.warning(f"{task.name}: this map is not cached: {error}")
         return None
     warned = False
 
-    def each(elements: Sequence[Any]) -> Sequence[bytes | None]:
+    def keys_of(elements: Sequence[Any]) -> Sequence[bytes | None]:
         nonlocal warned
         try:
             return keys(elements)
         except Unkeyable:
-            found: list[bytes | None] = []
+            each: list[bytes | None] = []
             for element in elements:
                 try:
-                    found += keys([element])
+                    each += keys([element])
                 except Unkeyable as error:
-                    found.append(None)
+                    each.append(None)
                     if not warned:
                         log.warning(f"{task.name}: some elements are not cached: {error}")
                     warned = True
-            return found
+            return each
 
-    return each
+    return keys_of
 
 
 def check_map(
@@ -175,18 +179,19 @@ def check_map(
     iterables: Sequence[Iterable[Any]],
     shared: Mapping[str, Any],
 ) -> Request:
-    """Check a map's arguments before anything is read.
+    """Check a map's arguments before any input is read.
 
     Raises:
-        InputError: no iterable, one that isn't iterable, or arguments that do not fit the function.
+        InputError: there is no iterable, one of them is not iterable, or they do not fit the function.
     """
     if not isinstance(shared, Mapping):
         raise InputError(
-            f"{task.name}.map: shared is a {type(shared).__name__}; give a dict, shared={{'name': value}}"
+            f"{task.name}.map: shared: expected a dict, got {type(shared).__name__}; "
+            "for example shared={'name': value}"
         )
     if not iterables:
         raise InputError(
-            f"{task.name}.map: nothing to map over; give one iterable for each positional parameter"
+            f"{task.name}.map: nothing to map over; pass one iterable for each positional parameter"
         )
     iterators = []
     for number, iterable in enumerate(iterables, 1):
@@ -194,8 +199,8 @@ def check_map(
             iterators.append(iter(iterable))
         except TypeError:
             raise InputError(
-                f"{task.name}.map: argument {number} is a {type(iterable).__name__}, which is not iterable; "
-                "give what is the same for every element as shared={'name': value}"
+                f"{task.name}.map: argument {number}: expected an iterable, got {type(iterable).__name__}; "
+                "pass a value that is the same for every element as shared={'name': value}"
             ) from None
     signature = inspect.signature(task.fn)
     try:
@@ -220,9 +225,9 @@ R = TypeVar("R")
 
 @public
 class Results(Generic[R]):
-    """The results of a map, in the order of its input; an iterator, so they can be had once.
+    """The results of a map, in the order of its input; an iterator, which can be read once.
 
-    Nothing runs before the first one is asked for. `len()` is the input's, where the input has one.
+    The map starts when the first result is asked for. `len()` works if the input has a length.
     """
 
     def __init__(self, request: Request, engine: Callable[[MapCall], Iterator[R]]) -> None:
@@ -232,7 +237,7 @@ class Results(Generic[R]):
 
     @property
     def stats(self) -> Stats:
-        """What became of the elements so far: total, cached, computed, failed, batches, seconds."""
+        """Counts of the elements so far: total, cached, computed, failed, batches, seconds."""
         return self._request.stats
 
     def __iter__(self) -> Iterator[R]:
@@ -245,14 +250,14 @@ class Results(Generic[R]):
 
     def __len__(self) -> int:
         if self._request.total is None:
-            raise TypeError("the length of the input is not known")
+            raise TypeError("the input has no length")
         return self._request.total
 
     def wait(self) -> Stats:
-        """Run the map to its end for what it does, without keeping the results.
+        """Run the map to its end and discard the results.
 
         Returns:
-            What became of the elements.
+            Counts of the elements.
         """
         for _ in self:
             pass
@@ -265,8 +270,8 @@ class Results(Generic[R]):
 
 
 def _run(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Iterator[R]:
-    # A generator: nothing of this happens before the first result is asked for. It does not know its
-    # `Results`: so a loop that is left early ends the map at once, and not when garbage is collected.
+    # A generator, so that nothing happens before the first result is asked for. It holds no reference to its
+    # `Results`: leaving a loop early then ends the map at once, not at the next garbage collection.
     call = MapCall(request)
     try:
         yield from engine(call)

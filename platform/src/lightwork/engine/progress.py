@@ -1,4 +1,4 @@
-"""The progress of maps: bars on a terminal, JSON lines in the cluster, a line now and then elsewhere."""
+"""The progress of maps: bars on a terminal, log lines now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from lightwork.logs import default_style, get_logger
 
 Mode = Literal["bar", "lines", "off"]
 LINE_EVERY = 10.0
+"""Seconds between two log lines about a map."""
 
 
 @dataclass(slots=True)
 class Stats:
-    """What became of a map's elements.
+    """Counts of a map's elements.
 
     Attributes:
         total: elements read from the input so far.
-        cached: taken from the lake.
-        computed: computed in this map.
-        failed: failed for good.
-        batches: batches carried out.
-        seconds: from the first element asked for to the last one handed out.
-        resubmitted: elements sent to a worker again, because a worker or the scheduler was lost.
+        cached: elements whose results came from the lake.
+        computed: elements computed by this map.
+        failed: elements that failed for good.
+        batches: batches computed.
+        seconds: the time since the first result was asked for, or until the map ended.
+        resubmitted: elements sent to a worker again because a worker or the scheduler was lost.
     """
 
     total: int = 0
@@ -37,20 +38,20 @@ class Stats:
 
 
 class Bar(Protocol):
-    """The progress of one map."""
+    """The progress display of one map."""
 
     def update(self, stats: Stats) -> None:
-        """Show how far it is."""
+        """Show the progress so far."""
 
     def close(self, stats: Stats) -> None:
-        """Show how it ended."""
+        """Show the final state."""
 
 
 class Progress:
-    """The progress of all maps of a session.
+    """The progress display of all maps of a session.
 
     Args:
-        mode: `bar`, `lines` or `off`; by default bars where standard error is a terminal, else lines.
+        mode: `bar`, `lines` or `off`; by default `bar` if standard error is a terminal, else `lines`.
     """
 
     def __init__(self, mode: Mode | None = None) -> None:
@@ -59,7 +60,7 @@ class Progress:
         self._open = 0
 
     def start(self, name: str, total: int | None) -> Bar | None:
-        """Begin to show a map."""
+        """Start the display of a map; return None if progress is off."""
         if self.mode == "off":
             return None
         if self.mode == "lines":
@@ -72,7 +73,7 @@ class Progress:
         return _Row(self, self._display, name, total)
 
     def row_closed(self) -> None:
-        """A row has ended; with the last one the display gives the terminal back."""
+        """Note that a map has ended; release the terminal after the last one."""
         self._open -= 1
         if self._open == 0:
             self._display.stop()
@@ -83,19 +84,19 @@ class _Lines:
     def __init__(self, name: str, total: int | None) -> None:
         self._name, self._total = name, total
         self._last = time.monotonic()
-        self._said = False
+        self._logged = False
 
     def update(self, stats: Stats) -> None:
         if time.monotonic() - self._last >= LINE_EVERY:
             self._last = time.monotonic()
-            self._said = True
-            self._say(stats, "progress")
+            self._logged = True
+            self._log(stats, "progress")
 
     def close(self, stats: Stats) -> None:
-        if self._said or default_style() == "json":
-            self._say(stats, "map ended")
+        if self._logged or default_style() == "json":
+            self._log(stats, "map ended")
 
-    def _say(self, stats: Stats, event: str) -> None:
+    def _log(self, stats: Stats, event: str) -> None:
         done = stats.cached + stats.computed + stats.failed
         rate = round(done / stats.seconds, 1) if stats.seconds else 0.0
         left = (self._total - done) / rate if self._total is not None and rate else None
@@ -150,5 +151,5 @@ def _display() -> Any:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),  # what a task prints goes above the bars, not into them
+        redirect_stdout=sys.stdout.isatty(),  # prints what a task prints above the bars
     )

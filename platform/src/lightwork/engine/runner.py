@@ -1,12 +1,14 @@
-"""What the maps and calls of one session share: where they run, what the lake has, what they add up to."""
+"""What the maps and calls of one session share: the cluster, the results in the lake, the totals."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
@@ -24,24 +26,25 @@ if TYPE_CHECKING:
     from lightwork.keys import CodeKey
     from lightwork.lake import Lake
 
-_LOOK_EVERY = 1.0
+_REFRESH_EVERY = 1.0
+"""Seconds after which a call looks again for new results in the lake."""
 
 
 class Runner:
-    """The running half of a session: starts the cluster, makes jobs, looks results up, counts.
+    """The running half of a session: it starts the cluster, makes jobs, opens results and counts elements.
 
     Args:
         on: `serial`, `local`, `coiled` or a scheduler's address.
-        workers: how many workers to start, where they are started here.
+        workers: the number of workers to start, for `local` and `coiled`.
         lake: the tenant's lake.
         folder: the run's folder in the lake.
-        context: the run's fields for each log line: tenant, pipeline, run.
-        refresh: whether everything is computed again.
-        cache: whether results are looked up and kept.
-        progress: shows how far maps are.
+        context: fields that every log line of the run carries: tenant, pipeline, run.
+        refresh: compute everything again.
+        cache: look results up, and keep them.
+        progress: the progress display of the session's maps.
 
     Attributes:
-        elements: totals of all maps and calls so far: total, cached, computed, failed.
+        elements: totals over all maps and calls so far: total, cached, computed, failed.
     """
 
     def __init__(
@@ -57,9 +60,10 @@ class Runner:
         progress: Progress,
     ) -> None:
         self.on = on
-        self.workers = workers
+        self._workers = workers
         self.lake = lake
         self.folder = folder
+        self._jobs_folder = f"{folder}/jobs"
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -67,9 +71,11 @@ class Runner:
         self.elements = {"total": 0, "cached": 0, "computed": 0, "failed": 0}
         self._cluster: Cluster | None = None
         self._cluster_lock = threading.RLock()
-        self._mark = ""
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
-        self._parcels: dict[Any, Parcel] = {}
+        # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
+        self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[str | None, Parcel]] = (
+            WeakKeyDictionary()
+        )
         self._closed = False
 
     @property
@@ -77,23 +83,21 @@ class Runner:
         """A logger whose lines carry the run's context."""
         return logs.get_logger("lightwork.run")
 
-    # The cluster, started when first needed
-
     @property
     def cluster(self) -> Cluster:
-        """The Dask cluster; started, or connected to, when first needed.
+        """The Dask cluster, started or connected to on first use.
 
         Raises:
-            InputError: the session is serial.
-            RunFailed: no scheduler answers.
+            InputError: the session is serial, or closed.
+            RunFailed: the scheduler does not respond.
         """
         return self.cluster_for(0)
 
     def cluster_for(self, batches: int) -> Cluster:
-        """The Dask cluster, as `cluster`; if it is not there yet, with workers on their way for a map.
+        """Return the Dask cluster, as `cluster`; if it has yet to start, request workers for a map first.
 
         Args:
-            batches: how many the map has for certain.
+            batches: the number of batches that the map has at least.
         """
         with self._cluster_lock:
             if self._closed:
@@ -104,7 +108,7 @@ class Runner:
 
     @property
     def cluster_if_any(self) -> Cluster | None:
-        """The Dask cluster; None if nothing has needed one so far, or no longer does."""
+        """The Dask cluster; None before anything has needed one, and once the session is closed."""
         return None if self._closed else self._cluster
 
     def _start_cluster(self, batches: int) -> Cluster:
@@ -112,23 +116,30 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self.workers, batches)
+        cluster = Cluster(self.on, self._workers, batches)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
-        where = f"{self.workers} workers" if cluster.local else self.on
+        where = f"{self._workers} workers" if cluster.local else self.on
         dashboard = f", dashboard {cluster.dashboard}" if cluster.dashboard else ""
         self.log.info(f"running on {where}{dashboard}")
         return cluster
 
-    # Jobs and totals
-
     def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None) -> Parcel:
-        """The job of single calls of a task, packed once."""
+        """Return the job of a task's single calls, packed once."""
         self.cluster.hold_packages()
-        name = (id(task), None if code is None else code.digest)
-        if name not in self._parcels:
-            self._parcels[name] = pack(self.job(task, code), f"{self.folder}/jobs")
-        return self._parcels[name]
+        parcels = self._parcels.setdefault(task, {})
+        digest = None if code is None else code.digest
+        if digest not in parcels:
+            parcels[digest] = self.pack(self.job(task, code))
+        return parcels[digest]
+
+    def pack(self, job: Job) -> Parcel:
+        """Make a job ready to send; a large one goes to the run's folder in the lake.
+
+        Raises:
+            InputError: the function or its shared arguments cannot be sent to another process.
+        """
+        return pack(job, self._jobs_folder)
 
     def job(
         self,
@@ -138,7 +149,7 @@ class Runner:
         shared: Mapping[str, Any] | None = None,
         wide: bool = False,
     ) -> Job:
-        """What a worker must know to run a task."""
+        """Return the job that tells a worker how to run a task."""
         if self.on != "serial":
             self.cluster.hold_packages()
         return Job(
@@ -148,28 +159,25 @@ class Runner:
             shared=shared or {},
             wide=wide,
             lake=self.lake,
-            lake_mark=self._lake_mark(),
+            lake_mark=self._lake_mark,
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
         )
 
+    @functools.cached_property
     def _lake_mark(self) -> str:
-        if not self._mark:
-            if not self.lake.exists(MARK):
-                self.lake.create(MARK, uuid.uuid4().hex.encode())
-            self._mark = self.lake.read(MARK).decode()
-        return self._mark
+        if not self.lake.exists(MARK):
+            self.lake.create(MARK, uuid.uuid4().hex.encode())
+        return self.lake.read(MARK).decode()
 
     def count(self, stats: Stats) -> None:
         """Add a finished map to the totals."""
         for name in self.elements:
             self.elements[name] += getattr(stats, name)
 
-    # Keys and results
-
     def code_of(self, task: TaskFunction[..., Any]) -> CodeKey | None:
-        """The code key of a task; None, with a warning where one is due, if nothing of it is cached."""
+        """Return a task's code key; None if its results are not cached, with a warning if it has no key."""
         if not (self.cache and task.options.cache):
             return None
         from lightwork.keys import Unkeyable, code_key
@@ -181,26 +189,26 @@ class Runner:
             return None
 
     def results_of(self, task: TaskFunction[..., Any], code: CodeKey, *, newest: bool = False) -> CodeResults:
-        """What the lake has of a task's results, as of the last second, or as of now."""
-        held = self._results.get((task.name, code.digest))
-        if held is None:
+        """Return a task's results in the lake, at most a second old; up to date if `newest`."""
+        opened = self._results.get((task.name, code.digest))
+        if opened is None:
             results = ResultStore(self.lake, task.name).open(code)
             results.describe(code)
         else:
-            results, looked = held
-            if not newest and time.monotonic() - looked < _LOOK_EVERY:
+            results, refreshed = opened
+            if not newest and time.monotonic() - refreshed < _REFRESH_EVERY:
                 return results
         results.refresh()
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
 
     def close(self) -> None:
-        """Stop the workers that were started here."""
+        """Disconnect from the cluster; stop it if this session started it."""
         self._closed = True
         if self._cluster is not None:
             self._cluster.close()
 
     def remove_jobs(self) -> None:
-        """Delete what only this run's workers needed from the lake; what cannot be deleted stays."""
+        """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
-            self.lake.delete([entry.path for entry in self.lake.entries(f"{self.folder}/jobs")])
+            self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])

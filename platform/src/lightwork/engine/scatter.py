@@ -1,8 +1,8 @@
-"""A map over the workers of a Dask cluster: batches out, results in, in the order of the input.
+"""A map over the workers of a Dask cluster: sends batches, and yields results in the order of the input.
 
-The driver's thread does all the work, when it asks for a result; Dask's own thread only says which
-batches are back. A batch that was lost with its worker is sent again by Dask; one that was lost with the
-scheduler, by this module. A batch that killed its workers is taken apart until the element is found.
+All work happens in the driver's thread when it asks for a result; Dask's thread only reports which batches
+have returned. Dask resends a batch that was lost with its worker; this module resends those lost with the
+scheduler. A batch that kills its workers is split until the element responsible is found.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import PAGE, Page, Span
-from lightwork.engine.job import Parcel, pack
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
@@ -37,46 +36,50 @@ if TYPE_CHECKING:
 
     from distributed import Future
 
+    from lightwork.engine.job import Parcel
     from lightwork.engine.mapping import MapCall
 
 _WAIT = 0.2
-_SAY_WAITING = 5.0
+"""Seconds to wait for a batch or for more input in one step."""
+_REPORT_WAITING = 5.0
+"""Seconds without a worker after which a log line says so."""
 _LOCAL_PATIENCE = 180.0
-_TOGETHER = 32
-"""Suspects up to this number are tried one by one; more are first divided by this number."""
+"""Seconds without a worker after which a map on this machine fails."""
+_SUSPECT_GROUPS = 32
+"""Up to this many suspects are tried one by one; more are first split into this many groups."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Elements on their way.
+    """Elements that are sent to a worker together.
 
     Attributes:
-        spans: which.
-        count: how many.
+        spans: the elements.
+        count: the number of elements.
         sent_bytes: the size of the payload.
-        alone: whether nothing else runs meanwhile, so that what it does is its own fault.
-        future: Dask's.
+        alone: whether nothing else runs meanwhile, so that a killed worker is this batch's fault.
+        future: Dask's future; None before the batch is sent and after it has returned.
     """
 
     spans: list[Span]
     count: int
-    sent_bytes: int = 0
-    alone: bool = False
+    sent_bytes: int
+    alone: bool
     future: Future | None = field(default=None, repr=False)
 
 
 def iterate(call: MapCall) -> Iterator[Any]:
-    """Compute what is not cached on the session's workers; yield the results in order.
+    """Compute what is not cached, on the session's workers; yield the results in order.
 
     Raises:
-        ElementError: an element failed, and the task says to stop then.
-        RunFailed: the scheduler did not come back.
+        ElementError: an element failed, and the task's `on_error` is "raise".
+        RunFailed: the scheduler was lost for good, or there are no workers.
     """
     return Scatter(call).iterate()
 
 
 class Scatter:
-    """Carries out one map."""
+    """Runs one map."""
 
     def __init__(self, call: MapCall) -> None:
         self._call = call
@@ -90,19 +93,18 @@ class Scatter:
         self._arrived: deque[Batch] = deque()
         self._suspects: deque[list[Span]] = deque()
         self._wake = threading.Event()
-        self._ready = 0
         self._error: ElementError | None = None
         self._waiting_since: float | None = None
         self._warned = False
         self._working_since: float | None = None
-        self._said_waiting = False
+        self._reported_waiting = False
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
 
         Raises:
-            ElementError: an element failed, and the task says to stop then.
-            RunFailed: the scheduler did not come back.
+            ElementError: an element failed, and the task's `on_error` is "raise".
+            RunFailed: the scheduler was lost for good, or there are no workers.
         """
         feed = self._feed
         try:
@@ -138,38 +140,38 @@ class Scatter:
             if self._arrived:
                 self._step(block=False)
 
-    # One step: take in what is back, send what there is room for.
-
     def _step(self, *, block: bool) -> None:
+        """Take in the batches that have returned, and send as many as the workers have room for."""
         try:
-            came = bool(self._arrived)
-            if came:
+            collected = bool(self._arrived)
+            if collected:
                 self._collect()
             if self._error is not None:
                 raise self._error
-            if came and block and self._feed.slow:
-                return  # what is here is handed out before the input is waited for again
+            if collected and block and self._feed.slow:
+                return  # hand out these results before waiting for the input again
             self._fill()
             if self._inflight or self._feed.waiting:
                 batches = len(self._inflight) + self._batches_left()
                 self._call.runner.cluster.need(self._name, batches)
             if block and not self._arrived and (self._inflight or self._feed.waiting):
-                self._rest()
+                self._wait()
         except Lost:
             self._recover()
         self._call.tick()
 
     def _batches_left(self) -> int:
-        """How many batches what is in none yet would make, at a worker's worth of work each."""
+        """Return the number of batches that the remaining elements make, each worth starting a worker for."""
         left = self._feed.left()
         left = self._feed.waiting if left is None else left
         if self._sizer.seconds is None:
-            # Nothing is back yet. If that takes long, elements are: then each is worth a worker.
+            # No batch has returned. After a long wait elements must be slow: each is then worth a worker.
             slow = self._working_since is not None and time.monotonic() - self._working_since > WORK_SECONDS
             return left if slow else math.ceil(left / FIRST)
         return math.ceil(left * self._sizer.seconds / WORK_SECONDS)
 
-    def _rest(self) -> None:
+    def _wait(self) -> None:
+        """Wait a moment for a batch to return; fail if this machine has had no worker for long."""
         if self._inflight:
             self._wake.wait(_WAIT)
             self._wake.clear()
@@ -182,14 +184,15 @@ class Scatter:
         if self._waiting_since is None:
             self._waiting_since = now
         elif cluster.local and now - self._waiting_since > _LOCAL_PATIENCE:
-            raise RunFailed("this machine's worker processes did not come back; what is done is kept")
-        elif now - self._waiting_since > _SAY_WAITING and not self._said_waiting:
+            raise RunFailed("the worker processes on this machine did not restart; finished results are kept")
+        elif now - self._waiting_since > _REPORT_WAITING and not self._reported_waiting:
             get_logger("lightwork").info(f"no worker at {cluster.on} yet; waiting for one")
-            self._said_waiting = True
+            self._reported_waiting = True
         if not self._inflight:
             time.sleep(_WAIT)
 
     def _fill(self) -> None:
+        """Read input and send batches until each slot has enough of them."""
         feed, sizer = self._feed, self._sizer
         if self._suspects:
             if not self._inflight:
@@ -201,7 +204,7 @@ class Scatter:
                 if feed.exhausted or feed.full(sizer.output_bytes) or not feed.read_page(PAGE):
                     return
                 if not feed.waiting:
-                    return  # all of it is known already: it can be handed out first
+                    return  # the whole page is cached: hand it out first
             left = feed.left()
             slots = slots or max(1, self._call.runner.cluster_for(self._batches_left()).slots())
             if len(self._inflight) >= slots * sizer.depth():
@@ -209,13 +212,13 @@ class Scatter:
             if sizer.seconds is None and feed.input_bytes():
                 sizer.input_bytes = feed.input_bytes()
             size = sizer.size(slots, left)
-            # With an input of unknown length, look further ahead, so as to see its end in time.
+            # Read further ahead if the length of the input is unknown, to notice its end early.
             wanted = size if left is not None else 3 * slots * size
-            begun = time.monotonic()
+            start = time.monotonic()
             while feed.waiting < wanted and not feed.exhausted and not feed.slow:
                 if feed.full(sizer.output_bytes) or not feed.read_page(wanted - feed.waiting):
                     break
-                if time.monotonic() - begun > _WAIT:
+                if time.monotonic() - start > _WAIT:
                     break
             if self._inflight and feed.full(sizer.output_bytes):
                 return
@@ -230,62 +233,59 @@ class Scatter:
             keys = b"".join(key or NO_KEY for span in spans for key in span.keys() or ())
         slots = max(1, self._call.runner.cluster.slots())
         budget = math.inf if alone else self._sizer.budget(slots)
-        batch = Batch(spans, len(elements), alone=alone)
         if self._parcel is None:
-            self._parcel = pack(self._call.job(), f"{self._call.runner.folder}/jobs")
+            self._parcel = self._call.runner.pack(self._call.job())
         try:
             payload = pack_batch(self._parcel, elements, keys, budget)
         except Exception:  # noqa: BLE001 - some element cannot be pickled: find which
-            self._refuse(batch, elements)
+            self._refuse(spans, elements)
             return
-        batch.sent_bytes = len(payload)
-        self._inflight.add(batch)
+        batch = Batch(spans, len(elements), len(payload), alone)
+        self._inflight.add(batch)  # first: if the scheduler is lost now, `_recover` puts it back
         batch.future = self._call.runner.cluster.submit(
             run_batch, payload, key=f"{self._name}-{next(self._numbers)}"
         )
-        batch.future.add_done_callback(lambda _: self._came(batch))
+        batch.future.add_done_callback(lambda _: self._arrive(batch))
 
-    def _came(self, batch: Batch) -> None:
+    def _arrive(self, batch: Batch) -> None:
         self._arrived.append(batch)
         self._wake.set()
 
-    def _refuse(self, batch: Batch, elements: list[Any]) -> None:
-        """Make failures of the elements that cannot be sent; the others wait again."""
-        places = [(span.page, i) for span in batch.spans for i in span.positions]
-        for (page, i), element in zip(places, elements, strict=True):
+    def _refuse(self, spans: list[Span], elements: list[Any]) -> None:
+        """Make failures of the elements that cannot be pickled; put the others back."""
+        for (page, i), element in zip(_locations(spans), elements, strict=True):
             try:
                 dump(element)
-            except Exception as reason:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001
                 text = (
-                    f"the input, a {type(element).__name__}, cannot be sent to a worker: {describe(reason)}"
+                    f"an input of type {type(element).__name__} cannot be sent to a worker: {describe(error)}"
                 )
-                self._failed(page, i, Failure(0, shorten(element), text, "", None, 1))
+                self._fail(page, i, Failure(0, shorten(element), text, "", None, 1))
             else:
                 self._feed.give_back([Span(page, [i])])
-
-    # What came back
 
     def _collect(self) -> None:
         batches = [self._arrived.popleft() for _ in range(len(self._arrived))]
         batches = [batch for batch in batches if batch in self._inflight and batch.future is not None]
-        good = [batch for batch in batches if batch.future is not None and batch.future.status == "finished"]
-        bad = [batch for batch in batches if batch not in good]
-        if good:
+        finished = [b for b in batches if b.future is not None and b.future.status == "finished"]
+        failed = [batch for batch in batches if batch not in finished]
+        if finished:
             replies = self._call.runner.cluster.gather(
-                [batch.future for batch in good if batch.future is not None]
+                [batch.future for batch in finished if batch.future is not None]
             )
-            for batch, reply in zip(good, replies, strict=True):
+            for batch, reply in zip(finished, replies, strict=True):
                 self._inflight.discard(batch)
                 batch.future = None
-                self._done(batch, pickle.loads(reply), len(reply))
-        for batch in bad:
-            self._broken(batch)
+                self._take_in(batch, pickle.loads(reply), len(reply))
+        for batch in failed:
+            self._take_in_error(batch)
 
-    def _done(self, batch: Batch, reply: Reply, received: int) -> None:
+    def _take_in(self, batch: Batch, reply: Reply, received_bytes: int) -> None:
+        """Store the results of a batch; put back the elements that the worker did not reach."""
         values: list[Any]
         if reply.blocks is None:
             try:
-                assert self._call.results is not None  # noqa: S101 - it was committed there
+                assert self._call.results is not None  # noqa: S101 - it was committed to the lake
                 values = self._call.results.read_segment(reply.path)
             except (FileNotFoundError, SegmentError):
                 self._feed.look_again()
@@ -300,30 +300,30 @@ class Scatter:
         stats = self._call.stats
         stats.batches += 1
         stats.computed += reply.done - len(reply.failures)
-        self._sizer.measured(
-            reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received
+        self._sizer.record(
+            reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
         if reply.warning and not self._warned:
-            self._warned = True  # each further batch would say the same
+            self._warned = True  # further batches have the same warning
             get_logger("lightwork").warning(f"{self._call.task.name}: {reply.warning}")
-        self._call.committed(reply.path)
+        self._call.add_segment(reply.path)
         start = 0
-        rest: list[Span] = []
+        unreached: list[Span] = []
         for span in batch.spans:
             count = len(span.positions)
-            held = values[start : start + count]
-            if len(held) < count:
-                rest.append(Span(span.page, span.positions[len(held) :]))
-                span = Span(span.page, span.positions[: len(held)])
-            span.put(held)
+            span_values = values[start : start + count]
+            if len(span_values) < count:
+                unreached.append(Span(span.page, span.positions[len(span_values) :]))
+                span = Span(span.page, span.positions[: len(span_values)])
+            span.put(span_values)
             start += count
-        self._feed.give_back(rest)
+        self._feed.give_back(unreached)
         if reply.failures:
-            places = [(span.page, i) for span in batch.spans for i in span.positions]
+            locations = _locations(batch.spans)
             for failure in reply.failures:
-                self._failed(*places[failure.position], failure)
+                self._fail(*locations[failure.position], failure)
 
-    def _failed(self, page: Page, position: int, failure: Failure) -> None:
+    def _fail(self, page: Page, position: int, failure: Failure) -> None:
         page.values[position] = failure
         self._call.stats.failed += 1
         error = as_error(self._call.task.name, page.start + position, failure)
@@ -333,8 +333,13 @@ class Scatter:
         else:
             self._call.report_failure(error)
 
-    def _broken(self, batch: Batch) -> None:
-        """A batch that Dask gave up, or that was lost with the scheduler."""
+    def _take_in_error(self, batch: Batch) -> None:
+        """Handle a batch that Dask gave up: blame its element, split it, or end the run.
+
+        Raises:
+            Lost: it was lost with the scheduler.
+            RunFailed: a worker could not run it.
+        """
         from distributed.scheduler import KilledWorker
 
         future = batch.future
@@ -352,31 +357,31 @@ class Scatter:
             span = batch.spans[0]
             tries = int(error.allowed_failures) + 1
             failure = Failure(0, shorten(span.elements()[0]), KILLED, "", None, tries)
-            self._failed(span.page, span.positions[0], failure)
+            self._fail(span.page, span.positions[0], failure)
             return
         get_logger("lightwork").warning(
-            f"{self._call.task.name}: workers died again and again; "
-            f"looking for the element among {batch.count}"
+            f"{self._call.task.name}: a batch of {batch.count} elements killed its workers; "
+            "splitting it to find the element responsible"
         )
         self._call.stats.resubmitted += batch.count
-        self._suspects.extend(_divided(batch.spans, batch.count))
+        self._suspects.extend(_split(batch.spans, batch.count))
 
     def _recover(self) -> None:
-        """Reach a scheduler again, and put everything unfinished back; what was committed is found."""
+        """Reconnect to a scheduler; put back the unfinished elements that are not in the lake by now."""
         batches, self._inflight = list(self._inflight), set()
         self._arrived.clear()
         self._call.runner.cluster.reconnect()
         self._feed.look_again()
-        before = self._feed.cached
+        cached = self._feed.cached
         for batch in sorted(
             batches, key=lambda b: b.spans[0].page.start + b.spans[0].positions[0], reverse=True
         ):
             batch.future = None
             self._feed.give_back(batch.spans, look_again=True)
-        found = self._feed.cached - before
-        self._feed.cached = before
-        self._call.stats.computed += found
-        self._call.stats.resubmitted += sum(batch.count for batch in batches) - found
+        committed = self._feed.cached - cached
+        self._feed.cached = cached
+        self._call.stats.computed += committed
+        self._call.stats.resubmitted += sum(batch.count for batch in batches) - committed
 
     def _cancel(self) -> None:
         futures = [batch.future for batch in self._inflight if batch.future is not None]
@@ -388,12 +393,17 @@ class Scatter:
                     cluster.client.cancel(futures, force=True)
 
 
-def _divided(spans: list[Span], count: int) -> Iterator[list[Span]]:
-    """Suspects in parts: each one alone if they are few."""
-    places = [(span.page, i) for span in spans for i in span.positions]
-    step = 1 if count <= _TOGETHER else math.ceil(count / _TOGETHER)
+def _locations(spans: list[Span]) -> list[tuple[Page, int]]:
+    """Return the page and the position in it of each element."""
+    return [(span.page, i) for span in spans for i in span.positions]
+
+
+def _split(spans: list[Span], count: int) -> Iterator[list[Span]]:
+    """Split suspects into groups: of one element each if they are few."""
+    locations = _locations(spans)
+    step = 1 if count <= _SUSPECT_GROUPS else math.ceil(count / _SUSPECT_GROUPS)
     for start in range(0, count, step):
-        part = places[start : start + step]
+        group = locations[start : start + step]
         yield [
-            Span(page, [i for _, i in group]) for page, group in itertools.groupby(part, key=lambda p: p[0])
+            Span(page, [i for _, i in pairs]) for page, pairs in itertools.groupby(group, key=lambda p: p[0])
         ]

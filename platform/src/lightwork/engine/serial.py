@@ -1,4 +1,4 @@
-"""A map in this process, one element after the other: breakpoints work, and nothing is sent anywhere."""
+"""A map in this process, one element after the other: breakpoints work, and nothing is sent to a worker."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from lightwork.engine.mapping import MapCall
 
 _COMMIT_EVERY = 1.0
+"""Seconds after which results are committed to the lake."""
 _COMMIT_AT = 1 << 14
+"""The number of results at which they are committed earlier."""
 _COMMIT_BYTES = 32 << 20
+"""The bytes of results at which they are committed earlier."""
 
 
 def iterate(call: MapCall) -> Iterator[Any]:
-    """Compute what is not cached; yield the results in order.
+    """Compute what is not cached, in this process; yield the results in order.
 
     Raises:
-        ElementError: an element failed, and the task says to stop then.
+        ElementError: an element failed, and the task's `on_error` is "raise".
     """
     feed, stats, options = call.feed, call.stats, call.task.options
     function = call.job().call()
@@ -45,11 +48,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
                     continue
                 call.tick()
                 element = page.elements[position]
-                # The context is set for the call alone: between two results the caller's own code runs.
+                # The context covers the call alone: the caller's own code runs between two results.
                 tokens = enter()
                 try:
                     result = function(element)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's function raises
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
                     result = try_again(
                         function, element, position, error, options.retries, options.retry_delay
                     )
@@ -57,12 +60,12 @@ def iterate(call: MapCall) -> Iterator[Any]:
                     leave(tokens)
                 if isinstance(result, Failure):
                     stats.failed += 1
-                    failed = as_error(call.task.name, page.start + position, result)
+                    failure = as_error(call.task.name, page.start + position, result)
                     if options.on_error == "raise":
-                        raise failed from result.exception
-                    call.report_failure(failed)
+                        raise failure from result.exception
+                    call.report_failure(failure)
                     if options.on_error == "collect":
-                        yield failed
+                        yield failure
                     continue
                 stats.computed += 1
                 if page.keys is not None:
@@ -74,7 +77,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
 
 
 class _Buffer:
-    """Results on their way to the lake: committed every second, and whatever happens at the end."""
+    """Results to commit to the lake: every second or so, and at the end of the map in any case."""
 
     def __init__(self, call: MapCall) -> None:
         self._call = call
@@ -89,7 +92,7 @@ class _Buffer:
             return
         self._keys.append(key)
         self._values.append(value)
-        self._bytes += _rough_bytes(value)
+        self._bytes += _estimate_bytes(value)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
         if full or time.monotonic() - self._since > _COMMIT_EVERY:
             self.flush()
@@ -102,31 +105,31 @@ class _Buffer:
         self._keys, self._values, self._bytes = [], [], 0
         try:
             blocks = segments.to_blocks(values)
-        except Exception:  # noqa: BLE001 - some of them cannot be pickled: keep the others
-            keep = [(key, value) for key, value in zip(keys, values, strict=True) if self._can_be_kept(value)]
-            if not keep:
+        except Exception:  # noqa: BLE001 - some cannot be pickled: keep the others
+            kept = [(key, value) for key, value in zip(keys, values, strict=True) if self._can_be_kept(value)]
+            if not kept:
                 return
-            keys = [key for key, _ in keep]
-            blocks = segments.to_blocks([value for _, value in keep])
+            keys = [key for key, _ in kept]
+            blocks = segments.to_blocks([value for _, value in kept])
         self._call.stats.batches += 1
-        self._call.committed(self._call.results.commit(b"".join(keys), blocks))
+        self._call.add_segment(self._call.results.commit(b"".join(keys), blocks))
 
     def _can_be_kept(self, value: Any) -> bool:
         try:
             dump(value)
         except Exception as error:  # noqa: BLE001
             if not self._warned:
-                text = (
-                    f"a {type(value).__name__} cannot be kept, so it is computed each time: {describe(error)}"
+                logs.get_logger("lightwork").warning(
+                    f"{self._call.task.name}: results of type {type(value).__name__} are not cached: "
+                    f"{describe(error)}"
                 )
-                logs.get_logger("lightwork").warning(f"{self._call.task.name}: {text}")
             self._warned = True
             return False
         return True
 
 
-def _rough_bytes(value: Any) -> int:
-    """The size of a value, where it is likely large and cheap to tell: bytes, texts, arrays, tables."""
+def _estimate_bytes(value: Any) -> int:
+    """Return the rough size of bytes, a text, an array or a table; 0 for anything else."""
     if isinstance(value, (bytes, bytearray, str)):
         return len(value)
     try:
@@ -134,5 +137,5 @@ def _rough_bytes(value: Any) -> int:
         if size is None and hasattr(value, "memory_usage"):
             size = value.memory_usage(deep=False).sum()
         return int(size or 0)
-    except Exception:  # noqa: BLE001 - whatever a value calls so
+    except Exception:  # noqa: BLE001 - a value's own attribute may do anything
         return 0

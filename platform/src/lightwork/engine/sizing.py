@@ -1,7 +1,7 @@
-"""How many elements go into a batch: by their measured duration and bytes, and by what is left to do.
+"""The number of elements in a batch, from their measured duration and size and from the work left.
 
-A batch carries a time budget: a worker that exceeds it gives the rest back. So a first guess may be far
-off without harm, and a few very slow elements among fast ones delay only themselves.
+A batch has a time budget, and a worker returns the elements that it has not reached by then. A first guess
+may therefore be far off, and a few very slow elements among fast ones delay only themselves.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ import math
 from dataclasses import dataclass
 
 TARGET = 0.3
-"""Seconds that a batch should take, with few workers."""
+"""Seconds that a batch should take when there are few workers."""
 TARGET_PER_SLOT = 0.008
-"""Seconds more for each slot, so that the scheduler's load does not grow with the workers."""
+"""Additional seconds for each slot, so that the scheduler's load does not grow with the workers."""
 LONGEST_TARGET = 5.0
 SHORTEST = 0.02
-"""Seconds below which a batch is not worth its way, even at the end."""
+"""Seconds that a batch should take at least, even near the end: shorter ones cost more than they gain."""
 SHORTEST_PER_SLOT = 0.004
-"""Seconds more for each slot: what comes in less than a round of them cannot be sent out in time."""
+"""Additional seconds for each slot: the driver must send one batch to every slot within that time."""
 LONG = 0.5
-"""Seconds of an element from which on nothing waits behind it."""
+"""Seconds that an element takes beyond which no second batch waits behind it."""
 FIRST = 256
+"""Elements in a batch before anything is measured, at most."""
 FIRST_BUDGET = 0.05
+"""Seconds after which a worker returns the rest of such a batch."""
 MOST = 1 << 20
+"""Elements in any batch, at most."""
 _FADE = 0.8
-"""How much a measurement counts once the next one is there."""
+"""The weight of earlier measurements, reduced by this factor with each new one."""
 BYTES = 4 << 20
-"""Bytes of input in a batch, at most (but for one element that is larger)."""
+"""Bytes of input or of results in a batch, at most, unless a single element is larger."""
 
 
 @dataclass(slots=True)
@@ -34,8 +37,8 @@ class Sizer:
     """Decides the size of each batch of one map.
 
     Attributes:
-        fixed: elements in a batch, if the user said so.
-        seconds: mean duration of an element, as measured; None before the first batch is back.
+        fixed: elements in a batch, if the task sets it.
+        seconds: mean duration of an element, as measured; None until the first batch returns.
         input_bytes: mean size of an element's input, pickled.
         output_bytes: mean size of an element's result, pickled.
     """
@@ -50,15 +53,15 @@ class Sizer:
     _out: float = 0.0
 
     def target(self, slots: int) -> float:
-        """Seconds that a batch should take with this many slots."""
+        """Return the seconds that a batch should take with this many slots."""
         return min(LONGEST_TARGET, TARGET + TARGET_PER_SLOT * slots)
 
     def size(self, slots: int, left: int | None) -> int:
-        """Elements for the next batch.
+        """Return the number of elements for the next batch.
 
         Args:
-            slots: how many batches run at once.
-            left: elements that are in no batch yet; None if not known.
+            slots: the number of batches that run at once.
+            left: elements that are not in a batch yet; None if unknown.
         """
         if self.fixed is not None:
             return self.fixed
@@ -69,33 +72,33 @@ class Sizer:
         else:
             size = self.target(slots) / self.seconds
             if left is not None:
-                # Smaller towards the end, so that all workers finish together.
+                # Batches get smaller towards the end, so that all workers finish together.
                 fair = max(left / (2.5 * slots), (SHORTEST + SHORTEST_PER_SLOT * slots) / self.seconds)
                 size = min(size, fair)
         return max(1, min(MOST, math.ceil(min(size, by_bytes))))
 
     def budget(self, slots: int) -> float:
-        """Seconds after which a worker gives the rest of a batch back."""
+        """Return the seconds after which a worker returns the rest of a batch."""
         if self.fixed is not None:
             return math.inf
         return FIRST_BUDGET if self.seconds is None else 2 * self.target(slots)
 
     def depth(self) -> int:
-        """How many batches a slot is given at once: a second one waits while the first runs.
+        """Return how many batches a slot gets at once: usually two, one running and one waiting.
 
-        Only one where elements are long: the way of a batch is nothing then, and what waits behind a slow
-        element may not find its way to an idle worker.
+        Long elements get one: sending a batch takes no time in comparison, and a batch that waits behind
+        a slow element may not be moved to an idle worker.
         """
         return 1 if self.seconds is not None and self.seconds > LONG else 2
 
-    def measured(self, elements: int, seconds: float, input_bytes: int, output_bytes: int) -> None:
-        """Take in what a batch took.
+    def record(self, elements: int, seconds: float, input_bytes: int, output_bytes: int) -> None:
+        """Record the measurements of a batch that has returned.
 
         Args:
-            elements: how many were done.
-            seconds: for all of them.
-            input_bytes: of all their inputs.
-            output_bytes: of all their results.
+            elements: the number of elements computed.
+            seconds: the time that all of them took.
+            input_bytes: the size of all their inputs, pickled.
+            output_bytes: the size of all their results, pickled.
         """
         self._seconds = _FADE * self._seconds + max(seconds, 1e-7)
         self._elements = _FADE * self._elements + elements

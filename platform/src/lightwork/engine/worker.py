@@ -1,7 +1,7 @@
-"""What runs on a worker: a batch in, as one bytes object; its results out, the same way.
+"""Functions that run on a worker: a batch comes in as one bytes object, and its results go out as one.
 
-Before its results leave the worker they are committed to the lake, so that a finished batch stays
-finished whatever happens to the worker, the scheduler or the driver.
+A worker commits results to the lake before it returns them, so that a finished batch stays finished whatever
+happens to the worker, the scheduler or the driver.
 """
 
 from __future__ import annotations
@@ -32,29 +32,33 @@ if TYPE_CHECKING:
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
+"""Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
 _COMMIT_PATIENCE = 120.0
-_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""What waiting does not mend: the disk is full, or nobody may write there."""
+"""Seconds for which a failed commit is retried."""
+_PERMANENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors that a retry does not fix: the disk is full, or writing is not allowed."""
 _LARGE_REPLY = 8 << 20
+"""Bytes of results above which the driver reads them from the lake."""
 
 _jobs: OrderedDict[str, Job] = OrderedDict()
 _jobs_lock = threading.Lock()
 _gave_up = -math.inf
+"""When the last commit was given up; minus infinity after one that succeeded."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """What a worker answers to a batch.
+    """A worker's reply to a batch.
 
     Attributes:
-        done: how many of the batch's elements were tried: all, or the first of them.
-        blocks: the results of those that succeeded, in order, as `segments.to_blocks` gives them; None
-            where they are so large that the driver reads them from the segment.
-        failures: those that failed for good.
-        seconds: how long the function took for all of them.
-        path: the segment in the lake that holds the results; empty if there is none.
-        warning: what did not work but did not harm the results; empty mostly.
+        done: the number of elements tried: all of the batch, or the first ones.
+        blocks: the results of those that succeeded, in order, as made by `segments.to_blocks`; None if they
+            are so large that the driver reads them from the segment.
+        failures: the elements that failed for good.
+        seconds: the time that the function took for all of them.
+        path: the path of the segment in the lake that holds the results; empty if there is none.
+        warning: a problem that did not affect the results; usually empty.
     """
 
     done: int
@@ -66,20 +70,20 @@ class Reply:
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
-    """A batch as one bytes object, which Dask does not look into.
+    """Pickle a batch into one bytes object, which is opaque to Dask.
 
     Args:
         parcel: the map's job.
         elements: the inputs.
-        keys: 16 bytes an element, joined; all zero for an element without a stable key; None if nothing
-            is kept.
-        budget: seconds after which the worker gives the rest back.
+        keys: 16 bytes for each element, joined, all zero for one without a stable key; None if nothing is
+            kept.
+        budget: seconds after which the worker returns the rest.
     """
     return pickle.dumps((parcel, dump(elements), keys, budget), protocol=5)
 
 
 def run_batch(payload: bytes) -> bytes:
-    """Carry out a batch on a worker; returns a pickled `Reply`."""
+    """Compute a batch on a worker; return a pickled `Reply`."""
     parcel, data, keys, budget = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
@@ -94,7 +98,7 @@ def run_batch(payload: bytes) -> bytes:
             budget=budget,
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
-        # A failure may carry an exception of the script's own.
+        # A failure may hold an exception of a class that the script defines.
         return dump(reply) if reply.failures else pickle.dumps(reply, protocol=5)
 
 
@@ -119,8 +123,8 @@ def _reply(
     if len(kept) == tried:
         reply.path, reply.warning = _commit(job, keys[: tried * size], blocks)
     elif kept:
-        some = b"".join(keys[i * size : (i + 1) * size] for i in kept)
-        reply.path, reply.warning = _commit(job, some, segments.to_blocks([values[i] for i in kept]))
+        kept_keys = b"".join(keys[i * size : (i + 1) * size] for i in kept)
+        reply.path, reply.warning = _commit(job, kept_keys, segments.to_blocks([values[i] for i in kept]))
         return reply
     if reply.path and sum(len(data) for _, data in blocks) > _LARGE_REPLY and not failures:
         reply.blocks = None
@@ -130,11 +134,11 @@ def _reply(
 def _pickled(
     elements: Sequence[Any], values: list[Any], failures: list[Failure]
 ) -> tuple[list[tuple[int, bytes]], list[Failure]]:
-    """The good values in blocks; a value that cannot be pickled makes its element a failed one."""
+    """Return the good values in blocks; a value that cannot be pickled makes its element a failure."""
     good = [value for value in values if not isinstance(value, Failure)] if failures else values
     try:
         return segments.to_blocks(good), failures
-    except Exception:  # noqa: BLE001 - some of them cannot: find out which
+    except Exception:  # noqa: BLE001 - some cannot be pickled: find out which
         return _pickled_one_by_one(elements, values)
 
 
@@ -149,18 +153,22 @@ def _pickled_one_by_one(
         try:
             dump(value)
         except Exception as error:  # noqa: BLE001
-            text = f"its result, a {type(value).__name__}, cannot be sent: {describe(error)}"
+            text = f"a result of type {type(value).__name__} cannot be sent to the driver: {describe(error)}"
             values[position] = Failure(position, shorten(elements[position]), text, "", None, 1)
             bad.append(values[position])
     return segments.to_blocks([value for value in values if not isinstance(value, Failure)]), bad
 
 
 def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
-    """Commit to the lake, patiently; results that cannot be kept are still results."""
+    """Commit results to the lake, with retries; if that fails, go on without keeping them.
+
+    Returns:
+        The path of the segment, empty if nothing was kept; and a warning, empty if all is well.
+    """
     global _gave_up
     results = CodeResults(job.lake, job.task, job.code or "")
     pause = 0.5
-    # Patience once, not for each batch anew.
+    # Wait for the lake once, not again for each batch.
     deadline = 0.0 if time.monotonic() - _gave_up < _COMMIT_PATIENCE else time.monotonic() + _COMMIT_PATIENCE
     while True:
         try:
@@ -169,19 +177,19 @@ def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str
             return path, ""
         except (LightworkError, OSError) as error:
             reason = describe(error)
-            if time.monotonic() + pause > deadline or _errno(error) in _LASTING:
+            if time.monotonic() + pause > deadline or _errno(error) in _PERMANENT:
                 _gave_up = time.monotonic()
-                return "", f"results were computed but could not be kept in the lake: {reason}"
+                return "", f"results were computed but not kept in the lake: {reason}"
             if pause == 0.5:
                 logs.get_logger("lightwork").warning(
-                    f"results could not be kept yet; trying again for {_COMMIT_PATIENCE:.0f} s: {reason}"
+                    f"results not kept in the lake yet; retrying for {_COMMIT_PATIENCE:.0f} s: {reason}"
                 )
             time.sleep(pause)
             pause = min(10.0, 2 * pause)
 
 
 def _errno(error: BaseException | None) -> int | None:
-    """The system's number of an error, or of what caused it."""
+    """Return the `errno` of an error or of the first cause that has one."""
     while error is not None:
         if isinstance(error, OSError):
             return error.errno
@@ -190,35 +198,36 @@ def _errno(error: BaseException | None) -> int | None:
 
 
 def _sendable(error: BaseException | None) -> BaseException | None:
+    """Return an exception without its traceback; None if it does not survive pickling."""
     if error is None:
         return None
     error.__traceback__ = None
     try:
         pickle.loads(dump(error))
-    except Exception:  # noqa: BLE001 - its text says what happened
+    except Exception:  # noqa: BLE001 - the failure has its text
         return None
     return error
 
 
 def run_call(payload: bytes, *arguments: Any) -> Any:
-    """Carry out one submitted call on a worker.
+    """Run one submitted call on a worker.
 
     Args:
-        payload: from `pack_call`.
-        arguments: results of other calls, which take the places of the `Slot`s in the payload.
+        payload: the call as `pack_call` made it.
+        arguments: results of other calls, which replace the `Slot`s in the payload.
 
     Raises:
         ElementError: the call failed for good.
     """
-    parcel, data, code, known_key, refresh = pickle.loads(payload)
+    parcel, data, code, packed_key, refresh = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
         args, kwargs = fill(pickle.loads(data), arguments)
-        key = known_key if known_key is not None else _call_key(job, code, args, kwargs)
-        if key is not None and known_key is None and not refresh:
-            found = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
-            if found is not MISSING:
-                return found
+        key = packed_key if packed_key is not None else _call_key(job, code, args, kwargs)
+        if key is not None and packed_key is None and not refresh:
+            cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
+            if cached is not MISSING:
+                return cached
         done = compute(
             lambda call: job.fn(*call[0], **call[1]),
             [(args, kwargs)],
@@ -243,13 +252,13 @@ def _call_key(job: Job, code: CodeKey | None, args: tuple[Any, ...], kwargs: dic
     try:
         return call_key(job.fn, code, args, kwargs, job.options.ignore)
     except Unkeyable as error:
-        logs.get_logger("lightwork").warning(f"not cached: {error}")
+        logs.get_logger("lightwork").warning(f"this call is not cached: {error}")
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Stands in a call's arguments where the result of another call goes."""
+    """A placeholder in a call's arguments for the result of another call."""
 
     number: int
 
@@ -261,12 +270,12 @@ def pack_call(
     key: bytes | None,
     refresh: bool,
 ) -> bytes:
-    """A call as one bytes object, with its key where that is known before the call's inputs are."""
+    """Pickle a call into one bytes object, with its key if it does not depend on other calls."""
     return pickle.dumps((parcel, dump(arguments), code, key, refresh), protocol=5)
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:
-    """Put arguments in the places of the slots, inside lists, tuples and dicts too."""
+    """Replace the slots in a value with arguments, also inside lists, tuples and dicts."""
     if isinstance(value, Slot):
         return arguments[value.number]
     if type(value) in (list, tuple):
@@ -277,7 +286,7 @@ def fill(value: Any, arguments: Sequence[Any]) -> Any:
 
 
 def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
-    """The error that a user sees for a failed element."""
+    """Return the error that the user sees for a failed element."""
     error = ElementError(task, index, failure.input, failure.error, failure.traceback, failure.attempts)
     error.__cause__ = failure.exception
     return error
@@ -288,18 +297,22 @@ def _job(parcel: Parcel) -> Job:
         if parcel.id in _jobs:
             _jobs.move_to_end(parcel.id)
             return _jobs[parcel.id]
-        job = _checked(parcel)
+        job = _unpack_checked(parcel)
         _jobs[parcel.id] = job
         while len(_jobs) > _JOBS_KEPT:
             _jobs.popitem(last=False)
         return job
 
 
-def _checked(parcel: Parcel) -> Job:
-    advice = "give a lake that both can reach, such as s3://bucket/prefix"
+def _unpack_checked(parcel: Parcel) -> Job:
+    """Unpack a job, and check that this worker sees the driver's lake.
+
+    Raises:
+        LightworkError: it sees another one.
+    """
     job = None if parcel.data is None else unpack(parcel)
     if job is not None and job.code is None:
-        return job  # nothing of it goes to the lake, or comes from there
+        return job  # it does not use the lake
     try:
         mark = parcel.lake.read(MARK).decode()
     except FileNotFoundError:
@@ -307,13 +320,16 @@ def _checked(parcel: Parcel) -> Job:
     if job is None and mark:
         job = unpack(parcel)
     if job is None or mark != job.lake_mark:
-        raise LightworkError(f"the workers do not see the driver's lake {parcel.lake.root}; {advice}")
+        raise LightworkError(
+            f"the workers cannot reach the driver's lake {parcel.lake.root}; "
+            "choose a lake that both can reach, such as s3://bucket/prefix"
+        )
     return job
 
 
 @contextmanager
 def _inside(job: Job) -> Iterator[None]:
-    """The surroundings of a task on a worker: its logging context, and no session but the job's."""
+    """Set the logging context and the current job while a task runs on a worker."""
     logs.configure(forward=_forward if job.forward else None)
     with ExitStack() as stack:
         stack.enter_context(logs.context(**job.context, task=job.task, attempt=1, worker=_worker_name()))

@@ -1,6 +1,6 @@
-"""Kubernetes objects, each the result of a pure function of a tenant and the target it is made for.
+"""Kubernetes objects, built by pure functions of a tenant and the environment they are deployed to.
 
-Pulumi, `kubectl apply` and `lightwork tenant render` all use these, so what is tested is what is deployed.
+Pulumi, `kubectl apply` and `lightwork tenant render` all use them, so tests cover what is deployed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 def tenant_objects(
     tenant: Tenant, target: Target, pipelines: Mapping[str, Pipeline[..., Any]]
 ) -> list[Manifest]:
-    """All Kubernetes objects of a tenant, in the order to apply them.
+    """Return all Kubernetes objects of a tenant, in the order to apply them.
 
     Args:
-        tenant: the tenant, checked.
-        target: what they are made for.
-        pipelines: the pipelines that are known here, by name.
+        tenant: the tenant, already checked.
+        target: the environment they are deployed to.
+        pipelines: the installed pipelines by name.
     """
     from lightwork.manifests import certificates, identity, namespace, network, workflows
 
-    made = [
+    objects = [
         namespace.namespace(tenant),
         namespace.quota(tenant),
         namespace.limits(tenant),
@@ -41,26 +41,26 @@ def tenant_objects(
         *certificates.objects(tenant, target),
     ]
     for name in tenant.pipelines:
-        several = tenant.pipelines[name].steps is not None
-        pipeline = None if several else pipelines.get(tenant.pipeline_of(name))
-        made.append(workflows.workflow_template(tenant, name, target, pipeline))
-        made.append(workflows.cron_workflow(tenant, name))
-    return [item for item in made if item is not None]
+        has_steps = tenant.pipelines[name].steps is not None
+        pipeline = None if has_steps else pipelines.get(tenant.pipeline_of(name))
+        objects.append(workflows.workflow_template(tenant, name, target, pipeline))
+        objects.append(workflows.cron_workflow(tenant, name))
+    return [item for item in objects if item is not None]
 
 
 def cluster_objects() -> list[Manifest]:
-    """The objects that all tenants share: the scaler's template."""
+    """Return the objects that all tenants share: the scaler's template."""
     from lightwork.manifests import scaler
 
     return [scaler.template()]
 
 
 def to_yaml(manifests: Iterable[Manifest]) -> str:
-    """The objects as YAML documents, the same text for the same objects."""
+    """Return the objects as YAML documents, deterministically."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Texts of several lines are written as such, and lists are set in."""
+        """A dumper that writes multi-line strings as blocks and indents lists."""
 
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
             super().increase_indent(flow, False)

@@ -1,6 +1,6 @@
-"""Argo's own configuration: the ConfigMap that its controller reads. The same one in tests and in production.
+"""Argo's configuration: the ConfigMap that its controller reads, the same in tests and in production.
 
-Only fields that Argo 3.7 and 4 both have. What differs between clusters is in `Argo`.
+It has only fields that both Argo 3.7 and 4 know. `Argo` holds what differs between clusters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import yaml
 
 from lightwork.kube import contract
 from lightwork.manifests import base
-from lightwork.manifests.base import of_need
+from lightwork.manifests.base import resources_for
 from lightwork.manifests.workflows import KEPT_SECONDS, POD_DELAY
 from lightwork.tenants import fit, quantities
 from lightwork.tenants.model import LONGEST_RUN
@@ -29,11 +29,11 @@ class Database:
     """The PostgreSQL database of the archive.
 
     Attributes:
-        host: its name or address.
-        database: the name of the database in it.
+        host: the server's name or address.
+        database: the name of the database.
         secret: the Secret in Argo's namespace with the keys `username` and `password`.
-        port: its port.
-        ssl_mode: `verify-full` wherever the server has a certificate; `disable` is for tests on one machine.
+        port: the server's port.
+        ssl_mode: `verify-full` wherever the server has a certificate; `disable` for tests on one machine.
     """
 
     host: str
@@ -45,14 +45,14 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SSO:
-    """Who knows the people that log in.
+    """The identity provider that users log in with.
 
     Attributes:
-        issuer: the identity provider's address.
-        redirect: where it sends people back to: Argo's own address and `/oauth2/callback`.
-        groups: the groups of which one has to be somebody's, else nobody is let in.
+        issuer: the provider's URL.
+        redirect: the URL it sends users back to: Argo's own address and `/oauth2/callback`.
+        groups: the groups with access; a user's other groups are ignored.
         secret: the Secret in Argo's namespace with the keys `client-id` and `client-secret`.
-        user_info: the path below the issuer where the groups are, if they are not in the token.
+        user_info: the path below the issuer that returns the groups, if the token does not hold them.
     """
 
     issuer: str
@@ -64,17 +64,18 @@ class SSO:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Argo:
-    """What differs between clusters.
+    """The settings that differ between clusters.
 
     Attributes:
-        database: where ended workflows are archived; None if nowhere, which is for trying things out.
+        database: the archive of ended workflows; None, for experiments, archives nothing.
         cluster: this cluster's name in the archive, which several clusters may share.
-        namespace: where the controller runs.
-        archive_days: how long an ended workflow stays in the archive.
-        parallel: how many workflows may go on in the whole cluster.
-        parallel_in_namespace: how many of one tenant.
-        executor_pull: whether the executor's image is pulled; `Never` where it was brought by hand.
-        sso: who knows the people; without it everybody brings a token of their own.
+        namespace: the namespace of the controller.
+        archive_days: how many days an ended workflow stays in the archive.
+        parallel: the most workflows that may be active in the whole cluster.
+        parallel_in_namespace: the most workflows that may be active in one namespace.
+        executor_pull: whether the executor's image is pulled; `Never` where it is loaded by hand.
+        links: the links that Argo's pages show, in Argo's own form.
+        sso: the identity provider; without one, users bring tokens of their own.
     """
 
     database: Database | None
@@ -89,7 +90,7 @@ class Argo:
 
 
 def config_map(argo: Argo) -> Manifest:
-    """The controller's ConfigMap, whose one key is a YAML text."""
+    """Return the controller's ConfigMap, whose only key holds the settings as YAML."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -103,21 +104,21 @@ def config_map(argo: Argo) -> Manifest:
 
 
 def settings(argo: Argo) -> dict[str, Any]:
-    """The controller's settings, by the names that Argo gives them."""
-    found: dict[str, Any] = {
+    """Return the controller's settings, under Argo's names."""
+    config: dict[str, Any] = {
         "parallelism": argo.parallel,
         "namespaceParallelism": argo.parallel_in_namespace,
         "resourceRateLimit": {"limit": 20, "burst": 40},
-        # Only what is in a WorkflowTemplate runs: nobody brings a pod of their own.
+        # Only WorkflowTemplates may run: nobody can submit pods of their own.
         "workflowRestrictions": {"templateReferencing": "Strict"},
         "workflowDefaults": workflow_defaults(),
         "executor": {
             "imagePullPolicy": argo.executor_pull,
-            "resources": of_need(fit.ARGO, cpu_limit="500m"),
+            "resources": resources_for(fit.ARGO, cpu_limit="500m"),
             "securityContext": base.container_security(),
         },
         "mainContainer": {
-            "resources": of_need(fit.ARGO, cpu_limit="500m"),
+            "resources": resources_for(fit.ARGO, cpu_limit="500m"),
             "securityContext": base.container_security(),
         },
         **({"persistence": _persistence(argo, argo.database)} if argo.database else {}),
@@ -125,16 +126,16 @@ def settings(argo: Argo) -> dict[str, Any]:
         "podSpecLogStrategy": {"failedPod": True},
     }
     if argo.sso is not None:
-        found["sso"] = _sso(argo.sso)
+        config["sso"] = _sso(argo.sso)
     if argo.links:
-        found["links"] = list(argo.links)
-    return found
+        config["links"] = list(argo.links)
+    return config
 
 
 def workflow_defaults() -> dict[str, Any]:
-    """What every workflow has that does not say otherwise: an end, a TTL, a safe user, few rights.
+    """Return defaults for every workflow: a deadline, a TTL, an unprivileged user, few rights.
 
-    The templates of the tenants' pipelines say all of it themselves; this is for whatever else is submitted.
+    The templates of tenants' pipelines set all of them; the defaults are for any other workflow.
     """
     return {
         "spec": {
@@ -148,21 +149,21 @@ def workflow_defaults() -> dict[str, Any]:
 
 
 def _sso(sso: SSO) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    config: dict[str, Any] = {
         "issuer": sso.issuer,
         "clientId": {"name": sso.secret, "key": "client-id"},
         "clientSecret": {"name": sso.secret, "key": "client-secret"},
         "redirectUrl": sso.redirect,
         "scopes": ["openid", "profile", "email"],
         "sessionExpiry": "10h",
-        # What somebody may do is what the account of their group may do, and nothing without one.
+        # Users have the rights of their group's service account, and none without one.
         "rbac": {"enabled": True},
-        # The rest of somebody's groups would make the cookie too long for a browser.
+        # With all of a user's groups, the cookie could be too long for a browser.
         "filterGroupsRegex": [f"^{re.escape(group)}$" for group in sso.groups],
     }
     if sso.user_info:
-        found["userInfoPath"] = sso.user_info
-    return found
+        config["userInfoPath"] = sso.user_info
+    return config
 
 
 def _persistence(argo: Argo, database: Database) -> dict[str, Any]:

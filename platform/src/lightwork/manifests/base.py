@@ -1,4 +1,4 @@
-"""What all manifests share: names, labels, ports, security contexts, and the target they are made for."""
+"""Shared parts of all manifests: labels, sizes, security contexts, and the target environment."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What is known of the environment that manifests are made for, and not in the tenant's file.
+    """The environment that manifests are built for: everything that is not in the tenant's file.
 
     Attributes:
         environment: `dev`, `staging` or `prod`.
         image: the platform's image, with its tag or digest.
-        lake: the address of the tenant's lake: `s3://bucket` or `s3://bucket/prefix`.
-        variables: more of the environment of the tenant's pods, such as AWS_REGION.
-        argo_namespace: where Argo's controller and server run.
-        monitoring_namespace: where Prometheus runs.
-        api_servers: the addresses (CIDR) of the Kubernetes API, after any translation.
-        api_ports: its ports there.
-        inside: the addresses of the cluster's pods and services, which "443 to AWS" must not mean.
+        lake: the URL of the tenant's lake: `s3://bucket` or `s3://bucket/prefix`.
+        variables: further environment variables of the tenant's pods, such as AWS_REGION.
+        argo_namespace: the namespace of Argo's controller and server.
+        monitoring_namespace: the namespace of Prometheus.
+        api_servers: the address ranges (CIDR) of the Kubernetes API, after any translation.
+        api_ports: the ports of the Kubernetes API at these addresses.
+        inside: the address ranges (CIDR) of the cluster's pods and services, which "443 to AWS" excludes.
     """
 
     environment: Environment
@@ -42,7 +42,7 @@ class Target:
 
 
 def labels(tenant: Tenant, **more: str) -> dict[str, str]:
-    """The labels of a tenant's objects; `role="driver"` becomes `lightwork/role`."""
+    """Return the labels of a tenant's objects; `role="driver"` becomes `lightwork/role: driver`."""
     return {
         "app.kubernetes.io/part-of": "lightwork",
         LABEL_TENANT: tenant.name,
@@ -51,7 +51,7 @@ def labels(tenant: Tenant, **more: str) -> dict[str, str]:
 
 
 def manifest(api: str, kind: str, name: str, tenant: Tenant, **content: Any) -> Manifest:
-    """An object in a tenant's namespace."""
+    """Return an object in a tenant's namespace."""
     return {
         "apiVersion": api,
         "kind": kind,
@@ -61,20 +61,20 @@ def manifest(api: str, kind: str, name: str, tenant: Tenant, **content: Any) -> 
 
 
 def resources(cpu: str, memory: str, storage: str, *, cpu_limit: str | None = None) -> dict[str, Any]:
-    """Requests and limits of a container; what it is promised is what it gets, but for idle processors.
+    """Return requests and limits of a container. They are equal, except that more cores may be allowed.
 
     Args:
-        cpu: processor cores promised.
-        memory: bytes of memory, promised and allowed.
-        storage: bytes of the node's disk, promised and allowed.
-        cpu_limit: processor cores allowed, where that is more than promised.
+        cpu: the request for processor cores.
+        memory: request and limit of memory.
+        storage: request and limit of ephemeral storage.
+        cpu_limit: the limit of processor cores, if it is higher than the request.
     """
-    same = {"memory": memory, "ephemeral-storage": storage}
-    return {"requests": {"cpu": cpu, **same}, "limits": {"cpu": cpu_limit or cpu, **same}}
+    equal = {"memory": memory, "ephemeral-storage": storage}
+    return {"requests": {"cpu": cpu, **equal}, "limits": {"cpu": cpu_limit or cpu, **equal}}
 
 
-def of_need(need: fit.Need, *, cpu_limit: str | None = None) -> dict[str, Any]:
-    """As `resources`, of what the fit check reckons with."""
+def resources_for(need: fit.Need, *, cpu_limit: str | None = None) -> dict[str, Any]:
+    """Return requests and limits, as `resources` does, for a need that the fit check counts."""
     return resources(
         quantities.cores(need.cpu),
         quantities.size(need.memory),
@@ -84,12 +84,12 @@ def of_need(need: fit.Need, *, cpu_limit: str | None = None) -> dict[str, Any]:
 
 
 def container_security() -> dict[str, Any]:
-    """What Pod Security `restricted` asks of a container."""
+    """Return the container settings that Pod Security `restricted` requires."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def pod_security() -> dict[str, Any]:
-    """What Pod Security `restricted` asks of a pod; the group is the one that may read mounted secrets."""
+    """Return the pod settings that Pod Security `restricted` requires; the group may read mounted secrets."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -100,10 +100,10 @@ def pod_security() -> dict[str, Any]:
 
 
 def never_spot() -> dict[str, Any]:
-    """The affinity of what must not be taken away: no node that is on spot, however it says so."""
-    away = [
+    """Return the affinity of pods that must not be reclaimed: no spot nodes, whichever label marks them."""
+    not_spot = [
         {"key": LABEL_SPOT, "operator": "NotIn", "values": ["true"]},
         {"key": "eks.amazonaws.com/capacityType", "operator": "NotIn", "values": ["SPOT"]},
     ]
-    required = {"nodeSelectorTerms": [{"matchExpressions": away}]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": not_spot}]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}

@@ -1,6 +1,7 @@
-"""The tenant's own certificates: made in the cluster by a job, and renewed by another.
+"""The jobs that create and renew a tenant's certificates in the cluster.
 
-Why so: docs/decisions/tls-certificates.md. The jobs run the platform's image: `lightwork.pods.certificates`.
+docs/decisions/tls-certificates.md has the reasons. The jobs run `lightwork.pods.certificates` in the
+platform's image.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lightwork.kube import contract
 from lightwork.manifests import base
-from lightwork.manifests.base import Target, labels, manifest, of_need
+from lightwork.manifests.base import Target, labels, manifest, resources_for
 from lightwork.tenants import fit
 
 if TYPE_CHECKING:
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 NAME = "certificates"
 RENEWAL = "17 3 * * *"
-"""Looked at every night; done when less than half of the time is left."""
+"""Checked every night; certificates are renewed when less than half of their lifetime is left."""
 
 
 def objects(tenant: Tenant, target: Target) -> list[Manifest]:
-    """A Job that makes the certificates now, and a CronJob that renews them."""
+    """Return a Job that creates the certificates now, and a CronJob that renews them."""
     job = {
         "backoffLimit": 6,
         "activeDeadlineSeconds": 600,
-        # A Job cannot be changed: it is gone before the next one, of another image, is applied.
+        # A Job is immutable: it must be deleted before one with another image can be applied.
         "ttlSecondsAfterFinished": 600,
         "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(target)},
     }
@@ -50,7 +51,7 @@ def _pod(target: Target) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.certificates"],
         "args": ["--authority", contract.TLS_AUTHORITY, "--secret", contract.TLS],
-        "resources": of_need(fit.RENEWAL, cpu_limit="500m"),
+        "resources": resources_for(fit.RENEWAL, cpu_limit="500m"),
         "securityContext": base.container_security(),
     }
     return {

@@ -1,7 +1,7 @@
-"""What one run needs of Dask: a scheduler under a Service's name, and workers that start at none.
+"""The Dask objects of one run: a scheduler behind a Service, and workers that are scaled up from zero.
 
-Each is one object, so that Argo can make it the Workflow's own (it can do that to one object a step).
-Values in double braces are filled in by Argo when a run starts.
+Each is a single object, since Argo can set the Workflow as owner of only one object per step.
+Argo fills in the values in double braces when a run starts.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ if TYPE_CHECKING:
 SCHEDULER_NAME = "{{inputs.parameters.name}}-scheduler"
 WORKERS_NAME = "{{inputs.parameters.name}}-workers"
 ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{contract.SCHEDULER_PORT}"
-"""The Service's name: it stays what it is when the scheduler's pod is replaced."""
+"""The address by the Service's name, which stays the same when the scheduler's pod is replaced."""
 
 GRACE = 60
-"""Seconds from the notice of a worker's end to its end by force. A spot node gives two minutes."""
+"""Seconds between SIGTERM and SIGKILL of a worker. A spot node gives two minutes' notice."""
 RETIRE = 45
-"""Seconds in which a worker may hand its results to others; the rest is for the process to end."""
+"""Seconds for a worker to hand its results over; the rest of the grace is for the process to exit."""
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"lines": {"()": "lightwork.pods.logs.handler"}},
     "root": {"level": "INFO", "handlers": ["lines"]},
-    # Who came, who went, and what was lost: a few lines a run.
+    # Workers that join, leave or are lost: a few lines per run.
     "loggers": {"distributed": {"level": "INFO"}},
 }
-"""What Dask's processes read from `DASK_LOGGING`: log lines as JSON, from the first one on."""
+"""The value of `DASK_LOGGING` for Dask's processes: JSON log lines from the very first."""
 
 EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
-"""The annotation of pods by which the autoscaler knows whether it may move them."""
+"""The annotation of a pod that tells the autoscaler whether it may move the pod."""
 
 _SPILL = "/spill"
 _COMM = "DASK_DISTRIBUTED__COMM__"
 _SCHEDULER = "DASK_DISTRIBUTED__SCHEDULER__"
 
 
-def given(name: str) -> str:
-    """The value of one of the template's parameters, filled in by Argo."""
+def placeholder(name: str) -> str:
+    """Return the placeholder of one of the template's parameters, which Argo fills in."""
     return f"{{{{inputs.parameters.{name}}}}}"
 
 
 def labels(role: str) -> dict[str, str]:
-    """The labels of one role's objects and pods in a run."""
+    """Return the labels of one role's objects and pods in a run."""
     return {
         "app.kubernetes.io/part-of": "lightwork",
-        contract.LABEL_TENANT: given("tenant"),
-        contract.LABEL_PIPELINE: given("pipeline"),
+        contract.LABEL_TENANT: placeholder("tenant"),
+        contract.LABEL_PIPELINE: placeholder("pipeline"),
         **selector(role),
     }
 
 
 def selector(role: str) -> dict[str, str]:
-    """The labels that tell one role's pods in a run's step from all others of the tenant."""
+    """Return the labels that select one role's pods in one step of a run."""
     return {
         contract.LABEL_RUN: "{{workflow.name}}",
-        contract.LABEL_STEP: given("step"),
+        contract.LABEL_STEP: placeholder("step"),
         contract.LABEL_ROLE: role,
     }
 
 
 def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, Any]]:
-    """The environment of all three roles: mutual TLS, with the tenant's certificates, and nothing without."""
+    """Return the environment of all three roles, which requires mutual TLS with the tenant's certificates."""
     folder = contract.TLS_FOLDER
     variables = {
         f"{_COMM}DEFAULT_SCHEME": "tls",
@@ -83,9 +83,9 @@ def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str
         },
         f"{_COMM}TIMEOUTS__CONNECT": "30s",
         "DASK_SCHEDULER_ADDRESS": ADDRESS,
-        contract.ENV_PIPELINE: given("pipeline"),
+        contract.ENV_PIPELINE: placeholder("pipeline"),
         contract.ENV_RUN: "{{workflow.name}}",
-        contract.ENV_STEP: given("step"),
+        contract.ENV_STEP: placeholder("step"),
         **more,
     }
     pod = [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP")]
@@ -95,26 +95,26 @@ def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str
 
 
 def settings(*, secrets: bool = True) -> list[dict[str, Any]]:
-    """Where the rest of the environment comes from: the tenant's settings, and its secrets if any."""
-    found: list[dict[str, Any]] = [{"configMapRef": {"name": contract.SETTINGS}}]
-    return [*found, {"secretRef": {"name": contract.SECRETS, "optional": True}}] if secrets else found
+    """Return the sources of further variables: the tenant's settings, and its Secret if there is one."""
+    sources: list[dict[str, Any]] = [{"configMapRef": {"name": contract.SETTINGS}}]
+    return [*sources, {"secretRef": {"name": contract.SECRETS, "optional": True}}] if secrets else sources
 
 
 def certificates() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The volume of the tenant's certificates, and its mount."""
+    """Return the volume of the tenant's certificates and its mount."""
     volume = {"name": "tls", "secret": {"secretName": contract.TLS, "defaultMode": 0o440}}
     return volume, {"name": "tls", "mountPath": contract.TLS_FOLDER, "readOnly": True}
 
 
 def service() -> Manifest:
-    """The Service, whose address the workers and the driver know from the start."""
+    """Return the Service, whose address the workers and the driver know from the start."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": SCHEDULER_NAME, "labels": labels("scheduler")},
         "spec": {
             "selector": selector("scheduler"),
-            # Who comes too early is refused and asks again; waiting for a probe's verdict takes seconds more.
+            # Early clients are refused and retry, which is seconds faster than waiting for a readiness probe.
             "publishNotReadyAddresses": True,
             "ports": [
                 {"name": "dask", "port": contract.SCHEDULER_PORT, "targetPort": "dask"},
@@ -125,12 +125,12 @@ def service() -> Manifest:
 
 
 def scheduler() -> Manifest:
-    """The scheduler. One at a time: two would share the run's workers out between them."""
+    """Return the scheduler. Two must never run at once: they would split the run's workers between them."""
     volume, mount = certificates()
     health = {"path": "/health", "port": "dashboard"}
     container = {
         "name": "scheduler",
-        "image": given("image"),
+        "image": placeholder("image"),
         "imagePullPolicy": "IfNotPresent",
         "command": ["dask", "scheduler"],
         "args": [
@@ -140,15 +140,15 @@ def scheduler() -> Manifest:
         "env": environment(
             {
                 "DASK_LOGGING": repr(LOGGING),
-                # What a lost worker had in hand is not to blame: spot nodes go, several in a row.
+                # A task is not at fault when its worker is lost: several spot nodes may go in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
-                # What waits, waits where any worker can take it.
+                # Tasks queue at the scheduler, where any worker can take them.
                 f"{_SCHEDULER}WORKER_SATURATION": "1.0",
                 f"{_SCHEDULER}NO_WORKERS_TIMEOUT": "15 minutes",
-                # As much as is worth a worker: of what is not known yet, each task is.
+                # Long enough that each task of unknown duration is worth a worker of its own.
                 f"{_SCHEDULER}UNKNOWN_TASK_DURATION": f"{contract.WORK_SECONDS:g} seconds",
-                f"{_SCHEDULER}IDLE_TIMEOUT": f"{given('deadline')} seconds",
-                # A task that holds the interpreter for minutes is not a lost worker.
+                f"{_SCHEDULER}IDLE_TIMEOUT": f"{placeholder('deadline')} seconds",
+                # A worker whose task holds the GIL for minutes is not lost.
                 f"{_SCHEDULER}WORKER_TTL": "10 minutes",
             }
         ),
@@ -165,7 +165,9 @@ def scheduler() -> Manifest:
             "timeoutSeconds": 10,
             "failureThreshold": 6,
         },
-        "resources": base.resources(*(given(f"scheduler-{name}") for name in ("cpu", "memory", "storage"))),
+        "resources": base.resources(
+            *(placeholder(f"scheduler-{name}") for name in ("cpu", "memory", "storage"))
+        ),
         "securityContext": base.container_security(),
         "volumeMounts": [mount],
     }
@@ -183,28 +185,28 @@ def scheduler() -> Manifest:
 
 
 def workers() -> Manifest:
-    """The workers, none at first: the driver sets their number once it knows how much there is to do."""
+    """Return the workers: none at first, until the driver sets their number by the work there is."""
     volume, mount = certificates()
     container = {
         "name": "worker",
-        "image": given("image"),
+        "image": placeholder("image"),
         "imagePullPolicy": "IfNotPresent",
         "command": ["dask", "worker"],
         "args": [
-            *(ADDRESS, "--nworkers", "1", "--nthreads", given("worker-threads")),
-            # As much as the pod has, so that Dask knows when to spill, and says so when it ends a worker.
+            *(ADDRESS, "--nworkers", "1", "--nthreads", placeholder("worker-threads")),
+            # The pod's memory, so that Dask knows when to spill, and logs when it restarts a worker.
             *("--memory-limit", f"$({contract.ENV_MEMORY})", "--local-directory", _SPILL),
             *("--host", "$(POD_IP)", "--worker-port", str(contract.WORKER_PORT)),
             *("--nanny-port", str(contract.NANNY_PORT), "--dashboard-address", f":{contract.DASHBOARD_PORT}"),
-            # Metrics and health are served all the same. Nobody could reach more of it, and it starts slower.
+            # Metrics and health are served anyway. Nobody could reach the rest, and it slows the start down.
             "--no-dashboard",
-            # A worker that finds no scheduler ends, and its container is started again.
+            # A worker that finds no scheduler exits, and its container restarts.
             *("--death-timeout", "120"),
         ],
         "env": [
             *environment(
                 {
-                    "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": given("worker-spill"),
+                    "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": placeholder("worker-spill"),
                     "DASK_LOGGING": repr(LOGGING),
                     contract.ENV_WORKER_PORT: str(contract.WORKER_PORT),
                 }
@@ -222,7 +224,9 @@ def workers() -> Manifest:
                 "exec": {"command": ["python", "-m", "lightwork.pods.retire", "--seconds", str(RETIRE)]}
             }
         },
-        "resources": base.resources(*(given(f"worker-{name}") for name in ("cpu", "memory", "storage"))),
+        "resources": base.resources(
+            *(placeholder(f"worker-{name}") for name in ("cpu", "memory", "storage"))
+        ),
         "securityContext": base.container_security(),
         "volumeMounts": [mount, {"name": "spill", "mountPath": _SPILL}],
     }
@@ -232,30 +236,30 @@ def workers() -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
         "securityContext": base.pod_security(),
-        "affinity": prefer_spot(given("spot")),
-        "tolerations": [tolerate_spot(given("spot"))],
+        "affinity": prefer_spot(placeholder("spot")),
+        "tolerations": [tolerate_spot(placeholder("spot"))],
         "containers": [container],
-        "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": given("worker-storage")}}],
+        "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": placeholder("worker-storage")}}],
     }
     return _deployment(WORKERS_NAME, "worker", spec, replicas=0)
 
 
 def prefer_spot(spot: str) -> Manifest:
-    """The affinity of what may be on spot nodes, or of what rather is not: `true` or `false`."""
+    """Return the affinity that prefers spot nodes (`true`) or other nodes (`false`)."""
     preferred = {"matchExpressions": [{"key": contract.LABEL_SPOT, "operator": "In", "values": [spot]}]}
     prefer = [{"weight": 100, "preference": preferred}]
     return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}}
 
 
 def tolerate_spot(spot: str) -> Manifest:
-    """The toleration of the taint of spot nodes, whose value is `true`; any other tolerates nothing."""
+    """Return a toleration of the spot taint, whose value is `true`; another value tolerates nothing."""
     return {"key": contract.LABEL_SPOT, "operator": "Equal", "value": spot, "effect": "NoSchedule"}
 
 
 def _deployment(
     name: str, role: str, spec: Manifest, *, replicas: int, strategy: Manifest | None = None
 ) -> Manifest:
-    # To save a node, the autoscaler may move a worker, which hands over; never the scheduler, which cannot.
+    # The autoscaler may move a worker, which hands its results over, but not the scheduler, which cannot.
     annotations = {EVICTABLE: str(role == "worker").lower()}
     return {
         "apiVersion": "apps/v1",

@@ -1,10 +1,10 @@
-"""Who a tenant's pods are to the Kubernetes API, and the little that they may do there.
+"""The service accounts of a tenant's pods, and their few rights at the Kubernetes API.
 
-The cloud's identity is bound to the accounts of `contract.LAKE_ACCOUNTS` by their names, outside this module.
+The accounts in `contract.LAKE_ACCOUNTS` are bound to an identity in the cloud by name, outside this module.
 
-A step that is a plain container has the account `step`: the driver's would let it change the number of any
-run's workers and mark any pod, and the worker's has no token, without which Argo's own container beside it
-could not say how the step ended and what it wrote.
+A step that is a plain container has an account of its own, `step`. The driver's account could scale any run's
+workers and patch any pod. The worker's account has no token, but Argo's container in the pod needs one to
+report how the step ended and its outputs.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 RBAC = "rbac.authorization.k8s.io/v1"
 
 REPORT = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}
-"""How Argo's containers in a pod say what came out."""
+"""Lets Argo's container in a pod report its result."""
 
 MANAGE = ["create", "get", "list", "patch", "delete"]
-"""To apply an object and to delete it by its labels; an apply that is tried again finds it there already."""
+"""Needed to apply an object and to delete it by its labels; a retried apply patches the existing object."""
 
 RULES: dict[str, list[dict[str, Any]]] = {
-    # Makes a run's objects and deletes them. Its pods run nobody's code but Argo's.
+    # Creates and deletes a run's objects. Its pods run only Argo's code.
     contract.ACCOUNT_SCALER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
-    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks the idle
-    # ones as the first to go.
+    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks idle ones
+    # to be removed first.
     contract.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
@@ -44,7 +44,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
     ],
     # Runs a step that is a plain container.
     contract.ACCOUNT_STEP: [REPORT],
-    # Makes the certificates. `create` cannot be bound to a name; what exists it can only touch under its own.
+    # Creates the certificates. `create` cannot be limited to names; `get` and `patch` are.
     contract.ACCOUNT_CERTIFICATES: [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {
@@ -58,9 +58,9 @@ RULES: dict[str, list[dict[str, Any]]] = {
 
 
 def accounts(tenant: Tenant) -> list[Manifest]:
-    """The service accounts; only those with something to do at the API have a token mounted.
+    """Return the service accounts; only those that use the API have a token mounted.
 
-    The account `default` is among them, so that a pod that names none has no token either.
+    They include `default`, so that a pod without an account has no token either.
     """
     return [
         manifest("v1", "ServiceAccount", name, tenant, automountServiceAccountToken=name in RULES)
@@ -69,11 +69,11 @@ def accounts(tenant: Tenant) -> list[Manifest]:
 
 
 def roles(tenant: Tenant) -> list[Manifest]:
-    """A Role and a RoleBinding for each account that has anything to do at the API."""
-    made = []
+    """Return a Role and a RoleBinding for each account that uses the API."""
+    objects = []
     for name, rules in RULES.items():
-        made.append(manifest(RBAC, "Role", name, tenant, rules=rules))
-        made.append(
+        objects.append(manifest(RBAC, "Role", name, tenant, rules=rules))
+        objects.append(
             manifest(
                 RBAC,
                 "RoleBinding",
@@ -83,4 +83,4 @@ def roles(tenant: Tenant) -> list[Manifest]:
                 subjects=[{"kind": "ServiceAccount", "name": name, "namespace": tenant.namespace}],
             )
         )
-    return made
+    return objects

@@ -1,4 +1,4 @@
-"""A tenant's namespace, what bounds the pods in it, and its ConfigMaps: variables, semaphores, logs."""
+"""A tenant's namespace, its quota and limits, and its ConfigMaps: settings, semaphores, archived logs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lightwork.kube import contract
-from lightwork.manifests.base import Target, labels, manifest, of_need
+from lightwork.manifests.base import Target, labels, manifest, resources_for
 from lightwork.tenants import fit
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def namespace(tenant: Tenant) -> Manifest:
-    """The namespace: every pod in it must meet the Pod Security level `restricted`."""
+    """Return the namespace, which enforces the Pod Security level `restricted` on every pod."""
     level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     return {
         "apiVersion": "v1",
@@ -26,7 +26,7 @@ def namespace(tenant: Tenant) -> Manifest:
 
 
 def quota(tenant: Tenant) -> Manifest:
-    """The ResourceQuota: what the tenant's file says, and nothing that reaches out of the namespace."""
+    """Return the ResourceQuota from the tenant's file, without load balancers, node ports or volumes."""
     size = tenant.quota
     hard = {
         "requests.cpu": size.cpu,
@@ -43,9 +43,9 @@ def quota(tenant: Tenant) -> Manifest:
 
 
 def limits(tenant: Tenant) -> Manifest:
-    """The LimitRange: what a container gets that asks for nothing, and that none asks for more than all."""
+    """Return the LimitRange: default sizes of containers, and the whole quota as their maximum."""
     size = tenant.quota
-    default = of_need(fit.ARGO)["limits"]
+    default = resources_for(fit.ARGO)["limits"]
     container = {
         "type": "Container",
         "default": default,
@@ -56,7 +56,7 @@ def limits(tenant: Tenant) -> Manifest:
 
 
 def settings(tenant: Tenant, target: Target) -> Manifest:
-    """What the tenant's pods find in their environment. No secret is among it, only their names."""
+    """Return the environment variables of the tenant's pods: the names of secrets, but not their values."""
     data = {
         contract.ENV_ENVIRONMENT: target.environment,
         contract.ENV_TENANT: tenant.name,
@@ -70,20 +70,20 @@ def settings(tenant: Tenant, target: Target) -> Manifest:
 
 
 def semaphores(tenant: Tenant) -> Manifest:
-    """How many runs may go on: of each pipeline, and, where they do not all fit at once, of the tenant."""
+    """Return the semaphores: the most runs of each pipeline, and of the tenant if not all fit at once."""
     data = {name: str(entry.max_parallel_runs) for name, entry in tenant.pipelines.items()}
     if (count := fit.concurrent(tenant)) is not None:
-        # No pipeline's entry has this name: it is refused by the model.
+        # No entry has this name: the model refuses it.
         data[contract.TENANT_SEMAPHORE] = str(count)
     return manifest("v1", "ConfigMap", contract.SEMAPHORES, tenant, data=data)
 
 
 def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
-    """Where Argo puts the logs of the tenant's pods: the tenant's own lake; None if it is no bucket."""
-    scheme, _, rest = target.lake.partition("://")
+    """Return where Argo archives logs: in the tenant's lake; None if the lake is not a bucket."""
+    scheme, _, address = target.lake.partition("://")
     if scheme != "s3":
         return None
-    bucket, _, prefix = rest.strip("/").partition("/")
+    bucket, _, prefix = address.strip("/").partition("/")
     folder = "/".join(part for part in (prefix, tenant.name, "argo") if part)
     s3: dict[str, Any] = {
         "bucket": bucket,
@@ -95,13 +95,13 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
     if endpoint := target.variables.get("AWS_ENDPOINT_URL"):
         s3["endpoint"] = endpoint.partition("://")[2]
         s3["insecure"] = endpoint.startswith("http://")
-    made = manifest(
+    repositories = manifest(
         "v1",
         "ConfigMap",
         "artifact-repositories",
         tenant,
-        # The templates say whose logs are kept: they cannot refuse what is true here.
+        # The templates enable it for single pods; they could not disable it if it were enabled here.
         data={"lake": yaml.safe_dump({"archiveLogs": False, "s3": s3}, sort_keys=True)},
     )
-    made["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
-    return made
+    repositories["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
+    return repositories

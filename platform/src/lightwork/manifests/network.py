@@ -1,7 +1,7 @@
-"""Who may reach whom: nothing, but for what is listed here.
+"""A tenant's NetworkPolicies: everything is denied except the connections listed here.
 
-A policy names addresses and ports, not hosts, so "AWS" is port 443 of everything outside the cluster; what a
-pod may do there is for its credentials to say.
+A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster. A
+pod's credentials decide what it may do there.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from lightwork.tenants.model import Tenant
 
 POD_IDENTITY = "169.254.170.23/32"
-"""Where pods get the credentials of their role (EKS Pod Identity)."""
+"""The address that serves pods the credentials of their role (EKS Pod Identity)."""
 ANYWHERE = "0.0.0.0/0"
 
 SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
 STEP = "step"
-"""A step that is a plain container: it has the lake, and no part in Dask."""
+"""A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
-"""The roles of a run; a run's pods may reach those of the tenant's other runs, not those of other tenants."""
+"""The roles of a run. They may reach pods of the tenant's other runs, but not of other tenants."""
 
 
 def policies(tenant: Tenant, target: Target) -> list[Manifest]:
-    """A tenant's NetworkPolicies. Each adds to what the first one leaves, which is nothing."""
+    """Return a tenant's NetworkPolicies: the first denies everything, each other one allows something."""
     dns = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
@@ -96,7 +96,7 @@ def _policy(
     ingress: list[dict[str, Any]] | None = None,
     egress: list[dict[str, Any]] | None = None,
 ) -> Manifest:
-    """A policy on the pods of these roles; on all the tenant's pods if none is named."""
+    """Return a policy for the pods of these roles, or for all the tenant's pods if there are none."""
     spec: dict[str, Any] = {"podSelector": _roles(*roles) if roles else {}, "policyTypes": []}
     if ingress is not None:
         spec["policyTypes"].append("Ingress")
@@ -108,10 +108,14 @@ def _policy(
 
 
 def _block(cidr: str, inside: tuple[str, ...]) -> dict[str, Any]:
-    """Addresses, less those of the cluster's pods and services that are among them."""
+    """Return an address range as a peer, except the parts of it that are inside the cluster."""
     network = ipaddress.ip_network(cidr)
-    among = [item for item in map(ipaddress.ip_network, inside) if item.version == network.version]
-    excepted = [str(item) for item in among if item.prefixlen > network.prefixlen and item.subnet_of(network)]  # type: ignore[arg-type]
+    ranges = [item for item in map(ipaddress.ip_network, inside) if item.version == network.version]
+    excepted = [
+        str(item)
+        for item in ranges
+        if item.prefixlen > network.prefixlen and item.subnet_of(network)  # type: ignore[arg-type]
+    ]
     return {"ipBlock": {"cidr": cidr, **({"except": excepted} if excepted else {})}}
 
 
@@ -120,7 +124,7 @@ def _roles(*roles: str) -> dict[str, Any]:
 
 
 def _pods(*roles: str) -> dict[str, Any]:
-    """Pods of these roles in the policy's own namespace: a peer without a namespace is in that one."""
+    """Return the pods of these roles as a peer; without a namespace selector it means the policy's own."""
     return {"podSelector": _roles(*roles)}
 
 

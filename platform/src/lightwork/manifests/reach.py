@@ -1,7 +1,7 @@
-"""What NetworkPolicies let through, worked out as Kubernetes defines it; nothing enforces them on a laptop.
+"""Which connections NetworkPolicies allow, evaluated as Kubernetes defines it, for tests without a cluster.
 
-A connection passes if the policies on its source let it out and those on its destination let it in. Pods that
-no policy of a direction selects are free in that direction.
+A connection passes if the policies on its source allow it out and those on its destination allow it in. A pod
+that no policy of a direction selects is not restricted in that direction.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod, for the question whether it is reached.
+    """A pod at one end of a connection.
 
     Attributes:
-        namespace: its namespace's name.
+        namespace: the name of its namespace.
         labels: its labels.
-        address: its address.
-        namespace_labels: its namespace's labels, but for the one with the name, which Kubernetes adds.
+        address: its IP address.
+        namespace_labels: the labels of its namespace, without the name label that Kubernetes adds.
     """
 
     namespace: str
@@ -37,7 +37,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Something that is no pod: a service of the cloud, the API server, a node."""
+    """Anything but a pod at one end of a connection: a cloud service, the API server, a node."""
 
     address: str
 
@@ -45,36 +45,36 @@ class Address:
 def allowed(
     policies: Iterable[Manifest], source: Pod | Address, to: Pod | Address, port: int, protocol: str = "TCP"
 ) -> bool:
-    """Whether a connection passes.
+    """Return whether the policies allow a connection.
 
     Args:
         policies: all NetworkPolicies of all namespaces.
-        source: who connects.
-        to: to whom.
-        port: to which port, after any translation by a Service.
+        source: the end that connects.
+        to: the end it connects to.
+        port: the destination port, after any translation by a Service.
         protocol: TCP or UDP.
     """
-    known = list(policies)
-    out = not isinstance(source, Pod) or _passes(known, source, "Egress", to, port, protocol)
-    return out and (not isinstance(to, Pod) or _passes(known, to, "Ingress", source, port, protocol))
+    policies = list(policies)
+    out = not isinstance(source, Pod) or _passes(policies, source, "Egress", to, port, protocol)
+    return out and (not isinstance(to, Pod) or _passes(policies, to, "Ingress", source, port, protocol))
 
 
 def _passes(
     policies: Sequence[Manifest], pod: Pod, direction: str, other: Pod | Address, port: int, protocol: str
 ) -> bool:
-    """Whether the policies on one end let the connection through there."""
+    """Return whether the policies on one end allow the connection."""
     rules, peers = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
-    on_it = [
+    selecting = [
         policy
         for policy in policies
         if policy["metadata"]["namespace"] == pod.namespace
         and direction in policy["spec"]["policyTypes"]
         and _selects(policy["spec"]["podSelector"], pod.labels)
     ]
-    return not on_it or any(
+    return not selecting or any(
         _peers(policy["metadata"]["namespace"], rule.get(peers), other)
         and _ports(rule.get("ports"), port, protocol)
-        for policy in on_it
+        for policy in selecting
         for rule in policy["spec"].get(rules, [])
     )
 
@@ -110,8 +110,8 @@ def _ports(ports: list[dict[str, Any]] | None, port: int, protocol: str) -> bool
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    wanted = selector.get("matchLabels", {})
-    if any(labels.get(key) != value for key, value in wanted.items()):
+    required = selector.get("matchLabels", {})
+    if any(labels.get(key) != value for key, value in required.items()):
         return False
     return all(_expression(item, labels) for item in selector.get("matchExpressions", []))
 
@@ -127,4 +127,4 @@ def _expression(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
             return value is not None
         case "DoesNotExist":
             return value is None
-    raise ValueError(f"{item['operator']!r} is no operator of a selector")
+    raise ValueError(f"{item['operator']!r} is not an operator of a label selector")

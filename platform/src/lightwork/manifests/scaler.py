@@ -1,14 +1,14 @@
-"""The one ClusterWorkflowTemplate: a scheduler, workers and the pipeline's own container; then all away.
+"""The ClusterWorkflowTemplate that all runs share: it starts a cluster, runs the pipeline and cleans up.
 
-The templates in it:
+Its templates:
 
-- `run`: the steps of a run. All four start together: the driver waits for the scheduler by its Service's
-  name, which takes less time than one step after the other, and a wrong parameter ends the run at once.
-- `service`, `scheduler`, `workers`: each makes one object that belongs to the Workflow.
-- `driver`: the pipeline. It is tried again when its pod was lost, and not when the pipeline itself failed.
-- `clear`: what one of several steps leaves, deleted as soon as that step has ended.
-- `delete`: what the exit handler does, at any end but a `terminate` or a deletion. Those leave it to the
-  objects' owner, the Workflow, which goes by its TTL.
+- `run`: the steps of a run. All four start together, and the driver waits for the scheduler by its Service's
+  name. This is faster than one step after another, and a wrong parameter fails the run at once.
+- `service`, `scheduler`, `workers`: each creates one object that the Workflow owns.
+- `driver`: runs the pipeline. It is retried if its pod is lost, but not if the pipeline fails.
+- `clear`: deletes the objects of one of several steps as soon as that step has ended.
+- `delete`: the exit handler. It does not run after a `terminate` or the deletion of the Workflow: then the
+  objects are deleted with their owner, the Workflow, which expires by its TTL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hera.workflows import models as argo
 
 from lightwork.kube import contract
 from lightwork.manifests import base, dask
-from lightwork.manifests.dask import given
+from lightwork.manifests.dask import placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,34 +68,34 @@ RETRY_WHEN = (
     "lastRetry.status == 'Error' or"
     " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled'))"
 )
-"""A lost pod is tried again. A pipeline that raised (1), a wrong parameter (2), too little memory are not."""
+"""Retry a lost pod, but not a pipeline that raised (1), a wrong parameter (2) or a lack of memory."""
 
 RESULT = "result"
-"""The output of `run`, and of the driver in it."""
+"""The output of `run`, and of its driver."""
 RESULT_FILE = "/tmp/lightwork-result.json"  # noqa: S108  (in a container of its own)
-_OF_RUN = f"{contract.LABEL_RUN}={{{{workflow.name}}}}"
+_RUN_SELECTOR = f"{contract.LABEL_RUN}={{{{workflow.name}}}}"
 
 CONNECT_SECONDS = 180
-"""How long the driver waits for the scheduler, which may wait for a node and for its image."""
+"""How long the driver waits for the scheduler, which may first need a node and its image."""
 
 
 def template() -> Manifest:
-    """The ClusterWorkflowTemplate."""
+    """Return the ClusterWorkflowTemplate."""
     workflow = ClusterWorkflowTemplate(
         name=contract.SCALER,
         labels={"app.kubernetes.io/part-of": "lightwork"},
         templates=[
             _run(),
-            _made("service", dask.service(), _LABELS),
-            _made("scheduler", dask.scheduler(), _SCHEDULER),
-            _made("workers", dask.workers(), _WORKERS),
+            _create("service", dask.service(), _LABELS),
+            _create("scheduler", dask.scheduler(), _SCHEDULER),
+            _create("workers", dask.workers(), _WORKERS),
             _driver(),
             _clear(),
             _delete(),
         ],
     )
-    made: Manifest = workflow.to_dict()
-    return made
+    manifest: Manifest = workflow.to_dict()
+    return manifest
 
 
 def _run() -> Steps:
@@ -114,52 +114,52 @@ def _run() -> Steps:
 
 
 def _step(name: str, parameters: Sequence[str]) -> Step:
-    return Step(name=name, template=name, arguments={item: given(item) for item in parameters})
+    return Step(name=name, template=name, arguments={item: placeholder(item) for item in parameters})
 
 
 def _inputs(parameters: Sequence[str]) -> list[Parameter]:
     return [Parameter(name=name) for name in parameters]
 
 
-def _made(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resource:
-    """A step that makes one object, which goes when the Workflow goes; twice tried, it is still one."""
+def _create(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resource:
+    """Return a step that creates one object, owned by the Workflow; a retry does not create a second one."""
     return Resource(
         name=name,
         inputs=_inputs(parameters),
         action="apply",
         set_owner_reference=True,
         manifest=yaml.safe_dump(manifest, sort_keys=False, width=1000),
-        **_by_argo(),
+        **_argo_only(),
     )
 
 
 def _result(source: argo.ValueFrom) -> Parameter:
-    """What the pipeline returned, as JSON; empty if no step uses it."""
+    """Return the output that holds the pipeline's return value as JSON; empty if no step uses it."""
     return Parameter(name=RESULT, value_from=source)
 
 
 def _clear() -> Resource:
-    """One delete of what one step made; what others of the run made stays."""
-    return _deleting("clear", f"{_OF_RUN},{contract.LABEL_STEP}={given('step')}", ["step"])
+    """Return the deletion of one step's objects; those of the run's other steps stay."""
+    return _deletion("clear", f"{_RUN_SELECTOR},{contract.LABEL_STEP}={placeholder('step')}", ["step"])
 
 
 def _delete() -> Resource:
-    """The exit handler: one delete of all that the run made, which does not wait for the pods to end."""
-    return _deleting("delete", _OF_RUN, [])
+    """Return the exit handler: it deletes all objects of the run, without waiting for their pods to end."""
+    return _deletion("delete", _RUN_SELECTOR, [])
 
 
-def _deleting(name: str, selector: str, parameters: Sequence[str]) -> Resource:
+def _deletion(name: str, selector: str, parameters: Sequence[str]) -> Resource:
     return Resource(
         name=name,
         inputs=_inputs(parameters),
         action="delete",
         flags=["deployments,services", "--selector", selector, "--wait=false"],
-        **_by_argo(),
+        **_argo_only(),
     )
 
 
-def _by_argo() -> dict[str, Any]:
-    """What the steps share whose only container is Argo's own. Their logs are in the controller's hands."""
+def _argo_only() -> dict[str, Any]:
+    """Return the fields that steps with only Argo's container share. Their logs are not archived."""
     return {
         "service_account_name": contract.ACCOUNT_SCALER,
         "labels": {contract.LABEL_ROLE: "scaler"},
@@ -173,26 +173,26 @@ def _by_argo() -> dict[str, Any]:
 
 def _driver() -> Container:
     volume, mount = dask.certificates()
-    resources = base.resources(*(given(f"driver-{name}") for name in ("cpu", "memory", "storage")))
+    resources = base.resources(*(placeholder(f"driver-{name}") for name in ("cpu", "memory", "storage")))
     container = {"name": "main", "resources": resources, "securityContext": base.container_security()}
     environment = dask.environment(
         {
-            contract.ENV_FUNCTION: given("function"),
-            contract.ENV_ARGUMENTS: given("arguments"),
+            contract.ENV_FUNCTION: placeholder("function"),
+            contract.ENV_ARGUMENTS: placeholder("arguments"),
             contract.ENV_NAMESPACE: "{{workflow.namespace}}",
-            contract.ENV_WORKERS: given("workers"),
-            contract.ENV_WORKER_THREADS: given("worker-threads"),
+            contract.ENV_WORKERS: placeholder("workers"),
+            contract.ENV_WORKER_THREADS: placeholder("worker-threads"),
             contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
             contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
-            contract.ENV_RESULT_FILE: given("result-file"),
+            contract.ENV_RESULT_FILE: placeholder("result-file"),
         }
     )
     return Container(
         name="driver",
         inputs=_inputs(_DRIVER),
-        # Without a default a driver that was not asked for a result would fail for its lack.
+        # Without the default, a driver whose result no step uses would fail for lack of the file.
         outputs=[_result(argo.ValueFrom(path=RESULT_FILE, default=""))],
-        image=given("image"),
+        image=placeholder("image"),
         image_pull_policy="IfNotPresent",
         command=["python", "-m", "lightwork.pods.driver"],
         env=[argo.EnvVar.model_validate(item) for item in environment],
@@ -203,14 +203,14 @@ def _driver() -> Container:
         service_account_name=contract.ACCOUNT_DRIVER,
         affinity=argo.Affinity.model_validate(base.never_spot()),
         archive_location=argo.ArtifactLocation(archive_logs=True),
-        # Its sizes are parameters, which only a patch can take.
+        # The sizes are parameters, which Argo substitutes only in a patch.
         pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),
         retry_strategy=lost_pods(),
     )
 
 
 def lost_pods(when: str = RETRY_WHEN) -> argo.RetryStrategy:
-    """What is tried again of the containers that run the tenant's code."""
+    """Return the retries of containers that run the tenant's code: by default, only for lost pods."""
     return argo.RetryStrategy(
         limit=3,
         retry_policy="Always",

@@ -1,10 +1,10 @@
-"""An entry's steps as tasks of a DAG, and the templates of those that are plain containers.
+"""An entry's steps as tasks of a DAG, with templates for the plain containers among them.
 
-Values go from step to step as Argo's own output parameters, as texts. Where one becomes part of another text
-or of a JSON object, Argo's expressions do that, so that quotes in a value stay quotes.
+Values pass between steps as Argo's output parameters, which are strings. Argo's expressions insert them into
+other strings and JSON objects, so that quotes in a value are preserved.
 
-A plain container runs under the account `step` (see `identity`), finds the tenant's settings and secrets in
-its environment as the driver does, and is no part of Dask: no certificates, no way to a scheduler.
+A plain container runs under the account `step` (see `identity`). Its environment has the tenant's settings
+and secrets, as the driver's has, but it has no certificates and cannot reach a scheduler.
 """
 
 from __future__ import annotations
@@ -32,52 +32,52 @@ if TYPE_CHECKING:
 ROLE = "step"
 OUTPUTS = "/tmp/outputs"  # noqa: S108  (in a container of its own)
 RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message contains '{OUTPUTS}/')"
-"""As the driver's; and what has not written its outputs, as the message says, would not the next time."""
+"""Retry as for the driver, but not a container that exited without writing its outputs."""
 SPILL_SHARE = 80
-"""Percent of a worker's storage that it may spill to; the rest is for its logs and temporary files."""
+"""Percent of a worker's storage for spilled data; the rest is for its logs and temporary files."""
 
 
 def arguments(
     tenant: Tenant,
     name: str,
     target: Target,
-    one: Entry | ScaledStep,
+    item: Entry | ScaledStep,
     function: str,
     *,
     values: Mapping[str, str],
     step: str = "",
     result: bool = False,
 ) -> dict[str, str]:
-    """What the scaler's template is given.
+    """Return the arguments for the scaler's template.
 
     Args:
         tenant: the tenant.
         name: the entry's name.
-        target: what it is made for.
-        one: the entry, or the step of it, that says image and sizes.
+        target: the environment it is deployed to.
+        item: the entry or its step, for image and sizes.
         function: the pipeline's name.
-        values: the pipeline's parameters, each an expression of Argo's.
+        values: the pipeline's parameters, each as an Argo expression.
         step: the step's name; empty for an entry of one pipeline.
-        result: whether another step uses what the pipeline returns.
+        result: whether another step uses the pipeline's return value.
     """
-    spill = quantities.octets(one.workers.storage) * SPILL_SHARE // 100
+    spill = quantities.octets(item.workers.storage) * SPILL_SHARE // 100
     sizes = {
         f"{role}-{field}": getattr(size, field)
-        for role, size in (("worker", one.workers), ("scheduler", one.scheduler), ("driver", one.driver))
+        for role, size in (("worker", item.workers), ("scheduler", item.scheduler), ("driver", item.driver))
         for field in ("cpu", "memory", "storage")
     }
     return {
-        "image": one.image or target.image,
+        "image": item.image or target.image,
         "tenant": tenant.name,
         "pipeline": name,
         "step": step,
         "name": "{{workflow.name}}" + (f"-{step}" if step else ""),
         "function": function,
         "arguments": as_json(values),
-        "workers": str(one.workers.count),
+        "workers": str(item.workers.count),
         "worker-spill": str(spill),
-        "worker-threads": str(one.workers.slots),
-        "spot": str(one.workers.spot).lower(),
+        "worker-threads": str(item.workers.slots),
+        "spot": str(item.workers.spot).lower(),
         "deadline": str(quantities.seconds(tenant.pipelines[name].deadline)),
         "result-file": scaler.RESULT_FILE if result else "",
         **sizes,
@@ -85,7 +85,7 @@ def arguments(
 
 
 def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
-    """The template `main` of an entry of several steps, and those of its containers."""
+    """Return the template `main` of an entry with several steps, and the templates of its containers."""
     entry = tenant.pipelines[name]
     steps = entry.steps or {}
     waits_for, used = graph.dependencies(entry), graph.used_results(entry)
@@ -112,8 +112,11 @@ def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
     return [DAG(name="main", tasks=tasks), *containers]
 
 
-def _scaled_task(name: str, waits_for: Iterable[str], given: Mapping[str, str]) -> Task:
-    """A pipeline on the scaler. However it ends, what it made goes then, before a step after it begins."""
+def _scaled_task(name: str, waits_for: Iterable[str], values: Mapping[str, str]) -> Task:
+    """Return a task that runs a pipeline on the scaler.
+
+    However it ends, its objects are deleted before the next step starts.
+    """
     clear = argo.LifecycleHook(
         template_ref=_reference("clear"),
         arguments=argo.Arguments(parameters=[argo.Parameter(name="step", value=name)]),
@@ -122,7 +125,7 @@ def _scaled_task(name: str, waits_for: Iterable[str], given: Mapping[str, str]) 
         name=name,
         template_ref=_reference("run"),
         dependencies=list(waits_for) or None,
-        arguments=[Parameter(name=key, value=value) for key, value in given.items()],
+        arguments=[Parameter(name=key, value=value) for key, value in values.items()],
         hooks={"exit": clear},
     )
 
@@ -133,7 +136,8 @@ def _reference(template: str) -> argo.TemplateRef:
 
 def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) -> Task:
     values = {
-        _argument(index): f"{{{{={expression(graph.parts(text))}}}}}" for index, text in _of_run(step).items()
+        _argument(index): f"{{{{={expression(graph.parts(text))}}}}}"
+        for index, text in _dynamic_args(step).items()
     }
     return Task(
         name=name,
@@ -144,9 +148,9 @@ def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) ->
 
 
 def _container(tenant: Tenant, entry: str, target: Target, name: str, step: ContainerStep) -> Container:
-    of_run = _of_run(step)
+    dynamic = _dynamic_args(step)
     args = [
-        dask.given(_argument(index)) if index in of_run else "".join(map(str, graph.parts(text)))
+        dask.placeholder(_argument(index)) if index in dynamic else "".join(map(str, graph.parts(text)))
         for index, text in enumerate(step.args)
     ]
     labels = {
@@ -161,7 +165,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
     size = step.size
     return Container(
         name=_template(name),
-        inputs=[Parameter(name=_argument(index)) for index in of_run],
+        inputs=[Parameter(name=_argument(index)) for index in dynamic],
         outputs=[
             Parameter(name=output, value_from=argo.ValueFrom(path=f"{OUTPUTS}/{output}"))
             for output in step.outputs
@@ -176,7 +180,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
             base.resources(size.cpu, size.memory, size.storage)
         ),
         security_context=argo.SecurityContext.model_validate(base.container_security()),
-        # Any image has the folder then, and may write to it.
+        # Mounted, so that the folder exists and is writable in any image.
         volumes=[argo.Volume(name="outputs", empty_dir=argo.EmptyDirVolumeSource())],
         volume_mounts=[argo.VolumeMount(name="outputs", mount_path=OUTPUTS)],
         labels=labels,
@@ -188,7 +192,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
 
 
 def _nodes(step: ContainerStep) -> dict[str, Any]:
-    """Where its pod may be: like a worker if it may be on spot nodes."""
+    """Return the fields that place its pod: like a worker's if spot nodes are allowed."""
     if not step.spot:
         return {"affinity": argo.Affinity.model_validate(base.never_spot())}
     return {
@@ -205,8 +209,8 @@ def _argument(index: int) -> str:
     return f"arg-{index}"
 
 
-def _of_run(step: ContainerStep) -> dict[int, str]:
-    """The arguments that are known when the run goes on, by their positions."""
+def _dynamic_args(step: ContainerStep) -> dict[int, str]:
+    """Return the arguments that are known only during the run, by position."""
     return {
         index: text
         for index, text in enumerate(step.args)
@@ -219,12 +223,12 @@ def _parts(value: object) -> list[str | graph.Reference]:
 
 
 def expression(parts: Iterable[str | graph.Reference]) -> str:
-    """A text of Argo's expression language."""
+    """Return the parts as one Argo expression of type string."""
     return " + ".join(_literal(part) if isinstance(part, str) else value(part) for part in parts) or '""'
 
 
 def value(reference: graph.Reference) -> str:
-    """What a reference stands for, in Argo's expression language."""
+    """Return a reference as an Argo expression."""
     name = json.dumps(reference.name)
     if reference.step:
         return f"tasks[{json.dumps(reference.step)}].outputs.parameters[{name}]"
@@ -232,13 +236,13 @@ def value(reference: graph.Reference) -> str:
 
 
 def _literal(text: str) -> str:
-    # Two braces would end the expression.
+    # Two closing braces would end the expression.
     return json.dumps(text, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")
 
 
 def as_json(values: Mapping[str, str]) -> str:
-    """One JSON object of texts, made by Argo of expressions, well quoted."""
+    """Return an Argo template that renders the expressions as one JSON object of strings."""
     if not values:
         return "{}"
-    items = ", ".join(f"{json.dumps(name)}: {item}" for name, item in values.items())
+    items = ", ".join(f"{json.dumps(name)}: {text}" for name, text in values.items())
     return f"{{{{=toJson({{{items}}})}}}}"

@@ -1,4 +1,4 @@
-"""What runs a tenant's pipelines: a WorkflowTemplate each, and a CronWorkflow for those with a schedule."""
+"""A tenant's pipelines as Argo objects: a WorkflowTemplate each, and a CronWorkflow for each schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from lightwork.functions.decorated import Pipeline
     from lightwork.kube.contract import Manifest
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from lightwork.tenants.model import Entry, Tenant
 
 KEPT_SECONDS = 45
-"""How long an ended Workflow stays. What it owns goes with it; its record is in the archive.
+"""Seconds until an ended Workflow is deleted with the objects it owns; its record stays in the archive.
 
-After a `terminate` this and the workers' grace are all that passes before nothing of a run is left.
+After a `terminate`, nothing of a run is left after this time and the workers' grace period.
 """
 POD_DELAY = "60s"
-"""How long Argo's own pods stay when they are done, so that their logs can be read."""
+"""How long a run's completed pods stay, so that their logs can be read."""
 
 
 def workflow_template(
     tenant: Tenant, name: str, target: Target, pipeline: Pipeline[..., Any] | None
 ) -> Manifest:
-    """The WorkflowTemplate of one entry, which `lightwork submit`, Argo's CLI and the schedule all use.
+    """Return the WorkflowTemplate of one entry, for `lightwork submit`, Argo's CLI and the schedule.
 
     Args:
         tenant: the tenant.
         name: the entry's name.
-        target: what it is made for.
-        pipeline: the pipeline, whose signature gives the parameters; None if only its own image has it, or
-            if there are several steps, and then the parameters are those of the file.
+        target: the environment it is deployed to.
+        pipeline: the pipeline, whose signature gives the parameters. None if it is only in its own image or
+            the entry has several steps; the parameters are then those of the file.
     """
     entry = tenant.pipelines[name]
-    known = _parameters(entry, pipeline)
+    values = _parameters(entry, pipeline)
     clear = _reference("delete", "delete", {})
     labels = base.labels(tenant, pipeline=name)
     workflow = WorkflowTemplate(
@@ -56,8 +56,8 @@ def workflow_template(
         pod_metadata=argo.Metadata(labels=labels),
         entrypoint="main",
         on_exit="exit",
-        templates=[*_main(tenant, name, target, known), Steps(name="exit", sub_steps=[[clear]])],
-        arguments=[Parameter(name=key, value=value) for key, value in known.items()],
+        templates=[*_main(tenant, name, target, values), Steps(name="exit", sub_steps=[[clear]])],
+        arguments=[Parameter(name=key, value=value) for key, value in values.items()],
         service_account_name=contract.ACCOUNT_SCALER,
         active_deadline_seconds=quantities.seconds(entry.deadline),
         ttl_strategy=argo.TTLStrategy(seconds_after_completion=KEPT_SECONDS),
@@ -67,14 +67,14 @@ def workflow_template(
         synchronization=argo.Synchronization(semaphores=[_semaphore(key) for key in _locks(tenant, name)]),
         metrics=_metrics(tenant, name),
     )
-    made: Manifest = workflow.to_dict()
-    return made
+    manifest: Manifest = workflow.to_dict()
+    return manifest
 
 
 def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
-    """The CronWorkflow of one entry; None if it has no schedule.
+    """Return the CronWorkflow of one entry; None if it has no schedule.
 
-    One whose runs may not overlap skips a time at which the last one still goes on: it would only wait.
+    If only one run may be active, a scheduled time is skipped while the previous run is active.
     """
     entry = tenant.pipelines[name]
     if entry.schedule is None or entry.timezone is None:
@@ -89,36 +89,34 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Forbid" if entry.max_parallel_runs == 1 else "Allow",
         cron_suspend=entry.suspended or tenant.leaving,
-        # Ended Workflows go by their TTL, after they are in the archive.
+        # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
         workflow_template_ref=argo.WorkflowTemplateRef(name=name),
     )
-    made: Manifest = workflow.to_dict()
-    return made
+    manifest: Manifest = workflow.to_dict()
+    return manifest
 
 
 def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, str | None]:
-    """The run's parameters as texts: the file's values, else the signature's; None has to be given."""
-    given = {name: text_of(value) for name, value in entry.parameters.items()}
+    """Return the run's parameters as strings: from the file, else the default, else None."""
+    file_values = {name: text_of(value) for name, value in entry.parameters.items()}
     if pipeline is None:
-        return dict(given)
-    found: dict[str, str | None] = {}
-    for name, item in parameters.of(pipeline).items():
-        found[name] = given.get(name, None if item.required else to_text(item.default))
-    return found
+        return dict(file_values)
+    return {
+        name: file_values.get(name, None if item.required else to_text(item.default))
+        for name, item in parameters.of(pipeline).items()
+    }
 
 
-def _main(
-    tenant: Tenant, name: str, target: Target, known: Mapping[str, str | None]
-) -> list[Steps | DAG | Container]:
-    """The template `main`, which is one pipeline or several steps, and what else it needs."""
+def _main(tenant: Tenant, name: str, target: Target, names: Iterable[str]) -> list[Steps | DAG | Container]:
+    """Return the template `main`, one pipeline or several steps, and the templates it uses."""
     entry = tenant.pipelines[name]
     if entry.steps is not None:
         return list(steps.main(tenant, name, target))
-    values = {key: steps.value(graph.Reference("", key)) for key in known}
-    given = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
-    return [Steps(name="main", sub_steps=[[_reference("run", "run", given)]])]
+    values = {key: steps.value(graph.Reference("", key)) for key in names}
+    arguments = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
+    return [Steps(name="main", sub_steps=[[_reference("run", "run", arguments)]])]
 
 
 def _reference(name: str, template: str, arguments: dict[str, str]) -> Step:
@@ -138,7 +136,7 @@ def _semaphore(key: str) -> argo.SemaphoreRef:
 
 
 def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
-    """How long the runs take and how they end; the labels are of few values, so that the series stay few."""
+    """Return metrics of the duration and outcome of runs; labels have few values, which keeps series few."""
     labels = [
         argo.MetricLabel(key="tenant", value=tenant.name),
         argo.MetricLabel(key="pipeline", value=name),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lightwork.lake import Entry, Lake
 
 _ROOT = "results"
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +82,12 @@ def seconds(age: str) -> float:
     Raises:
         InputError: not an age.
     """
-    match = re.fullmatch(r"(\d{1,9})\s*([smhdw])", age.strip().lower())
-    if match is None:
-        raise InputError(f"age {age!r}: expected a number and s, m, h, d or w, for example 30d")
-    return int(match[1]) * _SECONDS[match[2]]
+    from lightwork.tenants import quantities
+
+    try:
+        return quantities.seconds(re.sub(r"(?<=\d)\s+(?=[a-z])", "", age.lower()))
+    except ValueError:
+        raise InputError(f"age {age!r}: expected a number and s, m, h, d or w, for example 30d") from None
 
 
 def _by_task(lake: Lake) -> dict[str, list[Entry]]:

@@ -1,4 +1,4 @@
-"""A tenant: one customer, described by one file, `tenants/<name>.yaml`, and what follows from it."""
+"""A tenant: one customer, described by one file, `tenants/<name>.yaml`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tenant's pipelines against the code: that they exist, and that their parameters are theirs."""
+"""Checks of a tenant's file against the code: its pipelines exist and take the parameters given."""
 
 from __future__ import annotations
 
@@ -18,148 +18,151 @@ if TYPE_CHECKING:
     from lightwork.tenants.reading import Loaded
 
 
-def check(loaded: Loaded, known: Mapping[str, Pipeline[..., Any]]) -> list[str]:
-    """Check each entry's pipeline and parameters.
+def check(loaded: Loaded, pipelines: Mapping[str, Pipeline[..., Any]]) -> list[str]:
+    """Check the pipeline and the parameters of each entry.
 
     Args:
         loaded: the tenant's file.
-        known: the pipelines by name.
+        pipelines: the installed pipelines by name.
 
     Returns:
-        Warnings, a line each: what could not be checked, and times that a change of clocks makes special.
+        Warnings, one per line: what could not be checked, unused parameters, and scheduled times that a
+        clock change skips or doubles.
 
     Raises:
-        InputError: one line for each mistake: `file:line: field: what was found; what is allowed`.
+        InputError: one line per mistake: `file:line: field: what was found; what is allowed`.
     """
     problems: list[str] = []
     warnings: list[str] = []
     for name, entry in loaded.tenant.pipelines.items():
         location: tuple[str, ...] = ("pipelines", name)
         if entry.steps is None:
-            _one(loaded, location, entry, loaded.tenant.pipeline_of(name), known, problems, warnings)
+            _check_pipeline(
+                loaded, location, entry, loaded.tenant.pipeline_of(name), pipelines, problems, warnings
+            )
             continue
-        if name in known:
+        if name in pipelines:
             problems.append(
-                f"{loaded.place(*location)}: found {name!r}, which is a pipeline; several steps go under"
-                " another name, so that nobody takes one for the other"
+                f"{loaded.place(*location)}: found {name!r}, which is also a pipeline; give an entry with"
+                " steps a name of its own"
             )
         unused = entry.parameters.keys() - {
-            used.name for one in entry.steps.values() for used in graph.references(one) if not used.step
+            used.name for step in entry.steps.values() for used in graph.references(step) if not used.step
         }
         warnings += [
             f"{loaded.place(*location, 'parameters', item)}: no step uses it" for item in sorted(unused)
         ]
         for step_name, step in entry.steps.items():
             if not isinstance(step, ContainerStep):
-                here = (*location, "steps", step_name)
-                _one(loaded, here, step, step.pipeline, known, problems, warnings)
+                step_location = (*location, "steps", step_name)
+                _check_pipeline(loaded, step_location, step, step.pipeline, pipelines, problems, warnings)
     if problems:
         raise InputError("\n".join(problems))
     return warnings + clock_warnings(loaded, dt.datetime.now(dt.UTC))
 
 
-def _one(
+def _check_pipeline(
     loaded: Loaded,
     location: tuple[str, ...],
     entry: Entry | ScaledStep,
-    wanted: str,
-    known: Mapping[str, Pipeline[..., Any]],
+    name: str,
+    pipelines: Mapping[str, Pipeline[..., Any]],
     problems: list[str],
     warnings: list[str],
 ) -> None:
-    """Check one pipeline: an entry's, or a step's."""
-    pipeline = known.get(wanted)
+    """Check the pipeline of one entry or step, and add to the problems and warnings."""
+    pipeline = pipelines.get(name)
     if pipeline is not None:
         problems += _parameters(loaded, location, entry, pipeline)
     elif entry.image is not None:
         where = loaded.place(*location)
-        warnings.append(f"{where}: not checked: its own image has it, and this installation does not")
+        warnings.append(f"{where}: not checked: {name!r} is not installed here but in {entry.image}")
     else:
-        here = (*location, "pipeline") if entry.pipeline else location
-        problems.append(
-            f"{loaded.place(*here)}: found {wanted!r}; there is no such pipeline{near(wanted, known)}"
-        )
+        where = loaded.place(*location, "pipeline") if entry.pipeline else loaded.place(*location)
+        problems.append(f"{where}: found {name!r}; there is no such pipeline{near(name, pipelines)}")
 
 
 def clock_warnings(loaded: Loaded, now: dt.datetime) -> list[str]:
-    """A line for each hour of a schedule that a change of clocks skips or doubles within two years."""
+    """Return a line for the first skipped and the first doubled time of each schedule within two years."""
     lines = []
     for name, entry in loaded.tenant.pipelines.items():
         if entry.schedule is None or entry.timezone is None:
             continue
-        first: dict[str, schedules.ClockChange] = {}
+        first_of_kind: dict[str, schedules.ClockChange] = {}
         for change in schedules.clock_changes(entry.schedule, entry.timezone, now):
-            first.setdefault(change.kind, change)
+            first_of_kind.setdefault(change.kind, change)
         where = loaded.place("pipelines", name, "schedule")
-        lines += [f"{where}: {_sentence(change, entry.timezone)}" for change in first.values()]
+        lines += [f"{where}: {_describe(change, entry.timezone)}" for change in first_of_kind.values()]
     return lines
 
 
-def _sentence(change: schedules.ClockChange, zone: str) -> str:
+def _describe(change: schedules.ClockChange, zone: str) -> str:
     moment = f"{change.local:%H:%M} on {change.local:%Y-%m-%d}"
     if change.kind == "skipped":
-        return f"{moment} does not exist in {zone}, as clocks go forward: no run on that day"
-    return f"{moment} comes twice in {zone}, as clocks go back: two runs on that day"
+        return f"{moment} does not exist in {zone}, where clocks go forward: no run on that day"
+    return f"{moment} occurs twice in {zone}, where clocks go back: two runs on that day"
 
 
 def _parameters(
     loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: Pipeline[..., Any]
 ) -> list[str]:
-    """The wrong parameters of one pipeline, each alone, so that each is named."""
-    given = entry.parameters
+    """Return a line for each wrong or missing parameter of one pipeline."""
+    values = entry.parameters
     try:
-        known = parameters.of(pipeline)
+        signature = parameters.of(pipeline)
     except InputError as error:
         return [f"{loaded.place(*location)}: {error}"]
     lines = []
-    for parameter, value in given.items():
+    for parameter, value in values.items():
         where = loaded.place(*location, "parameters", parameter)
-        if parameter not in known:
-            rest = near(parameter, known) if known else "; it takes none"
-            lines.append(f"{where}: {pipeline.name} has no such parameter{rest}")
+        if parameter not in signature:
+            hint = near(parameter, signature) if signature else "; it takes none"
+            lines.append(f"{where}: {pipeline.name} has no such parameter{hint}")
             continue
-        text = text_of(value) if isinstance(entry, Entry) else _known_text(loaded, location, value)
+        text = text_of(value) if isinstance(entry, Entry) else _step_text(loaded, location, value)
         if text is None:
-            continue  # what another step writes is known when the run goes on
+            continue  # it uses an output of another step, known only during the run
         try:
-            parameters.value_of(pipeline.name, known[parameter], text)
+            parameters.value_of(pipeline.name, signature[parameter], text)
         except InputError as error:
-            if isinstance(value, str) and "an existing " in known[parameter].type:
-                continue  # a path in the pod, which nobody can look at here
-            found = repr(value) if text == text_of(value) else f"{value!r}, which is {text!r}"
-            lines.append(f"{where}: found {found}; {str(error).partition('; ')[2] or error}")
-    nobody = _nobody_to_ask(entry)
-    for parameter, item in known.items():
-        if item.required and parameter not in given and nobody:
-            where = loaded.place(*location, "parameters")
-            lines.append(f"{where}: {parameter} is missing, and {nobody}; {item.expected()}")
+            if isinstance(value, str) and "an existing " in signature[parameter].type:
+                continue  # a path in the pod, which cannot be checked here
+            shown = repr(value) if text == text_of(value) else f"{value!r}, which becomes {text!r}"
+            lines.append(f"{where}: found {shown}; {str(error).partition('; ')[2] or error}")
+    if unattended := _unattended(entry):
+        where = loaded.place(*location, "parameters")
+        lines += [
+            f"{where}: {parameter} is missing, and {unattended} cannot ask for it; {item.expected()}"
+            for parameter, item in signature.items()
+            if item.required and parameter not in values
+        ]
     return lines
 
 
-def _nobody_to_ask(entry: Entry | ScaledStep) -> str:
-    """Why what is not in the file will not be given later; empty if it may be."""
+def _unattended(entry: Entry | ScaledStep) -> str:
+    """Return what starts the pipeline without anyone to supply missing parameters; empty if a person may."""
     if not isinstance(entry, Entry):
-        return "a step has nobody to ask"
-    return "a schedule has nobody to ask" if entry.schedule else ""
+        return "a step"
+    return "a scheduled run" if entry.schedule else ""
 
 
-def _known_text(loaded: Loaded, location: tuple[str, ...], value: object) -> str | None:
-    """A step's value as a text, with the run's parameters as the file has them; None if it uses others."""
+def _step_text(loaded: Loaded, location: tuple[str, ...], value: object) -> str | None:
+    """Return a step's value as text, with the run's parameters filled in; None if it uses another step."""
     if not isinstance(value, str):
         return text_of(value)
-    given = loaded.tenant.pipelines[location[1]].parameters
+    run_parameters = loaded.tenant.pipelines[location[1]].parameters
     text = ""
     for part in graph.parts(value):
         if isinstance(part, graph.Reference):
             if part.step:
                 return None
-            part = text_of(given[part.name])
+            part = text_of(run_parameters[part.name])
         text += part
     return text
 
 
 def text_of(value: object) -> str:
-    """A parameter's value from a file as the text that the command line would have."""
+    """Return a parameter's value from a file as the text that the command line would take."""
     from lightwork.functions.parameter_types import to_text
 
     return to_text(value)

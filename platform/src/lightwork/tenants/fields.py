@@ -1,4 +1,4 @@
-"""The named types of what a tenant's file says."""
+"""The types of the fields in a tenant's file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Environment = Literal["dev", "staging", "prod"]
 TenantName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=2, max_length=20)
 ]
-"""A DNS label, and short enough for every name that is made from it."""
+"""A DNS label, short enough for every name that is built from it."""
 
 
 def _entry(value: str) -> str:
     if value == "tenant":
-        raise ValueError("is the name of the semaphore of all the tenant's runs; another one will do")
+        raise ValueError("is reserved for the semaphore of all the tenant's runs; choose another name")
     return value
 
 
@@ -28,23 +28,23 @@ EntryName = Annotated[
     StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=2, max_length=30),
     AfterValidator(_entry),
 ]
-"""A DNS label; a run's objects carry it with a moment and a role behind it, in 63 characters."""
+"""A DNS label; the names of a run's objects append a timestamp and a role, and have 63 characters at most."""
 
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=30)]
-"""A DNS label; a step's objects carry it behind the run's name."""
+"""A DNS label; the names of a step's objects append it to the run's name."""
 
 OutputName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_-]*[a-z0-9])?$", max_length=40)]
-"""The name of a small text that a step writes, which is a file's name too."""
+"""The name of a step's output, which is also the name of the file that the step writes it to."""
 
 SecretName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$", max_length=64)
 ]
-"""The last part of a secret's name; what is before it is the tenant's own prefix."""
+"""The last part of a secret's name, after the tenant's prefix."""
 
 ResourceName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=100)
 ]
-"""The name that a resource has in its stack; one resource, no pattern."""
+"""The logical name of one resource in its stack; patterns are not allowed."""
 
 
 def _image(value: str) -> str:
@@ -61,7 +61,7 @@ Image = Annotated[
     ),
     AfterValidator(_image),
 ]
-"""A container image with its tag or digest; never `latest`, which is another one tomorrow."""
+"""A container image with its tag or digest; not `latest`, whose image changes over time."""
 
 
 def _schema(title: str, *, numbers: bool = False, **more: Any) -> WithJsonSchema:
@@ -72,7 +72,7 @@ def _schema(title: str, *, numbers: bool = False, **more: Any) -> WithJsonSchema
 Cpu = Annotated[
     str,
     BeforeValidator(quantities.canonical_cpu),
-    _schema("Processor", numbers=True, examples=["500m", "2"]),
+    _schema("Processor cores", numbers=True, examples=["500m", "2"]),
 ]
 """Processor cores: `500m`, `2`."""
 
@@ -81,41 +81,41 @@ Size = Annotated[
     BeforeValidator(quantities.canonical_size),
     _schema("Bytes", numbers=True, examples=["512Mi", "4Gi"]),
 ]
-"""Bytes of memory or storage: `512Mi`, `4Gi`."""
+"""An amount of memory or storage: `512Mi`, `4Gi`."""
 
 Duration = Annotated[
     str,
     BeforeValidator(quantities.canonical_duration),
-    _schema("Length of time", pattern=r"^\s*(\d+d)?(\d+h)?(\d+m)?(\d+s)?\s*$", examples=["30m", "6h"]),
+    _schema("Duration", pattern=r"^\s*(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?\s*$", examples=["30m", "6h"]),
 ]
-"""A length of time: `30m`, `6h`, `1h30m`."""
+"""A duration: `30m`, `6h`, `1h30m`."""
 
 Cron = Annotated[
     str, BeforeValidator(schedules.canonical_cron), _schema("Cron schedule", examples=["30 6 * * *"])
 ]
-"""Minute, hour, day of month, month, day of week."""
+"""A cron schedule: minute, hour, day of month, month, day of week."""
 
 TimeZone = Annotated[
     str,
     BeforeValidator(schedules.canonical_zone),
-    _schema("Time zone of the IANA database", examples=["Europe/Berlin", "UTC"]),
+    _schema("IANA time zone", examples=["Europe/Berlin", "UTC"]),
 ]
-"""The name of a time zone: `Europe/Berlin`."""
+"""The name of an IANA time zone: `Europe/Berlin`."""
 
 
 def _plain(value: Any) -> Any:
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
-        # A date that YAML made of 2026-01-31 is what the text says.
+        # YAML parses 2026-01-31 as a date; a pipeline's parameter takes it as text.
         if hasattr(value, "isoformat"):
             return value.isoformat()
-        raise ValueError("should be a text, a number, true or false, null, a list or a mapping") from None
+        raise ValueError("should be a string, number, boolean, null, list or mapping") from None
     return value
 
 
 ParameterValue = Annotated[Any, AfterValidator(_plain)]
-"""The value of a pipeline's parameter, as YAML has it."""
+"""The value of a pipeline's parameter: anything that JSON can hold, or a date."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1000)]
-"""A number of things, at least one."""
+"""A count, at least one."""

@@ -1,6 +1,6 @@
-"""Whether what a tenant wants to run fits its quota. What cannot fit is refused here, not in the cluster.
+"""Checks that a tenant's runs fit its quota.
 
-Argo retries a pod that its quota refuses for ever, so a run that cannot fit would wait until its deadline.
+A run that cannot fit is refused here: in the cluster, Argo would retry its pods until the deadline.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What pods ask for together, or are allowed.
+    """What pods request together, or what they may request.
 
     Attributes:
         cpu: thousandths of a core.
         memory: bytes.
-        pods: how many.
-        storage: bytes of the nodes' own disks.
+        pods: number of pods.
+        storage: bytes of ephemeral storage on the nodes' disks.
     """
 
     cpu: int = 0
@@ -44,17 +44,17 @@ class Need:
     def __rmul__(self, count: int) -> Need:
         return Need(count * self.cpu, count * self.memory, count * self.pods, count * self.storage)
 
-    def most(self, other: Need) -> Need:
-        """The larger of each."""
+    def maximum(self, other: Need) -> Need:
+        """Return the larger of each resource."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in NAMES)
         return Need(*(max(pair) for pair in pairs))
 
     def within(self, limit: Need) -> bool:
-        """Whether none is above the limit's."""
+        """Return whether no resource exceeds the limit."""
         return all(getattr(self, name) <= getattr(limit, name) for name in NAMES)
 
     def text(self, name: str) -> str:
-        """One of them, as people write it."""
+        """Return one resource in the form that people write: `2`, `500m`, `4Gi`."""
         value: int = getattr(self, name)
         match name:
             case "cpu":
@@ -68,58 +68,63 @@ NAMES = ("cpu", "memory", "pods", "storage")
 
 MEBI = 1024**2
 ARGO = Need(cpu=100, memory=256 * MEBI, storage=256 * MEBI)
-"""What each of Argo's containers gets: init, wait, and that of a step that makes or deletes an object."""
+"""The size of each of Argo's containers: init, wait, and the one that creates or deletes an object."""
 STARTING = 3
-"""The steps that make a run's objects, each a pod: the Service, the scheduler, the workers."""
+"""The number of pods that create a run's objects: one for the Service, the scheduler and the workers each."""
 RESERVE = Need(pods=1) + ARGO
-"""What is never given to runs, so that a run that ends always finds room for the pod that clears up."""
+"""Kept free of runs, so that there is always room for the pod that cleans up after a run."""
 RENEWAL = Need(cpu=100, memory=128 * MEBI, pods=1, storage=256 * MEBI)
-"""The pod that makes the tenant's certificates, and renews them while runs go on."""
+"""The pod that creates the tenant's certificates, and renews them while runs are active."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What does not fit: the way to the field in the file, and the reason."""
+    """A mistake in a tenant's file: the location of the field, and the reason."""
 
     location: tuple[str | int, ...]
     reason: str
 
 
 def pod(size: Pod | Workers) -> Need:
-    """What one pod asks for."""
+    """Return what one pod requests."""
     return Need(
         quantities.millicores(size.cpu), quantities.octets(size.memory), 1, quantities.octets(size.storage)
     )
 
 
 def run(entry: Entry) -> Need:
-    """The most that one run asks for at any moment; of each, as its steps may go on at once in many ways."""
+    """Return the most that one run requests at any moment.
+
+    The maximum is taken for each resource on its own, since it depends on which steps run at the same time.
+    """
     if entry.steps is None:
         return step(entry)
-    needs = {name: step(one) for name, one in entry.steps.items()}
-    return Need(*(sum(getattr(needs[name], which) for name in at_once(entry, which)) for which in NAMES))
+    needs = {name: step(item) for name, item in entry.steps.items()}
+    return Need(
+        *(sum(getattr(needs[name], resource) for name in peak(entry, resource)) for resource in NAMES)
+    )
 
 
-def at_once(entry: Entry, which: str) -> list[str]:
-    """The steps that may go on at the same time and ask for the most processors, memory, pods or storage."""
-    weights = {name: getattr(step(one), which) for name, one in (entry.steps or {}).items()}
-    return graph.heaviest(weights, graph.before(graph.dependencies(entry)))
+def peak(entry: Entry, resource: str) -> list[str]:
+    """Return the steps that may run at the same time and together request the most of one resource."""
+    weights = {name: getattr(step(item), resource) for name, item in (entry.steps or {}).items()}
+    return graph.heaviest(weights, graph.predecessors(graph.dependencies(entry)))
 
 
 def step(entry: Entry | ScaledStep | ContainerStep) -> Need:
-    """The most that one pipeline or container asks for: while it starts, and with all its workers."""
+    """Return the most that one pipeline or container requests: at its start, or with all its workers."""
     from lightwork.tenants.model import ContainerStep
 
     if isinstance(entry, ContainerStep):
         return pod(entry.size) + ARGO
-    # A pod counts the larger of its init containers and of its others together.
+    # Kubernetes counts the larger of a pod's init containers and the sum of its other containers.
     driver = pod(entry.driver) + ARGO
     starting = driver + pod(entry.scheduler) + STARTING * (ARGO + Need(pods=1))
-    return starting.most(driver + pod(entry.scheduler) + entry.workers.count * pod(entry.workers))
+    return starting.maximum(driver + pod(entry.scheduler) + entry.workers.count * pod(entry.workers))
 
 
 def limit(quota: Quota) -> Need:
-    """What the quota allows."""
+    """Return what the quota allows."""
     return Need(
         quantities.millicores(quota.cpu),
         quantities.octets(quota.memory),
@@ -129,18 +134,18 @@ def limit(quota: Quota) -> Need:
 
 
 def room(tenant: Tenant) -> Need:
-    """What is there for runs: the quota less the reserves."""
+    """Return what runs may request together: the quota less the reserves."""
     return limit(tenant.quota) - RESERVE - RENEWAL
 
 
 def problems(tenant: Tenant) -> list[Problem]:
-    """The pipelines whose runs do not fit, each with the sum and the limit."""
-    found = []
-    left = room(tenant)
+    """Return the entries whose runs do not fit, each with the calculation and the limit."""
+    problems = []
+    available = room(tenant)
     for name, entry in tenant.pipelines.items():
-        wanted = entry.max_parallel_runs * run(entry)
-        over = [which for which in NAMES if getattr(wanted, which) > getattr(left, which)]
-        if over:
+        need = entry.max_parallel_runs * run(entry)
+        exceeded = [resource for resource in NAMES if getattr(need, resource) > getattr(available, resource)]
+        if exceeded:
             location: tuple[str, ...] = (
                 "pipelines",
                 name,
@@ -150,53 +155,53 @@ def problems(tenant: Tenant) -> list[Problem]:
                 location = ("pipelines", name, "steps")
             elif "workers" in location and "workers" not in entry.model_fields_set:
                 location = ("pipelines", name)
-            sums = "; ".join(_sum(tenant, entry, which) for which in over)
-            found.append(Problem(location, f"does not fit the quota: {sums}"))
-    return found
+            sums = "; ".join(_calculation(tenant, entry, resource) for resource in exceeded)
+            problems.append(Problem(location, f"does not fit the quota: {sums}"))
+    return problems
 
 
 def concurrent(tenant: Tenant) -> int | None:
-    """How many runs of any of the tenant's pipelines fit at once; None if all that may go on at once do."""
+    """Return how many runs fit at once, whichever they are; None if all that may be active at once fit."""
     runs = [run(entry) for entry in tenant.pipelines.values() for _ in range(entry.max_parallel_runs)]
-    left = room(tenant)
-    if sum(runs, Need()).within(left):
+    available = room(tenant)
+    if sum(runs, Need()).within(available):
         return None
     count = 1
-    while _largest(runs, count + 1).within(left):
+    while _largest(runs, count + 1).within(available):
         count += 1
     return count
 
 
 def _largest(runs: list[Need], count: int) -> Need:
-    """The most that so many of the runs ask for, whichever they are."""
+    """Return the most that any `count` of the runs request together, for each resource on its own."""
     return Need(
         *(sum(sorted((getattr(need, name) for need in runs), reverse=True)[:count]) for name in NAMES)
     )
 
 
-def _sum(tenant: Tenant, entry: Entry, which: str) -> str:
-    """The sum as it is reckoned, and the limit."""
-    left, quota = room(tenant), limit(tenant.quota)
+def _calculation(tenant: Tenant, entry: Entry, resource: str) -> str:
+    """Spell out the calculation for one resource, and the limit."""
+    available, quota = room(tenant), limit(tenant.quota)
     reserve = RESERVE + RENEWAL
     each, runs = run(entry), entry.max_parallel_runs
-    parts = _steps(entry, which) if entry.steps else _parts(entry, each, which)
-    times = f"{runs} runs x ({parts})" if runs > 1 else parts
+    parts = _steps(entry, resource) if entry.steps else _parts(entry, each, resource)
+    product = f"{runs} runs x ({parts})" if runs > 1 else parts
     return (
-        f"{which}: {times} = {(runs * each).text(which)}; allowed is {left.text(which)}"
-        f" (the quota of {quota.text(which)} less {reserve.text(which)} in reserve)"
+        f"{resource}: {product} = {(runs * each).text(resource)}; the limit is {available.text(resource)}"
+        f" (the quota of {quota.text(resource)} less {reserve.text(resource)} in reserve)"
     )
 
 
-def _steps(entry: Entry, which: str) -> str:
-    """The steps that are the most at once, each with what it asks for."""
+def _steps(entry: Entry, resource: str) -> str:
+    """List the steps that request the most at once, each with its request."""
     steps = entry.steps or {}
-    return " + ".join(f"{step(steps[name]).text(which)} for {name}" for name in at_once(entry, which))
+    return " + ".join(f"{step(steps[name]).text(resource)} for {name}" for name in peak(entry, resource))
 
 
-def _parts(entry: Entry, each: Need, which: str) -> str:
-    """What a run of one pipeline is made of."""
-    workers = f"{entry.workers.count} workers of {pod(entry.workers).text(which)}"
-    rest = pod(entry.driver) + ARGO + pod(entry.scheduler)
-    if getattr(each, which) > getattr(rest + entry.workers.count * pod(entry.workers), which):
-        return f"{each.text(which)} while it starts"
-    return f"{workers} + {rest.text(which)} for scheduler, driver and Argo"
+def _parts(entry: Entry, each: Need, resource: str) -> str:
+    """List the parts of a run of one pipeline."""
+    workers = f"{entry.workers.count} workers of {pod(entry.workers).text(resource)}"
+    others = pod(entry.driver) + ARGO + pod(entry.scheduler)
+    if getattr(each, resource) > getattr(others + entry.workers.count * pod(entry.workers), resource):
+        return f"{each.text(resource)} while it starts"
+    return f"{workers} + {others.text(resource)} for scheduler, driver and Argo"

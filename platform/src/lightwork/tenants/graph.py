@@ -1,6 +1,6 @@
-"""An entry's steps as a graph: what each uses of others, what comes before what, what may go on at once.
+"""An entry's steps as a graph: references between them, their order, and which may run at the same time.
 
-In a text, `${day}` is a parameter of the run, `${fetch.rows}` an output of a step, and `$${` is `${` itself.
+In a string, `${day}` is a parameter of the run, `${fetch.rows}` an output of a step, `$${` a literal `${`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightwork.tenants.model import ContainerStep, Entry, ScaledStep
 
 RESULT = "result"
-"""The one output of a scaled step: what its pipeline returned, as JSON."""
+"""The only output of a scaled step: the return value of its pipeline, as JSON."""
 
 _PART = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _REFERENCE = re.compile(r"(?:([a-z][a-z0-9-]*)\.)?([A-Za-z_][A-Za-z0-9_-]*)")
@@ -26,11 +26,11 @@ _REFERENCE = re.compile(r"(?:([a-z][a-z0-9-]*)\.)?([A-Za-z_][A-Za-z0-9_-]*)")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A value that is known when the run goes on.
+    """A value that is known only during a run.
 
     Attributes:
-        step: whose output it is; empty for a parameter of the run.
-        name: the output's name, or the parameter's.
+        step: the step whose output it is; empty for a parameter of the run.
+        name: the name of the output or the parameter.
     """
 
     step: str
@@ -38,32 +38,31 @@ class Reference:
 
 
 def parts(text: str) -> list[str | Reference]:
-    """What a text is made of: texts as they are, and references.
+    """Split a string into literal strings and references.
 
     Raises:
-        ValueError: a `${` that begins no reference.
+        ValueError: a `${` does not begin a reference.
     """
-    found: list[str | Reference] = []
+    pieces: list[str | Reference] = []
     end = 0
     for match in _PART.finditer(text):
-        found.append(text[end : match.start()])
+        pieces.append(text[end : match.start()])
         end = match.end()
         if match[0] == "$${":
-            found.append("${")
+            pieces.append("${")
             continue
         reference = _REFERENCE.fullmatch(match[1] or "")
         if reference is None:
-            raise ValueError(
-                "should be ${parameter} or ${step.output}, or have $${ where the text itself has ${"
-            )
-        found.append(Reference(reference[1] or "", reference[2]))
-    found.append(text[end:])
-    return _joined(found)
+            raise ValueError("should be ${parameter} or ${step.output}; write $${ for a literal ${")
+        pieces.append(Reference(reference[1] or "", reference[2]))
+    pieces.append(text[end:])
+    return _joined(pieces)
 
 
-def _joined(found: list[str | Reference]) -> list[str | Reference]:
+def _joined(pieces: list[str | Reference]) -> list[str | Reference]:
+    """Join neighbouring strings, and drop empty ones."""
     joined: list[str | Reference] = []
-    for part in found:
+    for part in pieces:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part
         elif part != "":
@@ -72,7 +71,7 @@ def _joined(found: list[str | Reference]) -> list[str | Reference]:
 
 
 def texts(step: ScaledStep | ContainerStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """The texts of a step that may have references, each behind the way to it in the file."""
+    """Yield the strings of a step that may hold references, each with its location in the step."""
     from lightwork.tenants.model import ContainerStep
 
     if isinstance(step, ContainerStep):
@@ -85,18 +84,18 @@ def texts(step: ScaledStep | ContainerStep) -> Iterator[tuple[tuple[str | int, .
 
 
 def references(step: ScaledStep | ContainerStep) -> list[Reference]:
-    """What a step uses of others and of the run, each once; texts that cannot be read are left out."""
-    found: dict[Reference, None] = {}
+    """Return the references of a step, each once; malformed strings are skipped."""
+    unique: dict[Reference, None] = {}
     for _, text in texts(step):
         try:
-            found |= {part: None for part in parts(text) if isinstance(part, Reference)}
+            unique |= {part: None for part in parts(text) if isinstance(part, Reference)}
         except ValueError:
             continue
-    return list(found)
+    return list(unique)
 
 
 def dependencies(entry: Entry) -> dict[str, tuple[str, ...]]:
-    """The steps that each step waits for: those it names, and those whose values it uses."""
+    """Return the steps that each step waits for: those it names, and those whose outputs it uses."""
     steps = entry.steps or {}
     return {
         name: tuple(
@@ -111,7 +110,7 @@ def dependencies(entry: Entry) -> dict[str, tuple[str, ...]]:
 
 
 def used_results(entry: Entry) -> set[str]:
-    """The scaled steps whose result another step uses."""
+    """Return the scaled steps whose result another step uses."""
     return {
         used.step
         for step in (entry.steps or {}).values()
@@ -121,18 +120,18 @@ def used_results(entry: Entry) -> set[str]:
 
 
 def cycle(waits_for: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The steps of a cycle, each waiting for the next, the first again at the end; empty if there is none."""
+    """Return the steps of a cycle, each waiting for the next and the first repeated at the end, or none."""
     try:
         TopologicalSorter(waits_for).prepare()
     except CycleError as error:
         steps: list[str] = error.args[1][:0:-1]
-        first = min(range(len(steps)), key=lambda at: list(waits_for).index(steps[at]))
+        first = min(range(len(steps)), key=lambda position: list(waits_for).index(steps[position]))
         return [*steps[first:], *steps[: first + 1]]
     return []
 
 
-def before(waits_for: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
-    """All steps that have ended when one begins.
+def predecessors(waits_for: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
+    """Return, for each step, all steps that have ended when it starts.
 
     Raises:
         graphlib.CycleError: steps wait for each other.
@@ -144,17 +143,20 @@ def before(waits_for: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
 
 
 def heaviest(weights: Mapping[str, int], earlier: Mapping[str, set[str]]) -> list[str]:
-    """The steps of the largest sum of which none is before another: the most that may go on at once.
+    """Return the heaviest set of steps that may all run at the same time: an antichain of the graph.
 
-    By Dilworth's theorem this sum and a largest flow in a graph of pairs add up to the sum of all, and the
-    smallest cut of that flow says which steps they are.
+    By Dilworth's theorem, its weight and a maximum flow through the pairs of an earlier and a later step add
+    up to the weight of all steps. A minimum cut of that flow gives the steps.
 
     Args:
-        weights: what each asks for.
-        earlier: for each the steps before it, all of them, as `before` says.
+        weights: the weight of each step.
+        earlier: all predecessors of each step, as returned by `predecessors`.
+
+    Returns:
+        The names of the steps, in the order of `weights`.
     """
-    left = dict(weights)  # what may still flow into a step as the earlier of a pair
-    right = dict(weights)  # and out of it as the later of one
+    left = dict(weights)  # the flow that a step can still take as the earlier one of a pair
+    right = dict(weights)  # the flow that it can still give as the later one
     flow: dict[tuple[str, str], int] = {}
     later = {name: [other for other in weights if name in earlier[other]] for name in weights}
     while (path := _augmenting(left, right, flow, later)) is not None:
@@ -173,7 +175,7 @@ def heaviest(weights: Mapping[str, int], earlier: Mapping[str, set[str]]) -> lis
 def _reached(
     left: Mapping[str, int], flow: Mapping[tuple[str, str], int], later: Mapping[str, list[str]]
 ) -> tuple[dict[str, str | None], dict[str, str]]:
-    """Where more could flow to: steps as the earlier ones of pairs, and as the later, each with whence."""
+    """Return the steps that more flow can reach, as earlier and as later ones, each with the one before."""
     starts: dict[str, str | None] = {name: None for name, room in left.items() if room > 0}
     ends: dict[str, str] = {}
     waiting = deque(starts)
@@ -196,7 +198,7 @@ def _augmenting(
     flow: Mapping[tuple[str, str], int],
     later: Mapping[str, list[str]],
 ) -> list[str] | None:
-    """A way for more to flow, by turns an earlier and a later step; None if there is none."""
+    """Return an augmenting path, alternating between earlier and later steps; None if there is none."""
     starts, ends = _reached(left, flow, later)
     last = next((name for name in ends if right[name] > 0), None)
     if last is None:
@@ -204,7 +206,7 @@ def _augmenting(
     path = [last]
     while True:
         path.append(ends[path[-1]])
-        whence = starts[path[-1]]
-        if whence is None:
+        previous = starts[path[-1]]
+        if previous is None:
             return path[::-1]
-        path.append(whence)
+        path.append(previous)

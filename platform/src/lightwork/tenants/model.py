@@ -1,4 +1,4 @@
-"""What a tenant's file says: the model, whose descriptions are the documentation of the fields."""
+"""The model of a tenant's file; the descriptions document its fields in editors."""
 
 # ruff: noqa: TC002  (pydantic evaluates the annotations)
 from __future__ import annotations
@@ -29,49 +29,51 @@ from lightwork.tenants.fields import (
 )
 
 LONGEST_RUN = "7d"
-"""A run keeps the certificates of its start, and they are renewed when they have 30 days left."""
+"""The longest deadline: a run keeps the certificates that it starts with, valid for about 30 days or more."""
 
 
 class Quota(documents.Document):
-    """The most that all of a tenant's pods together may ask for."""
+    """The most that all of a tenant's pods may request together."""
 
     cpu: Cpu = Field(default="16", description="Processor cores.")
     memory: Size = Field(default="64Gi", description="Memory.")
-    pods: Count = Field(default=50, description="How many pods.")
-    storage: Size = Field(default="200Gi", description="Room on the nodes' own disks, for what is spilled.")
+    pods: Count = Field(default=50, description="Number of pods.")
+    storage: Size = Field(
+        default="200Gi", description="Ephemeral storage on the nodes' disks, for example for spilled data."
+    )
 
 
 class Pod(documents.Document):
-    """What one pod gets: it is promised all of it, and its memory and storage end there."""
+    """The size of one pod: all of it is reserved, and memory and storage are limited to it."""
 
     cpu: Cpu = Field(default="500m", description="Processor cores.")
-    memory: Size = Field(default="1Gi", description="Memory; a pod that takes more is ended.")
-    storage: Size = Field(default="2Gi", description="Room on the node's own disk.")
+    memory: Size = Field(default="1Gi", description="Memory; a pod that uses more is killed.")
+    storage: Size = Field(default="2Gi", description="Ephemeral storage on the node's disk.")
 
 
 class Workers(documents.Document):
-    """A run's workers. There are none when it starts: it takes as many as it has work for."""
+    """A run's workers. A run starts with none and adds as many as it has work for."""
 
-    count: Count = Field(default=4, description="The most workers that one run may have.")
-    cpu: Cpu = Field(default="1", description="Processor cores of each.")
-    memory: Size = Field(default="2Gi", description="Memory of each.")
+    count: Count = Field(default=4, description="Maximum number of workers of one run.")
+    cpu: Cpu = Field(default="1", description="Processor cores of each worker.")
+    memory: Size = Field(default="2Gi", description="Memory of each worker.")
     storage: Size = Field(
         default="10Gi",
-        description="Room on the node's own disk for each; data that memory has no room for goes there.",
+        description="Ephemeral storage of each worker, which also takes data spilled from memory.",
     )
     threads: Annotated[int, Field(strict=True, ge=1, le=256)] | None = Field(
         default=None,
-        description="How many tasks each runs at once; as many as it has whole cores by default.",
+        description="Number of tasks that each worker runs at once. Default: its whole cores, at least 1.",
     )
     spot: bool = Field(
         default=True,
         strict=True,
-        description="Whether they may be on spot nodes: cheap, and taken away at any time.",
+        description="Whether workers may run on spot nodes: cheap, but reclaimed at any time.",
     )
 
     @property
     def slots(self) -> int:
-        """The threads of one worker."""
+        """The number of threads of one worker."""
         return self.threads or max(1, quantities.millicores(self.cpu) // 1000)
 
 
@@ -80,64 +82,64 @@ DRIVER = Pod(cpu="1", memory="2Gi", storage="4Gi")
 
 
 class ScaledStep(documents.Document):
-    """A step that is a pipeline with workers of its own, which go when the step has ended."""
+    """A step that runs a pipeline on workers of its own, which are deleted when the step ends."""
 
-    pipeline: EntryName = Field(description="The pipeline's name.")
+    pipeline: EntryName = Field(description="Name of the pipeline.")
     after: tuple[StepName, ...] = Field(
         default=(),
-        description="The steps that it waits for, besides those whose values it uses.",
+        description="Steps that it waits for, besides those whose outputs it uses.",
     )
     image: Image | None = Field(
-        default=None, description="The image of all its pods; the platform's by default."
+        default=None, description="Image of all its pods. Default: the platform's image."
     )
     parameters: dict[str, ParameterValue] = Field(
         default_factory=dict,
-        description="The pipeline's parameters. In a text, ${name} is a parameter of the run, and"
-        " ${step.output} what another step wrote; ${step.result} is what a pipeline returned, as JSON.",
+        description="Parameters of the pipeline. In a string, ${name} is a parameter of the run,"
+        " ${step.output} an output of another step, and ${step.result} a pipeline's return value as JSON.",
     )
-    workers: Workers = Field(default=Workers(), description="Its workers.")
-    scheduler: Pod = Field(default=SCHEDULER, description="The pod that hands the tasks out.")
-    driver: Pod = Field(default=DRIVER, description="The pod that the function itself runs in.")
+    workers: Workers = Field(default=Workers(), description="Workers of the step.")
+    scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
+    driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
 
 
 class ContainerStep(documents.Document):
-    """A step that is one container."""
+    """A step that runs one container."""
 
     command: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="The program and its first arguments, taken as they are."
+        description="Program and its first arguments, passed unchanged."
     )
     args: tuple[str, ...] = Field(
         default=(),
-        description="More arguments. ${name} in them is a parameter of the run, and ${step.output} what"
-        " another step wrote; $${ is ${ itself.",
+        description="Further arguments. ${name} is a parameter of the run, ${step.output} an output of"
+        " another step; write $${ for a literal ${.",
     )
     after: tuple[StepName, ...] = Field(
         default=(),
-        description="The steps that it waits for, besides those whose values it uses.",
+        description="Steps that it waits for, besides those whose outputs it uses.",
     )
-    image: Image | None = Field(default=None, description="Its image; the platform's by default.")
-    size: Pod = Field(default=Pod(), description="What its pod gets.")
+    image: Image | None = Field(
+        default=None, description="Image of the container. Default: the platform's image."
+    )
+    size: Pod = Field(default=Pod(), description="Size of its pod.")
     outputs: tuple[OutputName, ...] = Field(
         default=(),
-        description="The names of small texts that it writes for other steps, each to a file of that name"
-        " in the folder /tmp/outputs. A run fails if one of them is not there.",
+        description="Names of its outputs: small texts for other steps, each written to a file of that"
+        " name in /tmp/outputs. The run fails if one is missing.",
     )
     spot: bool = Field(
         default=False,
         strict=True,
-        description="Whether it may be on a spot node: cheap, and taken away at any time, to start anew.",
+        description="Whether it may run on a spot node, which is cheap; it restarts if that is reclaimed.",
     )
 
 
 def _kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Say what is wrong with a step as the one kind that it is, not as each that it could be."""
+    """Validate a step as the one kind that its fields select, so that errors are not reported for both."""
     if not isinstance(value, dict):
         return handler(value)
     if ("pipeline" in value) == ("command" in value):
-        found = "both" if "pipeline" in value else "neither"
-        raise ValueError(
-            f"has {found} of `pipeline` and `command`; should have one: the pipeline it is, or the program"
-        )
+        fields = "both `pipeline` and" if "pipeline" in value else "neither `pipeline` nor"
+        raise ValueError(f"has {fields} `command`; should have exactly one of them")
     return (ScaledStep if "pipeline" in value else ContainerStep).model_validate(value)
 
 
@@ -145,113 +147,117 @@ Step: TypeAlias = Annotated[ScaledStep | ContainerStep, WrapValidator(_kind)]
 
 
 class Entry(documents.Document):
-    """One pipeline of a tenant, or several steps: when it runs, with what, and how large."""
+    """One pipeline of a tenant, or several steps: their schedule, parameters and sizes."""
 
     pipeline: EntryName | None = Field(
-        default=None, description="The pipeline's name, where the entry has another one."
+        default=None, description="Name of the pipeline. Default: the entry's own name."
     )
     steps: Annotated[dict[StepName, Step], Field(min_length=1, max_length=50)] | None = Field(
         default=None,
-        description="In place of one pipeline, several steps: pipelines and plain containers, which start as"
-        " soon as what they wait for has succeeded. Image and sizes are those of each step then.",
+        description="Several steps in place of one pipeline: pipelines and plain containers, each of which"
+        " starts as soon as all steps that it waits for have succeeded. Each step sets its image and sizes.",
     )
     image: Image | None = Field(
-        default=None, description="The image of all pods of its runs; the platform's by default."
+        default=None, description="Image of all pods of its runs. Default: the platform's image."
     )
     schedule: Cron | None = Field(
-        default=None, description="When it runs, as cron writes it; without it, when someone submits it."
+        default=None, description="Cron schedule of its runs. Without one it runs only when submitted."
     )
     timezone: TimeZone | None = Field(
         default=None,
         validate_default=True,
-        description="Whose clock the schedule means. Needed with a schedule.",
+        description="Time zone of the schedule; required with a schedule.",
     )
     parameters: dict[str, ParameterValue] = Field(
         default_factory=dict,
-        description="Its parameters, by the names in the function's signature. With steps, the run's own,"
-        " each with its default; steps use them as ${name}.",
+        description="Parameters, by the names in the function's signature. With steps: the parameters of"
+        " the run with their defaults, which steps use as ${name}.",
     )
-    workers: Workers = Field(default=Workers(), description="The workers of a run.")
-    scheduler: Pod = Field(default=SCHEDULER, description="The pod that hands the tasks out.")
-    driver: Pod = Field(default=DRIVER, description="The pod that the function itself runs in.")
+    workers: Workers = Field(default=Workers(), description="Workers of a run.")
+    scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
+    driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
     max_parallel_runs: Count = Field(
-        default=1, description="How many of its runs may be going on; more wait."
+        default=1, description="Maximum number of its runs at the same time; further runs wait."
     )
-    deadline: Duration = Field(default="6h", description="A run that takes longer is ended.")
+    deadline: Duration = Field(default="6h", description="A run that takes longer is stopped.")
     starting_deadline: Duration = Field(
-        default="10m", description="How late a missed run may still start, after an outage."
+        default="10m", description="How late a scheduled run may still start after an outage."
     )
-    suspended: bool = Field(default=False, strict=True, description="Whether the schedule is switched off.")
+    suspended: bool = Field(default=False, strict=True, description="Whether the schedule is paused.")
 
     @field_validator("timezone")
     @classmethod
-    def _needed_with_a_schedule(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _required_with_a_schedule(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("schedule"):
-            raise ValueError("a schedule needs one, for example Europe/Berlin or UTC")
+            raise ValueError("a schedule needs a time zone, for example Europe/Berlin or UTC")
         return value
 
     @field_validator("deadline")
     @classmethod
-    def _shorter_than_its_certificates(cls, value: str) -> str:
+    def _shorter_than_certificates(cls, value: str) -> str:
         if quantities.seconds(value) > quantities.seconds(LONGEST_RUN):
             raise ValueError(f"should be {LONGEST_RUN} or less")
         return value
 
 
 class Tenant(documents.Document):
-    """What `tenants/<name>.yaml` says."""
+    """The content of `tenants/<name>.yaml`."""
 
-    name: TenantName = Field(description="The tenant's name, which is also the file's.")
+    name: TenantName = Field(description="Name of the tenant, the same as the file's.")
     environments: Annotated[tuple[Environment, ...], Field(min_length=1)] = Field(
-        description="Where the tenant exists."
+        description="Environments in which the tenant exists."
     )
     state: Literal["active", "leaving"] = Field(
         default="active",
-        description="A tenant that is leaving keeps all its data, and none of its schedules starts a run.",
+        description="A leaving tenant keeps all its data, and its schedules start no more runs.",
     )
     destroy: dict[Environment, Annotated[tuple[ResourceName, ...], Field(min_length=1)]] = Field(
         default_factory=dict,
-        description="By environment, what of a tenant that is leaving may be deleted although it is precious:"
-        " the logical names of single resources, as previews show them, such as lake-bucket.",
+        description="Protected resources of a leaving tenant that may be deleted, by environment: their"
+        " logical names as a preview shows them, for example lake-bucket.",
     )
     data_retention_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
         default=90,
-        description="Days for which data deleted or overwritten in the tenant's lake can be brought back.",
+        description="Days during which deleted or overwritten data in the tenant's lake can be restored.",
     )
     budget: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
         default=500,
-        description="US dollars a month in each environment; who operates it is told when they are spent.",
+        description="Budget in US dollars per month and environment; operators are alerted as it runs out.",
     )
-    quota: Quota = Field(default=Quota(), description="The most that all of its pods together may ask for.")
+    quota: Quota = Field(
+        default=Quota(), description="The most that all of the tenant's pods may request together."
+    )
     secrets: tuple[SecretName, ...] = Field(
-        default=(), description="The secrets its pipelines read, by their names under the tenant's prefix."
+        default=(), description="Secrets that its pipelines read, by their names under the tenant's prefix."
     )
     pipelines: dict[EntryName, Entry] = Field(
-        default_factory=dict, description="Its pipelines, each under the name that its runs carry."
+        default_factory=dict, description="Pipelines of the tenant, each under the name of its runs."
     )
 
     @field_validator("destroy")
     @classmethod
-    def _only_of_who_leaves(
+    def _only_when_leaving(
         cls, value: dict[Environment, tuple[str, ...]], info: ValidationInfo
     ) -> dict[Environment, tuple[str, ...]]:
         if value and info.data.get("state") == "active":
-            raise ValueError("nothing of an active tenant is deleted; it says `state: leaving` first")
-        known = info.data.get("environments", get_args(Environment))
-        if strangers := [environment for environment in value if environment not in known]:
-            raise ValueError(f"the tenant is not in {strangers[0]}; its environments are {', '.join(known)}")
+            raise ValueError("an active tenant's resources are protected; set `state: leaving` first")
+        environments = info.data.get("environments", get_args(Environment))
+        if unknown := [environment for environment in value if environment not in environments]:
+            raise ValueError(
+                f"the tenant is not in {unknown[0]}; its environments are {', '.join(environments)}"
+            )
         return value
 
     @property
     def leaving(self) -> bool:
-        """Whether it is on its way out."""
+        """Whether the tenant is leaving: its schedules stop, its data stays."""
         return self.state == "leaving"
 
     @property
     def namespace(self) -> str:
-        """The tenant's Kubernetes namespace; the prefix keeps it apart from the cluster's own."""
+        """The tenant's Kubernetes namespace; its prefix avoids clashes with the cluster's own namespaces."""
         return f"tenant-{self.name}"
 
     def pipeline_of(self, entry: str) -> str:
-        """The name of the pipeline that an entry runs."""
+        """Return the name of the pipeline that an entry runs."""
         return self.pipelines[entry].pipeline or entry

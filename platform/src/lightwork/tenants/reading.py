@@ -1,4 +1,4 @@
-"""Reading a tenant's file: wherever it lies, checked as a whole, with a line for each mistake."""
+"""Reading a tenant's file: from any folder, checked as a whole, with one line per mistake."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FOLDER = "tenants"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A tenant, and the file it came from.
+    """A tenant and the file it was read from.
 
     Attributes:
-        tenant: what the file says.
+        tenant: the content of the file.
         path: the file.
-        node: its YAML nodes, which know the lines; None for an empty file.
+        node: the file's YAML nodes, which know their lines; None for an empty file.
     """
 
     tenant: Tenant
@@ -33,43 +33,46 @@ class Loaded:
     node: Node | None
 
     def place(self, *location: str | int) -> str:
-        """Where a field is, for a message: `file:line: the.field`."""
+        """Return where a field is, for a message: `file:line: the.field`."""
         return documents.place(self.path, self.node, location)
 
 
 def load(path: Path) -> Tenant:
-    """Read one tenant's file; its pipelines' parameters are not looked at (`checks.parameters` does).
+    """Read one tenant's file, without checking it against the pipelines (`checks.check` does that).
 
     Raises:
-        InputError: one line for each mistake: `file:line: field: what was found; what is allowed`.
+        InputError: one line per mistake: `file:line: field: what was found; what is allowed`.
     """
     return read(path).tenant
 
 
 def read(path: Path) -> Loaded:
-    """As `load`, and where everything is in the file.
+    """Read one tenant's file as `load` does, and keep the position of every field.
 
     Raises:
-        InputError: one line for each mistake: `file:line: field: what was found; what is allowed`.
+        InputError: one line per mistake: `file:line: field: what was found; what is allowed`.
     """
     content, node = documents.read(path)
     tenant = documents.parse(Tenant, content, path=path, node=node)
     loaded = Loaded(tenant, path, node)
-    problems = []
+    lines = []
     if tenant.name != path.stem:
-        problems.append(f"{loaded.place('name')}: found {tenant.name!r}; the file's name says {path.stem!r}")
-    wrong = steps.problems(tenant) or fit.problems(tenant)
-    problems += [f"{loaded.place(*found.location)}: {found.reason}" for found in wrong]
-    if problems:
-        raise InputError("\n".join(problems))
+        reason = f"found {tenant.name!r}; should be {path.stem!r}, the file's name"
+        lines.append(f"{loaded.place('name')}: {reason}")
+    problems = steps.problems(tenant) or fit.problems(tenant)
+    lines += [f"{loaded.place(*problem.location)}: {problem.reason}" for problem in problems]
+    if lines:
+        raise InputError("\n".join(lines))
     return loaded
 
 
 def find(name: str) -> Path:
-    """The file of a tenant: a path as it is, a name as `tenants/<name>.yaml` in this folder or above it.
+    """Return the file of a tenant, given by its path or its name.
+
+    A name stands for `tenants/<name>.yaml` in the current folder or one above it.
 
     Raises:
-        InputError: there is none; names the nearest.
+        InputError: there is no such file; the message suggests the nearest name.
     """
     if name.endswith((".yaml", ".yml")) or os.sep in name:
         return Path(name)
@@ -78,5 +81,5 @@ def find(name: str) -> Path:
     for folder in folders:
         if (path := folder / f"{name}.yaml").is_file():
             return path
-    known = next((sorted(p.stem for p in folder.glob("*.yaml")) for folder in folders if folder.is_dir()), [])
-    raise InputError(f"there is no tenant {name!r}{near(name, known)}; a path to a file will do as well")
+    names = next((sorted(p.stem for p in folder.glob("*.yaml")) for folder in folders if folder.is_dir()), [])
+    raise InputError(f"there is no tenant {name!r}{near(name, names)}; a path to a file is accepted too")

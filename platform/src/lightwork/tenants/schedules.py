@@ -1,6 +1,6 @@
-"""When a schedule fires, as Argo fires it: by the clock on the wall of its time zone.
+"""When a schedule fires in Argo: by the local time of its time zone.
 
-An hour that a change of clocks skips has no run; one that it repeats has two.
+An hour that a clock change skips has no run, and one that it repeats has two.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lightwork.errors import near
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SHORT = {
+_SHORTHANDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -34,11 +34,11 @@ _HORIZON = dt.timedelta(days=731)
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """A time of a schedule that a change of clocks makes special.
+    """A scheduled time that a clock change skips or doubles.
 
     Attributes:
         kind: `skipped` (that hour does not exist on that day) or `doubled` (it exists twice).
-        local: the date and time, as the clock on the wall shows it.
+        local: the date and time on the local clock.
     """
 
     kind: Literal["skipped", "doubled"]
@@ -46,94 +46,94 @@ class ClockChange:
 
 
 def canonical_cron(value: object) -> str:
-    """A schedule of five fields, in the form that both cron and Argo read.
+    """Return a schedule as five fields, in the form that both cron and Argo accept.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not such a schedule.
     """
     if not isinstance(value, str):
         raise ValueError("should be a cron schedule in quotes, for example '30 6 * * *'")  # noqa: TRY004
-    text = _SHORT.get(value.strip(), value)
+    text = _SHORTHANDS.get(value.strip(), value)
     parts = text.upper().split()
     if len(parts) != len(_FIELDS):
-        named = "minute, hour, day of month, month, day of week"
-        raise ValueError(f"should have five fields ({named}), for example '30 6 * * *'; it has {len(parts)}")
+        fields = ", ".join(_FIELDS)
+        raise ValueError(f"should have five fields ({fields}), for example '30 6 * * *'; it has {len(parts)}")
     for name, part in zip(_FIELDS, parts, strict=True):
         if not re.fullmatch(r"[A-Z0-9*,/-]+", part) or "L" in re.sub(r"JUL", "", part):
-            raise ValueError(f"{part!r} is no {name}: Argo knows numbers, names and * , - /")
+            raise ValueError(f"{part!r} is not a valid {name}: Argo accepts numbers, names and * , - /")
     if re.search(r"(^|[,-])0*7\b", parts[4]):
-        raise ValueError("Argo counts the days of the week from 0 to 6: Sunday is 0 or SUN, not 7")
+        raise ValueError("Argo numbers the days of the week from 0 to 6: Sunday is 0 or SUN, not 7")
     try:
-        next(CronSim(text, dt.datetime(2024, 1, 1)))  # noqa: DTZ001  (the clock on the wall)
+        next(CronSim(text, dt.datetime(2024, 1, 1)))  # noqa: DTZ001  (local time)
     except CronSimError as error:
-        wrong = str(error).removeprefix("Bad ").replace("-", " ")
-        raise ValueError(f"the {wrong} is out of range or malformed") from None
+        field = str(error).removeprefix("Bad ").replace("-", " ")
+        raise ValueError(f"the {field} is out of range or malformed") from None
     except StopIteration:
-        raise ValueError("never comes, as no month has such a day") from None
+        raise ValueError("never occurs: no month has that day") from None
     return " ".join(parts)
 
 
 def canonical_zone(value: object) -> str:
-    """The name of a time zone of the IANA database.
+    """Return the name of an IANA time zone as it is.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no such time zone.
     """
     if not isinstance(value, str):
         raise ValueError("should be a time zone's name, for example Europe/Berlin or UTC")  # noqa: TRY004
-    if value not in (known := zoneinfo.available_timezones()) or value in ("localtime", "Factory"):
-        guess = near(value, known)
-        example = guess if "did you mean" in guess else "; for example Europe/Berlin or UTC"
-        raise ValueError(f"there is no such time zone{example}")
+    if value not in (names := zoneinfo.available_timezones()) or value in ("localtime", "Factory"):
+        guess = near(value, names)
+        hint = guess if "did you mean" in guess else "; for example Europe/Berlin or UTC"
+        raise ValueError(f"there is no such time zone{hint}")
     return value
 
 
 def times(cron: str, zone: str, after: dt.datetime, count: int) -> list[dt.datetime]:
-    """The next times at which a schedule fires.
+    """Return the next times at which a schedule fires.
 
     Args:
-        cron: five fields.
+        cron: the schedule, as five fields.
         zone: the time zone's name.
-        after: a moment with a zone; the times are later.
-        count: how many.
+        after: an aware datetime; all times are later.
+        count: how many times to return.
 
     Returns:
-        Moments in that zone.
+        Datetimes in that zone.
     """
     tz = zoneinfo.ZoneInfo(zone)
-    found: list[dt.datetime] = []
+    moments: list[dt.datetime] = []
     start = after.astimezone(tz).replace(tzinfo=None) - dt.timedelta(hours=3)
     for local in CronSim(cron, start):
-        found += [moment for moment in _moments(local, tz) if moment > after]
-        found.sort(key=lambda moment: moment.astimezone(dt.UTC))
-        # Within three hours of a change, a later time on the wall may be an earlier moment.
-        if len(found) >= count and local - found[count - 1].replace(tzinfo=None) > dt.timedelta(hours=3):
+        moments += [moment for moment in _moments(local, tz) if moment > after]
+        moments.sort(key=lambda moment: moment.astimezone(dt.UTC))
+        # Within three hours of a clock change, a later local time may be an earlier moment.
+        if len(moments) >= count and local - moments[count - 1].replace(tzinfo=None) > dt.timedelta(hours=3):
             break
-    return found[:count]
+    return moments[:count]
 
 
 def clock_changes(cron: str, zone: str, after: dt.datetime) -> list[ClockChange]:
-    """The times of a schedule that changes of clocks skip or double in the next two years, in order.
+    """Return the scheduled times that clock changes skip or double in the next two years, in order.
 
-    A schedule for every hour, or every few minutes, has none: it simply goes on.
+    A schedule that fires every hour, or every few minutes, has none: it is not affected.
     """
     if cron.split()[1].startswith("*"):
         return []
     tz = zoneinfo.ZoneInfo(zone)
-    found = []
+    changes = []
     for moment in _transitions(tz, after):
         before = (moment - dt.timedelta(seconds=1)).astimezone(tz).replace(tzinfo=None)
         before += dt.timedelta(seconds=1)
         now = moment.astimezone(tz).replace(tzinfo=None)
         first, last = min(before, now), max(before, now)
         kind: Literal["skipped", "doubled"] = "skipped" if now > before else "doubled"
-        inside = CronSim(cron, first - dt.timedelta(seconds=1))
-        found += [ClockChange(kind, local) for local in islice(inside, 1) if local < last]
-    return found
+        times_inside = CronSim(cron, first - dt.timedelta(seconds=1))
+        changes += [ClockChange(kind, local) for local in islice(times_inside, 1) if local < last]
+    return changes
 
 
 def _moments(local: dt.datetime, tz: zoneinfo.ZoneInfo) -> Iterator[dt.datetime]:
-    """The moments at which the clock on the wall shows a time: none, one or two."""
+    """Yield the moments at which the local clock shows a time: none, one or two."""
     previous = None
     for fold in (0, 1):
         moment = local.replace(tzinfo=tz, fold=fold)
@@ -144,7 +144,7 @@ def _moments(local: dt.datetime, tz: zoneinfo.ZoneInfo) -> Iterator[dt.datetime]
 
 
 def _transitions(tz: zoneinfo.ZoneInfo, after: dt.datetime) -> Iterator[dt.datetime]:
-    """The moments (UTC) in the next two years at which the zone's offset changes, to the second."""
+    """Yield the moments (UTC, to the second) in the next two years at which the zone's offset changes."""
     day, start = dt.timedelta(days=1), after.astimezone(dt.UTC).replace(microsecond=0)
     for number in range(_HORIZON.days):
         low, high = start + number * day, start + (number + 1) * day

@@ -1,4 +1,4 @@
-"""What is wrong with an entry's steps in themselves: names that are not there, steps in a circle."""
+"""Checks of an entry's steps on their own: unknown names, malformed references, cycles."""
 
 from __future__ import annotations
 
@@ -16,71 +16,75 @@ if TYPE_CHECKING:
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
 LONGEST_NAMES = 63 - len("-0123456789--scheduler")
-"""Letters of an entry's and a step's name together: a Service's name has 63, and there is more in it."""
+"""Characters of an entry's and a step's name together: a Service's name holds both, and has at most 63."""
 
-OF_ONE = ("pipeline", "image", "workers", "scheduler", "driver")
-"""What an entry says of its pipeline, and with steps each step says for itself."""
+PER_STEP = ("pipeline", "image", "workers", "scheduler", "driver")
+"""Fields of an entry with one pipeline; with several steps, each step has its own."""
 
-BRACES = "should not have {{, which is where Argo puts a value: values of the run are written as ${name}"
+BRACES = "should not contain {{, which Argo fills in; write a value of the run as ${name}"
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def problems(tenant: Tenant) -> list[Problem]:
-    """What is wrong with the steps of a tenant's entries, each with its place."""
-    found = []
+    """Return the mistakes in the steps of a tenant's entries."""
+    mistakes = []
     for name, entry in tenant.pipelines.items():
         if entry.steps is None:
             continue
-        for location, reason in _of_entry(name, entry, entry.steps):
-            found.append(Problem(("pipelines", name, *location), reason))
-    return found
+        mistakes += [
+            Problem(("pipelines", name, *location), reason)
+            for location, reason in _check_entry(name, entry, entry.steps)
+        ]
+    return mistakes
 
 
-def _of_entry(
+def _check_entry(
     name: str, entry: Entry, steps: Mapping[str, ScaledStep | ContainerStep]
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for field in OF_ONE:
+    """Yield the location and the reason of each mistake in one entry with steps."""
+    for field in PER_STEP:
         if field in entry.model_fields_set:
-            yield (field,), "is for an entry of one pipeline; with `steps` each step says it for itself"
+            yield (field,), "is only for an entry with one pipeline; with `steps`, set it on each step"
     for parameter in entry.parameters:
         if not _PARAMETER.fullmatch(parameter):
             yield (
                 ("parameters", parameter),
-                f"found {parameter!r}; should be letters, digits and _, with a letter first",
+                f"found {parameter!r}; should be letters, digits and _, and not start with a digit",
             )
     for step_name, step in steps.items():
-        here: tuple[str | int, ...] = ("steps", step_name)
+        step_location: tuple[str | int, ...] = ("steps", step_name)
         if len(name) + len(step_name) > LONGEST_NAMES:
-            letters = f"has {len(name) + len(step_name)} letters together with its entry's name"
-            yield here, f"found {step_name!r}; {letters}; should be {LONGEST_NAMES} or less"
+            length = f"has {len(name) + len(step_name)} characters together with its entry's name"
+            yield step_location, f"found {step_name!r}; {length}; should be {LONGEST_NAMES} or less"
         for index, other in enumerate(step.after):
-            if (reason := _other(step_name, other, steps)) is not None:
-                yield (*here, "after", index), f"found {other!r}; {reason}"
-        for location, reason in _texts(step_name, step, entry, steps):
-            yield (*here, *location), reason
-    yield from _cycles(entry)
+            if (reason := _check_dependency(step_name, other, steps)) is not None:
+                yield (*step_location, "after", index), f"found {other!r}; {reason}"
+        for location, reason in _check_texts(step_name, step, entry, steps):
+            yield (*step_location, *location), reason
+    yield from _check_cycles(entry)
 
 
-def _other(name: str, other: str, steps: Mapping[str, object]) -> str | None:
-    """Why a step cannot wait for another one; None if it can."""
+def _check_dependency(name: str, other: str, steps: Mapping[str, object]) -> str | None:
+    """Return why a step cannot wait for another one; None if it can."""
     if other == name:
-        return "is this step itself; should be another one"
+        return "is this step itself; should be another step"
     return None if other in steps else f"there is no such step{near(other, steps)}"
 
 
-def _texts(
+def _check_texts(
     name: str,
     step: ScaledStep | ContainerStep,
     entry: Entry,
     steps: Mapping[str, ScaledStep | ContainerStep],
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the location and the reason of each mistake in the strings of one step."""
     if not isinstance(step, ContainerStep):
         for parameter, value in step.parameters.items():
             if not isinstance(value, str) and "${" in repr(value):
                 yield (
                     ("parameters", parameter),
-                    f"found {value!r}; a value of the run goes into a text, not into a list or a mapping",
+                    f"found {value!r}; a value of the run is allowed in a string, not in a list or a mapping",
                 )
     for index, text in enumerate(step.command if isinstance(step, ContainerStep) else ()):
         if "{{" in text:
@@ -90,38 +94,38 @@ def _texts(
             yield location, f"found {text!r}; {BRACES}"
             continue
         try:
-            found = graph.parts(text)
+            parts = graph.parts(text)
         except ValueError as error:
             yield location, f"found {text!r}; {error}"
             continue
-        for used in found:
-            if isinstance(used, graph.Reference) and (reason := _reference(name, used, entry, steps)):
+        for part in parts:
+            if isinstance(part, graph.Reference) and (reason := _check_reference(name, part, entry, steps)):
                 yield location, f"found {text!r}; {reason}"
 
 
-def _reference(
-    name: str, used: graph.Reference, entry: Entry, steps: Mapping[str, ScaledStep | ContainerStep]
+def _check_reference(
+    name: str, reference: graph.Reference, entry: Entry, steps: Mapping[str, ScaledStep | ContainerStep]
 ) -> str | None:
-    """Why a reference stands for nothing; None if it does stand for something."""
-    if not used.step:
-        if used.name in entry.parameters:
+    """Return why a reference has no value; None if it has one."""
+    if not reference.step:
+        if reference.name in entry.parameters:
             return None
-        rest = near(used.name, entry.parameters) if entry.parameters else "; it has none"
-        return f"the run has no parameter {used.name!r}{rest}"
-    if used.step == name:
-        return "a step cannot use what it writes itself"
-    if used.step not in steps:
-        return f"there is no step {used.step!r}{near(used.step, steps)}"
-    step = steps[used.step]
+        hint = near(reference.name, entry.parameters) if entry.parameters else "; it has none"
+        return f"the run has no parameter {reference.name!r}{hint}"
+    if reference.step == name:
+        return "a step cannot use its own output"
+    if reference.step not in steps:
+        return f"there is no step {reference.step!r}{near(reference.step, steps)}"
+    step = steps[reference.step]
     outputs = step.outputs if isinstance(step, ContainerStep) else (graph.RESULT,)
-    if used.name in outputs:
+    if reference.name in outputs:
         return None
-    rest = near(used.name, outputs) if outputs else "; it declares none"
-    return f"{used.step} has no output {used.name!r}{rest}"
+    hint = near(reference.name, outputs) if outputs else "; it declares none"
+    return f"{reference.step} has no output {reference.name!r}{hint}"
 
 
-def _cycles(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """A line for a step that waits for itself by way of others."""
+def _check_cycles(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the first step of a cycle, if there is one, with the cycle as the reason."""
     if cycle := graph.cycle(graph.dependencies(entry)):
-        reason = f"waits for itself: {' after '.join(cycle)}; one of them has to come first"
+        reason = f"waits for itself: {' after '.join(cycle)}; remove one of these dependencies"
         yield ("steps", cycle[0]), reason

@@ -1,4 +1,4 @@
-"""The branch for Coiled, with a stand-in for its package whose cluster is the tests' own scheduler."""
+"""Sessions on Coiled, with a stand-in for its package whose cluster is the tests' own scheduler."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def square(number):
 
 @pytest.fixture
 def coiled(monkeypatch, scheduler):
-    """The stand-in; its `made` are the clusters asked for."""
+    """The stand-in for the package; `clusters` lists the clusters that it has created."""
     module = types.ModuleType("coiled")
-    module.made = []
+    module.clusters = []
 
     class Cluster:
         def __init__(self, **options):
@@ -27,7 +27,7 @@ def coiled(monkeypatch, scheduler):
             self.scheduler_address = scheduler
             self.status = None
             self.closed = 0
-            module.made.append(self)
+            module.clusters.append(self)
 
         def close(self):
             self.closed += 1
@@ -37,14 +37,14 @@ def coiled(monkeypatch, scheduler):
     return module
 
 
-def test_a_map_runs_on_the_cluster_that_coiled_made(coiled, tmp_path, monkeypatch):
+def test_a_map_runs_on_the_cluster_that_coiled_creates(coiled, tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTWORK_COILED_NAME", "winds")
     with connect(on="coiled", workers=3, lake=tmp_path, progress="off") as session:
-        assert coiled.made == []  # a cluster costs money: none before there is something to run
+        assert coiled.clusters == []  # a cluster costs money: it starts when there is work
         assert list(square.map(range(4))) == [0, 1, 4, 9]
         assert square.submit(5).result() == 25
         assert session.elements["computed"] == 5
-        (cluster,) = coiled.made
+        (cluster,) = coiled.clusters
         assert cluster.options == {"n_workers": 3, "name": "winds", "shutdown_on_close": True}
         assert cluster.closed == 0
     assert cluster.closed == 1
@@ -58,36 +58,46 @@ def test_a_run_that_fails_shuts_the_cluster_down(coiled, tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         fails()
-    assert [cluster.closed for cluster in coiled.made] == [1]
+    assert [cluster.closed for cluster in coiled.clusters] == [1]
 
 
-def test_what_is_cached_starts_no_cluster(coiled, tmp_path):
+def test_a_cached_map_starts_no_cluster(coiled, tmp_path):
     with connect(on="serial", lake=tmp_path, progress="off"):
         list(square.map(range(4)))
     with connect(on="coiled", workers=1, lake=tmp_path, progress="off"):
         assert list(square.map(range(4))) == [0, 1, 4, 9]
-    assert coiled.made == []
+    assert coiled.clusters == []
 
 
 def test_a_cluster_that_cannot_be_reached_is_shut_down(coiled, tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "0.2")
-    made = coiled.Cluster
+    create = coiled.Cluster
 
-    def elsewhere(**options):
-        cluster = made(**options)
+    def create_unreachable(**options):
+        cluster = create(**options)
         cluster.scheduler_address = "tcp://127.0.0.1:9"
         return cluster
 
-    monkeypatch.setattr(coiled, "Cluster", elsewhere)
+    monkeypatch.setattr(coiled, "Cluster", create_unreachable)
     with (
-        pytest.raises(Exception, match="no scheduler answers at coiled"),
+        pytest.raises(Exception, match="no scheduler responds at coiled"),
         connect(on="coiled", workers=1, lake=tmp_path, progress="off"),
     ):
         list(square.map([1]))
-    assert [cluster.closed for cluster in coiled.made] == [1]
+    assert [cluster.closed for cluster in coiled.clusters] == [1]
 
 
-def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch):
+def test_an_invalid_timeout_is_refused_before_a_cluster_starts(coiled, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "soon")
+    with (
+        pytest.raises(InputError, match=r"LIGHTWORK_CONNECT_SECONDS: 'soon'.*expected seconds"),
+        connect(on="coiled", workers=1, lake=tmp_path, progress="off"),
+    ):
+        list(square.map([1]))
+    assert coiled.clusters == []
+
+
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "coiled", None)
     with (
         connect(on="coiled", workers=1, lake=tmp_path, progress="off"),

@@ -1,4 +1,4 @@
-"""Whatever a pipeline does in a cluster, it gets workers for it, and gives them back."""
+"""A pipeline gets workers for all of its work in a cluster, and releases them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUOTA = "exceeded quota: quota, requested: pods=1, used: pods=12, limited: pods=
 
 
 class Pods:
-    """Stands for the Deployment of workers: makes and ends Dask's own, in this process."""
+    """A stand-in for the Deployment: it starts and stops Dask workers in this process."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -41,16 +41,17 @@ class Pods:
 
 @pytest.fixture
 def pods(monkeypatch):
-    """A scheduler that has no worker until one is asked for, as in a cluster."""
+    """A scheduler that has no workers until some are requested, as in Kubernetes."""
     from distributed import LocalCluster
 
     with LocalCluster(
         n_workers=0, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
     ) as cluster:
-        made = Pods(cluster)
-        made.on = cluster.scheduler_address
-        monkeypatch.setattr("lightwork.cluster.cluster.fleet_from", lambda _: Fleet(made, most=3, threads=1))
-        yield made
+        pods = Pods(cluster)
+        monkeypatch.setattr(
+            "lightwork.cluster.cluster.fleet_from", lambda _: Fleet(pods, max_workers=3, threads=1)
+        )
+        yield pods
 
 
 def add(x: int, y: int) -> int:
@@ -58,7 +59,7 @@ def add(x: int, y: int) -> int:
 
 
 def session_on(pods, tmp_path):
-    return connect(on=pods.on, lake=tmp_path, progress="off")
+    return connect(on=pods.cluster.scheduler_address, lake=tmp_path, progress="off")
 
 
 def test_single_calls_get_workers(pods, tmp_path):
@@ -75,44 +76,44 @@ def test_dasks_own_collections_get_workers(pods, tmp_path):
     assert pods.scaled[0] >= 1
 
 
-def test_a_map_gets_workers_before_the_scheduler_is_reached(pods, tmp_path, monkeypatch):
+def test_a_map_requests_workers_before_it_connects_to_the_scheduler(pods, tmp_path, monkeypatch):
     from lightwork.cluster import connection
 
-    asked = []
+    requested = []
 
-    def reached(*given):
-        asked.extend(pods.scaled)
-        return real(*given)
+    def record_and_connect(*args):
+        requested.extend(pods.scaled)
+        return real_connect(*args)
 
-    real = connection.connect
-    monkeypatch.setattr(connection, "connect", reached)
+    real_connect = connection.connect
+    monkeypatch.setattr(connection, "connect", record_and_connect)
     with session_on(pods, tmp_path):
         assert sum(task(add).map(range(3000), shared={"y": 1})) == sum(range(1, 3001))
-    assert asked == [3]
+    assert requested == [3]
 
 
-def test_a_run_that_computes_nothing_gets_none(pods, tmp_path):
+def test_a_run_that_computes_nothing_gets_no_workers(pods, tmp_path):
     with session_on(pods, tmp_path) as session:
         assert session.client is not None
         time.sleep(2.5)
     assert pods.scaled == []
 
 
-def test_workers_go_when_the_run_ends(pods, tmp_path):
+def test_workers_are_released_when_the_run_ends(pods, tmp_path):
     with session_on(pods, tmp_path):
         task(add).submit(1, 2).result(timeout=patience(60))
     assert pods.scaled[-1] == 0
 
 
-def test_idle_workers_go_while_the_pipeline_does_something_else(pods, tmp_path, monkeypatch):
+def test_idle_workers_are_released_while_the_pipeline_does_something_else(pods, tmp_path, monkeypatch):
     monkeypatch.setattr(fleets, "IDLE_SECONDS", 1.0)
     with session_on(pods, tmp_path):
         list(task(add).map(range(3000), shared={"y": 1}))
         wait_until(lambda: pods.scaled[-1] == 0, "no worker is left")
 
 
-@pytest.mark.parametrize("what", ["map", "submit", "collection"])
-def test_a_run_that_gets_no_worker_ends_and_says_why(pods, tmp_path, monkeypatch, what):
+@pytest.mark.parametrize("kind", ["map", "submit", "collection"])
+def test_a_run_that_gets_no_workers_fails_with_the_reason(pods, tmp_path, monkeypatch, kind):
     import dask.bag
 
     monkeypatch.setattr(fleets, "REFUSED_SECONDS", 1.0)
@@ -123,5 +124,5 @@ def test_a_run_that_gets_no_worker_ends_and_says_why(pods, tmp_path, monkeypatch
         "collection": lambda: dask.bag.from_sequence(range(10), npartitions=2).sum().compute(),
     }
     with session_on(pods, tmp_path), pytest.raises(RunFailed, match="exceeded quota: quota, requested"):
-        work[what]()
+        work[kind]()
     assert "lightwork-workers" not in [thread.name for thread in threading.enumerate()]

@@ -1,4 +1,4 @@
-"""What the tests of the engine share: sessions."""
+"""Sessions that the tests of the engine share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightwork import connect
 
 @pytest.fixture(params=["serial", "workers"])
 def session(request, tmp_path):
-    """A session on each kind of place, with a lake of its own."""
+    """A serial session, then one on two worker processes, each with its own lake."""
     on = "serial" if request.param == "serial" else request.getfixturevalue("scheduler")
     with connect(on=on, lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
         yield opened
@@ -17,6 +17,6 @@ def session(request, tmp_path):
 
 @pytest.fixture
 def workers(scheduler, tmp_path):
-    """A session on two worker processes."""
+    """A session on two worker processes, with its own lake."""
     with connect(on=scheduler, lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
         yield opened

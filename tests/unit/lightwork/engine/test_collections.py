@@ -24,12 +24,12 @@ def frame():
 
 def test_a_shuffle_gives_the_same_as_pandas(session):
     lazy, table = frame()
-    found = lazy.groupby("city").wind.apply(lambda s: s.max() - s.min(), meta=("wind", "int64")).compute()
+    spread = lazy.groupby("city").wind.apply(lambda s: s.max() - s.min(), meta=("wind", "int64")).compute()
     expected = table.groupby("city").wind.apply(lambda s: s.max() - s.min())
-    pd.testing.assert_series_equal(found.sort_index(), expected, check_names=False, check_index_type=False)
+    pd.testing.assert_series_equal(spread.sort_index(), expected, check_names=False, check_index_type=False)
 
 
-def test_bags_and_delayed_work_too(session):
+def test_bags_and_delayed_calls_work(session):
     assert dask.bag.from_sequence(range(100), npartitions=4).map(lambda x: x + 1).sum().compute() == 5050
     assert dask.delayed(sum)([dask.delayed(abs)(-1), 2]).compute() == 3
 
@@ -37,18 +37,18 @@ def test_bags_and_delayed_work_too(session):
 def test_collections_compute_on_the_sessions_workers(workers):
     import os
 
-    place = dask.delayed(os.getpid)(pure=False).compute()
-    assert place in workers.client.run(os.getpid).values()
+    pid = dask.delayed(os.getpid)(pure=False).compute()
+    assert pid in workers.client.run(os.getpid).values()
 
 
-def test_a_serial_session_computes_here(tmp_path):
+def test_a_serial_session_computes_in_this_process(tmp_path):
     import os
 
     with connect(lake=tmp_path, progress="off"):
         assert dask.delayed(os.getpid)(pure=False).compute() == os.getpid()
 
 
-def test_a_serial_session_shuffles_here_though_a_client_is_open(tmp_path, workers):
+def test_a_serial_session_shuffles_in_this_process_even_if_a_client_is_open(tmp_path, workers):
     with connect(lake=tmp_path, progress="off"):
         lazy, table = frame()
         assert len(lazy.shuffle("city").compute()) == len(table)
@@ -56,8 +56,8 @@ def test_a_serial_session_shuffles_here_though_a_client_is_open(tmp_path, worker
 
 def test_persist_leaves_the_data_on_the_workers(workers):
     lazy, table = frame()
-    kept = lazy.persist()
-    assert len(kept) == len(table)
+    persisted = lazy.persist()
+    assert len(persisted) == len(table)
     assert workers.client.who_has()
 
 
@@ -69,7 +69,7 @@ def no_cluster(monkeypatch):
     monkeypatch.setattr("lightwork.cluster.cluster.Cluster.__init__", refuse)
 
 
-def test_a_run_whose_elements_are_all_done_starts_no_worker(tmp_path, no_cluster):
+def test_a_run_whose_elements_are_all_cached_starts_no_cluster(tmp_path, no_cluster):
     with connect(lake=tmp_path, progress="off"):
         list(double.map(range(10)))
     with connect(on="local", lake=tmp_path, progress="off") as session:
@@ -78,14 +78,14 @@ def test_a_run_whose_elements_are_all_done_starts_no_worker(tmp_path, no_cluster
         assert session.elements["cached"] == 11
 
 
-def test_daskss_settings_are_as_before_once_the_session_is_closed(tmp_path):
+def test_closing_a_session_restores_dasks_settings(tmp_path):
     before = dask.config.get("scheduler", None)
     with connect(lake=tmp_path, progress="off"):
         assert dask.config.get("scheduler") == "synchronous"
     assert dask.config.get("scheduler", None) == before
 
 
-def test_after_a_session_dask_computes_where_it_did_before(scheduler, tmp_path):
+def test_closing_a_session_with_a_client_restores_dasks_settings(scheduler, tmp_path):
     before = dask.config.get("scheduler", None)
     with connect(on=scheduler, lake=tmp_path, progress="off") as session:
         assert session.client.submit(int, "1").result() == 1

@@ -1,4 +1,4 @@
-"""Leaving a map before its end."""
+"""A map that is left before its end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def no_collection():
 
 
 @pytest.mark.usefixtures("no_collection")
-def test_a_loop_that_is_left_early_ends_the_map_at_once_and_keeps_what_is_done(session):
+def test_leaving_a_loop_early_ends_the_map_at_once_and_keeps_its_results(session):
     for value in square.map(range(10)):
         if value == 4:
             break
@@ -35,7 +35,7 @@ def test_a_loop_that_is_left_early_ends_the_map_at_once_and_keeps_what_is_done(s
 
 
 @pytest.mark.usefixtures("no_collection")
-def test_batches_of_a_map_that_was_left_are_cancelled(scheduler, tmp_path, monkeypatch):
+def test_leaving_a_map_cancels_its_batches(scheduler, tmp_path, monkeypatch):
     cancelled = []
     monkeypatch.setattr(scatter.Scatter, "_cancel", lambda scatter: cancelled.append(scatter))
     with connect(on=scheduler, lake=tmp_path, progress="off"):

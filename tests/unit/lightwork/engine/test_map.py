@@ -1,4 +1,4 @@
-"""`Task.map`, the same on one process and on worker processes."""
+"""`Task.map`, with the same results in one process and on worker processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def bad_at_seven(x: int) -> int:
     return x
 
 
-def test_a_plain_call_is_a_plain_call():
+def test_calling_a_task_calls_its_function():
     assert double(3) == 6
 
 
@@ -51,7 +51,7 @@ def test_results_come_in_the_order_of_the_input(session):
     assert list(uneven.map(range(40))) == list(range(40))
 
 
-def test_the_statistics_add_up(session):
+def test_the_stats_add_up(session):
     results = double.map(range(1000))
     list(results)
     stats = results.stats
@@ -60,14 +60,14 @@ def test_the_statistics_add_up(session):
     assert stats.seconds > 0
 
 
-def test_what_is_done_is_not_done_again(session):
+def test_cached_elements_are_not_computed_again(session):
     list(double.map(range(500)))
     again = double.map(range(600))
     assert list(again) == [2 * x for x in range(600)]
     assert (again.stats.cached, again.stats.computed) == (500, 100)
 
 
-def test_every_second_element_cached_is_mixed_in_order(session):
+def test_cached_and_computed_results_come_in_order(session):
     list(double.map(range(0, 400, 2)))
     again = double.map(range(400))
     assert list(again) == [2 * x for x in range(400)]
@@ -88,7 +88,7 @@ def test_nothing_runs_before_the_first_result_is_asked_for(session):
     assert read
 
 
-def test_the_length_is_the_inputs_where_it_has_one(session):
+def test_results_have_the_length_of_the_input_if_it_has_one(session):
     assert len(double.map(range(9))) == 9
     assert len(weigh.map(range(9), [1, 2])) == 2
     with pytest.raises(TypeError):
@@ -107,7 +107,7 @@ def test_an_endless_input_is_read_only_as_needed(session):
     assert list(itertools.islice(double.map(itertools.count()), 5)) == [0, 2, 4, 6, 8]
 
 
-def test_several_iterables_go_together_like_the_builtin(session):
+def test_several_iterables_are_combined_as_by_the_builtin_map(session):
     assert list(weigh.map([1, 2, 3], [10, 20])) == [11, 22]
 
 
@@ -120,18 +120,18 @@ def test_large_shared_arguments_reach_every_element(session):
     assert list(sum_of.map([1, 2], shared={"table": table})) == [1 + sum(table), 2 + sum(table)]
 
 
-def test_what_only_the_run_needed_is_gone_from_the_lake(scheduler, tmp_path):
+def test_closing_a_session_deletes_its_jobs_from_the_lake(scheduler, tmp_path):
     with connect(on=scheduler, lake=tmp_path, progress="off") as session:
         list(sum_of.map([1], shared={"table": list(range(100_000))}))
         assert session.lake.entries("runs")
     assert not session.lake.entries("runs")
 
 
-def test_a_map_feeds_a_map(session):
+def test_a_map_can_be_the_input_of_a_map(session):
     assert list(double.map(double.map(range(100)))) == [4 * x for x in range(100)]
 
 
-def test_a_fixed_batch_is_kept(workers):
+def test_a_fixed_batch_size_is_used(workers):
     sized = task(cache=False, batch=10)(uneven.fn)
     results = sized.map(range(40))
     assert list(results) == list(range(40))
@@ -141,33 +141,33 @@ def test_a_fixed_batch_is_kept(workers):
 def test_tiny_elements_share_few_batches(workers):
     results = task(cache=False)(double.fn).map(range(100_000))
     assert sum(results) == 2 * sum(range(100_000))
-    assert results.stats.batches < 1000, "a hundred elements a batch, also where each takes long"
+    assert results.stats.batches < 1000, "at least a hundred elements a batch, even on a slow machine"
 
 
-def test_slow_elements_are_spread(workers, tmp_path):
+def test_slow_elements_are_spread_over_the_workers(workers, tmp_path):
     @task(cache=False)
-    def where(x: int, folder: Path) -> int:
+    def process_id(x: int, folder: Path) -> int:
         (folder / str(os.getpid())).touch()
         wait_until(lambda: len(list(folder.iterdir())) == 2, "the other worker has an element too")
         time.sleep(0.05)
         return os.getpid()
 
     (tmp_path / "workers").mkdir()
-    results = where.map(range(24), shared={"folder": tmp_path / "workers"})
-    places = list(results)
-    assert len(set(places)) == 2
+    results = process_id.map(range(24), shared={"folder": tmp_path / "workers"})
+    process_ids = list(results)
+    assert len(set(process_ids)) == 2
     assert results.stats.batches >= 6
 
 
 def test_one_slow_element_does_not_hold_up_its_batch(workers, monkeypatch):
-    """The worker gives the rest of a batch back once its time is over."""
+    """A worker returns the rest of a batch when its time budget is used up."""
     sent, pack = [], scatter.pack_batch
 
-    def noted(parcel, elements, keys, budget):
+    def record_and_pack(parcel, elements, keys, budget):
         sent.extend(elements)
         return pack(parcel, elements, keys, budget)
 
-    monkeypatch.setattr(scatter, "pack_batch", noted)
+    monkeypatch.setattr(scatter, "pack_batch", record_and_pack)
 
     @task(cache=False)
     def sometimes_slow(x: int) -> int:
@@ -176,12 +176,12 @@ def test_one_slow_element_does_not_hold_up_its_batch(workers, monkeypatch):
         return x
 
     assert list(sometimes_slow.map(range(256))) == list(range(256))
-    again = {x for x in sent if sent.count(x) > 1}
-    assert again & set(range(4, 64)), "the rest of its batch was sent anew"
-    assert not again & set(range(4)), "and nothing that was done"
+    resent = {x for x in sent if sent.count(x) > 1}
+    assert resent & set(range(4, 64)), "the rest of its batch was sent again"
+    assert not resent & set(range(4)), "finished elements were not sent again"
 
 
-def test_an_error_names_the_element_and_says_where(session):
+def test_an_error_names_the_element_and_shows_the_tasks_traceback(session):
     with pytest.raises(ElementError) as caught:
         list(bad_at_seven.map(range(100)))
     error = caught.value
@@ -194,7 +194,26 @@ def test_an_error_names_the_element_and_says_where(session):
     assert "\n" not in str(error)
 
 
-def test_raise_stops_early_and_keeps_what_is_done(session):
+class UnprintableError(Exception):
+    def __str__(self):
+        raise TypeError("no text")
+
+
+@task(cache=False, on_error="collect")
+def raise_unprintable(x: int) -> int:
+    if x == 1:
+        raise UnprintableError
+    return x
+
+
+def test_an_error_whose_text_cannot_be_read_fails_its_element_alone(session):
+    first, second, third = raise_unprintable.map(range(3))
+    assert (first, third) == (0, 2)
+    assert isinstance(second, ElementError)
+    assert second.error == "UnprintableError"
+
+
+def test_raise_stops_early_and_keeps_finished_results(session):
     @task
     def careful(x: int) -> int:
         if x == 50:
@@ -221,7 +240,7 @@ def test_collect_yields_the_error_in_its_place(session):
     assert results[:7] + results[8:] == [0, 1, 2, 3, 4, 5, 6, 8, 9]
 
 
-def test_a_failed_element_is_not_kept(session):
+def test_a_failed_element_is_not_cached(session):
     @task(on_error="skip")
     def picky(x: int) -> int:
         if x == 2:
@@ -249,7 +268,7 @@ def test_an_element_is_retried_before_it_fails(session, tmp_path):
     assert len(os.listdir(folder)) == 3
 
 
-def test_a_failure_says_how_often_it_was_tried(session):
+def test_an_error_tells_the_number_of_attempts(session):
     @task(cache=False, retries=1, retry_delay=0)
     def never(x: int) -> int:
         raise OSError("no")
@@ -266,7 +285,7 @@ def test_an_input_that_cannot_be_sent_fails_alone(workers):
     first, second, third = show.map([1, threading.Lock(), "a"])
     assert (first, third) == ("int", "str")
     assert isinstance(second, ElementError)
-    assert "cannot be sent" in str(second)
+    assert "type lock cannot be sent" in str(second)
 
 
 def test_a_result_that_cannot_be_sent_fails_alone(workers):
@@ -276,10 +295,10 @@ def test_a_result_that_cannot_be_sent_fails_alone(workers):
 
     first, second, third = make.map(range(3))
     assert (first, third) == (0, 2)
-    assert "cannot be sent" in str(second)
+    assert "type lock cannot be sent" in str(second)
 
 
-def test_a_result_that_cannot_be_kept_is_still_a_result(tmp_path):
+def test_a_result_that_cannot_be_pickled_is_returned_and_not_cached(tmp_path):
     @task
     def make(x: int) -> object:
         return threading.Lock() if x == 1 else x
@@ -291,7 +310,7 @@ def test_a_result_that_cannot_be_kept_is_still_a_result(tmp_path):
         assert again.stats.cached == 2
 
 
-def test_a_task_that_maps_does_not_wait_for_its_own_worker(workers):
+def test_a_task_can_run_a_map_on_its_own_worker(workers):
     @task(cache=False)
     def outer(x: int) -> int:
         return sum(double.map(range(x)))
@@ -299,7 +318,7 @@ def test_a_task_that_maps_does_not_wait_for_its_own_worker(workers):
     assert list(outer.map([3, 4, 5, 6])) == [6, 12, 20, 30]
 
 
-def test_refresh_computes_again_and_keeps_the_new_results(tmp_path):
+def test_refresh_computes_again_and_caches_the_new_results(tmp_path):
     calls = []
 
     @task(version="1")
@@ -315,7 +334,7 @@ def test_refresh_computes_again_and_keeps_the_new_results(tmp_path):
         assert list(note.map([0])) == [2]
 
 
-def test_without_cache_nothing_is_looked_up_or_kept(tmp_path):
+def test_without_cache_results_are_neither_looked_up_nor_kept(tmp_path):
     for _ in range(2):
         with connect(lake=tmp_path, progress="off", cache=False) as session:
             results = double.map(range(3))
@@ -324,7 +343,7 @@ def test_without_cache_nothing_is_looked_up_or_kept(tmp_path):
     assert not session.lake.entries("results")
 
 
-def test_outside_a_session_a_map_runs_as_under_connect(tmp_path, monkeypatch):
+def test_a_map_outside_a_session_runs_in_a_default_one(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTWORK_LAKE", str(tmp_path / "lake"))
     monkeypatch.delenv("LIGHTWORK_ON", raising=False)
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
@@ -342,7 +361,7 @@ def test_there_is_no_current_session_outside_one():
     ("call", "words"),
     [
         (lambda: double.map(), "nothing to map over"),
-        (lambda: double.map(5), "argument 1 is a int, which is not iterable"),
+        (lambda: double.map(5), "argument 1: expected an iterable, got int"),
         (lambda: double.map([1], [2]), "too many positional arguments"),
         (lambda: weigh.map([1]), "missing a required argument: 'y'"),
         (lambda: double.map([1], shared={"z": 1}), "unexpected keyword argument 'z'"),
@@ -364,7 +383,7 @@ def test_arguments_that_do_not_fit_are_refused_at_once(session, call, words):
         ({"ignore": ["verbose"]}, "'verbose', which is not one of its parameters"),
     ],
 )
-def test_a_wrong_option_is_refused_where_it_is_written(options, words):
+def test_an_invalid_option_is_refused_by_the_decorator(options, words):
     with pytest.raises(InputError, match=words):
         task(**options)(double.fn)
 

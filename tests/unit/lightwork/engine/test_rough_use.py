@@ -1,4 +1,4 @@
-"""Uses that are a little rough: scripts, helper modules, methods, slow or broken inputs, closed sessions."""
+"""Less usual uses: scripts, helper modules, methods, slow or broken inputs, closed sessions."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def double(number):
     return 2 * number
 
 
+class Uncached:
+    def __init__(self, factor):
+        self.factor = factor
+
+    @task(cache=False)
+    def times(self, number):
+        return self.factor * number
+
+
 class Scaled:
     def __init__(self, factor):
         self.factor = factor
@@ -37,11 +46,11 @@ def run_script(folder, text, *arguments):
     script = folder / "script.py"
     script.write_text(text)
     command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=patience(60), check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
 
 
 KINDS = """
@@ -68,7 +77,7 @@ with connect(on="serial", lake=sys.argv[1]) as session:
 """
 
 
-def test_a_cached_result_is_of_the_class_that_the_script_defines(tmp_path):
+def test_a_cached_result_is_an_instance_of_the_scripts_own_class(tmp_path):
     assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "0"]
     assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "2"]
 
@@ -128,7 +137,7 @@ with connect(on=sys.argv[1], lake=sys.argv[2], progress="off") as session:
 """
 
 
-def test_workers_elsewhere_need_neither_the_script_nor_the_modules_beside_it(scheduler, tmp_path):
+def test_remote_workers_need_neither_the_script_nor_the_modules_beside_it(scheduler, tmp_path):
     (tmp_path / "helper.py").write_text(HELPER)
     printed = run_script(tmp_path, USER, scheduler, tmp_path / "lake")
     assert printed == ["7", "8", "-14", "-12", "3", "4", "True", "True", "6", "8", "True", "True"]
@@ -147,7 +156,7 @@ def locked(x):
 """
 
 
-def test_a_task_may_read_a_global_that_cannot_be_sent(tmp_path, monkeypatch):
+def test_a_task_may_use_a_global_that_cannot_be_pickled(tmp_path, monkeypatch):
     (tmp_path / "locked_module.py").write_text(LOCKED)
     monkeypatch.syspath_prepend(str(tmp_path))
     import locked_module
@@ -157,35 +166,35 @@ def test_a_task_may_read_a_global_that_cannot_be_sent(tmp_path, monkeypatch):
     assert unpack(parcel).fn is locked_module.locked.fn
 
 
-def test_what_the_input_gave_before_it_raised_is_handed_out(session):
+def test_elements_before_an_error_of_the_input_have_results(session):
     def source():
         yield from range(3)
         raise OSError("the disk is gone")
 
-    results, got = double.map(source()), []
+    results, values = double.map(source()), []
     with pytest.raises(OSError, match="the disk is gone"):
-        got.extend(iter(results))
-    assert got == [0, 2, 4]
+        values.extend(iter(results))
+    assert values == [0, 2, 4]
     assert results.stats.computed == 3
 
 
-def test_results_of_a_slow_input_are_handed_out_before_its_end(session):
-    read, most = [], 400
+def test_results_of_a_slow_input_are_available_before_its_end(session):
+    read, length = [], 400
 
     def source():
-        for number in range(most):
+        for number in range(length):
             if not first:
                 time.sleep(0.12)
             read.append(number)
             yield number
 
     first = []
-    list(double.map([1]))  # the workers are there
+    list(double.map([1]))  # wait for the workers
     results = double.map(source())
     first.append(next(results))
     assert first == [0]
-    assert len(read) < most
-    assert list(results) == [2 * number for number in range(1, most)]
+    assert len(read) < length
+    assert list(results) == [2 * number for number in range(1, length)]
 
 
 @task
@@ -194,28 +203,28 @@ def megabytes(number):
 
 
 @pytest.mark.slow
-def test_large_results_are_not_held_back_nor_read_ahead_by_the_dozen(tmp_path):
+def test_only_a_few_large_results_are_held_in_memory_or_read_ahead(tmp_path):
     lake = tmp_path / "lake"
     with connect(on="serial", lake=lake, tenant="acme", progress="off") as session:
-        kept = []
+        uncommitted = []
         for number, _ in enumerate(megabytes.map(range(12)), 1):
             size = sum(entry.size for entry in session.lake.entries("results"))
-            kept.append(number - size // (8 << 20))
-        assert max(kept) < 8
+            uncommitted.append(number - size // (8 << 20))
+        assert max(uncommitted) < 8
         read = []
         next(megabytes.map(read.append(i) or i for i in range(12)))
         assert len(read) < 4
 
 
 @pytest.mark.slow
-def test_large_elements_are_not_read_ahead_by_the_dozen(session):
+def test_only_a_few_large_elements_are_read_ahead(session):
     read = []
     results = double.map(read.append(i) or bytes(16 << 20) for i in range(30))
     assert len(next(results)) == 32 << 20
     assert len(read) < 20
 
 
-def test_a_method_of_an_instance_is_a_task_too(session):
+def test_a_method_can_be_a_task(session):
     three = Scaled(3)
     assert three.times(2) == 6
     assert list(three.times.map([1, 2])) == [3, 6]
@@ -225,6 +234,10 @@ def test_a_method_of_an_instance_is_a_task_too(session):
     assert list(three.noted.map([1])) == [1]
 
 
+def test_calls_of_short_lived_instances_use_their_own_instance(session):
+    assert [Uncached(factor).times.submit(10).result() for factor in range(20)] == [*range(0, 200, 10)]
+
+
 @pytest.mark.parametrize("thing", [5, "text", functools.partial(pow, 2), Scaled(2)])
 def test_only_a_function_can_be_a_task(thing):
     with pytest.raises(InputError, match="expected a function, got"):
@@ -232,11 +245,11 @@ def test_only_a_function_can_be_a_task(thing):
 
 
 def test_shared_must_be_a_dict(session):
-    with pytest.raises(InputError, match="shared is a list"):
+    with pytest.raises(InputError, match="shared: expected a dict, got list"):
         double.map([1], shared=[2])
 
 
-def test_a_closed_session_says_so(scheduler, tmp_path):
+def test_a_closed_session_refuses_to_run(scheduler, tmp_path):
     with connect(on=scheduler, lake=tmp_path, progress="off") as session:
         assert list(double.map([1])) == [2]
         late = double.map([2])
@@ -246,7 +259,7 @@ def test_a_closed_session_says_so(scheduler, tmp_path):
         session.map(double, [[1]], {}).wait()
 
 
-def test_a_session_that_is_closed_by_hand_is_current_no_longer(tmp_path):
+def test_a_session_closed_by_hand_is_no_longer_current(tmp_path):
     outer = connect(on="serial", lake=tmp_path / "outer").__enter__()
     inner = connect(on="serial", lake=tmp_path / "inner").__enter__()
     inner.close()
@@ -256,7 +269,7 @@ def test_a_session_that_is_closed_by_hand_is_current_no_longer(tmp_path):
     outer.close()
 
 
-def test_a_start_that_was_interrupted_leaves_nothing_to_close_at_the_exit(monkeypatch):
+def test_an_interrupted_start_leaves_nothing_to_close_at_exit(monkeypatch):
     from distributed import LocalCluster
 
     from lightwork.cluster.cluster import Cluster
@@ -273,11 +286,12 @@ def test_a_start_that_was_interrupted_leaves_nothing_to_close_at_the_exit(monkey
     assert [cluster.shutdown_on_close for cluster in started] == [False]
 
 
-def test_a_tls_address_without_certificates_says_which_settings_it_needs(tmp_path):
+def test_a_tls_address_without_certificates_names_the_settings_it_needs(tmp_path):
     with (
         connect(on="tls://127.0.0.1:9", lake=tmp_path, progress="off"),
         pytest.raises(
-            InputError, match="needs certificates; name their files in DASK_DISTRIBUTED__COMM__TLS"
+            InputError,
+            match=r"tls://127\.0\.0\.1:9.*needs certificates.*DASK_DISTRIBUTED__COMM__TLS__CA_FILE",
         ),
     ):
         list(double.map([1]))
@@ -291,16 +305,16 @@ def test_a_script_without_a_main_guard_is_refused_in_one_line(tmp_path):
         "    print(list(task(lambda x: x).map([1])))\n"
     )
     command = [sys.executable, str(script)]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=False
     )
-    assert done.returncode == 1
-    assert "bare.py starts worker processes" in done.stderr.splitlines()[-1]
-    assert 'under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert process.returncode == 1
+    assert "bare.py starts worker processes" in process.stderr.splitlines()[-1]
+    assert 'under `if __name__ == "__main__":`' in process.stderr.splitlines()[-1]
 
 
-def test_a_worker_process_that_is_slow_to_come_back_is_waited_for(tmp_path):
-    """By default Dask gives one up after 15 s, for good: on a busy machine all of them, one by one."""
+def test_a_map_waits_for_a_worker_process_that_restarts_slowly(tmp_path):
+    """Dask gives up a worker after 15 s by default, for good: on a busy machine all of them, one by one."""
     import dask
     from dask.utils import parse_timedelta
 
@@ -310,5 +324,5 @@ def test_a_worker_process_that_is_slow_to_come_back_is_waited_for(tmp_path):
 
     with connect(on="local", workers=1, lake=tmp_path, progress="off"):
         assert list(same.map(range(3))) == [0, 1, 2]
-        given_up = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
-    assert given_up > scatter._LOCAL_PATIENCE
+        timeout = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
+    assert timeout > scatter._LOCAL_PATIENCE

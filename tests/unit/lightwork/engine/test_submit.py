@@ -1,4 +1,4 @@
-"""`Task.submit`: one call, whose result may be an argument of another."""
+"""`Task.submit`: single calls, whose results may be arguments of others."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def test_one_call_gives_a_result(session):
     assert double.submit(3).result() == 6
 
 
-def test_futures_may_be_arguments_also_inside_lists(session):
+def test_futures_may_be_arguments_even_inside_lists(session):
     parts = [double.submit(x) for x in range(4)]
     assert total.submit(parts, scale=double.submit(1)).result() == 24
 
 
-def test_a_call_that_is_done_is_not_done_again(tmp_path, session):
+def test_a_cached_call_is_not_computed_again(tmp_path, session):
     assert double.submit(21).result() == 42
     before = dict(session.elements)
     assert double.submit(x=21).result() == 42
-    time.sleep(1.1)  # a session looks into the lake once a second
+    time.sleep(1.1)  # a session reads the list of results at most once a second
     assert double.submit(x=21).result() == 42
     assert session.elements["cached"] > before["cached"]
 
 
-def test_a_call_whose_inputs_are_futures_is_cached_too(tmp_path):
+def test_a_call_with_futures_as_arguments_is_cached(tmp_path):
     for expected in (0, 2):
         with connect(lake=tmp_path, progress="off") as session:
             assert total.submit([double.submit(5)]).result() == 10
@@ -60,7 +60,7 @@ def test_a_map_and_a_call_share_their_results(tmp_path):
         assert session.elements["cached"] == 1
 
 
-def test_a_failed_call_raises_where_its_result_is_asked_for(session):
+def test_result_raises_the_error_of_a_failed_call(session):
     future = fail.submit(1)
     with pytest.raises(ElementError, match=r"the call .* failed: ValueError: no"):
         future.result()
@@ -68,46 +68,46 @@ def test_a_failed_call_raises_where_its_result_is_asked_for(session):
     assert future.done()
 
 
-def test_a_call_on_a_failed_one_fails_the_same(session):
+def test_a_call_fails_with_the_error_of_its_failed_input(session):
     with pytest.raises(ElementError, match="ValueError: no"):
         double.submit(fail.submit(1)).result()
 
 
-def test_a_result_that_is_not_there_in_time_is_a_timeout(workers, tmp_path):
-    go_on = tmp_path / "go on"
+def test_a_result_that_is_not_available_in_time_raises_timeout_error(workers, tmp_path):
+    signal = tmp_path / "signal"
 
     @task(cache=False)
     def wait(file: Path) -> int:
         wait_until(file.exists, "the caller's timeout")
         return 1
 
-    future = wait.submit(go_on)
+    future = wait.submit(signal)
     with pytest.raises(TimeoutError):
         future.result(timeout=0.05)
-    go_on.touch()
+    signal.touch()
     assert future.result() == 1
 
 
-def test_the_session_counts_calls_also_those_in_between(session):
+def test_the_session_counts_calls_including_their_inputs(session):
     assert total.submit([double.submit(101), double.submit(102)]).result() == 406
     assert session.elements == {"total": 3, "cached": 0, "computed": 3, "failed": 0}
 
 
-def test_a_future_is_no_element_of_a_map(workers):
-    with pytest.raises((InputError, ElementError), match=r"take its result\(\) first"):
+def test_a_future_is_refused_as_an_element_of_a_map(workers):
+    with pytest.raises((InputError, ElementError), match=r"a future cannot be an element.*result\(\)"):
         list(double.map([double.submit(1)]))
 
 
-def test_a_call_that_finds_no_scheduler_is_sent_when_it_is_waited_for(workers, monkeypatch):
-    cluster, real, refused = workers.runner.cluster, workers.runner.cluster.submit, []
+def test_a_call_that_could_not_be_sent_is_sent_when_its_result_is_asked_for(workers, monkeypatch):
+    cluster, real_submit, lost = workers.runner.cluster, workers.runner.cluster.submit, []
 
-    def submit(*given, **named):
-        if not refused:
-            refused.append(given)
+    def submit(*args, **kwargs):
+        if not lost:
+            lost.append(args)
             raise Lost
-        return real(*given, **named)
+        return real_submit(*args, **kwargs)
 
     monkeypatch.setattr(cluster, "submit", submit)
     future = double.submit(4)
-    assert refused
+    assert lost
     assert future.result(timeout=patience(60)) == 8

@@ -1,4 +1,4 @@
-"""Results that the lake does not take, and damaged descriptions of code."""
+"""Results that cannot be committed to the lake, and damaged descriptions of code."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ def job(tmp_path):
 
 @pytest.fixture
 def broken(monkeypatch):
-    """Let commits fail with this error's number; returns the attempts and pauses made."""
+    """Make commits fail with an `errno`; count the attempts and the seconds slept."""
     monkeypatch.setattr(worker, "_gave_up", float("-inf"))
-    made = {"attempts": 0, "slept": 0.0, "errno": errno.ENOSPC}
+    commits = {"attempts": 0, "slept": 0.0, "errno": errno.ENOSPC}
 
     def commit(*_):
-        made["attempts"] += 1
-        cause = OSError(made["errno"], "told so")
+        commits["attempts"] += 1
+        cause = OSError(commits["errno"], "simulated")
         raise LightworkError("cannot write") from cause
 
     def sleep(seconds):
-        made["slept"] += seconds
+        commits["slept"] += seconds
         clock[0] += seconds
 
     clock = [1000.0]
     monkeypatch.setattr(CodeResults, "commit", commit)
     monkeypatch.setattr(worker.time, "sleep", sleep)
     monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
-    return made
+    return commits
 
 
-def test_a_full_disk_is_not_waited_for(job, broken):
+def test_a_commit_to_a_full_disk_is_not_retried(job, broken):
     path, warning = worker._commit(job, b"k" * 16, [])
     assert (path, broken["slept"]) == ("", 0)
-    assert "could not be kept in the lake: LightworkError: cannot write" in warning
+    assert "not kept in the lake: LightworkError: cannot write" in warning
 
 
-def test_a_lake_that_is_away_is_waited_for_once_and_not_by_each_batch(job, broken):
+def test_commits_to_an_unreachable_lake_are_retried_once_and_not_again_for_each_batch(job, broken):
     broken["errno"] = errno.ECONNREFUSED
     worker._commit(job, b"k" * 16, [])
     assert 60 < broken["slept"] <= worker._COMMIT_PATIENCE
@@ -63,7 +63,7 @@ def test_a_lake_that_is_away_is_waited_for_once_and_not_by_each_batch(job, broke
     assert (broken["attempts"], broken["slept"]) == (1, 0)
 
 
-def test_a_damaged_description_of_code_is_left_out(tmp_path):
+def test_a_damaged_description_of_code_is_ignored(tmp_path):
     with connect(on="serial", lake=tmp_path, progress="off") as session:
         list(square.map(range(3)))
         store = ResultStore(session.lake, square.name)
@@ -74,14 +74,12 @@ def test_a_damaged_description_of_code_is_left_out(tmp_path):
             assert store.versions() == []
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_worker_asks_for_the_lake_only_where_something_is_kept(job, tmp_path, kept):
-    made = replace(
-        job, code=job.code if kept else None, lake=open_lake(str(tmp_path / "another"), tenant="x")
-    )
-    parcel = pack(made, "jobs")
-    if kept:
-        with pytest.raises(LightworkError, match="the workers do not see the driver's lake"):
-            worker._checked(parcel)
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_worker_needs_the_drivers_lake_only_if_results_are_cached(job, tmp_path, cached):
+    other_lake = open_lake(str(tmp_path / "another"), tenant="x")
+    parcel = pack(replace(job, code=job.code if cached else None, lake=other_lake), "jobs")
+    if cached:
+        with pytest.raises(LightworkError, match=r"cannot reach the driver's lake .*another.*choose a lake"):
+            worker._unpack_checked(parcel)
     else:
-        assert worker._checked(parcel).task == job.task
+        assert worker._unpack_checked(parcel).task == job.task

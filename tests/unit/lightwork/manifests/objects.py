@@ -1,4 +1,4 @@
-"""The objects that the tests look at: of the tests' tenants, the scaler, Argo's configuration."""
+"""The objects under test: those of the tests' tenants, the scaler, Argo's configuration."""
 
 from __future__ import annotations
 
@@ -39,19 +39,20 @@ def scaler() -> dict[str, Any]:
 
 
 def template(name: str) -> dict[str, Any]:
-    (found,) = [item for item in scaler()["spec"]["templates"] if item["name"] == name]
-    return found
+    (template,) = [item for item in scaler()["spec"]["templates"] if item["name"] == name]
+    return template
 
 
-def one(name: str, kind: str, called: str) -> dict[str, Any]:
-    (found,) = [
-        item for item in of_tenant(name) if (item["kind"], item["metadata"]["name"]) == (kind, called)
+def one(tenant_name: str, kind: str, name: str) -> dict[str, Any]:
+    """Return the one object of a tenant with this kind and name."""
+    (manifest,) = [
+        item for item in of_tenant(tenant_name) if (item["kind"], item["metadata"]["name"]) == (kind, name)
     ]
-    return found
+    return manifest
 
 
 def of_run() -> list[dict[str, Any]]:
-    """The objects that the scaler's steps make."""
+    """Return the objects that the scaler's steps create."""
     return [dask.service(), dask.scheduler(), dask.workers()]
 
 

@@ -1,6 +1,6 @@
-"""Whether an object has only the fields of its kind: Kubernetes' as Pulumi knows them, Argo's as Hera does.
+"""Check that an object has only the fields of its kind, by Pulumi's types for Kubernetes and Hera's for Argo.
 
-Both were generated from the API's own definitions.
+Both are generated from the APIs' definitions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODULES = {
 
 
 def unknown_fields(manifest: dict[str, Any]) -> list[str]:
-    """The ways to the fields that the object's kind does not have."""
+    """Return the paths of the fields that the object's kind does not have."""
     api, kind = manifest["apiVersion"], manifest["kind"]
     if api == "argoproj.io/v1alpha1":
         model = getattr(argo, kind)
@@ -35,19 +35,19 @@ def unknown_fields(manifest: dict[str, Any]) -> list[str]:
     annotations = resource._internal_init.__annotations__
     names = {_camel(name): name for name in annotations}
     names |= {"apiVersion": "api_version", "kind": "kind", "metadata": "metadata"}
-    found = [f"{kind}.{key}" for key in manifest if key not in names]
+    unknown = [f"{kind}.{key}" for key in manifest if key not in names]
     for key, value in manifest.items():
         if names.get(key) in annotations:
-            found += _kubernetes(value, str(annotations[names[key]]), resource.__module__, f"{kind}.{key}")
-    return found
+            unknown += _kubernetes(value, str(annotations[names[key]]), resource.__module__, f"{kind}.{key}")
+    return unknown
 
 
-def _kubernetes(value: Any, annotation: str, module: str, where: str) -> list[str]:
+def _kubernetes(value: Any, annotation: str, module: str, path: str) -> list[str]:
     if isinstance(value, list):
         return [
             line
             for i, item in enumerate(value)
-            for line in _kubernetes(item, annotation, module, f"{where}.{i}")
+            for line in _kubernetes(item, annotation, module, f"{path}.{i}")
         ]
     match = re.search(r"([\w.]+)ArgsDict", annotation)
     if not isinstance(value, dict) or match is None:
@@ -57,20 +57,20 @@ def _kubernetes(value: Any, annotation: str, module: str, where: str) -> list[st
     typed = eval(f"{match[1]}ArgsDict", vars(sys.modules[args.__module__]) | scope)
     getters = {n: p for n, p in vars(args).items() if isinstance(p, property)}
     names = {p.fget._pulumi_name: n for n, p in getters.items()}
-    found = []
+    unknown = []
     for key, item in value.items():
         if key not in names:
-            found.append(f"{where}.{key}")
+            unknown.append(f"{path}.{key}")
         else:
-            found += _kubernetes(
-                item, str(typed.__annotations__[names[key]]), args.__module__, f"{where}.{key}"
+            unknown += _kubernetes(
+                item, str(typed.__annotations__[names[key]]), args.__module__, f"{path}.{key}"
             )
-    return found
+    return unknown
 
 
-def _argo(value: Any, annotation: Any, where: str) -> list[str]:
+def _argo(value: Any, annotation: Any, path: str) -> list[str]:
     if isinstance(value, list):
-        return [line for i, item in enumerate(value) for line in _argo(item, annotation, f"{where}.{i}")]
+        return [line for i, item in enumerate(value) for line in _argo(item, annotation, f"{path}.{i}")]
     models = list(_models(annotation))
     if not isinstance(value, dict) or not models:
         return []
@@ -84,13 +84,13 @@ def _argo(value: Any, annotation: Any, where: str) -> list[str]:
         for key, field in model.model_fields.items()
         for name in (field.alias or key,)
     }
-    found = []
+    unknown = []
     for key, item in value.items():
         if key not in fields:
-            found.append(f"{where}.{key}")
+            unknown.append(f"{path}.{key}")
         else:
-            found += _argo(item, fields[key].annotation, f"{where}.{key}")
-    return found
+            unknown += _argo(item, fields[key].annotation, f"{path}.{key}")
+    return unknown
 
 
 def _models(annotation: Any) -> typing.Iterator[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""Argo's configuration: what an operator relies on."""
+"""Argo's configuration: the settings that an operator relies on."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ from lightwork.tenants import fit, quantities
 from tests.unit.lightwork.manifests import objects
 
 
-def test_the_configmap_is_the_one_that_the_controller_reads_and_has_one_key() -> None:
-    made = argo_config.config_map(objects.ARGO)
-    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == (
+def test_the_configmap_has_the_name_and_the_single_key_that_the_controller_reads() -> None:
+    config_map = argo_config.config_map(objects.ARGO)
+    assert (config_map["metadata"]["name"], config_map["metadata"]["namespace"]) == (
         "workflow-controller-configmap",
         "argo",
     )
-    assert yaml.safe_load(made["data"]["config"]) == argo_config.settings(objects.ARGO)
-    assert set(made["data"]) == {"config"}, "with the key `config` Argo takes no other"
+    assert yaml.safe_load(config_map["data"]["config"]) == argo_config.settings(objects.ARGO)
+    assert set(config_map["data"]) == {"config"}, "beside the key `config`, Argo ignores all others"
 
 
-def test_ended_workflows_are_archived_for_as_long_as_is_said_and_large_ones_offloaded() -> None:
-    found = argo_config.settings(dataclasses.replace(objects.ARGO, archive_days=30))["persistence"]
-    assert (found["archive"], found["archiveTTL"], found["nodeStatusOffLoad"]) == (True, "30d", True)
-    assert "archiveLabelSelector" not in found, "every one is archived"
+def test_ended_workflows_are_archived_for_the_configured_days_and_large_ones_offloaded() -> None:
+    persistence = argo_config.settings(dataclasses.replace(objects.ARGO, archive_days=30))["persistence"]
+    assert (persistence["archive"], persistence["archiveTTL"], persistence["nodeStatusOffLoad"]) == (
+        True,
+        "30d",
+        True,
+    )
+    assert "archiveLabelSelector" not in persistence, "all workflows are archived"
 
 
-def test_the_databases_password_is_in_a_secret_and_its_certificate_is_checked() -> None:
-    found = argo_config.settings(objects.ARGO)["persistence"]["postgresql"]
-    assert found["passwordSecret"] == {"name": "argo-archive", "key": "password"}
-    assert (found["ssl"], found["sslMode"]) == (True, "verify-full")
+def test_the_databases_password_is_in_a_secret_and_its_certificate_is_verified() -> None:
+    postgresql = argo_config.settings(objects.ARGO)["persistence"]["postgresql"]
+    assert postgresql["passwordSecret"] == {"name": "argo-archive", "key": "password"}
+    assert (postgresql["ssl"], postgresql["sslMode"]) == (True, "verify-full")
     local = argo_config.Database(host="127.0.0.1", ssl_mode="disable")
-    found = argo_config.settings(dataclasses.replace(objects.ARGO, database=local))["persistence"][
+    postgresql = argo_config.settings(dataclasses.replace(objects.ARGO, database=local))["persistence"][
         "postgresql"
     ]
-    assert (found["ssl"], found["sslMode"]) == (False, "disable")
+    assert (postgresql["ssl"], postgresql["sslMode"]) == (False, "disable")
 
 
-def test_only_what_is_in_a_template_runs() -> None:
+def test_only_workflow_templates_may_run() -> None:
     restrictions = argo_config.settings(objects.ARGO)["workflowRestrictions"]
     assert restrictions == {"templateReferencing": "Strict"}
 
 
-def test_a_workflow_that_says_nothing_still_ends_and_goes() -> None:
+def test_a_workflow_without_settings_still_ends_and_is_deleted() -> None:
     spec = argo_config.workflow_defaults()["spec"]
     argo.WorkflowSpec.model_validate(spec)
     known = {field.alias or name for name, field in argo.WorkflowSpec.model_fields.items()}
@@ -56,14 +60,14 @@ def test_a_workflow_that_says_nothing_still_ends_and_goes() -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
 
 
-def test_argos_own_containers_ask_for_what_the_fit_check_reckons_with() -> None:
+def test_argos_containers_request_what_the_fit_check_counts() -> None:
     requests = argo_config.settings(objects.ARGO)["executor"]["resources"]["requests"]
     assert quantities.millicores(requests["cpu"]) == fit.ARGO.cpu
     assert quantities.octets(requests["memory"]) == fit.ARGO.memory
     assert quantities.octets(requests["ephemeral-storage"]) == fit.ARGO.storage
 
 
-def test_everything_is_known_to_argo_3_7_and_to_4() -> None:
+def test_argo_3_7_and_4_know_all_settings() -> None:
     both = {
         *("executor", "mainContainer", "metricsConfig", "namespaceParallelism", "parallelism", "persistence"),
         *("podSpecLogStrategy", "resourceRateLimit", "workflowDefaults", "workflowRestrictions", "links"),
@@ -72,25 +76,29 @@ def test_everything_is_known_to_argo_3_7_and_to_4() -> None:
     assert set(argo_config.settings(linked)) == both
 
 
-def test_without_a_database_nothing_is_archived_and_nothing_waits_for_one() -> None:
-    found = argo_config.settings(dataclasses.replace(objects.ARGO, database=None))
-    assert "persistence" not in found, "the controller does not start without the one that it names"
+def test_without_a_database_nothing_is_archived() -> None:
+    settings = argo_config.settings(dataclasses.replace(objects.ARGO, database=None))
+    assert "persistence" not in settings, (
+        "the controller does not start without the database that it is given"
+    )
 
 
-def test_people_are_who_their_groups_are_and_nobody_without_one() -> None:
+def test_users_get_their_rights_from_their_groups_alone() -> None:
     sso = argo_config.SSO(
         issuer="https://id.example",
         redirect="https://argo.example/oauth2/callback",
         groups=("a.b", "a.b/ops"),
         user_info="/userinfo",
     )
-    found = argo_config.settings(dataclasses.replace(objects.ARGO, sso=sso))["sso"]
-    assert found["rbac"] == {"enabled": True}, "else whoever logs in has the server's own rights"
-    assert found["clientSecret"] == {"name": "argo-server-sso", "key": "client-secret"}, "it is in a Secret"
-    assert found["userInfoPath"] == "/userinfo", "the groups are not in every provider's token"
-    kept = [group for group in ("a.b", "a.b/ops", "axb", "a.b/ops2") if _matches(found, group)]
-    assert kept == ["a.b", "a.b/ops"], "a group whose name is alike is another group"
-    assert "sso" not in argo_config.settings(objects.ARGO), "nobody knows the people"
+    configured = argo_config.settings(dataclasses.replace(objects.ARGO, sso=sso))["sso"]
+    assert configured["rbac"] == {"enabled": True}, "otherwise every user has the server's own rights"
+    assert configured["clientSecret"] == {"name": "argo-server-sso", "key": "client-secret"}, (
+        "not in the ConfigMap"
+    )
+    assert configured["userInfoPath"] == "/userinfo", "not every provider puts the groups in the token"
+    kept = [group for group in ("a.b", "a.b/ops", "axb", "a.b/ops2") if _matches(configured, group)]
+    assert kept == ["a.b", "a.b/ops"], "a similar name is another group"
+    assert "sso" not in argo_config.settings(objects.ARGO), "there is no identity provider"
 
 
 def _matches(sso: dict[str, object], group: str) -> bool:

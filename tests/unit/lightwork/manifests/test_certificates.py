@@ -1,4 +1,4 @@
-"""The jobs of the certificates: what they are given, and that another image can be applied."""
+"""The jobs of the certificates: their arguments, their access, and that a new image can be applied."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def jobs(image: str = objects.TARGET.image) -> tuple[dict[str, Any], dict[str, A
     return first, nightly
 
 
-def test_the_same_is_done_now_and_every_night() -> None:
+def test_the_same_job_runs_now_and_every_night() -> None:
     first, nightly = jobs()
     assert nightly["spec"]["jobTemplate"]["spec"] == first["spec"]
     assert (nightly["spec"]["schedule"], nightly["spec"]["timeZone"]) == ("17 3 * * *", "Etc/UTC")
 
 
-def test_a_job_that_is_done_goes_soon_as_no_job_can_be_changed() -> None:
-    assert jobs()[0] != jobs("registry.example/lightwork:2.0.0")[0], "another image is another Job"
-    assert jobs()[0]["spec"]["ttlSecondsAfterFinished"] == 600, "or the next image could not be applied"
+def test_a_finished_job_is_deleted_soon_since_jobs_are_immutable() -> None:
+    assert jobs()[0] != jobs("registry.example/lightwork:2.0.0")[0], "a new image needs a new Job"
+    assert jobs()[0]["spec"]["ttlSecondsAfterFinished"] == 600, "otherwise a new image could not be applied"
 
 
-def test_the_jobs_make_the_secret_that_the_pods_mount() -> None:
+def test_the_jobs_create_the_secret_that_the_pods_mount() -> None:
     (container,) = jobs()[0]["spec"]["template"]["spec"]["containers"]
     assert container["command"] == ["python", "-m", command.__name__]
     volume, mount = dask.certificates()
@@ -39,9 +39,11 @@ def test_the_jobs_make_the_secret_that_the_pods_mount() -> None:
         volume["secret"]["secretName"],
     ]
     assert mount["readOnly"] is True
-    assert contract.TLS_AUTHORITY not in repr([objects.scaler(), *objects.of_run()]), "no pod of a run has it"
+    assert contract.TLS_AUTHORITY not in repr([objects.scaler(), *objects.of_run()]), (
+        "no pod of a run has the authority's key"
+    )
 
 
 def test_a_pod_of_the_jobs_may_reach_the_api() -> None:
     labels = jobs()[0]["spec"]["template"]["metadata"]["labels"]
-    assert labels[contract.LABEL_ROLE] == "certificates", "the network policy goes by it"
+    assert labels[contract.LABEL_ROLE] == "certificates", "the network policy selects this label"

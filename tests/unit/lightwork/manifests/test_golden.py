@@ -1,4 +1,4 @@
-"""The objects as YAML, as they were looked at; a change shows here, and is written by an explicit variable.
+"""The reviewed YAML of the objects. A change fails here; an explicit variable updates the files.
 
 LIGHTWORK_UPDATE_GOLDEN=1 python -m pytest tests/unit/lightwork/manifests/test_golden.py
 """
@@ -29,21 +29,21 @@ FILES: dict[str, Callable[[], list[dict[str, Any]]]] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_objects_are_as_they_were_looked_at(name: str) -> None:
-    made, path = manifests.to_yaml(FILES[name]()), GOLDEN / f"{name}.yaml"
+def test_the_objects_are_as_reviewed(name: str) -> None:
+    text, path = manifests.to_yaml(FILES[name]()), GOLDEN / f"{name}.yaml"
     if os.environ.get(VARIABLE) == "1":
-        assert "CI" not in os.environ, f"{VARIABLE} is for a change that somebody looks at"
-        path.write_text(made, encoding="utf-8")
-    assert made == path.read_text(encoding="utf-8"), (
-        f"if that is meant: {VARIABLE}=1, and look at the difference"
+        assert "CI" not in os.environ, f"{VARIABLE} is for changes that a person reviews"
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), (
+        f"if the change is intended, run with {VARIABLE}=1 and review the difference"
     )
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_yaml_says_what_the_objects_say(name: str) -> None:
-    made = FILES[name]()
-    assert list(yaml.safe_load_all(manifests.to_yaml(made))) == made
+def test_the_yaml_is_read_back_as_the_same_objects(name: str) -> None:
+    expected = FILES[name]()
+    assert list(yaml.safe_load_all(manifests.to_yaml(expected))) == expected
 
 
-def test_no_golden_file_is_without_its_objects() -> None:
+def test_every_golden_file_has_its_objects() -> None:
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(FILES)

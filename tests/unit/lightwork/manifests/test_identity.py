@@ -1,4 +1,4 @@
-"""What each account of a tenant may do at the Kubernetes API, as a table."""
+"""The rights of each of a tenant's accounts at the Kubernetes API, as a table."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 from tests.unit.lightwork.manifests import objects
 
 
-def may(account: str, verb: str, what: str, name: str = "") -> bool:
+def may(account: str, verb: str, target: str, name: str = "") -> bool:
     group, _, resource = (
-        what.rpartition("/") if what.count("/") < 2 else (what.split("/")[0], "", what.split("/", 1)[1])
+        target.rpartition("/")
+        if target.count("/") < 2
+        else (target.split("/")[0], "", target.split("/", 1)[1])
     )
     bindings = [i for i in objects.of_tenant("acme") if i["kind"] == "RoleBinding"]
     roles = [b["roleRef"]["name"] for b in bindings if any(s["name"] == account for s in b["subjects"])]
@@ -24,7 +26,7 @@ def may(account: str, verb: str, what: str, name: str = "") -> bool:
 
 
 @pytest.mark.parametrize(
-    ("account", "verb", "what", "name"),
+    ("account", "verb", "target", "name"),
     [
         *(
             (account, verb, "argoproj.io/workflowtaskresults", "")
@@ -32,8 +34,8 @@ def may(account: str, verb: str, what: str, name: str = "") -> bool:
             for verb in ("create", "patch")
         ),
         *(
-            ("scaler", verb, what, "")
-            for what in ("apps/deployments", "/services")
+            ("scaler", verb, target, "")
+            for target in ("apps/deployments", "/services")
             for verb in ("create", "list", "delete")
         ),
         ("driver", "get", "apps/deployments", ""),
@@ -44,14 +46,14 @@ def may(account: str, verb: str, what: str, name: str = "") -> bool:
         ("certificates", "get", "/secrets", "dask-ca"),
     ],
 )
-def test_an_account_may_do_what_it_is_there_for(account: str, verb: str, what: str, name: str) -> None:
-    assert may(account, verb, what, name)
+def test_an_account_may_do_its_job(account: str, verb: str, target: str, name: str) -> None:
+    assert may(account, verb, target, name)
 
 
 @pytest.mark.parametrize(
-    ("account", "verb", "what", "name"),
+    ("account", "verb", "target", "name"),
     [
-        # the tenant's code makes no pods, reads no secrets, starts no workflows
+        # the tenant's code creates no pods, reads no secrets, starts no workflows
         *(("driver", verb, "/pods", "") for verb in ("create", "delete")),
         *(
             ("driver", verb, "apps/deployments", "")
@@ -67,30 +69,30 @@ def test_an_account_may_do_what_it_is_there_for(account: str, verb: str, what: s
         ("certificates", "get", "/secrets", "lightwork-secrets"),
         ("certificates", "list", "/secrets", ""),
         ("scaler", "get", "/configmaps", ""),
-        # a plain container says how it ended, and that is all
+        # a plain container only reports how it ended
         *(
-            ("step", verb, what, "")
+            ("step", verb, target, "")
             for verb in ("get", "list", "create", "patch", "delete")
-            for what in ("/pods", "/secrets", "/services", "apps/deployments", "apps/deployments/scale")
+            for target in ("/pods", "/secrets", "/services", "apps/deployments", "apps/deployments/scale")
         ),
         ("step", "create", "argoproj.io/workflows", ""),
         ("scaler", "patch", "apps/deployments/scale", ""),
     ],
 )
-def test_an_account_may_do_nothing_else(account: str, verb: str, what: str, name: str) -> None:
-    assert not may(account, verb, what, name)
+def test_an_account_may_do_nothing_else(account: str, verb: str, target: str, name: str) -> None:
+    assert not may(account, verb, target, name)
 
 
 @pytest.mark.parametrize("account", ["default", "worker", "scheduler"])
-def test_accounts_with_nothing_to_do_have_no_rights_and_no_token(account: str) -> None:
+def test_accounts_that_do_not_use_the_api_have_no_rights_and_no_token(account: str) -> None:
     bindings = [i for i in objects.of_tenant("acme") if i["kind"] == "RoleBinding"]
     assert account not in {s["name"] for b in bindings for s in b["subjects"]}
     assert objects.one("acme", "ServiceAccount", account)["automountServiceAccountToken"] is False
 
 
-def test_no_right_reaches_beyond_the_namespace_or_is_a_wildcard() -> None:
-    made = objects.of_tenant("acme")
-    assert not [i for i in made if i["kind"].startswith("ClusterRole")]
-    assert "*" not in repr([i for i in made if i["kind"] == "Role"])
-    for binding in (i for i in made if i["kind"] == "RoleBinding"):
+def test_no_right_is_a_wildcard_or_reaches_beyond_the_namespace() -> None:
+    manifests = objects.of_tenant("acme")
+    assert not [i for i in manifests if i["kind"].startswith("ClusterRole")]
+    assert "*" not in repr([i for i in manifests if i["kind"] == "Role"])
+    for binding in (i for i in manifests if i["kind"] == "RoleBinding"):
         assert {s["namespace"] for s in binding["subjects"]} == {"tenant-acme"}

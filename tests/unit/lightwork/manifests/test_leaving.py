@@ -1,4 +1,4 @@
-"""A tenant that leaves: nothing of it goes, and nothing of it runs by itself."""
+"""A leaving tenant: all its objects stay, and its schedules are suspended."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ pipelines:
 """
 
 
-def made(tenant: Tenant) -> dict[tuple[str, str], dict[str, object]]:
+def objects_by_name(tenant: Tenant) -> dict[tuple[str, str], dict[str, object]]:
     target = Target(environment="dev", image="image", lake="s3://lake")
-    found = manifests.tenant_objects(tenant, target, {})
-    return {(item["kind"], item["metadata"]["name"]): item for item in found}
+    return {
+        (item["kind"], item["metadata"]["name"]): item
+        for item in manifests.tenant_objects(tenant, target, {})
+    }
 
 
-def test_a_tenant_that_leaves_keeps_every_object_and_its_schedules_stop() -> None:
+def test_a_leaving_tenant_keeps_every_object_and_its_schedules_stop() -> None:
     tenant = objects.tenant(FILE)
-    stays, leaves = made(tenant), made(tenant.model_copy(update={"state": "leaving"}))
-    assert set(stays) == set(leaves), "what goes, goes by a second step"
-    schedules = [key for key in leaves if key[0] == "CronWorkflow"]
-    assert len(schedules) == 2, "one of each pipeline"
+    active = objects_by_name(tenant)
+    leaving = objects_by_name(tenant.model_copy(update={"state": "leaving"}))
+    assert set(active) == set(leaving), "deleting is a second step"
+    schedules = [key for key in leaving if key[0] == "CronWorkflow"]
+    assert len(schedules) == 2, "one per pipeline"
     for key in schedules:
-        assert leaves[key]["spec"]["suspend"] is True, f"{key[1]} would run on"  # type: ignore[index]
-        assert not stays[key]["spec"].get("suspend"), "the sample shows nothing"  # type: ignore[index]
-    rest = [key for key in leaves if key[0] != "CronWorkflow"]
-    assert all(leaves[key] == stays[key] for key in rest), "nothing else is another"
+        assert leaving[key]["spec"]["suspend"] is True, f"{key[1]} would still run"  # type: ignore[index]
+        assert not active[key]["spec"].get("suspend"), "the sample is suspended already"  # type: ignore[index]
+    others = [key for key in leaving if key[0] != "CronWorkflow"]
+    assert all(leaving[key] == active[key] for key in others), "nothing else changes"
 
 
-def test_a_tenant_stays_unless_its_file_says_otherwise() -> None:
+def test_a_tenant_is_active_by_default() -> None:
     assert objects.tenant(FILE).state == "active"
     assert not objects.tenant(FILE).leaving

@@ -1,4 +1,4 @@
-"""Who must and must not reach whom, as a table: the tenants' own policies, and the rules they are read by."""
+"""Which pods may and must not reach each other, as a table; and the evaluation of NetworkPolicies itself."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ POLICIES = [
 ]
 
 
-def of(tenant: str, role: str | None) -> Pod:
+def pod(tenant: str, role: str | None) -> Pod:
     return Pod(f"tenant-{tenant}", {"lightwork/role": role} if role else {})
 
 
 OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates")
 ENDS: dict[str, Pod | Address] = {
-    **{role: of("acme", role) for role in OURS},
-    "unlabelled": of("acme", None),
-    **{f"other {role}": of("globex", role) for role in ("scheduler", "worker", "driver")},
+    **{role: pod("acme", role) for role in OURS},
+    "unlabelled": pod("acme", None),
+    **{f"other {role}": pod("globex", role) for role in ("scheduler", "worker", "driver")},
     "prometheus": Pod("monitoring", {"app": "prometheus"}),
     "stranger": Pod("default", {"lightwork/role": "driver"}),
     "argo": Pod("argo", {"app": "workflow-controller"}),
@@ -48,7 +48,7 @@ MAY = [
 ]
 
 MUST_NOT = [
-    # another tenant, from inside its own namespace and with its own labels
+    # pods of another tenant, with the labels they have there
     *(
         (f"other {role}", to, port)
         for role in ("driver", "worker", "scheduler")
@@ -62,23 +62,23 @@ MUST_NOT = [
     ),
     ("driver", "other scheduler", 8786),
     ("worker", "other worker", 8788),
-    # pods that only call themselves so, elsewhere
+    # pods in other namespaces with the same labels
     *(("stranger", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("scheduler", 8787)]),
     *(("argo", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("driver", 8786)]),
-    # the tenant's own pods that are no part of Dask
+    # the tenant's own pods that are not part of Dask
     *((role, "scheduler", 8786) for role in ("step", "scaler", "certificates", "unlabelled")),
     *((role, "worker", 8788) for role in ("step", "scaler", "certificates", "unlabelled")),
-    # Prometheus gets metrics and nothing else
+    # Prometheus may only read metrics
     *(("prometheus", "scheduler", port) for port in (8786, 22, 443)),
     *(("prometheus", "worker", port) for port in (8788, 8789)),
     ("prometheus", "driver", 8787),
-    # nobody comes into a driver, nor into a step of Argo's
+    # nothing connects to a driver or to a step
     *((source, "driver", 8786) for source in ("worker", "scheduler", "driver")),
     ("driver", "scaler", 8080),
     *((source, "step", 8080) for source in ("driver", "step", "other driver", "prometheus")),
     # the dashboard has no password
     *((role, "scheduler", 8787) for role in ("driver", "worker", "stranger")),
-    # out: no credentials, no cloud and no API for those who need none
+    # outbound: no credentials, no cloud and no API for roles that do not need them
     ("scheduler", "aws", 443),
     ("scheduler", "identity", 80),
     ("scaler", "identity", 80),
@@ -87,46 +87,46 @@ MUST_NOT = [
     ("unlabelled", "api", 443),
     ("scheduler", "api", 443),
     ("worker", "api", 6443),
-    # the node's own credentials, for nobody
+    # no role may read the node's credentials
     *((role, "metadata", port) for role in ("driver", "worker", "step", "scaler") for port in (80,)),
     *(("driver", "aws", port) for port in (80, 22, 5432, 8786)),
     ("driver", "identity", 443),
-    # names are asked of the cluster's own servers
+    # names are resolved by the cluster's DNS only
     *((role, to, 53) for role in ("driver", "unlabelled") for to in ("kube-system", "false dns", "aws")),
     ("driver", "dns", 9153),
 ]
 
 
 @pytest.mark.parametrize(("source", "to", "port"), MAY)
-def test_these_reach_each_other(source: str, to: str, port: int) -> None:
+def test_an_allowed_connection_passes(source: str, to: str, port: int) -> None:
     assert allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP" if port == 53 else "TCP")
 
 
 @pytest.mark.parametrize(("source", "to", "port"), MUST_NOT)
-def test_these_do_not_reach_each_other(source: str, to: str, port: int) -> None:
+def test_a_forbidden_connection_does_not_pass(source: str, to: str, port: int) -> None:
     assert not allowed(POLICIES, ENDS[source], ENDS[to], port)
     assert not allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP")
 
 
-def test_the_first_policy_alone_lets_nothing_through() -> None:
-    first = [POLICIES[0]]
-    driver, scheduler = of("acme", "driver"), of("acme", "scheduler")
-    assert not allowed(first, driver, scheduler, 8786)
-    assert not allowed(first, driver, ENDS["aws"], 443), "nothing goes out"
-    assert not allowed(first, ENDS["aws"], driver, 443), "nothing comes in"
+def test_the_first_policy_alone_denies_everything() -> None:
+    deny_all = [POLICIES[0]]
+    driver, scheduler = pod("acme", "driver"), pod("acme", "scheduler")
+    assert not allowed(deny_all, driver, scheduler, 8786)
+    assert not allowed(deny_all, driver, ENDS["aws"], 443), "nothing goes out"
+    assert not allowed(deny_all, ENDS["aws"], driver, 443), "nothing comes in"
 
 
-def test_what_is_inside_the_cluster_is_not_taken_for_the_cloud() -> None:
-    target = common_target(inside=("169.254.0.0/16", "10.0.0.0/8"), api_servers=("10.9.0.1/32",))
+def test_addresses_inside_the_cluster_do_not_count_as_the_cloud() -> None:
+    target = target_with(inside=("169.254.0.0/16", "10.0.0.0/8"), api_servers=("10.9.0.1/32",))
     policies = network.policies(objects.tenant("{}"), target)
-    driver, worker = of("acme", "driver"), of("acme", "worker")
+    driver, worker = pod("acme", "driver"), pod("acme", "worker")
     assert not allowed(policies, worker, Address("10.1.2.3"), 443)
     assert not allowed(policies, worker, Address("10.9.0.1"), 443)
     assert allowed(policies, driver, Address("10.9.0.1"), 443)
     assert allowed(policies, worker, Address("52.95.1.1"), 443)
 
 
-def common_target(**more: Any) -> Any:
+def target_with(**more: Any) -> Any:
     import dataclasses
 
     return dataclasses.replace(objects.TARGET, **more)
@@ -145,9 +145,9 @@ A, B = Pod("a", {"app": "x"}), Pod("b", {"app": "y"}, "10.0.0.2", {"team": "t"})
     [
         ([], True),
         ([policy({}, ["Egress"])], False),
-        ([policy({"matchLabels": {"app": "z"}}, ["Egress"])], True),  # selects no one: they are free
-        ([policy({}, ["Egress"]), policy({}, ["Egress"], egress=[{}])], True),  # policies add up
-        ([policy({}, ["Egress"], egress=[{"to": [{"podSelector": {}}]}])], False),  # its own namespace alone
+        ([policy({"matchLabels": {"app": "z"}}, ["Egress"])], True),  # selects no pod, so none is restricted
+        ([policy({}, ["Egress"]), policy({}, ["Egress"], egress=[{}])], True),  # policies are additive
+        ([policy({}, ["Egress"], egress=[{"to": [{"podSelector": {}}]}])], False),  # its own namespace only
         ([policy({}, ["Egress"], egress=[{"to": [{"namespaceSelector": {}}]}])], True),
         (
             [
@@ -167,7 +167,7 @@ A, B = Pod("a", {"app": "x"}), Pod("b", {"app": "y"}, "10.0.0.2", {"team": "t"})
                     ],
                 )
             ],
-            False,  # both selectors of one peer must fit
+            False,  # both selectors of a peer must match
         ),
         ([policy({}, ["Egress"], egress=[{"ports": [{"port": 70, "endPort": 90}]}])], True),
         ([policy({}, ["Egress"], egress=[{"ports": [{"port": 80, "protocol": "UDP"}]}])], False),
@@ -186,5 +186,7 @@ A, B = Pod("a", {"app": "x"}), Pod("b", {"app": "y"}, "10.0.0.2", {"team": "t"})
         ([policy({}, ["Ingress"])], True),  # the other direction
     ],
 )
-def test_policies_are_read_as_kubernetes_defines_them(policies: list[dict[str, Any]], passes: bool) -> None:
+def test_policies_are_evaluated_as_kubernetes_defines_them(
+    policies: list[dict[str, Any]], passes: bool
+) -> None:
     assert allowed(policies, A, B, 80) is passes

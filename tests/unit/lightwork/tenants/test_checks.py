@@ -1,4 +1,4 @@
-"""A tenant's pipelines against the code: near misses, wrong parameters, schedules at changes of clocks."""
+"""Checks of a tenant's file against the code: unknown pipelines, wrong parameters, clock changes."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def ask_me(what: str) -> str:
     return what
 
 
-KNOWN: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
+PIPELINES: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
 
 
 def check(folder: Path, text: str) -> list[str]:
     path = folder / "acme.yaml"
     path.write_text(HEAD + text)
-    return checks.check(tenants.read(path), KNOWN)
+    return checks.check(tenants.read(path), PIPELINES)
 
 
 @pytest.mark.parametrize(
@@ -52,20 +52,20 @@ def check(folder: Path, text: str) -> list[str]:
         "  ask-me: {}\n",
     ],
 )
-def test_parameters_that_the_signature_takes_are_right(tmp_path: Path, text: str) -> None:
+def test_parameters_that_the_signature_takes_are_valid(tmp_path: Path, text: str) -> None:
     assert check(tmp_path, text) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (
             "  windy-cty: {}\n",
-            "acme.yaml:4: pipelines.windy-cty: found 'windy-cty'; there is no such pipeline; did you",
+            "acme.yaml:4: pipelines.windy-cty: found 'windy-cty'; there is no such pipeline; did you mean",
         ),
         (
             "  nightly:\n    pipeline: windy\n",
-            "5: pipelines.nightly.pipeline: found 'windy'; there is no such",
+            "5: pipelines.nightly.pipeline: found 'windy'; there is no such pipeline",
         ),
         (
             "  windy-city:\n    parameters:\n      hours: 0\n",
@@ -73,7 +73,7 @@ def test_parameters_that_the_signature_takes_are_right(tmp_path: Path, text: str
         ),
         (
             "  windy-city:\n    parameters:\n      hour: 1\n",
-            "6: pipelines.windy-city.parameters.hour: windy-city has no",
+            "6: pipelines.windy-city.parameters.hour: windy-city has no such parameter; did you mean 'hours'",
         ),
         (
             "  windy-city:\n    parameters: {hours: many}\n",
@@ -81,34 +81,37 @@ def test_parameters_that_the_signature_takes_are_right(tmp_path: Path, text: str
         ),
         (
             "  ask-me:\n    schedule: 0 6 * * *\n    timezone: UTC\n",
-            "pipelines.ask-me.parameters: what is missing, and a schedule has nobody to ask; expected str",
+            "pipelines.ask-me.parameters: what is missing, and a scheduled run cannot ask for it; ",
         ),
     ],
 )
-def test_what_the_signature_does_not_take_is_refused_on_its_line(
-    tmp_path: Path, text: str, said: str
+def test_a_wrong_pipeline_or_parameter_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         check(tmp_path, text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_every_wrong_parameter_is_named_at_once(tmp_path: Path) -> None:
+def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check(tmp_path, "  windy-city: {parameters: {hours: 0, since: soon, other: 1}}\n  nobody: {}\n")
     assert len(str(caught.value).splitlines()) == 4
 
 
-def test_a_pipeline_in_an_image_of_its_own_is_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_a_pipeline_in_its_own_image_is_reported_as_unchecked(tmp_path: Path) -> None:
     (line,) = check(tmp_path, "  theirs: {image: 'registry.example/theirs:1.0', parameters: {x: 1}}\n")
-    assert "4: pipelines.theirs: not checked: its own image has it" in line
+    assert (
+        "4: pipelines.theirs: not checked: 'theirs' is not installed here but in registry.example/theirs:1.0"
+        in line
+    )
 
 
-def test_schedules_at_a_change_of_clocks_are_warned_of_with_the_date(tmp_path: Path) -> None:
+def test_a_schedule_that_a_clock_change_affects_causes_a_warning_with_the_date(tmp_path: Path) -> None:
     path = tmp_path / "acme.yaml"
     path.write_text(HEAD + "  windy-city:\n    schedule: 30 2 * * *\n    timezone: Europe/Berlin\n")
     lines = checks.clock_warnings(tenants.read(path), dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
     assert len(lines) == 2
     assert "5: pipelines.windy-city.schedule: 02:30 on 2027-03-28 does not exist in Europe/Berlin" in lines[0]
-    assert "02:30 on 2027-10-31 comes twice in Europe/Berlin, as clocks go back: two runs" in lines[1]
+    assert "02:30 on 2027-10-31 occurs twice in Europe/Berlin, where clocks go back: two runs" in lines[1]

@@ -1,4 +1,4 @@
-"""A tenant's file: what is read, what is refused and how, and the namespace that follows from it."""
+"""A tenant's file: what is accepted, how mistakes are reported, its schema, and the tenant's namespace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(folder: Path, text: str, name: str = "acme") -> tenants.Tenant:
     return tenants.load(path)
 
 
-def test_a_good_file_is_read_as_it_is_written(tmp_path: Path) -> None:
+def test_a_valid_file_is_read_into_a_frozen_model(tmp_path: Path) -> None:
     tenant = load(tmp_path, GOOD)
     assert (tenant.name, tenant.environments, tenant.data_retention_days) == ("acme", ("dev", "prod"), 30)
     with pytest.raises(ValidationError, match="frozen"):
@@ -34,13 +34,13 @@ def test_a_good_file_is_read_as_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "messages"),
     [
         ("", ["1: name: is missing", "1: environments: is missing"]),
         (GOOD + "quotas: 3\n", ["4: quotas: there is no such field; did you mean 'quota'?"]),
         (
             GOOD.replace("environments", "enviroments"),
-            ["2: enviroments: there is no such field; did you mean"],
+            ["2: enviroments: there is no such field; did you mean 'environments'?"],
         ),
         (
             GOOD.replace("prod", "prd"),
@@ -52,29 +52,29 @@ def test_a_good_file_is_read_as_it_is_written(tmp_path: Path) -> None:
         (GOOD.replace("30", "'30'"), ["3: data_retention_days: found '30'; should be a valid integer"]),
         (GOOD.replace("acme", "Acme_1"), ["1: name: found 'Acme_1'; "]),
         (GOOD.replace("acme", "a" * 21), ["1: name: found 'aaaa"]),
-        (GOOD.replace("acme", "globex"), ["name: found 'globex'; the file's name says 'acme'"]),
+        (GOOD.replace("acme", "globex"), ["name: found 'globex'; should be 'acme'"]),
         (GOOD + "name: acme\n", ["4: name: is here a second time; keep one"]),
         (GOOD + "  oops: [\n", ["4: this is not YAML: "]),
         ("- acme\n", ["1: found ['acme']; a mapping of fields belongs here"]),
         ("\x00", ["this is not YAML: "]),
     ],
 )
-def test_a_wrong_file_is_refused_with_line_and_reason(tmp_path: Path, text: str, said: list[str]) -> None:
+def test_a_wrong_file_is_refused_with_line_and_reason(tmp_path: Path, text: str, messages: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, text)
-    for line in said:
+    for line in messages:
         assert line in str(caught.value)
     for line in str(caught.value).splitlines():
-        assert line.startswith(str(tmp_path / "acme.yaml")), "each line says which file"
+        assert line.startswith(str(tmp_path / "acme.yaml")), "each line names the file"
 
 
 PIPELINE = GOOD + "pipelines:\n  windy-city:\n    "
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("schedule: 0 6 * * *", "5: pipelines.windy-city.timezone: found None; a schedule needs one"),
+        ("schedule: 0 6 * * *", "5: pipelines.windy-city.timezone: found None; a schedule needs a time zone"),
         ("schedule: 0 6 * *", "6: pipelines.windy-city.schedule: found '0 6 * *'; should have five fields"),
         (
             "timezone: Europe/Berln",
@@ -98,7 +98,7 @@ PIPELINE = GOOD + "pipelines:\n  windy-city:\n    "
         ),
         (
             "workers:\n      cpu: 0",
-            "7: pipelines.windy-city.workers.cpu: found 0; should be more than nothing",
+            "7: pipelines.windy-city.workers.cpu: found 0; should be greater than 0",
         ),
         (
             "workers: {spot: 'no'}",
@@ -114,41 +114,41 @@ PIPELINE = GOOD + "pipelines:\n  windy-city:\n    "
             "6: pipelines.windy-city.image: found 'team/image:latest'; should name a version",
         ),
         ("deadline: 8d", "6: pipelines.windy-city.deadline: found '8d'; should be 7d or less"),
-        ("deadline: 6", "6: pipelines.windy-city.deadline: found 6; should be a length of time"),
+        ("deadline: 6", "6: pipelines.windy-city.deadline: found 6; should be a duration"),
         ("{}\n  Windy: {}", "7: pipelines.Windy: found 'Windy'; "),
-        ("{}\n  tenant: {}", "7: pipelines.tenant: found 'tenant'; is the name of the semaphore"),
+        ("{}\n  tenant: {}", "7: pipelines.tenant: found 'tenant'; is reserved"),
     ],
 )
-def test_a_wrong_pipeline_is_refused_on_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, PIPELINE + text + "\n")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_amounts_are_kept_in_one_form(tmp_path: Path) -> None:
+def test_amounts_are_stored_in_canonical_form(tmp_path: Path) -> None:
     workers = (
         load(tmp_path, PIPELINE + "workers: {cpu: 2000m, memory: 2048Mi}\n").pipelines["windy-city"].workers
     )
     assert (workers.cpu, workers.memory, workers.slots) == ("2", "2Gi", 2)
 
 
-def test_a_tenants_file_is_found_by_its_name_from_below(
+def test_a_tenants_file_is_found_by_its_name_from_a_subfolder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tenants").mkdir()
     (tmp_path / "tenants" / "acme.yaml").write_text(GOOD)
-    (below := tmp_path / "a" / "b").mkdir(parents=True)
-    monkeypatch.chdir(below)
+    (subfolder := tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(subfolder)
     assert tenants.find("acme") == tmp_path / "tenants" / "acme.yaml"
     with pytest.raises(InputError, match="no tenant 'acne'; did you mean 'acme'"):
         tenants.find("acne")
-    assert tenants.find("else/where.yaml") == Path("else/where.yaml"), "a path is taken as it is"
+    assert tenants.find("else/where.yaml") == Path("else/where.yaml"), "a path is returned unchanged"
 
 
-def test_the_schema_in_the_repository_is_what_the_model_says() -> None:
-    kept = (REPOSITORY / "tenants" / template.SCHEMA_NAME).read_text(encoding="utf-8")
-    assert kept == template.json_schema(), (
-        "write it anew: lightwork tenant schema > tenants/tenant.schema.json"
+def test_the_schema_in_the_repository_is_up_to_date() -> None:
+    committed = (REPOSITORY / "tenants" / template.SCHEMA_NAME).read_text(encoding="utf-8")
+    assert committed == template.json_schema(), (
+        "generate it again: lightwork tenant schema > tenants/tenant.schema.json"
     )
 
 
@@ -167,18 +167,18 @@ def test_the_schema_refuses_what_the_model_refuses() -> None:
     assert validator.is_valid(yaml.safe_load(GOOD))
 
 
-def test_every_mistake_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+def test_every_mistake_in_a_file_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(tmp_path, "name: 7\nenvironments: dev\ndata_retention_days: soon\n")
     assert len(str(caught.value).splitlines()) == 3
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nobody\.yaml: there is no such file$"):
         tenants.load(tmp_path / "nobody.yaml")
 
 
-def test_a_namespace_holds_its_pods_to_the_restricted_level(tmp_path: Path) -> None:
+def test_a_namespace_enforces_the_restricted_level(tmp_path: Path) -> None:
     assert namespace.namespace(load(tmp_path, GOOD)) == {
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -1,4 +1,4 @@
-"""Whether runs fit the quota: the sums, what is refused, and how many runs may go on together."""
+"""Whether runs fit the quota: the calculation, what is refused, and how many runs fit together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightwork.tenants import Tenant, fit
 
 SMALL = {"cpu": "500m", "memory": "1Gi", "storage": "1Gi"}
 EXACT = {"cpu": "3100m", "memory": "4736Mi", "pods": 7, "storage": "4864Mi"}
-"""What one run of `pipeline` needs, with the reserves."""
+"""The smallest quota for one run of `pipeline`: its need and the reserves."""
 
 
 def tenant(quota: dict[str, Any], **pipelines: dict[str, Any]) -> Tenant:
@@ -29,33 +29,33 @@ def pipeline(**more: Any) -> dict[str, Any]:
     return {"workers": workers, "scheduler": SMALL, "driver": SMALL} | more
 
 
-def test_a_run_is_its_scheduler_its_driver_with_argos_container_and_its_workers() -> None:
+def test_a_run_needs_its_scheduler_its_driver_with_argos_container_and_its_workers() -> None:
     need = fit.run(tenant(EXACT, one={}).pipelines["one"])
     assert (need.text("cpu"), need.text("memory"), need.text("pods")) == ("2900m", "4352Mi", "5")
 
 
-def test_a_run_that_fits_to_the_last_thousandth_is_taken() -> None:
+def test_a_run_that_fits_exactly_is_accepted() -> None:
     assert fit.problems(tenant(EXACT, one={})) == []
 
 
 @pytest.mark.parametrize(
-    ("which", "less", "sums"),
+    ("resource", "amount", "calculation"),
     [
         (
             "cpu",
             "3099m",
-            "cpu: 2 workers of 900m + 1100m for scheduler, driver and Argo = 2900m; allowed is 2899m",
+            "cpu: 2 workers of 900m + 1100m for scheduler, driver and Argo = 2900m; the limit is 2899m",
         ),
         ("memory", "4735Mi", "memory: 2 workers of 1Gi + 2304Mi for scheduler, driver and Argo = 4352Mi"),
-        ("pods", 6, "pods: 5 while it starts = 5; allowed is 4 (the quota of 6 less 2 in reserve)"),
+        ("pods", 6, "pods: 5 while it starts = 5; the limit is 4 (the quota of 6 less 2 in reserve)"),
         ("storage", "4863Mi", "(the quota of 4863Mi less 512Mi in reserve)"),
     ],
 )
-def test_a_run_that_does_not_fit_is_refused_with_the_sum_and_the_limit(
-    which: str, less: Any, sums: str
+def test_a_run_that_does_not_fit_is_refused_with_the_calculation_and_the_limit(
+    resource: str, amount: Any, calculation: str
 ) -> None:
-    (problem,) = fit.problems(tenant(EXACT | {which: less}, one={}))
-    assert sums in problem.reason
+    (problem,) = fit.problems(tenant(EXACT | {resource: amount}, one={}))
+    assert calculation in problem.reason
     assert problem.location == ("pipelines", "one", "workers")
 
 
@@ -65,10 +65,10 @@ def test_runs_in_parallel_are_counted_together() -> None:
     assert problem.location == ("pipelines", "one", "max_parallel_runs")
 
 
-def test_a_run_of_one_small_worker_needs_at_least_what_it_takes_to_start() -> None:
+def test_a_run_of_one_small_worker_needs_at_least_the_pods_of_its_start() -> None:
     small = tenant(EXACT, one={"workers": {"count": 1, "cpu": "100m", "memory": "64Mi", "storage": "64Mi"}})
     assert fit.run(small.pipelines["one"]).pods == 5, (
-        "scheduler, driver, and three steps that make its objects"
+        "scheduler, driver, and three pods that create its objects"
     )
 
 
@@ -77,17 +77,17 @@ def test_pipelines_that_fit_together_do_not_queue() -> None:
     assert fit.concurrent(tenant(quota, one={}, two={})) is None
 
 
-def test_pipelines_that_do_not_fit_together_queue_on_what_fits_of_the_largest() -> None:
+def test_pipelines_that_do_not_fit_together_queue_by_the_largest() -> None:
     quota = {"cpu": 7, "memory": "100Gi", "pods": 50, "storage": "100Gi"}
     assert fit.concurrent(tenant(quota, one={}, two={}, six={})) == 2
     large = {"workers": {"cpu": "2"}}
-    assert fit.concurrent(tenant(quota, one={}, two={}, six=large)) == 1, "whichever two come first must fit"
+    assert fit.concurrent(tenant(quota, one={}, two={}, six=large)) == 1, "any two runs must fit"
 
 
-def test_pipelines_of_different_shapes_are_reckoned_with_the_largest_of_each() -> None:
+def test_pipelines_of_different_shapes_queue_by_the_largest_of_each_resource() -> None:
     quota = {"cpu": 20, "memory": "20Gi", "pods": 50, "storage": "100Gi"}
     much_memory = {"workers": {"count": 1, "memory": "14Gi"}}
     much_cpu = {"workers": {"count": 1, "cpu": "12"}}
     both = tenant(quota, one=much_memory, two=much_cpu)
-    assert fit.concurrent(both) is None, "one takes memory, the other processors: they fit together"
+    assert fit.concurrent(both) is None, "one needs memory, the other cores: they fit together"
     assert fit.concurrent(tenant(quota, one=much_memory, two=much_cpu, six=much_cpu)) == 1

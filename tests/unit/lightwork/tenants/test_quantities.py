@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes writes them: what is read, what is made of it, what is refused."""
+"""Amounts and durations: what is accepted, their canonical forms, what is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lightwork.tenants import quantities
         (".25", "250m"),
     ],
 )
-def test_an_amount_of_processor_has_one_form(written: object, canonical: str) -> None:
+def test_an_amount_of_processor_has_one_canonical_form(written: object, canonical: str) -> None:
     assert quantities.canonical_cpu(written) == canonical
 
 
@@ -35,11 +35,11 @@ def test_an_amount_of_processor_has_one_form(written: object, canonical: str) ->
         ("0.5Ti", "512Gi"),
     ],
 )
-def test_an_amount_of_bytes_has_one_form_in_its_own_kind_of_unit(written: object, canonical: str) -> None:
+def test_an_amount_of_bytes_keeps_binary_or_decimal_units(written: object, canonical: str) -> None:
     assert quantities.canonical_size(written) == canonical
 
 
-def test_the_one_form_means_the_same_number_of_bytes() -> None:
+def test_the_canonical_form_is_the_same_number_of_bytes() -> None:
     for written in ("1.5Gi", "1500M", "3000k", "7", "2Ti", "1024Ki"):
         assert quantities.octets(quantities.canonical_size(written)) == quantities.octets(written)
 
@@ -47,19 +47,19 @@ def test_the_one_form_means_the_same_number_of_bytes() -> None:
 @pytest.mark.parametrize(
     "written", ["", "0", "0m", "-1", "1.0001", "0.5m", "2 cores", "1e3", True, None, ["1"], "1Gi"]
 )
-def test_what_is_no_amount_of_processor_is_refused(written: object) -> None:
+def test_a_wrong_amount_of_processor_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match=r"should be"):
         quantities.canonical_cpu(written)
 
 
 @pytest.mark.parametrize("written", ["", "0", "-1Gi", "1GiB", "1 Gi", "1gi", "0.3", "1KI", True, None])
-def test_what_is_no_amount_of_bytes_is_refused(written: object) -> None:
+def test_a_wrong_amount_of_bytes_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match=r"should be"):
         quantities.canonical_size(written)
 
 
-def test_thousandths_of_a_byte_are_refused_with_what_was_meant() -> None:
-    with pytest.raises(ValueError, match="Mi is meant"):
+def test_thousandths_of_a_byte_are_refused_with_a_hint() -> None:
+    with pytest.raises(ValueError, match="did you mean Mi"):
         quantities.canonical_size("512m")
 
 
@@ -71,14 +71,17 @@ def test_thousandths_of_a_byte_are_refused_with_what_was_meant() -> None:
         ("1h30m", "90m", 5400),
         ("24h", "1d", 86400),
         ("1d1s", "86401s", 86401),
+        ("1w", "7d", 604800),
     ],
 )
-def test_a_length_of_time_has_one_form(written: str, canonical: str, seconds: int) -> None:
+def test_a_duration_has_one_canonical_form(written: str, canonical: str, seconds: int) -> None:
     assert quantities.canonical_duration(written) == canonical
     assert quantities.seconds(canonical) == seconds
 
 
-@pytest.mark.parametrize("written", ["", "90", "0s", "-1h", "1.5h", "30m1h", "h", "2 h", 90, None])
-def test_what_is_no_length_of_time_is_refused(written: object) -> None:
+@pytest.mark.parametrize(
+    "written", ["", "90", "0s", "-1h", "1.5h", "30m1h", "h", "2 h", "1" * 10 + "s", 90, None]
+)
+def test_a_wrong_duration_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match=r"should be"):
         quantities.canonical_duration(written)

@@ -1,4 +1,4 @@
-"""Schedules: the grammar that cron and Argo share, and what changes of clocks do to them."""
+"""Schedules: the grammar that cron and Argo share, and the effect of clock changes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NOVEMBER = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
         ("0 0 31 * 1", "0 0 31 * 1"),
     ],
 )
-def test_a_schedule_has_one_form(written: str, canonical: str) -> None:
+def test_a_schedule_has_one_canonical_form(written: str, canonical: str) -> None:
     assert schedules.canonical_cron(written) == canonical
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("30 6 * *", "five fields"),
         ("0 30 6 * * *", "it has 6"),
@@ -36,10 +36,10 @@ def test_a_schedule_has_one_form(written: str, canonical: str) -> None:
         ("0 6 * 13 *", "the month is out of range"),
         ("0 6 * * 7", "Sunday is 0"),
         ("0 6 * * 5-7", "Sunday is 0"),
-        ("0 6 L * *", "Argo knows"),
-        ("0 6 * * 5L", "Argo knows"),
-        ("0 6 * * 1#2", "Argo knows"),
-        ("0 6 ? * *", "Argo knows"),
+        ("0 6 L * *", "Argo accepts"),
+        ("0 6 * * 5L", "Argo accepts"),
+        ("0 6 * * 1#2", "Argo accepts"),
+        ("0 6 ? * *", "Argo accepts"),
         ("*/0 6 * * *", "the minute is out of range"),
         ("50-10 6 * * *", "the minute is out of range"),
         ("0 6 30 2 *", "day of month"),
@@ -48,13 +48,13 @@ def test_a_schedule_has_one_form(written: str, canonical: str) -> None:
         (30, "in quotes"),
     ],
 )
-def test_what_is_no_schedule_of_argos_is_refused_with_the_field(written: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_schedule_that_argo_rejects_is_refused_with_the_field(written: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         schedules.canonical_cron(written)
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("Europe/Berln", "did you mean 'Europe/Berlin'"),
         ("Mars", "for example Europe/Berlin or UTC"),
@@ -63,20 +63,20 @@ def test_what_is_no_schedule_of_argos_is_refused_with_the_field(written: object,
         (1, "should be a time zone's name"),
     ],
 )
-def test_what_is_no_time_zone_is_refused(written: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_unknown_time_zone_is_refused(written: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         schedules.canonical_zone(written)
 
 
-def test_times_are_by_the_clock_on_the_wall() -> None:
-    found = schedules.times("30 6 * * *", "America/New_York", NOVEMBER, 2)
-    assert [moment.isoformat() for moment in found] == [
+def test_times_follow_the_local_clock() -> None:
+    moments = schedules.times("30 6 * * *", "America/New_York", NOVEMBER, 2)
+    assert [moment.isoformat() for moment in moments] == [
         "2026-11-25T06:30:00-05:00",
         "2026-11-26T06:30:00-05:00",
     ]
 
 
-def test_a_time_that_is_now_is_not_a_next_one() -> None:
+def test_the_next_time_is_after_now() -> None:
     at = dt.datetime(2026, 11, 24, 6, 30, tzinfo=dt.UTC)
     assert schedules.times("30 6 * * *", "UTC", at, 1)[0].day == 25
 
@@ -86,18 +86,18 @@ def test_a_skipped_hour_has_no_run_and_a_doubled_one_has_two() -> None:
     days = [moment.day for moment in schedules.times("30 2 * * *", "Europe/Berlin", before, 2)]
     assert days == [29, 30], "02:30 does not exist on 2027-03-28"
     before = dt.datetime(2027, 10, 30, 12, 0, tzinfo=dt.UTC)
-    found = [moment.isoformat() for moment in schedules.times("30 2 * * *", "Europe/Berlin", before, 3)]
-    assert found == ["2027-10-31T02:30:00+02:00", "2027-10-31T02:30:00+01:00", "2027-11-01T02:30:00+01:00"]
+    moments = [moment.isoformat() for moment in schedules.times("30 2 * * *", "Europe/Berlin", before, 3)]
+    assert moments == ["2027-10-31T02:30:00+02:00", "2027-10-31T02:30:00+01:00", "2027-11-01T02:30:00+01:00"]
 
 
-def test_every_quarter_of_an_hour_goes_on_through_a_doubled_hour() -> None:
+def test_a_schedule_of_every_quarter_hour_is_even_through_a_doubled_hour() -> None:
     before = dt.datetime(2027, 10, 31, 0, 0, tzinfo=dt.UTC)
-    found = schedules.times("*/15 * * * *", "Europe/Berlin", before, 8)
+    moments = schedules.times("*/15 * * * *", "Europe/Berlin", before, 8)
     steps = {
         (later - sooner).total_seconds()
         for sooner, later in zip(
-            [moment.astimezone(dt.UTC) for moment in found],
-            [moment.astimezone(dt.UTC) for moment in found[1:]],
+            [moment.astimezone(dt.UTC) for moment in moments],
+            [moment.astimezone(dt.UTC) for moment in moments[1:]],
             strict=False,
         )
     }
@@ -105,7 +105,7 @@ def test_every_quarter_of_an_hour_goes_on_through_a_doubled_hour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "zone", "found"),
+    ("cron", "zone", "expected"),
     [
         (
             "30 2 * * *",
@@ -116,13 +116,15 @@ def test_every_quarter_of_an_hour_goes_on_through_a_doubled_hour() -> None:
         ("0 2 * * *", "Europe/Berlin", [("skipped", "2027-03-28T02:00"), ("doubled", "2027-10-31T02:00")]),
         ("30 1 * * 0", "America/New_York", [("doubled", "2027-11-07T01:30")]),
         ("30 2 * * 1", "Europe/Berlin", []),  # clocks change on Sundays
-        ("30 * * * *", "Europe/Berlin", []),  # every hour simply goes on
+        ("30 * * * *", "Europe/Berlin", []),  # every hour is not affected
         ("30 2 * * *", "UTC", []),
         ("15 2 * * *", "Australia/Lord_Howe", [("skipped", "2027-10-03T02:15")]),  # half an hour
     ],
 )
-def test_hours_that_a_change_of_clocks_skips_or_doubles_are_found(
-    cron: str, zone: str, found: list[tuple[str, str]]
+def test_times_that_a_clock_change_skips_or_doubles_are_reported(
+    cron: str, zone: str, expected: list[tuple[str, str]]
 ) -> None:
     changes = schedules.clock_changes(cron, zone, NOVEMBER)
-    assert [(c.kind, c.local.isoformat(timespec="minutes")) for c in changes][: len(found) or 1] == found
+    assert [(c.kind, c.local.isoformat(timespec="minutes")) for c in changes][
+        : len(expected) or 1
+    ] == expected

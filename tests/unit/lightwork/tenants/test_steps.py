@@ -1,4 +1,4 @@
-"""An entry of several steps: what is refused on which line, what waits for what, what goes on at once."""
+"""An entry of several steps: its mistakes, its order, and which steps run at the same time."""
 
 from __future__ import annotations
 
@@ -46,32 +46,32 @@ def ask_me(what: str) -> str:
     return what
 
 
-KNOWN: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
+PIPELINES: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
 
 
 def check(folder: Path, text: str, head: str = HEAD) -> list[str]:
     path = folder / "acme.yaml"
     path.write_text(head + text)
-    return checks.check(tenants.read(path), KNOWN)
+    return checks.check(tenants.read(path), PIPELINES)
 
 
 def entry(text: str) -> Any:
     return Tenant.model_validate(yaml.safe_load(HEAD + text)).pipelines["nightly"]
 
 
-def test_steps_that_use_each_others_values_are_right(tmp_path: Path) -> None:
+def test_steps_that_use_each_others_outputs_are_valid(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD) == []
 
 
-def test_a_step_waits_for_those_it_names_and_those_whose_values_it_uses() -> None:
+def test_a_step_waits_for_the_steps_it_names_and_those_whose_outputs_it_uses() -> None:
     assert graph.dependencies(entry(GOOD)) == {
         "fetch": (),
         "windy": ("fetch",),
         "calm": ("fetch",),
         "report": ("windy",),
     }
-    assert graph.before(graph.dependencies(entry(GOOD)))["report"] == {"windy", "fetch"}
-    assert graph.used_results(entry(GOOD)) == {"windy"}, "nobody asks for what calm returns"
+    assert graph.predecessors(graph.dependencies(entry(GOOD)))["report"] == {"windy", "fetch"}
+    assert graph.used_results(entry(GOOD)) == {"windy"}, "no step uses the result of calm"
 
 
 @pytest.mark.parametrize(
@@ -85,51 +85,51 @@ def test_a_step_waits_for_those_it_names_and_those_whose_values_it_uses() -> Non
         ("$${a} is ${a}", ["${a} is ", graph.Reference("", "a")]),
     ],
 )
-def test_a_text_is_read_as_texts_and_references(text: str, parts: list[Any]) -> None:
+def test_a_string_is_split_into_literals_and_references(text: str, parts: list[Any]) -> None:
     assert graph.parts(text) == parts
 
 
 @pytest.mark.parametrize("text", ["${", "${a", "${}", "${a b}", "${a.b.c}", "${A.b}", "x ${1}"])
-def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
+def test_a_malformed_reference_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"should be \$\{parameter\} or \$\{step\.output\}"):
         graph.parts(text)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             "    steps:\n",
             "    workers: {count: 1}\n    steps:\n",
-            "6: pipelines.nightly.workers: is for an entry",
+            "6: pipelines.nightly.workers: is only for an entry with one pipeline",
         ),
         (
             "    steps:\n",
             "    image: a/b:1\n    steps:\n",
-            "6: pipelines.nightly.image: is for an entry of one",
+            "6: pipelines.nightly.image: is only for an entry with one pipeline",
         ),
         (
             "{day: ",
             "{day-one: 1, day: ",
-            "5: pipelines.nightly.parameters.day-one: found 'day-one'; should be",
+            "5: pipelines.nightly.parameters.day-one: found 'day-one'; should be letters",
         ),
-        ("command: [echo]", "image: a/b:1", "steps.report: found {"),
+        ("command: [echo]", "image: a/b:1", "has neither `pipeline` nor `command`"),
         (
             "command: [echo]",
             "command: [echo]\n        pipeline: windy-city",
-            "has both of `pipeline` and `command`",
+            "has both `pipeline` and `command`",
         ),
         ("command: [echo]", "command: []", "20: pipelines.nightly.steps.report.command: found []; "),
         ("command: [echo]", "command: [echo]\n        argz: 1", "no such field; did you mean 'args'?"),
         (
             "{count: 2}",
             "{cuont: 2}",
-            "14: pipelines.nightly.steps.windy.workers.cuont: there is no such field; did",
+            "14: pipelines.nightly.steps.windy.workers.cuont: there is no such field; did you mean 'count'",
         ),
         (
             "after: [fetch]",
             "after: [fetsch]",
-            "18: pipelines.nightly.steps.calm.after.0: found 'fetsch'; there is",
+            "18: pipelines.nightly.steps.calm.after.0: found 'fetsch'; there is no such step",
         ),
         (
             "after: [fetch]",
@@ -139,9 +139,9 @@ def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
         (
             "${hours}",
             "${hour}",
-            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hour}'; the run has no",
+            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hour}'; the run has no parameter",
         ),
-        ("${hours}", "${calm.result}", "found '${calm.result}'; a step cannot use what it writes itself"),
+        ("${hours}", "${calm.result}", "found '${calm.result}'; a step cannot use its own output"),
         ("${fetch.rows}", "${fetsch.rows}", "there is no step 'fetsch'; did you mean 'fetch'?"),
         (
             "${fetch.rows}",
@@ -158,14 +158,18 @@ def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
         (
             "${windy.result}",
             "{{x}}",
-            "21: pipelines.nightly.steps.report.args.0: found '$${x} {{x}}'; should not have",
+            "21: pipelines.nightly.steps.report.args.0: found '$${x} {{x}}'; should not contain {{",
         ),
         (
             "[echo]",
             "[echo, '{{x}}']",
-            "20: pipelines.nightly.steps.report.command.1: found '{{x}}'; should not have",
+            "20: pipelines.nightly.steps.report.command.1: found '{{x}}'; should not contain {{",
         ),
-        ('"${hours}"', '["${hours}"]', "a value of the run goes into a text, not into a list or a mapping"),
+        (
+            '"${hours}"',
+            '["${hours}"]',
+            "a value of the run is allowed in a string, not in a list or a mapping",
+        ),
         (
             "      fetch:\n",
             "      fetch:\n        after: [report]\n",
@@ -174,51 +178,51 @@ def test_what_begins_as_a_reference_and_is_none_is_refused(text: str) -> None:
         (
             "      fetch:\n",
             "      fetch:\n        after: [report]\n",
-            "fetch after report after windy after fetch; one",
+            "fetch after report after windy after fetch; ",
         ),
         ("  report:", "  Report:", "pipelines.nightly.steps.Report: found 'Report'; "),
     ],
 )
-def test_wrong_steps_are_refused_on_their_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_a_wrong_step_is_refused_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(InputError) as caught:
         check(tmp_path, GOOD.replace(old, new, 1))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             'hours: "${hours}"',
             "hours: many",
             "17: pipelines.nightly.steps.calm.parameters.hours: found 'many'; expected",
         ),
-        ('hours: "${hours}"', 'hours: "${day}"', "found '${day}', which is '2026-01-01'; expected int"),
+        ('hours: "${hours}"', 'hours: "${day}"', "found '${day}', which becomes '2026-01-01'; expected int"),
         (
             "hours: 48",
             "hours: soon",
-            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hours}', which is",
+            "17: pipelines.nightly.steps.calm.parameters.hours: found '${hours}', which becomes 'soon'",
         ),
         (
             'hours: "${hours}"',
             "hour: 1",
-            "17: pipelines.nightly.steps.calm.parameters.hour: windy-city has no such",
+            "17: pipelines.nightly.steps.calm.parameters.hour: windy-city has no such parameter",
         ),
         (
             "pipeline: windy-city",
             "pipeline: windy",
-            "12: pipelines.nightly.steps.windy.pipeline: found 'windy'; there",
+            "12: pipelines.nightly.steps.windy.pipeline: found 'windy'; there is no such pipeline",
         ),
         (
             "pipeline: windy-city\n        after",
             "pipeline: ask-me\n        after",
-            "what is missing, and a step has nobody",
+            "what is missing, and a step cannot ask for it",
         ),
     ],
 )
-def test_each_scaled_steps_parameters_are_checked_against_its_pipeline(
-    tmp_path: Path, old: str, new: str, said: str
+def test_the_parameters_of_a_scaled_step_are_checked_against_its_pipeline(
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     text = (
         GOOD.replace('parameters: {hours: "${hours}"}\n        after', "after", 1)
@@ -228,41 +232,41 @@ def test_each_scaled_steps_parameters_are_checked_against_its_pipeline(
     assert old in text
     with pytest.raises(InputError) as caught:
         check(tmp_path, text.replace(old, new, 1))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_value_of_another_step_is_known_when_the_run_goes_on_and_not_checked(tmp_path: Path) -> None:
+def test_an_output_of_another_step_is_not_checked_before_the_run(tmp_path: Path) -> None:
     check(tmp_path, GOOD.replace('unit: "${unit}"', 'unit: "${fetch.rows}"'))
     check(tmp_path, GOOD.replace('hours: "${fetch.rows}"', 'hours: "1${fetch.rows}x"'))
 
 
-def test_a_parameter_of_the_run_that_no_step_uses_is_warned_of(tmp_path: Path) -> None:
+def test_an_unused_parameter_of_the_run_causes_a_warning(tmp_path: Path) -> None:
     (line,) = check(tmp_path, GOOD.replace('"${day}"', '"$${day}"'))
     assert line.endswith("5: pipelines.nightly.parameters.day: no step uses it")
 
 
-def test_a_step_in_an_image_of_its_own_is_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_a_step_in_its_own_image_is_reported_as_unchecked(tmp_path: Path) -> None:
     text = GOOD.replace("pipeline: windy-city", "image: a/b:1\n        pipeline: theirs", 1)
     (line,) = check(tmp_path, text)
-    assert "pipelines.nightly.steps.windy: not checked: its own image has it" in line
+    assert "pipelines.nightly.steps.windy: not checked: 'theirs' is not installed here but in a/b:1" in line
 
 
-def test_several_steps_do_not_go_under_a_pipelines_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found 'windy-city', which is a pipeline; several steps go under"):
+def test_an_entry_with_steps_may_not_have_a_pipelines_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found 'windy-city', which is also a pipeline"):
         check(tmp_path, GOOD, HEAD.replace("nightly", "windy-city"))
 
 
-def test_the_longest_names_leave_room_for_what_is_put_around_them(tmp_path: Path) -> None:
+def test_the_longest_names_leave_room_for_the_rest_of_a_services_name(tmp_path: Path) -> None:
     name = "n" * 30
     room = "s" * (steps.LONGEST_NAMES - 30)
     check(tmp_path, GOOD.replace("calm", room), HEAD.replace("nightly", name))
     assert len(f"{name}-1732433700-{room}-scheduler") == 63
-    with pytest.raises(InputError, match="has 42 letters together"):
+    with pytest.raises(InputError, match="has 42 characters together"):
         check(tmp_path, GOOD.replace("calm", room + "s"), HEAD.replace("nightly", name))
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_a_cycle_is_named_from_its_first_step_on_and_nothing_else_is_called_one(seed: int) -> None:
+def test_a_cycle_is_reported_from_its_first_step_and_only_if_there_is_one(seed: int) -> None:
     chance = random.Random(seed)
     names = [f"s{i}" for i in range(chance.randint(2, 9))]
     share = chance.random() / 2
@@ -277,11 +281,11 @@ def test_a_cycle_is_named_from_its_first_step_on_and_nothing_else_is_called_one(
     assert cycle == [] or cycle[0] == cycle[-1] == min(cycle)
     assert len(set(cycle)) == max(len(cycle) - 1, 0)
     if not cycle:
-        assert graph.before(waits_for) == reached
+        assert graph.predecessors(waits_for) == reached
 
 
-def heaviest_by_trying(weights: dict[str, int], earlier: dict[str, set[str]]) -> int:
-    """All sets of steps, and of those without an order the largest sum."""
+def heaviest_by_brute_force(weights: dict[str, int], earlier: dict[str, set[str]]) -> int:
+    """Return the largest weight among all sets of steps that have no order between them."""
     return max(
         sum(weights[name] for name in chosen)
         for size in range(len(weights) + 1)
@@ -291,7 +295,7 @@ def heaviest_by_trying(weights: dict[str, int], earlier: dict[str, set[str]]) ->
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_the_largest_sum_of_steps_that_may_go_on_at_once_is_exact(seed: int) -> None:
+def test_the_heaviest_set_of_steps_that_may_run_at_once_is_exact(seed: int) -> None:
     chance = random.Random(seed)
     names = [f"s{i}" for i in range(chance.randint(1, 9))]
     share = chance.random()
@@ -299,10 +303,10 @@ def test_the_largest_sum_of_steps_that_may_go_on_at_once_is_exact(seed: int) -> 
         name: tuple(other for other in names[:i] if chance.random() < share) for i, name in enumerate(names)
     }
     weights = {name: chance.randint(0, 6) for name in names}
-    earlier = graph.before(waits_for)
+    earlier = graph.predecessors(waits_for)
     chosen = graph.heaviest(weights, earlier)
     assert not any(a in earlier[b] for a in chosen for b in chosen), "none of them waits for another"
-    assert sum(weights[name] for name in chosen) == heaviest_by_trying(weights, earlier)
+    assert sum(weights[name] for name in chosen) == heaviest_by_brute_force(weights, earlier)
 
 
 SIZES = """    parameters: {}
@@ -313,22 +317,22 @@ SIZES = """    parameters: {}
 """
 
 
-def test_steps_after_one_another_are_not_added_and_steps_beside_one_another_are() -> None:
+def test_only_steps_that_may_run_at_the_same_time_are_added_up() -> None:
     need = fit.run(entry(SIZES))
-    assert need.text("cpu") == "3200m", "one and two, each with Argo's container, are more than big alone"
+    assert need.text("cpu") == "3200m", "one and two, each with Argo's container, need more than big alone"
     assert need.pods == 2
     assert fit.run(entry(SIZES.replace("after: [one, two]", "after: [two]"))).text("cpu") == "4200m"
     assert fit.run(entry(SIZES.replace("cpu: 3", "cpu: 4"))).text("cpu") == "4100m"
 
 
 @pytest.mark.parametrize(
-    ("quota", "more", "where", "said"),
+    ("quota", "more", "field", "message"),
     [
         (
             "3399m",
             "",
             "steps",
-            "cpu: 1100m for one + 2100m for two = 3200m; allowed is 3199m (the quota of 3399m less",
+            "cpu: 1100m for one + 2100m for two = 3200m; the limit is 3199m (the quota of 3399m less",
         ),
         (
             "6",
@@ -338,16 +342,16 @@ def test_steps_after_one_another_are_not_added_and_steps_beside_one_another_are(
         ),
     ],
 )
-def test_steps_that_do_not_fit_the_quota_are_refused_with_the_sum(
-    tmp_path: Path, quota: str, more: str, where: str, said: str
+def test_steps_that_do_not_fit_the_quota_are_refused_with_the_calculation(
+    tmp_path: Path, quota: str, more: str, field: str, message: str
 ) -> None:
     check(tmp_path, SIZES, f"quota: {{cpu: 3400m}}\n{HEAD}")
     with pytest.raises(InputError) as caught:
         check(tmp_path, more + SIZES, f"quota: {{cpu: {quota}}}\n{HEAD}")
-    assert f"pipelines.nightly.{where}: does not fit the quota: {said}" in str(caught.value)
+    assert f"pipelines.nightly.{field}: does not fit the quota: {message}" in str(caught.value)
 
 
-def test_a_scaled_step_is_reckoned_as_a_run_of_it_alone() -> None:
+def test_a_single_scaled_step_needs_as_much_as_a_run_of_its_pipeline() -> None:
     alone = Tenant.model_validate(
         yaml.safe_load("name: acme\nenvironments: [dev]\npipelines: {nightly: {pipeline: windy-city}}")
     )
@@ -355,7 +359,7 @@ def test_a_scaled_step_is_reckoned_as_a_run_of_it_alone() -> None:
     assert fit.run(several) == fit.run(alone.pipelines["nightly"])
 
 
-def test_the_example_in_the_documentation_is_right() -> None:
+def test_the_example_in_the_documentation_is_valid() -> None:
     page = Path(__file__).resolve().parents[4] / "docs" / "writing-a-pipeline.md"
     (example,) = re.findall(r"```yaml\n(pipelines:.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     tenant = Tenant.model_validate({"name": "acme", "environments": ["dev"], **yaml.safe_load(example)})
