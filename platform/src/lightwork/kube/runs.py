@@ -87,7 +87,7 @@ class Remote:
         for wrong in values.keys() - parameters.keys():
             raise InputError(f"{name}: there is no parameter {wrong!r}{near(wrong, parameters)}")
         for missing in [key for key, item in parameters.items() if "value" not in item and key not in values]:
-            raise InputError(f"{name}: parameter {missing} is missing; give {missing}=...")
+            raise InputError(f"{name}: parameter {missing} is missing; expected {missing}=VALUE")
         if short := status.shortfall(template, self._quotas()):
             raise InputError(
                 f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"
