@@ -13,6 +13,7 @@ import click
 from infra.config import settings
 from infra.config.naming import Names
 from infra.config.stack import ENVIRONMENTS
+from lightwork.cli import running
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -37,25 +38,13 @@ def run(command: click.Command, module: str, arguments: Sequence[str] | None, ob
         arguments: the words of the command line, if not the process's own.
         obj: what the command finds in its context.
     """
-    name = f"python -m {module}"
-    try:
-        with command.make_context(
-            name, list(sys.argv[1:] if arguments is None else arguments), obj=obj
-        ) as context:
-            command.invoke(context)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.UsageError as error:
-        said = " ".join(error.format_message().split()).rstrip(".")
-        print(f"{said} ({name} --help)", file=sys.stderr)
-        return 2
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return running.execute(
+        command,
+        f"python -m {module}",
+        arguments,
+        say=lambda text: print(text, file=sys.stderr),
+        obj=obj,
+    )
 
 
 def settings_and_names(root: Path, environment: Environment) -> tuple[Settings, Names]:

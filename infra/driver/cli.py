@@ -13,7 +13,7 @@ import click
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
 from lightwork.cli import running
-from lightwork.errors import InputError, one_line
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -294,6 +294,5 @@ def execute(argv: Sequence[str] | None = None) -> int:
         NAME,
         argv,
         stopped="stopped before anything was begun",
-        usage=lambda error: f"{one_line(error.format_message()).rstrip('.')} ({NAME} --help)",
         say=lambda text: running.lines(NAME, text),
     )
