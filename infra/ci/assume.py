@@ -1,10 +1,10 @@
-"""Run a command as one of CI's two roles: with the job's own token, and no key anywhere.
+"""Run a command as one of CI's two roles, with the job's own token instead of keys.
 
     python -m infra.ci.assume preview --env dev -- lightwork-estate preview --env dev --all
 
-The token is what GitLab signed for this job. AWS's own libraries exchange it for credentials of an hour, and
-again when these end: nothing here ever holds a credential. What AWS would answer with no more than
-"not authorized" is looked at first, and said in one line.
+GitLab signs the token for this job. AWS's libraries exchange it for credentials, and renew them when they
+expire after an hour; this program never has credentials itself. It checks the token first, because AWS would
+only respond "not authorized".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from infra.ci.common import ROOT, environment, known, run
+from infra.ci.common import ROOT, environment, run, settings_and_names
 from infra.policies import trust
 from lightwork.errors import InputError
 
@@ -36,54 +36,54 @@ TOKEN = "AWS_TOKEN"  # noqa: S105 - the name of a variable
 """The variable with the job's token: `id_tokens: {AWS_TOKEN: {aud: lightwork}}`."""
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
-"""What AWS's libraries would take rather than the token. None of it belongs into a job."""
+"""Variables that AWS's libraries would use instead of the token. A job must have none of them."""
 
 Kind = Literal["preview", "apply"]
-"""Which role: the one that looks, or the one that deploys."""
+"""The role: `preview` reads, `apply` deploys."""
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says, without a look at its signature: that is AWS's affair.
+    """Return a token's claims, without checking its signature; AWS does that.
 
     Raises:
-        InputError: it is no token.
+        InputError: it is not a token.
     """
     try:
         _, body, _ = token.split(".")
-        found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        content = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     except (ValueError, binascii.Error):
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"{TOKEN}: is not a token of GitLab; `id_tokens` of the job sets it")
-    return found
+        content = None
+    if not isinstance(content, dict):
+        raise InputError(f"{TOKEN}: not a GitLab token; set it with `id_tokens` of the job")
+    return content
 
 
 def check(kind: Kind, token: str, gitlab: GitLab, environment: str) -> None:
-    """Look whether AWS will let this job in.
+    """Check that AWS will accept the job's token.
 
     Args:
-        kind: the role that it asks for.
+        kind: the role to assume.
         token: the job's token.
-        gitlab: whom the environment trusts.
+        gitlab: the GitLab project that the environment trusts.
         environment: the environment.
 
     Raises:
-        InputError: the token is another audience's or issuer's, or its subject is not what the role trusts.
+        InputError: the role does not trust the token's audience, issuer or subject.
     """
-    found = claims(token)
-    if found.get("aud") != trust.AUDIENCE:
+    content = claims(token)
+    if content.get("aud") != trust.AUDIENCE:
         raise InputError(
-            f"{TOKEN}: its audience is {found.get('aud')!r}; AWS expects {trust.AUDIENCE!r}"
+            f"{TOKEN}: its audience is {content.get('aud')!r}; AWS expects {trust.AUDIENCE!r}"
             f" (`id_tokens` of the job)"
         )
-    if found.get("iss") not in (f"https://{gitlab.host}", gitlab.host):
+    if content.get("iss") not in (f"https://{gitlab.host}", gitlab.host):
         raise InputError(
-            f"{TOKEN}: was issued by {found.get('iss')!r}; Pulumi.{environment}.yaml says gitlab.host"
+            f"{TOKEN}: its issuer is {content.get('iss')!r}; gitlab.host in Pulumi.{environment}.yaml is"
             f" {gitlab.host!r}"
         )
-    subject = str(found.get("sub"))
+    subject = str(content.get("sub"))
     trusted = trust.previewing(gitlab) if kind == "preview" else trust.deploying(gitlab, environment)
-    if not _like(subject, trusted):
+    if not _matches(subject, trusted):
         raise InputError(
             f"{TOKEN}: its subject is {subject!r}; the role {kind} of {environment} trusts {trusted!r}:"
             f" {_reason(kind, subject, environment)}"
@@ -91,16 +91,16 @@ def check(kind: Kind, token: str, gitlab: GitLab, environment: str) -> None:
 
 
 def variables(
-    kind: Kind, found: Settings, names: Names, job: Mapping[str, str], token_file: Path
+    kind: Kind, settings: Settings, names: Names, job: Mapping[str, str], token_file: Path
 ) -> dict[str, str]:
-    """What the command finds in its environment; all of it may be shown.
+    """Return the variables to add for a command. None is secret.
 
     Args:
         kind: the role.
-        found: the environment's settings.
-        names: its names.
-        job: GitLab's own variables of the job.
-        token_file: where the token is.
+        settings: the environment's settings.
+        names: the environment's names.
+        job: the job's variables.
+        token_file: the file with the token.
     """
     session = "-".join(
         ("gitlab", *(job.get(f"CI_{what}_ID", "0") for what in ("PROJECT", "PIPELINE", "JOB")))
@@ -109,8 +109,8 @@ def variables(
         "AWS_ROLE_ARN": names.ci_role_arn(kind),
         "AWS_ROLE_SESSION_NAME": session[:64],
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(token_file),
-        "AWS_REGION": found.region,
-        "AWS_DEFAULT_REGION": found.region,
+        "AWS_REGION": settings.region,
+        "AWS_DEFAULT_REGION": settings.region,
         "PULUMI_BACKEND_URL": names.backend,
     }
 
@@ -118,53 +118,53 @@ def variables(
 def prepared(
     kind: Kind, environment: Environment, job: Mapping[str, str], *, root: Path = ROOT
 ) -> dict[str, str]:
-    """The whole environment of a command that runs as the role; the token is put into a file of its own.
+    """Return all environment variables for a command that runs as the role, and write the token to a file.
 
     Raises:
-        InputError: the settings are wrong, the token is not there or not trusted, or there are keys.
+        InputError: the settings are wrong, the token is missing or not trusted, or there are keys.
     """
-    found, names = known(root, environment)
+    settings, names = settings_and_names(root, environment)
     keys = [key for key in KEYS if job.get(key)]
     if keys:
         raise InputError(
-            f"{keys[0]}: is set, and AWS's libraries would take it for the role: take it out of the project's"
-            " CI/CD variables; jobs have tokens"
+            f"{keys[0]}: is set, and AWS's libraries would use it instead of the job's token; remove it from"
+            " the project's CI/CD variables"
         )
     token = job.get(TOKEN)
     if not token:
         raise InputError(
             f"{TOKEN}: is not set; the job needs `id_tokens: {{{TOKEN}: {{aud: {trust.AUDIENCE}}}}}`"
         )
-    check(kind, token, found.gitlab, environment)
-    # Only its owner comes into a folder that mkdtemp makes.
+    check(kind, token, settings.gitlab, environment)
+    # Only its owner can enter a folder created by mkdtemp.
     file = Path(tempfile.mkdtemp(prefix="lightwork-token-")) / "token"
     file.write_text(token, encoding="utf-8")
-    rest = {key: value for key, value in job.items() if key != TOKEN}
-    return {**rest, **variables(kind, found, names, job, file)}
+    inherited = {key: value for key, value in job.items() if key != TOKEN}
+    return {**inherited, **variables(kind, settings, names, job, file)}
 
 
-@click.command(help=__doc__, options_metavar="--env ENV", epilog="The command comes after --.")
+@click.command(help=__doc__, options_metavar="--env ENV", epilog="The command to run comes after --.")
 @click.argument("role", type=click.Choice(get_args(Kind)))
 @environment
 @click.pass_obj
 def command(words: list[str], role: Kind, env: Environment) -> None:
-    """Become the command; does not come back where it could be started."""
+    """Replace this process by the command."""
     if not words:
-        raise click.UsageError("after -- belongs what to run")
+        raise click.UsageError("give the command to run after --")
     variables = prepared(role, env, os.environ)
     print(f"as {variables['AWS_ROLE_ARN']}", file=sys.stderr, flush=True)
     try:
-        # In this process's place: a signal of the runner reaches the command itself.
+        # Replacing this process lets the runner's signals reach the command.
         os.execvpe(words[0], words, variables)  # noqa: S606 - the command is the caller's own
     except FileNotFoundError:
-        raise InputError(f"{words[0]}: there is no such program here") from None
+        raise InputError(f"{words[0]}: not installed") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; does not come back where the command could be started."""
+    """Run the command line; return only if the command could not be started."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    own, after = (words, []) if "--" not in words else _split(words)
-    return run(command, "infra.ci.assume", own, after)
+    own_words, command_words = (words, []) if "--" not in words else _split(words)
+    return run(command, "infra.ci.assume", own_words, command_words)
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
@@ -172,16 +172,17 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:at], words[at + 1 :]
 
 
-def _like(subject: str, trusted: str) -> bool:
-    """As AWS's StringLike, for what is trusted here: no wildcard but a `*` at the end."""
+def _matches(subject: str, trusted: str) -> bool:
+    """Match like AWS's StringLike. The only wildcard in a trusted subject is a `*` at the end."""
     return fnmatch.fnmatchcase(subject, trusted.replace("[", "[[]"))
 
 
 def _reason(kind: Kind, subject: str, environment: str) -> str:
+    """Return the most likely remedy for a subject that is not trusted."""
     if kind == "apply" and ":environment:" not in subject:
         return (
-            "the project's setting ci_id_token_sub_claim_components has no environment in it, or the job has"
-            " none (docs/first-install.md, 'GitLab')"
+            "the job has no environment, or the project's ci_id_token_sub_claim_components lacks it"
+            " (docs/first-install.md, 'GitLab')"
         )
     if kind == "apply" and not subject.endswith(":environment_protected:true"):
         return f"protect the environment {environment} on GitLab"

@@ -1,4 +1,4 @@
-"""What the modules that jobs call have in common."""
+"""Functions shared by the commands of CI."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from infra.config import settings
 from infra.config.naming import Names
 from infra.config.stack import ENVIRONMENTS
+from lightwork.cli import running
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 environment = click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
-"""The option that every command has."""
+"""The option `--env`, which every command has."""
 
 
 def run(command: click.Command, module: str, arguments: Sequence[str] | None, obj: Any = None) -> int:
@@ -37,41 +38,29 @@ def run(command: click.Command, module: str, arguments: Sequence[str] | None, ob
         arguments: the words of the command line, if not the process's own.
         obj: what the command finds in its context.
     """
-    name = f"python -m {module}"
-    try:
-        with command.make_context(
-            name, list(sys.argv[1:] if arguments is None else arguments), obj=obj
-        ) as context:
-            command.invoke(context)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.UsageError as error:
-        said = " ".join(error.format_message().split()).rstrip(".")
-        print(f"{said} ({name} --help)", file=sys.stderr)
-        return 2
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return running.execute(
+        command,
+        f"python -m {module}",
+        arguments,
+        say=lambda text: print(text, file=sys.stderr),
+        obj=obj,
+    )
 
 
-def known(root: Path, environment: Environment) -> tuple[Settings, Names]:
-    """An environment's settings, and the names that follow from them.
+def settings_and_names(root: Path, environment: Environment) -> tuple[Settings, Names]:
+    """Load an environment's settings, and derive its names.
 
     Raises:
         InputError: one line for each mistake in `Pulumi.<environment>.yaml`.
     """
-    found = settings.load(root, environment)
-    return found, Names.of(found)
+    declared = settings.load(root, environment)
+    return declared, Names.of(declared)
 
 
-def own(program: str) -> str:
-    """A program of this Python's environment (`.venv/bin`), if it is there; else whatever PATH says."""
-    beside = Path(sys.executable).parent / program
-    return str(beside) if beside.exists() else program
+def installed(program: str) -> str:
+    """Return a program's path in this Python's environment; its bare name, for PATH, if it is not there."""
+    path = Path(sys.executable).parent / program
+    return str(path) if path.exists() else program
 
 
 def call(
@@ -82,21 +71,21 @@ def call(
     variables: Mapping[str, str] | None = None,
     show: bool = False,
 ) -> str:
-    """Run a program to its end; what it printed.
+    """Run a program to its end, and return its output.
 
     Args:
-        words: the program and its arguments. Jobs' logs show them when it fails: no secret belongs here.
-        stdin: what it reads, such as a password.
-        cwd: where it runs.
-        variables: what its environment has besides this process's.
-        show: its output is the job's own, and none is returned.
+        words: the program and its arguments, without secrets: the job's log shows them if it fails.
+        stdin: the standard input, such as a password.
+        cwd: the working directory.
+        variables: environment variables to add to this process's.
+        show: print the output to the job's log instead of returning it.
 
     Raises:
-        InputError: there is no such program.
-        RunFailed: it failed; with its last line.
+        InputError: the program is not installed.
+        RunFailed: its exit code is not 0. The message has its last line of output.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - the words are the program's own
+        process = subprocess.run(  # noqa: S603 - the callers write the words
             list(words),
             input=stdin,
             cwd=cwd,
@@ -107,11 +96,9 @@ def call(
             check=False,
         )
     except FileNotFoundError:
-        raise InputError(
-            f"{words[0]}: there is no such program here; the job's image has to bring it"
-        ) from None
-    if done.returncode:
-        said = "" if show else (done.stderr or done.stdout or "").strip().rpartition("\n")[2]
-        what = " ".join(str(word) for word in words)
-        raise RunFailed(f"{what}: ended with {done.returncode}{f': {said}' if said else ''}")
-    return "" if show else str(done.stdout)
+        raise InputError(f"{words[0]}: not installed; the job's image must include it") from None
+    if process.returncode:
+        reason = "" if show else (process.stderr or process.stdout or "").strip().rpartition("\n")[2]
+        line = " ".join(str(word) for word in words)
+        raise RunFailed(f"{line}: exit code {process.returncode}{f': {reason}' if reason else ''}")
+    return "" if show else str(process.stdout)

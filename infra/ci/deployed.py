@@ -1,11 +1,10 @@
-"""What CI has deployed to an environment: the commit and the image, kept beside the states.
+"""Record which commit and image CI deployed to an environment, in the bucket of the states.
 
     python -m infra.ci.deployed show --env dev
     python -m infra.ci.deployed record --env dev
 
-It is written once every stack that a commit touches is up. The next deployment does what has changed since
-then, so that a commit whose deployment failed is made up for by the one after it, which GitLab's own "commit
-before" would forget.
+The record is written after all affected stacks of a commit are deployed. The next deployment compares with it
+and so completes what a failed one left undone. GitLab's own "commit before" would miss that.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.ci.common import ROOT, environment, known, run
+from infra.ci.common import ROOT, environment, run, settings_and_names
 from infra.config.image import DIGEST, checked
 from lightwork.errors import InputError
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from lightwork.tenants import Environment
 
 KEY = "lightwork/deployed.json"
-"""Where it is in the bucket of the states. The bucket is versioned: the older ones are the history."""
+"""The record's key in the bucket of the states. The bucket is versioned, so older records are kept."""
 
 COMMIT = "CI_COMMIT_SHA"
 """GitLab's variable with the commit."""
@@ -39,12 +38,12 @@ COMMIT = "CI_COMMIT_SHA"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployed:
-    """What stands in an environment.
+    """The record of an environment's last deployment.
 
     Attributes:
         commit: the commit, 40 hexadecimal digits.
-        digest: the image that its tenants run, `sha256:...`.
-        at: since when, UTC, ISO 8601.
+        digest: the digest of the tenants' image, `sha256:...`.
+        at: the time of the deployment, UTC, ISO 8601.
     """
 
     commit: str
@@ -53,36 +52,36 @@ class Deployed:
 
 
 def read(s3: Any, names: Names) -> Deployed | None:
-    """What is recorded; None where nothing is.
+    """Return an environment's record; None if there is none.
 
     Args:
         s3: a client of boto3.
         names: the environment's names.
 
     Raises:
-        InputError: what is there is no record.
+        InputError: the record is not valid.
     """
+    source = f"s3://{names.bucket('state')}/{KEY}"
     try:
         body = s3.get_object(Bucket=names.bucket("state"), Key=KEY)["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
     try:
-        found = Deployed(**json.loads(body))
+        record = Deployed(**json.loads(body))
     except (ValueError, TypeError):
         raise InputError(
-            f"s3://{names.bucket('state')}/{KEY}: is no record of a deployment: put it right"
+            f"{source}: not a valid record of a deployment; restore an earlier version of the object"
         ) from None
-    source = f"s3://{names.bucket('state')}/{KEY}"
-    checked_commit(found.commit, source=source)
-    checked(found.digest, source=source)
-    return found
+    checked_commit(record.commit, source=source)
+    checked(record.digest, source=source)
+    return record
 
 
 def write(s3: Any, names: Names, commit: str, digest: str) -> Deployed:
-    """Record what has been deployed, now.
+    """Record a deployment that has just finished.
 
     Raises:
-        InputError: it is no commit, or no digest.
+        InputError: the commit or the digest is not valid.
     """
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     record = Deployed(commit=checked_commit(commit), digest=checked(digest), at=now)
@@ -99,55 +98,55 @@ def write(s3: Any, names: Names, commit: str, digest: str) -> Deployed:
 @click.argument("what", type=click.Choice(("show", "record")))
 @environment
 def command(what: str, env: Environment) -> None:
-    """Print what is recorded, or record it."""
-    _, names = known(ROOT, env)
+    """Print the record, or write it."""
+    _, names = settings_and_names(ROOT, env)
     s3 = client(names)
     if what == "record":
         record = write(s3, names, os.environ.get(COMMIT, ""), os.environ.get(DIGEST, ""))
-        print(f"{env} is at {record.commit}, with {record.digest}")
+        print(f"{env}: recorded {record.commit} with {record.digest}")
         return
     print(json.dumps(asdict(required(s3, names))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 2 for what is refused, as where nothing is recorded."""
+    """Run the command line; return 2 if there is no record to show."""
     return run(command, "infra.ci.deployed", arguments)
 
 
 def required(s3: Any, names: Names) -> Deployed:
-    """What is recorded.
+    """Return an environment's record.
 
     Raises:
-        InputError: nothing is.
+        InputError: there is none.
     """
     record = read(s3, names)
     if record is None:
         raise InputError(
-            f"{names.environment}: nothing is recorded as deployed by CI: let a pipeline of the main branch"
-            f" deploy it, or take {names.environment} out of LIGHTWORK_ENVIRONMENTS"
+            f"{names.environment}: no deployment by CI is recorded; deploy it with a pipeline of the main"
+            f" branch, or remove {names.environment} from LIGHTWORK_ENVIRONMENTS"
         )
     return record
 
 
 def client(names: Names) -> Any:
-    """A client for S3 in the environment's region, with whatever credentials there are."""
+    """Return an S3 client for the environment's region, with the ambient credentials."""
     import boto3
 
     return boto3.client("s3", region_name=names.region)
 
 
 def checked_commit(commit: str, *, source: str = COMMIT) -> str:
-    """A commit's id, once it is seen to be one.
+    """Return a commit's id after checking its form.
 
     Args:
-        commit: what was given.
-        source: where it was given, for the message.
+        commit: the id.
+        source: where the id comes from, for the message.
 
     Raises:
         InputError: it is not a commit's id.
     """
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        raise InputError(f"{source}: found {commit!r}; a commit's 40 hexadecimal digits belong there")
+        raise InputError(f"{source}: expected a commit's 40 hexadecimal digits, got {commit!r}")
     return commit
 
 

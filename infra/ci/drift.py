@@ -1,9 +1,8 @@
-"""Whether an environment is still what was deployed: a preview of the commit that stands there.
+"""Check whether an environment still matches what was deployed, by a preview of the deployed commit.
 
     python -m infra.ci.drift --env prod --summary-dir summary/prod
 
-The program that is compared with is that of the commit which was deployed, in a folder of its own: what main
-has that prod does not have yet is no drift.
+The deployed commit is checked out in a separate folder, so that newer commits on main do not count as drift.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.ci import deployed
-from infra.ci.common import ROOT, call, environment, known, run
+from infra.ci.common import ROOT, call, environment, run, settings_and_names
 from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
 
@@ -30,54 +29,54 @@ if TYPE_CHECKING:
 
 
 def differences(summary: Mapping[str, Any]) -> list[str]:
-    """One line for each stack that is not as it was deployed, or that could not be looked at.
+    """Return a line for each changed resource, and for each stack that could not be previewed.
 
     Args:
-        summary: the driver's `summary.json`.
+        summary: the content of the driver's `summary.json`.
 
     Raises:
-        RunFailed: it is none.
+        RunFailed: it is not a summary.
     """
     try:
-        return [line for stack in summary["stacks"] for line in _of(stack)]
+        return [line for stack in summary["stacks"] for line in _lines(stack)]
     except (KeyError, TypeError):
-        raise RunFailed("summary.json: is no summary of lightwork-estate") from None
+        raise RunFailed("summary.json: not a summary of lightwork-estate") from None
 
 
 def look(environment: Environment, record: Deployed, folder: Path, root: Path = ROOT) -> list[str]:
-    """Preview all stacks as they were deployed; the differences.
+    """Preview all stacks at the deployed commit, and return the differences.
 
     Args:
-        environment: which environment.
-        record: what stands there.
-        folder: where the summary goes.
-        root: the repository.
+        environment: the environment.
+        record: the record of its last deployment.
+        folder: the folder for the summary.
+        root: the repository's root.
 
     Raises:
         InputError: the commit is not in the repository.
-        RunFailed: the preview came to nothing.
+        RunFailed: the preview wrote no summary.
     """
     folder = folder.resolve()
-    with tempfile.TemporaryDirectory() as place:
-        tree = Path(place, "deployed")
+    with tempfile.TemporaryDirectory() as temporary:
+        tree = Path(temporary, "deployed")
         try:
             call(["git", "worktree", "add", "--quiet", "--detach", str(tree), record.commit], cwd=root)
         except RunFailed as error:
             raise InputError(
-                f"{record.commit}, which {environment} is at, cannot be checked out: {error}"
+                f"{record.commit}, deployed to {environment}, cannot be checked out: {error}"
             ) from None
         try:
             call(["sh", "requirements/install.sh"], cwd=tree, show=True)
-            failed = _preview(environment, tree, folder, record.digest)
+            failure = _preview(environment, tree, folder, record.digest)
         finally:
             call(["git", "worktree", "remove", "--force", str(tree)], cwd=root)
     try:
-        found = differences(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+        lines = differences(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         raise RunFailed(
-            f"{environment}: the preview wrote no summary{f': {failed}' if failed else ''}"
+            f"{environment}: the preview wrote no summary{f': {failure}' if failure else ''}"
         ) from None
-    return found or ([failed] if failed else [])
+    return lines or ([failure] if failure else [])
 
 
 @click.command(help=__doc__)
@@ -87,29 +86,29 @@ def look(environment: Environment, record: Deployed, folder: Path, root: Path = 
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="Where the summary goes.",
+    help="The folder for the summary.",
 )
 def command(env: Environment, summary_dir: Path) -> None:
-    """Compare, and say what differs."""
-    _, names = known(ROOT, env)
+    """Compare, and print the differences."""
+    _, names = settings_and_names(ROOT, env)
     record = deployed.required(deployed.client(names), names)
-    print(f"{env} is at {record.commit} since {record.at}", flush=True)
-    found = look(env, record, summary_dir)
+    print(f"{env}: {record.commit} was deployed at {record.at}", flush=True)
+    lines = look(env, record, summary_dir)
     summary = summary_dir / "summary.md"
     if summary.exists():
         print(summary.read_text(encoding="utf-8"))
-    if found:
-        raise RunFailed("\n".join((f"{env} is not what was deployed:", *found)))
-    print(f"{env} is what was deployed")
+    if lines:
+        raise RunFailed("\n".join((f"{env} differs from what was deployed:", *lines)))
+    print(f"{env} matches what was deployed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 1 where something differs."""
+    """Run the command line; return 1 if something differs."""
     return run(command, "infra.ci.drift", arguments)
 
 
 def _preview(environment: str, tree: Path, folder: Path, digest: str) -> str:
-    """Run the driver of that commit; what it failed with, if it failed."""
+    """Run the deployed commit's driver, and return its error; empty if it succeeded."""
     words = [
         *(str(tree / ".venv/bin/lightwork-estate"), "preview", "--env", environment, "--all", "--refresh"),
         *("--summary-dir", str(folder)),
@@ -122,7 +121,7 @@ def _preview(environment: str, tree: Path, folder: Path, digest: str) -> str:
     return ""
 
 
-def _of(stack: Mapping[str, Any]) -> Iterator[str]:
+def _lines(stack: Mapping[str, Any]) -> Iterator[str]:
     name, changes = stack["stack"], stack["changes"]
     if stack.get("error"):
         yield f"{name}: {stack['error']}"

@@ -1,10 +1,10 @@
-"""The platform's image: built once, without privileges, and copied by its digest to the next environment.
+"""Build the platform's image without privileges, or copy it by its digest to the next environment.
 
     python -m infra.ci.image build --env dev --push --dotenv image.env
     python -m infra.ci.image bring --env staging --from dev
 
-An image is named by what goes into it, besides its commit: a commit that changes none of that has the image
-that is there already, and its tenants are left alone.
+An image is tagged with a hash of its inputs, besides its commit. A commit that changes no input reuses the
+existing image, so it does not affect tenants.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.ci.common import ROOT, call, environment, known, run
+from infra.ci.common import ROOT, call, environment, run, settings_and_names
 from infra.ci.deployed import COMMIT, checked_commit
 from infra.config.image import DIGEST, checked, is_digest
 from infra.config.stack import ENVIRONMENTS
@@ -44,22 +44,22 @@ INPUTS = (
     "requirements/run.txt",
     ".dockerignore",
 )
-"""What an image is made from."""
+"""The inputs of the image."""
 
 BASE = "LIGHTWORK_BASE_IMAGE"
-"""The variable that names the image that ours begins with, where it is not the Dockerfile's: a mirror's."""
+"""The variable that names another base image than the Dockerfile's, such as a mirror's."""
 
 STORE = ("--storage-driver", "vfs")
-"""Whole copies of layers: overlays want a right to mount that a job does not have."""
+"""Store full copies of layers: overlays need a permission to mount that a job does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A repository of images.
+    """An image repository.
 
     Attributes:
-        registry: its host.
-        name: its name there.
+        registry: the registry's host.
+        name: the repository's name in the registry.
     """
 
     registry: str
@@ -67,34 +67,34 @@ class Repository:
 
     @classmethod
     def of(cls, names: Names) -> Repository:
-        """The one of an environment."""
+        """Return an environment's repository."""
         registry = f"{names.account}.dkr.ecr.{names.region}.amazonaws.com"
         return cls(registry=registry, name=names.image_repository)
 
     def tagged(self, tag: str) -> str:
-        """An image, by its tag."""
+        """Return the address of an image by its tag."""
         return f"docker://{self.registry}/{self.name}:{tag}"
 
     def by_digest(self, digest: str) -> str:
-        """An image, by its digest."""
+        """Return the address of an image by its digest."""
         return f"docker://{self.registry}/{self.name}@{digest}"
 
 
 def inputs_tag(root: Path, revision: str = "HEAD") -> str:
-    """A tag made of all that goes into the image: names, modes and contents, as a commit has them.
+    """Return a tag with a hash of the image's inputs in a commit: their names, modes and contents.
 
     Raises:
-        RunFailed: git knows no such commit.
+        RunFailed: the commit is not in this clone.
     """
     listed = call(["git", "ls-tree", "-r", "--full-tree", revision, "--", *INPUTS], cwd=root)
     return f"inputs-{hashlib.sha256(listed.encode()).hexdigest()[:20]}"
 
 
 def base_image(root: Path) -> str:
-    """The image that ours begins with: the Dockerfile's own, with its registry, or the job's choice.
+    """Return the base image, with its registry: the one in the job's variable, or else the Dockerfile's.
 
     Raises:
-        InputError: it is named without a tag and a digest.
+        InputError: it has neither a tag nor a digest.
     """
     text = (root / DOCKERFILE).read_text(encoding="utf-8")
     (default,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
@@ -102,15 +102,15 @@ def base_image(root: Path) -> str:
     name, at, digest = image.partition("@")
     form = r"\w[\w./:-]*" if at else r"\w[\w./:-]*:[\w.-]+"
     if not re.fullmatch(form, name) or (at and not is_digest(digest)):
-        raise InputError(f"{BASE}: found {image!r}; an image with a tag or a digest belongs there")
+        raise InputError(f"{BASE}: expected an image with a tag or a digest, got {image!r}")
     first, slash, _ = image.partition("/")
-    # Without a host it is up to the machine's configuration whose image it is.
+    # Without a host, the machine's configuration would decide which registry it comes from.
     qualified = bool(slash) and ("." in first or ":" in first or first == "localhost")
     return image if qualified else f"docker.io/{'' if slash else 'library/'}{image}"
 
 
 def build_words(root: Path, name: str) -> list[str]:
-    """Build the image without privileges: a changed root, not a container; copies, not overlays."""
+    """Return the command that builds the image without privileges: in a chroot, with copies of layers."""
     return [
         *("buildah", *STORE, "build", "--isolation", "chroot", "--format", "oci", "--layers"),
         *("--build-arg", f"BASE_IMAGE={base_image(root)}", "--file", str(root / DOCKERFILE)),
@@ -119,13 +119,13 @@ def build_words(root: Path, name: str) -> list[str]:
 
 
 def push_words(name: str, target: str, digest_file: Path, authfile: Path | None) -> list[str]:
-    """Push what was built, and note the digest that the registry knows it by."""
-    sign_in = ("--authfile", str(authfile)) if authfile else ()
-    return ["buildah", *STORE, "push", "--digestfile", str(digest_file), *sign_in, name, target]
+    """Return the command that pushes the built image, and writes its digest in the registry to a file."""
+    credentials = ("--authfile", str(authfile)) if authfile else ()
+    return ["buildah", *STORE, "push", "--digestfile", str(digest_file), *credentials, name, target]
 
 
 def copy_words(source: str, target: str, source_authfile: Path, target_authfile: Path) -> list[str]:
-    """Copy an image as it is: a digest that would change is an error."""
+    """Return the command that copies an image unchanged; it fails if the digest would change."""
     return [
         *("skopeo", "copy", "--preserve-digests", "--retry-times", "3"),
         *("--src-authfile", str(source_authfile), "--dest-authfile", str(target_authfile)),
@@ -134,12 +134,12 @@ def copy_words(source: str, target: str, source_authfile: Path, target_authfile:
 
 
 def sign_in(ecr: Any, registry: str, authfile: Path) -> None:
-    """Sign in to a registry for some hours. The password goes by standard input: anybody sees arguments.
+    """Sign in to a registry for 12 hours. The password goes through standard input, as arguments are public.
 
     Args:
         ecr: a client of boto3.
-        registry: the host.
-        authfile: the file that remembers it, for the programs that are told of it.
+        registry: the registry's host.
+        authfile: the file to write the credentials to.
     """
     (entry,) = ecr.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(entry["authorizationToken"]).decode().partition(":")
@@ -148,26 +148,26 @@ def sign_in(ecr: Any, registry: str, authfile: Path) -> None:
 
 
 def digest_of(ecr: Any, repository: str, **image: str) -> str | None:
-    """The digest of an image that a repository has; None where it has none such.
+    """Return the digest of an image in a repository; None if it is not there.
 
     Args:
         ecr: a client of boto3.
-        repository: its name.
+        repository: the repository's name.
         image: `imageTag` or `imageDigest`.
     """
     try:
-        found = ecr.describe_images(repositoryName=repository, imageIds=[image])["imageDetails"]
+        details = ecr.describe_images(repositoryName=repository, imageIds=[image])["imageDetails"]
     except ecr.exceptions.ImageNotFoundException:
         return None
     except ecr.exceptions.RepositoryNotFoundException:
         raise InputError(
-            f"{repository}: there is no such repository; the estate makes it (docs/first-install.md)"
+            f"{repository}: no such image repository; deploy the estate first (docs/first-install.md)"
         ) from None
-    return str(found[0]["imageDigest"]) if found else None
+    return str(details[0]["imageDigest"]) if details else None
 
 
 def add_tag(ecr: Any, repository: str, digest: str, tag: str) -> None:
-    """Give an image one name more; one that it has already is left alone."""
+    """Add a tag to an image, unless the repository has the tag already."""
     image = ecr.batch_get_image(
         repositoryName=repository,
         imageIds=[{"imageDigest": digest}],
@@ -187,53 +187,53 @@ def add_tag(ecr: Any, repository: str, digest: str, tag: str) -> None:
 
 
 def build(ecr: Any, names: Names, commit: str, *, root: Path = ROOT, push: bool) -> str:
-    """The digest of a commit's image: found in the repository, else built, and pushed if so wanted.
+    """Return the digest of a commit's image. The image is built unless the repository has it.
 
     Args:
         ecr: a client of boto3.
-        names: the environment with the repository.
-        commit: the commit; a pushed image has it as a tag.
-        root: the repository with the code.
-        push: whether an image may be pushed. Else the digest is of what was built here and is nowhere else.
+        names: the names of the environment with the repository.
+        commit: the commit, which becomes a tag of a pushed image.
+        root: the root of the clone to build from.
+        push: push a built image. Otherwise the image with this digest exists only on this machine.
 
     Raises:
-        InputError: there is no such repository, or a program is missing.
-        RunFailed: it could not be built or pushed.
+        InputError: the image repository does not exist, or a program is not installed.
+        RunFailed: the image could not be built or pushed.
     """
     repository, tag = Repository.of(names), inputs_tag(root)
-    found = digest_of(ecr, repository.name, imageTag=tag)
-    if found is None:
+    digest = digest_of(ecr, repository.name, imageTag=tag)
+    if digest is None:
         print(f"{tag} is not in {repository.name}: building it", file=sys.stderr, flush=True)
         return _build(ecr, repository, commit, tag, root=root, push=push)
-    print(f"{tag} is in {repository.name} already", file=sys.stderr)
+    print(f"{tag} is already in {repository.name}", file=sys.stderr)
     if push and digest_of(ecr, repository.name, imageTag=commit) is None:
-        add_tag(ecr, repository.name, found, commit)
-    return found
+        add_tag(ecr, repository.name, digest, commit)
+    return digest
 
 
 def bring(source_ecr: Any, source: Names, target_ecr: Any, target: Names, digest: str, commit: str) -> bool:
-    """Copy an image to another environment's repository, which may be another account's.
+    """Copy an image to another environment's repository, possibly in another account.
 
     Returns:
-        Whether it had to be copied.
+        Whether it was copied; False if it was already there.
 
     Raises:
-        InputError: it is not where it should come from.
-        RunFailed: it could not be copied, or came out as another one.
+        InputError: the source repository does not have the image.
+        RunFailed: the copy failed, or has another digest.
     """
-    ours, theirs = Repository.of(target), Repository.of(source)
-    if digest_of(target_ecr, ours.name, imageDigest=digest):
+    to, origin = Repository.of(target), Repository.of(source)
+    if digest_of(target_ecr, to.name, imageDigest=digest):
         return False
-    if not digest_of(source_ecr, theirs.name, imageDigest=digest):
-        raise InputError(f"{theirs.name} of account {source.account} has no {digest}")
+    if not digest_of(source_ecr, origin.name, imageDigest=digest):
+        raise InputError(f"{origin.name} in account {source.account} has no image {digest}")
     with tempfile.TemporaryDirectory() as folder:
         authfiles = Path(folder, "from.json"), Path(folder, "to.json")
-        sign_in(source_ecr, theirs.registry, authfiles[0])
-        sign_in(target_ecr, ours.registry, authfiles[1])
-        call(copy_words(theirs.by_digest(digest), ours.tagged(commit), *authfiles), show=True)
-    arrived = digest_of(target_ecr, ours.name, imageTag=commit)
-    if arrived != digest:
-        raise RunFailed(f"{ours.name}:{commit} is {arrived}, and not {digest}")
+        sign_in(source_ecr, origin.registry, authfiles[0])
+        sign_in(target_ecr, to.registry, authfiles[1])
+        call(copy_words(origin.by_digest(digest), to.tagged(commit), *authfiles), show=True)
+    copied = digest_of(target_ecr, to.name, imageTag=commit)
+    if copied != digest:
+        raise RunFailed(f"{to.name}:{commit}: expected the digest {digest} after the copy, got {copied}")
     return True
 
 
@@ -244,13 +244,13 @@ def command() -> None:
 
 @command.command("build")
 @environment
-@click.option("--push", is_flag=True, help="Push it.")
+@click.option("--push", is_flag=True, help="Push the image.")
 @click.option(
     "--dotenv", type=click.Path(path_type=Path), metavar="FILE", help=f"Write {DIGEST}=... to this file."
 )
 def build_command(env: Environment, push: bool, dotenv: Path | None) -> None:
-    """Build this commit's image."""
-    _, names = known(ROOT, env)
+    """Build this commit's image, unless the repository has it."""
+    _, names = settings_and_names(ROOT, env)
     line = f"{DIGEST}={build(_ecr(names), names, _commit(), push=push)}"
     if dotenv:
         dotenv.write_text(f"{line}\n", encoding="utf-8")
@@ -259,18 +259,20 @@ def build_command(env: Environment, push: bool, dotenv: Path | None) -> None:
 
 @command.command("bring")
 @environment
-@click.option("--from", "origin", type=click.Choice(ENVIRONMENTS), required=True, help="From where.")
+@click.option(
+    "--from", "origin", type=click.Choice(ENVIRONMENTS), required=True, help="The environment to copy from."
+)
 def bring_command(env: Environment, origin: Environment) -> None:
-    """Copy it from another environment."""
-    _, target = known(ROOT, env)
-    _, source = known(ROOT, origin)
+    """Copy the image from another environment."""
+    _, target = settings_and_names(ROOT, env)
+    _, source = settings_and_names(ROOT, origin)
     digest = checked(os.environ.get(DIGEST, ""))
-    copied = bring(_looking(source), source, _ecr(target), target, digest, _commit())
-    print(f"{digest}: {'copied to' if copied else 'is already in'} {target.image_repository}")
+    copied = bring(_read_only_ecr(source), source, _ecr(target), target, digest, _commit())
+    print(f"{digest}: {'copied to' if copied else 'already in'} {target.image_repository}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     return run(command, "infra.ci.image", arguments)
 
 
@@ -285,7 +287,7 @@ def _build(ecr: Any, repository: Repository, commit: str, tag: str, *, root: Pat
         sign_in(ecr, repository.registry, authfile)
         call(push_words(name, repository.tagged(commit), digest_file, authfile), show=True)
         digest = digest_file.read_text(encoding="utf-8").strip()
-    # Last, so that nobody finds by it what is not wholly there.
+    # Last, so that the tag never refers to an incomplete image.
     add_tag(ecr, repository.name, digest, tag)
     return digest
 
@@ -300,16 +302,16 @@ def _ecr(names: Names) -> Any:
     return boto3.client("ecr", region_name=names.region)
 
 
-def _looking(names: Names) -> Any:
-    """A client of an environment that this job looks at only: its own role is another environment's."""
+def _read_only_ecr(names: Names) -> Any:
+    """Return a client with the role `preview` of another environment than the job's own."""
     import boto3
 
     token = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
     if not token:
-        raise InputError("AWS_WEB_IDENTITY_TOKEN_FILE: is not set; run this by `python -m infra.ci.assume`")
-    # Nobody's credentials are needed to ask for some with a token.
+        raise InputError("AWS_WEB_IDENTITY_TOKEN_FILE: is not set; run this with `python -m infra.ci.assume`")
+    # This call needs the token only, no credentials.
     sts = boto3.client("sts", region_name=names.region)
-    given = sts.assume_role_with_web_identity(
+    credentials = sts.assume_role_with_web_identity(
         RoleArn=names.ci_role_arn("preview"),
         RoleSessionName=os.environ.get("AWS_ROLE_SESSION_NAME", "gitlab"),
         WebIdentityToken=Path(token).read_text(encoding="utf-8"),
@@ -317,9 +319,9 @@ def _looking(names: Names) -> Any:
     return boto3.client(
         "ecr",
         region_name=names.region,
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given["SessionToken"],
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
     )
 
 

@@ -1,10 +1,10 @@
-"""The jobs that deploy a commit to an environment: a pipeline of GitLab's, made from the stacks it touches.
+"""Generate the GitLab pipeline that deploys a commit to an environment, from the stacks that it affects.
 
     python -m infra.ci.jobs --env dev --since-deployed --smoke acme > dev.yml
 
-The image comes first where it has to be brought, then the estate, then the tenants, each stack in a job and a
-resource group of its own; then it is recorded what stands there, and a pipeline is run for real. A new tenant
-is a new job here, and no change of a CI file.
+The jobs copy the image if necessary, then deploy the estate, then the tenants, each stack in its own job and
+resource group. Then the deployment is recorded, and a pipeline is run as a test. A new tenant gets a job
+without a change to any CI file.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import click
 import yaml
 
 from infra.ci import deployed
-from infra.ci.common import ROOT, call, environment, known, own, run
+from infra.ci.common import ROOT, call, environment, installed, run, settings_and_names
 from infra.config.image import DIGEST, checked
 from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, near
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,32 +36,29 @@ if TYPE_CHECKING:
 Job = dict[str, Any]
 
 INCLUDED = ("ci/common.yml", "ci/deploy.yml")
-"""What the jobs extend; people read the shell there."""
+"""The files with the templates that the jobs extend, and their shell commands."""
 
 STAGES = ("image", "estate", "tenants", "deployed", "smoke")
 
 MOST_JOBS = 50
-"""With more tenants than this, a job does several. GitLab refuses a pipeline with more than 500 jobs that
-deploy, and the free plan 500 active jobs of any kind; a runner takes a minute or two before a job of it
-begins, the stack itself takes seconds.
+"""The maximum number of tenants' jobs; with more tenants, a job deploys several. GitLab refuses a pipeline
+with more than 500 deployment jobs, and on the free plan more than 500 active jobs of any kind. A runner needs
+a minute or two to start a job, while the stack itself takes seconds.
 """
 
-AT_ONCE = 4
-"""How many stacks a job that does several works on at a time."""
-
 SMOKE = "windy-city"
-"""The pipeline that is run for real."""
+"""The pipeline that is run as a test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a deployment is made from.
+    """A deployment.
 
     Attributes:
-        environment: where to.
-        stacks: the stacks that are touched, the estate first.
-        digest: the image that tenants run.
-        image_from: the environment whose repository has the image already; None where it is this one.
+        environment: the environment to deploy to.
+        stacks: the affected stacks, the estate first.
+        digest: the digest of the image that tenants run.
+        image_from: the environment to copy the image from; None if this environment's repository has it.
         smoke: the tenant for which a pipeline is run at the end; None for no run.
     """
 
@@ -73,12 +70,12 @@ class Plan:
 
 
 def pipeline(plan: Plan) -> dict[str, Any]:
-    """The pipeline, as GitLab's YAML has it.
+    """Return the pipeline, as the content of a GitLab YAML file.
 
     Raises:
-        InputError: a stack is not of this environment, or the image's digest is none.
+        InputError: a stack belongs to another environment, or the image's digest is not valid.
     """
-    names = [_of(plan.environment, stack) for stack in plan.stacks]
+    names = [_tenant(plan.environment, stack) for stack in plan.stacks]
     checked(plan.digest)
     environment, jobs = plan.environment, {}
     if plan.image_from:
@@ -88,14 +85,14 @@ def pipeline(plan: Plan) -> dict[str, Any]:
     if None in names:
         jobs[environment] = _job(plan, ".stack", "estate", environment, CHOICE="--estate")
         jobs[environment]["needs"] = list(jobs)[:-1]
-    before = list(jobs)
+    needs = list(jobs)
     for name, group in groups([name for name in names if name is not None]).items():
         choice = " ".join(f"--tenant {tenant}" for tenant in group)
         stack = str(StackName(environment=environment, tenant=name))
-        jobs[stack] = {**_job(plan, ".stack", "tenants", stack, CHOICE=choice), "needs": before}
+        jobs[stack] = {**_job(plan, ".stack", "tenants", stack, CHOICE=choice), "needs": needs}
     jobs["deployed"] = _job(plan, ".deployed", "deployed", f"deployed-{environment}")
     if plan.smoke and plan.stacks:
-        # `prepare` is no deployment of its own, and yet only for those who may deploy.
+        # `prepare` does not count as a deployment, but is restricted to those who may deploy.
         jobs["smoke"] = _job(
             plan, ".smoke", "smoke", f"smoke-{environment}", action="prepare", TENANT=plan.smoke
         )
@@ -109,94 +106,94 @@ def pipeline(plan: Plan) -> dict[str, Any]:
 
 
 def groups(names: Sequence[str]) -> dict[str, list[str]]:
-    """The tenants that share a job, by what their job and its resource group are called.
+    """Return the tenants of each job, by the name that the job and its resource group contain.
 
-    One each, as long as these are few. Beyond that by a number that follows from the tenant's name alone, so
-    that a tenant is in the same resource group in every pipeline that has so many.
+    Up to MOST_JOBS tenants get a job each. More are distributed by a hash of the tenant's name, so that a
+    tenant stays in the same resource group however many others there are.
     """
     if len(names) <= MOST_JOBS:
         return {name: [name] for name in sorted(names)}
-    found: dict[str, list[str]] = {}
+    batches: dict[str, list[str]] = {}
     for name in sorted(names):
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % MOST_JOBS
-        found.setdefault(f"batch-{number:02d}", []).append(name)
-    return dict(sorted(found.items()))
+        batches.setdefault(f"batch-{number:02d}", []).append(name)
+    return dict(sorted(batches.items()))
 
 
 def touched(environment: Environment, since: str | None, root: Path = ROOT) -> tuple[str, ...]:
-    """The stacks that a change touches, the estate first: what `lightwork-estate stacks` says.
+    """Return the stacks that a change affects, the estate first, as `lightwork-estate stacks` prints them.
 
     Args:
-        environment: where.
-        since: the commit that the change begins at; None for all stacks that there are.
-        root: the repository.
+        environment: the environment.
+        since: the commit to compare with; None for all stacks.
+        root: the repository's root.
 
     Raises:
-        InputError: there is no such command, or it refuses.
-        RunFailed: what it printed is no list of stacks.
+        InputError: the command is not installed.
+        RunFailed: the command failed, or did not print a list of stacks.
     """
     choice = ["--all"] if since is None else ["--changed-since", since]
-    words = [own("lightwork-estate"), "stacks", "--env", environment, *choice, "--json"]
-    printed = call(words, cwd=root)
+    words = [installed("lightwork-estate"), "stacks", "--env", environment, *choice, "--json"]
+    output = call(words, cwd=root)
     try:
-        found = json.loads(printed)
+        stacks = json.loads(output)
     except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(stack, str) for stack in found):
-        raise RunFailed(f"{' '.join(words)}: printed no JSON list of stacks: {printed.strip()[:200]!r}")
-    return tuple(found)
+        stacks = None
+    if not isinstance(stacks, list) or not all(isinstance(stack, str) for stack in stacks):
+        raise RunFailed(f"{' '.join(words)}: expected a JSON list of stacks, got {output.strip()[:200]!r}")
+    return tuple(stacks)
 
 
 def since(record: Deployed | None, digest: str, root: Path = ROOT) -> str | None:
-    """The commit to begin at; None where everything has to be looked at, with a line that says why.
+    """Return the commit to compare with; None, after printing the reason, if all stacks must be deployed.
 
     Args:
-        record: what stands in the environment.
-        digest: the image that is to run.
-        root: the repository.
+        record: the record of the environment's last deployment.
+        digest: the digest of the image to deploy.
+        root: the repository's root.
     """
     if record is None:
-        why = "nothing is recorded as deployed"
+        reason = "no deployment is recorded"
     elif record.digest != digest:
-        why = "the image is another one"
+        reason = "the image has changed"
     else:
         try:
             call(["git", "merge-base", "--is-ancestor", record.commit, "HEAD"], cwd=root)
         except RunFailed:
-            why = f"{record.commit} is not before this commit"
+            reason = f"{record.commit} is not an ancestor of this commit"
         else:
             return record.commit
-    print(f"all stacks: {why}", file=sys.stderr)
+    print(f"all stacks: {reason}", file=sys.stderr)
     return None
 
 
 def check_smoke(root: Path, environment: Environment, tenant: str) -> None:
-    """Look whether a tenant can run the pipeline that is run for real.
+    """Check that a tenant can run the test pipeline.
 
     Raises:
-        InputError: there is no such tenant, it is not in this environment, or it has no such pipeline.
+        InputError: the tenant does not exist, is not in this environment, or does not have the pipeline.
     """
     path = root / "tenants" / f"{tenant}.yaml"
     if not path.exists():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise InputError(f"--smoke: there is no tenants/{tenant}.yaml; there are {there or 'none'}")
-    found = tenants.load(path)
-    if environment not in found.environments:
-        raise InputError(f"--smoke: tenants/{tenant}.yaml: environments: {environment} is not among them")
-    if SMOKE not in found.pipelines:
-        raise InputError(f"--smoke: tenants/{tenant}.yaml: pipelines: {SMOKE} is not among them")
+        existing = [file.stem for file in path.parent.glob("*.yaml")]
+        raise InputError(f"--smoke: there is no tenants/{tenant}.yaml{near(tenant, existing)}")
+    loaded = tenants.load(path)
+    if environment not in loaded.environments:
+        raise InputError(f"--smoke: tenants/{tenant}.yaml: environments: {environment} is not in the list")
+    if SMOKE not in loaded.pipelines:
+        raise InputError(f"--smoke: tenants/{tenant}.yaml: pipelines: {SMOKE} is missing")
 
 
 @click.command(help=__doc__)
 @environment
-@click.option("--changed-since", metavar="REV", help="What has changed since a commit.")
-@click.option("--since-deployed", is_flag=True, help="What has changed since what stands there.")
-@click.option("--all", "everything", is_flag=True, help="Every stack.")
-@click.option(
-    "--image-from", type=click.Choice(ENVIRONMENTS), help="Whose repository the image is copied from."
-)
+@click.option("--changed-since", metavar="REV", help="Deploy what changed since this commit.")
+@click.option("--since-deployed", is_flag=True, help="Deploy what changed since the last deployment.")
+@click.option("--all", "everything", is_flag=True, help="Deploy every stack.")
+@click.option("--image-from", type=click.Choice(ENVIRONMENTS), help="The environment to copy the image from.")
 @click.option("--smoke", metavar="TENANT", help=f"Run {SMOKE} for this tenant at the end.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where to [the terminal].")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to this file.  [default: stdout]"
+)
 def command(
     env: Environment,
     changed_since: str | None,
@@ -208,15 +205,15 @@ def command(
 ) -> None:
     """Print the pipeline, or write it."""
     if [changed_since is not None, since_deployed, everything].count(True) != 1:
-        raise click.UsageError("say one of --changed-since REV, --since-deployed and --all")
+        raise click.UsageError("give exactly one of --changed-since REV, --since-deployed and --all")
     digest = os.environ.get(DIGEST, "")
     if smoke:
         check_smoke(ROOT, env, smoke)
     revision = changed_since
     if since_deployed:
-        _, names = known(ROOT, env)
+        _, names = settings_and_names(ROOT, env)
         revision = since(deployed.read(deployed.client(names), names), digest)
-    made = pipeline(
+    content = pipeline(
         Plan(
             environment=env,
             stacks=touched(env, revision),
@@ -225,28 +222,27 @@ def command(
             smoke=smoke,
         )
     )
-    text = yaml.safe_dump(made, sort_keys=False, width=110)
+    text = yaml.safe_dump(content, sort_keys=False, width=110)
     if output is None:
         print(text, end="")
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
-    stacks = [name for name, job in made.items() if isinstance(job, dict) and "CHOICE" in _said(job)]
+    stacks = [
+        name
+        for name, job in content.items()
+        if isinstance(job, dict) and "CHOICE" in job.get("variables", {})
+    ]
     print(f"{env}: {', '.join(stacks) or 'no stack is touched'}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     return run(command, "infra.ci.jobs", arguments)
 
 
-def _said(job: Job) -> dict[str, str]:
-    said: dict[str, str] = job.get("variables", {})
-    return said
-
-
 def _job(plan: Plan, template: str, stage: str, group: str, action: str = "start", **variables: str) -> Job:
-    """A job in the environment, alone in its resource group."""
+    """Return a job in the environment and in a resource group."""
     environment = {"name": plan.environment, **({} if action == "start" else {"action": action})}
     return {
         "extends": template,
@@ -257,11 +253,11 @@ def _job(plan: Plan, template: str, stage: str, group: str, action: str = "start
     }
 
 
-def _of(environment: Environment, stack: str) -> str | None:
-    """The tenant of a stack; None for the estate's."""
+def _tenant(environment: Environment, stack: str) -> str | None:
+    """Return the tenant of a stack; None for the estate's stack."""
     name = StackName.parse(stack)
     if name.environment != environment:
-        raise InputError(f"stack {stack!r}: is not of the environment {environment}")
+        raise InputError(f"stack {stack!r}: does not belong to the environment {environment}")
     return name.tenant
 
 

@@ -1,9 +1,9 @@
-"""The previews of a merge request's stacks as one note on it, which later pipelines bring up to date.
+"""Write the previews of a merge request's stacks into one note on it, which later pipelines update.
 
     python -m infra.ci.note summary
 
-It takes `summary/<environment>/summary.md` of each environment. The note is found again by a mark in it that
-nobody sees. Of two pipelines the newer one is right, whichever comes last.
+It reads each environment's `summary/<environment>/summary.md`. An invisible mark identifies the note. The
+newest pipeline's previews are kept, even if an older pipeline finishes later.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TOKEN = "LIGHTWORK_NOTE_TOKEN"  # noqa: S105 - the name of a variable
-"""The variable with the token that writes the note; a job's own token may not."""
+"""The variable with the token that writes the note. A job's own token has no permission to."""
 
 ENVIRONMENTS = "LIGHTWORK_ENVIRONMENTS"
 """The variable with the environments that CI deploys, such as `dev staging`."""
 
 LIMIT = 1_000_000
-"""The characters that GitLab takes in a note."""
+"""GitLab's limit for a note, in characters."""
 
 SECONDS = 30.0
-"""For how long GitLab may keep silent."""
+"""The timeout for a response from GitLab."""
 
 MARK = re.compile(r"<!-- lightwork previews, pipeline (\d+) -->")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the note is.
+    """The place of the note.
 
     Attributes:
-        api: GitLab's address, `https://gitlab.com/api/v4`.
+        api: the address of GitLab's API, such as `https://gitlab.com/api/v4`.
         project: the project's number.
         merge_request: the merge request's number in the project.
-        pipeline: the pipeline's number; later ones are greater.
-        job: the address of the job, for what does not fit.
+        pipeline: the pipeline's number; newer pipelines have greater ones.
+        job: the address of the job, which has the full text if the note is cut.
     """
 
     api: str
@@ -63,10 +63,10 @@ class Place:
 
     @classmethod
     def of(cls, job: Mapping[str, str]) -> Place:
-        """From the variables that GitLab sets in a merge request's job.
+        """Read the place from the variables that GitLab sets in a merge request's job.
 
         Raises:
-            InputError: one of them is missing.
+            InputError: a variable is missing or wrong.
         """
         names = ("CI_API_V4_URL", "CI_PROJECT_ID", "CI_MERGE_REQUEST_IID", "CI_PIPELINE_ID", "CI_JOB_URL")
         missing = [name for name in names if not job.get(name)]
@@ -74,9 +74,9 @@ class Place:
             raise InputError(f"{missing[0]}: is not set; GitLab sets it in the jobs of a merge request")
         api, project, merge_request, pipeline, url = (job[name] for name in names)
         if not api.startswith(("https://", "http://127.0.0.1:")):
-            raise InputError(f"CI_API_V4_URL: found {api!r}; a token is sent by https alone")
+            raise InputError(f"CI_API_V4_URL: expected an https address, got {api!r}; the token is secret")
         if not pipeline.isdigit():
-            raise InputError(f"CI_PIPELINE_ID: found {pipeline!r}; a number belongs there")
+            raise InputError(f"CI_PIPELINE_ID: expected a number, got {pipeline!r}")
         return cls(api=api, project=project, merge_request=merge_request, pipeline=int(pipeline), job=url)
 
     @property
@@ -86,12 +86,12 @@ class Place:
 
 
 def text(summaries: Mapping[str, str | None], place: Place, *, limit: int = LIMIT) -> str:
-    """The note.
+    """Return the text of the note.
 
     Args:
-        summaries: by environment what would change there, in Markdown; None where nothing came of it.
-        place: where it goes.
-        limit: how many characters it may have. What is left out is said.
+        summaries: each environment's summary in Markdown; None if its preview wrote none.
+        place: the place of the note.
+        limit: the maximum length in characters. A note that is cut says so.
     """
     head = f"<!-- lightwork previews, pipeline {place.pipeline} -->\n## What would be deployed\n"
     parts = [
@@ -100,46 +100,45 @@ def text(summaries: Mapping[str, str | None], place: Place, *, limit: int = LIMI
         else f"\n### {environment}\n\nThe preview failed before it came to anything: see its job.\n"
         for environment, summary in summaries.items()
     ]
-    whole = head + "".join(parts)
-    if len(whole) <= limit:
-        return whole
+    note = head + "".join(parts)
+    if len(note) <= limit:
+        return note
     end = f"\n\n**Cut here: the whole does not fit into a note.** It is in the artifacts of {place.job}\n"
-    return _cut(whole, limit - len(end)) + end
+    return _cut(note, limit - len(end)) + end
 
 
 def put(place: Place, token: str, body: str) -> str:
-    """Make the note, or bring the one that is there up to date.
+    """Create the note, or update the existing one.
 
-    Two pipelines that both find none both make one; each then looks again and the oldest note stays.
+    Two pipelines at once may both create one. Each then lists the notes again, and the oldest note is kept.
 
     Returns:
-        What was done, in a word: `created`, `updated`, or `kept` where a newer pipeline's is there.
+        `created`, `updated`, or `kept` if the note is a newer pipeline's.
 
     Raises:
-        InputError: GitLab does not take the token.
-        RunFailed: GitLab cannot be reached, or refuses otherwise.
+        InputError: GitLab refuses the token.
+        RunFailed: GitLab cannot be reached, or refuses the request for another reason.
     """
     gitlab = _GitLab(place, token)
-    mine = gitlab.marked()
-    done = "created"
-    if not mine:
+    notes = gitlab.marked()
+    action = "created"
+    if not notes:
         gitlab.call("POST", place.notes, {"body": body})
-        # A list may lag behind; then there is nothing to compare with.
-        mine = gitlab.marked()
-        if len(mine) < 2:
-            return done
+        # The list may lag behind; then there is nothing to compare with.
+        notes = gitlab.marked()
+        if len(notes) < 2:
+            return action
     else:
-        done = "updated"
-    first, *others = mine
-    # Others are there only if two made one at once.
-    newest = max((first, *others), key=_pipeline)
+        action = "updated"
+    first, *duplicates = notes
+    newest = max(notes, key=_pipeline)
     if _pipeline(newest) > place.pipeline:
-        body, done = str(newest["body"]), "kept"
+        body, action = str(newest["body"]), "kept"
     if first["body"] != body:
         gitlab.call("PUT", f"{place.notes}/{first['id']}", {"body": body})
-    for other in others:
-        gitlab.call("DELETE", f"{place.notes}/{other['id']}", gone_is_fine=True)
-    return done
+    for duplicate in duplicates:
+        gitlab.call("DELETE", f"{place.notes}/{duplicate['id']}", missing_ok=True)
+    return action
 
 
 @click.command(help=__doc__)
@@ -150,106 +149,107 @@ def command(folder: Path) -> None:
     token = os.environ.get(TOKEN)
     if not token:
         raise InputError(
-            f"{TOKEN}: is not set; put a token of the project (role Reporter, scope api) into its CI/CD"
-            " variables, masked"
+            f"{TOKEN}: is not set; add a project access token (role Reporter, scope api) to the project's"
+            " CI/CD variables, masked"
         )
     environments = listed(os.environ.get(ENVIRONMENTS, ""))
-    done = put(place, token, text(summaries(folder, environments), place))
-    print(f"the note on !{place.merge_request} was {done}")
+    action = put(place, token, text(summaries(folder, environments), place))
+    print(f"the note on !{place.merge_request} was {action}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     return run(command, "infra.ci.note", arguments)
 
 
 def summaries(folder: Path, environments: Sequence[str]) -> dict[str, str | None]:
-    """By environment, in the order of promotion, what its preview wrote; None where it wrote nothing."""
+    """Read each environment's summary, in the order of promotion; None if its preview wrote none."""
     files = {name: folder / name / "summary.md" for name in stack.ENVIRONMENTS if name in environments}
     return {name: file.read_text(encoding="utf-8") if file.exists() else None for name, file in files.items()}
 
 
 def listed(value: str) -> list[str]:
-    """The environments that CI deploys, from the variable that says so.
+    """Parse the variable with the environments that CI deploys.
 
     Raises:
-        InputError: none is named, or one that there is not.
+        InputError: it is empty, or has an unknown environment.
     """
-    found = value.replace(",", " ").split()
-    wrong = [name for name in found if name not in stack.ENVIRONMENTS]
-    if wrong or not found:
+    names = value.replace(",", " ").split()
+    unknown = [name for name in names if name not in stack.ENVIRONMENTS]
+    if unknown or not names:
         raise InputError(
-            f"{ENVIRONMENTS}: found {value!r}; some of {' '.join(stack.ENVIRONMENTS)} belong there"
+            f"{ENVIRONMENTS}: expected one or more of {' '.join(stack.ENVIRONMENTS)}, got {value!r}"
         )
-    return found
+    return names
 
 
 class _GitLab:
-    """The few calls, each with one line for what may go wrong."""
+    """A minimal client of GitLab's API. Its errors are one line each."""
 
     def __init__(self, place: Place, token: str) -> None:
         self._place, self._token = place, token
-        self._me: int | None = None
+        self._user: int | None = None
 
     def marked(self) -> list[dict[str, Any]]:
-        """The notes with the mark that are ours, the oldest first. A quote of one by somebody is not ours."""
-        if self._me is None:
-            self._me = int(self.call("GET", "/user")[0]["id"])
-        found, page = [], "1"
+        """Return the token's own notes with the mark, the oldest first. A user may have quoted the mark."""
+        if self._user is None:
+            self._user = int(self.call("GET", "/user")[0]["id"])
+        marked, page = [], "1"
         while page:
             notes, page = self.call(
                 "GET", f"{self._place.notes}?per_page=100&order_by=created_at&sort=asc&page={page}"
             )
-            found += [
+            marked += [
                 note
                 for note in notes
-                if MARK.match(note["body"]) and not note.get("system") and note["author"]["id"] == self._me
+                if MARK.match(note["body"]) and not note.get("system") and note["author"]["id"] == self._user
             ]
-        return sorted(found, key=lambda note: int(note["id"]))
+        return sorted(marked, key=lambda note: int(note["id"]))
 
     def call(
-        self, method: str, path: str, body: Mapping[str, str] | None = None, *, gone_is_fine: bool = False
+        self, method: str, path: str, body: Mapping[str, str] | None = None, *, missing_ok: bool = False
     ) -> tuple[Any, str]:
-        """What GitLab answers, and which page comes next, if any."""
-        request = urllib.request.Request(  # noqa: S310 - the scheme was looked at by Place.of
+        """Return GitLab's response, and the number of the next page; empty on the last one."""
+        request = urllib.request.Request(  # noqa: S310 - Place.of checks the scheme
             self._place.api + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"PRIVATE-TOKEN": self._token, "Content-Type": "application/json"},
         )
-        where = f"{method} {path.partition('?')[0]}"
+        call = f"{method} {path.partition('?')[0]}"
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as response:  # noqa: S310
                 content = response.read()
                 return json.loads(content) if content else None, response.headers.get("x-next-page") or ""
         except urllib.error.HTTPError as error:
-            if error.code == 404 and gone_is_fine:
+            if error.code == 404 and missing_ok:
                 return None, ""
             if error.code in (401, 403):
                 raise InputError(
-                    f"{TOKEN}: GitLab answers {error.code} to {where}: a token of the project that has not"
-                    " expired belongs there, with the role Reporter and the scope api"
+                    f"{TOKEN}: GitLab responded {error.code} to {call}; use an unexpired project access token"
+                    " with the role Reporter and the scope api"
                 ) from None
-            raise RunFailed(f"GitLab answers {error.code} to {where}: {_said(error)}") from None
+            raise RunFailed(f"GitLab responded {error.code} to {call}: {_reason(error)}") from None
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
-            raise RunFailed(f"GitLab at {self._place.api} does not answer to {where}: {reason}") from None
+            raise RunFailed(f"GitLab at {self._place.api} did not respond to {call}: {reason}") from None
         except ValueError:
-            raise RunFailed(f"GitLab's answer to {where} is no JSON") from None
+            raise RunFailed(f"GitLab's response to {call} is not JSON") from None
 
 
 def _pipeline(note: Mapping[str, Any]) -> int:
-    found = MARK.match(str(note["body"]))
-    return int(found[1]) if found else 0
+    """Return the number of the pipeline that wrote a note; 0 without a mark."""
+    mark = MARK.match(str(note["body"]))
+    return int(mark[1]) if mark else 0
 
 
-def _said(error: urllib.error.HTTPError) -> str:
+def _reason(error: urllib.error.HTTPError) -> str:
     return one_line(error.read(300).decode(errors="replace")) or str(error.reason)
 
 
-def _cut(whole: str, limit: int) -> str:
-    """The beginning, up to the end of a line, with whatever it opens closed again."""
-    kept = whole[: max(limit - 20, 0)]
+def _cut(note: str, limit: int) -> str:
+    """Cut a note at the end of a line, and close the blocks that are still open."""
+    kept = note[: max(limit - 20, 0)]
     kept = kept[: kept.rfind("\n") + 1] or kept
     if kept.count("\n```") % 2:
         kept += "```\n"

@@ -1,8 +1,8 @@
-"""Run a pipeline for real in an environment that was just deployed, and wait for its end.
+"""Run a pipeline in an environment that was just deployed, and wait for its end.
 
     python -m infra.ci.smoke --env dev --tenant acme
 
-As a data engineer would: `lightwork submit`, through the cluster's API, with a kubeconfig of this run alone.
+It calls `lightwork submit` as a data engineer would, with a temporary kubeconfig.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.ci.common import ROOT, call, environment, known, own, run
+from infra.ci.common import ROOT, call, environment, installed, run, settings_and_names
 from infra.ci.jobs import SMOKE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def access_words(names: Names) -> list[str]:
-    """Write the way into the cluster into a kubeconfig, under the name that `lightwork` looks for."""
+    """Return the command that adds the cluster to a kubeconfig, as the context that `lightwork` expects."""
     return [
         *("aws", "eks", "update-kubeconfig", "--name", names.cluster, "--region", names.region),
         *("--alias", f"lightwork-{names.environment}"),
@@ -33,19 +33,19 @@ def access_words(names: Names) -> list[str]:
 
 
 def submit_words(names: Names, tenant: str) -> list[str]:
-    """Start the pipeline and wait; a run that does not succeed is exit code 1."""
+    """Return the command that starts the pipeline and waits; its exit code is 1 if the run fails."""
     return [
-        *(own("lightwork"), "submit", SMOKE, "--wait"),
+        *(installed("lightwork"), "submit", SMOKE, "--wait"),
         *("--env", names.environment, "--tenant", tenant),
     ]
 
 
 @click.command(help=__doc__)
 @environment
-@click.option("--tenant", required=True, help="Whose pipeline.")
+@click.option("--tenant", required=True, help="The tenant whose pipeline is run.")
 def command(env: Environment, tenant: str) -> None:
     """Run the pipeline."""
-    _, names = known(ROOT, env)
+    _, names = settings_and_names(ROOT, env)
     with tempfile.TemporaryDirectory() as folder:
         variables = {"KUBECONFIG": str(Path(folder, "config"))}
         call(access_words(names), variables=variables, show=True)
@@ -53,7 +53,7 @@ def command(env: Environment, tenant: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 1 where the run did not succeed."""
+    """Run the command line; return 1 if the run did not succeed."""
     return run(command, "infra.ci.smoke", arguments)
 
 

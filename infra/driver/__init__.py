@@ -1,4 +1,4 @@
-"""The command `lightwork-estate`: which stacks a change touches, and their deployment by Pulumi.
+"""The command `lightwork-estate`: finds the stacks that a change affects, and deploys them with Pulumi.
 
 Add code here for a sub-command, or for how the engine is run and watched.
 """

@@ -1,4 +1,4 @@
-"""The command `lightwork-estate`. What is heavy is imported where it is used: `--help` answers at once."""
+"""The command `lightwork-estate`. Slow modules are imported where they are used, to keep `--help` quick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
 from lightwork.cli import running
-from lightwork.errors import InputError, one_line
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,33 +33,33 @@ CHOICES = "--estate, --tenant NAME, --changed-since REV, --all or --stack STACK"
 )
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Deploy an environment: its estate and its tenants, each a Pulumi stack of its own.
+    """Deploy an environment: its estate and its tenants, each as a separate Pulumi stack.
 
     \b
     lightwork-estate preview --env dev --changed-since origin/main
     lightwork-estate up --env dev --estate
     lightwork-estate up --stack dev.acme
 
-    Exit codes: 0 done, 1 a stack failed or was refused, 2 a wrong input (nothing was begun), 130 stopped.
+    Exit codes: 0 success, 1 a stack failed or was refused, 2 wrong input (nothing started), 130 interrupted.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-def _which(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which stacks are meant; the command gets them as one `Choice`."""
+def _stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose the stacks; the command gets them as one `Choice`."""
     options = (
         click.option("--env", type=click.Choice(WITH_LOCAL), help="The environment."),
-        click.option("--estate", is_flag=True, help="Its estate."),
+        click.option("--estate", is_flag=True, help="The environment's estate."),
+        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant; can be repeated."),
         click.option(
-            "--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant; more than once for more."
-        ),
-        click.option(
-            "--changed-since", metavar="REV", help="What the files touch that differ from this commit."
+            "--changed-since",
+            metavar="REV",
+            help="The stacks affected by the files that differ from this commit.",
         ),
         click.option("--all", "everything", is_flag=True, help="The estate and all its tenants."),
         click.option(
-            "--stack", metavar="STACK", help="One stack: dev is the estate of dev, dev.acme a tenant."
+            "--stack", metavar="STACK", help="One stack: dev is the estate of dev, dev.acme a tenant in it."
         ),
     )
 
@@ -72,34 +72,40 @@ def _which(command: Callable[..., Any]) -> Callable[..., Any]:
         changed_since: str | None,
         everything: bool,
         stack: str | None,
-        **rest: Any,
+        **options: Any,
     ) -> Any:
-        made = sum((estate or bool(tenants), changed_since is not None, everything, stack is not None))
-        if made != 1:
-            found = "none" if made == 0 else "more than one kind"
-            raise InputError(f"which stacks? Found {found} of {CHOICES}")
+        used = {
+            "--estate" if estate else "--tenant": estate or bool(tenants),
+            "--changed-since": changed_since is not None,
+            "--all": everything,
+            "--stack": stack is not None,
+        }
+        ways = [option for option, is_used in used.items() if is_used]
+        if len(ways) != 1:
+            raise InputError(f"choose the stacks by {CHOICES}; got {' and '.join(ways) or 'none of them'}")
         if stack is not None:
-            name = _named(stack, env)
+            name = _stack_name(stack, env)
             env, estate = name.environment, not name.tenant
             tenants = (name.tenant,) if name.tenant else ()
         if env is None:
-            raise InputError(f"--env is missing: one of {', '.join(WITH_LOCAL)}")
-        return command(choice=_choice(ROOT, env, estate, tenants, changed_since), **rest)
+            raise InputError(f"--env is missing; choose one of {', '.join(WITH_LOCAL)}")
+        return command(choice=_choice(ROOT, env, estate, tenants, changed_since), **options)
 
     for option in reversed(options):
         with_choice = option(with_choice)
     return with_choice
 
 
-def _named(stack: str, env: str | None) -> StackName:
-    """The stack that --stack names."""
+def _stack_name(stack: str, env: str | None) -> StackName:
+    """Parse the value of --stack."""
     if not stack:
         raise InputError(
-            "--stack: is empty: dev is the estate of dev, dev.acme a tenant in it (make up STACK=dev)"
+            "--stack is empty; name a stack: dev is the estate of dev, dev.acme a tenant in it"
+            " (make up STACK=dev)"
         )
     name = StackName.parse(stack, label="--stack")
     if env not in (None, name.environment):
-        raise InputError(f"--stack {stack}: is not of the environment {env} that --env names")
+        raise InputError(f"--stack {stack}: does not belong to --env {env}; leave out --env")
     return name
 
 
@@ -117,21 +123,21 @@ def _choice(
     return repository.everything()
 
 
-def _working(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of what runs the engine."""
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that run the engine."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
         click.option(
             "--summary-dir",
             type=click.Path(file_okay=False, path_type=Path),
-            help="Write summary.md and summary.json here.",
+            help="Write summary.md and summary.json to this folder.",
         ),
         click.option(
             "--parallel",
             type=click.IntRange(min=1),
             default=4,
             show_default=True,
-            help="So many tenants at once.",
+            help="How many tenants to work on at once.",
         ),
     ):
         command = option(command)
@@ -139,45 +145,45 @@ def _working(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @cli.command()
-@_which
-@_working
-def up(**given: Any) -> int:
-    """Deploy: the estate first, then tenants, several at once.
+@_stack_options
+@_run_options
+def up(**options: Any) -> int:
+    """Deploy the estate first, then tenants, several at once.
 
-    Each stack is looked at first. One that would delete or replace something precious is left as it is,
-    unless a committed `destroy` entry names that.
+    Each stack is previewed first. A stack whose preview deletes or replaces something precious is refused
+    unless a committed `destroy` entry names it.
     """
-    return _work(Command.UP, **given)
+    return _work(Command.UP, **options)
 
 
 @cli.command()
-@_which
-@_working
-def preview(**given: Any) -> int:
-    """Say what `up` would do, and fail where it would refuse. Nothing is changed, also for a new stack."""
-    return _work(Command.PREVIEW, **given)
+@_stack_options
+@_run_options
+def preview(**options: Any) -> int:
+    """Show what `up` would change, and fail where it would refuse. Nothing is changed or created."""
+    return _work(Command.PREVIEW, **options)
 
 
 @cli.command()
-@_which
-@_working
-def destroy(**given: Any) -> int:
-    """Take stacks apart: tenants that are leaving, then an estate without tenants.
+@_stack_options
+@_run_options
+def destroy(**options: Any) -> int:
+    """Destroy leaving tenants, then an estate without tenants.
 
-    Whatever is precious must be named by a committed `destroy` entry first; otherwise nothing is deleted.
+    Nothing is deleted unless committed `destroy` entries name everything precious in the stack.
     """
     if click.get_current_context().params.get("changed_since") is not None:
         raise InputError(
-            "destroy: --changed-since says what to deploy: name what is to go, by --tenant or --estate"
+            "destroy: --changed-since chooses what to deploy; name what to destroy by --tenant or --estate"
         )
-    return _work(Command.DESTROY, **given)
+    return _work(Command.DESTROY, **options)
 
 
 @cli.command()
-@_which
-@click.option("--json", "as_json", is_flag=True, help="As a JSON list of names.")
+@_stack_options
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of names.")
 def stacks(choice: Choice, as_json: bool) -> int:
-    """Print which stacks are meant, the estate first. Needs no account and no Pulumi."""
+    """Print the chosen stacks, the estate first. Needs no account and no Pulumi."""
     _warn(choice.warnings)
     if as_json:
         click.echo(json.dumps(choice.stacks))
@@ -190,19 +196,29 @@ def stacks(choice: Choice, as_json: bool) -> int:
 
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
-@click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="One of its tenants as well.")
 @click.option(
-    "--workers", type=click.IntRange(min=0), default=10, show_default=True, help="Nodes of a nightly run."
+    "--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant to include; can be repeated."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Worker nodes of a nightly run.",
 )
 @click.option(
     "--hours",
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="How long a nightly run takes.",
+    help="Duration of a nightly run.",
 )
 def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
-    """Print what an environment costs at list prices, at rest and for a nightly run. Needs no account."""
+    """Print an environment's cost at list prices. Needs no account.
+
+    The costs of the estate and of each given tenant are per month without any run. The cost of a nightly run
+    is added below.
+    """
     from infra.driver import plan
     from infra.driver.repository import Repository
     from infra.offline.cost import report
@@ -215,10 +231,10 @@ def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 def bootstrap(env: Any) -> int:
-    """Prepare an empty account: the bucket of Pulumi's states, and the key that encrypts them.
+    """Create the bucket and the key for Pulumi's states in an empty account.
 
-    It asks AWS directly, with an administrator's credentials, in steps that can be repeated: what exists
-    stays, what differs is set right, nothing is ever deleted. It prints what to export.
+    It calls AWS directly and needs an administrator's credentials. It is safe to repeat: wrong settings are
+    corrected and nothing is deleted. It prints the variables to export.
     """
     from infra.estate.bootstrap import bootstrap as prepare
 
@@ -228,7 +244,7 @@ def bootstrap(env: Any) -> int:
 
 
 def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path | None, as_json: bool) -> int:
-    """Work with the real engine on this repository."""
+    """Run the real engine on this repository's stacks."""
     from infra.driver import plan, run
 
     _warn(choice.warnings)
@@ -278,6 +294,5 @@ def execute(argv: Sequence[str] | None = None) -> int:
         NAME,
         argv,
         stopped="stopped before anything was begun",
-        usage=lambda error: f"{one_line(error.format_message()).rstrip('.')} ({NAME} --help)",
         say=lambda text: running.lines(NAME, text),
     )

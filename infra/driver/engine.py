@@ -1,4 +1,4 @@
-"""What the driver asks of a Pulumi engine. `infra/driver/stacks.py` is the real one; tests have others."""
+"""The driver's interface to a Pulumi engine. `infra/driver/stacks.py` implements it; tests have their own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the engine would do, or has done.
+    """The changes that the engine would make, or has made.
 
     Attributes:
-        steps: all but those that leave a resource as it is.
-        counts: their sums.
-        unread: harmful operations that are not among the steps, since nobody could read their events.
+        steps: the steps, without those that leave a resource unchanged.
+        counts: the number of resources by kind of change.
+        unread: destructive operations missing from the steps, because their events could not be read.
     """
 
     steps: tuple[Step, ...] = ()
@@ -31,12 +31,12 @@ class Plan:
 
 
 class EngineError(Exception):
-    """The engine could not do it.
+    """An operation of the engine that failed.
 
     Attributes:
-        lines: why, one line for each thing.
-        result: what that makes of the stack.
-        plan: as far as it had come.
+        lines: the reasons, one line each.
+        result: the result for the stack.
+        plan: the plan up to the failure.
     """
 
     def __init__(self, *lines: str, result: Result = Result.FAILED, plan: Plan | None = None) -> None:
@@ -47,47 +47,47 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """Works on the stacks of one environment; on several at once, each from a thread of its own.
+    """An engine for the stacks of one environment. It is called from several threads, one stack each.
 
-    Each method raises EngineError.
+    Every method raises EngineError if it fails.
     """
 
     def exists(self, stack: str) -> bool:
-        """Whether the backend has a stack."""
+        """Return whether the backend has a stack."""
 
     def create(self, stack: str) -> None:
-        """Make a stack, empty."""
+        """Create an empty stack."""
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
-        """What a stack exports, without its secrets."""
+        """Return a stack's outputs, without the secret ones."""
 
     def inhabited(self) -> list[str]:
-        """The stacks of the environment that hold resources, the estate's among them."""
+        """Return the environment's stacks that hold resources, including the estate's."""
 
     def preview(self, stack: str, watch: Watch) -> Plan:
-        """What `up` would do. Changes nothing."""
+        """Preview `up`. Nothing is changed."""
 
     def preview_new(self, stack: str, watch: Watch, estate: Mapping[str, Any]) -> Plan:
-        """What `up` would do for a stack that the backend does not have. Changes nothing there.
+        """Preview `up` for a stack that the backend does not have. The backend is not changed.
 
         Args:
-            stack: the stack.
-            watch: is told of each step.
+            stack: the stack's name.
+            watch: called with each step.
             estate: the outputs of the environment's estate.
         """
 
     def up(self, stack: str, watch: Watch) -> Plan:
-        """Deploy."""
+        """Deploy a stack."""
 
     def preview_destroy(self, stack: str, watch: Watch) -> Plan:
-        """What `destroy` would do. Changes nothing."""
+        """Preview `destroy`. Nothing is changed."""
 
     def destroy(self, stack: str, watch: Watch) -> Plan:
-        """Delete all that the stack holds. The stack stays, empty, with its history."""
+        """Delete all resources of a stack. The empty stack stays, with its history."""
 
     def interrupt(self, *, kill: bool = False) -> None:
-        """Ask what runs to finish what it has begun, and no more; when asked again, to end at once.
+        """Ask running operations to finish the resources in progress; a second call ends them at once.
 
         Args:
-            kill: do not ask.
+            kill: kill them instead.
         """

@@ -1,4 +1,4 @@
-"""What the engine tells while it works, made into steps, sums and lines. Imports no Pulumi."""
+"""The engine's events, converted to steps, counts and messages. Imports no Pulumi."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHOWN = 3
-"""So many of an engine's complaints are handed on; more often than not the rest follow from them."""
+"""The number of error messages that are passed on; the rest usually follow from them."""
 
 _COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LOCK = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
 _SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
 LOCKED = "the stack is currently locked by"
-"""How the engine says that another one is at work on a stack."""
+"""The engine's message about a stack that another run has locked."""
 
 
 @dataclass
 class Recorder:
-    """Takes the events of one run of the engine; `watch` is told of each step.
+    """Collects the events of one run of the engine.
 
     Attributes:
         watch: called with each step that begins.
-        steps: those that change something, in the engine's order.
-        sums: how many steps of each operation, by the engine's own account; None if it never said.
-        complaints: its errors, one line each.
+        steps: the changing steps, in the engine's order.
+        sums: the engine's own count of resources by operation; None if it reported none.
+        errors: its error messages, one line each.
     """
 
     watch: Callable[[Step], None]
     steps: list[Step] = field(default_factory=list)
     sums: dict[str, int] | None = None
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def __call__(self, event: Any) -> None:
-        """Take one event, as the Automation API hands it out."""
-        if found := event.resource_pre_event:
-            step = step_of(found.metadata)
+        """Take one event of the Automation API."""
+        if resource := event.resource_pre_event:
+            step = step_of(resource.metadata)
             if step.op != "same":
                 self.steps.append(step)
             self.watch(step)
-        elif found := event.diagnostic_event:
-            if found.severity == "error" and (line := uncoloured(found.message)):
-                self.complaints.append(line)
-        elif found := event.policy_event:
-            if found.enforcement_level == "mandatory":
-                name = (found.resource_urn or "").rpartition("::")[2]
-                self.complaints.append(uncoloured(f"{found.policy_name}: {name}: {found.message}"))
-        elif found := event.summary_event:
-            self.sums = {str(op): int(count) for op, count in found.resource_changes.items()}
+        elif diagnostic := event.diagnostic_event:
+            if diagnostic.severity == "error" and (line := uncoloured(diagnostic.message)):
+                self.errors.append(line)
+        elif violation := event.policy_event:
+            if violation.enforcement_level == "mandatory":
+                name = (violation.resource_urn or "").rpartition("::")[2]
+                self.errors.append(uncoloured(f"{violation.policy_name}: {name}: {violation.message}"))
+        elif summary := event.summary_event:
+            self.sums = {str(op): int(count) for op, count in summary.resource_changes.items()}
 
     @property
     def counts(self) -> Counts:
-        """The sums."""
+        """The number of resources by kind of change."""
         return Counts.of(self.sums or {})
 
     def unread(self) -> list[str]:
-        """The harmful operations of the plan that are not among its steps: an event that nobody could read.
+        """Return the plan's destructive operations that are missing from its steps.
 
-        A plan of which something is missing cannot be judged.
+        Their events could not be read, so the plan cannot be judged.
         """
         seen: dict[str, int] = {}
         for step in self.steps:
@@ -75,57 +75,57 @@ class Recorder:
 
 
 def step_of(metadata: Any) -> Step:
-    """A step, as the engine's events tell it."""
+    """Convert the metadata of an engine's event to a step."""
     op = str(getattr(metadata.op, "value", metadata.op))
     return Step(op=op, urn=metadata.urn, type=metadata.type, name=metadata.urn.rpartition("::")[2])
 
 
 def uncoloured(text: str) -> str:
-    """A message without colours and line breaks."""
+    """Return a message without colours and line breaks."""
     return one_line(_COLOUR.sub("", text))
 
 
-def failure(recorder: Recorder, said: str) -> tuple[str, ...]:
-    """Why a run of the engine failed, in a few lines.
+def failure(recorder: Recorder, stderr: str) -> tuple[str, ...]:
+    """Return why a run of the engine failed, in a few lines.
 
     Args:
-        recorder: what its events said; they come first.
-        said: what it printed on stderr.
+        recorder: the recorded events, whose errors take precedence.
+        stderr: the engine's output on stderr.
     """
-    lines = list(dict.fromkeys(_plain(line) for line in recorder.complaints))
-    # The engine sums up by such a line, and so does its host for Python: it says nothing beside the others.
-    telling = [line for line in lines if not line.startswith(_SUMMARIES)]
-    if not telling:
-        telling = [
+    lines = list(dict.fromkeys(_plain(line) for line in recorder.errors))
+    # The engine and its Python host each end with a summary line, which adds nothing to the other errors.
+    reasons = [line for line in lines if not line.startswith(_SUMMARIES)]
+    if not reasons:
+        reasons = [
             _plain(uncoloured(line))
-            for line in said.splitlines()
+            for line in stderr.splitlines()
             if line.strip() and not line.lstrip().startswith("warning:")
         ][-1:]
-    if not telling:
-        return ("the engine ended without saying why",)
-    more = len(telling) - SHOWN
-    return (*telling[:SHOWN], *([f"and {more} more like these"] if more > 0 else []))
+    if not reasons:
+        return ("the engine failed without giving a reason",)
+    more = len(reasons) - SHOWN
+    return (*reasons[:SHOWN], *([f"and {more} more errors"] if more > 0 else []))
 
 
-def locked(stack: str, said: str, backend: str | None) -> str | None:
-    """One line about a stack that another run has locked; None if that is not what the engine says.
+def locked(stack: str, output: str, backend: str | None) -> str | None:
+    """Return a line about a stack that another run has locked; None if the output does not mention a lock.
 
     Args:
-        stack: the stack.
-        said: what the engine printed.
-        backend: where the states are; None if it is where `pulumi login` says.
+        stack: the stack's name.
+        output: the engine's output.
+        backend: the address of the states; None for the one of `pulumi login`.
     """
-    if LOCKED not in said:
+    if LOCKED not in output:
         return None
     holders = [
-        f"{found['who']} (pid {found['pid']}) since {found['when']}"
-        for found in _LOCK.finditer(uncoloured(said))
+        f"{match['who']} (pid {match['pid']}) since {match['when']}"
+        for match in _LOCK.finditer(uncoloured(output))
     ]
-    who = f" by {' and '.join(holders)}" if holders else ""
+    holder = f" by {' and '.join(holders)}" if holders else ""
     login = f"PULUMI_BACKEND_URL='{backend}' " if backend else ""
     return (
-        f"is locked{who}: another run is at work on it, or was killed; once you are sure that none is:"
-        f" {login}pulumi cancel --stack {stack} --yes"
+        f"is locked{holder}: another run is working on it, or was killed; if you are sure that none is"
+        f" running: {login}pulumi cancel --stack {stack} --yes"
     )
 
 

@@ -1,9 +1,8 @@
-"""Which of this repository's modules the Pulumi program reaches by its imports: what a change can change.
+"""The modules of this repository that the Pulumi program imports, directly or indirectly.
 
-grimp reads the sources of a clone without importing them. It runs in a process of its own: it finds packages
-as Python does, and this process has already found those that it runs itself. An import counts wherever it
-stands, also one for the type checker alone: a stack too many is a preview without changes, a stack too few
-is a surprise later.
+grimp reads a clone's sources without importing them. It runs in its own process, because it locates packages
+through Python's import system, which has already located this process's own. Every import counts, even one
+for the type checker only: a stack too many is a preview without changes, a stack too few is a surprise later.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCES = {"infra": "infra", "lightwork": "platform/src/lightwork"}
-"""The packages that are looked into, and where each lies below the repository's root."""
+"""The packages to read, and their folders relative to the repository's root."""
 
 PROGRAM = "infra.__main__"
 
@@ -36,7 +35,7 @@ json.dump({name: sorted(graph.find_modules_directly_imported_by(name)) for name 
 
 @dataclass(frozen=True)
 class Imports:
-    """The imports of a clone's modules, read once.
+    """The imports of a clone's modules. They are read once.
 
     Attributes:
         root: the repository's root.
@@ -45,13 +44,13 @@ class Imports:
     root: Path
 
     def reached(self, *, start: str = PROGRAM, without: Collection[str] = ()) -> frozenset[str]:
-        """The files of the modules that a module imports, itself included, and those that they import.
+        """Return the files of a module and of all modules that it imports, directly or indirectly.
 
-        The packages that a module lies in are among them, since Python runs them first.
+        A module's parent packages are included, because Python runs them first.
 
         Args:
-            start: the module to begin with.
-            without: modules that are not gone into.
+            start: the module to start from.
+            without: modules to leave out, with their imports.
 
         Returns:
             Paths relative to the root, with slashes.
@@ -71,26 +70,26 @@ class Imports:
 
     @cached_property
     def _graph(self) -> Mapping[str, list[str]]:
-        """The modules that each module imports."""
-        found = {name: self.root / path for name, path in SOURCES.items()}
-        packages = [name for name, path in found.items() if path.is_dir()]
-        places = [str(found[name].parent) for name in packages]
-        done = subprocess.run(  # noqa: S603
+        """The direct imports of each module."""
+        folders = {name: self.root / path for name, path in SOURCES.items()}
+        packages = [name for name, folder in folders.items() if folder.is_dir()]
+        search_path = [str(folders[name].parent) for name in packages]
+        process = subprocess.run(  # noqa: S603
             [sys.executable, "-c", _READ, *packages],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path)},
             capture_output=True,
             text=True,
             check=False,
         )
-        if done.returncode:
-            reason = done.stderr.strip().rpartition("\n")[2]
-            raise InputError(f"{self.root}: the imports of {' and '.join(packages)} cannot be read: {reason}")
-        graph: dict[str, list[str]] = json.loads(done.stdout)
+        if process.returncode:
+            reason = process.stderr.strip().rpartition("\n")[2]
+            raise InputError(f"{self.root}: cannot read the imports of {' and '.join(packages)}: {reason}")
+        graph: dict[str, list[str]] = json.loads(process.stdout)
         return graph
 
     def _file(self, name: str) -> str | None:
-        """The file of a module of ours; None for any other, and for a package without code."""
+        """Return the file of one of our modules; None for other modules and for packages without code."""
         package, *rest = name.split(".")
         if package not in SOURCES:
             return None

@@ -1,4 +1,4 @@
-"""What is to be done with a stack, and what became of it."""
+"""The tasks of a run of the driver, and their outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Command(StrEnum):
-    """What is done with the stacks."""
+    """An operation on stacks."""
 
     UP = "up"
     PREVIEW = "preview"
@@ -21,33 +21,34 @@ class Command(StrEnum):
 
 
 class Result(StrEnum):
-    """How it ended."""
+    """The result for one stack."""
 
     DONE = "done"
     FAILED = "failed"
     REFUSED = "refused"
-    """Something precious would end: nothing was changed."""
+    """The plan would delete or replace something precious: nothing was changed."""
     LOCKED = "locked"
+    """Another run holds the stack's lock."""
     SKIPPED = "skipped"
-    """Not begun, since what it stands on is not there."""
+    """Not started, because a stack that it depends on is missing or failed."""
     STOPPED = "stopped"
-    """Interrupted in the middle."""
+    """Interrupted while it was running."""
     LEFT = "left"
-    """Not begun when it was interrupted."""
+    """Not started before the interrupt."""
 
 
 GOOD = frozenset({Result.DONE, Result.SKIPPED})
-"""What is no failure of its own; what a stack was skipped for is one."""
+"""Results that do not count as failures. A skipped stack's cause has a result of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A stack to be worked on.
+    """A stack to work on.
 
     Attributes:
         stack: its name.
-        allowed: the logical names of what a committed `destroy` entry permits to end.
-        reason: the file that touches it; empty if it was named.
+        allowed: the logical names of precious resources that a committed `destroy` entry allows to delete.
+        reason: the changed file that affects the stack; empty if the stack was named.
     """
 
     stack: str
@@ -57,7 +58,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many resources a plan or a deployment creates, and so on; a replacement counts once."""
+    """The number of resources by kind of change; a replacement counts once."""
 
     create: int = 0
     update: int = 0
@@ -67,7 +68,7 @@ class Counts:
 
     @classmethod
     def of(cls, changes: Mapping[str, int]) -> Counts:
-        """From the engine's own sums by operation."""
+        """Convert the engine's counts by operation."""
         return cls(
             create=changes.get("create", 0) + changes.get("import", 0),
             update=changes.get("update", 0),
@@ -78,7 +79,7 @@ class Counts:
 
     @property
     def changed(self) -> int:
-        """How many do not stay as they are."""
+        """The number of resources that change."""
         return self.create + self.update + self.replace + self.delete
 
     def __str__(self) -> str:
@@ -99,16 +100,16 @@ NONE = Counts()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a stack.
+    """The outcome for one stack.
 
     Attributes:
         stack: its name.
-        result: how it ended.
-        counts: what was changed; of a preview, and of what was refused, what would be.
-        seconds: how long it took.
-        error: what went wrong, one line for each thing.
-        steps: what is not the same, in the engine's order.
-        reason: the file that touched it; empty if it was named.
+        result: the result.
+        counts: the changes made, or the changes planned if it was a preview or refused.
+        seconds: the duration.
+        error: the problems, one line each.
+        steps: the changing steps, in the engine's order.
+        reason: the changed file that affects the stack; empty if the stack was named.
     """
 
     stack: str

@@ -1,4 +1,4 @@
-"""From the stacks that are meant to tasks: reads what they stand on, and refuses before anything starts."""
+"""Tasks for the chosen stacks: their settings and tenants' files are checked before anything starts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is to be done.
+    """The tasks of a run.
 
     Attributes:
-        estate: the estate's stack, if it is meant.
-        tenants: the tenants' stacks.
-        backend: where the states are; None: where `pulumi login` says.
-        secrets_provider: what encrypts a new stack's secrets; None: what Pulumi takes by itself.
+        estate: the estate's task, if it is among the chosen stacks.
+        tenants: the tenants' tasks.
+        backend: the address of the states; None for the one of `pulumi login`.
+        secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
     """
 
     estate: Task | None
@@ -36,16 +36,16 @@ class Order:
 
 
 def named(repository: Repository, tenants: Sequence[str], *, estate: bool) -> Choice:
-    """The choice of stacks by their names.
+    """Choose stacks by their names.
 
     Raises:
         InputError: a tenant has no file.
     """
-    known = repository.names()
+    existing = repository.names()
     problems = [
-        f"--tenant {name}: there is no tenants/{name}.yaml{near(name, known)}"
+        f"--tenant {name}: there is no tenants/{name}.yaml{near(name, existing)}"
         for name in tenants
-        if name not in known
+        if name not in existing
     ]
     if problems:
         raise InputError("\n".join(problems))
@@ -53,11 +53,11 @@ def named(repository: Repository, tenants: Sequence[str], *, estate: bool) -> Ch
 
 
 def order(root: Path, command: Command, choice: Choice) -> Order:
-    """Read what the chosen stacks stand on.
+    """Read the chosen stacks' settings and tenants' files.
 
     Raises:
         InputError: one line for each mistake in the settings or in a tenant's file, and for each tenant
-            that is not in the environment, or is to be destroyed and not leaving.
+            that is not in the environment, or cannot be destroyed because it is not leaving.
     """
     environment = choice.environment
     if environment == LOCAL:
@@ -75,8 +75,8 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
             continue
         stack = str(StackName(environment=environment, tenant=name))
         entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
-        permitted = frozenset(entries.get(environment, ()))
-        tasks.append(Task(stack=stack, allowed=permitted, reason=choice.reasons.get(stack, "")))
+        deletable = frozenset(entries.get(environment, ()))
+        tasks.append(Task(stack=stack, allowed=deletable, reason=choice.reasons.get(stack, "")))
     if problems:
         raise InputError("\n".join(problems))
     estate = Task(stack=environment, allowed=allowed, reason=choice.reasons.get(environment, ""))
@@ -92,7 +92,7 @@ def image_is_named() -> None:
     """Refuse to deploy tenants without an image.
 
     Raises:
-        InputError: the variable that names it is missing or wrong.
+        InputError: the variable with the image's digest is missing or wrong.
     """
     from infra.config.image import image
 
@@ -103,9 +103,9 @@ def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], 
     from infra.config import settings
     from infra.config.naming import Names
 
-    found = settings.load(root, environment)
-    names = Names.of(found)
-    return frozenset(getattr(found, "destroy", ())), names.backend, names.secrets_provider
+    declared = settings.load(root, environment)
+    names = Names.of(declared)
+    return frozenset(getattr(declared, "destroy", ())), names.backend, names.secrets_provider
 
 
 def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant:
@@ -113,12 +113,12 @@ def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant
 
     path = root / "tenants" / f"{name}.yaml"
     tenant = tenants.load(path)
-    where = f"tenants/{name}.yaml"
+    file = f"tenants/{name}.yaml"
     if command is Command.DESTROY and not tenant.leaving:
         raise InputError(
-            f"{where}: state: is {tenant.state}; a tenant's stack is destroyed once `state: leaving` is"
-            " committed and deployed, and `destroy` in the file names what of its data may go"
+            f"{file}: state: is {tenant.state}; before a tenant can be destroyed, commit and deploy"
+            " `state: leaving`, and list in `destroy` which of its data may be deleted (docs/offboarding.md)"
         )
     if environment != LOCAL and environment not in tenant.environments:
-        raise InputError(f"{where}: environments: {environment} is not among them")
+        raise InputError(f"{file}: environments: {environment} is not in the list")
     return tenant

@@ -1,6 +1,6 @@
-"""What must not end by accident, and which steps of a plan would end it. Needs no Pulumi.
+"""Precious resources, and the steps of a plan that would delete or replace one. Needs no Pulumi.
 
-`infra/permission.py` says who may still end it.
+`infra/permission.py` lifts the protection of the resources that a committed `destroy` entry names.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ PRECIOUS = frozenset(
         "kubernetes:core/v1:Namespace",
     }
 )
-"""Pulumi's types of what holds data, or takes others' data along when it goes."""
+"""Pulumi types of resources that hold data, or whose deletion deletes other resources' data."""
 
 HARMLESS = frozenset({"same", "create", "update", "read", "refresh", "import"})
-"""The engine's operations that leave what there is in its place. Any other is taken to end it, also one that
-a later engine brings, and also where Pulumi would only forget a resource: nobody looks after it then.
+"""The engine's operations that keep an existing resource. Any other counts as destructive. That includes
+operations that a later engine adds, and those by which Pulumi only forgets a resource, as nothing manages it
+any more.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a plan, as the engine's events tell it.
+    """One step of a plan, from the engine's events.
 
     Attributes:
-        op: the operation, in the engine's word, such as `delete` or `create-replacement`.
+        op: the engine's name of the operation, such as `delete` or `create-replacement`.
         urn: the resource's URN.
         type: its Pulumi type, such as `aws:s3/bucket:Bucket`.
         name: its logical name.
@@ -56,38 +57,37 @@ class Step:
 
 
 def forbidden(steps: Iterable[Step], allowed: Collection[str]) -> list[str]:
-    """What a plan would end that it must not.
+    """Return the precious resources that a plan would delete, replace or forget without permission.
 
     Args:
         steps: the plan's steps.
-        allowed: the logical names that a committed `destroy` entry permits to end.
+        allowed: the logical names that a committed `destroy` entry allows to delete.
 
     Returns:
-        One line for each precious resource that the steps delete, replace or forget, in the plan's order. A
-        replacement is several steps, and one line.
+        One line for each resource, in the plan's order. The several steps of a replacement make one line.
     """
-    ops: dict[tuple[str, str, str], set[str]] = {}
+    endings: dict[tuple[str, str, str], set[str]] = {}
     for step in steps:
         if step.type in PRECIOUS and step.op not in HARMLESS and step.name not in allowed:
-            ops.setdefault((step.urn, step.type, step.name), set()).add(step.op)
+            endings.setdefault((step.urn, step.type, step.name), set()).add(step.op)
     return [
-        f"{name} ({kind}): would be {_fate(found)}, and it is precious; {_permission(urn, name)}"
-        for (urn, kind, name), found in ops.items()
+        f"{name} ({kind}): would be {_fate(ops)}, but is precious; to allow it, {_permission(urn, name)}"
+        for (urn, kind, name), ops in endings.items()
     ]
 
 
 def _fate(ops: set[str]) -> str:
     if any("replace" in op for op in ops):
         return "replaced"
-    return "deleted" if "delete" in ops else f"ended ({', '.join(sorted(ops))})"
+    return "deleted" if "delete" in ops else f"lost (operation {', '.join(sorted(ops))})"
 
 
 def _permission(urn: str, name: str) -> str:
-    """Where its end would be permitted: in the environment's settings, or in the tenant's file."""
+    """Return what to commit, and where: the environment's settings or the tenant's file."""
     stack = StackName.of_urn(urn)
     if stack.tenant:
         entry = f"destroy: {{{stack.environment}: [{name}]}}"
         where = f"`{entry}` beside `state: leaving` in tenants/{stack.tenant}.yaml"
     else:
         where = f"`lightwork:destroy: [{name}]` in Pulumi.{stack}.yaml"
-    return f"if that is meant, commit {where}"
+    return f"commit {where}"

@@ -1,4 +1,4 @@
-"""The `pulumi` command, run so that an interrupt reaches it when the driver says so, and not before."""
+"""The `pulumi` command, isolated from the terminal's Ctrl-C: the driver decides when to interrupt it."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 
 class Pulumi(auto.PulumiCommand):
-    """Runs `pulumi`, each time in a session of its own: a terminal's Ctrl-C is the driver's to pass on."""
+    """Runs `pulumi`, each time in its own session, so that the terminal's Ctrl-C reaches only the driver."""
 
     def __init__(self, root: Path | None = None) -> None:
-        """Find it.
+        """Find the command.
 
         Args:
-            root: the folder that has it as `bin/pulumi`; None for the one on PATH.
+            root: the folder with `bin/pulumi`; None for the one on PATH.
 
         Raises:
-            InputError: there is none, or it is none that goes with Pulumi's Python package.
+            InputError: the command is missing, or its version does not fit Pulumi's Python package.
         """
-        found = str(root / "bin" / "pulumi") if root else shutil.which("pulumi")
-        if not found or not Path(found).exists():
+        executable = str(root / "bin" / "pulumi") if root else shutil.which("pulumi")
+        if not executable or not Path(executable).exists():
             raise InputError(
-                "there is no `pulumi` on PATH: install Pulumi's command line, version 3, which brings its"
+                "`pulumi` is not on PATH: install version 3 of Pulumi's command line, which includes its"
                 " Python language host"
             )
         try:
             super().__init__(root=str(root) if root else None)
         except (InvalidVersionError, OSError, subprocess.CalledProcessError) as error:
-            raise InputError(f"{found}: {one_line(error)}") from None
-        self.command = found
+            raise InputError(f"{executable}: {one_line(error)}") from None
+        self.command = executable
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
 
@@ -53,16 +53,16 @@ class Pulumi(auto.PulumiCommand):
         on_output: Callable[[str], object] | None = None,
         on_error: Callable[[str], object] | None = None,
     ) -> auto.CommandResult:
-        """Run it to its end, and hand out what it printed.
+        """Run the command to its end, and return its output.
 
         Raises:
             CommandError: its exit code is not 0.
         """
-        place = str(Path(self.command).parent)
+        folder = str(Path(self.command).parent)
         environment = {
             **os.environ,
             **additional_env,
-            "PATH": os.pathsep.join((place, os.environ.get("PATH", ""))),  # its plugins are beside it
+            "PATH": os.pathsep.join((folder, os.environ.get("PATH", ""))),  # the plugins are in its folder
             "PULUMI_AUTOMATION_API": "true",
         }
         process = subprocess.Popen(  # noqa: S603
@@ -79,25 +79,25 @@ class Pulumi(auto.PulumiCommand):
         with self._lock:
             self._running.add(process)
         try:
-            printed, complained = process.communicate()
+            stdout, stderr = process.communicate()
         finally:
             with self._lock:
                 self._running.discard(process)
-        for text, told in ((printed, on_output), (complained, on_error)):
-            for line in text.splitlines() if told else ():
-                told(line)  # type: ignore[misc]
-        result = auto.CommandResult(stdout=printed, stderr=complained, code=process.returncode)
+        for text, callback in ((stdout, on_output), (stderr, on_error)):
+            for line in text.splitlines() if callback else ():
+                callback(line)  # type: ignore[misc]
+        result = auto.CommandResult(stdout=stdout, stderr=stderr, code=process.returncode)
         if process.returncode:
             raise create_command_error(result)
         return result
 
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """Return the ids of the running processes."""
         with self._lock:
             return [process.pid for process in self._running]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to what runs now."""
+        """Send a signal to the running processes."""
         with self._lock:
             for process in self._running:
                 process.send_signal(number)

@@ -1,4 +1,4 @@
-"""The repository on the disk: what git says has changed, and the tenants' files."""
+"""The repository on disk: the changes since a commit, and the tenants' files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from infra.driver.selection import Change, Choice, Reach, chosen, everything
 from lightwork.errors import InputError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from infra.config.stack import AnyEnvironment
 
 ESTATE = "infra.estate.estate"
 TENANT = ("infra.tenant.tenant", "infra.tenant.target", "lightwork.functions.discovery")
-"""What the program needs for a tenant's stack alone."""
+"""The modules that the program needs only for a tenant's stack."""
 
 LOCAL_PROGRAM = "infra.local"
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A clone, seen for one environment.
+    """A clone, and the environment to deploy from it.
 
     Attributes:
-        root: its root.
+        root: the clone's root.
         environment: the environment.
-        revision: what was changed since, as a commit's id; None if nobody asked.
+        revision: the id of the commit to compare with; None for no comparison.
     """
 
     root: Path
@@ -42,45 +41,45 @@ class Repository:
 
     @classmethod
     def since(cls, root: Path, environment: AnyEnvironment, revision: str) -> Repository:
-        """A clone that is compared with one of its commits.
+        """Return a clone to be compared with one of its commits.
 
         Raises:
-            InputError: there is no such commit here, or no git.
+            InputError: the commit is not in this clone, or git is missing.
         """
         return cls(root, environment, _commit(root, revision))
 
     def everything(self) -> Choice:
-        """All stacks of the environment."""
+        """Choose all stacks of the environment."""
         return everything(self.environment, self)
 
     def touched(self) -> Choice:
-        """The stacks that what was changed since the revision touches."""
+        """Choose the stacks affected by the changes since the revision."""
         return chosen(self.environment, self.changes(), reach=lambda: self.reach, files=self)
 
     def changes(self) -> list[Change]:
-        """The files that differ from the revision: committed, not committed, and new ones."""
+        """Return the files that differ from the revision: committed, uncommitted and untracked ones."""
         status = _git(self.root, "diff", "--name-status", "--no-renames", "-z", str(self.revision), "--")
         words = iter(status.split("\0")[:-1])
-        found = [Change(path=path, deleted=kind == "D") for kind, path in zip(words, words, strict=True)]
-        new = _git(self.root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
-        return found + [Change(path=path) for path in new]
+        tracked = [Change(path=path, deleted=kind == "D") for kind, path in zip(words, words, strict=True)]
+        untracked = _git(self.root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
+        return tracked + [Change(path=path) for path in untracked]
 
     @cached_property
     def reach(self) -> Reach:
-        """What the program imports."""
-        other = () if self.environment == LOCAL else (LOCAL_PROGRAM,)
+        """The modules that the program imports."""
+        excluded = () if self.environment == LOCAL else (LOCAL_PROGRAM,)
         imports = Imports(self.root)
         return Reach(
-            estate=imports.reached(without=(*TENANT, *other)),
-            tenants=imports.reached(without=(ESTATE, *other)),
+            estate=imports.reached(without=(*TENANT, *excluded)),
+            tenants=imports.reached(without=(ESTATE, *excluded)),
         )
 
     def names(self) -> list[str]:
-        """The names of all tenants that have a file."""
+        """Return the names of all tenants that have a file."""
         return sorted(path.stem for path in (self.root / "tenants").glob("*.yaml") if "." not in path.stem)
 
     def here(self, name: str) -> bool:
-        """Whether a tenant's file names the environment; locally each one is at home.
+        """Return whether a tenant's file names the environment; local has every tenant.
 
         Raises:
             InputError: the file cannot be read.
@@ -92,13 +91,13 @@ class Repository:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read: {error}") from None
-        listed = _environments(text)
-        if listed is None:
+        environments = _environments(text)
+        if environments is None:
             _explain(path)
-        return self.environment in (listed or ())
+        return self.environment in (environments or ())
 
     def was_here(self, name: str) -> bool:
-        """Whether it did so at the revision."""
+        """Return whether a tenant's file named the environment at the revision."""
         try:
             text = _git(self.root, "show", f"{self.revision}:tenants/{name}.yaml")
         except InputError:
@@ -107,23 +106,23 @@ class Repository:
 
 
 def _environments(text: str) -> list[Any] | None:
-    """What a tenant's file says of its environments; None if it says nothing that can be read.
+    """Read the environments from the text of a tenant's file; None if they cannot be read.
 
-    One field of a file that is checked elsewhere, so by the fastest parser there is: there may be hundreds.
+    The file is checked elsewhere. This reads one field with the fastest parser, for hundreds of files.
     """
     import yaml
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(text, Loader=loader)  # noqa: S506  (it is a safe one)
+        content = yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader)
     except yaml.YAMLError:
         return None
-    listed = content.get("environments") if isinstance(content, dict) else None
-    return listed if isinstance(listed, list) else None
+    environments = content.get("environments") if isinstance(content, dict) else None
+    return environments if isinstance(environments, list) else None
 
 
 def _explain(path: Path) -> None:
-    """Say what is wrong with a file, with the lines."""
+    """Raise an error with the lines of a file's mistakes."""
     from lightwork import tenants
 
     tenants.load(path)
@@ -132,16 +131,16 @@ def _explain(path: Path) -> None:
 def _commit(root: Path, revision: str) -> str:
     if not shutil.which("git"):
         raise InputError(
-            "--changed-since: git is not on PATH: install it, or name the stacks by --tenant or --all"
+            "--changed-since: git is not on PATH; install it, or choose the stacks by --tenant or --all"
         )
     _git(root, "rev-parse", "--is-inside-work-tree")
     if revision and not revision.strip("0"):
         raise InputError(
-            f"--changed-since {revision}: zeros are no commit (a new branch has none before it): use --all,"
-            " or name the branch that this one came from"
+            f"--changed-since {revision}: not a commit; GitLab gives zeros for a new branch: use --all, or"
+            " the name of the branch that this one started from"
         )
     try:
-        # `rev-parse` would take the id of an object that is not there for one that is.
+        # Without `^{commit}`, `rev-parse` accepts any 40 digits, even if there is no such object.
         return _git(
             root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         ).strip()
@@ -149,18 +148,16 @@ def _commit(root: Path, revision: str) -> str:
         pass
     if _git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise InputError(
-            f"--changed-since {revision}: this clone is shallow and does not have it: `git fetch --depth=1"
-            f" origin {revision}` brings it (in GitLab CI `GIT_DEPTH: 0` brings all)"
+            f"--changed-since {revision}: not in this shallow clone; fetch it with `git fetch --depth=1"
+            f" origin {revision}` (in GitLab CI set `GIT_DEPTH: 0`)"
         )
-    raise InputError(
-        f"--changed-since {revision}: there is no such commit in this clone: name a branch, a tag or a commit"
-    )
+    raise InputError(f"--changed-since {revision}: not in this clone; give a branch, a tag or a commit")
 
 
 def _git(root: Path, *arguments: str) -> str:
-    words: Iterable[str] = ("git", "-C", str(root), "-c", "core.quotePath=false", *arguments)
-    done = subprocess.run(list(words), capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        said = one_line(done.stderr) or f"exit code {done.returncode}"
-        raise InputError(f"--changed-since: git {arguments[0]}: {said}")
-    return done.stdout
+    words = ["git", "-C", str(root), "-c", "core.quotePath=false", *arguments]
+    process = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode:
+        reason = one_line(process.stderr) or f"exit code {process.returncode}"
+        raise InputError(f"--changed-since: git {arguments[0]}: {reason}")
+    return process.stdout

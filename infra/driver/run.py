@@ -1,4 +1,4 @@
-"""From an order to its end: the work, what one sees of it, the summary, the exit code."""
+"""One run of the driver: the work, the progress display, the summary and the exit code."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def run(
     summary_dir: Path | None = None,
     as_json: bool = False,
 ) -> int:
-    """Do what was ordered.
+    """Work on the chosen stacks, and print the summary.
 
     Args:
-        command: what is done.
-        choice: the stacks that are meant, and the warnings.
-        order: the same as tasks.
-        engine: makes the engine; not called if there is nothing to do.
-        commit: of which commit.
-        parallel: how many tenants at once.
-        summary_dir: where to write the summary; nowhere if None.
-        as_json: print the summary as JSON instead of as text.
+        command: the operation.
+        choice: the chosen stacks, and the warnings.
+        order: the tasks for the chosen stacks.
+        engine: creates the engine; not called if there is nothing to do.
+        commit: the commit that is deployed; empty if unknown.
+        parallel: the number of tenants to work on at once.
+        summary_dir: the folder to write the summary to; None to write no files.
+        as_json: print the summary as JSON instead of text.
 
     Returns:
-        The exit code: 0, 1 if a stack failed or was refused, 130 if it was stopped.
+        The exit code: 0; 1 if a stack failed or was refused; 130 if the run was interrupted.
     """
     outcomes: list[Outcome] = []
     interrupted = False
@@ -75,39 +75,41 @@ def run(
         summary.write(summary_dir)
     click.echo(json.dumps(summary.as_json(), indent=2) if as_json else text(summary))
     if interrupted:
-        click.echo(f"lightwork-estate: {_left(outcomes)}", err=True)
+        click.echo(f"lightwork-estate: {_unfinished(outcomes)}", err=True)
         return 130
     return 0 if summary.good else 1
 
 
 def text(summary: Summary) -> str:
-    """The summary for a terminal: what changes, stack by stack, then a line for each, and one for all."""
+    """Format the summary for a terminal: each stack's changes, then a line for each stack, then the total."""
     lines = []
     for outcome in summary.outcomes:
-        if listed := changes(outcome.steps):
-            lines += [f"{outcome.stack}", *(f"  {line}" for line in listed), ""]
+        if changed := changes(outcome.steps):
+            lines += [f"{outcome.stack}", *(f"  {line}" for line in changed), ""]
     width = max((len(outcome.stack) for outcome in summary.outcomes), default=0)
     for outcome in summary.outcomes:
-        words = str(outcome.counts) if outcome.result is Result.DONE else ""
+        counts = str(outcome.counts) if outcome.result is Result.DONE else ""
         lines.append(
-            f"{outcome.stack:<{width}}  {outcome.result:<8} {outcome.seconds:>4.0f} s  {words}".rstrip()
+            f"{outcome.stack:<{width}}  {outcome.result:<8} {outcome.seconds:>4.0f} s  {counts}".rstrip()
         )
         lines += [f"{'':<{width}}    {line}" for line in outcome.error]
     return "\n".join([*lines, f"{summary.command} {summary.environment}: {summary.verdict()}"])
 
 
-def _left(outcomes: Sequence[Outcome]) -> str:
-    """What an interrupted run has not done."""
-    left = [outcome.stack for outcome in outcomes if outcome.result in UNFINISHED]
-    done = sum(outcome.result in GOOD for outcome in outcomes)
-    more = f" and {len(left) - 10} more" if len(left) > 10 else ""
-    return f"stopped: {done} done; left: {', '.join(left[:10])}{more}" if left else f"stopped: {done} done"
+def _unfinished(outcomes: Sequence[Outcome]) -> str:
+    """Return a line about an interrupted run, with the stacks that it did not finish."""
+    unfinished = [outcome.stack for outcome in outcomes if outcome.result in UNFINISHED]
+    text = f"interrupted: {sum(outcome.result in GOOD for outcome in outcomes)} done"
+    if not unfinished:
+        return text
+    more = f" and {len(unfinished) - 10} more" if len(unfinished) > 10 else ""
+    return f"{text}; not finished: {', '.join(unfinished[:10])}{more}"
 
 
 def commit(root: Path) -> str:
-    """The commit that is checked out; empty if nobody knows."""
+    """Return the checked-out commit; empty if it is unknown."""
     try:
-        done = subprocess.run(  # noqa: S603
+        process = subprocess.run(  # noqa: S603
             ["git", "-C", str(root), "rev-parse", "HEAD"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -115,10 +117,10 @@ def commit(root: Path) -> str:
         )
     except OSError:
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""
 
 
 def message(root: Path, command: Command) -> str:
-    """What a stack's history says of a deployment."""
-    of = commit(root)
-    return f"lightwork-estate {command}" + (f", commit {of}" if of else "")
+    """Return the message for a stack's history."""
+    revision = commit(root)
+    return f"lightwork-estate {command}" + (f", commit {revision}" if revision else "")

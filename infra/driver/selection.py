@@ -1,11 +1,11 @@
-"""Which stacks of an environment a change touches. Pure: what lies on the disk is handed in.
+"""The stacks of an environment that a change affects. Pure: reads no files.
 
-| changed | touched |
+| changed | affected |
 |---|---|
 | `tenants/<name>.yaml` | that tenant |
 | `Pulumi.<environment>.yaml`, `Pulumi.yaml`, `requirements/run.txt`, `requirements/dev.txt` | all stacks |
-| a module that the program imports | the estate, the tenants or both, by who imports it |
-| what the image is made of: `platform/`, `pipelines/`, two requirements | all tenants: they name the image |
+| a module that the program imports | the estate, the tenants or both, whichever import it |
+| an input of the image: `platform/`, `pipelines/`, two requirements | all tenants, as they name the image |
 | documents, tests, benchmarks, CI, tools | nothing |
 | anything else | all stacks |
 """
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from infra.config.stack import AnyEnvironment
 
 IMAGE = ("platform/", "pipelines/", "requirements/bootstrap.txt", "requirements/build.txt", ".dockerignore")
-"""What the image is made from (platform/Dockerfile), less what touches everything anyway."""
+"""The inputs of the image (platform/Dockerfile), without those that affect all stacks anyway."""
 
 EVERYTHING = ("Pulumi.yaml", "requirements/run.txt", "requirements/dev.txt")
-"""The project, and the libraries that the program runs with; Pulumi and its providers among them."""
+"""The project's file, and the program's libraries, including Pulumi and its providers."""
 
 NOTHING = ("bench/", "ci/", "docs/", "requirements/", "tenants/", "tests/", ".ci/", ".gitlab/")
 NOTHING_FILES = frozenset(
@@ -47,7 +47,7 @@ NOTHING_FILES = frozenset(
 
 
 class Touch(Flag):
-    """What a file touches."""
+    """The stacks that a file affects."""
 
     NOTHING = 0
     ESTATE = auto()
@@ -57,11 +57,11 @@ class Touch(Flag):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A file that differs.
+    """A changed file.
 
     Attributes:
-        path: relative to the repository's root, with slashes.
-        deleted: whether it is not there any more.
+        path: the path relative to the repository's root, with slashes.
+        deleted: whether the file was deleted.
     """
 
     path: str
@@ -73,51 +73,51 @@ class Reach:
     """The files of the modules that the program imports.
 
     Attributes:
-        estate: for the estate's stack.
-        tenants: for a tenant's.
+        estate: the files imported for the estate's stack.
+        tenants: the files imported for a tenant's stack.
     """
 
     estate: frozenset[str]
     tenants: frozenset[str]
 
     def touch(self, path: str) -> Touch:
-        """Who imports a module."""
+        """Return the stacks that import a module."""
         return (Touch.ESTATE if path in self.estate else Touch.NOTHING) | (
             Touch.TENANTS if path in self.tenants else Touch.NOTHING
         )
 
     def touch_folder(self, folder: str) -> Touch:
-        """Who imports any module of a folder."""
-        found = Touch.NOTHING
+        """Return the stacks that import any module of a folder."""
+        stacks = Touch.NOTHING
         for path in self.estate | self.tenants:
             if path.rpartition("/")[0] == folder:
-                found |= self.touch(path)
-        return found
+                stacks |= self.touch(path)
+        return stacks
 
 
 class Files(Protocol):
-    """The tenants' files, as far as the choice needs them."""
+    """The questions about tenants' files that a choice depends on."""
 
     def names(self) -> Collection[str]:
-        """The names of all tenants that have a file."""
+        """Return the names of all tenants that have a file."""
 
     def here(self, name: str) -> bool:
-        """Whether a tenant's file names the environment."""
+        """Return whether a tenant's file names the environment."""
 
     def was_here(self, name: str) -> bool:
-        """Whether it did so before the change."""
+        """Return whether a tenant's file named the environment before the change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The stacks that are meant.
+    """The chosen stacks.
 
     Attributes:
         environment: the environment.
-        estate: whether its estate is among them.
-        tenants: the tenants, sorted.
-        reasons: by the stack's name, the first file that touches it.
-        warnings: what else the person should know, one line each.
+        estate: whether the estate is chosen.
+        tenants: the chosen tenants, sorted.
+        reasons: the first file that affects each stack, by the stack's name.
+        warnings: warnings for the user, one line each.
     """
 
     environment: AnyEnvironment
@@ -134,7 +134,7 @@ class Choice:
 
 
 def everything(environment: AnyEnvironment, files: Files) -> Choice:
-    """All stacks of an environment."""
+    """Choose all stacks of an environment."""
     return Choice(
         environment=environment,
         estate=True,
@@ -145,13 +145,13 @@ def everything(environment: AnyEnvironment, files: Files) -> Choice:
 def chosen(
     environment: AnyEnvironment, changes: Iterable[Change], *, reach: Callable[[], Reach], files: Files
 ) -> Choice:
-    """The stacks of an environment that a change touches.
+    """Choose the stacks of an environment that a change affects.
 
     Args:
         environment: the environment.
-        changes: the files that differ.
-        reach: what the program imports; asked only if a module has changed.
-        files: the tenants' files; only as many are looked into as must be.
+        changes: the changed files.
+        reach: returns the modules that the program imports; called only if a module has changed.
+        files: the tenants' files; no more are read than necessary.
     """
 
     def stack(tenant: str) -> StackName:
@@ -160,32 +160,32 @@ def chosen(
     changes = sorted(changes, key=lambda change: change.path)
     reasons: dict[str, str] = {}
     warnings: list[str] = []
-    whole = Touch.NOTHING
-    named: dict[str, str] = {}
-    all_tenants_by = ""
+    shared = Touch.NOTHING
+    changed_tenants: dict[str, str] = {}
+    reason_for_all = ""
     for change in changes:
         if name := tenant_of(change.path):
             if change.deleted:
                 if files.was_here(name):
-                    warnings.append(_gone(stack(name), change.path))
+                    warnings.append(_deleted(stack(name), change.path))
             elif files.here(name):
-                named[name] = change.path
+                changed_tenants[name] = change.path
             elif files.was_here(name):
-                warnings.append(_left(stack(name), change.path))
+                warnings.append(_removed(stack(name), change.path))
             continue
         touch = touched(change, environment, reach)
         if Touch.ESTATE in touch:
             reasons.setdefault(environment, change.path)
         if Touch.TENANTS in touch:
-            all_tenants_by = all_tenants_by or change.path
-        whole |= touch
-    tenants = set(named)
-    if Touch.TENANTS in whole:
+            reason_for_all = reason_for_all or change.path
+        shared |= touch
+    tenants = set(changed_tenants)
+    if Touch.TENANTS in shared:
         tenants |= {name for name in files.names() if files.here(name)}
-    reasons |= {str(stack(name)): named.get(name, all_tenants_by) for name in sorted(tenants)}
+    reasons |= {str(stack(name)): changed_tenants.get(name, reason_for_all) for name in sorted(tenants)}
     return Choice(
         environment=environment,
-        estate=Touch.ESTATE in whole,
+        estate=Touch.ESTATE in shared,
         tenants=tuple(sorted(tenants)),
         reasons=reasons,
         warnings=tuple(warnings),
@@ -193,14 +193,14 @@ def chosen(
 
 
 def tenant_of(path: str) -> str | None:
-    """The tenant whose file this is; None if it is no tenant's."""
-    found = PurePosixPath(path)
-    is_one = found.parent == PurePosixPath("tenants") and found.suffix == ".yaml" and "." not in found.stem
-    return found.stem if is_one else None
+    """Return the tenant whose file this is; None if it is not a tenant's file."""
+    file = PurePosixPath(path)
+    is_tenant = file.parent == PurePosixPath("tenants") and file.suffix == ".yaml" and "." not in file.stem
+    return file.stem if is_tenant else None
 
 
 def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Touch:
-    """What a file touches that is no tenant's."""
+    """Return the stacks that a change of a file other than a tenant's affects."""
     path = change.path
     if path in EVERYTHING:
         return Touch.ALL
@@ -211,22 +211,22 @@ def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Tou
     if path.startswith(NOTHING) or path in NOTHING_FILES or ("/" not in path and path.endswith(".md")):
         return Touch.NOTHING
     if path.startswith("infra/") and path.endswith(".py"):
-        # Who imported a module that is gone is not known any more.
+        # The importers of a deleted module are no longer known.
         return Touch.ALL if change.deleted else reach().touch(path)
     if path.startswith("infra/") and path.count("/") > 1:
         return reach().touch_folder(path.rpartition("/")[0])
     return Touch.ALL
 
 
-def _gone(stack: StackName, path: str) -> str:
+def _deleted(stack: StackName, path: str) -> str:
     return (
-        f"{path} was deleted: nothing is destroyed, and the stack {stack} stays as it is, with"
-        " all data; to take it apart put the file back with `state: leaving` (docs/onboarding.md)"
+        f"{path} was deleted: nothing is destroyed, the stack {stack} and its data stay; to destroy them,"
+        " restore the file with `state: leaving` (docs/offboarding.md)"
     )
 
 
-def _left(stack: StackName, path: str) -> str:
+def _removed(stack: StackName, path: str) -> str:
     return (
-        f"{path}: {stack.environment} is not among its environments any more: nothing is destroyed, and the"
-        f" stack {stack} stays as it is, with all data"
+        f"{path}: {stack.environment} was removed from its environments: nothing is destroyed, the stack"
+        f" {stack} and its data stay"
     )

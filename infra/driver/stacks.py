@@ -1,7 +1,7 @@
-"""The real engine: Pulumi's Automation API, with each stack in a folder of its own, so that several may run.
+"""The real engine: Pulumi's Automation API, with a folder for each stack so that several can run at once.
 
-The folder holds the project's file and the stack's settings, and is gone afterwards: what Pulumi writes into
-settings (the encrypted key of a stack) never ends up in the repository, where a tenant has no such file.
+The folder holds the project's file and the stack's settings, and is deleted afterwards. What Pulumi writes to
+the settings (a stack's encrypted key) never ends up in the repository, where a tenant has no such file.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ THROWAWAY = {"PULUMI_CONFIG_PASSPHRASE": "nothing that is kept is encrypted with
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where an environment's stacks are, and what is deployed.
+    """An environment's stacks, and what to deploy.
 
     Attributes:
         root: the repository's root.
         environment: the environment.
-        backend: where the states are, as `PULUMI_BACKEND_URL` takes it; None: where `pulumi login` says.
-        secrets_provider: what encrypts the secrets in the state of a new stack; None: Pulumi's own default.
-        message: what the history says of this deployment.
-        pulumi: the folder that has the command as `bin/pulumi`; None: the one on PATH.
-        program: makes the program from the stack's name and the variables that it would see; None: the
-            repository's own, by Pulumi's language host.
-        variables: more variables for the engine.
+        backend: the address of the states, as in `PULUMI_BACKEND_URL`; None for the one of `pulumi login`.
+        secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
+        message: the message for the stacks' history.
+        pulumi: the folder with `bin/pulumi`; None for the command on PATH.
+        program: creates the program from the stack's name and the environment variables it would see; None
+            for the repository's program, run by Pulumi's language host.
+        variables: additional environment variables for the engine.
     """
 
     root: Path
@@ -61,7 +61,7 @@ class Site:
 
 
 class _Workspace(auto.LocalWorkspace):
-    """A workspace that selects nothing: what is selected is a matter between a person and their folder."""
+    """A workspace that does not change which stack the user has selected."""
 
     def select_stack(self, stack_name: str) -> None:
         self._run_pulumi_cmd_sync(["stack", "--stack", stack_name])
@@ -75,16 +75,16 @@ class Stacks:
     """The stacks of one environment."""
 
     def __init__(self, site: Site) -> None:
-        """Find the command.
+        """Find the `pulumi` command.
 
         Raises:
-            InputError: it is not there.
+            InputError: it is missing, or of a wrong version.
         """
         self.site = site
         self.pulumi = Pulumi(site.pulumi)
 
     def exists(self, stack: str) -> bool:
-        """Whether the backend has a stack."""
+        """Return whether the backend has a stack."""
         with self._workspace(stack) as workspace, self._explained(stack):
             try:
                 auto.Stack.select(stack, workspace)
@@ -93,33 +93,33 @@ class Stacks:
         return True
 
     def create(self, stack: str) -> None:
-        """Make a stack, empty."""
+        """Create an empty stack."""
         with self._workspace(stack) as workspace, self._explained(stack):
             auto.Stack.create(stack, workspace)
 
     def outputs(self, stack: str) -> Mapping[str, Any]:
-        """What a stack exports, without its secrets."""
+        """Return a stack's outputs, without the secret ones."""
         with self._workspace(stack) as workspace, self._explained(stack):
-            found = workspace.stack_outputs(stack)
-        return {name: output.value for name, output in found.items() if not output.secret}
+            outputs = workspace.stack_outputs(stack)
+        return {name: output.value for name, output in outputs.items() if not output.secret}
 
     def inhabited(self) -> list[str]:
-        """The stacks of the environment that hold resources, the estate's among them."""
+        """Return the environment's stacks that hold resources, including the estate's."""
         environment = self.site.environment
         with self._workspace(environment) as workspace, self._explained(environment):
-            found = workspace.list_stacks()
+            stacks = workspace.list_stacks()
         return sorted(
-            stack.name for stack in found if stack.resource_count and belongs(stack.name, environment)
+            stack.name for stack in stacks if stack.resource_count and belongs(stack.name, environment)
         )
 
     def preview(self, stack: str, watch: Watch) -> Plan:
-        """What `up` would do."""
+        """Preview `up`."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).preview(on_event=recorder, **self._options())
         return _plan(recorder)
 
     def preview_new(self, stack: str, watch: Watch, estate: Mapping[str, Any]) -> Plan:
-        """What `up` would do for a stack that the backend does not have: on another one, made for that."""
+        """Preview `up` for a stack that the backend does not have, in a temporary backend."""
         with tempfile.TemporaryDirectory(prefix="lightwork-preview-") as name:
             folder = Path(name)
             (folder / "backend").mkdir()
@@ -137,7 +137,7 @@ class Stacks:
         return _plan(recorder)
 
     def up(self, stack: str, watch: Watch) -> Plan:
-        """Deploy."""
+        """Deploy a stack."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).up(
                 on_event=recorder, show_secrets=False, message=self.site.message, **self._options()
@@ -145,7 +145,7 @@ class Stacks:
         return _plan(recorder)
 
     def preview_destroy(self, stack: str, watch: Watch) -> Plan:
-        """What `destroy` would do."""
+        """Preview `destroy`."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).preview_destroy(
                 on_event=recorder, run_program=True, color="never"
@@ -153,7 +153,7 @@ class Stacks:
         return _plan(recorder)
 
     def destroy(self, stack: str, watch: Watch) -> Plan:
-        """Delete all that the stack holds. The program runs for it: it is what lifts protection."""
+        """Delete all resources of a stack. The program runs first, because it lifts their protection."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).destroy(
                 on_event=recorder,
@@ -165,13 +165,13 @@ class Stacks:
         return _plan(recorder)
 
     def interrupt(self, *, kill: bool = False) -> None:
-        """Ask what runs to finish what it has begun, and no more; when asked again, to end at once."""
+        """Ask running operations to finish the resources in progress; a second call ends them at once."""
         self.pulumi.signal(signal.SIGKILL if kill else signal.SIGINT)
 
     def _options(self) -> dict[str, Any]:
         pack = self.site.root / POLICIES
-        ours = not self.site.program and (pack / "PulumiPolicy.yaml").exists()
-        return {"color": "never", "policy_packs": [str(pack)] if ours else None}
+        enforced = not self.site.program and (pack / "PulumiPolicy.yaml").exists()
+        return {"color": "never", "policy_packs": [str(pack)] if enforced else None}
 
     @contextmanager
     def _workspace(
@@ -183,15 +183,15 @@ class Stacks:
         variables: Mapping[str, str] | None = None,
     ) -> Iterator[_Workspace]:
         site = self.site
-        where = backend or site.backend
-        seen = {
+        address = backend or site.backend
+        environment = {
             **site.variables,
-            # A stack without a settings file keeps what encrypts its secrets in its state.
+            # A stack without a settings file stores its secrets provider in its state.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # Of the shell's own a deployment must know nothing.
+            # A deployment must ignore a value from the shell.
             VARIABLE: "",
-            **({"PULUMI_BACKEND_URL": where} if where else {}),
+            **({"PULUMI_BACKEND_URL": address} if address else {}),
             **(variables or {}),
         }
         with tempfile.TemporaryDirectory(prefix="lightwork-stack-") as name:
@@ -202,8 +202,8 @@ class Stacks:
             (folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
             yield _Workspace(
                 work_dir=str(folder),
-                program=site.program(stack, seen) if site.program else None,
-                env_vars=seen,
+                program=site.program(stack, environment) if site.program else None,
+                env_vars=environment,
                 secrets_provider=secrets_provider or site.secrets_provider,
                 pulumi_command=self.pulumi,
             )
@@ -216,16 +216,16 @@ class Stacks:
 
     @contextmanager
     def _explained(self, stack: str, recorder: events.Recorder | None = None) -> Iterator[None]:
-        """Make an error of the engine lines for people."""
+        """Turn an engine's error into an EngineError with readable lines."""
         try:
             yield
         except CommandError as error:
-            said = str(error)
-            if line := events.locked(stack, said, self.site.backend):
+            output = str(error)
+            if line := events.locked(stack, output, self.site.backend):
                 raise EngineError(line, result=Result.LOCKED) from None
-            complained = said.partition("\n stderr: ")[2]
+            stderr = output.partition("\n stderr: ")[2]
             recorder = recorder or events.Recorder(lambda _: None)
-            raise EngineError(*events.failure(recorder, complained), plan=_plan(recorder)) from None
+            raise EngineError(*events.failure(recorder, stderr), plan=_plan(recorder)) from None
 
 
 def _plan(recorder: events.Recorder) -> Plan:
@@ -233,7 +233,7 @@ def _plan(recorder: events.Recorder) -> Plan:
 
 
 def _project(root: Path, *, inline: bool) -> dict[str, Any]:
-    """The project's file, with paths that hold from anywhere."""
+    """Read the project's file, and make its paths absolute."""
     project: dict[str, Any] = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
     main = project.pop("main", ".")
     if inline:
@@ -245,12 +245,12 @@ def _project(root: Path, *, inline: bool) -> dict[str, Any]:
 
 
 def _settings(root: Path, stack: str) -> dict[str, Any]:
-    """A stack's settings: its file; a tenant, who has none, gets Pulumi's own settings of the environment."""
-    own = root / f"Pulumi.{stack}.yaml"
+    """Read a stack's settings. A tenant without a file gets Pulumi's own settings from the estate's file."""
+    file = root / f"Pulumi.{stack}.yaml"
     name = StackName.parse(stack)
-    if not name.tenant or own.exists():
-        found: dict[str, Any] = yaml.safe_load(own.read_text(encoding="utf-8"))
-        return found
+    if not name.tenant or file.exists():
+        settings: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return settings
     shared = yaml.safe_load((root / f"Pulumi.{name.estate}.yaml").read_text(encoding="utf-8"))
     config = shared.get("config") or {}
     return {"config": {key: value for key, value in config.items() if key.startswith("pulumi:")}}

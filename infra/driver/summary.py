@@ -1,4 +1,4 @@
-"""What became of all stacks: in Markdown for a note on a merge request, and as JSON."""
+"""The summary of a run: Markdown for a note on a merge request, and JSON."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from infra.driver.precious import Step
 
 LONGEST = 100
-"""So many changes of a stack are listed in a note; GitLab takes a megabyte."""
+"""The number of changes listed for a stack, since GitLab limits a note to a megabyte."""
 
 SIGNS = {"create": "+", "import": "+", "update": "~", "delete": "-", "replace": "+-"}
 SUMMED_UP = frozenset({"create-replacement", "delete-replaced", "read", "refresh"})
-"""Steps that another step speaks for, or that change nothing."""
+"""Steps that are part of another step, or change nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """All of it.
+    """The summary of a run.
 
     Attributes:
-        command: what was done.
-        environment: where.
-        commit: of which commit; empty if nobody knows.
-        outcomes: one for each stack.
-        warnings: one line each.
+        command: the operation.
+        environment: the environment.
+        commit: the commit that was deployed; empty if unknown.
+        outcomes: the stacks' outcomes.
+        warnings: the warnings, one line each.
     """
 
     command: Command
@@ -44,11 +44,11 @@ class Summary:
 
     @property
     def good(self) -> bool:
-        """Whether every stack was done."""
+        """Whether no stack failed, was refused or was interrupted."""
         return all(outcome.result in GOOD for outcome in self.outcomes)
 
     def as_json(self) -> dict[str, Any]:
-        """What `summary.json` holds."""
+        """Return the content of `summary.json`."""
         return {
             "command": str(self.command),
             "environment": self.environment,
@@ -74,9 +74,9 @@ class Summary:
         }
 
     def as_markdown(self) -> str:
-        """What `summary.md` holds."""
-        of = f" of `{self.commit[:12]}`" if self.commit else ""
-        lines = [f"### {self.command} {self.environment}{of}: {self.verdict()}", ""]
+        """Return the content of `summary.md`."""
+        commit = f" of `{self.commit[:12]}`" if self.commit else ""
+        lines = [f"### {self.command} {self.environment}{commit}: {self.verdict()}", ""]
         lines += [f"> {_cell(warning)}\n" for warning in self.warnings]
         if self.outcomes:
             lines += [
@@ -90,7 +90,7 @@ class Summary:
         return "\n".join(lines).rstrip() + "\n"
 
     def verdict(self) -> str:
-        """All of it in a few words."""
+        """Return the number of stacks by result."""
         if not self.outcomes:
             return "no stack is touched"
         by_result: dict[Result, int] = {}
@@ -99,7 +99,7 @@ class Summary:
         return ", ".join(f"{by_result[result]} {result}" for result in Result if result in by_result)
 
     def write(self, folder: Path) -> None:
-        """Write `summary.md` and `summary.json` into a folder, which is made if need be."""
+        """Write `summary.md` and `summary.json` to a folder, creating it if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "summary.md").write_text(self.as_markdown(), encoding="utf-8")
         text = json.dumps(self.as_json(), indent=2) + "\n"
@@ -107,7 +107,7 @@ class Summary:
 
 
 def changes(steps: Iterable[Step], *, longest: int = LONGEST) -> list[str]:
-    """The changes of a stack, a line each: `+ aws:s3/bucket:Bucket lake`."""
+    """Return a stack's changes, one line each: `+  aws:s3/bucket:Bucket  lake`."""
     lines = [
         f"{SIGNS.get(step.op, step.op):<2} {step.type}  {step.name}"
         for step in steps
@@ -119,11 +119,11 @@ def changes(steps: Iterable[Step], *, longest: int = LONGEST) -> list[str]:
 
 def _row(outcome: Outcome) -> str:
     counts = outcome.counts
-    sums = (counts.create, counts.update, counts.replace, counts.delete, counts.same)
+    numbers = (counts.create, counts.update, counts.replace, counts.delete, counts.same)
     cells = [
         f"`{outcome.stack}`",
         str(outcome.result) if outcome.result in GOOD else f"**{outcome.result}**",
-        *(str(count or "") for count in sums),
+        *(str(number or "") for number in numbers),
         f"{outcome.seconds:.0f}",
         _cell("; ".join(outcome.error)),
     ]
@@ -139,5 +139,5 @@ def _details(outcome: Outcome) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that stays in its cell, and is not taken for markup."""
+    """Escape a text so that it stays in its table cell and is not interpreted as markup."""
     return one_line(text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|"))

@@ -1,4 +1,4 @@
-"""What one sees while it runs: a table on a terminal, a line for each event elsewhere. All on stderr."""
+"""The progress display on stderr: a table on a terminal, a line for each event elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from infra.driver.work import View
 
 ROWS = 20
-"""A table that is longer than the screen cannot be redrawn."""
+"""The maximum number of rows, because a table longer than the screen cannot be redrawn."""
 
 COLOURS = {Result.DONE: "green", Result.SKIPPED: "yellow", Result.LEFT: "yellow", Result.STOPPED: "yellow"}
 
 
 @contextmanager
 def view(stacks: Sequence[str]) -> Iterator[View]:
-    """What fits stderr."""
+    """Return the display that fits stderr."""
     if not sys.stderr.isatty():
         yield Lines()
         return
@@ -43,28 +43,28 @@ def view(stacks: Sequence[str]) -> Iterator[View]:
 
 
 class Lines:
-    """A line when a stack comes to a phase, and when it is through."""
+    """Prints a line when a stack enters a phase, and when it is finished."""
 
     def begin(self, stack: str, phase: str) -> None:
-        """A stack has come to a phase."""
+        """Print the phase that a stack enters."""
         self.say(f"{stack}: {phase}")
 
     def step(self, stack: str, step: Step) -> None:
-        """Nothing: a line for each resource would be too many."""
+        """Print nothing: a line for each resource would be too much."""
 
     def end(self, outcome: Outcome) -> None:
-        """A stack is through."""
+        """Print the outcome for a stack."""
         self.say(ending(outcome))
 
     def say(self, text: str) -> None:
-        """Something that concerns all."""
-        # One call, so that lines of several threads do not mix.
+        """Print a message about the whole run."""
+        # A single call, so that lines of several threads do not mix.
         sys.stderr.write(f"lightwork-estate: {text}\n")
         sys.stderr.flush()
 
 
 def ending(outcome: Outcome) -> str:
-    """One line about a stack that is through."""
+    """Return a line about a finished stack."""
     after = f" after {outcome.seconds:.0f} s" if outcome.seconds else ""
     text = f"{outcome.stack}: {outcome.result}{after}"
     if outcome.result is Result.DONE:
@@ -82,11 +82,11 @@ class _Row:
 
 @dataclass
 class Board:
-    """A row for each stack.
+    """A table with a row for each stack.
 
     Attributes:
-        stacks: their names, in the order of the rows.
-        live: what draws it.
+        stacks: the stacks' names, in the order of the rows.
+        live: the `rich.live.Live` that draws the table.
     """
 
     stacks: Sequence[str]
@@ -98,46 +98,48 @@ class Board:
         self._rows = {stack: _Row() for stack in self.stacks}
 
     def begin(self, stack: str, phase: str) -> None:
-        """A stack has come to a phase."""
+        """Show the phase that a stack enters."""
         with self._lock:
             row = self._rows[stack]
             row.phase, row.steps, row.begun = phase, 0, row.begun or time.monotonic()
 
     def step(self, stack: str, step: Step) -> None:  # noqa: ARG002
-        """The engine has begun with a resource."""
+        """Count a resource that the engine has started on."""
         with self._lock:
             self._rows[stack].steps += 1
 
     def end(self, outcome: Outcome) -> None:
-        """A stack is through."""
+        """Show the outcome for a stack; a problem is also printed above the table."""
         with self._lock:
             self._rows[outcome.stack].outcome = outcome
         if outcome.result not in GOOD:
             self.say(ending(outcome))
 
     def say(self, text: str) -> None:
-        """Something that concerns all, above the table."""
+        """Print a message above the table."""
         self.live.console.print(text, markup=False, highlight=False)
 
     def table(self) -> Table:
-        """The table as it is now: what runs first, then what is through, then what waits."""
+        """Return the current table. If it is too long, running stacks take precedence, then finished ones."""
         from rich.table import Table
 
         with self._lock:
             rows = list(self._rows.items())
         running = [entry for entry in rows if entry[1].begun and not entry[1].outcome]
-        through = [entry for entry in rows if entry[1].outcome]
+        finished = [entry for entry in rows if entry[1].outcome]
         waiting = [entry for entry in rows if not entry[1].begun and not entry[1].outcome]
         table = Table(
-            title=f"{len(through)} of {len(rows)} stacks are through",
+            title=f"{len(finished)} of {len(rows)} stacks finished",
             title_justify="left",
             box=None,
             pad_edge=False,
+            expand=True,
         )
         for name, side in (("stack", "left"), ("", "left"), ("resources", "right"), ("seconds", "right")):
-            table.add_column(name, justify=side)  # type: ignore[arg-type]
-        table.add_column("", overflow="ellipsis", no_wrap=True)
-        shown = [*running, *through[::-1], *waiting][:ROWS]
+            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        # The ratio limits a long error to the width that the other columns leave.
+        table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
+        shown = [*running, *finished[::-1], *waiting][:ROWS]
         for stack, row in sorted(shown, key=lambda entry: list(self._rows).index(entry[0])):
             table.add_row(*_cells(stack, row))
         if len(rows) > len(shown):
@@ -150,14 +152,14 @@ def _cells(stack: str, row: _Row) -> list[str]:
 
     if outcome := row.outcome:
         colour = COLOURS.get(outcome.result, "red")
-        words = str(outcome.counts) if outcome.result is Result.DONE else "; ".join(outcome.error)
+        detail = str(outcome.counts) if outcome.result is Result.DONE else "; ".join(outcome.error)
         resources = outcome.counts.changed + outcome.counts.same
         return [
             stack,
             f"[{colour}]{outcome.result}[/]",
             str(resources or ""),
             f"{outcome.seconds:.0f}",
-            escape(words),
+            escape(detail),
         ]
     seconds = f"{time.monotonic() - row.begun:.0f}" if row.begun else ""
     return [stack, row.phase, str(row.steps or ""), seconds, ""]

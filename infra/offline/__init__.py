@@ -1,4 +1,4 @@
-"""The program without an account: recording, previews, costs.
+"""The program without an account: recorded runs, previews and costs.
 
-Add code here for another view of a recorded run, or for an answer that AWS would give.
+Add code here for another view of a recorded run, or for another simulated response of AWS.
 """

@@ -1,4 +1,4 @@
-"""What AWS would answer: just enough of it that a program without an account runs to its end."""
+"""Simulated responses of AWS: just enough for the program to run to its end without an account."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ Inputs = dict[str, Any]
 
 
 def pretend(type_: str, name: str, inputs: Inputs) -> Inputs:
-    """A resource's state: its inputs, and what AWS adds to them."""
+    """Return a resource's state: its inputs, and the values that AWS adds."""
     return {**inputs, **_ADDED[type_](name, inputs)} if type_ in _ADDED else dict(inputs)
 
 
 def pretend_invoke(token: str, args: Inputs, account: str, outputs: Mapping[str, Any] | None) -> Inputs:
-    """The answer to a call.
+    """Return the result of a function of a provider.
 
     Args:
-        token: the function.
+        token: the function's name.
         args: its arguments.
-        account: the account whose credentials are there.
-        outputs: those of the environment's estate; pretended ones if none are given.
+        account: the account that the simulated credentials belong to.
+        outputs: the outputs of the environment's estate; None for simulated ones.
 
     Raises:
-        AssertionError: nobody has foreseen this call.
+        AssertionError: the function is not simulated.
     """
     if token == "aws:index/getCallerIdentity:getCallerIdentity":  # noqa: S105  (a function's name)
         return {"accountId": account, "arn": "arn", "id": "id", "userId": "user"}
     if token == READ:
         environment = args["name"].rpartition("/")[2]
         return {**args, "outputs": dict(outputs or estate(environment)), "secretOutputNames": []}
-    raise AssertionError(f"unforeseen call {token}")
+    raise AssertionError(f"infra/offline/answers.py does not simulate the call {token}")
 
 
 def _arn(service: str, resource: str) -> str:
@@ -129,23 +129,23 @@ ESTATE: Mapping[str, Any] = {
     "tenant_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/lightwork-ci/dev/lightwork-dev-tenant-boundary",
     "alarm_topic_arn": _arn("sns", "lightwork-dev-alarms"),
 }
-"""The outputs of an estate that there is not."""
+"""The outputs of a simulated estate of dev."""
 
 
 def _network(environment: str) -> str:
-    """The first half of a VPC's addresses."""
+    """Return the first two numbers of the addresses in an environment's VPC, such as `10.20.`."""
     cidr: str = DEFAULTS[cast("Environment", environment)]["vpc_cidr"]
     return cidr.rpartition(".0.0/")[0] + "."
 
 
 def estate(environment: str) -> dict[str, Any]:
-    """Those outputs, of any environment."""
+    """Return the outputs of a simulated estate of any environment."""
 
-    def of(value: Any) -> Any:
+    def renamed(value: Any) -> Any:
         if isinstance(value, list):
-            return [of(item) for item in value]
+            return [renamed(item) for item in value]
         for pattern in ("-{}", "/{}/", ".{}."):
             value = value.replace(pattern.format("dev"), pattern.format(environment))
         return value.replace(_network("dev"), _network(environment))
 
-    return {**{name: of(value) for name, value in ESTATE.items()}, "environment": environment}
+    return {**{name: renamed(value) for name, value in ESTATE.items()}, "environment": environment}

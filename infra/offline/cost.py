@@ -1,8 +1,8 @@
-"""What an environment costs: added up from the resources that the program makes, at list prices.
+"""The cost of an environment at list prices, summed over the resources that the program creates.
 
     lightwork-estate cost --env prod --tenant acme --workers 20 --hours 2
 
-What grows with use alone (storage in the lakes, requests, logs) is not in it: nobody knows it beforehand.
+Costs that depend on use only (storage in the lakes, requests, logs) are not included, as they are unknown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Prices = dict[str, Any]
 PRICES = Path(__file__).with_name("prices.yaml")
 GUESSED_NAT_GB = 1.0
-"""What a worker node is taken to fetch through NAT in a run: images; its data comes from S3 without."""
+"""The estimated traffic of a worker node through NAT in a run: images only, as S3 is reached without NAT."""
 
 FREE = (
     "aws:autoscaling/tag:",
@@ -51,7 +51,7 @@ FREE = (
     "aws:rds/subnetGroup:",
     "aws:vpc/",
 )
-"""What costs nothing, by the beginning of its type."""
+"""Prefixes of the types of resources that cost nothing."""
 
 BY_USE = (
     "aws:budgets/",
@@ -60,17 +60,17 @@ BY_USE = (
     "aws:s3/",
     "aws:sns/",
 )
-"""What costs by use alone."""
+"""Prefixes of the types of resources whose cost depends on use only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What something costs.
+    """The cost of a resource, or of one part of it.
 
     Attributes:
-        part: what it belongs to: the name of its component.
-        what: what it is.
-        month: USD a month.
+        part: the name of the resource's component.
+        what: the description.
+        month: the cost in USD per month.
     """
 
     part: str
@@ -79,58 +79,59 @@ class Cost:
 
 
 def load(path: Path = PRICES) -> Prices:
-    """The price file."""
+    """Read the price file."""
     prices: Prices = yaml.safe_load(path.read_text(encoding="utf-8"))
     return prices
 
 
 def at_rest(run: Run, prices: Prices) -> list[Cost]:
-    """What a stack costs while no run goes on, one entry for each thing that costs anything.
+    """Return the costs of a stack while no run is active.
 
     Raises:
-        InputError: the price of something is not known: an omission would be a surprise on the bill.
+        InputError: a price is missing; leaving it out would be a surprise on the bill.
     """
-    found = []
+    costs = []
     for resource in run.resources:
         if not resource.type.startswith("aws:") or resource.type.startswith((*FREE, *BY_USE)):
             continue
         if resource.type not in _PRICED:
             raise InputError(
-                f"infra/offline/cost.py: nothing is known about the cost of {resource.type} ({resource.name})"
+                f"infra/offline/cost.py: the cost of {resource.type} ({resource.name}) is unknown; add the"
+                " type to _PRICED, FREE or BY_USE"
             )
         part = resource.parent.rpartition("::")[2]
-        found += [
+        costs += [
             Cost(part=part, what=what, month=month)
             for what, month in _PRICED[resource.type](resource, prices)
         ]
-    return found
+    return costs
 
 
 def nightly(run: Run, prices: Prices, *, workers: int, hours: float) -> float:
-    """What one run costs, in USD: its worker nodes on spot, one driver node, what they fetch through NAT.
+    """Return the cost of one run in USD: its worker nodes on spot, one driver node, and traffic through NAT.
 
     Args:
         run: the recorded estate.
         prices: the price file.
-        workers: how many worker nodes.
-        hours: for how long.
+        workers: the number of worker nodes.
+        hours: the duration in hours.
     """
     spot, driver = (
         run.named("aws:eks/nodeGroup:NodeGroup", f"nodes-{name}").inputs["instanceTypes"][0]
         for name in ("workers", "drivers")
     )
     disk = _disk(prices) * hours / prices["hours_in_month"]
-    nodes = workers * hours * _look(prices, "instance_hour", spot) * prices["spot_share"]
+    nodes = workers * hours * _price(prices, "instance_hour", spot) * prices["spot_share"]
     return float(
         nodes
-        + hours * _look(prices, "instance_hour", driver)
+        + hours * _price(prices, "instance_hour", driver)
         + (workers + 1) * disk
         + (workers + 1) * GUESSED_NAT_GB * prices["nat_gb"]
     )
 
 
 def table(costs: Iterable[Cost]) -> list[tuple[str, float]]:
-    """The sum of each part, the largest first."""
+    """Return the sum of each part, the largest first."""
     sums: dict[str, float] = defaultdict(float)
     for cost in costs:
         sums[cost.part] += cost.month
@@ -138,36 +139,39 @@ def table(costs: Iterable[Cost]) -> list[tuple[str, float]]:
 
 
 def report(environment: Environment, tenants: Sequence[str], *, workers: int, hours: float) -> str:
-    """The table of an environment and some of its tenants, for people.
+    """Return a readable table of the costs of an environment and some of its tenants.
 
     Args:
         environment: the environment.
-        tenants: which of its tenants.
-        workers: worker nodes of a nightly run.
-        hours: how long it takes.
+        tenants: the tenants to include.
+        workers: the number of worker nodes of a nightly run.
+        hours: the duration of a nightly run in hours.
 
     Raises:
-        InputError: the program refuses what it is given, or a price is missing.
+        InputError: the program refuses its settings or a tenant's file, or a price is missing.
     """
     prices = load()
     stacks = [environment, *(str(StackName(environment=environment, tenant=tenant)) for tenant in tenants)]
     with tempfile.TemporaryDirectory() as folder:
         root = workspace(ROOT, Path(folder))
         runs = {stack: preview(root, stack) for stack in stacks}
-        rest = {stack: at_rest(run, prices) for stack, run in runs.items()}
+        idle = {stack: at_rest(run, prices) for stack, run in runs.items()}
         once = nightly(runs[environment], prices, workers=workers, hours=hours)
-    lines = [f"USD a month at rest, list prices of {prices['region']} of {prices['date']}"]
-    for stack, costs in rest.items():
+    lines = [
+        "USD per month while no run is active, without storage, requests and logs",
+        f"List prices of {prices['region']}, {prices['date']}",
+    ]
+    for stack, costs in idle.items():
         lines += ["", stack]
         lines += [f"  {part:<20}{month:>10.2f}" for part, month in table(costs)]
-        lines.append(f"  {'together':<20}{sum(cost.month for cost in costs):>10.2f}")
+        lines.append(f"  {'total':<20}{sum(cost.month for cost in costs):>10.2f}")
     run = f"A run on {workers} worker nodes for {hours:g} h"
-    return "\n".join([*lines, "", f"{run}: {once:.2f}; every night: {30 * once:.2f} a month"])
+    return "\n".join([*lines, "", f"{run}: {once:.2f} USD; every night: {30 * once:.2f} USD per month"])
 
 
-def _look(prices: Prices, group: str, name: str) -> float:
+def _price(prices: Prices, group: str, name: str) -> float:
     if name not in prices[group]:
-        raise InputError(f"infra/offline/prices.yaml: {group}: {name}: is missing; put its price there")
+        raise InputError(f"infra/offline/prices.yaml: {group}: the price of {name} is missing; add it")
     return float(prices[group][name])
 
 
@@ -183,14 +187,14 @@ Items = list[tuple[str, float]]
 def _nodes(resource: Resource, prices: Prices) -> Items:
     scaling, (kind, *_) = resource.inputs["scalingConfig"], resource.inputs["instanceTypes"]
     count = int(scaling["minSize"])
-    each = _look(prices, "instance_hour", kind) * prices["hours_in_month"] + _disk(prices)
-    return [(f"{count} x {kind}", count * each)]
+    node = _price(prices, "instance_hour", kind) * prices["hours_in_month"] + _disk(prices)
+    return [(f"{count} x {kind}", count * node)]
 
 
 def _database(resource: Resource, prices: Prices) -> Items:
     inputs = resource.inputs
     zones = 2 if inputs["multiAz"] else 1
-    hour = _look(prices, "database_hour", inputs["instanceClass"])
+    hour = _price(prices, "database_hour", inputs["instanceClass"])
     return [
         (f"{inputs['instanceClass']}, {zones} zone(s)", zones * hour * prices["hours_in_month"]),
         (
@@ -207,13 +211,13 @@ def _search(resource: Resource, prices: Prices) -> Items:
     items = [
         (
             f"{count} x {cluster['instanceType']}",
-            count * hours * _look(prices, "search_hour", cluster["instanceType"]),
+            count * hours * _price(prices, "search_hour", cluster["instanceType"]),
         ),
         (f"{count} x {disk:g} GB", count * disk * prices["search_gb_month"]),
     ]
     if managers:
         kind = cluster["dedicatedMasterType"]
-        items.append((f"{managers} x {kind}", managers * hours * _look(prices, "search_hour", kind)))
+        items.append((f"{managers} x {kind}", managers * hours * _price(prices, "search_hour", kind)))
     return items
 
 

@@ -1,13 +1,12 @@
-"""Show what an environment and one of its tenants would be made of: no account, no credentials, no engine.
+"""Print the resources of an environment and one of its tenants, without an account, credentials or an engine.
 
     python -m infra.offline.preview --env prod --tenant acme
 
-The program runs as Pulumi runs it, against answers that AWS might give. `make preview-offline` calls this.
+The program runs as under Pulumi, with simulated responses of AWS. `make preview-offline` calls this.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -16,6 +15,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from infra.ci.common import run as run_command
 from infra.config import settings
 from infra.config.image import DIGEST
 from infra.config.stack import LOCAL, WITH_LOCAL, StackName
@@ -26,17 +28,18 @@ from lightwork.errors import InputError, near
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from infra.config.stack import AnyEnvironment
     from infra.offline.recording import Resource, Run
 
 
 ROOT = Path(__file__).resolve().parents[2]
 UNCHOSEN = "000000000000"
-"""What stands in the settings until somebody has chosen an account."""
+"""The account in the settings until a real one is filled in."""
 LEGEND = "[protected]: a destroy refuses it. [kept]: it stays where it is when it leaves the program."
 
 
 def workspace(source: Path, target: Path) -> Path:
-    """Copy the program and its files; an account that nobody has chosen yet becomes the pretended one."""
+    """Copy the program and its files, with the simulated account in place of a missing one."""
     for name in ("infra", "tenants"):
         shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in source.glob("Pulumi*.yaml"):
@@ -48,7 +51,7 @@ def preview(root: Path, stack: str) -> Run:
     """Run the program for a stack, in the account that its settings name.
 
     Raises:
-        InputError: the program refuses what it was given.
+        InputError: the program refuses its settings or a tenant's file.
     """
     os.environ.setdefault(DIGEST, f"sha256:{'0' * 64}")
     run = run_program(root, stack, credentials_of=_account(root, stack))
@@ -58,52 +61,50 @@ def preview(root: Path, stack: str) -> Run:
 
 
 def tree(run: Run) -> Iterator[str]:
-    """The resources as a tree: type and logical name, of Kubernetes' objects kind and name."""
-    below: dict[str, list[Resource]] = defaultdict(list)
+    """Yield the lines of a tree of the resources: type and logical name, or kind and name in Kubernetes."""
+    children_of: dict[str, list[Resource]] = defaultdict(list)
     for resource in run.resources:
         if not resource.type.startswith("pulumi:"):
-            below[_last(resource.parent)].append(resource)
+            children_of[_innermost(resource.parent)].append(resource)
 
     def lines(parent: str, indent: str) -> Iterator[str]:
-        children = sorted(below.pop(parent, []), key=lambda child: (child.name, child.type))
+        children = sorted(children_of.pop(parent, []), key=lambda child: (child.name, child.type))
         for child in children:
-            end = child is children[-1]
-            yield f"{indent}{'└─ ' if end else '├─ '}{label(child)}"
-            yield from lines(f"{child.type}::{child.name}", indent + ("   " if end else "│  "))
+            is_last = child is children[-1]
+            yield f"{indent}{'└─ ' if is_last else '├─ '}{label(child)}"
+            yield from lines(f"{child.type}::{child.name}", indent + ("   " if is_last else "│  "))
 
     (stack,) = (resource for resource in run.resources if resource.type == "pulumi:pulumi:Stack")
     yield from lines(f"{stack.type}::{stack.name}", "")
 
 
 def label(resource: Resource) -> str:
-    """One resource, as it is shown."""
+    """Return the label of a resource in the tree."""
     kind, name = _kubernetes(resource) or (_type(resource.type), resource.name)
     marks = [
         mark for mark, on in (("protected", resource.protect), ("kept", resource.retain_on_delete)) if on
     ]
     if marks and name != resource.name:
-        # A `destroy` entry goes by the logical name.
+        # A `destroy` entry needs the logical name.
         marks[-1] += f"; logical name {resource.name}"
     return f"{kind}  {name}" + (f"  [{', '.join(marks)}]" if marks else "")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 2 for what the program refuses."""
-    parser = argparse.ArgumentParser(prog="python -m infra.offline.preview", description=__doc__)
-    parser.add_argument("--env", required=True, help=", ".join(WITH_LOCAL))
-    parser.add_argument("--tenant", default="acme", help="one of its tenants (acme)")
-    chosen = parser.parse_args(arguments)
+@click.command(help=__doc__)
+@click.option("--env", required=True, help=f"The environment: {', '.join(WITH_LOCAL)}.")
+@click.option("--tenant", default="acme", show_default=True, help="One of its tenants.")
+def command(env: str, tenant: str) -> None:
+    """Print the resources."""
     with tempfile.TemporaryDirectory() as folder:
         root = workspace(ROOT, Path(folder))
         try:
-            _check(root, chosen.env, chosen.tenant)
-            # The tenant first: its file is what may be wrong, and it is the quicker one.
-            tenant = StackName(environment=chosen.env, tenant=chosen.tenant)
-            runs = {stack: preview(root, stack) for stack in (str(tenant), str(tenant.estate))}
+            environment = _checked(root, env, tenant)
+            # The tenant first, as it is quicker and its file is more likely to be wrong.
+            name = StackName(environment=environment, tenant=tenant)
+            runs = {stack: preview(root, stack) for stack in (str(name), str(name.estate))}
         except InputError as error:
-            # The files are copies: what is wrong in them is wrong in the repository's own.
-            print(str(error).replace(f"{root}{os.sep}", ""), file=sys.stderr)
-            return 2
+            # Show the paths in the repository instead of those of the copies.
+            raise InputError(str(error).replace(f"{root}{os.sep}", "")) from None
     for stack, run in reversed(runs.items()):
         lines = list(tree(run))
         components = sum(resource.type.startswith("lightwork:") for resource in run.resources)
@@ -111,20 +112,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{stack}: {len(lines) - components} resources in {components} component{plural}")
         print("\n".join(lines), end="\n\n")
     print(LEGEND)
-    return 0
 
 
-def _check(root: Path, environment: str, tenant: str) -> None:
-    """Refuse what there is not, before anything is run.
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return 2 if the program refuses its input."""
+    return run_command(command, "infra.offline.preview", arguments)
+
+
+def _checked(root: Path, environment: str, tenant: str) -> AnyEnvironment:
+    """Return the environment after checking that it and the tenant exist.
 
     Raises:
-        InputError: there is no such environment, or no file of such a tenant.
+        InputError: the environment does not exist, or the tenant has no file.
     """
-    if environment not in WITH_LOCAL:
+    matches = [name for name in WITH_LOCAL if name == environment]
+    if not matches:
         raise InputError(f"no environment {environment!r}{near(environment, WITH_LOCAL)}")
-    known = sorted(path.stem for path in (root / "tenants").glob("*.yaml"))
-    if tenant not in known:
-        raise InputError(f"no tenant {tenant!r}{near(tenant, known)}")
+    tenants = sorted(path.stem for path in (root / "tenants").glob("*.yaml"))
+    if tenant not in tenants:
+        raise InputError(f"no tenant {tenant!r}{near(tenant, tenants)}")
+    return matches[0]
 
 
 def _account(root: Path, stack: str) -> str:
@@ -132,27 +139,28 @@ def _account(root: Path, stack: str) -> str:
     return ACCOUNT if environment == LOCAL else settings.load(root, environment).account
 
 
-def _last(urn: str) -> str:
-    """The type and name of a resource that a URN names; of the types only the innermost."""
+def _innermost(urn: str) -> str:
+    """Return the type and name of the resource of a URN, without the types of its parents."""
     kind, _, name = urn.rpartition("::")
     return f"{kind.rpartition('::')[2].rpartition('$')[2]}::{name}"
 
 
 def _type(type_: str) -> str:
-    """`aws:ec2/subnet:Subnet` as `aws:ec2:Subnet`."""
-    package, _, rest = type_.partition(":")
-    module, _, kind = rest.partition(":")
+    """Shorten a type such as `aws:ec2/subnet:Subnet` to `aws:ec2:Subnet`."""
+    package, _, qualified = type_.partition(":")
+    module, _, kind = qualified.partition(":")
     return f"{package}:{module.partition('/')[0]}:{kind}"
 
 
 def _kubernetes(resource: Resource) -> tuple[str, str] | None:
+    """Return the kind of a Kubernetes object, and its name with the namespace; None for other resources."""
     if not resource.type.startswith("kubernetes:"):
         return None
     metadata: dict[str, Any] = resource.inputs.get("metadata") or {}
     name = str(metadata.get("name", resource.name))
-    where = metadata.get("namespace")
+    namespace = metadata.get("namespace")
     kind = str(resource.inputs.get("kind") or resource.type.rpartition(":")[2])
-    return kind, f"{where}/{name}" if where else name
+    return kind, f"{namespace}/{name}" if namespace else name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Pulumi engine that makes nothing and writes it all down: for previews without an account, and tests."""
+"""A Pulumi engine that records resources instead of creating them, for offline previews and tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resource:
-    """One registration, with the options that Pulumi's own mocks hide."""
+    """A registered resource, with the options that Pulumi's own mocks hide."""
 
     type: str
     name: str
@@ -35,7 +35,16 @@ class Resource:
 
 @dataclass
 class Run:
-    """What one run of a program did. Every registration has landed before it is handed out."""
+    """The record of a program's run, complete when `record` returns it.
+
+    Attributes:
+        resources: the registered resources, in order.
+        invokes: the called functions, each with its provider.
+        asked: the arguments of those calls.
+        order: the types of resources and the names of functions, in the order of their requests.
+        outputs: the stack's outputs.
+        error: the `pulumi.RunError` that the program raised, if any.
+    """
 
     resources: list[Resource] = field(default_factory=list)
     invokes: list[tuple[str, str]] = field(default_factory=list)
@@ -45,21 +54,21 @@ class Run:
     error: BaseException | None = None
 
     def one(self, type_: str) -> Resource:
-        """The only resource of a type."""
-        found = self.all(type_)
-        assert len(found) == 1, (  # noqa: S101  (an assertion is what a test wants here)
-            f"{len(found)} resources of type {type_} in {[r.type for r in self.resources]}"
+        """Return the only resource of a type."""
+        resources = self.all(type_)
+        assert len(resources) == 1, (  # noqa: S101  (for tests)
+            f"{len(resources)} resources of type {type_} in {[r.type for r in self.resources]}"
         )
-        return found[0]
+        return resources[0]
 
     def all(self, type_: str) -> list[Resource]:
-        """The resources of a type."""
+        """Return the resources of a type."""
         return [resource for resource in self.resources if resource.type == type_]
 
     def named(self, type_: str, name: str) -> Resource:
-        """The resource of a type and a logical name."""
-        (found,) = (resource for resource in self.all(type_) if resource.name == name)
-        return found
+        """Return the resource with a type and a logical name."""
+        (resource,) = (resource for resource in self.all(type_) if resource.name == name)
+        return resource
 
 
 class _Answers(mocks.Mocks):
@@ -116,8 +125,8 @@ def run_program(
     Args:
         root: the repository's root.
         stack: the stack's name.
-        credentials_of: the account whose credentials are there.
-        estate: the outputs of the environment's estate; pretended ones if none are given.
+        credentials_of: the account that the simulated credentials belong to.
+        estate: the outputs of the environment's estate; None for simulated ones.
     """
 
     def program() -> None:
@@ -132,10 +141,10 @@ def record(
     credentials_of: str = ACCOUNT,
     estate: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Run anything that makes resources; `pulumi.RunError` ends up in `error`, other errors are raised."""
+    """Run any function that creates resources. A `pulumi.RunError` is stored, other errors are raised."""
     run = Run()
     answers = _Answers(credentials_of, estate)
-    settings.set_root_resource(None)  # type: ignore[arg-type]  # else it is the stack of the run before
+    settings.set_root_resource(None)  # type: ignore[arg-type]  # forget the previous run's stack
     mocks.set_mocks(answers, project="lightwork", stack=stack, monitor=_Monitor(answers, run))
 
     def recorded() -> pulumi.Output[None]:
@@ -146,6 +155,6 @@ def record(
         stack_outputs = settings.get_root_resource().outputs  # type: ignore[union-attr]
         return pulumi.Output.all(**stack_outputs).apply(run.outputs.update)
 
-    # `test` waits for every registration, and fails on what failed in one of them.
+    # `test` waits for all registrations, and raises their errors.
     pulumi.runtime.test(recorded)()  # type: ignore[no-untyped-call]
     return run

@@ -1,4 +1,4 @@
-"""The rules as a CrossGuard pack, which Pulumi's engine asks.
+"""The rules as a CrossGuard pack, which Pulumi's engine calls.
 
-Add rules to `infra/rules`, and code here only for how the engine asks them.
+Add rules to `infra/rules`, and code here only for the interface to the engine.
 """

@@ -1,7 +1,7 @@
 """The CrossGuard pack: `pulumi preview --policy-pack infra/policy_pack`, or `pulumi up`.
 
-Pulumi starts it beside the program and asks it about each resource before that is made. It answers until it
-is ended.
+Pulumi starts it beside the program, and checks each resource with it before creating the resource. It runs
+until Pulumi stops it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rules of `infra/rules` as policies of CrossGuard: the same functions, asked by Pulumi's engine."""
+"""The rules of `infra/rules` as CrossGuard policies: the same functions, called by Pulumi's engine."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 NAME = "lightwork"
 
 DESCRIPTIONS = {
-    "public-bucket": "No bucket that others than the account can read or write.",
-    "wildcard": "No wildcard in an IAM policy, but for the excuses in infra/rules/excuses.py.",
-    "untagged": "Every resource of AWS says what and whose it is, by its tags.",
-    "unpinned": "Every version is named: charts, images, add-ons, Kubernetes, databases.",
+    "public-bucket": "No bucket can be read or written from outside its account.",
+    "wildcard": "No wildcard in an IAM policy, except for those in infra/rules/excuses.py.",
+    "untagged": "Every AWS resource has tags with its project, environment and tenant.",
+    "unpinned": "Every version is pinned: charts, images, add-ons, Kubernetes, databases.",
     "unlimited": "Every container has requests and limits.",
     "unblocked-bucket": "Every bucket has a public access block.",
 }
-"""What each rule is for, as Pulumi shows it."""
+"""The descriptions of the rules that Pulumi shows."""
 
 
 def policies() -> list[Policy]:
-    """A policy for each rule. All are mandatory: an offence stops preview and deployment."""
+    """Return a policy for each rule. All are mandatory: a violation stops a preview and a deployment."""
     single: list[Policy] = [
         ResourceValidationPolicy(name, DESCRIPTIONS[name], _each(rule), EnforcementLevel.MANDATORY)
         for name, rule in RULES.items()
@@ -56,42 +56,44 @@ def policies() -> list[Policy]:
     return single + whole
 
 
-def subject(one: ResourceValidationArgs | PolicyResource) -> Subject:
-    """What the rules are told of a resource that the engine asks about.
+def subject(resource: ResourceValidationArgs | PolicyResource) -> Subject:
+    """Convert a resource of the engine for the rules.
 
-    A value that is not known in a preview is left to the deployment, when the engine asks again.
+    A value that is unknown in a preview is checked in the deployment, when the engine calls again.
     """
     return Subject(
-        type=one.resource_type,
-        name=one.name,
-        inputs=plain(one.props),
-        stack=StackName.of_urn(one.urn),
-        default_tags=_default_tags(one.provider),
+        type=resource.resource_type,
+        name=resource.name,
+        inputs=plain(resource.props),
+        stack=StackName.of_urn(resource.urn),
+        default_tags=_default_tags(resource.provider),
     )
 
 
 def plain(value: Any) -> Any:
-    """A value without Pulumi's guards, in which `UNKNOWN` stands for what is not known yet."""
+    """Remove Pulumi's proxies from a value, with `UNKNOWN` in place of values not known yet."""
     if isinstance(value, Mapping):
-        return {key: _got(value, key) for key in value}
+        return {key: _item(value, key) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [_got(value, position) for position in range(len(value))]
+        return [_item(value, position) for position in range(len(value))]
     return value
 
 
-def _got(holder: Any, key: Any) -> Any:
+def _item(container: Any, key: Any) -> Any:
     try:
-        return plain(holder[key])
+        return plain(container[key])
     except UnknownValueError:
         return UNKNOWN
 
 
 def _default_tags(provider: PolicyProviderResource | None) -> Any:
-    """The tags that a provider adds; a provider's own settings cross the wire as JSON in a text."""
-    found = plain(provider.props).get("defaultTags") if provider else None
-    if isinstance(found, str):
-        found = json.loads(found)
-    return found.get("tags") or {} if isinstance(found, Mapping) else UNKNOWN if found is UNKNOWN else {}
+    """Return the tags that a provider adds; the engine passes a provider's settings as JSON texts."""
+    settings = plain(provider.props).get("defaultTags") if provider else None
+    if isinstance(settings, str):
+        settings = json.loads(settings)
+    if settings is UNKNOWN:
+        return UNKNOWN
+    return settings.get("tags") or {} if isinstance(settings, Mapping) else {}
 
 
 def _each(rule: Rule) -> ResourceValidation:
@@ -109,7 +111,7 @@ def _all(rule: StackRule) -> StackValidation:
         for resource in args.resources:
             subjects.append(subject(resource))
             urns[id(subjects[-1])] = resource.urn
-        for one, reason in rule(subjects):
-            report(f"{one.name}: {reason}", urns[id(one)])
+        for violator, reason in rule(subjects):
+            report(f"{violator.name}: {reason}", urns[id(violator)])
 
     return validate

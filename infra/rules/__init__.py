@@ -1,10 +1,10 @@
-"""Rules that stop a deployment: what no resource may be, whoever writes it and wherever.
+"""Rules for every resource; a violation stops a deployment.
 
-Each rule is a function of one resource (`public_bucket` also of a whole stack) and answers with one line for
-each offence. The tests call them on what the program records, the CrossGuard pack (`infra/policy_pack`) on
-what the engine is asked for. None of them needs Pulumi.
+Each rule is a function of one resource, or of all resources of a stack, and yields one line per violation.
+The tests call the rules on recorded resources, and the CrossGuard pack (`infra/policy_pack`) on those of the
+engine. No rule needs Pulumi.
 
-Add a module here for what no resource may be, and its rule to the tables below.
+Add a module here for a new rule, and list it in the tables below.
 """
 
 from __future__ import annotations
@@ -38,8 +38,15 @@ STACK_RULES: dict[str, StackRule] = {"unblocked-bucket": unblocked_buckets}
 
 
 def violations(subjects: Iterable[Subject]) -> list[str]:
-    """Every offence in a stack: `name (type): rule: what is wrong; what to do`."""
-    known = list(subjects)
-    found = [(one, rule, reason) for one in known for rule, check in RULES.items() for reason in check(one)]
-    found += [(one, rule, reason) for rule, check in STACK_RULES.items() for one, reason in check(known)]
-    return [f"{one.name} ({one.type}): {rule}: {reason}" for one, rule, reason in found]
+    """Return all violations in a stack, as `name (type): rule: problem; remedy`."""
+    stack = list(subjects)
+    violated = [
+        (subject, rule, reason)
+        for subject in stack
+        for rule, check in RULES.items()
+        for reason in check(subject)
+    ]
+    violated += [
+        (subject, rule, reason) for rule, check in STACK_RULES.items() for subject, reason in check(stack)
+    ]
+    return [f"{subject.name} ({subject.type}): {rule}: {reason}" for subject, rule, reason in violated]

@@ -1,4 +1,4 @@
-"""The wildcards that stand, each with the reason. What is not in this table is refused."""
+"""The allowed wildcards, each with its reason. Any other wildcard is refused."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ LOOKING = ("*:Describe*", "*:List*", "sns:GetSubscriptionAttributes", "ec2:GetIn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excuse:
-    """One statement that may have a wildcard.
+    """A statement that may have a wildcard.
 
     Attributes:
-        type: the type of the resource that has the statement.
-        names: the logical names of such resources.
+        type: the type of the resources with the statement.
+        names: the logical names of these resources.
         sid: the statement's `Sid`.
-        actions: patterns of all that the statement may allow; another action ends the excuse.
-        parts: what may be a wildcard: `actions`, `resources`, `principals`.
-        reason: why.
+        actions: patterns that all actions of the statement must match for the excuse to apply.
+        parts: the parts that may be a wildcard: `actions`, `resources`, `principals`.
+        reason: why the wildcard is needed.
     """
 
     type: str
@@ -39,21 +39,21 @@ EXCUSES: tuple[Excuse, ...] = (
         sid="Machines",
         actions=("autoscaling:*", "ec2:*", "elasticloadbalancing:*"),
         parts=("actions", "resources"),
-        reason="a boundary grants nothing: it bounds what roles may be granted, and EKS's own need these",
+        reason="a boundary grants nothing; it only limits roles, and EKS's roles need these actions",
     ),
     Excuse(
         type=POLICY,
         names=("access-estate-boundary",),
         sid="Images",
         actions=("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"),
-        reason="the images of EKS's add-ons are in an account of AWS's own, another one in each region",
+        reason="the images of EKS's add-ons are in an account of AWS, a different one in each region",
     ),
     Excuse(
         type=POLICY,
         names=("access-estate-boundary", "access-preview-look", "access-apply-look"),
         sid="SignInToImages",
         actions=("ecr:GetAuthorizationToken",),
-        reason="the call is about no resource, and the token opens what other statements name",
+        reason="the call has no resource, and the token gives access only to what other statements name",
     ),
     Excuse(
         type=POLICY,
@@ -74,21 +74,21 @@ EXCUSES: tuple[Excuse, ...] = (
         names=("access-apply-network",),
         sid="Make",
         actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroupIngress", "ec2:Create*"),
-        reason="what is made has no name yet: the condition asks for the environment's tags on it",
+        reason="a new resource has no name yet; the condition requires the environment's tags on it",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-network",),
         sid="MakeIn",
         actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroupIngress", "ec2:Create*"),
-        reason="EC2 chooses the ids; the condition asks for the environment's tags on what it is made in",
+        reason="EC2 chooses the ids; the condition requires the environment's tags on the parent resource",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-network",),
         sid="TagWhatIsMade",
         actions=("ec2:CreateTags",),
-        reason="the condition is that the call is the one that makes it",
+        reason="the condition requires that the same call creates the resource",
     ),
     Excuse(
         type=POLICY,
@@ -105,42 +105,42 @@ EXCUSES: tuple[Excuse, ...] = (
             "ec2:ReplaceRoute",
             "ec2:RevokeSecurityGroup*",
         ),
-        reason="EC2 chooses the ids; the condition asks for the environment's tags on what is changed",
+        reason="EC2 chooses the ids; the condition requires the environment's tags on the changed resource",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-network",),
         sid="NodeGroups",
         actions=("ec2:RunInstances",),
-        reason="an instance is of many kinds of things at once; the condition is a launch template of ours",
+        reason="a new instance involves many kinds of resources; the condition requires our launch template",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-cluster",),
         sid="MakeCluster",
         actions=("eks:CreateCluster",),
-        reason="AWS lets the call name no resource; the condition asks for the environment's tags",
+        reason="AWS allows no resource for this call; the condition requires the environment's tags",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-cluster",),
         sid="FlowLogs",
         actions=("logs:*LogDelivery",),
-        reason="AWS lets these calls name no resource; the condition is the environment's region",
+        reason="AWS allows no resource for these calls; the condition requires the environment's region",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-data",),
         sid="Unsubscribe",
         actions=("sns:Unsubscribe",),
-        reason="AWS lets the call name no resource; the condition is the environment's region",
+        reason="AWS allows no resource for this call; the condition requires the environment's region",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-keys",),
         sid="MakeKeys",
         actions=("kms:CreateKey",),
-        reason="a new key has no name yet; the condition asks for the environment's tags on it",
+        reason="a new key has no name yet; the condition requires the environment's tags on it",
     ),
     Excuse(
         type=KEY,
@@ -148,7 +148,7 @@ EXCUSES: tuple[Excuse, ...] = (
         sid="Account",
         actions=("kms:*",),
         parts=("actions",),
-        reason="it lets the account's own policies decide; without it a key can become nobody's",
+        reason="it delegates to the account's own policies; without it, a key can become unmanageable",
     ),
     Excuse(
         type=ENDPOINT,
@@ -156,7 +156,7 @@ EXCUSES: tuple[Excuse, ...] = (
         sid="OwnBuckets",
         actions=("s3:*",),
         parts=("actions", "resources", "principals"),
-        reason="an endpoint adds no right: it lets the VPC's traffic reach this account's buckets alone",
+        reason="an endpoint grants nothing; it only lets the VPC's traffic reach this account's buckets",
     ),
     Excuse(
         type=ENDPOINT,
@@ -164,6 +164,6 @@ EXCUSES: tuple[Excuse, ...] = (
         sid="ImageLayers",
         actions=("s3:GetObject",),
         parts=("principals",),
-        reason="an endpoint adds no right: it lets the VPC's traffic reach where image layers are",
+        reason="an endpoint grants nothing; it only lets the VPC's traffic reach the buckets of image layers",
     ),
 )

@@ -1,4 +1,4 @@
-"""The containers of a Kubernetes object, wherever its kind keeps them."""
+"""The containers of a Kubernetes object of any kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REFERENCE: Final = "__known-when-it-runs__"
-"""What stands for a value that Argo fills in: `{{inputs.parameters.image}}`."""
+"""The replacement for a value that Argo fills in, such as `{{inputs.parameters.image}}`."""
 
 SEVERAL = frozenset({"containers", "initContainers", "sidecars", "ephemeralContainers"})
 ALONE = frozenset({"container", "script"})
@@ -26,8 +26,8 @@ class Container:
     """A container.
 
     Attributes:
-        name: its name; Argo calls it `main` where a template gives it none.
-        spec: what it is made from, with what a `podSpecPatch` beside it adds.
+        name: its name; `main`, as in Argo, if a template gives it none.
+        spec: its specification, including the resources from a `podSpecPatch`.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Container:
 
 
 class UnreadableError(ValueError):
-    """A manifest within a template that is no YAML."""
+    """A manifest or patch in a template that is not valid YAML."""
 
 
 def containers(value: Any) -> Iterator[Container]:
-    """Every container in an object: a pod's, a workload's, those of Argo's templates, and of their manifests.
+    """Yield all containers of an object: of pods, workloads, Argo templates and the manifests in templates.
 
     Raises:
         UnreadableError: a manifest in a resource template, or a patch, cannot be read.
@@ -50,20 +50,20 @@ def containers(value: Any) -> Iterator[Container]:
             if path[-2:] == ("resource", "manifest") and isinstance(item, str):
                 yield from containers(_parsed(item))
             continue
-        patched = _patches(item)
+        patches = _patches(item)
         for key in SEVERAL & item.keys():
-            for one in listed(item[key]):
-                if isinstance(one, Mapping):
-                    yield _container(one, patched)
+            for spec in listed(item[key]):
+                if isinstance(spec, Mapping):
+                    yield _container(spec, patches)
         for key in ALONE & item.keys():
-            one = item[key]
-            if isinstance(one, Mapping) and ("image" in one or "command" in one):
-                yield _container(one, patched)
+            spec = item[key]
+            if isinstance(spec, Mapping) and ("image" in spec or "command" in spec):
+                yield _container(spec, patches)
 
 
-def _container(spec: Mapping[str, Any], patched: Mapping[str, Mapping[str, Any]]) -> Container:
+def _container(spec: Mapping[str, Any], patches: Mapping[str, Mapping[str, Any]]) -> Container:
     name = str(spec.get("name") or "main")
-    patch = patched.get(name, {})
+    patch = patches.get(name, {})
     resources = {
         kind: {**(_mapping(_mapping(spec.get("resources")).get(kind))), **_mapping(patch.get(kind))}
         for kind in ("requests", "limits")
@@ -72,13 +72,13 @@ def _container(spec: Mapping[str, Any], patched: Mapping[str, Mapping[str, Any]]
 
 
 def _patches(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The resources that a template's `podSpecPatch` gives, by container."""
-    patch = template.get("podSpecPatch")
-    found = _parsed(patch) if isinstance(patch, str) else {}
+    """Return the resources in a template's `podSpecPatch`, by container."""
+    text = template.get("podSpecPatch")
+    patch = _parsed(text) if isinstance(text, str) else {}
     return {
-        str(one.get("name")): _mapping(one.get("resources"))
-        for one in listed(_mapping(found).get("containers"))
-        if isinstance(one, Mapping)
+        str(container.get("name")): _mapping(container.get("resources"))
+        for container in listed(_mapping(patch).get("containers"))
+        if isinstance(container, Mapping)
     }
 
 
@@ -90,7 +90,7 @@ def _parsed(text: str) -> Any:
 
 
 def _filled(value: Any) -> Any:
-    """A value in which `REFERENCE` stands for each text that Argo fills in."""
+    """Replace each text that Argo fills in by `REFERENCE`."""
     if isinstance(value, Mapping):
         return {key: _filled(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

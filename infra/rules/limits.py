@@ -1,4 +1,4 @@
-"""A container that may take a whole node, or is promised nothing."""
+"""The rule `unlimited`: every container has requests and limits."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 def unlimited(subject: Subject) -> Iterator[str]:
-    """The containers of one Kubernetes object that lack a request or a limit, of processor or of memory.
+    """Yield the containers of a Kubernetes object that lack a request or a limit of CPU or memory.
 
-    What a chart makes is not seen here; its values ask for it, and have tests of their own.
+    A chart's own objects are not visible here. Tests check that its values set requests and limits.
     """
     if not subject.type.startswith("kubernetes:") or subject.type.startswith("kubernetes:helm.sh/"):
         return
     try:
-        found = list(containers(subject.inputs))
+        specified = list(containers(subject.inputs))
     except UnreadableError as error:
-        yield f"a manifest in it cannot be read, so nobody knows its limits: {error}"
+        yield f"a manifest in it cannot be read, so its limits are unknown: {error}"
         return
-    for container in found:
+    for container in specified:
         resources = container.spec["resources"]
-        lacking = [
-            f"{kind}.{what}"
+        missing = [
+            f"{kind}.{unit}"
             for kind in ("requests", "limits")
-            for what in ("cpu", "memory")
-            if resources[kind].get(what) is not UNKNOWN and str(resources[kind].get(what) or "0") == "0"
+            for unit in ("cpu", "memory")
+            if resources[kind].get(unit) is not UNKNOWN and str(resources[kind].get(unit) or "0") == "0"
         ]
-        if lacking:
-            yield f"container {container.name!r} has no {', '.join(lacking)}; give it resources"
+        if missing:
+            yield f"container {container.name!r} has no {', '.join(missing)}; set them in its resources"

@@ -1,4 +1,4 @@
-"""A bucket that others than the account can read or write."""
+"""The rules `public-bucket` and `unblocked-bucket`: no access to a bucket from outside its account."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ GROUPS = ("/global/AllUsers", "/global/AuthenticatedUsers")
 
 
 def public_bucket(subject: Subject) -> Iterator[str]:
-    """What of one resource opens a bucket: an ACL, a weak block, a policy that lets everybody in.
+    """Yield what makes a bucket public: an ACL, a disabled block, a policy for every principal.
 
-    A policy's condition is no excuse: who may come in is named as a principal.
+    A policy's condition makes no difference: the principals must be named.
     """
     if not subject.type.startswith("aws:s3"):
         return
     for path, value in walk(subject.inputs):
         last = path[-1] if path else None
         if last == "acl" and isinstance(value, str) and value in ACLS:
-            yield f"the ACL {value!r} lets everybody in; take it out"
+            yield f"the ACL {value!r} makes it public; remove it"
         elif last == "uri" and isinstance(value, str) and value.endswith(GROUPS):
-            yield f"a grant to {value.rpartition('/')[2]} lets everybody in; take it out"
+            yield f"a grant to {value.rpartition('/')[2]} makes it public; remove it"
     if subject.type in BLOCKS:
         for switch in SWITCHES:
             if subject.inputs.get(switch) not in (True, UNKNOWN):
-                yield f"{switch} is not on, which leaves a way to make a bucket public; switch it on"
+                yield f"{switch} is not true, so a bucket can be made public; set it to true"
     for statement in statements(subject):
         if statement.get("Effect") == "Allow" and everybody(statement):
-            yield f"the statement {statement.get('Sid', '?')!r} lets everybody in; name who may come in"
+            yield f"the statement {statement.get('Sid', '?')!r} allows every principal; name the principals"
 
 
 def unblocked_buckets(subjects: Iterable[Subject]) -> Iterator[tuple[Subject, str]]:
-    """The buckets of a stack for which it has no public access block, each with the reason."""
-    known = list(subjects)
-    blocked = [one.inputs.get("bucket") for one in known if one.type == BLOCK]
+    """Yield a stack's buckets that have no public access block in the stack, each with the reason."""
+    stack = list(subjects)
+    blocked = [subject.inputs.get("bucket") for subject in stack if subject.type == BLOCK]
     if UNKNOWN in blocked:
         return
-    for one in known:
-        bucket = one.inputs.get("bucket")
-        if one.type in BUCKETS and bucket is not UNKNOWN and (bucket is None or bucket not in blocked):
-            yield one, "no BucketPublicAccessBlock of this stack is for it; make one, all four switches on"
+    for subject in stack:
+        bucket = subject.inputs.get("bucket")
+        if subject.type in BUCKETS and bucket is not UNKNOWN and (bucket is None or bucket not in blocked):
+            yield subject, "no BucketPublicAccessBlock in its stack; add one with all four switches on"

@@ -1,4 +1,4 @@
-"""What a program has been recorded to ask for (`infra/offline/recording.py`), as the rules take it."""
+"""Recorded resources (`infra/offline/recording.py`), converted for the rules."""
 
 from __future__ import annotations
 
@@ -13,32 +13,36 @@ if TYPE_CHECKING:
 
 
 def subjects(run: Run, stack: str) -> list[Subject]:
-    """Every resource of a run, with the tags that its provider adds.
+    """Return all resources of a run, with the tags that their providers add.
 
     Args:
-        run: the recording.
-        stack: the name of the stack that it is of.
+        run: the recorded run.
+        stack: the stack's name.
     """
     name = StackName.parse(stack)
-    providers = {one.name: one.inputs for one in run.resources if one.type.startswith("pulumi:providers:")}
+    providers = {
+        resource.name: resource.inputs
+        for resource in run.resources
+        if resource.type.startswith("pulumi:providers:")
+    }
     return [
         Subject(
-            type=one.type,
-            name=one.name,
-            inputs=one.inputs,
+            type=resource.type,
+            name=resource.name,
+            inputs=resource.inputs,
             stack=name,
-            default_tags=_default_tags(providers.get(_provider(one), {})),
+            default_tags=_default_tags(providers.get(_provider(resource), {})),
         )
-        for one in run.resources
+        for resource in run.resources
     ]
 
 
 def _provider(resource: Resource) -> str:
-    """The name of a resource's provider: its reference is a URN and an id."""
+    """Return the name of a resource's provider, from a reference that consists of a URN and an id."""
     parts = resource.provider.split("::")
     return parts[-2] if len(parts) > 1 else ""
 
 
 def _default_tags(inputs: dict[str, Any]) -> dict[str, Any]:
-    found = json.loads(inputs.get("defaultTags") or "{}")
-    return dict(found.get("tags") or {})
+    settings = json.loads(inputs.get("defaultTags") or "{}")
+    return dict(settings.get("tags") or {})

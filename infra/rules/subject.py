@@ -1,4 +1,4 @@
-"""What a rule is told of a resource, and how it finds its way in it."""
+"""The description of a resource that rules are given, and functions to search it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Path = tuple["str | int", ...]
 
 
 class Unknown:
-    """A value that only AWS will say. No rule judges it; it is judged when it is known."""
+    """A value that is not known before the deployment. Rules ignore it until it is known."""
 
     def __repr__(self) -> str:
         return "<unknown>"
@@ -27,14 +27,14 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One resource, as it is asked for.
+    """A resource to check.
 
     Attributes:
         type: its Pulumi type, such as `aws:s3/bucket:Bucket`.
         name: its logical name.
-        inputs: what it is made from, in Pulumi's spelling (`forceDestroy`); `UNKNOWN` where nobody knows yet.
-        stack: the stack it is in.
-        default_tags: the tags that its provider puts on whatever it makes.
+        inputs: its inputs in Pulumi's spelling (`forceDestroy`), with `UNKNOWN` for values not known yet.
+        stack: its stack.
+        default_tags: the tags that its provider adds to every resource.
     """
 
     type: str
@@ -45,7 +45,7 @@ class Subject:
 
 
 def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value within a value, itself first, behind the way to it."""
+    """Yield a value and all values nested in it, each with its path."""
     yield path, value
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -56,14 +56,14 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may be written alone or as a list, as a list; nothing, as an empty one."""
+    """Return a list as it is, a single value as a list of one, and None as an empty list."""
     if value is None:
         return []
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
 
 
 def statements(subject: Subject) -> Iterator[Mapping[str, Any]]:
-    """The statements of every policy document that is anywhere in an AWS resource, as a text or a mapping."""
+    """Yield the statements of all policy documents in an AWS resource, whether JSON texts or mappings."""
     if not subject.type.startswith("aws:"):
         return
     for _, value in walk(subject.inputs):
@@ -74,11 +74,11 @@ def statements(subject: Subject) -> Iterator[Mapping[str, Any]]:
             except ValueError:
                 continue
         if isinstance(document, Mapping) and "Statement" in document:
-            yield from (one for one in listed(document["Statement"]) if isinstance(one, Mapping))
+            yield from (entry for entry in listed(document["Statement"]) if isinstance(entry, Mapping))
 
 
 def everybody(statement: Mapping[str, Any]) -> bool:
-    """Whether a statement speaks of anybody at all, or of all but some."""
+    """Return whether a statement applies to every principal, or to all but some."""
     if "NotPrincipal" in statement:
         return True
     principal = statement.get("Principal")

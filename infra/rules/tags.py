@@ -1,4 +1,4 @@
-"""A resource that nobody could book: without the tags that say what and whose it is."""
+"""The rule `untagged`: every AWS resource has the tags by which costs are allocated."""
 
 from __future__ import annotations
 
@@ -33,24 +33,22 @@ UNTAGGABLE = frozenset(
         "aws:sns/topicSubscription:TopicSubscription",
     }
 )
-"""The types in use that AWS keeps no tags of. Any other of AWS's must have them; a test holds this table
-against pulumi-aws.
-"""
+"""The types in use that AWS cannot tag; all others must have tags. A test compares them with pulumi-aws."""
 
 
 def untagged(subject: Subject) -> Iterator[str]:
-    """The tags that one resource of AWS lacks, or that say something else than its stack does."""
+    """Yield the tags that an AWS resource lacks, or that do not match its stack."""
     if not subject.type.startswith("aws:") or subject.type in UNTAGGABLE:
         return
-    own = subject.inputs.get("tags")
-    if UNKNOWN in (own, subject.default_tags):
+    inputs = subject.inputs.get("tags")
+    if UNKNOWN in (inputs, subject.default_tags):
         return
-    tags = {**subject.default_tags, **(own if isinstance(own, Mapping) else {})}
-    wanted = {"project": "lightwork", "environment": subject.stack.environment}
+    tags = {**subject.default_tags, **(inputs if isinstance(inputs, Mapping) else {})}
+    expected = {"project": "lightwork", "environment": subject.stack.environment}
     if subject.stack.tenant:
-        wanted["tenant"] = subject.stack.tenant
-    for tag, value in wanted.items():
+        expected["tenant"] = subject.stack.tenant
+    for tag, value in expected.items():
         if not tags.get(tag):
-            yield f"has no tag {tag!r}; costs are booked by it: give it `tags` (Names.tags makes them)"
+            yield f"has no tag {tag!r}, by which costs are allocated; set `tags` (Names.tags returns them)"
         elif tags[tag] not in (value, UNKNOWN):
-            yield f"the tag {tag!r} is {tags[tag]!r}; the stack {subject.stack} is {value!r}"
+            yield f"the tag {tag!r} is {tags[tag]!r}; in the stack {subject.stack} it must be {value!r}"

@@ -1,4 +1,4 @@
-"""A version that would be another one tomorrow, by nobody's commit."""
+"""The rule `unpinned`: no version changes without a commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOATING_TAGS = frozenset({"", "latest", "stable", "main", "master", "edge", "ni
 
 
 def unpinned(subject: Subject) -> Iterator[str]:
-    """What of one resource has no version of its own, or one that floats."""
+    """Yield the versions of a resource that are missing or can change."""
     if rule := RULES.get(subject.type):
         yield from rule(subject.inputs)
     if subject.type.startswith("kubernetes:") and not subject.type.startswith("kubernetes:helm.sh/"):
@@ -28,7 +28,7 @@ def unpinned(subject: Subject) -> Iterator[str]:
 
 
 def image_problem(image: Any) -> str | None:
-    """Why an image is not pinned; None if it is, by a tag that says a version or by digest."""
+    """Return why an image is not pinned; None if its tag is a version, or it has a digest."""
     if image is UNKNOWN or (isinstance(image, str) and REFERENCE in image):
         return None
     text = str(image or "")
@@ -36,104 +36,99 @@ def image_problem(image: Any) -> str | None:
         return None
     tag = text.rpartition("/")[2].partition(":")[2]
     if tag.lower() in FLOATING_TAGS:
-        return f"the image {text!r} is another one tomorrow; name a version or, better, a digest"
+        return f"the image {text!r} is not pinned; set a version or, better, a digest"
     return None
 
 
 def _images(inputs: Mapping[str, Any]) -> Iterator[str]:
     try:
-        known = list(containers(inputs))
+        specified = list(containers(inputs))
     except UnreadableError:
-        known = []  # `unlimited` says so
-    for found in known:
-        if problem := image_problem(found.spec.get("image")):
-            yield f"container {found.name!r}: {problem}"
+        specified = []  # `unlimited` reports it
+    for container in specified:
+        if problem := image_problem(container.spec.get("image")):
+            yield f"container {container.name!r}: {problem}"
     for path, value in walk(inputs):
-        # An argument of a workflow's template, which has the image as a parameter.
+        # A workflow template's parameter with the image.
         if isinstance(value, Mapping) and value.get("name") == "image" and path[-2:-1] == ("parameters",):
-            given = str(value.get("value", value.get("default", REFERENCE)))
-            if problem := image_problem(REFERENCE if "{{" in given else given):
+            image = str(value.get("value", value.get("default", REFERENCE)))
+            if problem := image_problem(REFERENCE if "{{" in image else image):
                 yield f"parameter 'image': {problem}"
 
 
-def _text(inputs: Mapping[str, Any], key: str, pattern: str, what: str) -> Iterator[str]:
-    """Check one version: there, and of the form that leaves nothing open."""
+def _version(inputs: Mapping[str, Any], key: str, pattern: str, remedy: str) -> Iterator[str]:
+    """Yield a line if a version is missing or does not match the pattern of an exact one."""
     value = inputs.get(key)
     if value is not UNKNOWN and not re.fullmatch(pattern, str(value or "")):
-        yield f"{key} is {value!r}; {what}" if value else f"{key} is missing; {what}"
-
-
-def _off(inputs: Mapping[str, Any], key: str, why: str) -> Iterator[str]:
-    """Check that a switch, which is on unless something is said, is off."""
-    if inputs.get(key) not in (False, UNKNOWN):
-        yield f"{key} is not false: {why}"
+        yield f"{key} is {value!r}; {remedy}" if value else f"{key} is missing; {remedy}"
 
 
 def _chart(inputs: Mapping[str, Any]) -> Iterator[str]:
-    yield from _text(inputs, "version", EXACT, "a chart's own exact version belongs here, such as 1.2.3")
+    yield from _version(inputs, "version", EXACT, "set the chart's exact version, such as 1.2.3")
     for path, value in walk(inputs.get("values") or {}):
-        where = ".".join(map(str, path))
+        field = ".".join(map(str, path))
         last = path[-1] if path else ""
         if last == "tag" and isinstance(value, str) and value.lower() in FLOATING_TAGS - {""}:
-            yield f"values.{where} is {value!r}, which is another image tomorrow; name a version"
+            yield f"values.{field} is {value!r}, which is not pinned; set a version"
         if last == "image" and isinstance(value, str) and value and (problem := image_problem(value)):
-            yield f"values.{where}: {problem}"
+            yield f"values.{field}: {problem}"
 
 
 def _cluster(inputs: Mapping[str, Any]) -> Iterator[str]:
-    yield from _text(inputs, "version", r"\d+\.\d+", "a version of Kubernetes belongs here, such as 1.35")
+    yield from _version(inputs, "version", r"\d+\.\d+", "set a version of Kubernetes, such as 1.35")
     policy = inputs.get("upgradePolicy")
     if isinstance(policy, Mapping) and policy.get("supportType") == "STANDARD":
-        yield "upgradePolicy is STANDARD: AWS would upgrade it by itself one day; EXTENDED leaves it as it is"
+        yield "upgradePolicy is STANDARD: AWS would upgrade it on its own after some time; set EXTENDED"
 
 
 def _node_group(inputs: Mapping[str, Any]) -> Iterator[str]:
-    yield from _text(inputs, "version", r"\d+\.\d+", "a version of Kubernetes belongs here, such as 1.35")
+    yield from _version(inputs, "version", r"\d+\.\d+", "set a version of Kubernetes, such as 1.35")
     if inputs.get("amiType") != "CUSTOM":
-        yield from _text(inputs, "releaseVersion", r"[\w.]+-\d{8}", "a node image's release belongs here")
+        remedy = "set the release of a node image, such as 1.35.7-20260911"
+        yield from _version(inputs, "releaseVersion", r"[\w.]+-\d{8}", remedy)
     yield from _template(inputs)
 
 
 def _template(inputs: Mapping[str, Any]) -> Iterator[str]:
     template = inputs.get("launchTemplate")
     if isinstance(template, Mapping) and str(template.get("version", "$Default")).startswith("$"):
-        yield "launchTemplate.version is the latest or the default, which floats; name a number"
+        yield "launchTemplate.version is the latest or the default, which can change; set a number"
 
 
 def _machine(inputs: Mapping[str, Any]) -> Iterator[str]:
     if "resolve:ssm:" in str(inputs.get("imageId") or inputs.get("ami") or ""):
-        yield "its image is looked up when it starts (resolve:ssm:), which floats; name one image"
+        yield "its image is resolved at launch (resolve:ssm:), so it can change; set the image's id"
     yield from _template(inputs)
 
 
 def _database(inputs: Mapping[str, Any]) -> Iterator[str]:
-    what = "the engine's version to the last part belongs here, such as 17.7"
     pattern = r"\d+\.\d+[\w.]*" if "postgres" in str(inputs.get("engine")) else r"\d+\.\d+\.[\w.]+"
-    yield from _text(inputs, "engineVersion", pattern, what)
-    yield from _off(inputs, "autoMinorVersionUpgrade", "AWS would upgrade it by itself")
+    yield from _version(inputs, "engineVersion", pattern, "set the engine's full version, such as 17.7")
+    if inputs.get("autoMinorVersionUpgrade") not in (False, UNKNOWN):
+        yield "autoMinorVersionUpgrade is not false: AWS would upgrade it on its own"
 
 
 def _database_cluster(inputs: Mapping[str, Any]) -> Iterator[str]:
-    """Aurora's, whose instances have the version of their cluster."""
-    yield from _text(inputs, "engineVersion", r"\d+\.\d+[\w.]*", "an exact version such as 17.7 belongs here")
+    """Check an Aurora cluster, whose version its instances share."""
+    yield from _version(inputs, "engineVersion", r"\d+\.\d+[\w.]*", "set an exact version, such as 17.7")
 
 
 def _search(inputs: Mapping[str, Any]) -> Iterator[str]:
-    form = r"(OpenSearch|Elasticsearch)_\d+\.\d+"
-    yield from _text(inputs, "engineVersion", form, "a version such as OpenSearch_2.19 belongs here")
+    pattern = r"(OpenSearch|Elasticsearch)_\d+\.\d+"
+    yield from _version(inputs, "engineVersion", pattern, "set a version such as OpenSearch_2.19")
     options = inputs.get("softwareUpdateOptions")
     if isinstance(options, Mapping) and options.get("autoSoftwareUpdateEnabled") is True:
-        yield "autoSoftwareUpdateEnabled is on: AWS would update it by itself"
+        yield "autoSoftwareUpdateEnabled is true: AWS would update it on its own"
 
 
 def _addon(inputs: Mapping[str, Any]) -> Iterator[str]:
-    form = r"v\d+\.\d+\.\d+-eksbuild\.\d+"
-    yield from _text(inputs, "addonVersion", form, "an exact version such as v1.22.4-eksbuild.3 belongs here")
+    pattern = r"v\d+\.\d+\.\d+-eksbuild\.\d+"
+    yield from _version(inputs, "addonVersion", pattern, "set an exact version, such as v1.22.4-eksbuild.3")
 
 
 def _repository(inputs: Mapping[str, Any]) -> Iterator[str]:
     if inputs.get("imageTagMutability") not in ("IMMUTABLE", UNKNOWN):
-        yield "imageTagMutability is not IMMUTABLE: a tag could become another image"
+        yield "imageTagMutability is not IMMUTABLE: a tag could be moved to another image"
 
 
 RULES: Mapping[str, Rule] = {
@@ -151,4 +146,4 @@ RULES: Mapping[str, Rule] = {
     "kubernetes:helm.sh/v3:Release": _chart,
     "kubernetes:helm.sh/v4:Chart": _chart,
 }
-"""The types that have a version of their own."""
+"""The checks by type, for types that have a version."""

@@ -1,7 +1,7 @@
-"""A wildcard in an IAM policy: everything of a service, everything there is, or everybody.
+"""The rule `wildcard`: no IAM policy allows all actions of a service, all resources or every principal.
 
-`s3:Get*` and `arn:aws:kms:…:key/*` are none: the one names a kind of actions, the other a kind of things in
-one account. Whether those are too wide is what the tests of each policy say.
+`s3:Get*` and `arn:aws:kms:…:key/*` are allowed, as they name one kind of action or resource in one account.
+The tests of each policy check whether those are too wide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infra.rules.subject import Subject
 
 KEYS = frozenset({"aws:kms/key:Key", "aws:kms/keyPolicy:KeyPolicy", "aws:kms/replicaKey:ReplicaKey"})
-"""In a key's own policy `*` is that key, and nothing else can be written there."""
+"""Types with a key policy, where the resource `*` means the key itself."""
 
 MIGHTY = re.compile(
     r"arn:aws[a-z-]*:iam::aws:policy/([\w/-]*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)"
@@ -28,29 +28,29 @@ MIGHTY = re.compile(
 
 
 def wildcard(subject: Subject) -> Iterator[str]:
-    """What of one resource grants by a wildcard, but for what the table of excuses has."""
+    """Yield the wildcards in a resource's policies, except for those in the table of excuses."""
     for _, value in walk(subject.inputs) if subject.type.startswith("aws:iam/") else ():
-        if isinstance(value, str) and (found := MIGHTY.fullmatch(value)):
-            yield f"AWS's policy {found[2]} is a wildcard by another name; write what is needed"
+        if isinstance(value, str) and (match := MIGHTY.fullmatch(value)):
+            yield f"AWS's policy {match[2]} is as wide as a wildcard; write a policy with the needed actions"
     for statement in statements(subject):
         if statement.get("Effect") != "Allow":
             continue
         sid = statement.get("Sid", "?")
-        excused = {part for one in EXCUSES if holds(one, subject, statement) for part in one.parts}
-        for part, what in _wide(subject, statement):
+        excused = {part for excuse in EXCUSES if holds(excuse, subject, statement) for part in excuse.parts}
+        for part, wildcards in _wide(subject, statement):
             if part not in excused:
-                yield f"the statement {sid!r} allows {what}; name {WHAT[part]}"
+                yield f"the statement {sid!r} allows {wildcards}; name {REMEDIES[part]}"
 
 
-WHAT = {
+REMEDIES = {
     "actions": "the actions",
-    "resources": "the resources, or excuse it in infra/rules/excuses.py with the reason",
-    "principals": "who may",
+    "resources": "the resources, or add an excuse with its reason to infra/rules/excuses.py",
+    "principals": "the principals",
 }
 
 
 def holds(excuse: Excuse, subject: Subject, statement: Mapping[str, Any]) -> bool:
-    """Whether an excuse is for this statement, and the statement allows nothing that the excuse lacks."""
+    """Return whether an excuse applies to a statement and covers all of its actions."""
     return (
         excuse.type == subject.type
         and subject.name in excuse.names
@@ -63,6 +63,7 @@ def holds(excuse: Excuse, subject: Subject, statement: Mapping[str, Any]) -> boo
 
 
 def _wide(subject: Subject, statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the wildcards of a statement, each after the part that it is in."""
     if "NotAction" in statement:
         yield "actions", "all actions but some (NotAction)"
     for action in listed(statement.get("Action")):
@@ -73,13 +74,13 @@ def _wide(subject: Subject, statement: Mapping[str, Any]) -> Iterator[tuple[str,
     for resource in listed(statement.get("Resource")):
         if subject.type not in KEYS and resource is not UNKNOWN and _everything(str(resource)):
             yield "resources", f"the resource {resource!r}"
-    # A bucket's is `public_bucket`'s affair.
+    # `public_bucket` checks the principals of buckets.
     if everybody(statement) and not subject.type.startswith("aws:s3"):
-        yield "principals", "everybody (Principal *)"
+        yield "principals", "every principal (Principal *)"
 
 
 def _everything(resource: str) -> bool:
-    """Whether a resource is all there are of a service, or is anybody's: `*`, `arn:aws:ec2:…:*`."""
+    """Return whether a pattern covers all resources of a service, or any account: `*`, `arn:aws:ec2:…:*`."""
     parts = resource.split(":", 5)
     if len(parts) < 6:
         return resource.endswith("*")

@@ -341,7 +341,7 @@ def test_destroy_needs_a_permission_and_the_program_lifts_the_protection(reposit
 
     code, summary = repository.execute(Command.DESTROY, Task(stack="dev.acme"))
     assert (code, summary["dev.acme"]["result"]) == (1, "refused"), "the driver refuses, not the engine"
-    assert "if that is meant, commit" in str(summary["dev.acme"]["error"])
+    assert "to allow it, commit" in str(summary["dev.acme"]["error"])
     code, summary = repository.typed("destroy --env dev --estate")
     assert (code, summary["dev"]["result"]) == (1, "refused")
     assert "still hold resources: dev.acme" in str(summary["dev"]["error"])

@@ -1,7 +1,7 @@
 """Run a plain Python function, decorated, over hundreds of workers.
 
-The names below are the whole public interface; each is loaded when first used, so that importing
-lightwork costs almost nothing.
+`__all__` is the whole public interface. Each name is loaded when first used, so importing lightwork costs
+almost nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that people write: YAML, parsed once into a frozen pydantic model, with errors that name the line."""
+"""YAML files that people write: parsed into frozen pydantic models, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Document(BaseModel):
-    """The base of what is written in such files: unknown fields are refused, values never change."""
+    """The base of all models of such files: unknown fields are refused, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,10 +28,10 @@ def read(path: Path) -> tuple[dict[str, Any], Node | None]:
     """Parse a YAML file that holds one mapping.
 
     Returns:
-        The mapping, and the tree of YAML nodes it came from (None for an empty file), which knows the lines.
+        The mapping, and the tree of YAML nodes with their lines (None for an empty file).
 
     Raises:
-        InputError: the file is missing, no YAML, no mapping, or names a field twice.
+        InputError: the file is missing, is not YAML, is not a mapping, or names a field twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -51,12 +51,12 @@ def read(path: Path) -> tuple[dict[str, Any], Node | None]:
     if content is None:
         return {}, None
     if not isinstance(content, dict):
-        raise InputError(f"{path}:1: found {reprlib.repr(content)}; a mapping of fields belongs here")
+        raise InputError(f"{path}:1: found {reprlib.repr(content)}; expected a mapping of fields")
     return content, node
 
 
 def child(node: Node | None, name: str) -> Node | None:
-    """The node of one field of a mapping; None if it has no such field."""
+    """Return the node of one field of a mapping; None if there is no such field."""
     if isinstance(node, MappingNode):
         return next((value for key, value in node.value if key.value == name), None)
     return None
@@ -68,61 +68,63 @@ def parse(
     """Check a mapping against a model.
 
     Args:
-        model: what the mapping must be.
+        model: the model.
         content: the mapping.
-        path: the file it came from, for messages.
-        node: the YAML node it came from, for the lines in messages.
-        prefix: what the file writes before each field's name.
+        path: its file, for messages.
+        node: its YAML node, for the lines in messages.
+        prefix: a prefix of each field's name in the file.
 
     Raises:
-        InputError: one line for each wrong field: `file:line: field: what was found; what is allowed`.
+        InputError: a field is wrong; one line for each: `file:line: field: found VALUE; what is allowed`.
     """
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = []
-        wrong = error.errors(include_url=False)
-        for found in wrong:
-            # A list is too short as well when one of its items is refused: that is said once.
-            if found["type"] == "too_short" and any(_within(other["loc"], found["loc"]) for other in wrong):
+        details = error.errors(include_url=False)
+        for detail in details:
+            # A list with a wrong item is also reported as too short: report the item only.
+            if detail["type"] == "too_short" and any(
+                _within(other["loc"], detail["loc"]) for other in details
+            ):
                 continue
-            # A mapping's key that is refused has "[key]" behind it.
-            location = [part for part in found["loc"] if isinstance(part, str | int) and part != "[key]"]
-            lines.append(f"{place(path, node, location, prefix)}: {_reason(model, found, location)}")
+            # pydantic marks a wrong key of a mapping by "[key]".
+            location = [part for part in detail["loc"] if isinstance(part, str | int) and part != "[key]"]
+            lines.append(f"{place(path, node, location, prefix)}: {_reason(model, detail, location)}")
         raise InputError("\n".join(lines)) from None
 
 
 def place(path: Path, node: Node | None, location: Sequence[str | int], prefix: str = "") -> str:
-    """Where a field is, for a message: `file:line: the.field`.
+    """Return the location of a field for a message: `file:line: the.field`.
 
     Args:
         path: the file.
-        node: the YAML node of the whole.
-        location: the way to the field: names, and positions in lists.
-        prefix: what the file writes before the first name.
+        node: the YAML node of the whole content.
+        location: the path to the field: names, and positions in lists.
+        prefix: a prefix of the first name in the file.
     """
     field = prefix + ".".join(str(part) for part in location)
     return f"{path}:{_line(node, location, prefix)}: {field}"
 
 
-def _reason(model: type[BaseModel], found: Mapping[str, Any], location: list[str | int]) -> str:
-    match found["type"]:
+def _reason(model: type[BaseModel], detail: Mapping[str, Any], location: list[str | int]) -> str:
+    match detail["type"]:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            known = _fields_at(model, location[:-1])
-            return "there is no such field" + (near(str(location[-1]), known) if known else "")
+            fields = _fields_at(model, location[:-1])
+            return "there is no such field" + (near(str(location[-1]), fields) if fields else "")
         case "too_short":
-            message = f"should have at least {found['ctx']['min_length']}"
+            message = f"should have at least {detail['ctx']['min_length']}"
         case "list_type" | "tuple_type":
             message = "should be a list"
         case "dict_type" | "model_type":
             message = "should be a mapping of fields"
         case _:
-            message = str(found["msg"])
+            message = str(detail["msg"])
             for start in ("Value error, ", "Input ", "String "):
                 message = message.removeprefix(start)
-    return f"found {reprlib.repr(found['input'])}; {message}"
+    return f"found {reprlib.repr(detail['input'])}; {message}"
 
 
 def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
@@ -130,21 +132,20 @@ def _within(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
 
 
 def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The fields of the model that stands at a location inside another, or of each that may stand there."""
+    """Return the fields that are allowed at a location inside a model."""
     kinds: list[Any] = [model]
     for part in location:
         models = _models(kinds)
         if models:
-            # Of several models, those that have the field.
-            kinds = [
-                one.model_fields[str(part)].annotation for one in models if str(part) in one.model_fields
-            ]
+            # A union of models: continue with those that have the field.
+            name = str(part)
+            kinds = [item.model_fields[name].annotation for item in models if name in item.model_fields]
         else:
-            # The values of a mapping, or the elements of a list.
+            # A mapping or a list: continue with its values.
             kinds = [item for kind in kinds for item in get_args(kind)]
             while kinds and not _models(kinds):
                 kinds = [item for kind in kinds for item in get_args(kind)]
-    return list(dict.fromkeys(name for one in _models(kinds) for name in one.model_fields))
+    return list(dict.fromkeys(name for item in _models(kinds) for name in item.model_fields))
 
 
 def _models(kinds: Iterable[Any]) -> list[type[BaseModel]]:
@@ -152,7 +153,7 @@ def _models(kinds: Iterable[Any]) -> list[type[BaseModel]]:
 
 
 def _line(node: Node | None, location: Sequence[str | int], prefix: str) -> int:
-    """The line, from 1, of the deepest node on the way to a location that the file has."""
+    """Return the line, from 1, of the deepest node in the file on the path to a location."""
     line = 1 if node is None else node.start_mark.line + 1
     for depth, part in enumerate(location):
         if isinstance(node, MappingNode):
@@ -168,14 +169,12 @@ def _line(node: Node | None, location: Sequence[str | int], prefix: str) -> int:
 
 
 def _refuse_duplicates(path: Path, node: Node) -> None:
-    """YAML's parsers keep the last of two equal keys without a word."""
+    """Refuse two equal keys, of which YAML's parsers silently keep the last."""
     if isinstance(node, MappingNode):
         seen: set[Hashable] = set()
         for key, value in node.value:
             if key.value in seen:
-                raise InputError(
-                    f"{path}:{key.start_mark.line + 1}: {key.value}: is here a second time; keep one"
-                )
+                raise InputError(f"{path}:{key.start_mark.line + 1}: {key.value}: appears twice; keep one")
             seen.add(key.value if isinstance(key.value, str) else id(key))
             _refuse_duplicates(path, value)
     elif isinstance(node, SequenceNode):

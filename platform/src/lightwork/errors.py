@@ -1,4 +1,4 @@
-"""The errors that lightwork raises, and what every other module shares with them."""
+"""The errors that lightwork raises, and the wording of messages that all modules share."""
 
 from __future__ import annotations
 
@@ -12,49 +12,52 @@ T = TypeVar("T")
 
 
 def public(item: T) -> T:
-    """Name a class or function of `lightwork.__all__` by the package, wherever its file is.
+    """Give a class or function of `lightwork.__all__` the package's name as its module.
 
-    Keys of code and pickles hold that name, so a file may move without losing kept results.
+    Keys of code and pickles hold that name, so its file may move without losing kept results.
     """
     item.__module__ = "lightwork"
     return item
 
 
 def one_line(error: object) -> str:
-    """The text of an error, or of anything else, with every run of white space as one space."""
+    """Return the text of an error, or of any object, with each run of white space as one space.
+
+    >>> one_line(ValueError("expected one of:\\n  dev\\n  prod"))
+    'expected one of: dev prod'
+    """
     return " ".join(str(error).split())
 
 
 @public
 class LightworkError(Exception):
-    """Anything lightwork itself refuses or fails at; its text is one clear line."""
+    """The base of lightwork's own errors; the text is one clear line."""
 
 
 @public
 class InputError(LightworkError, ValueError):
-    """A wrong input: an argument, an option, a file. The command line prints it and exits with 2.
+    """A wrong argument, option or file: the command line prints the error and exits with 2.
 
-    Raise it in a pipeline for the same effect: the text is what the user reads, so say what is wrong,
-    where, and what would be right.
+    A pipeline may raise it too. The user reads the text, so say what is wrong, where, and what is expected.
     """
 
 
 @public
-class RunFailed(LightworkError):  # noqa: N818 - it says what happened
-    """A run that could not finish: the command line prints it and exits with 1."""
+class RunFailed(LightworkError):  # noqa: N818 - the name says what happened
+    """A run that did not finish: the command line prints the error and exits with 1."""
 
 
 @public
 class ElementError(RunFailed):
-    """One element of a map (or one submitted call) that failed after all its attempts.
+    """One element of a map, or one submitted call, that failed in its last attempt.
 
     Attributes:
         task: the task's name.
         index: the element's position in the input, from 0; None for a submitted call.
         input: the element's input, shortened to one readable line.
-        traceback: the traceback where it happened, as text; empty if the process died.
+        traceback: the traceback from the worker, as text; empty if the process died.
         error: the exception's type and text in one line.
-        attempts: how many times the element was tried.
+        attempts: the number of attempts.
     """
 
     def __init__(
@@ -80,17 +83,28 @@ class ElementError(RunFailed):
         return f"{self.task}: {where} ({self.input}) failed{tries}: {self.error}"
 
 
-def near(wrong: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest name, or else all of them.
+def nearest(wrong: str, names: Iterable[str]) -> str:
+    """Suggest the valid name that is nearest to a wrong one, as the end of a message.
+
+    >>> nearest("windy-cty", ["sun-hours", "windy-city"])
+    "; did you mean 'windy-city'?"
 
     Returns:
-        Text such as `; did you mean 'windy-city'?` or `; there are: a, b` (or `; there are none`).
+        The suggestion; empty if no name is near.
     """
     import difflib
 
-    known = list(names)
-    if close := difflib.get_close_matches(wrong, known, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]!r}?"
-    if not known:
-        return "; there are none"
-    return f"; there are: {', '.join(sorted(known))}"
+    matches = difflib.get_close_matches(wrong, list(names), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def near(wrong: str, names: Iterable[str]) -> str:
+    """Suggest the nearest valid name, or else list all of them, as the end of a message.
+
+    >>> near("x", ["sun-hours", "windy-city"])
+    '; available: sun-hours, windy-city'
+    """
+    valid = sorted(names)
+    if suggestion := nearest(wrong, valid):
+        return suggestion
+    return f"; available: {', '.join(valid)}" if valid else "; there are none"

@@ -35,7 +35,11 @@ _HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
 
 @public
 def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
-    """Return a logger whose events carry the context of the run; use it as in `log.info("read", rows=3)`."""
+    """Return a logger whose events carry the context of the run.
+
+    >>> log = get_logger("windy_city")
+    >>> log.info("read", rows=3)
+    """
     import structlog
 
     _structure()

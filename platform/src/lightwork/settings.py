@@ -1,4 +1,4 @@
-"""Where a run happens and where its results are kept: given, else from the environment, else the default."""
+"""Settings of a run: each comes from an argument, else from the environment, else it is the default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from lightwork.errors import InputError, near
+from lightwork.errors import InputError, nearest
 
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"
@@ -20,10 +20,10 @@ _PLACES_TEXT = "serial, local, tcp://host:port, tls://host:port or coiled"
 
 
 def load_env() -> None:
-    """Take the settings in `.env` of the current folder, if there is one; the environment goes first.
+    """Load the variables of `.env` in the current folder, if it exists, that the environment does not set.
 
     Raises:
-        InputError: the file cannot be read as text.
+        InputError: the file is not readable as text.
     """
     path = Path.cwd() / ".env"
     if not path.is_file():
@@ -37,29 +37,34 @@ def load_env() -> None:
 
 
 def resolve_on(on: str | None, default: str = "local") -> str:
-    """The place to run: `on`, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else the default.
+    """Return where to run: `on`, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else the default.
+
+    >>> resolve_on("tcp://scheduler:8786")
+    'tcp://scheduler:8786'
 
     Returns:
         `serial`, `local`, `coiled`, or a scheduler's address, `tcp://host:port` or `tls://host:port`.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the value is none of these.
     """
-    value, where = _given(on, "on", ENV_ON, "DASK_SCHEDULER_ADDRESS", default=default)
+    value, where = _first(on, "on", ENV_ON, "DASK_SCHEDULER_ADDRESS", default=default)
     if value in PLACES or _is_address(value):
         return value
     if "://" in value or re.fullmatch(r"[\w.-]+:\d+", value):
         raise InputError(
             f"{where}: {value!r} is not a scheduler's address; expected {_nearest_address(value)}"
         )
-    raise InputError(f"{where}: {value!r} is not a place to run; expected {_PLACES_TEXT}{_guess(value)}")
+    raise InputError(
+        f"{where}: {value!r} is not a place to run; expected {_PLACES_TEXT}{nearest(value.lower(), PLACES)}"
+    )
 
 
 def resolve_workers(workers: int | str | None) -> int:
-    """The number of worker processes, 1 or more; by default as many as there are cores.
+    """Return the number of worker processes; by default one for each core.
 
     Raises:
-        InputError: no workers, or not a whole number.
+        InputError: the value is not a whole number, or less than 1.
     """
     if workers is None:
         return cores()
@@ -67,21 +72,21 @@ def resolve_workers(workers: int | str | None) -> int:
     if isinstance(workers, bool) or not re.fullmatch(r"[+-]?\d{1,9}", str(workers).strip()):
         raise InputError(f"workers: {workers!r} is not a whole number; expected 1 or more, {example}")
     if (count := int(workers)) < 1:
-        raise InputError(f"workers: {count} is no workers; expected 1 or more, {example}")
+        raise InputError(f"workers: expected 1 or more, got {count}; {example}")
     return count
 
 
 def resolve_lake(url: str | os.PathLike[str] | None) -> str:
-    """The lake's address: `url`, else LIGHTWORK_LAKE, else `.lightwork/lake` in the current folder.
+    """Return the lake's address: `url`, else LIGHTWORK_LAKE, else `.lightwork/lake` in the current folder.
 
     Returns:
-        The address as given: a folder, `file:///folder`, or `s3://bucket/prefix`. Nothing is made yet.
+        The address as given: a folder, `file:///folder`, or `s3://bucket/prefix`. Nothing is created yet.
 
     Raises:
-        InputError: another scheme, or an address that cannot be.
+        InputError: the address is invalid or has another scheme.
     """
-    given = None if url is None else os.fspath(url)
-    value, where = _given(given, "lake", ENV_LAKE, default=DEFAULT_LAKE)
+    option = None if url is None else os.fspath(url)
+    value, where = _first(option, "lake", ENV_LAKE, default=DEFAULT_LAKE)
     from lightwork.lake import open_lake
 
     try:
@@ -92,12 +97,12 @@ def resolve_lake(url: str | os.PathLike[str] | None) -> str:
 
 
 def resolve_tenant(name: str | None) -> str:
-    """The tenant: `name`, else LIGHTWORK_TENANT, else `local`.
+    """Return the tenant: `name`, else LIGHTWORK_TENANT, else `local`.
 
     Raises:
-        InputError: it is not a DNS label, which namespaces and buckets need.
+        InputError: the name is not a DNS label, which namespaces and buckets need.
     """
-    value, where = _given(name, "tenant", ENV_TENANT, default=DEFAULT_TENANT)
+    value, where = _first(name, "tenant", ENV_TENANT, default=DEFAULT_TENANT)
     from lightwork.lake.opening import check_tenant
 
     try:
@@ -107,7 +112,7 @@ def resolve_tenant(name: str | None) -> str:
 
 
 def cores() -> int:
-    """The processor cores that this process may use: its affinity, and its container's limit."""
+    """Return the processor cores that this process may use, by its affinity and its container's limit."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -117,13 +122,13 @@ def cores() -> int:
     return min(count, limit)
 
 
-def _given(value: str | None, option: str, *variables: str, default: str) -> tuple[str, str]:
-    """The value and where it came from; an empty environment variable counts as unset."""
+def _first(value: str | None, option: str, *variables: str, default: str) -> tuple[str, str]:
+    """Return the first value that is set, and its source; an empty environment variable counts as unset."""
     if value is not None:
         return value, option
     for variable in variables:
-        if found := os.environ.get(variable):
-            return found, variable
+        if from_environment := os.environ.get(variable):
+            return from_environment, variable
     return default, option
 
 
@@ -133,17 +138,13 @@ def _is_address(value: str) -> bool:
 
 
 def _nearest_address(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
+    """Describe an address, with the nearest valid one if there is one."""
+    scheme, separator, host = value.partition("://")
     if not separator:
-        scheme, rest = "tcp", value
+        scheme, host = "tcp", value
     scheme = {"https": "tls", "ssl": "tls"}.get(scheme, scheme if scheme in ("tcp", "tls") else "tcp")
-    meant = f"{scheme}://{rest.rstrip('/')}"
-    for candidate in (meant, f"{meant}:8786"):
+    address = f"{scheme}://{host.rstrip('/')}"
+    for candidate in (address, f"{address}:8786"):
         if candidate != value and _is_address(candidate):
             return f"tcp://host:port or tls://host:port; did you mean {candidate!r}?"
     return "tcp://host:port or tls://host:port, for example tcp://scheduler:8786"
-
-
-def _guess(value: str) -> str:
-    guess = near(value.lower(), PLACES)
-    return guess if guess.startswith("; did you mean") else ""

@@ -1,3 +1,3 @@
-"""The version of this distribution; its metadata takes it from here."""
+"""The version of this distribution; its metadata is built from it."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What the tests of CI share: environments that have chosen an account, and AWS's answers without AWS."""
+"""Fixtures for the tests of CI: environments with accounts, tokens, and fake programs on PATH."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ACCOUNTS = {"dev": ACCOUNT, "staging": "222222222222", "prod": "333333333333"}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository's settings and tenants, each environment in an account of its own."""
+    """A repository's settings, with a separate account for each environment."""
     for environment, account in ACCOUNTS.items():
         (tmp_path / f"Pulumi.{environment}.yaml").write_text(files.settings(environment, account))
     return tmp_path
@@ -41,8 +41,8 @@ def names() -> dict[str, Names]:
 
 
 @pytest.fixture(autouse=True)
-def _nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials, and no variables of a job that these tests may run in."""
+def _no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove credentials and variables of the job or shell that runs these tests."""
     for name in ("AWS_PROFILE", "AWS_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -50,7 +50,7 @@ def _nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def token(subject: str, audience: str = "lightwork", issuer: str = "https://gitlab.com") -> str:
-    """A token that says this; its signature is nobody's."""
+    """Return a token with these claims and a meaningless signature."""
 
     def part(content: dict[str, Any]) -> str:
         return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
@@ -60,7 +60,7 @@ def token(subject: str, audience: str = "lightwork", issuer: str = "https://gitl
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Put a shell script on PATH; the file in which it notes its words, a line a call, is returned."""
+    """Put a shell script on PATH; return the file to which it writes its arguments, one line per call."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")

@@ -1,4 +1,4 @@
-"""What stands in an environment is kept beside its states."""
+"""The record of what was deployed to an environment."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def s3(names: dict[str, Names]) -> Iterator[Any]:
         yield client
 
 
-def test_what_is_recorded_is_read_again(s3: Any, names: dict[str, Names]) -> None:
-    assert deployed.read(s3, names["dev"]) is None, "before the first deployment there is none"
+def test_a_written_record_is_read_back(s3: Any, names: dict[str, Names]) -> None:
+    assert deployed.read(s3, names["dev"]) is None, "there is no record before the first deployment"
     written = deployed.write(s3, names["dev"], COMMIT, IMAGE)
     assert deployed.read(s3, names["dev"]) == written
     assert (written.commit, written.digest) == (COMMIT, IMAGE)
@@ -40,13 +40,17 @@ def test_what_is_recorded_is_read_again(s3: Any, names: dict[str, Names]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("commit", "digest", "says"),
-    [("main", IMAGE, "found 'main'"), ("", IMAGE, "found ''"), (COMMIT, "latest", "found 'latest'")],
+    ("commit", "digest", "message"),
+    [
+        ("main", IMAGE, "^CI_COMMIT_SHA: .*'main'"),
+        ("", IMAGE, "^CI_COMMIT_SHA: .*''"),
+        (COMMIT, "latest", "^LIGHTWORK_IMAGE_DIGEST: .*'latest'"),
+    ],
 )
-def test_what_is_no_commit_or_no_digest_is_not_recorded(
-    s3: Any, names: dict[str, Names], commit: str, digest: str, says: str
+def test_an_invalid_commit_or_digest_is_not_recorded(
+    s3: Any, names: dict[str, Names], commit: str, digest: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         deployed.write(s3, names["dev"], commit, digest)
     assert deployed.read(s3, names["dev"]) is None
 
@@ -54,25 +58,23 @@ def test_what_is_no_commit_or_no_digest_is_not_recorded(
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"commit": "x"}', b'{"commit": "x", "digest": "y", "at": ""}']
 )
-def test_a_record_that_is_none_is_refused_with_its_place(
-    s3: Any, names: dict[str, Names], body: bytes
-) -> None:
+def test_an_invalid_record_is_refused_with_its_address(s3: Any, names: dict[str, Names], body: bytes) -> None:
     bucket = names["dev"].bucket("state")
     s3.put_object(Bucket=bucket, Key=deployed.KEY, Body=body)
     with pytest.raises(InputError, match=f"^s3://{bucket}/lightwork/deployed.json: "):
         deployed.read(s3, names["dev"])
 
 
-def test_where_nothing_is_recorded_it_is_said_what_to_do(s3: Any, names: dict[str, Names]) -> None:
-    with pytest.raises(InputError, match=r"^dev: nothing is recorded as deployed by CI"):
+def test_a_missing_record_is_reported_with_the_remedy(s3: Any, names: dict[str, Names]) -> None:
+    with pytest.raises(InputError, match=r"^dev: no deployment .*LIGHTWORK_ENVIRONMENTS"):
         deployed.required(s3, names["dev"])
 
 
-def test_both_roles_read_the_record_and_the_deploying_one_alone_writes_it(names: dict[str, Names]) -> None:
+def test_both_roles_read_the_record_and_only_the_deploying_one_writes_it(names: dict[str, Names]) -> None:
     scope = Scope(names=names["dev"], estate_boundary="x", tenant_boundary="y")
     look = ci.look(scope)
-    place = f"arn:aws:s3:::{names['dev'].bucket('state')}/{deployed.KEY}"
-    assert decide([look], "s3:GetObject", place, {})
-    assert decide([look], "s3:ListBucket", place.partition("/")[0], {}), "else what is missing is forbidden"
-    assert not decide([look], "s3:PutObject", place, {}), "any branch could say what stands there"
-    assert decide(list(ci_change.applying(scope).values()), "s3:PutObject", place, {})
+    arn = f"arn:aws:s3:::{names['dev'].bucket('state')}/{deployed.KEY}"
+    assert decide([look], "s3:GetObject", arn, {})
+    assert decide([look], "s3:ListBucket", arn.partition("/")[0], {}), "without it, a missing key is a 403"
+    assert not decide([look], "s3:PutObject", arn, {}), "any branch could change the record"
+    assert decide(list(ci_change.applying(scope).values()), "s3:PutObject", arn, {})

@@ -1,4 +1,4 @@
-"""Every night: is what stands in an environment what was deployed there?"""
+"""The nightly comparison of each environment with what was deployed to it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def stack(name: str, *changes: dict[str, str], error: str | None = None) -> dict
     return {"stack": name, "result": "previewed", "error": error, "changes": list(changes)}
 
 
-def test_stacks_that_are_as_deployed_have_no_differences() -> None:
+def test_unchanged_stacks_have_no_differences() -> None:
     assert drift.differences({"stacks": [stack("dev"), stack("dev.acme")]}) == []
 
 
-def test_each_difference_is_a_line_and_so_is_a_stack_that_could_not_be_looked_at() -> None:
-    found = drift.differences({"stacks": [stack("dev", UPDATE), stack("dev.acme", error="is locked")]})
-    assert found == ["dev: update aws:s3/bucket:Bucket lake", "dev.acme: is locked"]
+def test_each_difference_and_each_failed_stack_is_a_line() -> None:
+    lines = drift.differences({"stacks": [stack("dev", UPDATE), stack("dev.acme", error="is locked")]})
+    assert lines == ["dev: update aws:s3/bucket:Bucket lake", "dev.acme: is locked"]
 
 
 @pytest.mark.parametrize("content", [{}, [], {"stacks": [{"stack": "dev"}]}, {"stacks": None}])
-def test_what_is_no_summary_is_not_taken_for_no_difference(content: Any) -> None:
-    with pytest.raises(RunFailed, match=r"^summary\.json: is no summary of lightwork-estate"):
+def test_an_invalid_summary_does_not_pass_as_no_difference(content: Any) -> None:
+    with pytest.raises(RunFailed, match=r"^summary\.json: not a summary"):
         drift.differences(content)
 
 
@@ -51,7 +51,7 @@ exit {code}
 
 
 class Site:
-    """A repository of two commits whose set-up makes a driver that answers what the test says."""
+    """A repository of two commits, whose setup installs a fake driver with the test's response."""
 
     def __init__(self, folder: Path) -> None:
         self.root, self.calls, self.answer = folder / "root", folder / "calls", folder / "answer.json"
@@ -74,11 +74,11 @@ class Site:
         self.git("commit", "--quiet", "--message", "x")
 
     def git(self, *words: str) -> str:
-        who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-        done = subprocess.run(
-            ["git", *who, *words], cwd=self.root, capture_output=True, text=True, check=True
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        process = subprocess.run(
+            ["git", *identity, *words], cwd=self.root, capture_output=True, text=True, check=True
         )
-        return done.stdout.strip()
+        return process.stdout.strip()
 
     def record(self, commit: str = "") -> Deployed:
         return Deployed(commit=commit or self.deployed, digest=IMAGE, at="2026-01-01T00:00:00+00:00")
@@ -89,33 +89,34 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-def test_the_commit_that_stands_there_is_compared_and_not_the_newest(site: Site, tmp_path: Path) -> None:
+def test_the_deployed_commit_is_compared_and_not_the_newest(site: Site, tmp_path: Path) -> None:
     site.answer.write_text(json.dumps({"stacks": [stack("prod", UPDATE)]}))
-    found = drift.look("prod", site.record(), tmp_path / "out", site.root)
-    assert found == ["prod: update aws:s3/bucket:Bucket lake"]
+    lines = drift.look("prod", site.record(), tmp_path / "out", site.root)
+    assert lines == ["prod: update aws:s3/bucket:Bucket lake"]
     words, commit, digest = site.calls.read_text().splitlines()
     assert words == f"preview --env prod --all --refresh --summary-dir {tmp_path / 'out'}", (
-        "without a refresh the state is compared, and not what is there"
+        "without a refresh, the state would be compared instead of the real resources"
     )
-    assert commit == site.deployed, "what main has and prod has not is no drift"
-    assert digest == IMAGE, "nor is a newer image"
-    assert site.git("worktree", "list").count("\n") == 0, "nothing is left"
+    assert commit == site.deployed, "a newer commit is not drift"
+    assert digest == IMAGE, "a newer image is not drift"
+    assert site.git("worktree", "list").count("\n") == 0, "the worktree was left behind"
 
 
-def test_a_preview_that_fails_is_a_failure_also_without_a_difference(site: Site, tmp_path: Path) -> None:
+def test_a_failed_preview_is_a_failure_even_without_a_difference(site: Site, tmp_path: Path) -> None:
     site.driver(1)
     site.answer.write_text(json.dumps({"stacks": [stack("prod")]}))
-    (failed,) = drift.look("prod", site.record(site.git("rev-parse", "HEAD")), tmp_path / "out", site.root)
-    assert failed.endswith("ended with 1")
+    (failure,) = drift.look("prod", site.record(site.git("rev-parse", "HEAD")), tmp_path / "out", site.root)
+    assert "lightwork-estate preview" in failure
+    assert failure.endswith("exit code 1")
 
 
-def test_a_preview_that_wrote_nothing_is_a_failure(site: Site, tmp_path: Path) -> None:
+def test_a_preview_without_a_summary_is_a_failure(site: Site, tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"^prod: the preview wrote no summary"):
         drift.look("prod", site.record(), tmp_path / "out", site.root)
 
 
-def test_a_commit_that_is_not_there_is_refused(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^f{40}, which prod is at, cannot be checked out"):
+def test_a_missing_commit_is_refused(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^f{40}.* prod.* cannot be checked out"):
         drift.look("prod", site.record("f" * 40), tmp_path / "out", site.root)
 
 
@@ -131,12 +132,12 @@ def test_a_difference_fails_the_job_and_shows_the_summary(
         (folder / "summary.md").write_text("### preview dev: the table\n")
         return lines
 
-    monkeypatch.setattr(drift, "known", lambda *_: (None, None))
+    monkeypatch.setattr(drift, "settings_and_names", lambda *_: (None, None))
     monkeypatch.setattr(drift.deployed, "client", lambda *_: None)
     record = Deployed(commit="c" * 40, digest=IMAGE, at="2026-01-01T00:00:00+00:00")
     monkeypatch.setattr(drift.deployed, "required", lambda *_: record)
     monkeypatch.setattr(drift, "look", look)
     assert drift.main(["--env", "dev", "--summary-dir", str(tmp_path)]) == code
-    said = capsys.readouterr()
-    assert "### preview dev: the table" in said.out
-    assert ("dev is not what was deployed:\ndev: update x y" in said.err) == bool(lines)
+    printed = capsys.readouterr()
+    assert "### preview dev: the table" in printed.out
+    assert ("dev: update x y" in printed.err.splitlines()) == bool(lines)

@@ -1,6 +1,6 @@
-"""Another reader of GitLab's YAML, gitlab-ci-local, understands the files as these tests do.
+"""gitlab-ci-local reads the pipelines' files as these tests do.
 
-`make ci-local` installs it; where it is not, these tests are skipped.
+`make ci-local` installs it. The tests are skipped without it.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ EVERY = "LIGHTWORK_ENVIRONMENTS=dev staging prod"
 
 
 def run(folder: Path, *words: str, file: Path = gitlab.MAIN) -> str:
-    """What it prints; its own state goes to a folder of the test's."""
-    where = [
+    """Run it with a state folder of the test's own, and return its output."""
+    paths = [
         f"--{name}={os.path.relpath(path, gitlab.REPOSITORY)}"
         for name, path in (("state-dir", folder), ("file", file))
     ]
-    done = subprocess.run(
-        [str(PROGRAM), *where, *words], cwd=gitlab.REPOSITORY, capture_output=True, text=True, check=False
+    process = subprocess.run(
+        [str(PROGRAM), *paths, *words], cwd=gitlab.REPOSITORY, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
-def names(listed: str) -> set[str]:
-    lines = [line for line in listed.splitlines() if ";" in line]
+def names(csv: str) -> set[str]:
+    lines = [line for line in csv.splitlines() if ";" in line]
     return {line.partition(";")[0] for line in lines[1:]}
 
 
@@ -67,20 +67,20 @@ def names(listed: str) -> set[str]:
     ],
 )
 def test_each_kind_of_pipeline_has_its_jobs(tmp_path: Path, variables: list[str], wanted: set[str]) -> None:
-    given = [word for variable in variables for word in ("--variable", variable)]
-    assert names(run(tmp_path, "--list-csv", *given)) == wanted
+    options = [word for variable in variables for word in ("--variable", variable)]
+    assert names(run(tmp_path, "--list-csv", *options)) == wanted
 
 
 def same(theirs: gitlab.Job, ours: gitlab.Job) -> None:
     for key in ("script", "before_script", "stage", "resource_group", "id_tokens"):
         assert theirs.get(key) == ours.get(key, theirs.get(key)), key
-    # It leaves out what the default says of this.
+    # It leaves out the value from the default.
     assert theirs.get("interruptible", ours["interruptible"]) == ours["interruptible"]
     for key, value in ours.get("environment", {}).items():
         assert theirs["environment"][key] == value
 
 
-def test_it_expands_what_is_extended_as_these_tests_do(tmp_path: Path) -> None:
+def test_it_expands_extends_as_these_tests_do(tmp_path: Path) -> None:
     theirs = yaml.safe_load(run(tmp_path, "--preview"))
     assert theirs["stages"][1:-1] == MAIN.content["stages"]
     for name, job in MAIN.jobs.items():
@@ -89,7 +89,7 @@ def test_it_expands_what_is_extended_as_these_tests_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_it_reads_the_pipelines_made_from_the_stacks(tmp_path: Path, environment: str) -> None:
+def test_it_reads_the_generated_pipelines(tmp_path: Path, environment: str) -> None:
     file = tmp_path / "jobs.yml"
     file.write_text(yaml.safe_dump(child(environment, "acme", "globex"), sort_keys=False))
     wanted = CHILDREN[environment].jobs

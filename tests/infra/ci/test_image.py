@@ -1,4 +1,4 @@
-"""The image is built once, and every environment gets that one."""
+"""The image is built once and copied unchanged to every environment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ecr(names: dict[str, Names]) -> Iterator[Any]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A small repository with all that an image is made from."""
+    """A small repository with inputs of the image."""
     root = tmp_path / "repository"
     for name in ("platform/Dockerfile", "pipelines/one.py", "requirements/run.txt", "docs/x.md"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,8 @@ def repository(tmp_path: Path) -> Path:
 
 
 def git(root: Path, *words: str) -> None:
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
 
 
 def commit(root: Path) -> None:
@@ -70,31 +70,31 @@ def manifest(number: int) -> str:
 
 
 def pushed(ecr: Any, repository: str, number: int, tag: str) -> str:
-    made = ecr.put_image(
+    response = ecr.put_image(
         repositoryName=repository,
         imageManifest=manifest(number),
         imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
         imageTag=tag,
     )
-    return str(made["image"]["imageId"]["imageDigest"])
+    return str(response["image"]["imageId"]["imageDigest"])
 
 
-def test_an_image_is_named_by_what_goes_into_it_alone(repository: Path) -> None:
+def test_the_tag_depends_on_the_inputs_only(repository: Path) -> None:
     first = image.inputs_tag(repository)
     (repository / "docs/x.md").write_text("changed")
     commit(repository)
-    assert image.inputs_tag(repository) == first, "a page is no reason to start every tenant's image anew"
+    assert image.inputs_tag(repository) == first, "documents are not inputs"
     (repository / "pipelines/one.py").write_text("changed")
-    assert image.inputs_tag(repository) == first, "what is not committed is not in a commit's image"
+    assert image.inputs_tag(repository) == first, "uncommitted changes are not in a commit's image"
     commit(repository)
     changed = image.inputs_tag(repository)
     assert changed != first
     (repository / "pipelines/one.py").rename(repository / "pipelines/two.py")
     commit(repository)
-    assert image.inputs_tag(repository) not in (first, changed), "a name is an input too"
+    assert image.inputs_tag(repository) not in (first, changed), "a file's name is an input too"
 
 
-def test_everything_that_the_dockerfile_copies_is_among_the_inputs() -> None:
+def test_everything_that_the_dockerfile_copies_is_an_input() -> None:
     lines = (common.ROOT / image.DOCKERFILE).read_text().splitlines()
     copied = [
         word
@@ -102,29 +102,29 @@ def test_everything_that_the_dockerfile_copies_is_among_the_inputs() -> None:
         if line.startswith("COPY ") and "--from" not in line
         for word in line.split()[1:-1]
     ]
-    assert copied, "else this test looks at nothing"
+    assert copied
     for name in copied:
         assert any(name == entry or name.startswith(f"{entry}/") for entry in image.INPUTS), (
-            f"{name} would change the image, and not its name"
+            f"{name} would change the image, but not its tag"
         )
 
 
-def test_images_of_main_are_not_among_those_that_end_after_two_weeks() -> None:
+def test_images_of_main_do_not_expire_with_those_of_branches() -> None:
     (rule,) = [entry for entry in lifecycle()["rules"] if entry["selection"]["tagStatus"] == "tagged"]
     assert rule["selection"]["tagPrefixList"] == [BRANCH_TAGS]
     for tag in (COMMIT, "inputs-0123"):
-        assert not tag.startswith(BRANCH_TAGS), "what prod runs must not go"
+        assert not tag.startswith(BRANCH_TAGS), "prod's image would be deleted"
 
 
-def test_the_build_asks_for_no_privilege(repository: Path) -> None:
+def test_the_build_needs_no_privileges(repository: Path) -> None:
     words = image.build_words(repository, "localhost/x")
     assert words[words.index("--isolation") + 1] == "chroot", "a container in a container needs privileges"
-    assert words[words.index("--storage-driver") + 1] == "vfs", "so does an overlay"
+    assert words[words.index("--storage-driver") + 1] == "vfs", "an overlay needs privileges"
     assert not [word for word in words if "privileged" in word or "cap-add" in word]
 
 
 @pytest.mark.parametrize(
-    ("named", "meant"),
+    ("variable", "expected"),
     [
         ("", "docker.io/library/python:3.11-slim-bookworm"),
         ("someone/python:3.12", "docker.io/someone/python:3.12"),
@@ -132,35 +132,35 @@ def test_the_build_asks_for_no_privilege(repository: Path) -> None:
         (f"localhost/python@sha256:{'a' * 64}", f"localhost/python@sha256:{'a' * 64}"),
     ],
 )
-def test_the_base_is_the_dockerfiles_unless_a_mirror_is_named(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, named: str, meant: str
+def test_the_base_is_the_dockerfiles_unless_the_variable_names_another(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, variable: str, expected: str
 ) -> None:
-    monkeypatch.setenv(image.BASE, named)
-    assert image.base_image(repository) == meant
+    monkeypatch.setenv(image.BASE, variable)
+    assert image.base_image(repository) == expected
 
 
-@pytest.mark.parametrize("named", ["python", "python:", "python 3", "--help:x"])
+@pytest.mark.parametrize("variable", ["python", "python:", "python 3", "--help:x"])
 def test_a_base_without_a_version_is_refused(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, named: str
+    repository: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv(image.BASE, named)
-    with pytest.raises(InputError, match=f"^{image.BASE}: found '"):
+    monkeypatch.setenv(image.BASE, variable)
+    with pytest.raises(InputError, match=f"^{image.BASE}: .* got '{variable}'"):
         image.base_image(repository)
 
 
 def pushes(ecr: Any, names: Names, number: int) -> str:
-    """A buildah that pushes to the pretended ECR: by a file that the test reads."""
+    """Push an image to the simulated ECR, and return a script for buildah that reports its digest."""
     digest = pushed(ecr, names.image_repository, number, COMMIT)
     return (
         'while [ $# -gt 0 ]; do [ "$1" = --digestfile ] && printf %s "' + digest + '" >"$2"; shift; done; :'
     )
 
 
-def test_an_image_is_built_and_pushed_and_then_found(
+def test_an_image_is_built_and_pushed_once_and_then_reused(
     ecr: Any, names: dict[str, Names], repository: Path, program: Callable[..., Path]
 ) -> None:
     buildah = program("buildah", pushes(ecr, names["dev"], 1))
-    signing = program("skopeo", 'cat >"$0.stdin"')
+    skopeo = program("skopeo", 'cat >"$0.stdin"')
     digest = image.build(ecr, names["dev"], COMMIT, root=repository, push=True)
     built, push = buildah.read_text().splitlines()
     assert " build " in built
@@ -169,11 +169,11 @@ def test_an_image_is_built_and_pushed_and_then_found(
     )
     tags = ecr.describe_images(repositoryName=names["dev"].image_repository)["imageDetails"][0]["imageTags"]
     assert sorted(tags) == sorted([COMMIT, image.inputs_tag(repository)])
-    assert image.build(ecr, names["dev"], OTHER, root=repository, push=True) == digest, "nothing has changed"
-    assert len(buildah.read_text().splitlines()) == 2, "so nothing was built"
+    assert image.build(ecr, names["dev"], OTHER, root=repository, push=True) == digest, "the same inputs"
+    assert len(buildah.read_text().splitlines()) == 2, "built again"
     assert image.digest_of(ecr, names["dev"].image_repository, imageTag=OTHER) == digest
-    assert image.build(ecr, names["dev"], OTHER, root=repository, push=True) == digest, "a job is run again"
-    assert "--password-stdin" in signing.read_text()
+    assert image.build(ecr, names["dev"], OTHER, root=repository, push=True) == digest, "a retried job"
+    assert "--password-stdin" in skopeo.read_text()
 
 
 def test_no_password_is_on_a_command_line(
@@ -181,75 +181,76 @@ def test_no_password_is_on_a_command_line(
 ) -> None:
     (entry,) = ecr.get_authorization_token()["authorizationData"]
     password = base64.b64decode(entry["authorizationToken"]).decode().partition(":")[2]
-    said = [program("buildah", pushes(ecr, names["dev"], 1)), program("skopeo", 'cat >"$0.stdin"')]
+    buildah = program("buildah", pushes(ecr, names["dev"], 1))
+    skopeo = program("skopeo", 'cat >"$0.stdin"')
     image.build(ecr, names["dev"], COMMIT, root=repository, push=True)
-    for calls in said:
-        assert password not in calls.read_text(), "everybody on the machine sees it"
-    assert said[1].with_name("skopeo.stdin").read_text() == password
+    for calls in (buildah, skopeo):
+        assert password not in calls.read_text(), "other users on the machine could see it"
+    assert skopeo.with_name("skopeo.stdin").read_text() == password
 
 
-def test_a_merge_request_builds_and_pushes_nothing(
+def test_a_build_without_push_stays_on_the_machine(
     ecr: Any, names: dict[str, Names], repository: Path, program: Callable[..., Path]
 ) -> None:
     buildah = program("buildah", pushes(ecr, names["staging"], 1))
     skopeo = program("skopeo")
     image.build(ecr, names["dev"], COMMIT, root=repository, push=False)
-    assert " oci:/" in buildah.read_text().splitlines()[1], "into a folder that goes with the job"
-    assert not skopeo.read_text(), "nobody signs in"
+    assert " oci:/" in buildah.read_text().splitlines()[1], "to a temporary folder"
+    assert not skopeo.read_text(), "no sign-in"
     assert not ecr.describe_images(repositoryName=names["dev"].image_repository)["imageDetails"]
 
 
-def test_a_build_that_fails_pushes_nothing(
+def test_a_failed_build_pushes_nothing(
     ecr: Any, names: dict[str, Names], repository: Path, program: Callable[..., Path]
 ) -> None:
     buildah = program("buildah", "exit 3")
-    with pytest.raises(RunFailed, match=r"buildah .* build .*: ended with 3"):
+    with pytest.raises(RunFailed, match=r"buildah .* build .*: exit code 3"):
         image.build(ecr, names["dev"], COMMIT, root=repository, push=True)
     assert len(buildah.read_text().splitlines()) == 1
     assert not ecr.describe_images(repositoryName=names["dev"].image_repository)["imageDetails"]
 
 
-def test_without_buildah_it_is_one_line(
+def test_a_missing_buildah_is_reported(
     ecr: Any, names: dict[str, Names], repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "git-alone").mkdir()
     git_program = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
     (tmp_path / "git-alone/git").symlink_to(git_program)
     monkeypatch.setenv("PATH", str(tmp_path / "git-alone"))
-    with pytest.raises(InputError, match=r"^buildah: there is no such program here"):
+    with pytest.raises(InputError, match=r"^buildah: not installed"):
         image.build(ecr, names["dev"], COMMIT, root=repository, push=True)
 
 
-def test_without_a_repository_it_is_said_who_makes_it(names: dict[str, Names], repository: Path) -> None:
+def test_a_missing_repository_is_reported_with_the_remedy(names: dict[str, Names], repository: Path) -> None:
     with mock_aws():
         client = boto3.client("ecr", region_name=REGION)
-        with pytest.raises(InputError, match=r"^lightwork/dev/platform: there is no such repository"):
+        with pytest.raises(InputError, match=r"^lightwork/dev/platform: .*estate.*first-install"):
             image.build(client, names["dev"], COMMIT, root=repository, push=True)
 
 
-def test_an_image_is_brought_as_it_is_from_account_to_account(
+def test_an_image_is_copied_unchanged_from_account_to_account(
     ecr: Any, names: dict[str, Names], program: Callable[..., Path]
 ) -> None:
     digest = pushed(ecr, names["dev"].image_repository, 7, COMMIT)
     skopeo = program("skopeo", "cat >/dev/null")
-    with pytest.raises(RunFailed, match=f"{COMMIT} is None, and not {digest}"):
+    with pytest.raises(RunFailed, match=f"{COMMIT}: .*{digest}.* got None"):
         image.bring(ecr, names["dev"], ecr, names["staging"], digest, COMMIT)
     first, second, copy = [line.split() for line in skopeo.read_text().splitlines()]
     hosts = [f"{names[name].account}.dkr.ecr.{REGION}.amazonaws.com" for name in ("dev", "staging")]
-    assert [first[-1], second[-1]] == hosts, "signed in to both"
+    assert [first[-1], second[-1]] == hosts, "signed in to both registries"
     assert copy[0] == "copy"
-    assert "--preserve-digests" in copy, "what was tested is what runs"
+    assert "--preserve-digests" in copy, "the tested image is the one that runs"
     assert copy[-2:] == [
         f"docker://{hosts[0]}/lightwork/dev/platform@{digest}",
         f"docker://{hosts[1]}/lightwork/staging/platform:{COMMIT}",
     ]
     authfiles = [copy[copy.index(f"--{side}-authfile") + 1] for side in ("src", "dest")]
     assert authfiles == [first[first.index("--authfile") + 1], second[second.index("--authfile") + 1]]
-    assert len(set(authfiles)) == 2, "two environments of one account have one registry, and two roles"
-    assert not Path(authfiles[0]).exists(), "and nobody stays signed in"
+    assert len(set(authfiles)) == 2, "two environments in one account share a registry, but not a role"
+    assert not Path(authfiles[0]).exists(), "the credentials were left behind"
 
 
-def test_an_image_that_is_there_is_not_copied_again(
+def test_an_existing_image_is_not_copied_again(
     ecr: Any, names: dict[str, Names], program: Callable[..., Path]
 ) -> None:
     digest = pushed(ecr, names["staging"].image_repository, 7, OTHER)
@@ -258,16 +259,18 @@ def test_an_image_that_is_there_is_not_copied_again(
     assert not skopeo.read_text()
 
 
-def test_an_image_that_is_nowhere_is_refused(ecr: Any, names: dict[str, Names]) -> None:
+def test_an_image_missing_from_the_source_is_refused(ecr: Any, names: dict[str, Names]) -> None:
     digest = f"sha256:{'e' * 64}"
-    with pytest.raises(InputError, match=f"^lightwork/dev/platform of account .* has no {digest}"):
+    with pytest.raises(InputError, match=f"^lightwork/dev/platform .*{names['dev'].account}.* {digest}"):
         image.bring(ecr, names["dev"], ecr, names["staging"], digest, COMMIT)
 
 
-def test_the_digest_goes_to_the_next_jobs_by_a_dotenv_file(
+def test_the_digest_is_passed_to_later_jobs_in_a_dotenv_file(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(image, "known", lambda _, environment: common.known(root, environment))
+    monkeypatch.setattr(
+        image, "settings_and_names", lambda _, environment: common.settings_and_names(root, environment)
+    )
     monkeypatch.setattr(image, "build", lambda *_, **__: f"sha256:{'a' * 64}")
     monkeypatch.setenv("CI_COMMIT_SHA", COMMIT)
     file = tmp_path / "image.env"
@@ -277,27 +280,27 @@ def test_the_digest_goes_to_the_next_jobs_by_a_dotenv_file(
     assert (file.read_text(), capsys.readouterr().out) == (line, line)
 
 
-def test_another_environment_is_looked_at_by_the_role_that_looks(
+def test_another_environments_registry_is_read_with_its_role_preview(
     names: dict[str, Names], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
 
     class Sts:
-        def assume_role_with_web_identity(self, **words: Any) -> dict[str, Any]:
-            asked.append(words)
+        def assume_role_with_web_identity(self, **parameters: Any) -> dict[str, Any]:
+            requests.append(parameters)
             return {"Credentials": {"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c"}}
 
-    made: list[tuple[str, dict[str, Any]]] = []
+    clients: list[tuple[str, dict[str, Any]]] = []
 
-    def client(service: str, **words: Any) -> Any:
-        made.append((service, words))
+    def client(service: str, **parameters: Any) -> Any:
+        clients.append((service, parameters))
         return Sts()
 
     monkeypatch.setattr("boto3.client", client)
     (tmp_path / "token").write_text("signed")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
-    image._looking(names["dev"])
-    assert asked[0]["RoleArn"] == names["dev"].ci_role_arn("preview"), "its own role is staging's"
-    assert asked[0]["WebIdentityToken"] == "signed"
-    assert made[-1][0] == "ecr"
-    assert made[-1][1]["aws_session_token"] == "c"
+    image._read_only_ecr(names["dev"])
+    assert requests[0]["RoleArn"] == names["dev"].ci_role_arn("preview")
+    assert requests[0]["WebIdentityToken"] == "signed"
+    assert clients[-1][0] == "ecr"
+    assert clients[-1][1]["aws_session_token"] == "c"

@@ -1,4 +1,4 @@
-"""The jobs made from the stacks that a commit touches."""
+"""The pipeline generated from the stacks that a commit affects."""
 
 from __future__ import annotations
 
@@ -29,57 +29,60 @@ def plan(*stacks: str, environment: str = "dev", **rest: object) -> Plan:
     return Plan(environment=environment, stacks=stacks, digest=IMAGE, **rest)  # type: ignore[arg-type]
 
 
-def stack_jobs(made: dict[str, object]) -> dict[str, gitlab.Job]:
-    found = gitlab.read(made).jobs
-    return {name: job for name, job in found.items() if "lightwork-estate up" in " ".join(job["script"])}
+def stack_jobs(content: dict[str, object]) -> dict[str, gitlab.Job]:
+    """Return the jobs that deploy stacks."""
+    jobs = gitlab.read(content).jobs
+    return {name: job for name, job in jobs.items() if "lightwork-estate up" in " ".join(job["script"])}
 
 
 def test_each_stack_has_a_job_and_a_resource_group_of_its_name() -> None:
-    found = stack_jobs(pipeline(plan("dev", "dev.acme", "dev.globex")))
-    assert list(found) == ["dev", "dev.acme", "dev.globex"], "one job a stack, the estate first"
-    for name, job in found.items():
+    deploying = stack_jobs(pipeline(plan("dev", "dev.acme", "dev.globex")))
+    assert list(deploying) == ["dev", "dev.acme", "dev.globex"], "one job per stack, the estate first"
+    for name, job in deploying.items():
         assert job["resource_group"] == name, "two pipelines must not change one stack at once"
-        assert job["interruptible"] is False, "a job that is killed leaves the state locked"
-        assert job["environment"] == {"name": "dev"}, "AWS lets nobody in without it"
-    assert found["dev.acme"]["variables"]["CHOICE"] == "--tenant acme"
-    assert found["dev"]["variables"]["CHOICE"] == "--estate"
+        assert job["interruptible"] is False, "a killed job leaves the state locked"
+        assert job["environment"] == {"name": "dev"}, "AWS refuses a job without it"
+    assert deploying["dev.acme"]["variables"]["CHOICE"] == "--tenant acme"
+    assert deploying["dev"]["variables"]["CHOICE"] == "--estate"
 
 
-def test_tenants_wait_for_their_estate_if_it_is_touched_and_for_nothing_else() -> None:
+def test_tenants_wait_for_their_estate_if_it_is_affected_and_for_nothing_else() -> None:
     both = stack_jobs(pipeline(plan("dev", "dev.acme")))
     assert (both["dev"]["needs"], both["dev.acme"]["needs"]) == ([], ["dev"])
     alone = stack_jobs(pipeline(plan("dev.acme", "dev.globex")))
     assert [job["needs"] for job in alone.values()] == [[], []], "tenants do not wait for each other"
 
 
-def test_the_image_is_brought_before_anything_that_may_run_it() -> None:
-    made = gitlab.read(pipeline(plan("prod", "prod.acme", environment="prod", image_from="staging"))).jobs
-    assert made["bring-image"]["variables"]["FROM"] == "staging"
-    assert made["prod"]["needs"] == ["bring-image"]
-    assert made["prod.acme"]["needs"] == ["bring-image", "prod"]
+def test_the_image_is_copied_before_any_stack_is_deployed() -> None:
+    content = pipeline(plan("prod", "prod.acme", environment="prod", image_from="staging"))
+    expanded = gitlab.read(content).jobs
+    assert expanded["bring-image"]["variables"]["FROM"] == "staging"
+    assert expanded["prod"]["needs"] == ["bring-image"]
+    assert expanded["prod.acme"]["needs"] == ["bring-image", "prod"]
 
 
-def test_what_stands_there_is_recorded_only_once_all_stacks_are_up_and_the_run_comes_last() -> None:
-    made = pipeline(plan("dev", "dev.acme", smoke="acme"))
-    found = gitlab.read(made).jobs
-    order = [made["stages"].index(found[name]["stage"]) for name in ("dev", "dev.acme", "deployed", "smoke")]
+def test_the_deployment_is_recorded_after_all_stacks_and_the_test_run_comes_last() -> None:
+    content = pipeline(plan("dev", "dev.acme", smoke="acme"))
+    expanded = gitlab.read(content).jobs
+    names = ("dev", "dev.acme", "deployed", "smoke")
+    order = [content["stages"].index(expanded[name]["stage"]) for name in names]
     assert order == sorted(set(order)), "each in a later stage"
     for name in ("deployed", "smoke"):
-        assert "needs" not in found[name], "with `needs` a job does not wait for its stage"
-        assert found[name]["interruptible"] is False
-    assert found["smoke"]["variables"]["TENANT"] == "acme"
+        assert "needs" not in expanded[name], "a job with `needs` does not wait for its stage"
+        assert expanded[name]["interruptible"] is False
+    assert expanded["smoke"]["variables"]["TENANT"] == "acme"
 
 
-def test_where_no_stack_is_touched_it_is_recorded_and_nothing_is_run() -> None:
-    found = gitlab.read(pipeline(plan(smoke="acme"))).jobs
-    assert list(found) == ["deployed"], "GitLab refuses a pipeline without a job"
+def test_without_affected_stacks_the_deployment_is_recorded_and_nothing_is_run() -> None:
+    expanded = gitlab.read(pipeline(plan(smoke="acme"))).jobs
+    assert list(expanded) == ["deployed"], "GitLab refuses a pipeline without a job"
 
 
-def test_the_digest_is_in_the_pipeline_under_the_name_that_the_program_reads() -> None:
-    made = pipeline(plan("dev.acme"))
-    assert made["variables"] == {"ENV": "dev", DIGEST: IMAGE}
-    for job in gitlab.read(made).jobs.values():
-        assert job["variables"][DIGEST] == IMAGE, "every job means the same image"
+def test_every_job_gets_the_digest_in_the_variable_that_the_program_reads() -> None:
+    content = pipeline(plan("dev.acme"))
+    assert content["variables"] == {"ENV": "dev", DIGEST: IMAGE}
+    for job in gitlab.read(content).jobs.values():
+        assert job["variables"][DIGEST] == IMAGE
 
 
 def test_a_few_tenants_have_a_job_each() -> None:
@@ -90,14 +93,14 @@ def test_a_few_tenants_have_a_job_each() -> None:
 @pytest.mark.parametrize("count", [51, 500, 3000])
 def test_many_tenants_share_jobs_within_gitlabs_limits(count: int) -> None:
     names = [f"tenant-{number}" for number in range(count)]
-    made = pipeline(plan("dev", *(f"dev.{name}" for name in names), smoke="acme"))
-    found = stack_jobs(made)
-    assert len(gitlab.read(made).jobs) <= 500, "GitLab takes 500 jobs that deploy in a pipeline"
-    assert all(len(job.get("needs", [])) <= 50 for job in found.values()), "and 50 needs in a job"
-    assert len(yaml.safe_dump(made)) < 1_000_000, "and a file of a megabyte or two"
-    said = " ".join(job["variables"]["CHOICE"] for job in found.values()).split()
-    assert sorted(said[2::2]) == sorted(names), "each tenant once"
-    for name, job in found.items():
+    content = pipeline(plan("dev", *(f"dev.{name}" for name in names), smoke="acme"))
+    deploying = stack_jobs(content)
+    assert len(gitlab.read(content).jobs) <= 500, "GitLab's limit of deployment jobs"
+    assert all(len(job.get("needs", [])) <= 50 for job in deploying.values()), "GitLab's limit of needs"
+    assert len(yaml.safe_dump(content)) < 1_000_000, "GitLab's limit of a file"
+    words = " ".join(job["variables"]["CHOICE"] for job in deploying.values()).split()
+    assert sorted(words[2::2]) == sorted(names), "each tenant once"
+    for name, job in deploying.items():
         assert job["resource_group"] == name, "one job of a batch at a time"
 
 
@@ -105,30 +108,30 @@ def test_a_tenant_stays_in_its_batch_when_others_come_and_go() -> None:
     many = [f"tenant-{number}" for number in range(300)]
     before = {name: batch for batch, names in groups(many).items() for name in names}
     after = {name: batch for batch, names in groups([*many[50:], "new"]).items() for name in names}
-    assert all(before[name] == after[name] for name in many[50:]), "its resource group would be another one"
+    assert all(before[name] == after[name] for name in many[50:]), "its resource group would change"
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("wrong", "message"),
     [
-        (plan("prod.acme"), "stack 'prod.acme': is not of the environment dev"),
-        (plan("dve"), "stack 'dve': there is no environment 'dve'"),
-        (Plan(environment="dev", stacks=("dev",), digest="latest"), f"{DIGEST}: found 'latest'"),
+        (plan("prod.acme"), "stack 'prod.acme': .*environment dev"),
+        (plan("dve"), "stack 'dve': .*no environment 'dve'"),
+        (Plan(environment="dev", stacks=("dev",), digest="latest"), f"{DIGEST}: .*'latest'"),
     ],
 )
-def test_a_wrong_plan_makes_no_pipeline(made: Plan, says: str) -> None:
-    with pytest.raises(InputError, match="^" + says.replace("(", r"\(")):
-        pipeline(made)
+def test_a_wrong_plan_is_refused(wrong: Plan, message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        pipeline(wrong)
 
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `lightwork-estate` that notes how it was called and prints what a file says."""
+    """A fake `lightwork-estate` that writes its arguments to a file and prints another file."""
     program = tmp_path / "bin" / "lightwork-estate"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/called\ncat {tmp_path}/prints\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(jobs, "own", lambda name: str(program))
+    monkeypatch.setattr(jobs, "installed", lambda name: str(program))
     return tmp_path
 
 
@@ -139,19 +142,19 @@ def test_the_stacks_are_those_that_the_driver_names(driver: Path) -> None:
         *("stacks", "--env", "dev", "--changed-since", COMMIT, "--json")
     ]
     jobs.touched("dev", None, driver)
-    assert "--all" in (driver / "called").read_text().split(), "without a commit to begin at: everything"
+    assert "--all" in (driver / "called").read_text().split(), "everything, without a commit to compare with"
 
 
 @pytest.mark.parametrize("prints", ["", "dev dev.acme", '{"stacks": []}', "[1]"])
-def test_a_driver_that_prints_something_else_is_a_failure_and_not_an_empty_pipeline(
+def test_unexpected_output_of_the_driver_is_a_failure_and_not_an_empty_pipeline(
     driver: Path, prints: str
 ) -> None:
     (driver / "prints").write_text(prints)
-    with pytest.raises(RunFailed, match="printed no JSON list of stacks"):
+    with pytest.raises(RunFailed, match="JSON list of stacks"):
         jobs.touched("dev", None, driver)
 
 
-def test_the_command_writes_a_pipeline_and_says_which_stacks(
+def test_the_command_writes_a_pipeline_and_prints_the_stacks(
     driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (driver / "prints").write_text('["staging", "staging.acme"]')
@@ -165,25 +168,25 @@ def test_the_command_writes_a_pipeline_and_says_which_stacks(
     assert yaml.safe_load(output.read_text()) == json.loads(json.dumps(pipeline(wanted)))
 
 
-def test_without_a_digest_nothing_is_made(
+def test_no_pipeline_is_generated_without_a_digest(
     driver: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (driver / "prints").write_text("[]")
     monkeypatch.delenv(DIGEST)
     assert jobs.main(["--env", "dev", "--all"]) == 2
-    assert capsys.readouterr().err.startswith(f"{DIGEST}: found ''")
+    assert capsys.readouterr().err.startswith(f"{DIGEST}: ")
 
 
 @pytest.mark.parametrize(
-    ("tenant", "says"),
+    ("tenant", "message"),
     [
-        ("nobody", "--smoke: there is no tenants/nobody.yaml; there are acme"),
-        ("elsewhere", "--smoke: tenants/elsewhere.yaml: environments: dev is not among them"),
-        ("idle", "--smoke: tenants/idle.yaml: pipelines: windy-city is not among them"),
+        ("nobody", "there is no tenants/nobody.yaml; there are: acme"),
+        ("elsewhere", "tenants/elsewhere.yaml: environments: dev "),
+        ("idle", "tenants/idle.yaml: pipelines: windy-city "),
     ],
 )
-def test_who_cannot_run_the_pipeline_is_refused_before_anything_is_deployed(
-    tmp_path: Path, tenant: str, says: str
+def test_a_tenant_that_cannot_run_the_test_pipeline_is_refused_before_anything_is_deployed(
+    tmp_path: Path, tenant: str, message: str
 ) -> None:
     folder = tmp_path / "tenants"
     folder.mkdir()
@@ -195,17 +198,17 @@ def test_who_cannot_run_the_pipeline_is_refused_before_anything_is_deployed(
         (folder / f"{tenant}.yaml").write_text(text.replace(*changed[tenant]))
     with pytest.raises(InputError) as refused:
         jobs.check_smoke(tmp_path, "dev", tenant)
-    assert str(refused.value).startswith(says)
+    assert str(refused.value).startswith(f"--smoke: {message}")
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> tuple[Path, list[str]]:
-    """A repository with two commits, and one more that is on no branch of it."""
+    """A repository with two commits, and a third that is not on any branch."""
 
     def git(*words: str) -> str:
-        who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
         return subprocess.run(
-            ["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+            ["git", *identity, *words], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     git("init", "--quiet", "--initial-branch", "main")
@@ -221,23 +224,21 @@ def record(commit: str, digest: str = IMAGE) -> Deployed:
     return Deployed(commit=commit, digest=digest, at="2026-01-01T00:00:00+00:00")
 
 
-def test_a_deployment_does_what_has_changed_since_the_commit_that_stands_there(
-    history: tuple[Path, list[str]],
-) -> None:
+def test_a_deployment_is_compared_with_the_deployed_commit(history: tuple[Path, list[str]]) -> None:
     root, commits = history
-    assert jobs.since(record(commits[0]), IMAGE, root) == commits[0], "also what a failed one did not do"
+    assert jobs.since(record(commits[0]), IMAGE, root) == commits[0]
 
 
-@pytest.mark.parametrize("reason", ["nothing recorded", "another image", "another history", "unknown"])
-def test_all_stacks_are_looked_at_where_the_difference_is_not_known(
+@pytest.mark.parametrize("reason", ["no record", "another image", "another history", "unknown"])
+def test_all_stacks_are_deployed_if_the_difference_is_unknown(
     history: tuple[Path, list[str]], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, commits = history
-    stands = {
-        "nothing recorded": None,
+    deployed = {
+        "no record": None,
         "another image": record(commits[0], f"sha256:{'b' * 64}"),
         "another history": record(commits[2]),
         "unknown": record("f" * 40),
     }[reason]
-    assert jobs.since(stands, IMAGE, root) is None
-    assert capsys.readouterr().err.startswith("all stacks: "), "and the log says why"
+    assert jobs.since(deployed, IMAGE, root) is None
+    assert capsys.readouterr().err.startswith("all stacks: "), "the log has the reason"

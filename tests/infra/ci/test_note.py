@@ -1,4 +1,4 @@
-"""One note on a merge request, against a GitLab of a few lines on this machine."""
+"""The note on a merge request, against a simulated GitLab."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTES = "/api/v4/projects/1/merge_requests/5/notes"
 
 
 class GitLab(ThreadingHTTPServer):
-    """Keeps notes as GitLab does, a page of a hundred at a time."""
+    """A simulated GitLab that stores notes and returns them in pages of a hundred."""
 
     daemon_threads = True
 
@@ -43,9 +43,9 @@ class GitLab(ThreadingHTTPServer):
 
     def add(self, body: str, author: int = ME, *, system: bool = False) -> dict[str, Any]:
         self.number += 1
-        made = {"id": self.number, "body": body, "author": {"id": author}, "system": system}
-        self.notes.append(made)
-        return made
+        note = {"id": self.number, "body": body, "author": {"id": author}, "system": system}
+        self.notes.append(note)
+        return note
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -76,37 +76,36 @@ class Handler(BaseHTTPRequestHandler):
         elif method == "GET" and url.path == NOTES:
             page = int(parse_qs(url.query)["page"][0])
             with gitlab.lock:
-                whole = list(gitlab.notes)
-                meeting, gitlab_waits = gitlab.meeting, not whole
-            if meeting and gitlab_waits:
+                notes = list(gitlab.notes)
+                meeting = gitlab.meeting if not notes else None
+            if meeting:
                 meeting.wait(timeout=patience(20))
-            part = whole[100 * (page - 1) : 100 * page]
-            more = str(page + 1) if len(whole) > 100 * page else ""
-            self.answer(200, part, x_next_page=more)
+            next_page = str(page + 1) if len(notes) > 100 * page else ""
+            self.answer(200, notes[100 * (page - 1) : 100 * page], x_next_page=next_page)
         elif method == "POST" and url.path == NOTES:
             if len(sent["body"]) > LIMIT:
                 self.answer(400, {"message": "note is too long"})
             else:
                 with gitlab.lock:
-                    made = gitlab.add(sent["body"])
-                self.answer(201, made)
+                    note = gitlab.add(sent["body"])
+                self.answer(201, note)
         else:
-            self.one(method, int(url.path.rpartition("/")[2]), sent)
+            self.change(method, int(url.path.rpartition("/")[2]), sent)
 
-    def one(self, method: str, number: int, sent: dict[str, str]) -> None:
+    def change(self, method: str, number: int, sent: dict[str, str]) -> None:
         gitlab = self.server
         with gitlab.lock:
-            found = [entry for entry in gitlab.notes if entry["id"] == number]
-            if found and method == "PUT":
-                found[0]["body"] = sent["body"]
-            if found and method == "DELETE":
-                gitlab.notes.remove(found[0])
-        self.answer(404 if not found else 200 if method == "PUT" else 204, {} if method == "PUT" else None)
+            note = next((entry for entry in gitlab.notes if entry["id"] == number), None)
+            if note and method == "PUT":
+                note["body"] = sent["body"]
+            if note and method == "DELETE":
+                gitlab.notes.remove(note)
+        self.answer(404 if not note else 200 if method == "PUT" else 204, {} if method == "PUT" else None)
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_all
 
     def log_message(self, *_: Any) -> None:
-        """Nothing to the terminal."""
+        """Print nothing to the terminal."""
 
 
 @pytest.fixture
@@ -131,11 +130,11 @@ def place(gitlab: GitLab) -> Place:
     )
 
 
-def body(place: Place, said: str) -> str:
-    return text({"dev": f"### preview dev: {said}"}, place)
+def body(place: Place, summary: str) -> str:
+    return text({"dev": f"### preview dev: {summary}"}, place)
 
 
-def test_the_first_pipeline_makes_the_note_and_later_ones_change_it(gitlab: GitLab, place: Place) -> None:
+def test_the_first_pipeline_creates_the_note_and_later_ones_update_it(gitlab: GitLab, place: Place) -> None:
     assert put(place, TOKEN, body(place, "one")) == "created"
     later = replace(place, pipeline=101)
     assert put(later, TOKEN, body(later, "two")) == "updated"
@@ -144,7 +143,7 @@ def test_the_first_pipeline_makes_the_note_and_later_ones_change_it(gitlab: GitL
     assert "preview dev: one" not in only["body"]
 
 
-def test_the_note_is_found_among_hundreds_and_nobody_elses_is_touched(gitlab: GitLab, place: Place) -> None:
+def test_the_note_is_found_among_hundreds_and_no_other_is_changed(gitlab: GitLab, place: Place) -> None:
     quote = gitlab.add(body(place, "quoted by somebody"), SOMEBODY)
     for number in range(250):
         gitlab.add(f"remark {number}")
@@ -157,13 +156,13 @@ def test_the_note_is_found_among_hundreds_and_nobody_elses_is_touched(gitlab: Gi
     assert [quote, system] == before
 
 
-def test_a_note_that_says_so_already_is_not_written_again(gitlab: GitLab, place: Place) -> None:
+def test_an_unchanged_note_is_not_written_again(gitlab: GitLab, place: Place) -> None:
     put(place, TOKEN, body(place, "one"))
     put(place, TOKEN, body(place, "one"))
-    assert not [call for call in gitlab.calls if call.startswith("PUT")], "nothing is new"
+    assert not [call for call in gitlab.calls if call.startswith("PUT")]
 
 
-def test_an_older_pipeline_that_comes_late_does_not_write_over_a_newer_one(
+def test_an_older_pipeline_that_finishes_late_does_not_overwrite_a_newer_one(
     gitlab: GitLab, place: Place
 ) -> None:
     later = replace(place, pipeline=101)
@@ -172,29 +171,29 @@ def test_an_older_pipeline_that_comes_late_does_not_write_over_a_newer_one(
     assert "preview dev: newer" in gitlab.notes[0]["body"]
 
 
-def test_two_pipelines_at_once_leave_one_note_and_it_is_the_newer_ones(gitlab: GitLab, place: Place) -> None:
-    gitlab.meeting = threading.Barrier(2)  # both have seen that there is none before either makes one
+def test_two_pipelines_at_once_leave_one_note_with_the_newer_previews(gitlab: GitLab, place: Place) -> None:
+    gitlab.meeting = threading.Barrier(2)  # both list the notes before either creates one
     places = [place, replace(place, pipeline=101)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda one: put(one, TOKEN, body(one, str(one.pipeline))), places))
-    assert [call for call in gitlab.calls if call.startswith("POST")] == [f"POST {NOTES}"] * 2, "else no race"
+        list(pool.map(lambda own: put(own, TOKEN, body(own, str(own.pipeline))), places))
+    assert [call for call in gitlab.calls if call.startswith("POST")] == [f"POST {NOTES}"] * 2, "no race"
     (only,) = gitlab.notes
     assert "preview dev: 101" in only["body"]
 
 
-def test_a_note_that_is_too_long_is_cut_at_a_line_and_says_so(gitlab: GitLab, place: Place) -> None:
+def test_a_note_that_is_too_long_is_cut_at_a_line_and_names_the_job(gitlab: GitLab, place: Place) -> None:
     lines = "\n".join(f"+ aws:s3/bucket:Bucket number-{number}" for number in range(40_000))
     long = text({"dev": f"<details>\n\n```\n{lines}\n```\n\n</details>"}, place)
     assert len(long) <= LIMIT
-    assert place.job in long[-300:], "where the whole is"
-    assert long.count("<details>") == long.count("</details>"), "else the end is folded away"
-    assert long.count("\n```") % 2 == 0, "else the end is shown as code"
+    assert place.job in long[-300:], "the address of the full text"
+    assert long.count("<details>") == long.count("</details>"), "the end would be hidden"
+    assert long.count("\n```") % 2 == 0, "the end would be shown as code"
     assert re.search(r"number-\d+\n```\n</details>", long), "between two lines"
     put(place, TOKEN, long)
-    assert gitlab.notes[0]["body"] == long, "GitLab takes it"
+    assert gitlab.notes[0]["body"] == long, "GitLab accepts it"
 
 
-def test_a_short_note_is_whole(place: Place) -> None:
+def test_a_short_note_is_complete(place: Place) -> None:
     assert text({"dev": "### a", "prod": None}, place) == (
         "<!-- lightwork previews, pipeline 100 -->\n## What would be deployed\n\n### a\n\n### prod\n\n"
         "The preview failed before it came to anything: see its job.\n"
@@ -202,29 +201,27 @@ def test_a_short_note_is_whole(place: Place) -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_a_token_that_gitlab_does_not_take_is_one_line(gitlab: GitLab, place: Place, code: int) -> None:
+def test_a_token_that_gitlab_refuses_is_reported_in_one_line(gitlab: GitLab, place: Place, code: int) -> None:
     gitlab.answers["GET"] = code
     with pytest.raises(InputError) as refused:
         put(place, TOKEN if code == 403 else "wrong", body(place, "x"))
-    said = str(refused.value)
-    assert said.startswith(f"LIGHTWORK_NOTE_TOKEN: GitLab answers {code} to GET /user: ")
-    assert "\n" not in said
-    assert TOKEN not in said
+    message = str(refused.value)
+    assert re.match(f"LIGHTWORK_NOTE_TOKEN: .*{code} to GET /user.*Reporter", message), message
+    assert "\n" not in message
+    assert TOKEN not in message
     assert not gitlab.notes
 
 
-def test_whatever_else_gitlab_refuses_is_one_line(gitlab: GitLab, place: Place) -> None:
+def test_any_other_error_of_gitlab_is_reported_in_one_line(gitlab: GitLab, place: Place) -> None:
     gitlab.answers["POST"] = 500
-    with pytest.raises(RunFailed, match=r'^GitLab answers 500 to POST /projects/1/.*: \{"message": "no"\}$'):
+    with pytest.raises(RunFailed, match=r'^GitLab .*500 to POST /projects/1/.*: \{"message": "no"\}$'):
         put(place, TOKEN, body(place, "x"))
 
 
-def test_a_gitlab_that_is_not_there_is_one_line(gitlab: GitLab, place: Place) -> None:
-    nobody = replace(place, api="http://127.0.0.1:1/api/v4")
-    with pytest.raises(
-        RunFailed, match=r"^GitLab at http://127.0.0.1:1/api/v4 does not answer to GET /user: "
-    ):
-        put(nobody, TOKEN, body(place, "x"))
+def test_an_unreachable_gitlab_is_reported_in_one_line(gitlab: GitLab, place: Place) -> None:
+    unreachable = replace(place, api="http://127.0.0.1:1/api/v4")
+    with pytest.raises(RunFailed, match=r"^GitLab at http://127.0.0.1:1/api/v4 .* GET /user: "):
+        put(unreachable, TOKEN, body(place, "x"))
 
 
 @pytest.fixture
@@ -246,35 +243,36 @@ def test_the_command_gathers_the_summaries_in_the_order_of_promotion(gitlab: Git
     (tmp_path / "staging").mkdir()
     (tmp_path / "staging/summary.md").write_text("### preview staging\n")
     (tmp_path / "prod").mkdir()
-    (tmp_path / "prod/summary.md").write_text("### left from another time\n")
+    (tmp_path / "prod/summary.md").write_text("### left over from another run\n")
     assert note.main([str(tmp_path)]) == 0
     written = gitlab.notes[0]["body"]
     assert re.findall("### .*", written) == ["### dev", "### preview staging"]
-    assert "failed before it came to anything" in written, "a preview that wrote nothing is not left out"
+    assert "preview failed" in written, "an environment without a summary is not left out"
 
 
 @pytest.mark.usefixtures("job")
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
-        ("LIGHTWORK_NOTE_TOKEN", "", "LIGHTWORK_NOTE_TOKEN: is not set; put a token of the project"),
-        ("CI_MERGE_REQUEST_IID", "", "CI_MERGE_REQUEST_IID: is not set; GitLab sets it"),
-        ("CI_PIPELINE_ID", "x", "CI_PIPELINE_ID: found 'x'; a number belongs there"),
-        ("CI_API_V4_URL", "http://gitlab.example.com", "CI_API_V4_URL: found 'http://gitlab.example.com'"),
-        ("LIGHTWORK_ENVIRONMENTS", "dev live", "LIGHTWORK_ENVIRONMENTS: found 'dev live'"),
-        ("LIGHTWORK_ENVIRONMENTS", "", "LIGHTWORK_ENVIRONMENTS: found ''"),
+        ("LIGHTWORK_NOTE_TOKEN", "", "is not set; .*role Reporter, scope api"),
+        ("CI_MERGE_REQUEST_IID", "", "is not set; GitLab sets it"),
+        ("CI_PIPELINE_ID", "x", "a number, got 'x'"),
+        ("CI_API_V4_URL", "http://gitlab.example.com", "https.*got 'http://gitlab.example.com'"),
+        ("LIGHTWORK_ENVIRONMENTS", "dev live", "dev staging prod, got 'dev live'"),
+        ("LIGHTWORK_ENVIRONMENTS", "", "dev staging prod, got ''"),
     ],
 )
-def test_what_is_missing_is_one_line_and_exit_code_two(
+def test_a_missing_or_wrong_variable_is_reported_in_one_line(
     gitlab: GitLab,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     variable: str,
     value: str,
-    says: str,
+    message: str,
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert note.main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith(says)
-    assert not gitlab.calls, "refused before anything is asked"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"{variable}: .*{message}", line), line
+    assert not gitlab.calls, "refused before any request"

@@ -1,4 +1,4 @@
-"""A pipeline is run for real after a deployment: by the words that a data engineer types."""
+"""The pipeline run after a deployment is started as a data engineer would start it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _site(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke, "known", lambda _, environment: common.known(root, environment))
-    monkeypatch.setattr(smoke, "own", lambda name: name)
+    monkeypatch.setattr(
+        smoke, "settings_and_names", lambda _, environment: common.settings_and_names(root, environment)
+    )
+    monkeypatch.setattr(smoke, "installed", lambda name: name)
 
 
 def run() -> int:
     return smoke.main(["--env", "staging", "--tenant", "acme"])
 
 
-def test_the_run_is_waited_for_in_the_context_of_its_environment(program: Callable[..., Path]) -> None:
+def test_the_run_is_started_in_its_environments_context_and_awaited(program: Callable[..., Path]) -> None:
     aws = program("aws", 'echo "$KUBECONFIG" >>"$0.config"')
     lightwork = program("lightwork", 'echo "$KUBECONFIG" >>"$0.config"')
     assert run() == 0
@@ -39,8 +41,8 @@ def test_the_run_is_waited_for_in_the_context_of_its_environment(program: Callab
         *("submit", "windy-city", "--wait", "--env", "staging", "--tenant", "acme")
     ]
     configs = {aws.with_name("aws.config").read_text(), aws.with_name("lightwork.config").read_text()}
-    assert len(configs) == 1, "the one writes what the other reads"
-    assert configs != {"\n"}, "and not into somebody's own kubeconfig"
+    assert len(configs) == 1, "both must use the same kubeconfig"
+    assert configs != {"\n"}, "the user's own kubeconfig must not change"
 
 
 def test_a_run_that_does_not_succeed_fails_the_job(
@@ -52,21 +54,21 @@ def test_a_run_that_does_not_succeed_fails_the_job(
     assert "submit windy-city" in capsys.readouterr().err
 
 
-def test_without_a_way_into_the_cluster_nothing_is_submitted(program: Callable[..., Path]) -> None:
+def test_nothing_is_submitted_without_access_to_the_cluster(program: Callable[..., Path]) -> None:
     program("aws", "exit 254")
     lightwork = program("lightwork")
     assert run() == 1
     assert not lightwork.read_text()
 
 
-def test_lightwork_takes_these_words(names: dict[str, Names], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+def test_lightwork_accepts_these_arguments(names: dict[str, Names], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
 
-    def remote(*words: Any) -> Any:
-        asked.append(words)
+    def remote(*arguments: Any) -> Any:
+        calls.append(arguments)
         raise SystemExit(0)
 
     monkeypatch.setattr("lightwork.cli.remote._remote", remote)
     _, *words = smoke.submit_words(names["staging"], "acme")
-    done = CliRunner().invoke(cli.cli, words)
-    assert (done.exit_code, asked) == (0, [("staging", "acme", None)]), done.output
+    result = CliRunner().invoke(cli.cli, words)
+    assert (result.exit_code, calls) == (0, [("staging", "acme", None)]), result.output

@@ -1,4 +1,4 @@
-"""An engine that only pretends, and notes what it is asked for."""
+"""A fake engine that records its calls."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ NEW = Plan(steps=(step("create"),), counts=Counts(create=1))
 
 @dataclass
 class Pretended:
-    """An engine that notes what it is asked for.
+    """A fake engine that records its calls.
 
     Attributes:
-        stacks: the stacks that the backend has, and how many resources each holds.
-        plans: what `preview` finds, by stack.
-        broken: what fails: a call and a stack.
-        before: is called when `up` of a stack begins.
+        stacks: the backend's stacks, and the number of resources in each.
+        plans: the plan for each stack.
+        broken: the error to raise, by call and stack.
+        before: called with the stack when its `up` begins.
+        calls: the calls, as `(method, stack)`.
+        estates: the estates' outputs that `preview_new` was given.
+        interrupts: the value of `kill` of each interrupt.
     """
 
     stacks: dict[str, int] = field(default_factory=dict)
@@ -37,9 +40,9 @@ class Pretended:
     estates: list[Mapping[str, Any]] = field(default_factory=list)
     interrupts: list[bool] = field(default_factory=list)
 
-    def _called(self, what: str, stack: str) -> Plan:
-        self.calls.append((what, stack))
-        if error := self.broken.get((what, stack)):
+    def _called(self, method: str, stack: str) -> Plan:
+        self.calls.append((method, stack))
+        if error := self.broken.get((method, stack)):
             raise error
         return self.plans.get(stack, NEW)
 
@@ -81,8 +84,9 @@ class Pretended:
     def interrupt(self, *, kill: bool = False) -> None:
         self.interrupts.append(kill)
 
-    def done(self, what: str) -> list[str]:
-        return [stack for call, stack in self.calls if call == what]
+    def done(self, method: str) -> list[str]:
+        """Return the stacks for which a method was called, in order."""
+        return [stack for called, stack in self.calls if called == method]
 
 
 class Silent:

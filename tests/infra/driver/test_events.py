@@ -1,4 +1,4 @@
-"""The engine's events as steps, sums and lines."""
+"""The engine's events, converted to steps, counts and messages."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def complaint(text: str, severity: str = "error") -> EngineEvent:
 
 def recorded(*events: EngineEvent) -> Recorder:
     recorder = Recorder(lambda _: None)
-    for one in events:
-        recorder(one)
+    for entry in events:
+        recorder(entry)
     return recorder
 
 
-def test_steps_are_taken_from_the_events_and_what_stays_the_same_is_left_out() -> None:
+def test_steps_come_from_the_events_without_unchanged_resources() -> None:
     seen: list[Step] = []
     recorder = Recorder(seen.append)
     recorder(step("same"))
     recorder(step("create-replacement"))
-    assert [found.op for found in seen] == ["same", "create-replacement"], "progress counts all"
+    assert [step.op for step in seen] == ["same", "create-replacement"], "progress counts every resource"
     assert recorder.steps == [
         Step(op="create-replacement", urn=URN, type="aws:s3/bucket:Bucket", name="lake")
     ]
 
 
-def test_the_sums_are_the_engines_own() -> None:
+def test_the_counts_are_the_engines_own() -> None:
     changes = {
         "create": 2,
         "same": 3,
@@ -62,18 +62,18 @@ def test_the_sums_are_the_engines_own() -> None:
     assert recorder.counts == Counts(create=2, same=3, replace=1, delete=1), "a replacement counts once"
 
 
-def test_an_operation_whose_event_nobody_could_read_is_noticed() -> None:
+def test_a_destructive_operation_without_a_readable_event_is_noticed() -> None:
     recorder = recorded(
         step("delete"), event(summaryEvent={"resourceChanges": {"delete": 1, "forget": 1, "create": 4}})
     )
-    assert recorder.unread() == ["forget"], "what ends something must not go by unseen; a new resource may"
+    assert recorder.unread() == ["forget"], "a missed creation is harmless, a missed deletion is not"
 
 
-def test_messages_lose_their_colours_and_breaks() -> None:
+def test_messages_lose_their_colours_and_line_breaks() -> None:
     assert uncoloured("<{%reset%}>a\n\n  b<{%fg 1%}>\x1b[31mc") == "a bc"
 
 
-def test_a_failure_is_what_the_engine_complained_of() -> None:
+def test_a_failure_lists_the_engines_errors_once_and_without_its_summary_lines() -> None:
     recorder = recorded(
         complaint("it is late", "warning"),
         complaint("<{%reset%}>creating Bucket:\n  taken<{%reset%}>\n"),
@@ -84,19 +84,22 @@ def test_a_failure_is_what_the_engine_complained_of() -> None:
     assert failure(recorder, "error: update failed\n") == ("creating Bucket: taken",)
 
 
-def test_many_complaints_are_summed_up() -> None:
+def test_many_errors_are_cut_short() -> None:
     lines = failure(recorded(*(complaint(f"error: no {number}") for number in range(9))), "")
-    assert lines == ("no 0", "no 1", "no 2", "and 6 more like these")
+    assert lines[:3] == ("no 0", "no 1", "no 2")
+    assert "6 more" in lines[3]
+    assert len(lines) == 4
 
 
-def test_without_complaints_it_is_the_last_line_that_was_printed() -> None:
+def test_without_errors_the_last_line_of_stderr_is_the_reason() -> None:
     assert failure(recorded(), "warning: a\nerror: could not open the bucket\n") == (
         "could not open the bucket",
     )
-    assert failure(recorded(), "") == ("the engine ended without saying why",)
+    (line,) = failure(recorded(), "")
+    assert "without" in line
 
 
-def test_a_broken_policy_names_policy_and_resource() -> None:
+def test_a_policy_violation_names_policy_and_resource() -> None:
     recorder = recorded(
         event(
             policyEvent={
@@ -110,7 +113,7 @@ def test_a_broken_policy_names_policy_and_resource() -> None:
     assert failure(recorder, "") == ("tagged: lake: carries no tags",)
 
 
-def test_a_lock_says_who_since_when_and_what_to_run() -> None:
+def test_a_lock_is_reported_with_its_holder_its_time_and_the_remedy() -> None:
     line = locked("dev.acme", LOCKED, "s3://states")
     assert line is not None
     assert "\n" not in line
@@ -118,5 +121,5 @@ def test_a_lock_says_who_since_when_and_what_to_run() -> None:
     assert line.endswith("PULUMI_BACKEND_URL='s3://states' pulumi cancel --stack dev.acme --yes")
 
 
-def test_another_error_is_no_lock() -> None:
+def test_another_error_is_not_a_lock() -> None:
     assert locked("dev.acme", "error: no such bucket", None) is None

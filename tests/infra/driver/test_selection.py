@@ -1,4 +1,4 @@
-"""Which stacks a change touches."""
+"""The stacks that a change affects."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ REACH = Reach(
 
 @dataclass
 class Folder:
-    """Tenants by the environments that their files name."""
+    """Tenants' files: the environments that each names, now and before the change."""
 
     now: dict[str, set[str]]
     before: dict[str, set[str]] = field(default_factory=dict)
-    looked_into: list[str] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
 
     def names(self) -> list[str]:
         return list(self.now)
 
     def here(self, name: str) -> bool:
-        self.looked_into.append(name)
+        self.read.append(name)
         return "dev" in self.now[name]
 
     def was_here(self, name: str) -> bool:
@@ -94,15 +94,15 @@ TENANTS = ("dev.acme", "dev.globex")
         ("something-new.toml", ALL),
     ],
 )
-def test_a_changed_file_touches_what_is_made_from_it(path: str, stacks: tuple[str, ...]) -> None:
+def test_a_changed_file_affects_the_stacks_made_from_it(path: str, stacks: tuple[str, ...]) -> None:
     assert choose(path).stacks == stacks
 
 
-def test_the_estate_comes_first_and_the_tenants_by_name() -> None:
+def test_the_estate_comes_first_and_the_tenants_are_sorted() -> None:
     assert choose("tenants/globex.yaml", "infra/aws/network.py", "tenants/acme.yaml").stacks == ALL
 
 
-def test_each_stack_comes_with_the_file_that_touches_it() -> None:
+def test_each_stack_has_a_changed_file_as_its_reason() -> None:
     assert choose("tenants/globex.yaml", "pipelines/a.py", "infra/aws/network.py").reasons == {
         "dev": "infra/aws/network.py",
         "dev.acme": "pipelines/a.py",
@@ -110,43 +110,46 @@ def test_each_stack_comes_with_the_file_that_touches_it() -> None:
     }
 
 
-def test_of_500_tenants_only_the_changed_one_is_looked_into() -> None:
+def test_only_the_changed_file_of_500_tenants_is_read() -> None:
     files = Folder({f"t{number}": {"dev"} for number in range(500)})
     assert choose("tenants/t7.yaml", "docs/a.md", files=files).stacks == ("dev.t7",)
-    assert files.looked_into == ["t7"], "reading 500 files takes longer than anything else here"
+    assert files.read == ["t7"], "reading 500 files would take most of the time"
 
 
-def test_what_the_program_imports_is_not_asked_when_only_a_tenant_has_changed() -> None:
+def test_the_imports_are_not_read_if_only_a_tenant_has_changed() -> None:
     def reach() -> Reach:
-        raise AssertionError("reading 150 modules takes a second")
+        raise AssertionError("reading the imports takes a second")
 
     changes = [Change(path="tenants/acme.yaml"), Change(path="docs/why.md")]
     assert chosen("dev", changes, reach=reach, files=Folder({"acme": {"dev"}})).stacks == ("dev.acme",)
 
 
-def test_a_tenant_whose_file_was_deleted_is_left_alone_and_said_to_be() -> None:
-    found = choose("tenants/gone.yaml", files=Folder({}, {"gone": {"dev"}}), deleted=True)
-    assert found.stacks == ()
-    (warning,) = found.warnings
+def test_deleting_a_tenants_file_destroys_nothing_and_warns() -> None:
+    choice = choose("tenants/gone.yaml", files=Folder({}, {"gone": {"dev"}}), deleted=True)
+    assert choice.stacks == ()
+    (warning,) = choice.warnings
     assert "tenants/gone.yaml was deleted: nothing is destroyed" in warning
-    assert "`state: leaving`" in warning, "what to do instead"
+    assert "dev.gone" in warning
+    assert "`state: leaving`" in warning, "the remedy"
 
 
-def test_a_deleted_tenant_of_another_environment_is_no_news_here() -> None:
+def test_deleting_the_file_of_another_environments_tenant_does_not_warn() -> None:
     assert not choose("tenants/gone.yaml", files=Folder({}, {"gone": {"prod"}}), deleted=True).warnings
 
 
-def test_a_tenant_that_has_left_the_environment_is_left_alone_and_said_to_be() -> None:
-    found = choose("tenants/acme.yaml", files=Folder({"acme": {"prod"}}, {"acme": {"dev", "prod"}}))
-    assert found.stacks == ()
-    assert "dev is not among its environments any more: nothing is destroyed" in found.warnings[0]
+def test_removing_a_tenant_from_the_environment_destroys_nothing_and_warns() -> None:
+    choice = choose("tenants/acme.yaml", files=Folder({"acme": {"prod"}}, {"acme": {"dev", "prod"}}))
+    assert choice.stacks == ()
+    (warning,) = choice.warnings
+    assert warning.startswith("tenants/acme.yaml: dev was removed")
+    assert "nothing is destroyed" in warning
 
 
-def test_a_module_that_is_gone_touches_everything_since_nobody_knows_who_imported_it() -> None:
+def test_a_deleted_module_affects_everything_as_its_importers_are_unknown() -> None:
     assert choose("infra/offline/cost.py", deleted=True).stacks == ALL
 
 
-def test_all_means_the_estate_and_who_is_in_the_environment() -> None:
+def test_everything_is_the_estate_and_the_environments_tenants() -> None:
     assert everything("dev", Folder({"b": {"dev"}, "a": {"dev"}, "c": {"prod"}})).stacks == (
         "dev",
         "dev.a",
@@ -154,13 +157,13 @@ def test_all_means_the_estate_and_who_is_in_the_environment() -> None:
     )
 
 
-def test_a_fixture_of_a_wrong_tenant_is_no_tenant() -> None:
+def test_other_yaml_files_are_not_tenants() -> None:
     assert tenant_of("tenants/acme.yaml") == "acme"
     assert tenant_of("tenants/acme.error.quota.yaml") is None
     assert tenant_of("tests/tenants/acme.yaml") is None
 
 
-def test_the_programs_own_modules_are_found_where_they_are_used() -> None:
+def test_the_programs_modules_belong_to_the_stacks_that_use_them() -> None:
     reach = Repository(ROOT, "dev").reach
     assert {"infra/aws/network.py", "infra/aws/cluster.py"} <= reach.estate - reach.tenants
     assert {
@@ -176,12 +179,12 @@ def test_the_programs_own_modules_are_found_where_they_are_used() -> None:
     assert "platform/src/lightwork/manifests/workflows.py" in reach.tenants, "imported in a function"
     nowhere = {"infra/offline/cost.py", "infra/driver/cli.py", "infra/local.py", "infra/estate/bootstrap.py"}
     assert not nowhere & (reach.estate | reach.tenants)
-    assert "infra/local.py" in Repository(ROOT, "local").reach.estate, "there it is the program"
+    assert "infra/local.py" in Repository(ROOT, "local").reach.estate, "the program of that environment"
 
 
 @pytest.mark.parametrize(
     "path", sorted(str(path.relative_to(ROOT)) for path in (ROOT / "infra" / "tenant").glob("*.py"))
 )
-def test_a_module_about_tenants_touches_tenants(path: str) -> None:
+def test_every_module_of_tenants_is_used_by_tenants(path: str) -> None:
     local = Repository(ROOT, "local").reach
-    assert path in local.tenants, "a module that nothing imports deploys nothing: is it left over?"
+    assert path in local.tenants, "nothing imports it: is it dead code?"

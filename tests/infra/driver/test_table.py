@@ -1,7 +1,8 @@
-"""What one sees while it runs."""
+"""The progress display."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -28,7 +29,7 @@ def board() -> table.Board:
     return board
 
 
-def test_where_there_is_no_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_each_event_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with table.view(["dev.a"]) as view:
         view.begin("dev.a", "planning")
         view.step("dev.a", step("create"))
@@ -41,7 +42,7 @@ def test_where_there_is_no_terminal_each_event_is_a_line(capsys: pytest.CaptureF
     ]
 
 
-def test_the_table_shows_what_waits_what_runs_and_what_is_through(board: table.Board) -> None:
+def test_the_table_shows_waiting_running_and_finished_stacks(board: table.Board) -> None:
     board.begin("dev.a", "planning")
     board.end(DONE)
     board.begin("dev.b", "deploying")
@@ -50,17 +51,24 @@ def test_the_table_shows_what_waits_what_runs_and_what_is_through(board: table.B
     assert rows["dev.a"][:4] == ["dev.a", "done", "3", "12"]
     assert rows["dev.b"][:3] == ["dev.b", "deploying", "1"]
     assert rows["dev.c"] == ["dev.c", "waiting"]
-    assert "1 of 3 stacks are through" in drawn(board)
+    assert "1 of 3 stacks finished" in drawn(board)
 
 
-def test_a_failure_stays_on_the_screen_and_is_not_taken_for_markup(board: table.Board) -> None:
+def test_a_failure_is_printed_above_the_table_and_not_interpreted_as_markup(board: table.Board) -> None:
     board.end(REFUSED)
-    said = board.live.console.file.getvalue()
-    assert said.strip() == "dev.b: refused: lake [red]: would be deleted"
+    printed = board.live.console.file.getvalue()
+    assert printed.strip() == "dev.b: refused: lake [red]: would be deleted"
     assert "[red]" in drawn(board)
 
 
-def test_a_table_of_500_fits_a_screen_and_shows_what_runs(board: table.Board) -> None:
+def test_a_long_error_leaves_room_for_the_other_columns(board: table.Board) -> None:
+    board.end(dataclasses.replace(REFUSED, error=("lake: would be deleted " * 20,)))
+    rows = [line for line in drawn(board).splitlines() if line.startswith("dev.b")]
+    assert [row.split()[:2] for row in rows] == [["dev.b", "refused"]]
+    assert "lake: would be deleted" in rows[0]
+
+
+def test_a_table_of_500_stacks_fits_a_screen_and_shows_the_running_ones(board: table.Board) -> None:
     board = table.Board(stacks=[f"dev.t{number}" for number in range(500)])
     board.begin("dev.t499", "planning")
     lines = drawn(board).splitlines()

@@ -1,7 +1,8 @@
-"""The preview without an account: what it prints is what would be made."""
+"""The preview without an account prints the resources that would be created."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,86 +19,108 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository in which nobody has chosen an account, to be previewed."""
-    found = files.repository(tmp_path)
-    monkeypatch.setattr(preview, "ROOT", found)
-    return found
+    """A repository without accounts in its settings, to be previewed."""
+    root = files.repository(tmp_path)
+    monkeypatch.setattr(preview, "ROOT", root)
+    return root
 
 
 def test_every_resource_is_in_the_tree_once(estate: Run) -> None:
     lines = list(tree(estate))
-    made = [resource for resource in estate.resources if not resource.type.startswith("pulumi:")]
-    assert len(lines) == len(made), "a resource that is not shown would be a surprise"
-    shown = "\n".join(lines)
-    for resource in made:
-        assert label(resource) in shown, f"{resource.name} is missing"
+    resources = [resource for resource in estate.resources if not resource.type.startswith("pulumi:")]
+    assert len(lines) == len(resources)
+    text = "\n".join(lines)
+    for resource in resources:
+        assert label(resource) in text, f"{resource.name} is missing"
 
 
-def test_children_are_below_their_component(estate: Run) -> None:
+def test_children_are_indented_below_their_component(estate: Run) -> None:
     lines = list(tree(estate))
     network = next(i for i, line in enumerate(lines) if "lightwork:infra:Network" in line)
     vpc = next(i for i, line in enumerate(lines) if "aws:ec2:Vpc  " in line)
-    assert network < vpc, "a child comes after its parent"
-    assert lines[vpc].index("aws:") > lines[network].index("lightwork:"), "and further in"
+    assert network < vpc
+    assert lines[vpc].index("aws:") > lines[network].index("lightwork:")
 
 
-def test_what_is_precious_is_marked(estate: Run) -> None:
+def test_protected_and_kept_resources_are_marked(estate: Run) -> None:
     (line,) = [line for line in tree(estate) if "aws:rds:Instance" in line]
-    assert line.endswith("[protected, kept]"), "a newcomer sees what cannot be lost"
+    assert line.endswith("[protected, kept]")
     (line,) = [line for line in tree(estate) if "Namespace  logging" in line]
-    assert line.endswith("[protected, kept; logical name namespace-logging]"), "what a `destroy` entry names"
+    assert line.endswith("[protected, kept; logical name namespace-logging]"), "for a `destroy` entry"
 
 
-def test_estate_and_tenant_are_printed_for_accounts_that_nobody_has_chosen(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["--env", "prod", "--tenant", "acme"]) == 0, "no account is needed"
+def test_estate_and_tenant_are_printed_without_an_account(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--env", "prod", "--tenant", "acme"]) == 0
     printed = capsys.readouterr().out
     assert "prod: " in printed, "the estate"
-    assert "prod.acme: " in printed, "and a tenant"
+    assert "prod.acme: " in printed, "the tenant"
     assert "aws:eks:Cluster  cluster-cluster" in printed, "AWS by type and name"
     assert "Namespace  tenant-acme" in printed, "Kubernetes by kind and name"
 
 
-def test_a_cluster_at_hand_is_printed_as_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--env", "local", "--tenant", "globex"]) == 0, "what `pulumi up --stack local` would make"
+def test_the_local_environment_is_printed_without_resources_of_aws(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--env", "local", "--tenant", "globex"]) == 0
     printed = capsys.readouterr().out
     assert "local.globex: " in printed, "the tenant"
-    assert "aws:" not in printed, "a laptop has no AWS"
+    assert "aws:" not in printed
 
 
 @pytest.mark.parametrize(
-    ("environment", "tenant", "said"),
+    ("environment", "tenant", "message"),
     [
         ("prd", "acme", "no environment 'prd'; did you mean 'prod'?"),
-        ("", "acme", "no environment ''; there are: "),
+        ("", "acme", "no environment ''; available: "),
         ("dev", "acmee", "no tenant 'acmee'; did you mean 'acme'?"),
-        ("dev", "umbrella", "no tenant 'umbrella'; there are: acme, globex"),
-        ("dev", "", "no tenant ''; there are: acme, globex"),
-        ("dev", "../tenants/acme", "no tenant '../tenants/acme'; there are: acme, globex"),
+        ("dev", "umbrella", "no tenant 'umbrella'; available: acme, globex"),
+        ("dev", "", "no tenant ''; available: acme, globex"),
+        ("dev", "../tenants/acme", "no tenant '../tenants/acme'; available: acme, globex"),
     ],
 )
-def test_what_there_is_not_is_refused_in_one_line_that_names_what_there_is(
-    capsys: pytest.CaptureFixture[str], environment: str, tenant: str, said: str
+def test_an_unknown_name_is_refused_in_one_line_with_the_existing_ones(
+    capsys: pytest.CaptureFixture[str], environment: str, tenant: str, message: str
 ) -> None:
-    assert main(["--env", environment, "--tenant", tenant]) == 2, "nothing is printed of what is not there"
-    found = capsys.readouterr()
-    assert found.err.startswith(said), f"one says what there is: {found.err}"
-    assert found.err.count("\n") == 1, "one line"
-    assert not found.out, "half a preview is worse than none"
+    assert main(["--env", environment, "--tenant", tenant]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(message), printed.err
+    assert printed.err.count("\n") == 1, "one line"
+    assert not printed.out, "no half of a preview"
 
 
-def test_a_mistake_in_a_file_is_shown_with_the_repositorys_own_path(
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Missing option '--env'"),
+        (["--env", "dev", "--tenants", "acme"], "No such option '--tenants'"),
+        (["dev"], "'--env'"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert line.endswith("(python -m infra.offline.preview --help)")
+
+
+def test_help_explains_both_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "dev, staging, prod, local" in printed
+    assert "[default: acme]" in printed
+
+
+def test_a_mistake_in_a_file_is_reported_with_the_path_in_the_repository(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = repository / "tenants" / "acme.yaml"
     path.write_text(path.read_text().replace("max_parallel_runs", "max_parallel_runz"))
-    assert main(["--env", "dev"]) == 2, "a mistake is refused"
-    assert capsys.readouterr().err.startswith("tenants/acme.yaml:22: "), (
-        "the copy is gone when one looks for it"
-    )
+    assert main(["--env", "dev"]) == 2
+    assert capsys.readouterr().err.startswith("tenants/acme.yaml:22: "), "the path of the deleted copy"
 
 
 def test_a_tenant_that_is_not_in_the_environment_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--env", "staging", "--tenant", "globex"]) == 2, "globex has not been asked into staging"
-    assert "staging is not among them" in capsys.readouterr().err, "one line that says why"
+    assert main(["--env", "staging", "--tenant", "globex"]) == 2
+    assert re.search("globex.*staging", capsys.readouterr().err)

@@ -1,4 +1,4 @@
-"""A container that may take a whole node, wherever its kind keeps it."""
+"""The rule `unlimited`, for containers in objects of every kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from infra.rules import UNKNOWN
-from tests.infra.rules.offences import said
+from tests.infra.rules.offences import reasons
 
 SIZE = {"cpu": "100m", "memory": "128Mi"}
 RIGHT = {"name": "one", "image": "a/b:1", "resources": {"requests": SIZE, "limits": SIZE}}
@@ -32,8 +32,8 @@ def templates(**template: Any) -> dict[str, Any]:
     return {"spec": {"templates": [{"name": "one", **template}]}}
 
 
-def made(*containers: dict[str, Any]) -> dict[str, Any]:
-    """A template that makes a Deployment, as the scaler's do."""
+def creating(*containers: dict[str, Any]) -> dict[str, Any]:
+    """Return a template that creates a Deployment, as the scaler's do."""
     manifest = {"apiVersion": "apps/v1", "kind": "Deployment", **deployed(*containers)}
     manifest["metadata"] = {"name": "{{inputs.parameters.name}}-workers"}
     return templates(resource={"action": "apply", "manifest": yaml.safe_dump(manifest)})
@@ -63,7 +63,7 @@ KINDS: list[tuple[str, Any]] = [
     (WORKFLOW, lambda one: templates(containerSet={"containers": [one]})),
     (WORKFLOW, lambda one: templates(container=RIGHT, sidecars=[one])),
     (WORKFLOW, lambda one: templates(container=RIGHT, initContainers=[one])),
-    (WORKFLOW, made),
+    (WORKFLOW, creating),
     ("kubernetes:apps/v1:Deployment", lambda one: deployed(RIGHT, one)),
     ("kubernetes:apps/v1:Deployment", lambda one: deployed(RIGHT, initContainers=[one])),
 ]
@@ -71,15 +71,15 @@ KINDS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("type_", "around"), KINDS)
 def test_a_container_without_resources_is_refused_in_every_kind(type_: str, around: Any) -> None:
-    (line,) = said("unlimited", type_, around(WRONG))
-    assert line == (
-        "container 'one' has no requests.cpu, requests.memory, limits.cpu, limits.memory; give it resources"
+    (line,) = reasons("unlimited", type_, around(WRONG))
+    assert line.startswith(
+        "container 'one' has no requests.cpu, requests.memory, limits.cpu, limits.memory; "
     ), line
 
 
 @pytest.mark.parametrize(("type_", "around"), KINDS)
-def test_a_container_with_requests_and_limits_goes_through_in_every_kind(type_: str, around: Any) -> None:
-    assert said("unlimited", type_, around(RIGHT)) == []
+def test_a_container_with_requests_and_limits_is_allowed_in_every_kind(type_: str, around: Any) -> None:
+    assert reasons("unlimited", type_, around(RIGHT)) == []
 
 
 @pytest.mark.parametrize(
@@ -93,37 +93,40 @@ def test_a_container_with_requests_and_limits_goes_through_in_every_kind(type_: 
         ({"requests": SIZE, "limits": {"cpu": 0, "memory": "1Gi"}}, "limits.cpu"),
     ],
 )
-def test_what_lacks_is_named(resources: dict[str, Any], lacking: str) -> None:
-    (line,) = said("unlimited", "kubernetes:core/v1:Pod", pod({**WRONG, "resources": resources}))
+def test_the_missing_fields_are_named(resources: dict[str, Any], lacking: str) -> None:
+    (line,) = reasons("unlimited", "kubernetes:core/v1:Pod", pod({**WRONG, "resources": resources}))
     assert f"has no {lacking};" in line, line
 
 
-def test_every_container_that_lacks_something_has_a_line() -> None:
-    found = said("unlimited", "kubernetes:core/v1:Pod", pod(WRONG, RIGHT, {**WRONG, "name": "two"}))
-    assert [line.split("'")[1] for line in found] == ["one", "two"]
+def test_each_container_without_limits_has_a_line() -> None:
+    lines = reasons("unlimited", "kubernetes:core/v1:Pod", pod(WRONG, RIGHT, {**WRONG, "name": "two"}))
+    assert [line.split("'")[1] for line in lines] == ["one", "two"]
 
 
-def test_a_patch_of_argo_gives_its_container_resources() -> None:
-    assert said("unlimited", WORKFLOW, patched("main")) == [], "Argo calls a template's container main"
-    assert len(said("unlimited", WORKFLOW, patched("other"))) == 1, "another container's are not its own"
+def test_resources_from_a_pod_spec_patch_count_for_its_container() -> None:
+    assert reasons("unlimited", WORKFLOW, patched("main")) == [], "Argo's name for a template's container"
+    assert len(reasons("unlimited", WORKFLOW, patched("other"))) == 1, "another container's resources"
 
 
-def test_a_size_that_argo_fills_in_is_one() -> None:
+def test_a_size_that_argo_fills_in_is_accepted() -> None:
     size = {"cpu": "{{inputs.parameters.cpu}}", "memory": "{{inputs.parameters.memory}}"}
-    assert said("unlimited", WORKFLOW, made({**WRONG, "resources": {"requests": size, "limits": size}})) == []
+    assert (
+        reasons("unlimited", WORKFLOW, creating({**WRONG, "resources": {"requests": size, "limits": size}}))
+        == []
+    )
 
 
-def test_what_is_not_known_yet_is_not_judged() -> None:
+def test_an_unknown_value_is_accepted() -> None:
     size = {"cpu": UNKNOWN, "memory": "1Gi"}
-    known = {**WRONG, "resources": {"requests": size, "limits": size}}
-    assert said("unlimited", "kubernetes:core/v1:Pod", pod(known)) == []
+    container = {**WRONG, "resources": {"requests": size, "limits": size}}
+    assert reasons("unlimited", "kubernetes:core/v1:Pod", pod(container)) == []
 
 
-def test_a_manifest_that_cannot_be_read_is_refused() -> None:
+def test_an_unreadable_manifest_is_refused() -> None:
     broken = templates(resource={"action": "apply", "manifest": "a: [b"})
-    (line,) = said("unlimited", WORKFLOW, broken)
+    (line,) = reasons("unlimited", WORKFLOW, broken)
     assert "cannot be read" in line, line
-    assert said("unpinned", WORKFLOW, broken) == [], "it is said once"
+    assert reasons("unpinned", WORKFLOW, broken) == [], "it is reported once"
 
 
 @pytest.mark.parametrize(
@@ -134,5 +137,5 @@ def test_a_manifest_that_cannot_be_read_is_refused() -> None:
         ("aws:ecs/taskDefinition:TaskDefinition", {"containers": [WRONG]}),
     ],
 )
-def test_what_is_no_workload_is_not_asked_for_limits(type_: str, inputs: dict[str, Any]) -> None:
-    assert said("unlimited", type_, inputs) == []
+def test_objects_without_containers_need_no_limits(type_: str, inputs: dict[str, Any]) -> None:
+    assert reasons("unlimited", type_, inputs) == []

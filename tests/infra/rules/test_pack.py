@@ -1,4 +1,4 @@
-"""The CrossGuard pack: the engine's questions answered by the same rules, in process and over the wire."""
+"""The CrossGuard pack: the rules as the engine calls them, in process and over gRPC."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def urn(type_: str, name: str, stack: str = "dev") -> str:
 
 
 def provider(**tags: str) -> PolicyProviderResource:
-    """As the engine tells it: a provider's settings are JSON in texts."""
+    """Return a provider with default tags; the engine passes its settings as JSON texts."""
     name = "pulumi:providers:aws"
     return PolicyProviderResource(name, {"defaultTags": json.dumps({"tags": tags})}, urn(name, "aws"), "aws")
 
 
-def asked(rule: str, type_: str, props: dict[str, Any], **more: Any) -> list[str]:
-    """What the policy of a rule reports of one resource."""
-    (policy,) = [one for one in pack.policies() if one.name == rule]
+def reported_by(rule: str, type_: str, props: dict[str, Any], **more: Any) -> list[str]:
+    """Return what the policy of a rule reports about one resource."""
+    (policy,) = [policy for policy in pack.policies() if policy.name == rule]
     assert isinstance(policy, ResourceValidationPolicy)
     args = ResourceValidationArgs(
         type_,
@@ -82,23 +82,23 @@ def asked(rule: str, type_: str, props: dict[str, Any], **more: Any) -> list[str
 
 
 def test_every_rule_is_a_policy_that_stops_the_deployment() -> None:
-    found = {policy.name: policy for policy in pack.policies()}
-    assert set(found) == {*RULES, *STACK_RULES}, "a rule that is no policy stops nothing"
-    for policy in found.values():
-        assert policy.enforcement_level is EnforcementLevel.MANDATORY, f"{policy.name} would only be said"
+    policies = {policy.name: policy for policy in pack.policies()}
+    assert set(policies) == {*RULES, *STACK_RULES}
+    for policy in policies.values():
+        assert policy.enforcement_level is EnforcementLevel.MANDATORY, f"{policy.name} would only warn"
 
 
 def test_every_rule_has_an_offender_here() -> None:
-    assert set(OFFENDERS) == set(RULES), "each is asked below"
+    assert set(OFFENDERS) == set(RULES)
 
 
 @pytest.mark.parametrize("rule", sorted(OFFENDERS))
-def test_a_policy_says_what_its_rule_says(rule: str) -> None:
+def test_a_policy_reports_the_lines_of_its_rule(rule: str) -> None:
     type_, props = OFFENDERS[rule]
-    reported = asked(rule, type_, props)
+    reported = reported_by(rule, type_, props)
     wanted = [f"thing: {line}" for line in RULES[rule](subject_of(type_, props))]
-    assert reported == wanted, "the engine is told what the tests are told"
-    assert reported, "an offender offends"
+    assert reported == wanted
+    assert reported, "an offender must be reported"
 
 
 def subject_of(type_: str, props: dict[str, Any]) -> Any:
@@ -106,30 +106,31 @@ def subject_of(type_: str, props: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("rule", sorted(OFFENDERS))
-def test_an_innocent_is_not_reported(rule: str) -> None:
-    assert asked(rule, BUCKET, {"bucket": "b", "tags": OURS}) == []
+def test_a_valid_resource_is_not_reported(rule: str) -> None:
+    assert reported_by(rule, BUCKET, {"bucket": "b", "tags": OURS}) == []
 
 
-def test_the_tags_that_the_provider_adds_count() -> None:
-    assert asked("untagged", BUCKET, {}, provider=provider(**OURS)) == []
-    (line,) = asked("untagged", BUCKET, {}, provider=provider(**OURS), stack="dev.acme")
-    assert "no tag 'tenant'" in line, "the stack's name says that it is a tenant's"
+def test_the_providers_default_tags_count() -> None:
+    assert reported_by("untagged", BUCKET, {}, provider=provider(**OURS)) == []
+    (line,) = reported_by("untagged", BUCKET, {}, provider=provider(**OURS), stack="dev.acme")
+    assert "no tag 'tenant'" in line, "the stack is a tenant's"
 
 
-def test_a_value_that_is_not_known_yet_is_left_to_the_deployment() -> None:
+def test_unknown_values_are_ignored_and_known_ones_are_not() -> None:
     props = {
         "bucket": UNKNOWN_STRING_VALUE,
         "tags": {**OURS, "Name": UNKNOWN_STRING_VALUE},
         "acl": "public-read",
     }
-    (line,) = asked("public-bucket", BUCKET, props)
-    assert "public-read" in line, "one unknown value hides none of the others"
+    (line,) = reported_by("public-bucket", BUCKET, props)
+    assert "public-read" in line
     guarded = unknown_checking_proxy({"a": [UNKNOWN_STRING_VALUE, {"b": UNKNOWN_STRING_VALUE, "c": 1}]})
     assert pack.plain(guarded) == {"a": [UNKNOWN, {"b": UNKNOWN, "c": 1}]}
 
 
-def whole(*resources: tuple[str, str, dict[str, Any]]) -> list[tuple[str, str | None]]:
-    (policy,) = [one for one in pack.policies() if isinstance(one, StackValidationPolicy)]
+def reported_of_stack(*resources: tuple[str, str, dict[str, Any]]) -> list[tuple[str, str | None]]:
+    """Return what the policy for stacks reports about these resources, each with a URN."""
+    (policy,) = [policy for policy in pack.policies() if isinstance(policy, StackValidationPolicy)]
     reported: list[tuple[str, str | None]] = []
     args = StackValidationArgs(
         [
@@ -141,33 +142,33 @@ def whole(*resources: tuple[str, str, dict[str, Any]]) -> list[tuple[str, str | 
         {},
         {},
     )
-    policy.validate(args, lambda message, of=None: reported.append((message, of)))
+    policy.validate(args, lambda message, urn=None: reported.append((message, urn)))
     return reported
 
 
 def test_a_bucket_without_a_block_is_reported_under_its_own_urn() -> None:
-    ((message, of),) = whole(
+    ((message, bucket),) = reported_of_stack(
         (BUCKET, "lake-bucket", {"bucket": "b"}),
         (BUCKET, "other", {"bucket": "c"}),
         (BLOCK, "block", {**CLOSED, "bucket": "c"}),
     )
     assert message.startswith("lake-bucket: no BucketPublicAccessBlock"), message
-    assert of == urn(BUCKET, "lake-bucket"), "the engine shows the line beside the bucket"
-    assert whole((BUCKET, "b", {"bucket": "b"}), (BLOCK, "c", {**CLOSED, "bucket": "b"})) == []
+    assert bucket == urn(BUCKET, "lake-bucket"), "the engine shows the line beside the bucket"
+    assert reported_of_stack((BUCKET, "b", {"bucket": "b"}), (BLOCK, "c", {**CLOSED, "bucket": "b"})) == []
 
 
 def test_the_packs_file_names_the_runtime_and_its_environment() -> None:
     folder = REPOSITORY / "infra" / "policy_pack"
-    found = yaml.safe_load((folder / "PulumiPolicy.yaml").read_text())
-    assert found["runtime"]["name"] == "python"
-    wanted = (folder / found["runtime"]["options"]["virtualenv"]).resolve()
-    assert wanted == (REPOSITORY / ".venv").resolve(), "the environment that `make setup` makes"
-    assert found["version"], "the engine takes the pack's version from here"
+    settings = yaml.safe_load((folder / "PulumiPolicy.yaml").read_text())
+    assert settings["runtime"]["name"] == "python"
+    virtualenv = (folder / settings["runtime"]["options"]["virtualenv"]).resolve()
+    assert virtualenv == (REPOSITORY / ".venv").resolve(), "the environment that `make setup` creates"
+    assert settings["version"], "the engine needs the pack's version"
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
-    """The pack as Pulumi starts it: a program that says its port, and answers there until it is ended."""
+    """The pack as Pulumi starts it: a program that prints its port and serves there until it is stopped."""
     command = [sys.executable, str(REPOSITORY / "infra" / "policy_pack"), "127.0.0.1:1", "."]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, cwd=REPOSITORY / "infra" / "policy_pack"
@@ -181,22 +182,22 @@ def served() -> Iterator[analyzer_pb2_grpc.AnalyzerStub]:
             started.terminate()
 
 
-def question(type_: str, name: str, props: dict[str, Any]) -> Any:
+def request(type_: str, name: str, props: dict[str, Any]) -> Any:
     properties = json_format.ParseDict(props, struct_pb2.Struct())
     return proto.AnalyzeRequest(type=type_, properties=properties, urn=urn(type_, name), name=name)
 
 
-def test_the_pack_answers_over_the_wire_as_the_engine_asks(served: analyzer_pb2_grpc.AnalyzerStub) -> None:
+def test_the_pack_reports_offenders_over_grpc(served: analyzer_pb2_grpc.AnalyzerStub) -> None:
     info = served.GetAnalyzerInfo(empty_pb2.Empty())
     assert info.name == pack.NAME
-    assert {one.name for one in info.policies} == {*RULES, *STACK_RULES}, "what the engine lists"
+    assert {policy.name for policy in info.policies} == {*RULES, *STACK_RULES}
     for rule, (type_, props) in OFFENDERS.items():
-        found = served.Analyze(question(type_, "thing", props)).diagnostics
-        named = [one for one in found if one.policyName == rule]
-        assert named, f"{rule}: the offender went through"
-        assert all(one.enforcementLevel == proto.MANDATORY for one in named), f"{rule} must stop the engine"
+        diagnostics = served.Analyze(request(type_, "thing", props)).diagnostics
+        violations = [entry for entry in diagnostics if entry.policyName == rule]
+        assert violations, f"{rule}: the offender was not reported"
+        assert all(entry.enforcementLevel == proto.MANDATORY for entry in violations), rule
 
 
-def test_an_innocent_goes_through_over_the_wire(served: analyzer_pb2_grpc.AnalyzerStub) -> None:
+def test_a_valid_resource_is_not_reported_over_grpc(served: analyzer_pb2_grpc.AnalyzerStub) -> None:
     props = {"bucket": UNKNOWN_STRING_VALUE, "forceDestroy": False, "tags": OURS}
-    assert not served.Analyze(question(BUCKET, "lake-bucket", props)).diagnostics, "nothing to say"
+    assert not served.Analyze(request(BUCKET, "lake-bucket", props)).diagnostics

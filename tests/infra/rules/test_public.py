@@ -1,4 +1,4 @@
-"""A bucket that others can read or write: each way to make one is seen, and nothing else is."""
+"""The rules `public-bucket` and `unblocked-bucket`: every way to make a bucket public is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from infra.config.stack import StackName
 from infra.rules import UNKNOWN, Subject
 from infra.rules.public import BLOCK, SWITCHES, unblocked_buckets
-from tests.infra.rules.offences import said
+from tests.infra.rules.offences import reasons
 
 DEV = StackName(environment="dev")
 BUCKET = "aws:s3/bucket:Bucket"
@@ -21,8 +21,8 @@ ALL_USERS = {"grantee": {"uri": "http://acs.amazonaws.com/groups/global/AllUsers
 
 
 def policy(**statement: Any) -> dict[str, str]:
-    one = {"Sid": "Open", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
-    return {"policy": json.dumps({"Version": "2012-10-17", "Statement": [{**one, **statement}]})}
+    base = {"Sid": "Open", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+    return {"policy": json.dumps({"Version": "2012-10-17", "Statement": [{**base, **statement}]})}
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,15 @@ def policy(**statement: Any) -> dict[str, str]:
         (
             POLICY,
             {"policy": json.dumps({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:*"}})},
-            "lets everybody in",
+            "'?' allows every principal",
         ),
         *[(BLOCK, {**CLOSED, switch: False}, switch) for switch in SWITCHES],
         *[(BLOCK, {key: True for key in SWITCHES if key != switch}, switch) for switch in SWITCHES],
         ("aws:s3/accountPublicAccessBlock:AccountPublicAccessBlock", {}, "blockPublicAcls"),
     ],
 )
-def test_each_way_to_open_a_bucket_is_refused(type_: str, inputs: dict[str, Any], word: str) -> None:
-    assert any(word in line for line in said("public-bucket", type_, inputs)), f"{inputs} opens a bucket"
+def test_every_way_to_make_a_bucket_public_is_refused(type_: str, inputs: dict[str, Any], word: str) -> None:
+    assert any(word in line for line in reasons("public-bucket", type_, inputs)), inputs
 
 
 @pytest.mark.parametrize(
@@ -70,30 +70,33 @@ def test_each_way_to_open_a_bucket_is_refused(type_: str, inputs: dict[str, Any]
         ("aws:sns/topicPolicy:TopicPolicy", policy(Principal="*")),
     ],
 )
-def test_what_opens_no_bucket_goes_through(type_: str, inputs: dict[str, Any]) -> None:
-    assert said("public-bucket", type_, inputs) == [], "nobody but the account comes in, or it is no bucket"
+def test_private_buckets_and_other_resources_are_allowed(type_: str, inputs: dict[str, Any]) -> None:
+    assert reasons("public-bucket", type_, inputs) == []
 
 
-def stack(*blocks: Any, bucket: Any = "b") -> list[str]:
-    known = [Subject(stack=DEV, type=BUCKET, name="lake-bucket", inputs={"bucket": bucket} if bucket else {})]
-    known += [
+def unblocked(*blocks: Any, bucket: Any = "b") -> list[str]:
+    """Return the lines about a bucket in a stack with blocks for these buckets."""
+    subjects = [
+        Subject(stack=DEV, type=BUCKET, name="lake-bucket", inputs={"bucket": bucket} if bucket else {})
+    ]
+    subjects += [
         Subject(stack=DEV, type=BLOCK, name="block", inputs={**CLOSED, "bucket": block}) for block in blocks
     ]
-    return [f"{one.name}: {reason}" for one, reason in unblocked_buckets(known)]
+    return [f"{subject.name}: {reason}" for subject, reason in unblocked_buckets(subjects)]
 
 
 def test_a_bucket_without_a_block_is_refused() -> None:
-    (line,) = stack()
+    (line,) = unblocked()
     assert line.startswith("lake-bucket: no BucketPublicAccessBlock"), line
-    assert len(stack("another")) == 1, "another bucket's block is not its own"
-    assert len(stack("b", bucket=None)) == 1, "a bucket that says no name has none that names it"
+    assert len(unblocked("another")) == 1, "another bucket's block"
+    assert len(unblocked("b", bucket=None)) == 1, "no block can name a bucket without a name"
 
 
-def test_a_bucket_with_its_block_goes_through() -> None:
-    assert stack("b") == []
-    assert stack("another", "b") == [], "each has its own"
+def test_a_bucket_with_its_block_is_allowed() -> None:
+    assert unblocked("b") == []
+    assert unblocked("another", "b") == []
 
 
-def test_what_is_not_known_yet_is_not_judged() -> None:
-    assert stack(UNKNOWN) == [], "it may well be this bucket's"
-    assert stack("another", bucket=UNKNOWN) == [], "nobody knows its name yet"
+def test_an_unknown_bucket_name_is_accepted() -> None:
+    assert unblocked(UNKNOWN) == [], "the block may be this bucket's"
+    assert unblocked("another", bucket=UNKNOWN) == [], "the bucket may have this block"

@@ -1,4 +1,4 @@
-"""The rules over everything that the program asks for: estates and tenants, in each environment."""
+"""The rules on all resources of the program: estates and tenants in each environment."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("stack", [*ENVIRONMENTS, *STACKS])
-def test_nothing_that_the_program_makes_offends_a_rule(
+def test_no_resource_of_the_program_violates_a_rule(
     estates: dict[str, Run], customers: dict[str, Run], stack: str
 ) -> None:
-    known = subjects({**estates, **customers}[stack], stack)
-    assert len(known) > 50, "a recording of nothing offends nobody"
-    assert violations(known) == [], "mend it, or excuse it in infra/rules/excuses.py with the reason"
+    recorded = subjects({**estates, **customers}[stack], stack)
+    assert len(recorded) > 50, "the recording is incomplete"
+    assert violations(recorded) == [], "fix it, or add an excuse with its reason to infra/rules/excuses.py"
 
 
-def test_the_tags_that_the_provider_adds_are_seen(estates: dict[str, Run]) -> None:
-    (bucket,) = [one for one in subjects(estates["prod"], "prod") if one.name == "audit-bucket"]
-    assert bucket.default_tags == {"project": "lightwork", "environment": "prod"}, "of the AWS provider"
+def test_the_providers_default_tags_are_recorded(estates: dict[str, Run]) -> None:
+    (bucket,) = [subject for subject in subjects(estates["prod"], "prod") if subject.name == "audit-bucket"]
+    assert bucket.default_tags == {"project": "lightwork", "environment": "prod"}
 
 
 def test_every_excuse_is_used(estates: dict[str, Run]) -> None:
-    known = subjects(estates["dev"], "dev")
+    recorded = subjects(estates["dev"], "dev")
     for excuse in EXCUSES:
         for name in excuse.names:
-            held = [
+            excused = [
                 statement
-                for one in known
-                if one.name == name
-                for statement in statements(one)
-                if holds(excuse, one, statement)
+                for subject in recorded
+                if subject.name == name
+                for statement in statements(subject)
+                if holds(excuse, subject, statement)
             ]
-            assert held, f"{name}, {excuse.sid}: nothing needs this excuse any more; take it out"
-    assert all(excuse.reason for excuse in EXCUSES), "an excuse says why"
+            assert excused, f"{name}, {excuse.sid}: no longer needed; remove it from infra/rules/excuses.py"
+    assert all(excuse.reason for excuse in EXCUSES)
 
 
-def test_an_excuse_without_its_statement_is_missed(estates: dict[str, Run]) -> None:
-    known = subjects(estates["dev"], "dev")
-    wide = [line for one in known for line in RULES["wildcard"](bare(one))]
-    assert len(wide) > 20, "without names the excuses are nobody's"
+def test_without_excuses_the_programs_wildcards_are_refused(estates: dict[str, Run]) -> None:
+    recorded = subjects(estates["dev"], "dev")
+    wide = [line for subject in recorded for line in RULES["wildcard"](renamed(subject))]
+    assert len(wide) > 20
 
 
-def bare(one: Subject) -> Subject:
-    return Subject(type=one.type, name="somebody-else", inputs=one.inputs, stack=one.stack)
+def renamed(subject: Subject) -> Subject:
+    """Return a resource with a name that no excuse has."""
+    return Subject(type=subject.type, name="unexcused", inputs=subject.inputs, stack=subject.stack)
 
 
-def test_what_is_said_to_have_no_tags_has_none_in_the_provider() -> None:
+def test_untaggable_types_have_no_tags_in_the_provider() -> None:
     for type_ in sorted(UNTAGGABLE):
         _, module, name = type_.split(":")
-        made = getattr(import_module(f"pulumi_aws.{module.partition('/')[0]}"), name)
-        assert "tags" not in signature(made._internal_init).parameters, f"{type_} can be tagged after all"
+        resource = getattr(import_module(f"pulumi_aws.{module.partition('/')[0]}"), name)
+        assert "tags" not in signature(resource._internal_init).parameters, f"{type_} can be tagged"
 
 
-def test_the_provider_is_asked_the_right_way_whether_something_has_tags() -> None:
-    assert "tags" in signature(import_module("pulumi_aws.s3").Bucket._internal_init).parameters, (
-        "a bucket has"
-    )
+def test_a_taggable_type_has_tags_in_the_provider() -> None:
+    bucket = import_module("pulumi_aws.s3").Bucket
+    assert "tags" in signature(bucket._internal_init).parameters, "the test above would pass for any type"

@@ -1,13 +1,14 @@
-"""A resource that nobody could book."""
+"""The rule `untagged`."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from infra.rules import UNKNOWN
-from tests.infra.rules.offences import said
+from tests.infra.rules.offences import reasons
 
 BUCKET = "aws:s3/bucket:Bucket"
 OURS = {"project": "lightwork", "environment": "dev"}
@@ -26,17 +27,17 @@ OURS = {"project": "lightwork", "environment": "dev"}
             "dev.acme",
             {**OURS, "tenant": "globex"},
             {},
-            ["'tenant' is 'globex'; the stack dev.acme is 'acme'"],
+            ["'tenant' is 'globex'; .*dev.acme .*'acme'"],
         ),
-        ("prod", OURS, {}, ["'environment' is 'dev'; the stack prod is 'prod'"]),
+        ("prod", OURS, {}, ["'environment' is 'dev'; .* prod .*'prod'"]),
         ("prod", {"environment": "dev"}, {**OURS, "environment": "prod"}, ["'environment' is 'dev'"]),
     ],
 )
-def test_a_tag_that_lacks_or_lies_is_refused(stack: str, tags: Any, default: Any, lines: list[str]) -> None:
-    found = said("untagged", BUCKET, {"tags": tags}, stack=stack, default_tags=default)
-    assert len(found) == len(lines), found
-    for line, wanted in zip(found, lines, strict=True):
-        assert wanted in line, line
+def test_a_missing_or_wrong_tag_is_refused(stack: str, tags: Any, default: Any, lines: list[str]) -> None:
+    violations = reasons("untagged", BUCKET, {"tags": tags}, stack=stack, default_tags=default)
+    assert len(violations) == len(lines), violations
+    for line, wanted in zip(violations, lines, strict=True):
+        assert re.search(wanted, line), line
 
 
 @pytest.mark.parametrize(
@@ -51,19 +52,17 @@ def test_a_tag_that_lacks_or_lies_is_refused(stack: str, tags: Any, default: Any
         ("dev", {}, UNKNOWN),
     ],
 )
-def test_tags_of_its_own_or_of_the_provider_are_right(stack: str, tags: Any, default: Any) -> None:
-    assert said("untagged", BUCKET, {"tags": tags}, stack=stack, default_tags=default) == []
+def test_a_resources_own_tags_and_the_providers_count(stack: str, tags: Any, default: Any) -> None:
+    assert reasons("untagged", BUCKET, {"tags": tags}, stack=stack, default_tags=default) == []
 
 
 @pytest.mark.parametrize(
     "type_",
     ["aws:s3/bucketPolicy:BucketPolicy", "kubernetes:core/v1:Namespace", "lightwork:infra:Lake"],
 )
-def test_what_can_have_no_tags_is_not_asked_for_any(type_: str) -> None:
-    assert said("untagged", type_, {}) == []
+def test_untaggable_resources_need_no_tags(type_: str) -> None:
+    assert reasons("untagged", type_, {}) == []
 
 
-def test_a_type_that_nobody_has_looked_at_must_have_tags() -> None:
-    assert said("untagged", "aws:new/thing:Thing", {}) != [], (
-        "a new type is taggable until it is shown not to be"
-    )
+def test_an_unknown_type_must_have_tags() -> None:
+    assert reasons("untagged", "aws:new/thing:Thing", {}) != []

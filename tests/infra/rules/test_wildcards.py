@@ -1,4 +1,4 @@
-"""A wildcard in an IAM policy: each form is seen wherever it is, and an excuse is for one statement."""
+"""The rule `wildcard`: it recognises every form of wildcard, and an excuse is for one statement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.rules import UNKNOWN
-from tests.infra.rules.offences import said
+from tests.infra.rules.offences import reasons
 
 POLICY = "aws:iam/policy:Policy"
 ROLE = "aws:iam/role:Role"
@@ -18,9 +18,9 @@ OWN = "arn:aws:iam::123456789012:root"
 
 
 def document(**statement: Any) -> str:
-    one = {"Sid": "Some", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [ONE]}
-    made = {key: value for key, value in {**one, **statement}.items() if value is not None}
-    return json.dumps({"Version": "2012-10-17", "Statement": [made]})
+    base = {"Sid": "Some", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [ONE]}
+    merged = {key: value for key, value in {**base, **statement}.items() if value is not None}
+    return json.dumps({"Version": "2012-10-17", "Statement": [merged]})
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def document(**statement: Any) -> str:
         ({"Resource": None, "NotResource": [ONE]}, "NotResource"),
     ],
 )
-def test_each_form_of_a_wildcard_is_refused(statement: dict[str, Any], word: str) -> None:
-    (line,) = said("wildcard", POLICY, {"policy": document(**statement)})
+def test_every_form_of_wildcard_is_refused(statement: dict[str, Any], word: str) -> None:
+    (line,) = reasons("wildcard", POLICY, {"policy": document(**statement)})
     assert word in line, line
-    assert line.startswith("the statement 'Some' allows "), "the line says which statement"
+    assert line.startswith("the statement 'Some' allows ")
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_each_form_of_a_wildcard_is_refused(statement: dict[str, Any], word: str
         (ROLE, {"managedPolicyArns": ["arn:aws:iam::aws:policy/job-function/PowerUserAccess"]}),
     ],
 )
-def test_a_wildcard_is_seen_in_whatever_carries_it(type_: str, inputs: dict[str, Any]) -> None:
-    assert len(said("wildcard", type_, inputs)) == 1, "a document is one wherever it is"
+def test_a_wildcard_is_refused_in_every_resource_with_a_policy(type_: str, inputs: dict[str, Any]) -> None:
+    assert len(reasons("wildcard", type_, inputs)) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_a_wildcard_is_seen_in_whatever_carries_it(type_: str, inputs: dict[str,
         ("kubernetes:core/v1:ConfigMap", {"data": {"policy": document(Action="*")}}),
     ],
 )
-def test_what_names_what_it_allows_goes_through(type_: str, inputs: dict[str, Any]) -> None:
-    assert said("wildcard", type_, inputs) == []
+def test_specific_policies_are_allowed(type_: str, inputs: dict[str, Any]) -> None:
+    assert reasons("wildcard", type_, inputs) == []
 
 
 LOOK = {"Sid": "Look", "Action": ["ec2:DescribeVpcs"], "Resource": "*"}
@@ -100,20 +100,20 @@ LOOK = {"Sid": "Look", "Action": ["ec2:DescribeVpcs"], "Resource": "*"}
 
 def test_an_excuse_is_for_one_statement_of_one_resource() -> None:
     excused = {"policy": document(**LOOK)}
-    assert said("wildcard", POLICY, excused, name="access-preview-look") == [], "the table has it"
-    assert said("wildcard", POLICY, excused, name="another") != [], "another resource has no excuse"
-    assert said("wildcard", ROLE, excused, name="access-preview-look") != [], "nor has another type"
+    assert reasons("wildcard", POLICY, excused, name="access-preview-look") == []
+    assert reasons("wildcard", POLICY, excused, name="another") != [], "another resource"
+    assert reasons("wildcard", ROLE, excused, name="access-preview-look") != [], "another type"
     other = {"policy": document(**{**LOOK, "Sid": "Other"})}
-    assert said("wildcard", POLICY, other, name="access-preview-look") != [], "nor has another statement"
+    assert reasons("wildcard", POLICY, other, name="access-preview-look") != [], "another statement"
 
 
-def test_an_excuse_ends_with_an_action_that_it_does_not_have() -> None:
+def test_an_excuse_does_not_apply_to_a_statement_with_another_action() -> None:
     for action in ("iam:PassRole", "s3:GetObject", "secretsmanager:GetSecretValue"):
-        more = {"policy": document(**{**LOOK, "Action": ["ec2:DescribeVpcs", action]})}
-        (line,) = said("wildcard", POLICY, more, name="access-preview-look")
-        assert "resource '*'" in line, f"who may look at everything must not {action} everything"
+        wider = {"policy": document(**{**LOOK, "Action": ["ec2:DescribeVpcs", action]})}
+        (line,) = reasons("wildcard", POLICY, wider, name="access-preview-look")
+        assert "resource '*'" in line, action
 
 
-def test_an_excuse_for_resources_is_none_for_actions() -> None:
-    more = {"policy": document(**{**LOOK, "Action": ["ec2:*"]})}
-    assert len(said("wildcard", POLICY, more, name="access-preview-look")) == 2, "both are said then"
+def test_an_excuse_for_resources_does_not_cover_actions() -> None:
+    wider = {"policy": document(**{**LOOK, "Action": ["ec2:*"]})}
+    assert len(reasons("wildcard", POLICY, wider, name="access-preview-look")) == 2, "action and resource"

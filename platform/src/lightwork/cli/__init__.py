@@ -1,1 +1,1 @@
-"""The command line, `lightwork`."""
+"""The command line `lightwork`."""

@@ -1,4 +1,4 @@
-"""`lightwork explain`."""
+"""`lightwork explain`: the key of a task's results, and why it changed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 def explain_command(
     pipeline: str, task: str, items: tuple[str, ...], lake: str | None, tenant: str | None, as_json: bool
 ) -> None:
-    """Say what the key of a TASK's results is made of, and what changed since the last results.
+    """Show what the cache key of a TASK is made of, and what changed since earlier results.
 
-    With the arguments of one call, NAME=VALUE, it also says whether that call's result is kept.
+    With the arguments of a call as NAME=VALUE, also show whether that call's result is cached.
     """
     from lightwork import settings
     from lightwork.functions import discovery
@@ -48,74 +48,79 @@ def explain_command(
     from lightwork.lake import open_lake
     from lightwork.store.results import ResultStore
 
-    chosen = _task(discovery.find(pipeline), task)
-    arguments = _arguments(chosen, items) if items else None
+    function = _task(discovery.find(pipeline), task)
+    arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
-    store = ResultStore(opened, chosen.name)
-    found: dict[str, Any] = {"pipeline": pipeline, "task": chosen.name, "lake": where(opened)}
+    store = ResultStore(opened, function.name)
+    facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": where(opened)}
     try:
-        code = code_key(chosen.fn, version=chosen.options.version)
+        code = code_key(function.fn, version=function.options.version)
     except Unkeyable as error:
-        found |= {"cached": False, "reason": str(error)}
+        facts |= {"cached": False, "reason": str(error)}
     else:
-        cached = chosen.options.cache
-        found |= {"cached": cached, "reason": "" if cached else "the task says cache=False"}
-        found |= _code(code, store)
+        cached = function.options.cache
+        facts |= {"cached": cached, "reason": "" if cached else "the task has cache=False"}
+        facts |= _code(code, store)
         if arguments is not None:
-            found["call"] = _call(chosen, code, arguments, store)
+            facts["call"] = _call(function, code, arguments, store)
     if as_json:
-        show_json(found)
+        show_json(facts)
     else:
-        _show(found)
+        _show(facts)
 
 
 def _task(pipeline: Pipeline[..., Any], name: str) -> TaskFunction[..., Any]:
     from lightwork.functions import discovery
 
-    known = discovery.tasks(pipeline)
-    for short, task in known.items():
+    tasks = discovery.tasks(pipeline)
+    for short, task in tasks.items():
         if name in (short, task.name, short.replace("_", "-")):
             return task
-    raise InputError(f"{pipeline.name}: there is no task {name!r}{near(name, known)}")
+    raise InputError(f"{pipeline.name}: there is no task {name!r}{near(name, tasks)}")
 
 
 def _arguments(task: TaskFunction[..., Any], items: Sequence[str]) -> dict[str, Any]:
-    """The values of a call's arguments: by the parameter's type where it has one, else JSON or text."""
-    from lightwork.functions import parameter_types as kinds
+    """Return the values of a call's arguments.
+
+    A parameter's type says how to read its text; without a type, it is read as JSON, or else as a string.
+    """
+    from lightwork.functions import parameter_types
     from lightwork.functions.parameters import REQUIRED, Parameter, value_of
 
-    where = task.fn.__name__
+    label = task.fn.__name__
     try:
-        known = inspect.signature(task.fn, eval_str=True).parameters
-    except Exception:  # noqa: BLE001  (types that exist for checkers only)
-        known = inspect.signature(task.fn).parameters
-    given: dict[str, Any] = {}
+        parameters = inspect.signature(task.fn, eval_str=True).parameters
+    except Exception:  # noqa: BLE001 - the types may exist for type checkers only
+        parameters = inspect.signature(task.fn).parameters
+    values: dict[str, Any] = {}
     for item in items:
         name, separator, text = item.partition("=")
         if not separator:
-            raise InputError(f"{where}: {item!r} has no '='; expected name=value, with {', '.join(known)}")
-        if name not in known:
-            raise InputError(f"{where}: there is no parameter {name!r}{near(name, known)}")
-        if name in given:
-            raise InputError(f"{where}: parameter {name} is given twice; expected once")
-        annotation = known[name].annotation
+            raise InputError(f"{label}: {item!r} has no '='; expected name=value for {', '.join(parameters)}")
+        if name not in parameters:
+            raise InputError(f"{label}: there is no parameter {name!r}{near(name, parameters)}")
+        if name in values:
+            raise InputError(f"{label}: parameter {name} is given twice; expected once")
+        annotation = parameters[name].annotation
         try:
-            typed = annotation is not REQUIRED and not isinstance(annotation, str)
-            kinds.validator(annotation if typed else str)
-        except Exception:  # noqa: BLE001  (a type that nothing can be checked against)
-            typed = False
-        parameter = Parameter(name, annotation, known[name].default, kinds.describe(annotation))
-        given[name] = value_of(where, parameter, text) if typed else _literal(text)
+            is_typed = annotation is not REQUIRED and not isinstance(annotation, str)
+            parameter_types.validator(annotation if is_typed else str)
+        except Exception:  # noqa: BLE001 - a type that Pydantic cannot check
+            is_typed = False
+        type_text = parameter_types.describe(annotation)
+        parameter = Parameter(name, annotation, parameters[name].default, type_text)
+        values[name] = value_of(label, parameter, text) if is_typed else _literal(text)
     missing = [
         item.name
-        for item in known.values()
+        for item in parameters.values()
         if item.default is REQUIRED
-        and item.name not in given
+        and item.name not in values
         and item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
     ]
     if missing:
-        raise InputError(f"{where}: {missing[0]} is missing; expected name=value for {', '.join(missing)}")
-    return given
+        expected = " ".join(f"{name}=VALUE" for name in missing)
+        raise InputError(f"{label}: parameter {missing[0]} is missing; expected {expected}")
+    return values
 
 
 def _literal(text: str) -> Any:
@@ -126,12 +131,12 @@ def _literal(text: str) -> Any:
 
 
 def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
-    """The code key, what it is made of, and what is kept under it and under earlier ones."""
+    """Return a code key, its components, the number of its results, and the changes since earlier code."""
     from lightwork.keys import differences
 
     versions = store.versions()
     earlier = next(((old, moment) for old, moment in versions if old.digest != code.digest), None)
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "code_key": code.digest,
         "components": [
             {"kind": item.kind, "name": item.name, "digest": item.digest} for item in code.components
@@ -142,8 +147,8 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
         "changes": [],
     }
     if earlier is not None:
-        found |= {"changed_since": earlier[1], "changes": differences(earlier[0], code)}
-    return found
+        facts |= {"changed_since": earlier[1], "changes": differences(earlier[0], code)}
+    return facts
 
 
 def _call(
@@ -153,40 +158,40 @@ def _call(
     from lightwork.runs.jsonable import jsonable
     from lightwork.store.results import MISSING
 
-    shown = {"arguments": jsonable(arguments)}
+    facts = {"arguments": jsonable(arguments)}
     bound = inspect.signature(task.fn).bind(**arguments)
     try:
         key = call_key(task.fn, code, bound.args, bound.kwargs, task.options.ignore)
     except Unkeyable as error:
-        return shown | {"key": None, "kept": False, "reason": str(error)}
+        return facts | {"key": None, "kept": False, "reason": str(error)}
     (value,) = store.open(code).refresh().lookup([key])
     result = {} if value is MISSING else {"result": jsonable(value)}
-    return shown | {"key": key.hex(), "kept": value is not MISSING} | result
+    return facts | {"key": key.hex(), "kept": value is not MISSING} | result
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(facts: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.text import Text
 
     out = console()
-    out.print(f"[bold]{escape(found['task'])}[/]")
-    if not found["cached"]:
-        out.print(f"not cached: {escape(found['reason'])}", style="yellow")
-    if "code_key" not in found:
+    out.print(f"[bold]{escape(facts['task'])}[/]")
+    if not facts["cached"]:
+        out.print(f"not cached: {escape(facts['reason'])}", style="yellow")
+    if "code_key" not in facts:
         return
-    out.print(f"code key {found['code_key']}, made of:")
-    rows = [[item["kind"], item["name"], Text(item["digest"][:16], "dim")] for item in found["components"]]
+    out.print(f"code key {facts['code_key']}, made of:\n")
+    rows = [[item["kind"], item["name"], Text(item["digest"][:16], "dim")] for item in facts["components"]]
     show_table(["kind", "name", "digest"], rows)
-    out.print(f"{found['kept']:,} results of this code are kept in {escape(found['lake'])}.")
-    if found["changed_since"] is None:
-        out.print("No results of any other code of this task are kept.")
+    out.print()
+    out.print(f"cached results of this code: {facts['kept']:,} in {escape(facts['lake'])}", soft_wrap=True)
+    if facts["changed_since"] is None:
+        out.print("cached results of other code: none")
     else:
-        since = when(found["changed_since"])
-        out.print(f"Since the newest other code with results (first kept {since}):")
-        for sentence in found["changes"]:
+        out.print(f"changes since the newest other code, first cached {when(facts['changed_since'])}:")
+        for sentence in facts["changes"]:
             out.print(f"  {escape(sentence)}", soft_wrap=True)
-    if call := found.get("call"):
+    if call := facts.get("call"):
         arguments = ", ".join(f"{name}={value!r}" for name, value in call["arguments"].items())
-        kept = f"is kept: {call['result']!r}" if call["kept"] else "is not kept; it would be computed"
+        state = f"cached: {call['result']!r}" if call["kept"] else "not cached; a run would compute it"
         reason = f" ({call['reason']})" if call.get("reason") else ""
-        out.print(escape(f"The result of {found['task']}({arguments}) {kept}{reason}"), soft_wrap=True)
+        out.print(escape(f"{facts['task']}({arguments}): {state}{reason}"), soft_wrap=True)

@@ -1,51 +1,54 @@
-"""The command line's entry, and the one place that turns errors into lines and exit codes.
+"""The entry point of `lightwork`: its commands, and the text of its errors.
 
-Each command is imported when it is used, so that `lightwork --help` answers at once.
+Each command's module is imported when the command is used, so that `lightwork --help` starts fast.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from lightwork.errors import ElementError, InputError, LightworkError, near
+from lightwork.cli import running
+from lightwork.errors import ElementError, LightworkError, near, one_line
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Command: its module in lightwork.cli, and its line in the help.
 COMMANDS = {
     "run": ("run", "Run a pipeline: lightwork run windy-city max_timestamps=1000"),
-    "list": ("pipelines", "Show the pipelines, with their parameters."),
-    "new": ("pipelines", "Make a new pipeline with its test, ready to run."),
-    "explain": ("explain", "Say what a task's key is made of, and what changed since the last run."),
+    "list": ("pipelines", "Show the pipelines and their parameters."),
+    "new": ("pipelines", "Create a pipeline with a test, ready to run."),
+    "explain": (
+        "explain",
+        "Show what a task's cache key is made of, and what changed since earlier results.",
+    ),
     "artifacts": ("kept", "Show the tables and files that runs have written."),
-    "cache": ("kept", "Show what the kept results take, and prune them."),
+    "cache": ("kept", "Show the size of the cached results, or delete old ones."),
     "runs": ("kept", "Show recent runs."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
-    "stop": ("remote", "End a run in a cluster."),
-    "logs": ("remote", "Print what a run's pods in a cluster have written."),
+    "stop": ("remote", "Stop a run in a cluster."),
+    "logs": ("remote", "Print the logs of a run's pods in a cluster."),
     "dashboard": ("remote", "Show the Dask dashboard of a run in a cluster."),
     "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
 }
+"""By command, its module in lightwork.cli and its line in the help, in the order in which users need them."""
 
 
-class Commands(click.Group):
-    """A group that knows its commands' names and lines without importing them."""
+class Commands(running.Group):
+    """The group of all commands, which shows its help without importing any of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The names, in the order in which they are needed."""
+        """Return the names of the commands, in the order of COMMANDS."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now; None if there is none of this name."""
+        """Import and return a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}")
@@ -53,17 +56,9 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The commands' lines in the help."""
+        """Write the commands' lines in the help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names, or a line with the nearest."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise InputError(f"there is no command {args[0]!r}{near(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
 
 
 @click.group(
@@ -74,7 +69,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="lightwork", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Run plain Python functions over many workers; what is done once is not done again."""
+    """Run plain Python functions on many workers, and compute each result only once."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         return
@@ -84,95 +79,86 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and end the process: 0 done, 1 the run failed, 2 a wrong input, 130 stopped."""
-    code = execute(argv)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    """Run the command line and end the process: 0 success, 1 a failed run, 2 a wrong input, 130 Ctrl-C."""
+    running.end(execute(argv))
 
 
 def execute(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; every error becomes its lines on stderr, and the exit code returned."""
-    try:
-        # As click's own main does, but an interrupt comes through as it is.
-        with cli.make_context("lightwork", list(sys.argv[1:] if argv is None else argv)) as context:
-            cli.invoke(context)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.UsageError as error:
-        return _line(_usage(error), 2)
-    except InputError as error:
-        return _line(str(error), 2)
-    except ElementError as error:
-        click.echo(error.traceback.rstrip(), err=True) if error.traceback.strip() else None
-        return _line(str(error), 1)
-    except LightworkError as error:
-        return _line(str(error), 1)
-    except KeyboardInterrupt:
-        return _line("stopped; what is done is kept, and the same command goes on from there", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:  # noqa: BLE001  (a pipeline may raise anything)
-        click.echo(_traceback(error).rstrip(), err=True)
-        return _line(f"failed: {type(error).__name__}: {error}", 1)
-    return 0
+    """Run the command line and return the exit code; print every error on stderr."""
+    return running.execute(
+        cli,
+        "lightwork",
+        argv,
+        say=_say,
+        stopped="stopped; finished results are kept, and the same command resumes from there",
+        usage=_usage,
+        details=_traceback,
+        unexpected=lambda error: f"failed: {type(error).__name__}: {error}",
+    )
 
 
 def _traceback(error: Exception) -> str:
-    """The traceback from the pipeline's own first frame on; all of it if there is none."""
+    """Return the traceback of an error in a pipeline; empty for an error that its message explains.
+
+    It starts at the pipeline's first frame, or is complete if none of its frames is the pipeline's.
+    """
+    if isinstance(error, ElementError):
+        return error.traceback
+    if isinstance(error, LightworkError):
+        return ""
     import traceback
 
-    ours = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
-    whole = trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace or whole))
+    not_the_pipelines = (str(Path(__file__).parent.parent), str(Path(click.__file__).parent))
+    start = error.__traceback__
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(not_the_pipelines):
+        start = start.tb_next
+    return "".join(traceback.format_exception(type(error), error, start or error.__traceback__))
 
 
-_LAST_WORD_BYTES = 2000
+_TERMINATION_MESSAGE_BYTES = 2000
 
 
-def _line(text: str, code: int) -> int:
-    """Print exactly one line on stderr."""
+def _say(text: str) -> None:
+    """Print a text on stderr as one line, and write it to the file that Kubernetes reads, if one is named."""
     from lightwork.kube.contract import ENV_LAST_WORD
 
-    line = " ".join(text.split())
+    line = one_line(text)
     click.echo(f"lightwork: {line}", err=True)
     if file := os.environ.get(ENV_LAST_WORD):
         with contextlib.suppress(OSError):
-            Path(file).write_bytes(line.encode()[:_LAST_WORD_BYTES])
-    return code
+            Path(file).write_bytes(line.encode()[:_TERMINATION_MESSAGE_BYTES])
 
 
 def _usage(error: click.UsageError) -> str:
-    """What click found, in the same words as lightwork's own errors."""
+    """Return Click's complaint in the words of lightwork's own errors."""
     command = error.ctx.command_path.partition(" ")[2] if error.ctx else ""
     where = f"{command}: " if command else ""
     options = [name for item in _params(error) for name in item.opts if name.startswith("--")] + ["--help"]
     if isinstance(error, click.NoSuchOption):
         guess = near(error.option_name, options)
-        parameters = "; parameters are given as name=value" if command in ("run", "explain") else ""
-        return f"{where}there is no option {error.option_name!r}{guess}{parameters}"
+        has_parameters = command in ("run", "explain", "submit") and not guess.endswith("?")
+        hint = "; parameters are given as name=value" if has_parameters else ""
+        return f"{where}there is no option {error.option_name!r}{guess}{hint}"
+    usage = f"`lightwork {f'{command} {_usage_line(error)}'.strip()}`"
     if isinstance(error, click.MissingParameter) and error.param is not None:
-        name, usage = error.param.human_readable_name, _usage_line(error)
-        if isinstance(error.param, click.Option):
-            name = error.param.opts[0]
-            usage += f" {name} {error.param.metavar or 'VALUE'}"
-        return f"{where}{name} is missing; expected `lightwork {command} {usage}`"
+        option = isinstance(error.param, click.Option)
+        name = error.param.opts[0] if option else error.param.human_readable_name
+        return f"{where}{name} is missing; expected {usage}"
     if isinstance(error, click.BadOptionUsage):
         return f"{where}option {error.option_name!r} has no value; expected `{error.option_name} VALUE`"
-    text = error.format_message().rstrip(".")
-    return f"{where}{text[:1].lower()}{text[1:]}; expected `lightwork {command} {_usage_line(error)}`"
+    text = one_line(error.format_message()).rstrip(".")
+    text = text[:1].lower() + text[1:].replace("integer range", "integer")
+    return f"{where}{text}" if isinstance(error, click.BadParameter) else f"{where}{text}; expected {usage}"
 
 
-def _params(error: click.UsageError) -> list[Any]:
+def _params(error: click.UsageError) -> list[click.Parameter]:
     return list(error.ctx.command.params) if error.ctx else []
 
 
 def _usage_line(error: click.UsageError) -> str:
+    """Return a command's arguments and required options, as its usage shows them."""
     if not error.ctx:
         return "COMMAND"
-    return " ".join(error.ctx.command.collect_usage_pieces(error.ctx)).replace("[OPTIONS] ", "")
+    pieces = [piece for piece in error.ctx.command.collect_usage_pieces(error.ctx) if piece != "[OPTIONS]"]
+    required = [item for item in _params(error) if isinstance(item, click.Option) and item.required]
+    return " ".join([*pieces, *(f"{item.opts[0]} {item.metavar or 'VALUE'}" for item in required)])

@@ -1,4 +1,4 @@
-"""Tables and JSON on stdout, for people and for programs."""
+"""Output for people and programs: tables, JSON, and readable sizes and times."""
 
 from __future__ import annotations
 
@@ -17,27 +17,31 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-lake_option = click.option("--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE].")
-tenant_option = click.option("--tenant", metavar="NAME", help="Whose data [LIGHTWORK_TENANT, else local].")
+lake_option = click.option(
+    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+)
+tenant_option = click.option(
+    "--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local]."
+)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; a piped one is so wide that no line is cut or wrapped."""
+    """Return a console as wide as the terminal, or wide enough never to wrap if the output is piped."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not made.is_terminal:
-        made.width = 1000
-    return made
+    result = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not result.is_terminal:
+        result.width = 1000
+    return result
 
 
 def show_json(value: Any) -> None:
-    """Print one object on one line."""
+    """Print a value as JSON on one line."""
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; `right` names the columns of numbers."""
+    """Print a table, with the columns named in `right` aligned to the right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -51,13 +55,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: 
 
 
 def where(lake: Lake) -> str:
-    """The tenant's part of the lake for people: a path, or an address."""
+    """Return the address of a tenant's part of a lake; a plain path if it is a folder."""
     root = lake.root
     return unquote(root.removeprefix("file://")) if root.startswith("file://") else root
 
 
 def size(count: float) -> str:
-    """Bytes for people: `1.2 MB`."""
+    """Return a number of bytes in a readable unit, such as `1.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
@@ -65,8 +69,17 @@ def size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1: `1 file`, `2,000 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def when(moment: float | dt.datetime | str | None) -> str:
-    """A moment for people, in this machine's zone: `2026-11-24 06:35:18`."""
+    """Return a moment in this machine's time zone, such as `2026-11-24 06:35:18`; empty if there is none.
+
+    Args:
+        moment: a Unix time, a datetime or ISO text; other text is returned unchanged.
+    """
     if moment is None or moment == "":
         return ""
     if isinstance(moment, str):

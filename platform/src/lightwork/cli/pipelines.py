@@ -1,4 +1,4 @@
-"""`lightwork list` and `lightwork new`: the pipelines that are installed here."""
+"""`lightwork list` and `lightwork new`: the installed pipelines."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli.output import json_option, show_json, show_table
+from lightwork.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from lightwork.functions.parameters import Parameter
@@ -16,45 +17,46 @@ if TYPE_CHECKING:
 @click.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """Show the pipelines, with their parameters."""
-    from lightwork.errors import InputError
+    """Show the installed pipelines and their parameters."""
     from lightwork.functions import discovery, parameters
 
-    found, problems = [], dict(discovery.broken())
+    usable, problems = [], dict(discovery.broken())
     for name, pipeline in discovery.pipelines().items():
         try:
-            found.append((name, pipeline, list(parameters.of(pipeline).values())))
+            usable.append((name, pipeline, list(parameters.of(pipeline).values())))
         except InputError as error:
             problems[pipeline.module] = str(error)
     if as_json:
-        show_json({"pipelines": [_object(*item) for item in found], "broken": problems})
+        show_json({"pipelines": [_object(*item) for item in usable], "broken": problems})
         return
-    if found:
-        rows = [(name, pipeline.doc.partition("\n")[0], _signature(known)) for name, pipeline, known in found]
-        show_table(["pipeline", "what it does", "parameters"], rows)
+    if usable:
+        rows = [
+            (name, pipeline.doc.partition("\n")[0], _signature(items)) for name, pipeline, items in usable
+        ]
+        show_table(["pipeline", "description", "parameters"], rows)
     elif not problems:
-        click.echo("No pipelines yet; make one with `lightwork new NAME`.")
+        click.echo("No pipelines yet; create one with `lightwork new NAME`.")
     for module, reason in problems.items():
-        click.echo(f"lightwork: {module} cannot be used: {reason}", err=True)
+        click.echo(f"lightwork: warning: {module} cannot be used: {one_line(reason)}", err=True)
 
 
-def _object(name: str, pipeline: Any, known: list[Parameter]) -> dict[str, Any]:
+def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:
     from lightwork.functions.parameter_types import to_text
 
-    shown = [
+    signature = [
         {"name": item.name, "type": item.type, "required": item.required}
         | ({} if item.required else {"default": to_text(item.default)})
-        for item in known
+        for item in parameters
     ]
-    return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": shown}
+    return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": signature}
 
 
-def _signature(known: list[Parameter]) -> str:
-    """One parameter a line: `max_timestamps=10000  int > 0`."""
+def _signature(parameters: list[Parameter]) -> str:
+    """Return one parameter a line, such as `max_timestamps=10000  (int > 0)`."""
     from lightwork.functions.parameter_types import to_text
 
     lines = []
-    for item in known:
+    for item in parameters:
         start = item.name if item.required else f"{item.name}={to_text(item.default)}"
         lines.append(f"{start}  ({item.type}{', required' if item.required else ''})")
     return "\n".join(lines) or "none"
@@ -62,24 +64,30 @@ def _signature(known: list[Parameter]) -> str:
 
 @click.command("new")
 @click.argument("name", metavar="NAME")
-@click.option("--into", metavar="FOLDER", help="Where; by default the package of pipelines found here.")
+@click.option(
+    "--into", metavar="FOLDER", help="The folder of a package of pipelines; by default the one found here."
+)
 @json_option
 def new_command(name: str, into: str | None, as_json: bool) -> None:
-    """Make a new pipeline with its test, ready to run; NAME is words joined by `-`."""
+    """Create a pipeline with a test, ready to run; NAME is lower-case words joined by `-`."""
     from lightwork.functions import discovery, scaffold
 
-    made = scaffold.make(name, into)
+    created = scaffold.make(name, into)
     here = Path.cwd().resolve()
-    files = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in made.files]
-    commands = [f"python -m pytest {files[made.files.index(made.test)]}", f"lightwork run {made.name}"]
+    files = [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in created.files]
+    commands = [
+        f"python -m pytest {files[created.files.index(created.test)]}",
+        f"lightwork run {created.name}",
+    ]
     if as_json:
-        show_json({"name": made.name, "files": files, "installed": made.installed, "next": commands})
+        show_json({"name": created.name, "files": files, "installed": created.installed, "next": commands})
         return
-    click.echo("\n".join(f"made {file}" for file in files))
-    if not made.installed:
+    click.echo("\n".join(f"created {file}" for file in files))
+    if not created.installed:
         click.echo(
-            f"\n{made.package} is not yet where lightwork looks for pipelines. Name it in the pyproject.toml"
-            f' of its project, then install that with `pip install --editable .`:\n\n[project.entry-points."'
-            f'{discovery.GROUP}"]\n{made.package.replace(".", "-")} = "{made.package}"'
+            f"\nlightwork does not find the package {created.package} yet. Add these lines to its project's"
+            f" pyproject.toml, then run `pip install --editable .` there:\n\n"
+            f'[project.entry-points."{discovery.GROUP}"]\n'
+            f'{created.package.replace(".", "-")} = "{created.package}"'
         )
     click.echo("\nnext:\n" + "\n".join(f"  {line}" for line in commands))

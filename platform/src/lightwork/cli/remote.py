@@ -1,4 +1,4 @@
-"""`lightwork submit`, `stop` and `logs`: runs in a cluster."""
+"""`lightwork submit`, `stop`, `logs` and `dashboard`: runs in a cluster."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lightwork.kube.runs import Remote
 
 
-def _where(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which cluster and whose namespace."""
+def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select the cluster and the namespace."""
     for option in (
-        click.option("--context", metavar="NAME", help="A kubeconfig context [lightwork-ENV]."),
-        click.option("--tenant", metavar="NAME", help="Whose namespace [LIGHTWORK_TENANT]."),
+        click.option(
+            "--context", metavar="NAME", help="A context of the kubeconfig; lightwork-ENV by default."
+        ),
+        click.option("--tenant", metavar="NAME", help="The tenant [LIGHTWORK_TENANT, else local]."),
         click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod."),
     ):
         command = option(command)
@@ -37,8 +39,8 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 @click.command("submit")
 @click.argument("pipeline", metavar="PIPELINE")
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
-@_where
-@click.option("--wait", is_flag=True, help="Follow the run to its end; exit code 1 if it fails.")
+@_cluster_options
+@click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def submit_command(
     pipeline: str,
@@ -49,93 +51,102 @@ def submit_command(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Start a run of a tenant's pipeline in a cluster, with parameters given as NAME=VALUE."""
+    """Start a run of a tenant's pipeline in a cluster, with parameters as NAME=VALUE."""
     from lightwork.errors import RunFailed
 
-    values = _texts(pipeline, items)
+    values = _parameters(pipeline, items)
     remote = _remote(environment, tenant, context)
     run = remote.submit(pipeline, values)
-    click.echo(f"submitted {run} in {remote.namespace}", err=True)
+    click.echo(f"submitted {run} to {remote.namespace}", err=True)
     status = None
     if wait:
         for status in remote.follow(run):
-            text = f"{status.phase or 'not looked at yet'} {status.progress} {status.message}".rstrip()
-            click.echo(f"{run}: {text}", err=True)
+            words = (status.phase or "not yet scheduled", status.progress, status.message)
+            click.echo(f"{run}: {' '.join(filter(None, words))}", err=True)
     if as_json:
         show_json({"run": run, "namespace": remote.namespace, "phase": status.phase if status else ""})
     elif not wait:
-        click.echo(f"follow it: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True)
+        click.echo(
+            f"see its logs: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True
+        )
     if status is not None and status.phase != "Succeeded":
-        raise RunFailed(f"{run} ended as {status.phase}: {status.message or 'no message'}")
+        raise RunFailed(f"{run}: {status.phase}: {status.message or 'no message'}")
 
 
 @click.command("stop")
 @click.argument("run", metavar="RUN")
-@_where
-@click.option("--terminate", is_flag=True, help="At once: without the exit handler.")
+@_cluster_options
+@click.option("--terminate", is_flag=True, help="Stop at once, without the exit handler.")
 def stop_command(
     run: str, environment: str, tenant: str | None, context: str | None, terminate: bool
 ) -> None:
-    """End a run in a cluster; what it has computed is kept."""
+    """Stop a run in a cluster; its finished results are kept."""
     _remote(environment, tenant, context).stop(run, at_once=terminate)
-    click.echo(f"{run} is ending; what it has computed is kept", err=True)
+    click.echo(f"{run} is stopping; its finished results are kept", err=True)
 
 
 @click.command("logs")
 @click.argument("run", metavar="RUN")
-@_where
+@_cluster_options
 @click.option(
-    "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only pods of this role."
+    "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
 )
 def logs_command(
     run: str, environment: str, tenant: str | None, context: str | None, role: str | None
 ) -> None:
-    """Print what a run's pods in a cluster have written so far."""
+    """Print what the pods of a run in a cluster have logged so far."""
     for pod, line in _remote(environment, tenant, context).logs(run, role):
         click.echo(f"{pod}  {line}")
 
 
 @click.command("dashboard")
 @click.argument("run", metavar="RUN")
-@_where
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="On this machine [a free one].")
-@click.option("--no-open", is_flag=True, help="Print the address, and open no browser.")
+@_cluster_options
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=0,
+    help="The local port; a free one by default.",
+)
+@click.option("--no-open", is_flag=True, help="Print the address and do not open a browser.")
 def dashboard_command(
     run: str, environment: str, tenant: str | None, context: str | None, port: int, no_open: bool
 ) -> None:
-    """Show a run's Dask dashboard in the browser, until the run ends or Ctrl-C."""
+    """Show the Dask dashboard of a run in the browser, until the run ends or Ctrl-C."""
     from lightwork.kube.contract import DASHBOARD_PORT
     from lightwork.kube.forwarding import forwarded
 
     remote = _remote(environment, tenant, context)
     if (status := remote.status(run)).ended:
-        raise InputError(f"{run} has ended already: {status.phase}; its dashboard went with it")
+        raise InputError(f"{run} has ended already: {status.phase}; its dashboard is gone")
     remote.scheduler(run)
-    # Asked for each connection: a scheduler that was lost comes back as another pod.
+    # Looked up for each connection, because a lost scheduler is replaced by another pod.
     with forwarded(lambda: remote.open_port(remote.scheduler(run), DASHBOARD_PORT), port) as listening:
         address = f"http://127.0.0.1:{listening}/status"
-        click.echo(f"{run}: {address} (Ctrl-C ends it)")
+        click.echo(f"{run}: {address} (Ctrl-C to stop)")
         if not no_open and sys.stdout.isatty():
             click.launch(address)
         *_, last = remote.follow(run)
     click.echo(f"{run} has ended: {last.phase}", err=True)
 
 
-def _texts(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
-    """The parameters as texts, checked against the signature where the pipeline is known here."""
+def _parameters(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
+    """Return the parameters as strings, checked against the signature if the pipeline is installed here."""
     from lightwork.functions import discovery, parameters
 
-    chosen = discovery.named(pipeline)
-    if chosen is not None:
-        required = [name for name, item in parameters.of(chosen).items() if item.required]
+    installed = discovery.named(pipeline)
+    if installed is not None:
+        required = [name for name, item in parameters.of(installed).items() if item.required]
+        # The tenant's file may have the required ones, and `parse` would miss them.
         if set(required) <= {item.partition("=")[0] for item in items}:
-            parameters.parse(chosen, items)
-    found: dict[str, str] = {}
+            parameters.parse(installed, items)
+    texts: dict[str, str] = {}
     for item in items:
         name, separator, text = item.partition("=")
         if not separator or not name:
             raise InputError(f"{pipeline}: {item!r} has no '='; expected name=value")
-        if name in found:
+        if name in texts:
             raise InputError(f"{pipeline}: parameter {name} is given twice")
-        found[name] = text
-    return found
+        texts[name] = text
+    return texts

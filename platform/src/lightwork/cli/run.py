@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 @click.argument("pipeline", required=False, metavar="PIPELINE")
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--on", metavar="WHERE", help="serial, local, tcp://host:port, tls://host:port or coiled.")
-@click.option("--workers", metavar="N", help="Worker processes; as many as there are cores by default.")
-@click.option("--tenant", metavar="NAME", help="Whose lake and logs [LIGHTWORK_TENANT, else local].")
-@click.option("--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE].")
-@click.option("--refresh", is_flag=True, help="Compute everything again, and keep the new results.")
-@click.option("--no-cache", is_flag=True, help="Neither use kept results nor keep any.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object, the last line.")
-@click.option("--result", "result_file", metavar="FILE", help="Write what the pipeline returned, as JSON.")
+@click.option(
+    "--workers", metavar="N", help="The number of worker processes; the number of cores by default."
+)
+@click.option("--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local].")
+@click.option(
+    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+)
+@click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
+@click.option("--result", "result_file", metavar="FILE", help="Write the pipeline's result to FILE as JSON.")
 def run_command(
     pipeline: str | None,
     items: tuple[str, ...],
@@ -37,10 +41,10 @@ def run_command(
     as_json: bool,
     result_file: str | None,
 ) -> None:
-    """Run a pipeline with its parameters given as NAME=VALUE.
+    """Run a pipeline, with parameters as NAME=VALUE.
 
-    Lists, dicts and models are given as JSON. Where to run comes from --on, LIGHTWORK_ON or
-    DASK_SCHEDULER_ADDRESS, and is this machine's cores by default.
+    Lists, dicts and models are given as JSON. The place to run is --on, else LIGHTWORK_ON, else
+    DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
     """
     from lightwork import settings
     from lightwork.errors import InputError
@@ -48,25 +52,25 @@ def run_command(
     from lightwork.runs.run import run_pipeline
 
     if pipeline is None:
-        known = ", ".join(discovery.pipelines()) or "none yet (`lightwork new NAME`)"
-        raise InputError(f"run: the pipeline's name is missing; there are: {known}")
-    # Everything is checked, in the order of the command line, before anything starts.
-    chosen = discovery.find(pipeline)
-    values = parameters.parse(chosen, items)
+        names = ", ".join(discovery.pipelines()) or "none yet; create one with `lightwork new NAME`"
+        raise InputError(f"run: the pipeline's name is missing; available: {names}")
+    # Everything is checked before anything starts, in the order of the command line.
+    target = discovery.find(pipeline)
+    values = parameters.parse(target, items)
     place = settings.resolve_on(on, "local")
     count = settings.resolve_workers(workers)
-    where = settings.resolve_lake(lake)
-    whose = settings.resolve_tenant(tenant)
+    lake = settings.resolve_lake(lake)
+    tenant = settings.resolve_tenant(tenant)
     if result_file is not None and not os.access(os.path.dirname(result_file) or ".", os.W_OK):  # noqa: PTH120
-        raise InputError(f"run: --result {result_file}: there is no folder for it that can be written to")
+        raise InputError(f"run: --result {result_file}: its folder does not exist or is not writable")
     with _stopped_by_sigterm():
         result = run_pipeline(
-            chosen,
+            target,
             values,
             on=place,
             workers=count if workers is not None or place == "local" else None,
-            lake=where,
-            tenant=whose,
+            lake=lake,
+            tenant=tenant,
             refresh=refresh,
             cache=not no_cache,
         )
@@ -80,7 +84,7 @@ def run_command(
 
 
 def _write(path: str, value: object) -> None:
-    """Write a result to a file as one line of JSON."""
+    """Write a result to a file, as one line of JSON."""
     import json
     from pathlib import Path
 
@@ -94,7 +98,7 @@ def _write(path: str, value: object) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Let a cluster's stop end the run as Ctrl-C does: the record says so, and what is done is kept."""
+    """Let SIGTERM, which Kubernetes sends to stop a pod, end the run as Ctrl-C does."""
     import signal
     import threading
 

@@ -1,17 +1,39 @@
-"""Running a command line: its errors become lines on stderr and an exit code, the same for every command."""
+"""Run a command line: every error becomes text on stderr and an exit code, the same in every program.
+
+`lightwork`, `lightwork-estate` and the modules that CI jobs call share it.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from lightwork.errors import InputError, LightworkError, one_line
+from lightwork.errors import InputError, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+class Group(click.Group):
+    """A group of commands that names the nearest command if it does not have the one asked for."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names.
+
+        Raises:
+            InputError: there is no such command.
+        """
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            path = ctx.command_path.partition(" ")[2]
+            where = f"{path}: " if path else ""
+            raise InputError(f"{where}there is no command {args[0]!r}{near(args[0], names)}")
+        return super().resolve_command(ctx, args)
 
 
 def execute(
@@ -19,65 +41,79 @@ def execute(
     name: str,
     argv: Sequence[str] | None,
     *,
-    stopped: str,
-    usage: Callable[[click.UsageError], str],
     say: Callable[[str], None],
+    stopped: str | None = None,
+    usage: Callable[[click.UsageError], str] | None = None,
+    details: Callable[[Exception], str] | None = None,
     unexpected: Callable[[Exception], str] | None = None,
+    obj: Any = None,
 ) -> int:
     """Run a command line to its end.
 
     Args:
         command: the command, or the group of commands.
-        name: what it is called.
-        argv: its arguments; None for this process's own.
-        stopped: what is said when Ctrl-C ends it.
-        usage: makes the text for an argument or option that click refuses.
+        name: the program's name in usage texts.
+        argv: the arguments; None for this process's own.
         say: prints the text of an error.
-        unexpected: makes the text for an error that is not lightwork's own; None lets such an error through.
+        stopped: the text after Ctrl-C; None lets KeyboardInterrupt through.
+        usage: returns the text for an argument or option that Click refuses; by default Click's own message
+            with a pointer to `--help`.
+        details: returns lines to print on stderr before the text of an error, such as a traceback.
+        unexpected: returns the text for any other exception; None lets it through.
+        obj: the object in the command's Click context.
 
     Returns:
-        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 when it was stopped.
+        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 after Ctrl-C.
     """
     try:
-        # As click's own main does, but an interrupt comes through as it is.
-        with command.make_context(name, list(sys.argv[1:] if argv is None else argv)) as context:
+        # As in Click's own `main`, except that KeyboardInterrupt is not turned into `Abort`.
+        with command.make_context(name, list(sys.argv[1:] if argv is None else argv), obj=obj) as context:
             return int(command.invoke(context) or 0)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError as error:
-        say(usage(error))
+        say(usage(error) if usage else f"{one_line(error.format_message()).rstrip('.')} ({name} --help)")
         return 2
-    except LightworkError as error:
-        say(str(error))
-        return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
+        if stopped is None:
+            raise
         say(stopped)
         return 130
     except BrokenPipeError:
-        _close_stdout()
+        _discard_stdout()
         return 1
+    except LightworkError as error:
+        _print_details(details, error)
+        say(str(error))
+        return 2 if isinstance(error, InputError) else 1
     except Exception as error:
         if unexpected is None:
             raise
+        _print_details(details, error)
         say(unexpected(error))
         return 1
 
 
+def _print_details(details: Callable[[Exception], str] | None, error: Exception) -> None:
+    if details and (text := details(error).rstrip()):
+        click.echo(text, err=True)
+
+
 def end(code: int) -> NoReturn:
-    """End the process, with what is printed handed on first."""
+    """Flush stdout and end the process with an exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _close_stdout()
+        _discard_stdout()
     sys.exit(code)
 
 
 def lines(name: str, text: str) -> None:
-    """Print a text on stderr, each of its lines after the command's name."""
+    """Print each line of a text on stderr, prefixed with the program's name."""
     for line in text.splitlines():
         click.echo(f"{name}: {one_line(line)}", err=True)
 
 
-def _close_stdout() -> None:
-    """Let the interpreter's own flush at the end go nowhere: nobody reads any more."""
+def _discard_stdout() -> None:
+    """Point stdout at the null device once its reader is gone, so that the flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

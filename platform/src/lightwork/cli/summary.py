@@ -1,4 +1,4 @@
-"""What a finished run came to, on a terminal."""
+"""The summary of a finished run on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lightwork.cli.output import console, size
+from lightwork.cli.output import console, counted, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +22,7 @@ _ROWS = 12
 
 
 def summarise(result: RunResult) -> None:
-    """Print the summary on stderr, so that stdout stays the caller's."""
+    """Print the summary on stderr, because stdout belongs to the pipeline and to `--json`."""
     out = console(stderr=True)
     out.print()
     head = Text.assemble(
@@ -30,14 +30,14 @@ def summarise(result: RunResult) -> None:
     )
     out.print(head)
     out.print(_elements(result.elements))
-    drawn = [dict(values) for _, values in result.bars.values()]
-    for block in _result(result.result, drawn):
+    charts = [dict(values) for _, values in result.bars.values()]
+    for block in _result(result.result, charts):
         out.print(Padding(block, (1, 0, 0, 2), expand=False))
     for title, (unit, values) in result.bars.items():
         out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
     facts: list[tuple[str, str]] = []
     for artifact in result.artifacts:
-        rows = f"{artifact['rows']:,} rows, " if artifact.get("rows") is not None else ""
+        rows = f"{counted(artifact['rows'], 'row')}, " if artifact.get("rows") is not None else ""
         facts.append(("artifact", f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
     if result.report:
         facts.append(("report", result.report))
@@ -45,7 +45,7 @@ def summarise(result: RunResult) -> None:
         out.print()
     width = max((len(label) for label, _ in facts), default=0)
     for label, text in facts:
-        # Lines, not a table, which would cut them: paths are there to be copied.
+        # Not a table, which would cut long paths.
         out.print(Text.assemble((f"{label:<{width}}  ", "dim"), text), soft_wrap=True)
 
 
@@ -54,15 +54,18 @@ def _elements(counts: Mapping[str, int]) -> Text:
     if not total:
         return Text("no elements mapped", "dim")
     if cached == total:
-        return Text(f"everything was already done: {cached:,} of {total:,} skipped", "green")
-    text = Text(f"{total:,} elements: {computed:,} computed, {cached:,} skipped (already done)")
+        return Text(f"{counted(total, 'element')}: all cached, nothing to compute", "green")
+    text = Text(f"{counted(total, 'element')}: {computed:,} computed, {cached:,} cached")
     if failed:
         text.append(f", {failed:,} failed", "bold red")
     return text
 
 
-def _result(value: Any, drawn: list[dict[str, float]]) -> list[RenderableType]:
-    """The result in blocks: single values together, each table or mapping that is not drawn by itself."""
+def _result(value: Any, charts: list[dict[str, float]]) -> list[RenderableType]:
+    """Return a result as blocks: one for all single values, one for each table and each mapping.
+
+    A mapping that a bar chart shows already is left out.
+    """
     if value is None or value in ({}, []):
         return []
     if not isinstance(value, Mapping):
@@ -75,7 +78,7 @@ def _result(value: Any, drawn: list[dict[str, float]]) -> list[RenderableType]:
         if isinstance(item, Mapping) and item and _is_head(item):
             blocks.append(_head(item, str(key)))
         elif isinstance(item, Mapping) and item:
-            if any(all(bars.get(k) == v for k, v in item.items()) for bars in drawn):
+            if any(all(bars.get(k) == v for k, v in item.items()) for bars in charts):
                 continue
             blocks.append(_pairs(str(key), item))
         else:
@@ -98,14 +101,14 @@ def _pairs(title: str, values: Mapping[str, Any]) -> Table:
 
 
 def _head(value: Mapping[str, Any], title: str = "") -> Table:
-    """The first records of a table."""
-    name = f"{title or value['artifact']}: {value['rows']:,} rows"
+    """Return the first records of a table."""
+    name = f"{title or value['artifact']}: {counted(value['rows'], 'row')}"
     table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(value["columns"])[:8]
     for column in columns:
         cells = [record.get(column) for record in value["records"]]
-        numbers = all(isinstance(cell, int | float) or cell is None for cell in cells)
-        table.add_column(column, justify="right" if numbers else "left")
+        is_numeric = all(isinstance(cell, int | float) or cell is None for cell in cells)
+        table.add_column(column, justify="right" if is_numeric else "left")
     for record in value["records"][:_ROWS]:
         table.add_row(*(Text(_short(record.get(column))) for column in columns))
     return table
@@ -123,7 +126,7 @@ def _bars(title: str, unit: str, values: Mapping[str, float]) -> Table:
 
 
 def _short(value: Any) -> str:
-    """One value for a cell."""
+    """Return a value as the text of a cell."""
     if value is None:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):

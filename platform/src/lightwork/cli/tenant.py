@@ -1,4 +1,4 @@
-"""`lightwork tenant`: a customer's file, checked, shown, and turned into Kubernetes objects."""
+"""`lightwork tenant`: create, check, show and render a tenant's file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import running
 from lightwork.cli.output import show_table
 from lightwork.errors import InputError
 from lightwork.version import __version__
@@ -21,46 +22,58 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def _each_on_its_line() -> Iterator[None]:
-    """Print the lines of an error that has several, each as its own."""
+def _one_line_a_mistake() -> Iterator[None]:
+    """Print each mistake in a file as a line of its own."""
     try:
         yield
     except InputError as error:
-        lines = str(error).splitlines()
-        if len(lines) < 2:
+        if len(str(error).splitlines()) < 2:
             raise
-        for line in lines:
-            click.echo(f"lightwork: {line}", err=True)
+        running.lines("lightwork", str(error))
         raise click.exceptions.Exit(2) from None
 
 
-@click.group("tenant")
-def tenant_command() -> None:
-    """Check, show and render a tenant's file. NAME is a path, or the name of a file in tenants/."""
+@click.group("tenant", cls=running.Group, invoke_without_command=True)
+@click.pass_context
+def tenant_command(ctx: click.Context) -> None:
+    """Create, check, show and render a tenant's file. NAME is a path, or the name of a file in tenants/."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @tenant_command.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
-    """Check files: exit code 2 and a line for each mistake, or a line for each that is right."""
+    """Check files: print a line for each valid file and for each mistake.
+
+    The exit code is 2 if there is any mistake.
+    """
     problems: list[str] = []
     for name in files:
         try:
-            loaded, warnings = _checked(name)
+            loaded, warnings = _check(name)
         except InputError as error:
             problems += str(error).splitlines()
             continue
         _warn(warnings)
-        click.echo(f"{loaded.path}: tenant {loaded.tenant.name} is right")
+        click.echo(f"{loaded.path}: tenant {loaded.tenant.name}: valid")
     if problems:
-        with _each_on_its_line():
+        with _one_line_a_mistake():
             raise InputError("\n".join(problems))
 
 
 @tenant_command.command("new")
 @click.argument("name")
-@click.option("--folder", default="tenants", metavar="FOLDER", help="Where to write it; tenants by default.")
-@click.option("--pipeline", "pipelines", multiple=True, metavar="NAME", help="A pipeline that it runs.")
+@click.option(
+    "--folder", default="tenants", metavar="FOLDER", help="The folder for the file; tenants by default."
+)
+@click.option(
+    "--pipeline",
+    "pipelines",
+    multiple=True,
+    metavar="NAME",
+    help="A pipeline that the tenant runs; repeatable.",
+)
 def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     """Write a commented file for a new tenant."""
     from pydantic import TypeAdapter, ValidationError
@@ -71,8 +84,8 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     try:
         TypeAdapter(TenantName).validate_python(name)
     except ValidationError:
-        allowed = "2 to 20 of a-z, 0-9 and -, with a letter first, for example acme"
-        raise InputError(f"tenant new: {name!r} is not a tenant's name; expected {allowed}") from None
+        allowed = "2 to 20 characters of a-z, 0-9 and -, starting with a letter, for example acme"
+        raise InputError(f"tenant new: {name!r} is not a valid tenant name; expected {allowed}") from None
     for pipeline in pipelines:
         discovery.find(pipeline)
     path = Path(folder) / f"{name}.yaml"
@@ -82,7 +95,7 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise InputError(f"tenant new: {path} exists already; it was left as it is") from None
+        raise InputError(f"tenant new: {path} exists already and was not changed") from None
     except OSError as error:
         raise InputError(f"tenant new: {path} cannot be written: {error.strerror}") from None
     click.echo(f"wrote {path}; check it with `lightwork tenant validate {path}`")
@@ -91,24 +104,27 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
 @tenant_command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Show what a tenant gets: at rest, for each run, and when its schedules fire."""
-    with _each_on_its_line():
-        loaded, warnings = _checked(name)
+    """Show a tenant's quota, what each run needs, and the next times of its schedules."""
+    with _one_line_a_mistake():
+        loaded, warnings = _check(name)
     tenant = loaded.tenant
-    click.echo(f"{tenant.name}: {', '.join(tenant.environments)}; namespace {tenant.namespace}\n")
-    show_table(
-        ["", "pods", "cpu", "memory", "storage"], _sizes(tenant), right=("pods", "cpu", "memory", "storage")
+    click.echo(
+        f"{tenant.name}: environments {', '.join(tenant.environments)}; namespace {tenant.namespace}\n"
     )
+    columns = ["pods", "cpu", "memory", "storage"]
+    show_table(["", *columns], _sizes(tenant), right=columns)
     from lightwork.tenants import fit
 
     if (count := fit.concurrent(tenant)) is not None:
-        click.echo(f"\nNot all of them fit at once: {count} run(s) at a time, whichever; the others wait.")
+        click.echo(
+            f"\nThe quota has no room for all runs at once: at most {count} at a time; the others wait."
+        )
     if rows := _steps(tenant):
         click.echo()
-        show_table(["pipeline", "step", "what", "after", "cpu", "memory"], rows, right=("cpu", "memory"))
+        show_table(["pipeline", "step", "runs", "waits for", "cpu", "memory"], rows, right=("cpu", "memory"))
     if rows := _times(tenant):
         click.echo()
-        show_table(["pipeline", "schedule", "next, on its clock", "in UTC"], rows)
+        show_table(["pipeline", "schedule", "next runs, local time", "next runs, UTC"], rows)
     _warn(warnings)
 
 
@@ -116,38 +132,41 @@ def show(name: str) -> None:
 @click.argument("name")
 @click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod.")
 @click.option(
-    "--image", metavar="IMAGE", help="The platform's image [LIGHTWORK_IMAGE].", envvar="LIGHTWORK_IMAGE"
+    "--image", metavar="IMAGE", help="The image of all pods [LIGHTWORK_IMAGE].", envvar="LIGHTWORK_IMAGE"
 )
 @click.option("--lake", metavar="URL", help="The tenant's lake; s3://lightwork-ENV-NAME by default.")
 @click.option(
-    "--variable", "variables", multiple=True, metavar="NAME=VALUE", help="For the pods' environment."
+    "--variable",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An environment variable for all pods; repeatable.",
 )
 def render(
     name: str, environment: str, image: str | None, lake: str | None, variables: tuple[str, ...]
 ) -> None:
-    """Print the YAML of all of a tenant's Kubernetes objects, in the order to apply them."""
+    """Print all Kubernetes objects of a tenant as YAML, in the order in which to apply them."""
     from lightwork import manifests
     from lightwork.functions import discovery
 
-    with _each_on_its_line():
-        loaded, warnings = _checked(name)
+    with _one_line_a_mistake():
+        loaded, warnings = _check(name)
     target = _target(loaded, environment, image, lake, variables)
     _warn(warnings)
-    click.echo(
-        manifests.to_yaml(manifests.tenant_objects(loaded.tenant, target, discovery.pipelines())), nl=False
-    )
+    objects = manifests.tenant_objects(loaded.tenant, target, discovery.pipelines())
+    click.echo(manifests.to_yaml(objects), nl=False)
 
 
 @tenant_command.command("schema")
 def print_schema() -> None:
-    """Print the JSON Schema of tenants' files, which editors complete from."""
+    """Print the JSON Schema of a tenant's file, from which editors complete its fields."""
     from lightwork.tenants import template
 
     click.echo(template.json_schema(), nl=False)
 
 
-def _checked(name: str) -> tuple[Loaded, list[str]]:
-    """A tenant's file, checked as a whole, and the warnings about it."""
+def _check(name: str) -> tuple[Loaded, list[str]]:
+    """Read and check a tenant's file; return it with the warnings about it."""
     from lightwork import tenants
     from lightwork.functions import discovery
     from lightwork.tenants import checks
@@ -166,19 +185,19 @@ def _target(
 ) -> Target:
     from lightwork.manifests.base import Target
 
-    found = next((known for known in loaded.tenant.environments if known == environment), None)
-    if found is None:
-        there = ", ".join(loaded.tenant.environments)
+    environments = loaded.tenant.environments
+    chosen = next((item for item in environments if item == environment), None)
+    if chosen is None:
         raise InputError(
-            f"{loaded.place('environments')}: {environment!r} is not among them; there are: {there}"
+            f"{loaded.place('environments')}: does not list {environment!r}; found {', '.join(environments)}"
         )
     for item in variables:
         if not item.partition("=")[0] or "=" not in item:
-            raise InputError(f"tenant render: --variable {item!r} is not NAME=VALUE")
+            raise InputError(f"tenant render: --variable {item!r}: expected NAME=VALUE")
     return Target(
-        environment=found,
+        environment=chosen,
         image=image or f"lightwork:{__version__}",
-        lake=lake or f"s3://lightwork-{found}-{loaded.tenant.name}",
+        lake=lake or f"s3://lightwork-{chosen}-{loaded.tenant.name}",
         variables=dict(item.split("=", 1) for item in variables),
     )
 
@@ -187,7 +206,7 @@ def _sizes(tenant: Tenant) -> list[list[Any]]:
     from lightwork.tenants import fit
 
     def row(title: str, need: fit.Need) -> list[Any]:
-        return [title, *(need.text(which) for which in ("pods", "cpu", "memory", "storage"))]
+        return [title, *(need.text(resource) for resource in ("pods", "cpu", "memory", "storage"))]
 
     rows = [row("quota", fit.limit(tenant.quota)), row("at rest", fit.Need())]
     for name, entry in tenant.pipelines.items():
@@ -197,7 +216,7 @@ def _sizes(tenant: Tenant) -> list[list[Any]]:
 
 
 def _steps(tenant: Tenant) -> list[list[Any]]:
-    """The steps of the entries that have several, with what each waits for and asks for."""
+    """Return a row for each step of entries with several: what it runs, waits for and requests."""
     from lightwork.tenants import fit, graph
     from lightwork.tenants.model import ContainerStep
 
@@ -206,12 +225,12 @@ def _steps(tenant: Tenant) -> list[list[Any]]:
         waits_for = graph.dependencies(entry)
         for step_name, step in (entry.steps or {}).items():
             if isinstance(step, ContainerStep):
-                what = f"container: {step.command[0]}"
+                action = f"container: {step.command[0]}"
             else:
-                what = f"{step.pipeline}, up to {step.workers.count} workers"
+                action = f"{step.pipeline}, up to {step.workers.count} workers"
             need = fit.step(step)
             sizes = [need.text("cpu"), need.text("memory")]
-            rows.append([name, step_name, what, ", ".join(waits_for[step_name]), *sizes])
+            rows.append([name, step_name, action, ", ".join(waits_for[step_name]), *sizes])
     return rows
 
 
@@ -222,7 +241,7 @@ def _times(tenant: Tenant) -> list[list[Any]]:
     now = dt.datetime.now(dt.UTC)
     for name, entry in tenant.pipelines.items():
         if entry.schedule is None or entry.timezone is None:
-            rows.append([name, "none", "when submitted", ""])
+            rows.append([name, "none", "only when submitted", ""])
             continue
         moments = schedules.times(entry.schedule, entry.timezone, now, 3)
         local = "\n".join(f"{moment:%a %Y-%m-%d %H:%M %z}" for moment in moments)

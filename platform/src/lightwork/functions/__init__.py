@@ -1,1 +1,1 @@
-"""What an author writes, before it runs anywhere: decorators, parameters, discovery, and how code travels."""
+"""What an author writes, before it runs: decorators, parameters, discovery, pickling, `lightwork new`."""

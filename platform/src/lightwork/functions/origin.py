@@ -1,4 +1,4 @@
-"""Where code comes from: the standard library, an installed distribution, or source of one's own."""
+"""The origin of code: the standard library, an installed distribution, or the user's own source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["stdlib", "distribution", "source"]
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """An installed distribution; `identity` is what its key is made of."""
+    """An installed distribution; its key is made of `identity`."""
 
     name: str
     version: str
@@ -27,7 +27,7 @@ class Distribution:
 
 
 def module_name(name: str) -> str:
-    """The module's name as others import it: that of `python -m package.module` is not `__main__`."""
+    """Return the name under which others import a module; for `python -m package.module` not `__main__`."""
     if name == "__main__":
         spec = getattr(sys.modules.get("__main__"), "__spec__", None)
         return spec.name.removesuffix(".__main__") if spec else name
@@ -35,7 +35,7 @@ def module_name(name: str) -> str:
 
 
 def file_of(module: ModuleType) -> str | None:
-    """The module's file, or the folder of a package without one."""
+    """Return the module's file, or the folder of a package without one."""
     file = getattr(module, "__file__", None)
     if file:
         return str(file)
@@ -44,7 +44,7 @@ def file_of(module: ModuleType) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A module's file, and the folder that its top-level package is in."""
+    """A module's file, and the folder that contains its top-level package."""
 
     file: Path
     root: Path
@@ -53,35 +53,35 @@ class Home:
 @functools.cache
 def _home(name: str, file: str) -> Home:
     levels = name.count(".") + (1 if Path(file).name == "__init__.py" else 0)
-    place = Path(file).resolve()
-    return Home(place, place.parents[levels])
+    path = Path(file).resolve()
+    return Home(path, path.parents[levels])
 
 
 def home_of(name: str) -> Home | None:
-    """Where the module is; None if it has no file."""
+    """Return the location of a module; None if it has no file."""
     module = sys.modules.get(name)
     file = None if module is None else getattr(module, "__file__", None)
     return _home(module_name(name), file) if file else None
 
 
 def module_kind(module: ModuleType) -> Kind:
-    """Where a module comes from."""
+    """Return the origin of a module."""
     return _kind(module.__name__, file_of(module))
 
 
 def kind_of_name(name: str | None) -> Kind:
-    """Where a module that is known by its name comes from."""
+    """Return the origin of a module by its name."""
     if not name:
         return "source"
     module = sys.modules.get(name)
     if module is None:
-        # Made-up names (of exec'd code) have no module: the code itself is all there is.
+        # The invented names of exec'd code have no module.
         return "source" if _top(name) not in sys.stdlib_module_names else "stdlib"
     return module_kind(module)
 
 
 def kind_of_function(fn: FunctionType) -> Kind:
-    """Where a function's code comes from, whatever it is wrapped as."""
+    """Return the origin of a function's code, regardless of decorators."""
     name = fn.__globals__.get("__name__")
     if fn.__code__.co_filename.startswith("<") and name == "builtins":
         return "source"
@@ -125,16 +125,16 @@ def _top(name: str) -> str:
 
 
 def distribution_of(name: str) -> Distribution:
-    """The distribution that a third-party module belongs to."""
+    """Return the distribution that a third-party module belongs to."""
     module = sys.modules.get(name) or sys.modules.get(_top(name))
     return _distribution(_top(name), None if module is None else file_of(module))
 
 
 @functools.cache
 def _distribution(top: str, file: str | None) -> Distribution:
-    found = _installed(top, file)
-    if found is not None:
-        name, version = found
+    installed = _installed(top, file)
+    if installed is not None:
+        name, version = installed
         return Distribution(name, version, version)
     stated = getattr(sys.modules.get(top), "__version__", None)
     if isinstance(stated, str):
@@ -146,7 +146,7 @@ def _distribution(top: str, file: str | None) -> Distribution:
 
 
 def _installed(top: str, file: str | None) -> tuple[str, str] | None:
-    """Name and version of the distribution that has the module; the name alone is tried first: it is fast."""
+    """Return name and version of the distribution that has the module; its own name, tried first, is fast."""
     try:
         distribution = importlib.metadata.distribution(top)
         if top == "lightwork" or _has(distribution, top):
@@ -154,12 +154,12 @@ def _installed(top: str, file: str | None) -> tuple[str, str] | None:
     except importlib.metadata.PackageNotFoundError:
         pass
     names = sorted(set(importlib.metadata.packages_distributions().get(top, ())))
-    found = [importlib.metadata.distribution(name) for name in names]
-    if len(found) > 1 and file:
-        found = [d for d in found if _lists(d, file)] or found
-    if not found:
+    candidates = [importlib.metadata.distribution(name) for name in names]
+    if len(candidates) > 1 and file:
+        candidates = [d for d in candidates if _lists(d, file)] or candidates
+    if not candidates:
         return None
-    return "+".join(d.metadata["Name"] for d in found), "+".join(d.version for d in found)
+    return "+".join(d.metadata["Name"] for d in candidates), "+".join(d.version for d in candidates)
 
 
 def _has(distribution: importlib.metadata.Distribution, top: str) -> bool:

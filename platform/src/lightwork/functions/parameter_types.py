@@ -1,4 +1,4 @@
-"""How a parameter's type reads, what an example of it is, and how a text becomes a value of it."""
+"""Types of parameters: their description in words, example values, and the conversion from text."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _PATHS = {"dir": "an existing folder", "file": "an existing file", "new": "a pat
 
 @functools.cache
 def adapter(annotation: Any) -> TypeAdapter[Any]:
-    """The validator of a type; cached for hashable annotations, which all but a few are."""
+    """Return the validator of a type with hashable annotations, cached."""
     return TypeAdapter(annotation)
 
 
 def validator(annotation: Any) -> TypeAdapter[Any]:
-    """The validator of a type.
+    """Return the validator of a type.
 
     Raises:
-        pydantic.errors.PydanticUserError: the type is none that values can be checked against.
+        pydantic.errors.PydanticUserError: pydantic cannot check values against the type.
     """
     try:
         return adapter(annotation)
@@ -46,7 +46,13 @@ def validator(annotation: Any) -> TypeAdapter[Any]:
 
 
 def describe(annotation: Any) -> str:
-    """The type in words, constraints included: `int > 0`, `an existing folder`, `'a' or 'b'`."""
+    """Describe a type with its constraints, in words.
+
+    >>> describe(Annotated[int, at.Gt(0)])
+    'int > 0'
+    >>> describe(Literal["m/s", "km/h"])
+    "'m/s' or 'km/h'"
+    """
     base, metadata = _split(annotation)
     for item in metadata:
         if isinstance(item, PathType):
@@ -56,7 +62,7 @@ def describe(annotation: Any) -> str:
 
 
 def examples(annotation: Any, name: str, default: Any) -> str:
-    """`, for example name=value` with a value that the type accepts, or an empty text."""
+    """Return `, for example name=value` with a value that the type accepts; empty if none is known."""
     for value in _candidates(annotation, default):
         try:
             validator(annotation).validate_python(value)
@@ -67,7 +73,11 @@ def examples(annotation: Any, name: str, default: Any) -> str:
 
 
 def to_text(value: Any) -> str:
-    """The value as it is written on the command line after `name=`."""
+    """Return a value as it is written on the command line after `name=`.
+
+    >>> to_text(True), to_text(None), to_text([1, 2])
+    ('true', 'none', '[1, 2]')
+    """
     if isinstance(value, enum.Enum):
         value = value.value
     if value is None:
@@ -81,11 +91,16 @@ def to_text(value: Any) -> str:
 
 
 def from_text(annotation: Any, text: str) -> Any:
-    """The value that a text stands for: JSON for lists, dicts and models, words and numbers otherwise.
+    """Convert a text to a value of a type: JSON for lists, dicts and models, words and numbers otherwise.
+
+    >>> from_text(int, "10_000")
+    10000
+    >>> from_text(list[int], "[1, 2]")
+    [1, 2]
 
     Raises:
         ValidationError: the text is not of the type.
-        json.JSONDecodeError: JSON is expected, and the text is none.
+        json.JSONDecodeError: the type expects JSON, and the text is not JSON.
     """
     base, metadata = _split(annotation)
     if get_origin(base) in (Union, types.UnionType):
@@ -110,7 +125,7 @@ def from_text(annotation: Any, text: str) -> Any:
 
 
 def is_structured(annotation: Any) -> bool:
-    """Whether values of the type are given as JSON."""
+    """Tell whether values of the type are given as JSON."""
     base, _ = _split(annotation)
     if get_origin(base) in (Union, types.UnionType):
         return any(is_structured(arg) for arg in get_args(base))
@@ -127,7 +142,7 @@ def is_structured(annotation: Any) -> bool:
 
 
 def choices(annotation: Any) -> list[Any]:
-    """The values of a Literal or Enum, through Optional; empty for other types."""
+    """Return the values of a Literal or Enum, also inside a union; empty for other types."""
     base, _ = _split(annotation)
     if get_origin(base) is Literal:
         return list(get_args(base))
@@ -139,7 +154,7 @@ def choices(annotation: Any) -> list[Any]:
 
 
 def _union(annotation: Any, base: Any, text: str) -> Any:
-    """The first member of the union that takes the text; `none` and `null` are None where that is allowed."""
+    """Convert a text by the first member that accepts it; `none` and `null` are None if that is a member."""
     members = get_args(base)
     if type(None) in members and text.strip().lower() in NONE_WORDS:
         return None
@@ -155,7 +170,7 @@ def _union(annotation: Any, base: Any, text: str) -> Any:
 
 
 def _split(annotation: Any) -> tuple[Any, list[Any]]:
-    """A type without its `Annotated`, and the flattened metadata."""
+    """Split a type into the type without `Annotated` and its flattened metadata."""
     if hasattr(annotation, "__value__"):  # `type Name = ...` of Python 3.12
         return _split(annotation.__value__)
     if get_origin(annotation) is not Annotated:
@@ -197,8 +212,8 @@ def _base(base: Any) -> str:
         return "none"
     if get_origin(base) in (Union, types.UnionType):
         return " or ".join(describe(arg) for arg in get_args(base))
-    if named := choices(base):
-        return " or ".join(repr(value) if isinstance(value, str) else to_text(value) for value in named)
+    if values := choices(base):
+        return " or ".join(repr(value) if isinstance(value, str) else to_text(value) for value in values)
     if fields := _fields(base):
         return f"{base.__name__} {{{', '.join(f'{name}: {kind}' for name, kind in fields.items())}}}"
     if isinstance(base, type) and not get_args(base):
@@ -210,7 +225,7 @@ def _base(base: Any) -> str:
 
 
 def _fields(base: Any) -> dict[str, str]:
-    """The fields of a model or dataclass with their types in words."""
+    """Return the fields of a model or dataclass with their types in words."""
     if not isinstance(base, type):
         return {}
     if issubclass(base, BaseModel):
@@ -222,7 +237,7 @@ def _fields(base: Any) -> dict[str, str]:
 
 
 def _candidates(annotation: Any, default: Any) -> list[Any]:
-    """Values that might do as an example, best first."""
+    """Return candidates for an example value, best first."""
     base, metadata = _split(annotation)
     first = [] if default is None or default in ([], {}, (), set(), "") else [default]
     if get_origin(base) in (Union, types.UnionType):
@@ -236,7 +251,7 @@ def _candidates(annotation: Any, default: Any) -> list[Any]:
         float: [1.5, *near_bounds],
         str: ["text", "a"],
         dt.date: [dt.date(2026, 1, 31)],
-        dt.datetime: [dt.datetime(2026, 1, 31, 6, 0)],  # noqa: DTZ001  (a text for people)
+        dt.datetime: [dt.datetime(2026, 1, 31, 6, 0)],  # noqa: DTZ001  (an example in a message)
         Path: [Path("data")],
         list: [["a", "b"], [1, 2]],
         tuple: [["a", "b"], [1, 2]],

@@ -1,7 +1,8 @@
-"""Values as bytes and back, also those whose classes live in a script or in a module that workers lack."""
+"""Pickling of values, including those whose classes live in a script or in a module that workers lack."""
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import re
@@ -42,19 +43,19 @@ _MOVED = {
     "lightwork.tenants.types": "lightwork.tenants.fields",
     "lightwork.workflows": "lightwork.kube.status",
 }
-"""Where modules, and names of them, went after 0.1.0: results that it kept name the old ones."""
+"""Where modules, and names in them, moved after 0.1.0; results kept by it use the old names."""
 _held: dict[str, int] = {}
 _held_lock = threading.Lock()
 _pattern: tuple[frozenset[str], re.Pattern[bytes] | None] = (frozenset(), None)
 
 
 def dump(value: Any) -> bytes:
-    """Pickle a value: by the standard pickle where that is enough, else by cloudpickle."""
+    """Pickle a value, with cloudpickle only if the standard pickle is not enough."""
     try:
         data = pickle.dumps(value, protocol=5)
-        if b"__main__" not in data and not _names_one_held(data):
+        if b"__main__" not in data and not _mentions_held(data):
             return data
-    except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is the clearer one
+    except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
     import cloudpickle
 
@@ -62,11 +63,11 @@ def dump(value: Any) -> bytes:
 
 
 def load(data: bytes | memoryview) -> Any:
-    """Unpickle what `dump` gave; a class that was sent by value is the living one, where there is one.
+    """Unpickle what `dump` returned.
 
-    So a result from the lake is an instance of the very class that the script defines, and an enum's member
-    is the script's own, although another process pickled it. What names a module of lightwork by an old path
-    finds it at the new one.
+    A class that was pickled by value becomes the class of that name in this process, if there is one: a
+    result from the lake is an instance of the class that the script defines, although another process
+    pickled it. Old paths of lightwork's modules lead to the new ones.
     """
     if _TO_RESOLVE.search(data) is None:
         return pickle.loads(data)
@@ -76,55 +77,60 @@ def load(data: bytes | memoryview) -> Any:
 class _Loader(pickle.Unpickler):
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
-        self._living: set[int] = set()
+        self._existing: set[int] = set()
 
     def find_class(self, module: str, name: str) -> Any:
         home = _MOVED.get(f"{module}.{name}") or _MOVED.get(module, module)
-        found = super().find_class(home, name)
+        item = super().find_class(home, name)
         if not module.startswith("cloudpickle"):
-            return found
+            return item
         if name == "_make_skeleton_class":
-            return lambda *args: self._alive(args[3].get("__module__"), args[1]) or found(*args)
+            return lambda *args: self._existing_class(args[3].get("__module__"), args[1]) or item(*args)
         if name == "_make_skeleton_enum":
-            return lambda *args: self._alive(args[4], args[2]) or found(*args)
+            return lambda *args: self._existing_class(args[4], args[2]) or item(*args)
         if name == "_class_setstate":
-            return lambda made, state: made if id(made) in self._living else found(made, state)
-        return found
+            return lambda cls, state: cls if id(cls) in self._existing else item(cls, state)
+        return item
 
-    def _alive(self, module: str | None, name: str) -> type | None:
-        """The class of this name in a loaded module."""
-        found: Any = sys.modules.get(module or "")
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if not isinstance(found, type) or found.__module__ != module or found.__qualname__ != name:
+    def _existing_class(self, module: str | None, name: str) -> type | None:
+        """Return the class of this name from a module that is loaded."""
+        try:
+            cls = resolve(sys.modules.get(module or ""), name)
+        except AttributeError:
             return None
-        self._living.add(id(found))
-        return found
+        if not isinstance(cls, type) or cls.__module__ != module or cls.__qualname__ != name:
+            return None
+        self._existing.add(id(cls))
+        return cls
 
 
-# Modules that the workers of a remote scheduler may lack are sent by value, as a script's own code is.
+# The workers of a remote scheduler may lack some modules: these are sent by value, like a script's own code.
 
 
 def own_packages() -> set[str]:
-    """The top-level modules loaded here whose source is neither installed nor Python's own."""
+    """Return the names of loaded top-level modules that are neither installed nor part of Python."""
     from lightwork.functions.origin import module_kind
 
-    found = set()
+    packages = set()
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
-        if top in found or top in ("__main__", "__mp_main__", "lightwork") or top in sys.stdlib_module_names:
+        if (
+            top in packages
+            or top in ("__main__", "__mp_main__", "lightwork")
+            or top in sys.stdlib_module_names
+        ):
             continue
         if name == top and module is not None and getattr(module, "__spec__", None) is not None:
             try:
                 if module_kind(module) == "source":
-                    found.add(top)
-            except Exception:  # noqa: BLE001, S112 - an odd stand-in for a module is not ours to send
+                    packages.add(top)
+            except Exception:  # noqa: BLE001, S112 - an odd stand-in for a module is not sent
                 continue
-    return found
+    return packages
 
 
 def hold(names: set[str]) -> None:
-    """Send these modules by value until they are released as often."""
+    """Send these modules by value until `release` has been called as often."""
     import cloudpickle
 
     with _held_lock:
@@ -149,7 +155,7 @@ def release(names: set[str]) -> None:
 
 @contextmanager
 def by_name() -> Iterator[None]:
-    """Send no module by value in here."""
+    """Send no module by value inside the `with` block."""
     import cloudpickle
 
     with _held_lock:
@@ -164,29 +170,40 @@ def by_name() -> Iterator[None]:
 
 
 def is_held(module: str) -> bool:
-    """Whether this module, or a package that it is in, is sent by value."""
+    """Tell whether this module, or the package around it, is sent by value."""
     return bool(_held) and module.partition(".")[0] in _held
 
 
-def _names_one_held(data: bytes) -> bool:
-    """Whether a pickle may name something of a module that is sent by value."""
+def _mentions_held(data: bytes) -> bool:
+    """Tell whether a pickle may refer to a module that is sent by value."""
     global _pattern
     if not _held:
         return False
     names = frozenset(_held)
     if _pattern[0] != names:
-        either = b"|".join(re.escape(name.encode()) for name in sorted(names))
-        # A short text as pickle writes it (its length in a byte), up to its end or a dot.
-        _pattern = (names, re.compile(rb"\x8c.(?:" + either + rb")[.\x94]", re.DOTALL))
+        alternatives = b"|".join(re.escape(name.encode()) for name in sorted(names))
+        # Pickle writes a short text as \x8c, its length in one byte, and the text.
+        _pattern = (names, re.compile(rb"\x8c.(?:" + alternatives + rb")[.\x94]", re.DOTALL))
     return _pattern[1] is not None and _pattern[1].search(data) is not None
 
 
+def resolve(owner: object, qualname: str) -> Any:
+    """Return what a qualified name, such as `Class.method`, stands for in a module or class.
+
+    >>> import json
+    >>> resolve(json, "JSONDecoder.decode").__name__
+    'decode'
+
+    Raises:
+        AttributeError: a part of the name does not exist.
+    """
+    return functools.reduce(getattr, qualname.split("."), owner)
+
+
 def find(module: str, qualname: str) -> Callable[..., Any]:
-    """The function of the task of this name, in a process that has its module."""
+    """Return the function of a task by its name, in a process that has its module."""
     import importlib
 
-    found: Any = importlib.import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    function: Callable[..., Any] = getattr(found, "fn", found)
+    item = resolve(importlib.import_module(module), qualname)
+    function: Callable[..., Any] = getattr(item, "fn", item)
     return function

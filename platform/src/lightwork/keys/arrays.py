@@ -1,4 +1,4 @@
-"""Canonical bytes of NumPy's arrays, scalars and types."""
+"""Canonical bytes of NumPy arrays, scalars and dtypes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SMALL = 40
 
 
 def writer_of(kind: type) -> Writer | None:
-    """The writer for a type of NumPy's; None for those that are encoded by what pickling keeps."""
+    """Return the writer of a NumPy type; None for types that are encoded by their pickled form."""
     if kind is np.ndarray or kind is np.memmap:
         return array
     if issubclass(kind, np.generic) and kind.__module__ == "numpy":
@@ -26,7 +26,7 @@ def writer_of(kind: type) -> Writer | None:
 
 
 def dtype(value: np.dtype[Any]) -> bytes:
-    """A dtype, with the names, titles and places of fields."""
+    """Encode a dtype, with the names, titles and order of its fields."""
     return pack(b"nd", _shape_of(value))
 
 
@@ -42,7 +42,7 @@ def _shape_of(value: np.dtype[Any]) -> bytes:
 
 
 def scalar(value: np.generic) -> bytes:
-    """A NumPy scalar: not the same as the Python value, nor as one of another dtype."""
+    """Encode a NumPy scalar; it differs from the Python value and from other dtypes."""
     if value.dtype.kind in "biufmM" and value.dtype.itemsize <= 8:
         data = value.tobytes() if value == value else b"NaN"
         return b"ng%b;%d:%b" % (value.dtype.str.encode(), len(data), data)
@@ -50,18 +50,18 @@ def scalar(value: np.generic) -> bytes:
 
 
 def array(value: NDArray[Any]) -> bytes:
-    """An array: dtype, shape and elements; how it lies in memory does not count."""
+    """Encode an array by dtype, shape and elements; its memory layout does not count."""
     head = b"na" + pack(b"nh", _shape_of(value.dtype), sequence(b"t", value.shape))
     plain = value.view(np.ndarray)
     if plain.dtype.names is not None:
-        # Field by field: what lies between them is not theirs.
+        # Field by field, as the padding between fields has no meaning.
         return finish(head + b"".join(array(plain[name]) for name in plain.dtype.names))
     if plain.dtype.kind in "OT":
         return finish(head + sequence(b"l", plain.ravel().tolist()))
     if plain.dtype.kind in "fc":
         plain = _with_one_nan(plain)
         if plain.dtype.itemsize > (8 if plain.dtype.kind == "f" else 16):
-            # Longer floats have bytes that mean nothing.
+            # Longer floats contain padding bytes.
             return finish(head + sequence(b"l", [str(item) for item in plain.ravel()]))
     data = np.ascontiguousarray(plain)
     if data.nbytes <= _SMALL:
@@ -70,7 +70,7 @@ def array(value: NDArray[Any]) -> bytes:
 
 
 def _with_one_nan(value: NDArray[Any]) -> NDArray[Any]:
-    """The array with every NaN written the same way."""
+    """Return the array with the same bytes for every NaN."""
     mask = np.isnan(value)
     if not mask.any():
         return value

@@ -1,4 +1,4 @@
-"""Canonical bytes of Arrow's tables, arrays, scalars, types and schemas."""
+"""Canonical bytes of Arrow tables, arrays, scalars, types and schemas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightwork.keys.values import WRITERS, Writer, pack, sequence, text
 
 
 def writer_of(kind: type) -> Writer | None:
-    """The writer for a type of Arrow's; None for those that are encoded by what pickling keeps."""
+    """Return the writer of an Arrow type; None for types that are encoded by their pickled form."""
     return next((writer for base, writer in _WRITERS.items() if issubclass(kind, base)), None)
 
 
@@ -28,15 +28,15 @@ def _schema(value: Any) -> bytes:
 
 
 def _pandas(metadata: dict[bytes, bytes]) -> bytes:
-    """Of a schema's notes only what makes a pandas table of it counts, not the versions of its writer."""
+    """Encode the part of a schema's metadata that a pandas table is restored from, without versions."""
     try:
-        notes = json.loads(metadata.get(b"pandas", b"null"))
+        pandas = json.loads(metadata.get(b"pandas", b"null"))
     except ValueError:
         return b"N"
-    if not isinstance(notes, dict):
+    if not isinstance(pandas, dict):
         return b"N"
-    kept = {name: notes.get(name) for name in ("index_columns", "column_indexes", "columns")}
-    return WRITERS[dict](kept)
+    names = ("index_columns", "column_indexes", "columns")
+    return WRITERS[dict]({name: pandas.get(name) for name in names})
 
 
 def _field(value: Any) -> bytes:
@@ -53,10 +53,10 @@ def _scalar(value: Any) -> bytes:
 
 
 def array(value: Any) -> bytes:
-    """An array or chunked array: type, nulls, and the elements that are not null; chunks do not count."""
+    """Encode an array by type, nulls, and the elements that are not null; chunks do not count."""
     if isinstance(value, pa.ChunkedArray):
         value = value.combine_chunks()
-        if isinstance(value, pa.ChunkedArray):  # more than fits into one
+        if isinstance(value, pa.ChunkedArray):  # too large for one chunk
             return pack(b"AC", *(array(chunk) for chunk in value.chunks))
     kind = _type(value.type)
     if value.null_count:
@@ -68,7 +68,7 @@ def array(value: Any) -> bytes:
 
 
 def _elements(value: Any) -> bytes:
-    """The elements of an array without nulls at its top."""
+    """Encode the elements of an array without nulls at its top level."""
     kind = value.type
     types = pa.types
     if types.is_integer(kind) or types.is_floating(kind):
@@ -76,8 +76,8 @@ def _elements(value: Any) -> bytes:
     if types.is_boolean(kind):
         return numpy_array(np.asarray(value, dtype=bool))
     if types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind) or types.is_duration(kind):
-        whole = pa.int32() if kind.bit_width == 32 else pa.int64()
-        return numpy_array(value.view(whole).to_numpy())
+        integer = pa.int32() if kind.bit_width == 32 else pa.int64()
+        return numpy_array(value.view(integer).to_numpy())
     if (
         types.is_string(kind)
         or types.is_binary(kind)

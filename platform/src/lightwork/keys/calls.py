@@ -1,4 +1,4 @@
-"""Keys of calls: the code's key and the arguments, as the function's signature binds them."""
+"""Keys of calls: the code's key and the arguments, bound to the function's signature."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ANY = inspect.Signature(
 
 @dataclass(frozen=True, slots=True)
 class _Hole:
-    """The place of a varying argument: its position in an element."""
+    """The placeholder of a varying argument: its position in an element."""
 
     index: int
 
@@ -37,11 +37,18 @@ def call_key(
     kwargs: Mapping[str, object],
     ignore: Collection[str] = (),
 ) -> bytes:
-    """The key of one call, 16 bytes; the same for positional and keyword arguments.
+    """Return the key of one call, 16 bytes; positional and keyword arguments give the same key.
+
+    >>> from lightwork.keys import code_key
+    >>> def power(x, n=2):
+    ...     return x**n
+    >>> code = code_key(power)
+    >>> call_key(power, code, (3,), {}) == call_key(power, code, (), {"x": 3, "n": 2})
+    True
 
     Raises:
-        Unkeyable: an argument has no stable key; the text names its parameter.
-        TypeError: the arguments do not fit the function.
+        Unkeyable: an argument has no stable key; the message names its parameter.
+        TypeError: the arguments do not fit the function's signature.
     """
     bound = _signature(fn).bind(*args, **kwargs)
     bound.apply_defaults()
@@ -53,18 +60,18 @@ def call_key(
 
 
 class ElementKeys:
-    """Keys of the calls of one map: what does not vary is encoded once.
+    """Keys of the calls of one map; constant arguments are encoded once.
 
     Args:
         fn: the function.
-        code: its code's key.
-        varying: the names of the parameters that an element gives, or how many positional ones it gives.
+        code: the key of its code.
+        varying: the parameters that each element supplies: their names, or the number of positional ones.
         fixed: the other arguments, by name.
-        ignore: names of parameters that are left out.
+        ignore: the names of parameters that do not count.
 
     Raises:
         Unkeyable: a fixed argument or a default has no stable key.
-        TypeError: the arguments do not fit the function.
+        TypeError: the arguments do not fit the function's signature.
     """
 
     def __init__(
@@ -81,7 +88,7 @@ class ElementKeys:
         args, kwargs = _arguments(signature, varying, fixed)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        # Static bytes, and between them the places that vary: (bytes before, parameter, what fills it).
+        # The constant bytes at the start; then for each varying parameter: name, placeholder, bytes after it.
         self._start = blake2b(bytes.fromhex(code.digest), digest_size=16)
         self._steps: list[tuple[str, object, bytes]] = []
         for name, value in bound.arguments.items():
@@ -101,22 +108,23 @@ class ElementKeys:
             self._start.update(data)
 
     def __call__(self, elements: Sequence[object]) -> list[bytes]:
-        """The keys of elements, 16 bytes each, in their order.
+        """Return the keys of elements, 16 bytes each, in order.
 
         Args:
-            elements: with one varying parameter the values themselves; with several a tuple for each.
+            elements: the values themselves for one varying parameter, tuples for several.
 
         Raises:
-            Unkeyable: an element has no stable key; the text names the parameter.
+            Unkeyable: an element has no stable key; the message names the parameter.
         """
         if not self._steps:
             return [self._start.digest()] * len(elements)
         with Scope():
             if self._single and len(self._steps) == 1 and isinstance(self._steps[0][1], _Hole):
-                return self._one(elements)
-            return [self._several((element,) if self._single else element) for element in elements]
+                return self._keys(elements)
+            return [self._key((element,) if self._single else element) for element in elements]
 
-    def _one(self, elements: Sequence[object]) -> list[bytes]:
+    def _keys(self, elements: Sequence[object]) -> list[bytes]:
+        """Return the keys for one varying parameter, by a fast path."""
         name, _, after = self._steps[0]
         copy, writers = self._start.copy, WRITERS
         keys: list[bytes] = []
@@ -131,7 +139,7 @@ class ElementKeys:
             raise
         return keys
 
-    def _several(self, element: Any) -> bytes:
+    def _key(self, element: Any) -> bytes:
         state = self._start.copy()
         for name, hole, after in self._steps:
             value = element[hole.index] if isinstance(hole, _Hole) else _filled(hole, element)
@@ -142,7 +150,7 @@ class ElementKeys:
 def _signature(fn: Callable[..., Any]) -> inspect.Signature:
     try:
         return inspect.signature(fn)
-    except ValueError:  # some builtins do not tell
+    except ValueError:  # some builtins have none
         return _ANY
 
 

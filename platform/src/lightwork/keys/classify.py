@@ -1,4 +1,4 @@
-"""Tell apart what code can hold on to: functions, classes, tasks, loggers, and plain values."""
+"""Classification of the objects that code refers to: functions, classes, tasks, loggers, plain values."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Versioned:
-    """A task whose version stands for its code."""
+    """A task whose `version` replaces its code in keys."""
 
     name: str
     version: str
 
 
 def task_function(value: Any) -> Any:
-    """The function of a task or pipeline (`Versioned` for a task with one); others as they are."""
+    """Return the function of a task or pipeline (`Versioned` if it has a version); other values unchanged."""
     if isinstance(value, TaskFunction):
         version = value.options.version
         return value.fn if version is None else Versioned(value.name, version)
@@ -50,29 +50,29 @@ def task_function(value: Any) -> Any:
 
 
 def is_code(value: object) -> bool:
-    """Whether the value is code that has a name: a function, class or module."""
+    """Tell whether a value is a function, class or module."""
     if isinstance(value, BuiltinFunctionType):
         return value.__self__ is None or isinstance(value.__self__, ModuleType)
     return isinstance(value, (FunctionType, type, ModuleType, *DESCRIPTORS))
 
 
 def is_foreign_wrapper(value: object) -> bool:
-    """Whether the value is someone else's object that wraps a function, as `functools.lru_cache` gives."""
+    """Tell whether a value wraps a function and is of a library's type, like `functools.lru_cache`."""
     return wrapped(value) is not None and kind_of_name(type(value).__module__) != "source"
 
 
 def is_logger(value: object) -> bool:
-    """Whether the value logs: what it is does not change a result."""
+    """Tell whether a value is a logger, which does not change a result."""
     return isinstance(value, (logging.Logger, logging.LoggerAdapter)) or _top(type(value)) == "structlog"
 
 
 def is_lightwork(value: object) -> bool:
-    """Whether the value is an object of lightwork's own."""
+    """Tell whether a value is of one of lightwork's types."""
     return _top(type(value)) == "lightwork"
 
 
 def is_named(value: object) -> bool:
-    """Whether naming the value says all that distinguishes it; what is in it is noted apart."""
+    """Tell whether a value's name alone identifies it; its content is then recorded separately."""
     value = task_function(value)
     while not is_code(value) and is_foreign_wrapper(value):
         value = task_function(wrapped(value))
@@ -94,21 +94,21 @@ def _top_name(module: str) -> str:
 
 
 def home_name(item: Any) -> str:
-    """The name of the module that a function or class is written in; of a module its own."""
+    """Return the name of the module that defines a function or class; for a module its own name."""
     if isinstance(item, FunctionType):
         return str(item.__globals__.get("__name__", ""))
     return str(item.__name__ if isinstance(item, ModuleType) else getattr(item, "__module__", ""))
 
 
 def qualname(item: Any) -> str:
-    """The name of anything that has one."""
+    """Return the qualified name of any object that has one."""
     owner = getattr(item, "__objclass__", None)
     name = getattr(item, "__qualname__", None) or getattr(item, "__name__", None) or type(item).__qualname__
     return f"{owner.__module__}.{name}" if isinstance(owner, type) else str(name)
 
 
 def function_name(fn: FunctionType) -> str:
-    """`module.qualname` of the code, whatever the function is wrapped as."""
+    """Return `module.qualname` of a function's code, regardless of decorators."""
     home = module_name(str(fn.__globals__.get("__name__", "?")))
     if fn.__module__ == "lightwork" and _top_name(home) == "lightwork":
         home = fn.__module__  # a public name, wherever its file is
@@ -116,28 +116,28 @@ def function_name(fn: FunctionType) -> str:
 
 
 def class_name(cls: type) -> str:
-    """`module.qualname` of a class."""
+    """Return `module.qualname` of a class."""
     return f"{module_name(cls.__module__)}.{cls.__qualname__}".replace("<locals>.", "")
 
 
 def leads_to(item: FunctionType | type) -> bool:
-    """Whether the item's name, looked up in its module, leads to it, decorators or not."""
+    """Tell whether an item's name, looked up in its module, leads to it, with or without decorators."""
     if isinstance(item, type):
         home, names = item.__module__, item.__qualname__
     else:
         home, names = item.__globals__.get("__name__", ""), item.__code__.co_qualname
     if "<" in names:
         return False
-    found: Any = sys.modules.get(home)
+    target: Any = sys.modules.get(home)
     if home == "lightwork":  # its names are loaded when first used
-        return getattr(found, names, None) is item
-    for name in names.split("."):
-        found = vars(found).get(name) if isinstance(found, (type, ModuleType)) else None
-    return any(layer is item for layer in _layers(found))
+        return getattr(target, names, None) is item
+    for name in names.split("."):  # in `vars`, as `getattr` would run descriptors
+        target = vars(target).get(name) if isinstance(target, (type, ModuleType)) else None
+    return any(layer is item for layer in _layers(target))
 
 
 def _layers(value: Any) -> Iterator[Any]:
-    """A value and what is under its decorators, layer by layer."""
+    """Yield a value and what its decorators wrap, layer by layer."""
     for _ in range(20):
         yield value
         inner = task_function(value)
@@ -149,18 +149,18 @@ def _layers(value: Any) -> Iterator[Any]:
 
 
 def wrapped(value: object) -> Any:
-    """What a decorator says it wraps; None if it says nothing."""
+    """Return what a decorator wraps, by its `__wrapped__`; None without one."""
     if isinstance(value, (staticmethod, classmethod)):
         return value.__func__
     try:
-        own = object.__getattribute__(value, "__dict__")
+        attributes = object.__getattribute__(value, "__dict__")
     except AttributeError:
         return None
-    return own.get("__wrapped__") if isinstance(own, dict) else None
+    return attributes.get("__wrapped__") if isinstance(attributes, dict) else None
 
 
 def cells(fn: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Names and values that a function has captured; an empty cell is left out."""
+    """Yield the names and values that a function has captured, without empty cells."""
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         try:
             yield name, cell.cell_contents
@@ -169,7 +169,7 @@ def cells(fn: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def inside(fn: FunctionType) -> Iterator[FunctionType | type]:
-    """Functions of one's own that someone else's wrapper has captured, or keeps in a table by type."""
+    """Yield the user's functions that a library's wrapper has captured, or keeps in a table by type."""
     for value in [*dict(cells(fn)).values(), *vars(fn).values()]:
         pairs = value.items() if isinstance(value, (dict, MappingProxyType)) else [(None, value)]
         for key, held in list(pairs):
@@ -181,15 +181,15 @@ def inside(fn: FunctionType) -> Iterator[FunctionType | type]:
 
 
 def defaults(fn: FunctionType) -> dict[str, Any]:
-    """Defaults of the positional parameters, by name."""
+    """Return the defaults of the positional parameters, by name."""
     values = fn.__defaults__ or ()
     names = fn.__code__.co_varnames[: fn.__code__.co_argcount]
     return dict(zip(names[len(names) - len(values) :], values, strict=True))
 
 
 def methods(cls: type) -> list[FunctionType]:
-    """The functions written in a class, out of their decorators."""
-    found: dict[int, FunctionType] = {}
+    """Return the functions written in a class, without their decorators."""
+    functions: dict[int, FunctionType] = {}
     for value in list(vars(cls).values()):
         parts = [value]
         if isinstance(value, property):
@@ -197,53 +197,53 @@ def methods(cls: type) -> list[FunctionType]:
         elif isinstance(value, functools.cached_property):
             parts = [value.func]
         for part in parts:
-            found |= {id(f): f for f in _layers(part) if _own_function(f)}
-    return list(found.values())
+            functions |= {id(f): f for f in _layers(part) if _is_own(f)}
+    return list(functions.values())
 
 
-def _own_function(value: object) -> bool:
+def _is_own(value: object) -> bool:
     return _written(value) and kind_of_function(value) == "source"
 
 
 def kind_of_class(cls: type) -> Kind:
-    """Where a class comes from; `make_dataclass` says `types` of those it makes, whoever calls it."""
+    """Return the origin of a class; those of `make_dataclass` name the module `types`, whoever calls it."""
     if cls.__module__ == "types" and not leads_to(cls):
         return "source"
     return kind_of_name(cls.__module__)
 
 
 def plain_attributes(cls: type) -> list[tuple[str, Any]]:
-    """Class attributes that are simple values, as they are now."""
+    """Return the class attributes that are simple values, with their current values."""
     return sorted((n, v) for n, v in vars(cls).items() if type(v) in _PLAIN and not _private(n))
 
 
 def attributes(cls: type) -> list[tuple[str, Any]]:
-    """What a class without source is made of."""
+    """Return the attributes that stand for a class without source."""
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        own = {n: v for n, v in vars(cls).items() if n in {"_fields", "_field_defaults"} or _written(v)}
-        return sorted(own.items())
+        names = {"_fields", "_field_defaults"}
+        return sorted((n, v) for n, v in vars(cls).items() if n in names or _written(v))
     if issubclass(cls, enum.Enum):
         return [(member.name or "", member.value) for member in cls]
     skipped = (MemberDescriptorType, GetSetDescriptorType)
-    found = {
+    members = {
         name: value
         for name, value in vars(cls).items()
         if not isinstance(value, skipped) and (not _private(name) or _written(value))
     }
     if dataclasses.is_dataclass(cls):
         for field in dataclasses.fields(cls):
-            made = field.default if field.default is not dataclasses.MISSING else field.default_factory
-            found[field.name] = (str(field.type), None if made is dataclasses.MISSING else made)
-    return sorted(found.items(), key=lambda item: item[0])
+            default = field.default if field.default is not dataclasses.MISSING else field.default_factory
+            members[field.name] = (str(field.type), None if default is dataclasses.MISSING else default)
+    return sorted(members.items(), key=lambda item: item[0])
 
 
 def _written(value: object) -> TypeGuard[FunctionType]:
-    """Whether it is a function that somebody wrote, not one that `dataclass` and the like put together."""
+    """Tell whether a value is a function that was written, not generated by `dataclass` or the like."""
     if not isinstance(value, FunctionType):
         return False
     code = value.__code__
-    made = "." not in code.co_qualname or code.co_qualname.startswith("__create_fn__.")
-    return not (made and code.co_filename.startswith("<"))
+    generated = "." not in code.co_qualname or code.co_qualname.startswith("__create_fn__.")
+    return not (generated and code.co_filename.startswith("<"))
 
 
 def _private(name: str) -> bool:
@@ -251,7 +251,7 @@ def _private(name: str) -> bool:
 
 
 def data(cls: type, name: str) -> tuple[Any] | None:
-    """A class attribute that is data, if the class has one of that name."""
+    """Return a class attribute in a tuple, if the class has one of that name and it is data."""
     if isinstance(cls, enum.EnumMeta):
         return None
     for base in cls.__mro__:

@@ -14,18 +14,26 @@ from lightwork.keys.walk import Walk, digest_of
 
 
 def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
-    """The key of a task's code: of its function and of all of one's own code that it reaches.
+    """Return the key of a task's code: of its function and of all the user's code that it reaches.
 
-    Comments, docstrings, line numbers and folders do not change it; an edit of a helper does, and so do the
-    values of globals and closures that are read, and the versions of the distributions that are used. The
-    defaults of the function's own parameters do not count here: they reach a call's key as arguments.
+    The key depends on helpers, on the globals and captured values that are read, and on the versions of the
+    distributions that are used. It does not depend on comments, docstrings, line numbers or folders. Defaults
+    of the function's own parameters do not count here: they are part of a call's key, as arguments.
+
+    >>> scale = 2
+    >>> def scaled(x):
+    ...     return scale * x
+    >>> before = code_key(scaled)
+    >>> scale = 3
+    >>> code_key(scaled) == before
+    False
 
     Args:
         fn: the function, or the task.
-        version: if given, the key is of the function's name and this alone; nothing is looked at.
+        version: replaces the code: the key then depends on it and on the function's name alone.
 
     Raises:
-        Unkeyable: the code reads something that has no stable key; the text says what, and what to do.
+        Unkeyable: the code reads a value without a stable key; the message says which, and what to do.
     """
     task = classify.task_function(fn)
     if isinstance(task, classify.Versioned):
@@ -40,7 +48,7 @@ def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
 
 
 def analyse(item: Any, *, root: bool = False) -> CodeKey:
-    """The key of a function, class or anything callable; as `root` without its parameters' defaults."""
+    """Return the key of a function, class or other callable; with `root` without its parameters' defaults."""
     walk = Walk()
     walk.home = home_of(classify.home_name(item))
     before, STATE.walk = STATE.walk, walk

@@ -1,4 +1,4 @@
-"""What a code key is made of, in a form that people can read."""
+"""Code keys and their components, in a form that people can read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Component:
     Attributes:
         kind: `function`, `class`, `global`, `closure`, `module`, `distribution` or `version`.
         name: as in `pipelines.windy.helper`; of a distribution its name and version.
-        digest: hexadecimal; what it holds is not in it in any other form.
+        digest: the digest of its content, in hexadecimal; no value is stored in any other form.
     """
 
     kind: str
@@ -32,59 +32,65 @@ class CodeKey:
     """The key of a task's code.
 
     Attributes:
-        digest: 32 hexadecimal digits; the same if and only if nothing that the code reaches has changed.
-        components: what it was made of, sorted.
+        digest: 32 hexadecimal digits; it changes if and only if something that the code reaches changes.
+        components: everything that the code depends on, sorted.
     """
 
     digest: str
     components: tuple[Component, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
+        """Return the key as plain values."""
         return {"digest": self.digest, "components": [[c.kind, c.name, c.digest] for c in self.components]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CodeKey:
-        """The key that `to_json` wrote."""
+        """Return the key from the values of `to_json`."""
         return cls(data["digest"], tuple(Component(*parts) for parts in data["components"]))
 
 
 def differences(old: CodeKey, new: CodeKey) -> list[str]:
-    """What changed between two keys, a short sentence each; empty if they are the same."""
+    """Describe each change between two keys in a short sentence; empty if they are equal.
+
+    >>> old = CodeKey("0", (Component("function", "jobs.load", "1"),))
+    >>> new = CodeKey("1", (Component("function", "jobs.load", "2"),))
+    >>> differences(old, new)
+    ['function jobs.load changed']
+    """
     if old.digest == new.digest:
         return []
     before, after = _by_name(old), _by_name(new)
-    said: list[str] = []
+    changes: list[str] = []
     for kind, name in sorted(before.keys() | after.keys()):
         was, now = before.get((kind, name)), after.get((kind, name))
-        if was == now or (kind == "global" and _said_already(name, before, after)):
+        if was == now or (kind == "global" and _function_changed(name, before, after)):
             continue
         if kind == "distribution":
-            said.append(_distribution(name, was, now))
+            changes.append(_distribution(name, was, now))
         elif was is None:
-            said.append(f"{kind} {name} added")
+            changes.append(f"{kind} {name} added")
         elif now is None:
-            said.append(f"{kind} {name} removed")
+            changes.append(f"{kind} {name} removed")
         else:
-            said.append(f"{kind} {name} changed")
-    return said or ["the task has another name, or a name in it stands for something else"]
+            changes.append(f"{kind} {name} changed")
+    return changes or ["the task was renamed, or a name in it refers to another object"]
 
 
 _Names = dict[tuple[str, str], set[tuple[str, str]]]
 
 
 def _by_name(key: CodeKey) -> _Names:
-    found: _Names = defaultdict(set)
+    names: _Names = defaultdict(set)
     for component in key.components:
         name, detail = component.name, ""
         if component.kind == "distribution":
             name, _, detail = name.partition(" ")
-        found[component.kind, name].add((detail, component.digest))
-    return dict(found)
+        names[component.kind, name].add((detail, component.digest))
+    return dict(names)
 
 
-def _said_already(name: str, before: _Names, after: _Names) -> bool:
-    """A name that stands for a decorated function changes with it: once is enough."""
+def _function_changed(name: str, before: _Names, after: _Names) -> bool:
+    """Tell whether the function of this name changed; the global for its decorated form then changes too."""
     return ("function", name) in before and before[("function", name)] != after.get(("function", name))
 
 
@@ -96,14 +102,14 @@ def _distribution(name: str, was: set[tuple[str, str]] | None, now: set[tuple[st
     return f"distribution {name} {old} -> {new}" if old != new else f"distribution {name} {new} changed"
 
 
-class Unkeyable(LightworkError, TypeError):  # noqa: N818 - reads as what it says of the value
-    """No stable key: the same value would not give the same key in another process.
+class Unkeyable(LightworkError, TypeError):  # noqa: N818 - the name describes the value
+    """A value has no stable key: the same value could have another key in another process.
 
     Attributes:
-        what: what it is, as `a generator`.
-        where: where inside the value, as `[0]['rows'].source`; empty for the value itself.
-        context: what holds or reads it, and what to do about it; None when nothing is known.
-        reason: all of it in one line.
+        what: a description, such as `a generator`.
+        where: its location inside the value, such as `[0]['rows'].source`; empty for the value itself.
+        context: a format string with its owner and advice; None if unknown.
+        reason: all of this in one line.
     """
 
     def __init__(self, what: str, where: str = "", context: str | None = None) -> None:
@@ -113,14 +119,14 @@ class Unkeyable(LightworkError, TypeError):  # noqa: N818 - reads as what it say
         self.context = context
 
     def under(self, step: str) -> Unkeyable:
-        """The same error, seen from the container that holds the value at `step`."""
+        """Return the error as seen from the container that holds the value at `step`."""
         return self if self.context else Unkeyable(self.what, step + self.where)
 
     @property
     def reason(self) -> str:
-        """One line: what has no stable key, where, and what to do."""
-        place = f" (at {self.where})" if self.where else ""
-        line = f"{self.what}{place} has no stable key"
+        """What has no stable key, where, and what to do, in one line."""
+        location = f" (at {self.where})" if self.where else ""
+        line = f"{self.what}{location} has no stable key"
         return self.context.format(line) if self.context else line
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Canonical bytes of pandas' tables, columns, indexes and scalars."""
+"""Canonical bytes of pandas tables, columns, indexes and scalars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightwork.keys.values import WRITERS, Writer, pack, sequence, text, zone
 
 
 def writer_of(kind: type) -> Writer | None:
-    """The writer for a type of pandas'; None for those that are encoded by what pickling keeps."""
+    """Return the writer of a pandas type; None for types that are encoded by their pickled form."""
     for base, writer in _WRITERS.items():
         if kind is base or (issubclass(kind, base) and kind.__module__.startswith("pandas.")):
             return writer
@@ -44,7 +44,7 @@ def _index(value: pd.Index[Any]) -> bytes:
 
 
 def _array(value: Any) -> bytes:
-    """An array of pandas': its dtype and its elements, wherever they are kept."""
+    """Encode a pandas array by dtype and elements, regardless of their storage."""
     dtype = value.dtype
     if isinstance(dtype, np.dtype) and dtype.kind not in "mM":
         return numpy_array(np.asarray(value))

@@ -1,4 +1,4 @@
-"""Canonical bytes of everything that is not a plain builtin value."""
+"""Canonical bytes of all objects other than plain builtin values."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _LARGE = 16 * 2**20
 _MISSING = object()
 _LIBRARIES = {"numpy": "arrays", "pandas": "frames", "pyarrow": "arrow"}
 _FUNCTIONS = (types.FunctionType, types.ModuleType, type, *classify.DESCRIPTORS, TaskFunction, Pipeline)
-# What `functools.update_wrapper` copies from a function is not the object's own.
+# `functools.update_wrapper` copies these from a function.
 _COPIED = frozenset(
     {"__doc__", "__annotations__", "__module__", "__name__", "__qualname__", "__type_params__"}
 )
 
 
 class _CodeHooks:
-    """What `code`, which imports this module, gives it: the digest of a function's or class's code key."""
+    """Set by `code`, which imports this module: the digest of the code key of a function or class."""
 
     digest: Callable[[Any], str]
 
@@ -64,7 +64,7 @@ CODE_HOOKS = _CodeHooks()
 
 
 def writer_of(kind: type) -> Writer:
-    """The writer for values of exactly this type; kept if the type is one that stays."""
+    """Return the writer for values of exactly this type; cached for types that can be imported."""
     writer = _find(kind)
     if "<" not in kind.__qualname__ and classify.leads_to(kind):
         WRITERS[kind] = writer
@@ -99,19 +99,19 @@ def _library(kind: type) -> Writer | None:
     for base in kind.__mro__:
         top = base.__module__.partition(".")[0]
         if top in _LIBRARIES:
-            found = importlib.import_module(f"lightwork.keys.{_LIBRARIES[top]}").writer_of(kind)
-            if found is not None:
-                return found  # type: ignore[no-any-return]
+            writer = importlib.import_module(f"lightwork.keys.{_LIBRARIES[top]}").writer_of(kind)
+            if writer is not None:
+                return writer  # type: ignore[no-any-return]
     return None
 
 
 def _is_plain(kind: type) -> bool:
-    """Whether `__dict__` and slots are all there is in an instance."""
+    """Tell whether `__dict__` and slots hold the whole state of an instance."""
     bases = [base for base in kind.__mro__ if base not in {object, ABC, Generic, Protocol}]
     if not bases or not all(base.__flags__ & _HEAP_TYPE for base in bases):
         return False
-    known = dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")
-    if known or hasattr(kind, "__pydantic_core_schema__"):
+    has_fields = dataclasses.is_dataclass(kind) or hasattr(kind, "__attrs_attrs__")
+    if has_fields or hasattr(kind, "__pydantic_core_schema__"):
         return True
     custom = any(
         getattr(kind, name, None) is not getattr(object, name, None)
@@ -121,13 +121,13 @@ def _is_plain(kind: type) -> bool:
 
 
 def code_token(value: Any) -> bytes:
-    """Functions and classes: by reference while code is analysed, else by the key of their code."""
+    """Encode a function or class: by reference while code is analysed, else by the key of its code."""
     if STATE.walk is not None:
         return STATE.walk.token(value)
     memo = STATE.memo
-    found = None if memo is None else memo.get(id(value))
-    if found is not None:
-        return found[1]
+    entry = None if memo is None else memo.get(id(value))
+    if entry is not None:
+        return entry[1]
     token = pack(b"C", bytes.fromhex(CODE_HOOKS.digest(value)))
     if memo is not None:
         memo[id(value)] = (value, token)
@@ -151,10 +151,10 @@ def _own_key(value: Any) -> bytes:
 
 def _enum(value: enum.Enum) -> bytes:
     name = value._name_
-    named = text(name) if isinstance(name, str) else b"N"
+    label = text(name) if isinstance(name, str) else b"N"
     inner = value._value_
-    held = b"N" if type(inner) is object else WRITERS[type(inner)](inner)
-    return pack(b"n", code_token(type(value)), named, held)
+    content = b"N" if type(inner) is object else WRITERS[type(inner)](inner)
+    return pack(b"n", code_token(type(value)), label, content)
 
 
 def _decimal(value: decimal.Decimal) -> bytes:
@@ -224,7 +224,7 @@ def _instance(value: Any) -> bytes:
 
 
 def state(value: Any) -> bytes:
-    """An instance's `__dict__` and slots; a cached property follows from them, it is left out."""
+    """Encode an instance's `__dict__` and slots, without cached properties, which follow from them."""
     kind = type(value)
     parts = []
     for name, item in _fields(value, kind):
@@ -252,73 +252,72 @@ def _fields(value: object, kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def _reduced(value: Any) -> bytes:
-    """What pickling would keep: how to make the object again, and its state."""
+    """Encode an object by its pickled form: how to create it again, and its state."""
     kind = type(value)
-    named = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    what = f"an object of type {named}"
+    what = "an object of type " + f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if kind is object:
         raise Unkeyable("a bare object()")
     if not classify.leads_to(kind) and kind_of_name(kind.__module__) == "source":
         raise Unkeyable(f"{what} (a class that cannot be imported)")
     reduce: Callable[[Any], Any] | None = copyreg.dispatch_table.get(kind)
     try:
-        made = reduce(value) if reduce else value.__reduce_ex__(2)
+        reduced = reduce(value) if reduce else value.__reduce_ex__(2)
     except Exception as error:
         raise Unkeyable(what) from error
-    if isinstance(made, str):
+    if isinstance(reduced, str):
         home = getattr(value, "__module__", None) or kind.__module__
-        return pack(b"g", text(str(home).partition(".")[0]), text(made))
-    function, arguments, *rest = made
-    rest += [None] * (4 - len(rest))
+        return pack(b"g", text(str(home).partition(".")[0]), text(reduced))
+    function, arguments, *optional = reduced
+    inner, items, pairs = [*optional, None, None, None][:3]
     try:
-        parts = [WRITERS[type(p)](p) for p in (function, arguments, rest[0])]
-        parts.append(b"N" if rest[1] is None else sequence(b"l", rest[1]))
+        parts = [WRITERS[type(p)](p) for p in (function, arguments, inner)]
+        parts.append(b"N" if items is None else sequence(b"l", items))
         ordered = isinstance(value, OrderedDict)
-        parts.append(b"N" if rest[2] is None else mapping(b"d", rest[2], ordered=ordered))
+        parts.append(b"N" if pairs is None else mapping(b"d", pairs, ordered=ordered))
     except Unkeyable as error:
         raise (error if error.context else Unkeyable(f"{what}, which holds {error.what},")) from None
     return pack(b"g", code_token(kind), *parts)
 
 
 def path(value: PurePath) -> bytes:
-    """A path; one that code holds on to and that leads into its own source tree counts from there.
+    """Encode a path; one that code reads counts relative to the code's source tree if it is inside it.
 
     Raises:
-        Unkeyable: a folder with too many files in it.
+        Unkeyable: the path is a folder with too many files.
     """
     tag = b"X" if isinstance(value, PureWindowsPath) else b"p"
     if not isinstance(value, Path):
         return pack(tag, text(str(value)))
     home = None if STATE.walk is None else STATE.walk.home
     if home is not None and value.is_absolute():
-        place = Path(os.path.realpath(value))
-        # What the module itself is in holds its code, which counts by what is reached.
-        holds_code = home.file.is_relative_to(place)
-        if holds_code or place.is_relative_to(home.root):
-            below = text(Path(os.path.relpath(place, home.root)).as_posix())
-            return pack(b"p.", below, *(() if holds_code else _content(place, own=True)))
-    return pack(tag, text(str(value)), *_content(value, own=False))
+        real = Path(os.path.realpath(value))
+        # The content of a folder around the module is code, which counts by what is reached.
+        holds_code = home.file.is_relative_to(real)
+        if holds_code or real.is_relative_to(home.root):
+            relative = text(Path(os.path.relpath(real, home.root)).as_posix())
+            return pack(b"p.", relative, *(() if holds_code else _content(real, by_bytes=True)))
+    return pack(tag, text(str(value)), *_content(value, by_bytes=False))
 
 
-def _content(place: Path, *, own: bool) -> tuple[bytes, ...]:
-    """Of a file its size and time of change, of a folder those of all files below; nothing if neither.
+def _content(path: Path, *, by_bytes: bool) -> tuple[bytes, ...]:
+    """Encode a file, or all files below a folder, by size and modification time; empty if it does not exist.
 
-    Files of one's `own` repository count by their bytes instead: a clone has other times.
+    With `by_bytes`, files that are not large count by their bytes: a clone of a repository has other times.
     """
     try:
-        found = place.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return ()
-    if not place.is_dir():
-        return (_file(place, found, own=own),)
+    if not path.is_dir():
+        return (_file(path, status, by_bytes=by_bytes),)
     entries: list[tuple[str, bytes]] = []
     folders = [""]
     while folders:
         below = folders.pop()
         try:
-            listing = list(os.scandir(place / below))
+            listing = list(os.scandir(path / below))
         except OSError as error:
-            raise Unkeyable(f"the folder {place / below}, which cannot be read,") from error
+            raise Unkeyable(f"the unreadable folder {path / below}") from error
         for entry in listing:
             if entry.name == "__pycache__":
                 continue
@@ -327,27 +326,27 @@ def _content(place: Path, *, own: bool) -> tuple[bytes, ...]:
                 folders.append(name)
                 entries.append((name, b"/"))
             else:
-                entries.append((name, _entry(entry, own=own)))
+                entries.append((name, _entry(entry, by_bytes=by_bytes)))
         if len(entries) > MOST_ENTRIES:
             raise Unkeyable(
-                f"the folder {place} (over {MOST_ENTRIES:,} entries: pass its path as a str and name what "
-                "changes with its content, or list the files that are needed)"
+                f"the folder {path} (over {MOST_ENTRIES:,} entries: pass its path as a str, with an argument"
+                " that changes with its content, or pass the files that are needed)"
             )
     parts = (text(name) + data for name, data in sorted(entries))
     return (pack(b"/", finish_parts(b"%d:" % len(entries), parts)),)
 
 
-def _entry(entry: os.DirEntry[str], *, own: bool) -> bytes:
+def _entry(entry: os.DirEntry[str], *, by_bytes: bool) -> bytes:
     try:
-        return _file(Path(entry.path), entry.stat(), own=own)
+        return _file(Path(entry.path), entry.stat(), by_bytes=by_bytes)
     except OSError:
-        return b"N"  # a link that leads nowhere
+        return b"N"  # a broken link
 
 
-def _file(place: Path, found: os.stat_result, *, own: bool) -> bytes:
-    if own and found.st_size <= _LARGE:
-        return encode(blake2b(place.read_bytes(), digest_size=32).digest())
-    return sequence(b"t", (found.st_size, found.st_mtime_ns))
+def _file(path: Path, status: os.stat_result, *, by_bytes: bool) -> bytes:
+    if by_bytes and status.st_size <= _LARGE:
+        return encode(blake2b(path.read_bytes(), digest_size=32).digest())
+    return sequence(b"t", (status.st_size, status.st_mtime_ns))
 
 
 _WRITERS: dict[type, Writer] = {

@@ -1,4 +1,4 @@
-"""What a piece of code reads from outside itself: globals, closure cells, and modules it imports inside."""
+"""The names that code reads from outside: globals, closure cells, and modules imported in functions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Chain = tuple[str, ...]
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _CELLS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-# Instructions between an import and the names it is bound to.
+# Instructions between an import and the names that it binds.
 _BETWEEN = frozenset({"SWAP", "POP_TOP", "ROT_TWO", "EXTENDED_ARG", "NOP", "CACHE", "COPY"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Import:
-    """An import inside a function: a module, relative by `level`; the attribute taken; what is read of it."""
+    """An import inside a function: module, relative `level`, imported attribute, and the chain read."""
 
     module: str
     level: int
@@ -45,16 +45,16 @@ class Reads:
 
 @dataclass(slots=True)
 class _Step:
-    """One instruction, with those that do two things at once taken apart."""
+    """One instruction; instructions that access two variables are split."""
 
     op: str
     name: object
 
 
 def reads_of(code: CodeType) -> Reads:
-    """What the code and the functions inside it read."""
+    """Return the names that the code and the functions inside it read."""
     steps = [(c, list(_steps(c))) for c in _all(code)]
-    aliases = {name: list(found) for name, found in _aliases(steps).items()}
+    aliases = {name: list(imported) for name, imported in _aliases(steps).items()}
     free = frozenset(code.co_freevars)
     globals_: set[Chain] = set()
     closure: set[Chain] = set()
@@ -78,9 +78,9 @@ def reads_of(code: CodeType) -> Reads:
             if name in aliases and (fast or step.op in _CELLS or step.op == "LOAD_NAME"):
                 used.add(name)
                 imports.update(Import(*alias, chain[1:]) for alias in aliases[name])
-    for name, found in aliases.items():
+    for name, imported in aliases.items():
         if name not in used:
-            imports.update(Import(*alias, ()) for alias in found)
+            imports.update(Import(*alias, ()) for alias in imported)
     return Reads(tuple(sorted(globals_)), tuple(sorted(closure)), tuple(sorted(imports)))
 
 
@@ -114,8 +114,8 @@ def _attributes(block: list[_Step], at: int) -> Chain:
 
 
 def _aliases(steps: list[tuple[CodeType, list[_Step]]]) -> dict[str, set[tuple[str, int, str]]]:
-    """Names bound by imports: (module, level, attribute); attribute "" is the module, "." its top package."""
-    found: dict[str, set[tuple[str, int, str]]] = {}
+    """Return (module, level, attribute) by imported name; attribute "" is the module, "." its package."""
+    aliases: dict[str, set[tuple[str, int, str]]] = {}
     for _, block in steps:
         for at, step in enumerate(block):
             if step.op != "IMPORT_NAME":
@@ -124,8 +124,8 @@ def _aliases(steps: list[tuple[CodeType, list[_Step]]]) -> dict[str, set[tuple[s
             level, names = constants[-2], constants[-1]
             level = level if isinstance(level, int) else 0
             for bound, attribute in _bound(block, at, from_names=bool(names)):
-                found.setdefault(bound, set()).add((str(step.name), level, attribute))
-    return found
+                aliases.setdefault(bound, set()).add((str(step.name), level, attribute))
+    return aliases
 
 
 def _bound(block: list[_Step], at: int, *, from_names: bool) -> Iterator[tuple[str, str]]:
@@ -145,7 +145,7 @@ def _bound(block: list[_Step], at: int, *, from_names: bool) -> Iterator[tuple[s
             return
 
 
-# `ctx` follows from the place, `kind` is the u of u"", `type_comment` and `type_ignores` are comments.
+# `ctx` follows from the position, `kind` is the u of u"", `type_comment` and `type_ignores` are comments.
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 _HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING, from Python 3.13
@@ -154,7 +154,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 
 
 def ast_digest(node: ast.AST, *, without: frozenset[str] = frozenset()) -> bytes:
-    """The digest of a node without positions, comments and docstrings, nor its own fields in `without`.
+    """Return the digest of a node without positions, comments, docstrings, and its own fields in `without`.
 
     Raises:
         RecursionError: the code is nested too deeply.
@@ -165,9 +165,9 @@ def ast_digest(node: ast.AST, *, without: frozenset[str] = frozenset()) -> bytes
 
 
 def definition_digest(node: Definition) -> bytes:
-    """The digest of a function or class without its decorators and, of a function, its parameters' defaults.
+    """Return the digest of a function or class without decorators and defaults of parameters.
 
-    Those are evaluated once, where it is defined: they count by what they are at run time.
+    Those are evaluated once, at the definition, and count by their values at run time.
     """
     out: list[str] = []
     _write(node, out.append, frozenset({"decorator_list", "args"}))
@@ -222,7 +222,7 @@ def _has_docstring(node: ast.AST, body: list[ast.stmt]) -> bool:
 
 
 def code_digest(code: CodeType) -> bytes:
-    """The digest of compiled code without lines, file and docstring; it holds for one minor Python."""
+    """Return the digest of compiled code without lines, file and docstring, valid for one minor Python."""
     state = blake2b(digest_size=16)
     for part in _code_parts(code):
         state.update(b"%d:" % len(part))

@@ -1,4 +1,4 @@
-"""The part of a function's or class's key that its code alone decides; worked out once for each."""
+"""The part of a function's or class's key that depends on its code alone, computed once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decorator:
-    """A decorator as written: its digest, the chain of names that leads to it, and all it reads."""
+    """A decorator expression: its digest, the chain of names that it calls, and the names that it reads."""
 
     digest: bytes
     chain: Chain
@@ -40,7 +40,7 @@ class Decorator:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A function or class: the digest of its code, its decorators, and what it and its annotations read."""
+    """A function or class: the digest of its code, its decorators, and the names that it reads."""
 
     digest: bytes
     decorators: tuple[Decorator, ...]
@@ -49,21 +49,21 @@ class Unit:
     is_class: bool = False
 
 
-# By identity: equal code may stand under other decorators.
+# By identity, as equal code may have other decorators.
 _functions: dict[int, tuple[CodeType, Unit]] = {}
 _classes: weakref.WeakKeyDictionary[type, Unit | None] = weakref.WeakKeyDictionary()
 _MANY = 20_000
 
 
 def function_unit(fn: FunctionType) -> Unit:
-    """The unit of a function: from its source if that is what runs, else from its bytecode."""
+    """Return the unit of a function: from its source if that is the running code, else from its bytecode."""
     code = fn.__code__
-    known = _functions.get(id(code))
-    if known is None:
+    entry = _functions.get(id(code))
+    if entry is None:
         if len(_functions) > _MANY:
             _functions.clear()
-        known = _functions[id(code)] = (code, _function_unit(code, fn.__globals__))
-    return known[1]
+        entry = _functions[id(code)] = (code, _function_unit(code, fn.__globals__))
+    return entry[1]
 
 
 def _function_unit(code: CodeType, module_globals: Mapping[str, Any]) -> Unit:
@@ -79,7 +79,7 @@ def _function_unit(code: CodeType, module_globals: Mapping[str, Any]) -> Unit:
 
 
 def class_unit(cls: type) -> Unit | None:
-    """The unit of a class; None if its source is not there, or is no longer what runs."""
+    """Return the unit of a class; None if its source is missing, or is not the running code."""
     if cls not in _classes:
         _classes[cls] = _class_unit(cls)
     return _classes[cls]
@@ -88,17 +88,17 @@ def class_unit(cls: type) -> Unit | None:
 def _class_unit(cls: type) -> Unit | None:
     module = sys.modules.get(cls.__module__)
     inside = f"{cls.__qualname__}."
-    own = [f.__code__ for f in methods(cls) if f.__globals__.get("__name__") == cls.__module__]
-    names = [code.co_filename for code in own if code.co_qualname.startswith(inside)]
-    filename = next(iter(names), None) or getattr(module, "__file__", None)
+    codes = [f.__code__ for f in methods(cls) if f.__globals__.get("__name__") == cls.__module__]
+    files = [code.co_filename for code in codes if code.co_qualname.startswith(inside)]
+    filename = next(iter(files), None) or getattr(module, "__file__", None)
     if not filename:
         return None
     try:
         source = source_of(filename, vars(module) if module else {})
-        found = source.class_(cls, [f.__code__ for f in methods(cls)]) if source else None
-        if found is None:
+        definition = source.class_(cls, [f.__code__ for f in methods(cls)]) if source else None
+        if definition is None:
             return None
-        node, body = found
+        node, body = definition
         annotations = _annotations(node)
         return Unit(definition_digest(node), _decorators(node), reads_of(body), annotations, is_class=True)
     except RecursionError:
@@ -112,33 +112,33 @@ def _decorators(node: Definition) -> tuple[Decorator, ...]:
 
 
 def _annotations(node: Definition) -> tuple[Reads, ...]:
-    """What annotations name, where something may act on them: in a class, or under a decorator."""
-    found: list[ast.expr | None] = []
+    """Return the names in annotations that something may evaluate: in a class, or under a decorator."""
+    annotations: list[ast.expr | None] = []
     if isinstance(node, ast.ClassDef):
-        found = [statement.annotation for statement in node.body if isinstance(statement, ast.AnnAssign)]
+        annotations = [item.annotation for item in node.body if isinstance(item, ast.AnnAssign)]
     elif not isinstance(node, ast.Lambda) and node.decorator_list:
         every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-        found = [parameter.annotation for parameter in every]
-    return tuple(reads for expression in found if expression is not None for reads in _named_in(expression))
+        annotations = [parameter.annotation for parameter in every]
+    return tuple(reads for item in annotations if item is not None for reads in _annotation_reads(item))
 
 
-def _named_in(annotation: ast.expr) -> Iterator[Reads]:
+def _annotation_reads(annotation: ast.expr) -> Iterator[Reads]:
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
-                yield from _named_in(ast.parse(node.value, mode="eval").body)
+                yield from _annotation_reads(ast.parse(node.value, mode="eval").body)
             except SyntaxError:
                 continue
     yield reads_of(compile(ast.Expression(annotation), "<annotation>", "eval", dont_inherit=True))
 
 
 def _decorator(expression: ast.expr) -> Decorator:
-    named = expression.func if isinstance(expression, ast.Call) else expression
+    target = expression.func if isinstance(expression, ast.Call) else expression
     chain: list[str] = []
-    while isinstance(named, ast.Attribute):
-        chain.append(named.attr)
-        named = named.value
-    first = (named.id,) if isinstance(named, ast.Name) else ()
+    while isinstance(target, ast.Attribute):
+        chain.append(target.attr)
+        target = target.value
+    first = (target.id,) if isinstance(target, ast.Name) else ()
     code = compile(ast.Expression(expression), "<decorator>", "eval", dont_inherit=True)
     return Decorator(ast_digest(expression), (*first, *reversed(chain)), reads_of(code))
 
@@ -148,7 +148,7 @@ _Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class Source:
-    """A file's definitions: syntax trees and compiled code, by qualified name."""
+    """The definitions of a file: syntax trees and compiled code, by qualified name."""
 
     def __init__(self, text: str, filename: str) -> None:
         self.tree = ast.parse(text)
@@ -177,38 +177,36 @@ class Source:
             self._walk(child, inner if child in body else prefix)
 
     def compiled(self, code: CodeType) -> CodeType | None:
-        """The code compiled from the file that is the given one, wherever it stands by now."""
+        """Return the code in the file that equals the running one, even if its lines moved."""
         digest = code_digest(code)
         same = [c for c in self.codes.get(_plain(code.co_qualname), ()) if code_digest(c) == digest]
         here = [c for c in same if c.co_firstlineno == code.co_firstlineno]
         return next(iter(here or same), None)
 
     def function(self, code: CodeType) -> Definition | None:
-        """The tree of the function that runs the given code; None if the file has another or several."""
-        found = self.compiled(code)
-        if found is None:
+        """Return the syntax tree of the function with this code; None if the file has none or several."""
+        compiled = self.compiled(code)
+        if compiled is None:
             return None
-        at = [n for line, n in self.nodes.get(_plain(code.co_qualname), ()) if line == found.co_firstlineno]
-        if len({ast_digest(node) for node in at}) != 1:
-            return None
-        return at[0]
+        first = compiled.co_firstlineno
+        nodes = [node for line, node in self.nodes.get(_plain(code.co_qualname), ()) if line == first]
+        return nodes[0] if len({ast_digest(node) for node in nodes}) == 1 else None
 
-    def class_(self, cls: type, own: Iterable[CodeType]) -> tuple[ast.ClassDef, CodeType] | None:
-        """The tree and the compiled body of a class with these methods; None if the file has another."""
-        found = [
-            self.compiled(code) for code in own if _plain(code.co_qualname).startswith(f"{cls.__qualname__}.")
-        ]
-        if not all(found):
+    def class_(self, cls: type, methods: Iterable[CodeType]) -> tuple[ast.ClassDef, CodeType] | None:
+        """Return the syntax tree and body of a class; None if the file has none with these methods."""
+        inside = f"{cls.__qualname__}."
+        compiled = [self.compiled(code) for code in methods if _plain(code.co_qualname).startswith(inside)]
+        if not all(compiled):
             return None
-        lines = [code.co_firstlineno for code in found if code is not None]
-        at = [
+        lines = [code.co_firstlineno for code in compiled if code is not None]
+        nodes = [
             (line, node)
             for line, node in self.nodes.get(_plain(cls.__qualname__), ())
             if isinstance(node, ast.ClassDef) and all(line <= m <= (node.end_lineno or m) for m in lines)
         ]
-        if len(at) != 1:
+        if len(nodes) != 1:
             return None
-        line, node = at[0]
+        line, node = nodes[0]
         body = [c for c in self.codes.get(_plain(cls.__qualname__), ()) if c.co_firstlineno == line]
         return (node, body[0]) if len(body) == 1 and isinstance(node, ast.ClassDef) else None
 
@@ -228,12 +226,12 @@ _loaded: dict[str, tuple[list[str], Source | None]] = {}
 
 
 def source_of(filename: str, module_globals: Mapping[str, Any]) -> Source | None:
-    """What is in a file now; None if there is no such file, or no Python in it."""
+    """Return the current definitions of a file; None if it does not exist or is not valid Python."""
     linecache.checkcache(filename)
     lines = linecache.getlines(filename, dict(module_globals) if "__loader__" in module_globals else None)
-    known = _loaded.get(filename)
-    if known is not None and known[0] is lines:
-        return known[1]
+    entry = _loaded.get(filename)
+    if entry is not None and entry[0] is lines:
+        return entry[1]
     source: Source | None = None
     if lines:
         try:

@@ -1,7 +1,7 @@
 """Canonical bytes of values: equal values of one type give the same bytes, in every process.
 
-Each encoding starts with a tag of its type and says where it ends, so encodings can be joined without a
-separator. One longer than 64 bytes is replaced by a tagged digest of 32.
+An encoding starts with the tag of its type and marks its own end, so encodings are joined without separators.
+An encoding longer than 64 bytes is replaced by a tagged digest of 32 bytes.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _NAN = b"f" + _double(float("nan"))
 
 
 class Analysis(Protocol):
-    """An analysis of code, as far as the values that it meets are concerned: `walk.Walk`."""
+    """The part of an analysis of code, `walk.Walk`, that encoding a value needs."""
 
     @property
     def home(self) -> Home | None:
-        """The module of what is being looked at."""
+        """The module of the current item."""
 
     def token(self, value: Any, *, root: bool = False) -> bytes:
-        """Bytes for anything that code may hold on to."""
+        """Encode any object that code may refer to."""
 
 
 class _State(threading.local):
-    """What one thread is encoding: the analysis it is in, and the classes whose code it has seen."""
+    """The state of one thread: its analysis, and the code tokens of the values in the current scope."""
 
     walk: Analysis | None = None
     memo: dict[object, tuple[object, bytes]] | None = None
@@ -51,7 +51,7 @@ STATE = _State()
 
 
 class _Hooks:
-    """What `objects`, which imports this module, gives it: the writers of all other types."""
+    """Set by `objects`, which imports this module: the writers of all other types."""
 
     writer_of: Callable[[type], Writer]
 
@@ -60,26 +60,31 @@ HOOKS = _Hooks()
 
 
 class _Writers(dict[type, Writer]):
-    """The writer of each exact type; others are found on first use."""
+    """The writer of each exact type; those of other types are added on first use."""
 
     def __missing__(self, kind: type) -> Writer:
         return HOOKS.writer_of(kind)
 
 
 def encode(value: object) -> bytes:
-    """The canonical bytes of a value: type-tagged, self-delimiting, at most 64 bytes.
+    """Return the canonical bytes of a value: type-tagged, self-delimiting, at most 64 bytes.
 
-    Dicts and sets do not depend on their order; values of different types differ (`1`, `1.0`, `True`).
+    The order of dicts and sets does not count; values of different types differ.
+
+    >>> encode({"a": 1, "b": 2}) == encode({"b": 2, "a": 1})
+    True
+    >>> encode(1) == encode(1.0)
+    False
 
     Raises:
-        Unkeyable: there is no stable key for the value or for something inside it.
+        Unkeyable: the value, or something inside it, has no stable key.
     """
     kind = type(value)
     return WRITERS[kind](value) if kind in SCALARS else encode_in_scope(value)
 
 
 def encode_in_scope(value: object) -> bytes:
-    """Like `encode`; the code of a class is looked at once, however many instances the value holds."""
+    """Encode a value; the code of a class is analysed once, even for many instances."""
     with Scope():
         try:
             return WRITERS[type(value)](value)
@@ -88,7 +93,7 @@ def encode_in_scope(value: object) -> bytes:
 
 
 class Scope:
-    """While it is open, the code of a class or function met inside a value is looked at only once."""
+    """A scope in which the code of each class or function inside a value is analysed only once."""
 
     def __enter__(self) -> None:
         self._outermost = STATE.memo is None
@@ -101,12 +106,12 @@ class Scope:
 
 
 def finish(data: bytes) -> bytes:
-    """An encoding as it is when short, else its tagged digest."""
+    """Return a short encoding unchanged, and the tagged digest of a longer one."""
     return data if len(data) <= LONGEST else b"#" + blake2b(data, digest_size=32).digest()
 
 
 def finish_parts(head: bytes, buffers: Iterable[Any]) -> bytes:
-    """As `finish(head + buffers)` for large buffers, without a copy; always a digest."""
+    """Return the tagged digest of a head and large buffers, without copying them."""
     state = blake2b(head, digest_size=32)
     for buffer in buffers:
         state.update(buffer)
@@ -114,12 +119,12 @@ def finish_parts(head: bytes, buffers: Iterable[Any]) -> bytes:
 
 
 def pack(tag: bytes, *parts: bytes) -> bytes:
-    """Encodings joined under a tag of their own."""
+    """Join encodings under a tag."""
     return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
 
 
 def text(value: str) -> bytes:
-    """A str."""
+    """Encode a str."""
     data = value.encode("utf-8", "surrogatepass")
     return finish(b"s%d:%b" % (len(data), data))
 
@@ -149,7 +154,7 @@ def _complex_number(value: complex) -> bytes:
 
 
 def sequence(tag: bytes, value: Iterable[Any]) -> bytes:
-    """Values in their order under a tag."""
+    """Encode values in order under a tag."""
     parts: list[bytes] = []
     add = parts.append
     writers = WRITERS
@@ -170,7 +175,7 @@ def _tuple(value: tuple[Any, ...]) -> bytes:
 
 
 def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = False) -> bytes:
-    """Pairs under a tag, sorted by their encodings unless their order counts."""
+    """Encode pairs under a tag, sorted by their encodings unless their order counts."""
     parts: list[bytes] = []
     add = parts.append
     writers = WRITERS
@@ -190,7 +195,7 @@ def _dict(value: dict[Any, Any]) -> bytes:
 
 
 def members(tag: bytes, value: Iterable[Any]) -> bytes:
-    """Values without order under a tag."""
+    """Encode values under a tag, regardless of their order."""
     writers = WRITERS
     try:
         parts = sorted(writers[type(item)](item) for item in value)
@@ -216,13 +221,13 @@ def _slice(value: slice) -> bytes:
 
 
 def zone(value: datetime.tzinfo | None, moment: datetime.datetime | None = None) -> bytes:
-    """A time zone: an IANA zone by its key, others by what they hold and their offset at the moment."""
+    """Encode a time zone: an IANA zone by its key, others by their state, and the offset at the moment."""
     if value is None:
         return b"N"
     offset = value.utcoffset(moment)
     key = getattr(value, "key", None) or getattr(value, "zone", None)
-    named = text(key) if isinstance(key, str) else WRITERS[type(value)](value)
-    return pack(b"z", text(type(value).__module__.partition(".")[0]), named, text(str(offset)))
+    identity = text(key) if isinstance(key, str) else WRITERS[type(value)](value)
+    return pack(b"z", text(type(value).__module__.partition(".")[0]), identity, text(str(offset)))
 
 
 def _datetime(value: datetime.datetime) -> bytes:
@@ -292,12 +297,12 @@ WRITERS = _Writers(
     }
 )
 
-# Types whose values hold nothing else: no scope is needed to encode them.
+# Values of these types contain no others, so encoding them needs no scope.
 SCALARS = frozenset({int, str, float, bool, type(None), bytes, complex, datetime.date, datetime.timedelta})
 
 
 def cycle(value: object) -> Unkeyable:
-    """The error for a value that contains itself, or that is nested too deeply."""
+    """Return the error for a value that contains itself, or that is nested too deeply."""
     path: dict[int, str] = {id(value): ""}
     stack: list[tuple[object, Iterator[tuple[str, Any]]]] = [(value, _children(value))]
     finished: set[int] = set()

@@ -1,4 +1,4 @@
-"""Walk over everything that a function reaches, and note what each thing is."""
+"""The walk over all code that a function reaches, recording each item as a component."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 _MISSING = object()
 _ADVICE = (
-    "{reader} reads {name}: {{}}; pass it as an argument and name that in ignore=, or give the task a "
-    "version=, which then stands for its code"
+    "{reader} reads {name}: {{}}; pass it as an argument that ignore= names, or give the task a version=,"
+    " which then replaces its code in the key"
 )
 
 
 def digest_of(data: bytes) -> str:
-    """32 hexadecimal digits."""
+    """Return the digest of some bytes, as 32 hexadecimal digits."""
     return blake2b(data, digest_size=16).hexdigest()
 
 
 class Walk:
-    """One analysis: components are added as functions, classes and modules are reached."""
+    """One analysis; each function, class and module that is reached adds a component."""
 
     def __init__(self) -> None:
         self.components: set[Component] = set()
-        # The module of what is being looked at.
+        # The module of the current item.
         self.home: Home | None = None
         self._queue: list[tuple[Any, bool]] = []
         self._seen: dict[int, Any] = {}
@@ -58,7 +58,7 @@ class Walk:
         self._tokens: dict[int, tuple[Any, bytes, bool]] = {}
 
     def run(self) -> None:
-        """Process everything that was reached, and what that reaches."""
+        """Process all items that were reached, and all that those reach."""
         while self._queue:
             item, root = self._queue.pop()
             self.home = home_of(classify.home_name(item))
@@ -69,10 +69,10 @@ class Walk:
             else:
                 self._class(item)
 
-    # What a name or a value stands for -------------------------------------------------------------------
+    # References to code, and tokens of values
 
     def reference(self, item: Any, *, root: bool = False) -> bytes:
-        """Bytes that say which function, class or module it is; what is in it becomes components."""
+        """Encode which function, class or module an item is; its content becomes components."""
         if isinstance(item, FunctionType):
             return self._function_reference(item, root=root)
         if isinstance(item, ModuleType):
@@ -91,7 +91,7 @@ class Walk:
             if root:
                 self._roots.add(id(item))
         elif not root and id(item) in self._roots:
-            # It calls itself: then its defaults count, whatever the first call passes.
+            # The function calls itself, so its defaults count after all.
             self._roots.discard(id(item))
             self._defaults(item)
 
@@ -102,7 +102,7 @@ class Walk:
         if kind == "source":
             self._reach(fn, root=root)
             if not classify.leads_to(fn) and id(fn) not in self._open:
-                # Others may have the same name: what it is and what it holds tell them apart.
+                # Functions of the same name differ by their code and captured values.
                 self._open.append(id(fn))
                 try:
                     parts.append(function_unit(fn).digest)
@@ -154,14 +154,16 @@ class Walk:
         return pack(b"M", text(module.__name__))
 
     def _distribution(self, name: str) -> None:
-        found = distribution_of(name)
-        self._add("distribution", f"{found.name} {found.version}", found.identity.encode())
+        distribution = distribution_of(name)
+        self._add(
+            "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
+        )
 
     def _add(self, kind: str, name: str, data: bytes) -> None:
         self.components.add(Component(kind, name, digest_of(data)))
 
     def token(self, value: Any, *, root: bool = False) -> bytes:
-        """Bytes for anything that code may hold on to: code by reference, the rest by value."""
+        """Encode any object that code may refer to: code by reference, the rest by value."""
         value = classify.task_function(value)
         if isinstance(value, classify.Versioned):
             self._add("version", value.name, value.version.encode())
@@ -176,13 +178,13 @@ class Walk:
             self._distribution("lightwork")
             return b"W"
         if type(value) is object:
-            return b"O"  # a sentinel: the name that leads to it says which
+            return b"O"  # a sentinel, identified by its name
         try:
             return WRITERS[type(value)](value)
         except RecursionError:
             raise cycle(value) from None
 
-    # What is in a function, class or module ---------------------------------------------------------------
+    # Content of functions, classes and modules
 
     def _function(self, fn: FunctionType, *, root: bool) -> None:
         name = classify.function_name(fn)
@@ -252,7 +254,7 @@ class Walk:
         self._add("module", module.__name__, b"".join(parts))
 
     def _decorators(self, unit: Unit, name: str, module_globals: Mapping[str, Any]) -> list[bytes]:
-        """Decorators, and annotations if there is anything else than lightwork that may act on them."""
+        """Encode decorators, and annotations if code other than lightwork's may evaluate them."""
         others = [d for d in unit.decorators if not _of_lightwork(d, module_globals)]
         parts = [decorator.digest for decorator in others]
         acting = [d.reads for d in others] + list(unit.annotations if others or unit.is_class else ())
@@ -277,50 +279,50 @@ class Walk:
         return parts
 
     def _name(self, kind: str, reader: str, shown: str, value: Any, chain: Chain) -> bytes:
-        """What a chain of names stands for: followed through modules to the first thing that is not one."""
-        rest = list(chain[1:])
-        while isinstance(value, ModuleType) and rest and module_kind(value) == "source":
-            attribute = rest.pop(0)
+        """Encode what a chain of names refers to: the first object on it that is not a module."""
+        attributes = list(chain[1:])
+        while isinstance(value, ModuleType) and attributes and module_kind(value) == "source":
+            attribute = attributes.pop(0)
             kind, shown = "global", f"{value.__name__}.{attribute}"
             value = getattr(value, attribute, sys.modules.get(shown, _MISSING))
-        said = text(".".join(chain))
+        written = text(".".join(chain))
         if value is _MISSING:
             self._add(kind, shown, b"missing")
-            return said
+            return written
         try:
-            token, named = self._known(value)
-            if isinstance(value, type) and rest and (found := classify.data(value, rest[0])) is not None:
-                self._add("global", f"{classify.class_name(value)}.{rest[0]}", self.token(found[0]))
+            token, named = self._token_once(value)
+            if isinstance(value, type) and attributes and (data := classify.data(value, attributes[0])):
+                self._add("global", f"{classify.class_name(value)}.{attributes[0]}", self.token(data[0]))
         except Unkeyable as error:
             raise _advise(error, reader, f"the {kind} {shown}") from None
         if named:
-            return said + token
+            return written + token
         self._add(kind, shown, token)
-        return said
+        return written
 
-    def _known(self, value: Any) -> tuple[bytes, bool]:
-        """The token of a value, and whether that is a name; several may read the same one."""
-        found = self._tokens.get(id(value))
-        if found is None:
-            found = self._tokens[id(value)] = (value, self.token(value), classify.is_named(value))
-        return found[1:]
+    def _token_once(self, value: Any) -> tuple[bytes, bool]:
+        """Return the token of a value, and whether its name identifies it; computed once for all readers."""
+        entry = self._tokens.get(id(value))
+        if entry is None:
+            entry = self._tokens[id(value)] = (value, self.token(value), classify.is_named(value))
+        return entry[1:]
 
     def _import(self, item: Import, reader: str, module_globals: Mapping[str, Any]) -> bytes:
-        said = finish(b"from%d:" % item.level + text(item.module) + text(item.attribute))
+        written = finish(b"from%d:" % item.level + text(item.module) + text(item.attribute))
         try:
             name, kind, module = find(item, module_globals)
         except ImportError:
             self._add("module", item.module, b"missing")
-            return said
+            return written
         if kind == "distribution":
             self._distribution(name)
         if module is None:
-            return said
+            return written
         if item.attribute == ".":
             top = name.partition(".")[0]
-            return said + self._name("global", reader, top, sys.modules[top], (top, *item.chain))
+            return written + self._name("global", reader, top, sys.modules[top], (top, *item.chain))
         chain = (name, item.attribute, *item.chain) if item.attribute else (name, *item.chain)
-        return said + self._name("global", reader, name, module, chain)
+        return written + self._name("global", reader, name, module, chain)
 
 
 def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bool:
@@ -341,12 +343,12 @@ def _advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
 
 
 def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, ModuleType | None]:
-    """The module's full name, where it comes from, and the module itself if it is one's own.
+    """Return the full name of an imported module, its origin, and the module if it is the user's own.
 
-    Only one's own modules are imported here: others may be large, or not installed on this machine.
+    Other modules are not imported: they may be large, or missing on this machine.
 
     Raises:
-        ImportError: there is no such module.
+        ImportError: the module does not exist.
     """
     home = str(module_globals.get("__name__", ""))
     package = str(module_globals.get("__package__") or home.rpartition(".")[0])

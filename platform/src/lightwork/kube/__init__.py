@@ -1,1 +1,1 @@
-"""Talking to a Kubernetes cluster: its API, a run's status, and the names that its pods agree on."""
+"""Access to a Kubernetes cluster: its API, the runs in it, and the names shared with its pods."""

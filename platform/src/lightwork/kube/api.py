@@ -1,8 +1,8 @@
 """Requests to the Kubernetes API as plain JSON.
 
-The official client has a class for each kind of object, and takes seconds to import them: longer than all
-that is asked by it in a run. So only its reading of kubeconfigs and its way of logging in are used; and in a
-pod, where an address and a token are all there is to know, not even those.
+The official client has a class for each kind of object and takes seconds to import them, longer than all
+requests of a run together. So it is used only to read kubeconfigs and to log in. In a pod, where an address
+and a token suffice, it is not used at all.
 """
 
 from __future__ import annotations
@@ -16,82 +16,84 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from lightwork.errors import one_line
+
 __all__ = ["InCluster", "KubeApi", "RefusedError", "of_context"]
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds its account's token, the API's authority and its own namespace."""
+"""The folder in a pod with its service account's token, the API's certificate authority and the namespace."""
 TIMEOUT = 30.0
-"""Seconds for one request."""
+"""Timeout of a request, in seconds."""
 _PATCH = "application/merge-patch+json"
 
 
 class RefusedError(Exception):
-    """The API does not do what it was asked.
+    """A request that the API refused; the text is the API's own message, in one line.
 
     Attributes:
-        status: HTTP's, such as 404.
+        status: the HTTP status, such as 404.
     """
 
     def __init__(self, status: int, reason: str, body: str) -> None:
         self.status = status
         try:
-            said = " ".join(str(json.loads(body)["message"]).split())
+            message = one_line(json.loads(body)["message"])
         except (TypeError, ValueError, KeyError):
-            said = f"{status} {reason}"
-        super().__init__(said)
+            message = f"{status} {reason}"
+        super().__init__(message)
 
 
 class KubeApi(ABC):
     """The API of one cluster.
 
-    All of it raises RefusedError for what the API refuses, and OSError where nobody answers.
+    Every method raises RefusedError for a request that the API refuses, and OSError if it cannot be reached.
     """
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """An object, or a list of them.
+        """Return an object, or a list of objects.
 
         Args:
             path: such as `/api/v1/namespaces/acme/pods`.
-            query: what follows the question mark, such as `labelSelector`.
+            query: the parameters of the query string, such as `labelSelector`.
         """
         return self._object("GET", path, query)
 
     def text(self, path: str, **query: str) -> str:
-        """What is no object, such as a pod's log; as `get`."""
-        return self._ask("GET", path, query)
+        """Return a response that is not JSON, such as a pod's log; arguments as for `get`."""
+        return self._request("GET", path, query)
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Make an object in the list at `path`; what became of it."""
+        """Create an object in the list at `path`; return it as the API stored it."""
         return self._object("POST", path, {}, body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Change the fields that are in `body`, and no others; what became of it."""
+        """Change the fields that are in `body`, and no others; return the object as the API stored it."""
         return self._object("PATCH", path, {}, body)
 
     def _object(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._ask(method, path, query, body))
-        return found
+        response: dict[str, Any] = json.loads(self._request(method, path, query, body))
+        return response
 
     def _headers(self, method: str) -> dict[str, str]:
         kind = _PATCH if method == "PATCH" else "application/json"
         return {"Accept": "application/json, */*", "Content-Type": kind}
 
     @abstractmethod
-    def _ask(
+    def _request(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None
     ) -> str: ...
 
 
 class InCluster(KubeApi):
-    """The API of the cluster that this process is in, by its pod's own account.
+    """The API of the cluster that this pod runs in, accessed with the pod's service account.
 
     Attributes:
-        namespace: the pod's own.
+        namespace: the pod's namespace.
 
     Raises:
-        OSError: it is in no pod, or the pod has no token.
+        OSError: this process does not run in a pod, or the pod has no token.
     """
 
     def __init__(self, account: Path = ACCOUNT, url: str = "https://kubernetes.default.svc") -> None:
@@ -99,8 +101,10 @@ class InCluster(KubeApi):
         self._url = url
         self._account = account
 
-    def _ask(self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None) -> str:
-        # Read each time: Kubernetes writes a new one before the old one's end.
+    def _request(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None
+    ) -> str:
+        # Read for each request: Kubernetes replaces the token before it expires.
         token = (self._account / "token").read_text(encoding="utf-8").strip()
         request = urllib.request.Request(  # noqa: S310  (the API's own address)
             self._url + path + (f"?{urllib.parse.urlencode(query)}" if query else ""),
@@ -110,27 +114,29 @@ class InCluster(KubeApi):
         )
         context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer:  # noqa: S310
-                return str(answer.read().decode("utf-8", errors="replace"))
+            with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as response:  # noqa: S310
+                return str(response.read().decode("utf-8", errors="replace"))
         except urllib.error.HTTPError as error:
-            said = error.read().decode("utf-8", errors="replace")
-            raise RefusedError(error.code, error.reason, said) from None
+            text = error.read().decode("utf-8", errors="replace")
+            raise RefusedError(error.code, error.reason, text) from None
 
 
 class ByClient(KubeApi):
-    """The API as the official client reaches it.
+    """The API of a cluster, accessed with the official client.
 
     Args:
-        client: its `ApiClient`, which knows the address and how to log in.
+        client: an `ApiClient`, which holds the address and the credentials.
     """
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def _ask(self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None) -> str:
+    def _request(
+        self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None
+    ) -> str:
         from urllib3.exceptions import HTTPError
 
-        request = self.client.param_serialize(
+        arguments = self.client.param_serialize(
             method,
             path,
             query_params=list(query.items()),
@@ -139,20 +145,20 @@ class ByClient(KubeApi):
             auth_settings=["BearerToken"],
         )
         try:
-            answer = self.client.call_api(*request)
-            said = answer.read().decode("utf-8", errors="replace")
+            response = self.client.call_api(*arguments)
+            text = response.read().decode("utf-8", errors="replace")
         except HTTPError as error:
             raise OSError(str(error)) from error
-        if not 200 <= answer.status < 300:
-            raise RefusedError(answer.status, answer.reason, said)
-        return str(said)
+        if not 200 <= response.status < 300:
+            raise RefusedError(response.status, response.reason, text)
+        return str(text)
 
 
 def of_context(name: str) -> ByClient:
-    """The API of the cluster that a context of the kubeconfig names.
+    """Return the API of the cluster that a context of the kubeconfig names.
 
     Raises:
-        kubernetes.config.ConfigException: there is no such context.
+        kubernetes.config.ConfigException: the kubeconfig has no such context.
     """
     from kubernetes import config
 

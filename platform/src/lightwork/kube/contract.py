@@ -1,4 +1,8 @@
-"""What makers of Kubernetes objects and the pods they make agree on: names, labels, ports, variables."""
+"""Names and numbers that the makers of Kubernetes objects share with the pods in a cluster.
+
+Each is written once, here. `manifests` builds a tenant's objects from them, `infra` the cluster's; `pods`,
+`cluster`, `runs` and `cli` rely on them at run time.
+"""
 
 from __future__ import annotations
 
@@ -9,68 +13,115 @@ from lightwork.settings import ENV_LAKE as ENV_LAKE
 from lightwork.settings import ENV_TENANT as ENV_TENANT
 
 Manifest: TypeAlias = dict[str, Any]
-"""A Kubernetes object, as it is written in YAML."""
+"""A Kubernetes object as JSON."""
 
+# Ports. `manifests.dask` passes them to Dask's command lines, `manifests.network` opens them to those who may
+# connect.
 SCHEDULER_PORT = 8786
+"""The scheduler's, for the driver and the workers."""
 DASHBOARD_PORT = 8787
-"""Dask's dashboard, health and Prometheus metrics, of the scheduler and of each worker."""
+"""Dashboard, health and Prometheus metrics, of the scheduler and of each worker.
+
+Prometheus scrapes it; `lightwork dashboard` forwards the scheduler's to the user's machine.
+"""
 WORKER_PORT = 8788
+"""A worker's, for the scheduler, the driver and other workers. `pods.retire` gets it in ENV_WORKER_PORT."""
 NANNY_PORT = 8789
+"""The port of the process that starts a worker and restarts it, for the scheduler."""
 
 USER = 10001
-"""The user and group of the platform's image."""
+"""The user and group that a tenant's pods run as. `manifests.base` sets it; the image has such a user."""
 
+# Objects. All but the first are in each tenant's namespace.
 SCALER = "lightwork-scaler"
-"""The name of the one ClusterWorkflowTemplate."""
+"""The ClusterWorkflowTemplate that `manifests.scaler` makes and every tenant's Workflows refer to."""
 SETTINGS = "lightwork"
-"""The ConfigMap in each tenant's namespace that becomes the environment of its pods."""
+"""The ConfigMap that `manifests.namespace` makes; it becomes environment variables of the tenant's pods."""
 SECRETS = "lightwork-secrets"
-"""The Secret that does too, where something has made it."""
+"""The Secret that the External Secrets Operator makes (`infra.tenant.secrets`); the same, if it exists."""
 TLS = "dask-tls"
-"""The Secret with the tenant's certificates."""
+"""The Secret with the tenant's certificate, written by `pods.certificates`, mounted by every Dask pod."""
 TLS_AUTHORITY = "dask-ca"
-"""The Secret with the authority that signs them; no pod mounts it."""
+"""The Secret with the authority that signs it, written and read by `pods.certificates`; no pod mounts it."""
 TLS_FOLDER = "/etc/lightwork/tls"
+"""Where TLS is mounted; Dask's settings name the files in it."""
 SEMAPHORES = "semaphores"
+"""The ConfigMap that `manifests.namespace` makes: the parallel runs of each pipeline, read by Argo."""
 TENANT_SEMAPHORE = "tenant"
+"""Its key for all of a tenant's runs together."""
 
+# Service accounts. `manifests.identity` makes them, with the permissions each needs.
 ACCOUNT_SCALER = "scaler"
+"""Of Argo's steps that create and delete a run's Dask objects."""
 ACCOUNT_DRIVER = "driver"
+"""Of the pipeline's own container; scales the workers' Deployment."""
 ACCOUNT_WORKER = "worker"
 ACCOUNT_SCHEDULER = "scheduler"
 ACCOUNT_STEP = "step"
+"""Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
+"""Of the job that runs `pods.certificates`."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_STEP)
-"""The accounts whose pods run the tenant's code, and have the tenant's role in the cloud."""
+"""The accounts whose pods run the tenant's code; `infra.tenant.identity` gives them the tenant's AWS role."""
 
+# Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
+# and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
 LABEL_TENANT = "lightwork/tenant"
 LABEL_PIPELINE = "lightwork/pipeline"
 LABEL_RUN = "lightwork/run"
+"""The name of the run's Workflow. The exit handler deletes what carries it."""
 LABEL_ROLE = "lightwork/role"
+"""scheduler, worker, driver, step, scaler or certificates."""
 LABEL_STEP = "lightwork/step"
-"""Of a run's several steps, which; empty where there is one pipeline alone."""
+"""The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
 LABEL_SPOT = "lightwork/spot"
-"""A label of nodes, and a taint of those that are on spot: `true` or `false`."""
+"""`true` or `false`: a label of nodes, and a taint of spot nodes, set by `infra.config.nodes`.
+
+`manifests` selects and tolerates it.
+"""
 
 WORK_SECONDS = 2.0
-"""As much work as is worth one more worker, whose pod takes longer than that to start."""
+"""Seconds of work that justify one more worker; its pod takes longer than that to start.
 
-# The environment of pods. `logs` and `settings` read the first ones outside of clusters too.
+Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
+"""
+
+# Environment variables of pods. ENV_LOG, ENV_LAKE and ENV_TENANT (above) also work outside a cluster; in one,
+# SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
+"""dev, staging or prod. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"
+"""The prefix of the tenant's secrets in Secrets Manager. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS = "LIGHTWORK_SECRETS"
+"""The names of the tenant's secrets, joined by commas. Set by SETTINGS for the tenant's code."""
 ENV_PIPELINE = "LIGHTWORK_PIPELINE"
+"""The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code."""
 ENV_RUN = "LIGHTWORK_RUN"
+"""The name of the run's Workflow. Set on every pod of a run; `runs.run` puts it into the run's record."""
 ENV_STEP = "LIGHTWORK_STEP"
+"""The step's name, or empty. Set on every pod of a run, for the tenant's code."""
 ENV_FUNCTION = "LIGHTWORK_FUNCTION"
+"""The pipeline to run. Set by `manifests.scaler` on the driver, read by `pods.driver`."""
 ENV_ARGUMENTS = "LIGHTWORK_ARGUMENTS"
+"""Its parameters: a JSON object of strings. Set and read as ENV_FUNCTION."""
 ENV_RESULT_FILE = "LIGHTWORK_RESULT_FILE"
+"""The file for the pipeline's result, or empty. Set and read as ENV_FUNCTION."""
 ENV_NAMESPACE = "LIGHTWORK_NAMESPACE"
+"""The run's namespace. Set by `manifests.scaler` on the driver, read by `cluster.fleet`."""
 ENV_WORKERS = "LIGHTWORK_WORKERS"
+"""The most workers that the run may have. Set and read as ENV_NAMESPACE."""
 ENV_WORKER_THREADS = "LIGHTWORK_WORKER_THREADS"
+"""The threads of each worker. Set and read as ENV_NAMESPACE."""
 ENV_WORKERS_DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
+"""The Deployment to scale; without it, the driver leaves the workers alone. Set and read as ENV_NAMESPACE."""
 ENV_WORKER_PORT = "LIGHTWORK_WORKER_PORT"
+"""WORKER_PORT. Set by `manifests.dask` on workers, read by `pods.retire`."""
 ENV_MEMORY = "LIGHTWORK_MEMORY"
+"""A worker's memory limit in bytes. Set by `manifests.dask`, read by the worker's own command line."""
 ENV_CONNECT_SECONDS = "LIGHTWORK_CONNECT_SECONDS"
+"""How long the driver waits for the scheduler. Set by `manifests.scaler`, read by `cluster.cluster`."""
 ENV_LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
-"""Names a file that gets the line of an error too, as Kubernetes reads one when a pod ends."""
+"""A file that gets the text of an error as well: Kubernetes shows it as the pod's termination message.
+
+Set by `pods.driver` for its own process unless it is set already, read there and by `cli.main`.
+"""

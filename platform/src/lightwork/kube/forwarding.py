@@ -1,4 +1,4 @@
-"""A port of this machine that leads to a port of a pod, through the Kubernetes API."""
+"""Forward a port of this machine to a port of a pod, through the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CONNECTIONS = 32
-"""Connections at once; a browser keeps about six, and more wait."""
+"""The most connections at once; a browser opens about six. Further ones wait."""
 _CHUNK = 64 * 1024
 _IDLE = 1.0
 
@@ -27,41 +27,43 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, port: int, connect: Callable[[], Any]) -> None:
         self.connect = connect
-        self.places = threading.BoundedSemaphore(CONNECTIONS)
+        self.slots = threading.BoundedSemaphore(CONNECTIONS)
         self.ending = threading.Event()
         super().__init__(("127.0.0.1", port), _Connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is the browser's to open again."""
+        """Ignore a broken connection: the browser opens a new one."""
 
 
 class _Connection(socketserver.BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        with self.server.places, contextlib.closing(self.server.connect()) as there:
-            _pump(self.request, there, self.server.ending)
+        with self.server.slots, contextlib.closing(self.server.connect()) as remote:
+            _pump(self.request, remote, self.server.ending)
 
 
 @contextlib.contextmanager
 def forwarded(connect: Callable[[], Any], port: int = 0) -> Iterator[int]:
-    """Listen on 127.0.0.1 and hand each connection on, for as long as the `with` block runs.
+    """Listen on 127.0.0.1 and forward each connection while the `with` block runs.
 
     Args:
-        connect: opens the other side: something with `recv`, `sendall`, `fileno` and `close`. Called for each
-            connection, so that it may lead elsewhere each time.
-        port: where to listen; a free port if 0.
+        connect: opens the remote side, an object with `recv`, `sendall`, `fileno` and `close`. It is called
+            for each connection, so the target may change.
+        port: the port to listen on; 0 picks a free one.
 
     Yields:
         The port.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the port cannot be listened on, for example because it is in use.
     """
     try:
         server = _Server(port, connect)
     except OSError as error:
-        raise InputError(f"--port {port}: cannot listen there: {error.strerror}; give another one") from error
+        raise InputError(
+            f"--port {port}: cannot listen there ({error.strerror}); choose another port"
+        ) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     try:
@@ -73,17 +75,17 @@ def forwarded(connect: Callable[[], Any], port: int = 0) -> Iterator[int]:
         thread.join()
 
 
-def _pump(here: socket.socket, there: Any, ending: threading.Event) -> None:
-    """Carry bytes both ways until both sides have ended, or one breaks."""
-    other = {here.fileno(): (here, there), there.fileno(): (there, here)}
-    open_sides = set(other)
+def _pump(local: socket.socket, remote: Any, ending: threading.Event) -> None:
+    """Copy bytes both ways until the remote side ends or a side breaks."""
+    directions = {local.fileno(): (local, remote), remote.fileno(): (remote, local)}
+    open_sides = set(directions)
     while open_sides and not ending.is_set():
         for side in select.select(list(open_sides), [], [], _IDLE)[0]:
-            source, target = other[side]
+            source, target = directions[side]
             data = source.recv(_CHUNK)
             if data:
                 target.sendall(data)
                 continue
             open_sides.discard(side)
-            if source is there:
-                return  # the pod's side is done: nothing more will come
+            if source is remote:
+                return  # the pod sends nothing more

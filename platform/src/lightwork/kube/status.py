@@ -1,9 +1,11 @@
-"""What Argo's objects say, in words for people: why a run failed, what it waits for, whether it can fit."""
+"""Read from Argo's objects, for people, why a run failed, what it waits for, and whether it can ever fit."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+
+from lightwork.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,47 +21,43 @@ _HARD = {
     "storage": ("requests.ephemeral-storage", "ephemeral-storage"),
     "pods": ("pods", "count/pods"),
 }
-"""The names that a ResourceQuota may use for what a run needs."""
+"""The names that a ResourceQuota may use for each resource."""
 
 
 def message(status: Mapping[str, Any]) -> str:
-    """What happened to a run, or what it waits for, in one line; empty if there is nothing to say.
+    """Return in one line why a run failed or what it waits for; empty if neither.
 
-    Argo's own message of a run whose step failed is that a step failed. What the step said is in the step.
+    If a step failed, Argo's message on the Workflow says only that. The reason is in the step's own message.
 
     Args:
-        status: of the Workflow.
+        status: the Workflow's `status`.
     """
-    own = _line(status.get("message"))
+    own = one_line(status.get("message") or "")
     pods = [node for node in status.get("nodes", {}).values() if node.get("type") == "Pod"]
     if status.get("phase") in ("Failed", "Error"):
         failed = [pod for pod in pods if pod.get("phase") in ("Failed", "Error") and pod.get("message")]
         if failed and (not own or _CHILD.fullmatch(own)):
             last = max(failed, key=lambda pod: str(pod.get("finishedAt") or ""))
-            return f"{_name(last)}: {_MAIN.sub('', _line(last['message']))}"
+            return f"{_name(last)}: {_MAIN.sub('', one_line(last['message']))}"
         return own
     waiting = [pod for pod in pods if pod.get("phase") == "Pending" and pod.get("message")]
     if not own and waiting:
-        return f"{_name(waiting[0])} waits: {_line(waiting[0]['message'])}"
+        return f"{_name(waiting[0])} waits: {one_line(waiting[0]['message'])}"
     return own
 
 
 def _name(node: Mapping[str, Any]) -> str:
-    """A step's name, without the number of the try."""
+    """Return a step's name without the attempt number that Argo appends."""
     return re.sub(r"\(\d+\)$", "", str(node.get("displayName", "a step")))
 
 
-def _line(text: object) -> str:
-    return " ".join(str(text or "").split())
-
-
 def shortfall(template: Manifest, quotas: Sequence[Manifest]) -> str:
-    """Why a run can never fit its namespace's quotas, with the sum; empty if it can, or nothing is known.
+    """Return why a run can never fit its namespace's quotas, with the sum; empty if it can or if unknown.
 
-    A run needs at least its driver, with Argo's container beside it, its scheduler and one worker at once.
+    A run needs at least its driver, with Argo's container in the same pod, its scheduler and one worker.
 
     Args:
-        template: the WorkflowTemplate; its steps hand the sizes of the pods to the scaler.
+        template: the WorkflowTemplate, whose steps pass the sizes of the pods to the scaler.
         quotas: the namespace's ResourceQuotas.
     """
     from kubernetes.utils import parse_quantity
@@ -67,13 +65,13 @@ def shortfall(template: Manifest, quotas: Sequence[Manifest]) -> str:
     from lightwork.tenants import fit
 
     for sizes in _runs(template):
-        for what, names in _HARD.items():
+        for resource, names in _HARD.items():
             parts = (
                 dict.fromkeys(("driver", "scheduler", "worker"), "1")
-                if what == "pods"
+                if resource == "pods"
                 else {
-                    **{role: sizes[role, what] for role, kind in sizes if kind == what},
-                    "Argo": fit.ARGO.text(what),
+                    **{role: sizes[role, kind] for role, kind in sizes if kind == resource},
+                    "Argo": fit.ARGO.text(resource),
                 }
             )
             needed = sum(parse_quantity(part) for part in parts.values())  # type: ignore[no-untyped-call]
@@ -83,24 +81,24 @@ def shortfall(template: Manifest, quotas: Sequence[Manifest]) -> str:
                     if name in hard and needed > parse_quantity(hard[name]):  # type: ignore[no-untyped-call]
                         terms = " + ".join(f"{part} {role}" for role, part in parts.items())
                         return (
-                            f"its pods do not fit the quota {quota['metadata']['name']!r}: {what}: {terms};"
-                            f" allowed is {hard[name]}"
+                            f"its pods never fit the quota {quota['metadata']['name']!r}:"
+                            f" they need {resource} {terms}; the quota allows {hard[name]}"
                         )
     return ""
 
 
 def _runs(template: Manifest) -> list[dict[tuple[str, str], str]]:
-    """The sizes that each of a template's scaled pipelines hands to the scaler, by role and kind."""
-    found = []
+    """Return the sizes that each step of a template passes to the scaler, by role and resource."""
+    runs = []
     for item in template.get("spec", {}).get("templates", []):
         steps = [step for group in item.get("steps", []) for step in group]
         for step in [*steps, *item.get("dag", {}).get("tasks", [])]:
-            given = step.get("arguments", {}).get("parameters", [])
+            parameters = step.get("arguments", {}).get("parameters", [])
             sizes = {
                 (match[1], match[2]): str(parameter["value"])
-                for parameter in given
+                for parameter in parameters
                 if (match := _SIZES.match(parameter["name"])) and "{{" not in str(parameter.get("value"))
             }
             if sizes:
-                found.append(sizes)
-    return found
+                runs.append(sizes)
+    return runs

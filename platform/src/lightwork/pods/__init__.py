@@ -1,1 +1,1 @@
-"""What runs inside the pods of a run, each module the command of one container or hook of it."""
+"""The commands of containers and hooks in pods, one module each."""

@@ -1,8 +1,8 @@
-"""Makes and renews a tenant's certificates: `python -m lightwork.pods.certificates`.
+"""Create and renew a tenant's certificates: `python -m lightwork.pods.certificates`.
 
-One authority a tenant, in a Secret that no pod mounts, and one certificate signed by it for all of the
-tenant's pods, as server and as client. The certificate is renewed and the authority stays, so that pods of a
-run with the old certificate and pods with the new one understand each other.
+Each tenant has one authority, in a Secret that no pod mounts, and one certificate signed by it. All of the
+tenant's pods use that certificate, as server and as client. A renewal replaces the certificate and keeps the
+authority, so that pods with the old certificate and pods with the new one still trust each other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.errors import one_line
 from lightwork.kube.api import InCluster, RefusedError
 
 if TYPE_CHECKING:
@@ -22,20 +23,20 @@ if TYPE_CHECKING:
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3650)
 LIFETIME = dt.timedelta(days=60)
-"""How long a certificate is good. A run, which has the one of its start, is far shorter."""
+"""How long a certificate is valid: far longer than a run, which keeps the one it started with."""
 RENEW_BELOW = 0.5
-"""The share of that time below which a new one is made."""
+"""The share of the lifetime left below which a certificate is renewed."""
 
 Data = dict[str, bytes]
-"""What a Secret holds, by its keys."""
+"""The content of a Secret, by key."""
 
 
 def authority(name: str, now: dt.datetime) -> Data:
-    """A new authority: `tls.crt` and `tls.key`, as PEM.
+    """Create an authority: `tls.crt` and `tls.key`, as PEM.
 
     Args:
-        name: whose it is; it is in the certificate's subject.
-        now: from when it is good (from five minutes before, as clocks differ).
+        name: its owner, named in the certificate's subject.
+        now: the start of its validity (five minutes earlier in fact, as clocks differ).
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -53,12 +54,12 @@ def authority(name: str, now: dt.datetime) -> Data:
 
 
 def certificate(name: str, signer: Data, now: dt.datetime) -> Data:
-    """A new certificate for all of a tenant's pods: `tls.crt`, `tls.key`, and the authority's as `ca.crt`.
+    """Create a certificate for all of a tenant's pods: `tls.crt`, `tls.key`, and the authority's as `ca.crt`.
 
     Args:
-        name: whose it is.
-        signer: what `authority` made.
-        now: from when it is good.
+        name: its owner.
+        signer: the authority, as `authority` returns it.
+        now: the start of its validity.
 
     Raises:
         ValueError: the authority cannot be read.
@@ -71,10 +72,10 @@ def certificate(name: str, signer: Data, now: dt.datetime) -> Data:
 
     ca, ca_key = _read(signer)[0], load_pem_private_key(signer["tls.key"], None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise ValueError("the authority's key is of another kind")  # noqa: TRY004  (as what cannot be read)
+        raise ValueError("the authority's key is not an elliptic-curve key")  # noqa: TRY004 - as documented
     key = ec.generate_private_key(ec.SECP256R1())
     both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    made = (
+    signed = (
         _builder(_subject(name), ca.subject, key.public_key(), now, LIFETIME)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
@@ -85,20 +86,19 @@ def certificate(name: str, signer: Data, now: dt.datetime) -> Data:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    return {**_pem(made, key), "ca.crt": signer["tls.crt"]}
+    return {**_pem(signed, key), "ca.crt": signer["tls.crt"]}
 
 
-def due(found: Data, signer: Data, now: dt.datetime) -> bool:
-    """Whether a new certificate is to be made: there is none of this authority, or its time runs out."""
+def due(current: Data, signer: Data, now: dt.datetime) -> bool:
+    """Return whether a certificate must be replaced: missing, unreadable, old, or of another authority."""
     try:
-        (made,) = _read(found)
+        (certificate,) = _read(current)
     except ValueError:
         return True
-    left = made.not_valid_after_utc - now
-    lifetime = made.not_valid_after_utc - made.not_valid_before_utc
-    return (
-        left < RENEW_BELOW * lifetime or not found.get("tls.key") or found.get("ca.crt") != signer["tls.crt"]
-    )
+    left = certificate.not_valid_after_utc - now
+    lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    is_old = left < RENEW_BELOW * lifetime
+    return is_old or not current.get("tls.key") or current.get("ca.crt") != signer["tls.crt"]
 
 
 def _read(data: Data) -> list[x509.Certificate]:
@@ -152,16 +152,16 @@ def _builder(
     )
 
 
-def _pem(made: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Data:
+def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Data:
     from cryptography.hazmat.primitives import serialization
 
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return {"tls.crt": made.public_bytes(pem), "tls.key": secret}
+    return {"tls.crt": certificate.public_bytes(pem), "tls.key": secret}
 
 
 class Secrets:
-    """The Secrets of this pod's namespace."""
+    """Access to the Secrets of this pod's namespace."""
 
     def __init__(self, api: InCluster) -> None:
         self.namespace = api.namespace
@@ -169,7 +169,7 @@ class Secrets:
         self._path = f"/api/v1/namespaces/{api.namespace}/secrets"
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """A Secret; None if there is none."""
+        """Return a Secret; None if it does not exist."""
         try:
             return self._api.get(f"{self._path}/{name}")
         except RefusedError as error:
@@ -178,28 +178,28 @@ class Secrets:
             raise
 
     def put(self, name: str, data: Data, version: str | None) -> None:
-        """Make a Secret, or change it if it is still of this version."""
+        """Create a Secret if `version` is None; else update it, unless it has changed since that version."""
         metadata: dict[str, Any] = {"name": name, "labels": {"app.kubernetes.io/part-of": "lightwork"}}
         body = {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}}
         if version is None:
             head = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
             self._api.create(self._path, {**head, "metadata": metadata, **body})
         else:
-            changed = {"metadata": {**metadata, "resourceVersion": version}, **body}
-            self._api.patch(f"{self._path}/{name}", changed)
+            update = {"metadata": {**metadata, "resourceVersion": version}, **body}
+            self._api.patch(f"{self._path}/{name}", update)
 
 
 def renew(secrets: Secrets, authority_name: str, name: str, now: dt.datetime) -> str:
-    """Make what is missing or runs out of time.
+    """Create the authority and the certificate if they are missing; renew the certificate if it is due.
 
     Args:
-        secrets: the namespace's.
+        secrets: the namespace's Secrets.
         authority_name: the Secret of the authority.
-        name: the Secret that pods mount.
-        now: the time.
+        name: the Secret of the certificate, which pods mount.
+        now: the current time.
 
     Returns:
-        What was done, in words.
+        `created`, `renewed` or `still valid`.
     """
     secret = secrets.get(authority_name)
     signer = _data(secret)
@@ -208,10 +208,10 @@ def renew(secrets: Secrets, authority_name: str, name: str, now: dt.datetime) ->
         secrets.put(authority_name, signer, None)
     secret = secrets.get(name)
     if not due(_data(secret), signer, now):
-        return "still good"
+        return "still valid"
     version = None if secret is None else str(secret["metadata"]["resourceVersion"])
     secrets.put(name, certificate(secrets.namespace, signer, now), version)
-    return "made" if version is None else "renewed"
+    return "created" if version is None else "renewed"
 
 
 def _data(secret: dict[str, Any] | None) -> Data:
@@ -220,14 +220,14 @@ def _data(secret: dict[str, Any] | None) -> Data:
 
 @click.command()
 @click.option("--authority", required=True, help="The Secret of the authority.")
-@click.option("--secret", required=True, help="The Secret that pods mount.")
+@click.option("--secret", required=True, help="The Secret of the certificate, which pods mount.")
 def main(authority: str, secret: str) -> None:
-    """Make or renew this namespace's certificates; exit code 1 if that failed, to be tried again."""
+    """Create or renew this namespace's certificates; exit with 1 on failure, so that the job retries."""
     try:
-        done = renew(Secrets(InCluster()), authority, secret, dt.datetime.now(dt.UTC))
+        outcome = renew(Secrets(InCluster()), authority, secret, dt.datetime.now(dt.UTC))
     except (RefusedError, OSError, ValueError) as error:
-        sys.exit(f"certificates: {secret}: {error}")
-    print(f"certificates: {secret}: {done}", file=sys.stderr)
+        sys.exit(f"certificates: {secret}: {one_line(error)}")
+    print(f"certificates: {secret}: {outcome}", file=sys.stderr)
 
 
 if __name__ == "__main__":

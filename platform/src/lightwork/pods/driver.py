@@ -1,11 +1,11 @@
-"""The pipeline's own container: `python -m lightwork.pods.driver`.
+"""Run a pipeline in its own container: `python -m lightwork.pods.driver`.
 
-It is `lightwork run`, with the pipeline and its parameters from the environment, where Argo puts them:
+This is `lightwork run` with the pipeline and its parameters taken from the environment, which Argo sets:
 
 - `LIGHTWORK_FUNCTION`: the pipeline's name.
-- `LIGHTWORK_ARGUMENTS`: a JSON object of texts, as they would be behind `name=` on the command line.
-- `LIGHTWORK_RESULT_FILE`: where to put what the pipeline returned, as JSON, for other steps of the run; not
-  set, or empty, if none uses it.
+- `LIGHTWORK_ARGUMENTS`: a JSON object of strings, each as it would follow `name=` on the command line.
+- `LIGHTWORK_RESULT_FILE`: the file for the pipeline's result as JSON, which other steps of the run use;
+  unset or empty if none does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lightwork.errors import InputError
+from lightwork.errors import InputError, one_line
 from lightwork.kube import contract
 
 if TYPE_CHECKING:
@@ -25,18 +25,17 @@ if TYPE_CHECKING:
 
 
 LARGEST_RESULT = 100_000
-"""Bytes of a result as it is passed on. Argo keeps it in the Workflow, and in the next pod's environment."""
-
+"""Bytes of a result for other steps: Argo stores it in the Workflow and in the next pod's environment."""
 
 TERMINATION_LOG = "/dev/termination-log"
-"""Where Kubernetes reads why a container has ended, which Argo then shows as the step's message."""
+"""The file from which Kubernetes reads why a container ended; Argo shows it as the step's message."""
 
 
 def command(environment: Mapping[str, str]) -> list[str]:
-    """The command line that the environment stands for.
+    """Return the command line that the environment describes.
 
     Raises:
-        InputError: the environment is not what the run's template sets.
+        InputError: a variable is missing or malformed.
     """
     name = environment.get(contract.ENV_FUNCTION, "")
     if not name:
@@ -46,42 +45,42 @@ def command(environment: Mapping[str, str]) -> list[str]:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{contract.ENV_ARGUMENTS} is not JSON ({error}); expected an object of texts"
+            f"{contract.ENV_ARGUMENTS} is not JSON ({error}); expected an object of strings"
         ) from None
     if not isinstance(values, dict):
-        raise InputError(f"{contract.ENV_ARGUMENTS} is {text[:60]!r}; expected an object of texts")
+        raise InputError(f"{contract.ENV_ARGUMENTS} is {text[:60]!r}; expected an object of strings")
     items = [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
     ]
-    kept = ["--result", file] if (file := environment.get(contract.ENV_RESULT_FILE)) else []
-    # What follows `--` is never an option, whatever a value looks like.
-    return ["run", "--json", *kept, name, "--", *items]
+    result = ["--result", file] if (file := environment.get(contract.ENV_RESULT_FILE)) else []
+    # After `--`, a value that looks like an option is not taken for one.
+    return ["run", "--json", *result, name, "--", *items]
 
 
 def refuse_large(file: Path) -> None:
-    """See that a result can be passed on.
+    """Refuse a result that is too large to be passed to other steps.
 
     Raises:
-        InputError: it is too large.
+        InputError: the result is too large.
     """
-    # It is quoted once more on its way: as a text in an object of parameters.
+    # Argo quotes it once more, as a string in an object of parameters.
     size = len(json.dumps(file.read_text(encoding="utf-8")))
     if size > LARGEST_RESULT:
         raise InputError(
-            f"the result has {size:,} bytes, quotes included, and another step uses it; expected at most"
-            f" {LARGEST_RESULT:,}: write it as an artifact, and return the artifact's name"
+            f"the result is {size:,} bytes long as JSON; a result that another step uses may have at most"
+            f" {LARGEST_RESULT:,}: write it as an artifact and return the artifact's name"
         )
 
 
 def main() -> NoReturn:
-    """Run the pipeline, and end the process as `lightwork run` does."""
+    """Run the pipeline and end the process as `lightwork run` does."""
     from lightwork.cli.main import main as lightwork
 
     os.environ.setdefault(contract.ENV_LAST_WORD, TERMINATION_LOG)
     try:
         argv = command(os.environ)
     except InputError as error:
-        _say(error)
+        _print(error)
         sys.exit(2)
     try:
         lightwork(argv)
@@ -90,16 +89,17 @@ def main() -> NoReturn:
             try:
                 refuse_large(Path(file))
             except InputError as error:
-                _say(error)
+                _print(error)
                 sys.exit(1)
         raise
 
 
-def _say(error: InputError) -> None:
-    """Say what is wrong, on standard error and where Kubernetes reads a pod's last word."""
-    print(f"lightwork: {error}", file=sys.stderr)
+def _print(error: InputError) -> None:
+    """Print an error on stderr, and write it to the file that Kubernetes reads."""
+    line = one_line(error)
+    print(f"lightwork: {line}", file=sys.stderr)
     with contextlib.suppress(OSError):
-        Path(os.environ[contract.ENV_LAST_WORD]).write_text(str(error), encoding="utf-8")
+        Path(os.environ[contract.ENV_LAST_WORD]).write_text(line, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Log lines of Dask's scheduler, nannies and workers as JSON, from the first one on.
+"""Log lines of Dask's scheduler, nannies and workers as JSON, from the first line on.
 
-Dask sets up logging while it is imported, by what `DASK_LOGGING` says: `manifests.dask.LOGGING`.
+Dask sets up logging while it is imported, from `DASK_LOGGING`, which names the handler here
+(`manifests.dask.LOGGING`).
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import logging
 
 
 def handler() -> logging.Handler:
-    """The handler that writes lightwork's own lines."""
+    """Return the handler that writes lightwork's own log lines as JSON."""
     from lightwork import logs
 
     root = logging.getLogger()
     before = list(root.handlers)
     logs.configure("json")
-    (made,) = [item for item in root.handlers if item not in before]
-    root.removeHandler(made)  # whoever asked puts it where it belongs
-    return made
+    (added,) = [item for item in root.handlers if item not in before]
+    root.removeHandler(added)  # logging.config attaches it where DASK_LOGGING says
+    return added

@@ -1,9 +1,9 @@
-"""What a worker's pod does before it ends: `python -m lightwork.pods.retire --seconds 45`.
+"""Retire a worker before its pod ends: `python -m lightwork.pods.retire --seconds 45`, a preStop hook.
 
-Dask's worker hands nothing over when it is told to end, and its scheduler gives what a retired worker
-still computes to another one. So no new task begins here first, those that run may end, and then the
-worker is retired: its results move to others. Whatever happens, this ends in time, with exit code 0:
-Kubernetes ends the pod all the same, and what was lost is computed again.
+A Dask worker that is told to end does not hand over its results. Retiring it moves them, but restarts its
+running tasks on another worker. So the worker first stops starting tasks and finishes the running ones; then
+it is retired. The hook always ends in time and with exit code 0: Kubernetes ends the pod anyway, and lost
+results are computed again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from lightwork.errors import one_line
 from lightwork.kube import contract
 
 if TYPE_CHECKING:
@@ -22,28 +23,28 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 CONNECT_SECONDS = 5.0
-"""A scheduler that is reached at all is reached at once; at the end of a run there is none."""
+"""Timeout for connecting. A scheduler connects at once if it is still there; at a run's end it is gone."""
 HAND_OVER_SECONDS = 15.0
-"""What is kept of the time for moving results, when a task that runs does not end."""
+"""The time reserved for moving results if a running task does not finish."""
 
 
 def addresses(environment: Mapping[str, str]) -> tuple[str, str]:
-    """The scheduler's address and this worker's own."""
+    """Return the addresses of the scheduler and of this pod's worker."""
     host = environment["POD_IP"]
     host = f"[{host}]" if ":" in host else host
     return environment["DASK_SCHEDULER_ADDRESS"], f"tls://{host}:{environment[contract.ENV_WORKER_PORT]}"
 
 
 async def retire(scheduler: str, worker: str, seconds: float) -> bool:
-    """Retire one worker of a scheduler.
+    """Retire a worker.
 
     Args:
         scheduler: the scheduler's address.
-        worker: the worker's, as the scheduler knows it.
-        seconds: how long it may take, connecting included.
+        worker: the worker's address, as the scheduler knows it.
+        seconds: the time limit, connecting included.
 
     Returns:
-        Whether the scheduler said that the worker has nothing left that only it has.
+        Whether the scheduler retired the worker; False if it does not know the worker.
     """
     from distributed import Client
 
@@ -63,18 +64,18 @@ async def retire(scheduler: str, worker: str, seconds: float) -> bool:
 
 
 async def finish(seconds: float, dask_worker: Worker | None = None) -> bool:
-    """On the worker: begin no new task, and wait for those that run.
+    """On the worker, stop starting tasks and wait for the running ones.
 
     Args:
-        seconds: how long at most.
-        dask_worker: the worker, as Dask passes it.
+        seconds: the longest wait.
+        dask_worker: the worker; Dask passes it.
 
     Returns:
-        Whether none runs any more.
+        Whether all running tasks have finished.
     """
     from distributed.core import Status
 
-    assert dask_worker is not None  # noqa: S101 - Dask fills it in
+    assert dask_worker is not None  # noqa: S101 - Dask passes it
     dask_worker.status = Status.closing_gracefully
     clock = asyncio.get_running_loop()
     until = clock.time() + seconds
@@ -84,23 +85,23 @@ async def finish(seconds: float, dask_worker: Worker | None = None) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Retire this pod's worker; says on standard error what came of it."""
-    # argparse, not Click: the pod's last seconds count, and so does each import.
+    """Retire this pod's worker, and print the outcome on stderr."""
+    # argparse, not Click: in the pod's last seconds every import counts.
     parser = argparse.ArgumentParser(prog="python -m lightwork.pods.retire")
-    parser.add_argument("--seconds", type=float, default=45.0, help="how long it may take")
+    parser.add_argument("--seconds", type=float, default=45.0, help="the time limit")
     seconds = parser.parse_args(argv).seconds
     try:
         scheduler, worker = addresses(os.environ)
-        done = asyncio.run(retire(scheduler, worker, seconds))
-        text = "retired" if done else "the scheduler does not know this worker"
-    except Exception as error:  # noqa: BLE001  (a hook must not keep the pod)
-        text = f"not retired: {type(error).__name__}: {error}"
+        retired = asyncio.run(retire(scheduler, worker, seconds))
+        text = "retired" if retired else "not retired: the scheduler does not know this worker"
+    except Exception as error:  # noqa: BLE001 - a hook must not keep the pod
+        text = one_line(f"not retired: {type(error).__name__}: {error}")
     print(f"retire: {text}", file=sys.stderr)
     return 0
 
 
 if __name__ == "__main__":
-    # Not sys.exit: threads of the client that hang must not keep the pod.
+    # Not sys.exit: a hanging thread of the client must not keep the pod.
     code = main()
     sys.stderr.flush()
     os._exit(code)

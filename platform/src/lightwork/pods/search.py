@@ -1,8 +1,8 @@
-"""Sets OpenSearch up: sends the requests of a file to a domain on AWS, signed by the pod's own identity.
+"""Set up OpenSearch: send the requests of a file to a domain on AWS, signed with the pod's AWS identity.
 
 Run as `python -m lightwork.pods.search --endpoint https://... --requests FILE`. The file is a JSON list of
-`{"method", "path", "body"}`, each of which may be sent again; one with `"once": true` may find its thing
-there already (409), and leaves it.
+`{"method", "path", "body"}`, each safe to repeat. A request with `"once": true` creates something; if that
+exists already (409), it is left unchanged.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
-from lightwork.errors import InputError
+from lightwork.errors import InputError, one_line
 
 TIMEOUT = 30
-"""Seconds for one request."""
+"""Timeout of a request, in seconds."""
 CONFLICT = 409
 
 
@@ -29,11 +29,11 @@ def send(endpoint: str, requests: list[dict[str, Any]], region: str) -> None:
 
     Args:
         endpoint: the domain, `https://host`.
-        requests: as the module says.
-        region: the domain's region, which the signature names.
+        requests: the requests, in the form described above.
+        region: the domain's AWS region, part of the signature.
 
     Raises:
-        InputError: the domain refused one, or did not answer.
+        InputError: the domain refused a request or cannot be reached, or the pod has no AWS credentials.
     """
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -41,7 +41,7 @@ def send(endpoint: str, requests: list[dict[str, Any]], region: str) -> None:
 
     credentials = Session().get_credentials()
     if credentials is None:
-        raise InputError("no AWS credentials: this pod's account has no role")
+        raise InputError("no AWS credentials: this pod's service account has no role")
     for item in requests:
         where = f"{item['method']} {endpoint}/{item['path']}"
         headers = {"Content-Type": "application/json"}
@@ -52,20 +52,20 @@ def send(endpoint: str, requests: list[dict[str, Any]], region: str) -> None:
             headers=headers,
         )
         SigV4Auth(credentials.get_frozen_credentials(), "es", region).add_auth(signed)
-        made = urllib.request.Request(  # noqa: S310  (the endpoint is checked to be https)
+        request = urllib.request.Request(  # noqa: S310 - main accepts only https
             signed.url, data=signed.data, headers=dict(signed.headers), method=signed.method
         )
         try:
-            with urllib.request.urlopen(made, timeout=TIMEOUT) as answer:  # noqa: S310  (as above)
-                print(f"{where}: {answer.status}")
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - as above
+                print(f"{where}: {response.status}")
         except urllib.error.HTTPError as error:
             if error.code == CONFLICT and item.get("once"):
-                print(f"{where}: it is there already")
+                print(f"{where}: exists already")
                 continue
-            said = error.read(500).decode(errors="replace")
-            raise InputError(f"{where}: {error.code}: {said}") from None
+            text = error.read(500).decode(errors="replace")
+            raise InputError(one_line(f"{where}: {error.code}: {text}")) from None
         except OSError as error:
-            raise InputError(f"{where}: {error}") from None
+            raise InputError(one_line(f"{where}: {error}")) from None
 
 
 @click.command()
@@ -74,7 +74,7 @@ def send(endpoint: str, requests: list[dict[str, Any]], region: str) -> None:
 def main(endpoint: str, requests: Path) -> None:
     """Send requests to an OpenSearch domain."""
     if not endpoint.startswith("https://"):
-        raise click.UsageError(f"--endpoint: found {endpoint}; https:// belongs here")
+        raise click.UsageError(f"--endpoint: expected https://host, got {endpoint}")
     try:
         send(endpoint.rstrip("/"), json.loads(requests.read_text()), os.environ["AWS_REGION"])
     except InputError as error:

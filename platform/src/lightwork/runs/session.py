@@ -51,6 +51,16 @@ def connect(
 ) -> Session:
     """Open a session for use in a `with` statement, inside which tasks run there.
 
+    >>> from lightwork import connect, task
+    >>> @task
+    ... def square(number: int) -> int:
+    ...     return number * number
+    >>> with connect("serial", lake="results") as session:
+    ...     sum(square.map([1, 2, 3]))
+    14
+    >>> session.elements
+    {'total': 3, 'cached': 0, 'computed': 3, 'failed': 0}
+
     Args:
         on: `serial`, `local`, a scheduler's address (`tcp://host:port`, `tls://host:port`) or `coiled`; by
             default LIGHTWORK_ON, then DASK_SCHEDULER_ADDRESS, else `serial`.
@@ -91,6 +101,11 @@ def new_run_id() -> str:
 @public
 def current_session() -> Session:
     """Return the current session.
+
+    >>> from lightwork import connect, current_session
+    >>> with connect("serial", tenant="acme"):
+    ...     current_session().tenant
+    'acme'
 
     Raises:
         InputError: no session is open here.

@@ -32,6 +32,14 @@ class Task(TaskFunction[P, R]):
 
         Lazy: nothing runs until the results are iterated, and the input is read as needed.
 
+        >>> from lightwork import connect, task
+        >>> @task
+        ... def power(x: int, n: int) -> int:
+        ...     return x**n
+        >>> with connect("serial"):
+        ...     list(power.map(range(4), shared={"n": 2}))
+        [0, 1, 4, 9]
+
         Args:
             iterables: one per positional parameter, as for the builtin `map`; the shortest one ends the map.
             shared: arguments that are the same for every element, by name; sent to each worker once.
@@ -48,6 +56,15 @@ class Task(TaskFunction[P, R]):
 
     def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
         """Start one call on the session's workers; arguments may be futures of other calls.
+
+        >>> from lightwork import connect, task
+        >>> @task
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> with connect("serial"):
+        ...     four = double.submit(2)
+        ...     double.submit(four).result()
+        8
 
         Raises:
             InputError: arguments that do not fit the function.
@@ -72,6 +89,13 @@ def task(
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """Make a function a task; it stays a plain function when called directly.
+
+    >>> from lightwork import task
+    >>> @task(retries=2)
+    ... def square(number: int) -> int:
+    ...     return number * number
+    >>> square(3)
+    9
 
     Args:
         fn: the function.

@@ -130,7 +130,7 @@ def _arrow(target: _Target, piece: Any, keep_index: bool | None, number: int) ->
     for column in target.partition_by:
         if column not in table.column_names or column in index:
             raise InputError(
-                f"{what}: partition_by: there is no column {column!r}; there are: "
+                f"{what}: partition_by: there is no column {column!r}; available: "
                 f"{', '.join(name for name in table.column_names if name not in index)}"
             )
         if set(column) & set("/\\="):

@@ -17,6 +17,9 @@ _CANONICAL_UNITS = ("d", "h", "m", "s")
 def millicores(text: str) -> int:
     """Return thousandths of a core: 500 for `500m`, 2000 for `2`.
 
+    >>> millicores("0.5")
+    500
+
     Raises:
         ValueError: it is not an amount of processor, or not a whole number of thousandths.
     """
@@ -36,6 +39,9 @@ def cores(millis: int) -> str:
 
 def octets(text: str) -> int:
     """Return bytes: 2147483648 for `2Gi`, 2000000000 for `2G`.
+
+    >>> octets("0.5Gi")
+    536870912
 
     Raises:
         ValueError: it is not an amount of bytes, or not a whole number of them.
@@ -75,6 +81,9 @@ def canonical_cpu(value: object) -> str:
 def canonical_size(value: object) -> str:
     """Return an amount of memory or storage in the canonical form, keeping binary or decimal units.
 
+    >>> canonical_size("2048Mi"), canonical_size("2000M")
+    ('2Gi', '2G')
+
     Raises:
         ValueError: it is not an amount above zero.
     """
@@ -87,6 +96,9 @@ def canonical_size(value: object) -> str:
 
 def canonical_duration(value: object) -> str:
     """Return a duration in the canonical form: `90s` stays `90s`, `120m` becomes `2h`.
+
+    >>> canonical_duration("120m")
+    '2h'
 
     Raises:
         ValueError: it is not a duration above zero.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cronsim import CronSim, CronSimError
 
-from lightwork.errors import near
+from lightwork.errors import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +82,7 @@ def canonical_zone(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("should be a time zone's name, for example Europe/Berlin or UTC")  # noqa: TRY004
     if value not in (names := zoneinfo.available_timezones()) or value in ("localtime", "Factory"):
-        guess = near(value, names)
-        hint = guess if "did you mean" in guess else "; for example Europe/Berlin or UTC"
+        hint = nearest(value, names) or "; for example Europe/Berlin or UTC"
         raise ValueError(f"there is no such time zone{hint}")
     return value
 

@@ -88,7 +88,7 @@ def interrupted() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one command line came to."""
+    """The exit code and the output of a command line."""
 
     code: int
     out: str
@@ -97,7 +97,7 @@ class Outcome:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current folder, with an installed package of pipelines and nothing in the environment."""
+    """A current folder with an installed package of pipelines, and no settings in the environment."""
     (tmp_path / PACKAGE).mkdir()
     (tmp_path / PACKAGE / "pipes.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
@@ -114,7 +114,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def lightwork(project: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Run one command line in this process."""
+    """Run a command line in this process."""
 
     def run(*argv: str) -> Outcome:
         capfd.readouterr()

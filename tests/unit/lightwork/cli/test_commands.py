@@ -19,7 +19,7 @@ def record(project: Path) -> dict:
     return json.loads(file.read_text())
 
 
-def test_help_imports_nothing_heavy_and_no_command() -> None:
+def test_the_help_imports_no_command_and_nothing_heavy() -> None:
     code = (
         "import sys; from lightwork.cli.main import execute; execute(['--help']); heavy = {'pandas', 'dask',"
         " 'distributed', 'pyarrow', 'numpy', 'boto3', 'bokeh', 'pydantic', 'rich', 'structlog',"
@@ -34,7 +34,7 @@ def test_help_imports_nothing_heavy_and_no_command() -> None:
     assert "explain" in done.stdout
 
 
-def test_without_a_command_the_help_is_shown(lightwork) -> None:
+def test_the_help_is_shown_without_a_command(lightwork) -> None:
     done = lightwork()
     assert done.code == 0
     assert done.out.startswith("Usage: lightwork")
@@ -44,7 +44,7 @@ def test_the_version_is_shown(lightwork) -> None:
     assert lightwork("--version").out == f"lightwork {package.__version__}\n"
 
 
-def test_list_shows_names_first_lines_parameters_and_types(lightwork) -> None:
+def test_list_shows_names_descriptions_parameters_and_types(lightwork) -> None:
     out = lightwork("list").out
     for words in (
         "windy-city",
@@ -56,31 +56,31 @@ def test_list_shows_names_first_lines_parameters_and_types(lightwork) -> None:
     assert "More about it" not in out
 
 
-def test_list_reports_broken_modules_on_stderr_and_goes_on(lightwork, project: Path) -> None:
+def test_list_warns_of_broken_modules_on_stderr_and_goes_on(lightwork, project: Path) -> None:
     (project / "cli_pipelines" / "bad.py").write_text("1/0")
     done = lightwork("list")
     assert done.code == 0
     assert "windy-city" in done.out
-    assert "lightwork: cli_pipelines.bad cannot be used: ZeroDivisionError" in done.err
+    assert "warning: cli_pipelines.bad cannot be used: ZeroDivisionError" in done.err
 
 
 def test_list_as_json_is_one_object(lightwork) -> None:
-    found = json.loads(lightwork("list", "--json").out)
-    (table,) = [item for item in found["pipelines"] if item["name"] == "table"]
+    listed = json.loads(lightwork("list", "--json").out)
+    (table,) = [item for item in listed["pipelines"] if item["name"] == "table"]
     assert table["parameters"] == [{"name": "rows", "type": "int", "required": True}]
 
 
-def test_a_runs_json_is_the_last_line_of_stdout_and_all_that_lightwork_writes_there(lightwork) -> None:
+def test_a_runs_json_is_the_last_line_of_stdout_and_the_only_one_by_lightwork(lightwork) -> None:
     done = lightwork("run", "windy-city", "max_timestamps=4", "--on", "serial", "--json")
     first, last = done.out.splitlines()
     assert done.code == 0
     assert first == "from the pipeline"
-    found = json.loads(last)
-    assert found["result"] == {"sum": 12, "nan": None, "mode": "fast"}
-    assert found["elements"] == {"total": 4, "cached": 0, "computed": 4, "failed": 0}
-    assert found["parameters"] == {"max_timestamps": 4, "data": None, "mode": "fast"}
-    assert found["pipeline"] == "windy-city"
-    assert Path(found["report"]).is_file()
+    run = json.loads(last)
+    assert run["result"] == {"sum": 12, "nan": None, "mode": "fast"}
+    assert run["elements"] == {"total": 4, "cached": 0, "computed": 4, "failed": 0}
+    assert run["parameters"] == {"max_timestamps": 4, "data": None, "mode": "fast"}
+    assert run["pipeline"] == "windy-city"
+    assert Path(run["report"]).is_file()
 
 
 def test_the_summary_goes_to_stderr_with_result_bars_and_report(lightwork) -> None:
@@ -90,27 +90,24 @@ def test_the_summary_goes_to_stderr_with_result_bars_and_report(lightwork) -> No
         assert words in done.err
 
 
-def test_what_the_bars_show_is_not_shown_twice(lightwork) -> None:
+def test_a_mapping_shown_as_bars_is_not_shown_twice(lightwork) -> None:
     assert lightwork("run", "drawn", "--on", "serial").err.count("JFK") == 1
 
 
-def test_a_second_run_says_that_everything_was_done(lightwork) -> None:
+def test_a_second_run_says_that_everything_is_cached(lightwork) -> None:
     lightwork("run", "windy-city", "--on", "serial")
-    assert (
-        "everything was already done: 10 of 10 skipped"
-        in lightwork("run", "windy-city", "--on", "serial").err
-    )
+    assert "10 elements: all cached" in lightwork("run", "windy-city", "--on", "serial").err
     assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--refresh").err
     assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--no-cache").err
 
 
 def test_the_record_of_a_run_says_how_it_ended(lightwork, project: Path) -> None:
     lightwork("run", "windy-city", "--on", "serial")
-    found = record(project)
-    assert found["status"] == "succeeded"
-    assert found["elements"]["total"] == 10
-    assert found["started"] <= found["finished"]
-    assert found["error"] is None
+    run = record(project)
+    assert run["status"] == "succeeded"
+    assert run["elements"]["total"] == 10
+    assert run["started"] <= run["finished"]
+    assert run["error"] is None
 
 
 def test_a_failing_pipeline_exits_with_1_and_shows_its_own_traceback(lightwork, project: Path) -> None:
@@ -131,13 +128,11 @@ def test_a_failing_element_is_named_with_its_traceback_and_exit_code_1(lightwork
     assert last.startswith("lightwork: cli_pipelines.pipes.scaled: element 3 (")
 
 
-def test_an_interrupted_run_exits_with_130_and_says_that_what_is_done_is_kept(
-    lightwork, project: Path
-) -> None:
+def test_an_interrupted_run_exits_with_130_and_says_that_results_are_kept(lightwork, project: Path) -> None:
     done = lightwork("run", "interrupted", "--on", "serial")
     assert done.code == 130
     assert done.err.count("\n") == 1
-    assert "what is done is kept" in done.err
+    assert "results are kept" in done.err
     assert record(project)["status"] == "stopped"
 
 
@@ -150,14 +145,14 @@ def test_a_terminated_run_is_recorded_as_stopped(lightwork, project: Path) -> No
 
 def test_a_table_becomes_an_artifact_with_its_first_records(lightwork) -> None:
     out = lightwork("run", "table", "rows=30", "--on", "serial", "--json").out
-    found = json.loads(out)
-    assert found["result"] == {
+    run = json.loads(out)
+    assert run["result"] == {
         "artifact": "table",
         "rows": 30,
         "columns": ["n", "day"],
         "records": [{"n": n, "day": "2026-01-31"} for n in range(20)],
     }
-    assert [item["name"] for item in found["artifacts"]] == ["table"]
+    assert [item["name"] for item in run["artifacts"]] == ["table"]
     listed = lightwork("artifacts").out
     assert "table" in listed
     assert "30" in listed
@@ -169,24 +164,27 @@ def test_runs_are_shown_newest_first(lightwork) -> None:
     assert lightwork("runs").out.startswith("No runs in ")
     lightwork("run", "windy-city", "--on", "serial")
     lightwork("run", "raises", "--on", "serial")
-    found = json.loads(lightwork("runs", "--json").out)["runs"]
-    assert sorted(item["status"] for item in found) == ["failed", "succeeded"]
-    assert found[0]["run_id"] >= found[1]["run_id"]
+    runs = json.loads(lightwork("runs", "--json").out)["runs"]
+    assert sorted(item["status"] for item in runs) == ["failed", "succeeded"]
+    assert runs[0]["run_id"] >= runs[1]["run_id"]
     assert "KeyError" in lightwork("runs", "raises").out
     assert "windy-city" not in lightwork("runs", "raises").out
     assert len(json.loads(lightwork("runs", "--last", "1", "--json").out)["runs"]) == 1
 
 
-def test_settings_come_from_a_file_beside_but_the_environment_goes_first(
+def test_settings_come_from_a_dotenv_file_unless_the_environment_has_them(
     lightwork, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("LIGHTWORK_TENANT", "LIGHTWORK_ON"):  # so that what the file sets is undone
+    for variable in (
+        "LIGHTWORK_TENANT",
+        "LIGHTWORK_ON",
+    ):  # so that the variables the file sets are removed afterwards
         monkeypatch.setenv(variable, "")
         monkeypatch.delenv(variable)
     (project / ".env").write_text("LIGHTWORK_TENANT=acme\nLIGHTWORK_ON=locl\n")
     monkeypatch.setenv("LIGHTWORK_ON", "serial")
-    found = json.loads(lightwork("run", "windy-city", "--json").out.splitlines()[-1])
-    assert found["tenant"] == "acme"
+    run = json.loads(lightwork("run", "windy-city", "--json").out.splitlines()[-1])
+    assert run["tenant"] == "acme"
 
 
 def test_the_environment_says_where_to_run(lightwork, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,15 +194,15 @@ def test_the_environment_says_where_to_run(lightwork, project: Path, monkeypatch
     assert record(project)["on"] == "serial"
 
 
-def test_explain_says_what_the_key_is_made_of_and_what_changed(lightwork, project: Path) -> None:
+def test_explain_shows_the_keys_components_and_whether_a_call_is_cached(lightwork, project: Path) -> None:
     lightwork("run", "windy-city", "--on", "serial")
-    kept = json.loads(lightwork("explain", "windy-city", "double", "x=3", "--json").out)
-    assert kept["call"] | {"key": ""} == {"arguments": {"x": 3}, "key": "", "kept": True, "result": 6}
-    assert kept["kept"] == 10
-    assert "cli_pipelines.pipes.double" in [item["name"] for item in kept["components"]]
+    facts = json.loads(lightwork("explain", "windy-city", "double", "x=3", "--json").out)
+    assert facts["call"] | {"key": ""} == {"arguments": {"x": 3}, "key": "", "kept": True, "result": 6}
+    assert facts["kept"] == 10
+    assert "cli_pipelines.pipes.double" in [item["name"] for item in facts["components"]]
     assert not json.loads(lightwork("explain", "windy-city", "double", "x=99", "--json").out)["call"]["kept"]
-    out = lightwork("explain", "windy-city", "double", "x=99").out
-    assert "is not kept; it would be computed" in out
+    assert "double(x=99): not cached" in lightwork("explain", "windy-city", "double", "x=99").out
+    assert "double(x=3): cached: 6" in lightwork("explain", "windy-city", "double", "x=3").out
 
 
 def test_explain_names_the_component_that_changed(lightwork, project: Path) -> None:
@@ -221,23 +219,23 @@ def test_explain_names_the_component_that_changed(lightwork, project: Path) -> N
         env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "function cli_pipelines.pipes.double changed" in done.stdout
-    assert "0 results of this code are kept" in done.stdout
+    assert "cached results of this code: 0 in " in done.stdout
 
 
 def test_cache_shows_sizes_and_prunes(lightwork, project: Path) -> None:
-    assert lightwork("cache").out.startswith("No results kept in ")
+    assert lightwork("cache").out.startswith("No cached results in ")
     lightwork("run", "windy-city", "--on", "serial")
     (task,) = json.loads(lightwork("cache", "size", "--json").out)["tasks"]
     assert (task["task"], task["results"], task["versions"]) == ("cli_pipelines.pipes.double", 10, 1)
     assert "cli_pipelines.pipes.double" in lightwork("cache").out
-    assert "would be removed" in lightwork("cache", "prune", "--task", "double", "--dry-run").out
+    assert "Would delete 2 files" in lightwork("cache", "prune", "--task", "double", "--dry-run").out
     assert json.loads(lightwork("cache", "prune", "--older-than", "1h", "--json").out)["files"] == 0
     assert json.loads(lightwork("cache", "size", "--json").out)["tasks"] == [task]
     assert lightwork("cache", "prune", "--task", "double").code == 0
     assert open_lake(project / ".lightwork/lake", tenant="local").entries("results") == []
 
 
-def test_pruning_by_age_takes_only_what_is_older(lightwork, project: Path) -> None:
+def test_pruning_by_age_deletes_only_older_results(lightwork, project: Path) -> None:
     lightwork("run", "windy-city", "--on", "serial")
     (old,) = project.glob(".lightwork/lake/local/results/*/*/*.seg")
     young = old.with_name("f" * 32 + ".seg")
@@ -249,9 +247,9 @@ def test_pruning_by_age_takes_only_what_is_older(lightwork, project: Path) -> No
     assert young.with_name("code.json").exists()
 
 
-def test_new_makes_a_pipeline_that_runs(lightwork, project: Path) -> None:
-    made = json.loads(lightwork("new", "own-one", "--json").out)
-    assert "cli_pipelines/own_one/pipeline.py" in made["files"]
+def test_new_creates_a_pipeline_that_runs(lightwork, project: Path) -> None:
+    created = json.loads(lightwork("new", "own-one", "--json").out)
+    assert "cli_pipelines/own_one/pipeline.py" in created["files"]
     assert (
         json.loads(lightwork("run", "own-one", "count=3", "--on", "serial", "--json").out)["result"]["sum"]
         == 5
@@ -259,7 +257,7 @@ def test_new_makes_a_pipeline_that_runs(lightwork, project: Path) -> None:
     assert "lightwork run second-one" in lightwork("new", "second-one").out
 
 
-def test_a_closed_stdout_is_no_traceback(project: Path) -> None:
+def test_a_closed_stdout_does_not_cause_a_traceback(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
     code = "import sys; from lightwork.cli.main import main; main(['--help'])"
     child = subprocess.Popen(
@@ -278,5 +276,9 @@ def test_a_closed_stdout_is_no_traceback(project: Path) -> None:
     ("count", "text"),
     [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456_789, "123 MB"), (5e12, "5.0 TB")],
 )
-def test_sizes_are_for_people(count: float, text: str) -> None:
+def test_sizes_have_a_readable_unit(count: float, text: str) -> None:
     assert output.size(count) == text
+
+
+def test_counted_nouns_are_singular_for_one() -> None:
+    assert [output.counted(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]

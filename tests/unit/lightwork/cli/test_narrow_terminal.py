@@ -14,7 +14,7 @@ from lightwork.store import records
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What a terminal of 40 columns shows."""
+    """The output on a terminal of 40 columns."""
     from rich.console import Console
 
     screen = io.StringIO()

@@ -94,11 +94,11 @@ MOMENT = pd.Timestamp("2026-01-31 06:00", tz="UTC")
         (pd.Index([1, 2]), [1, 2]),
     ],
 )
-def test_values_are_what_they_stand_for(value: Any, plain: Any) -> None:
-    found = jsonable(value)
-    assert found == plain
-    assert type(found) is type(plain)
-    json.dumps(found, allow_nan=False)
+def test_values_become_plain_json(value: Any, plain: Any) -> None:
+    result = jsonable(value)
+    assert result == plain
+    assert type(result) is type(plain)
+    json.dumps(result, allow_nan=False)
 
 
 def looped() -> list[Any]:
@@ -112,7 +112,7 @@ def looped() -> list[Any]:
     [object(), Nasty(), NastyFields(), lambda: 1, b"bytes", (i for i in ()), looped(), np.zeros(2000), 1j],
     ids=lambda value: type(value).__name__,
 )
-def test_what_cannot_be_shown_is_its_repr_with_a_note(value: Any) -> None:
+def test_any_other_value_becomes_its_repr_with_a_note(value: Any) -> None:
     text = json.dumps(jsonable({"x": value}), allow_nan=False)
     assert '"repr": ' in text
     assert '"note": ' in text
@@ -128,12 +128,12 @@ def test_what_cannot_be_shown_is_its_repr_with_a_note(value: Any) -> None:
     ],
     ids=["frame", "series", "arrow"],
 )
-def test_a_table_is_its_rows_columns_and_first_records(table: Any) -> None:
+def test_a_table_becomes_its_size_columns_and_first_records(table: Any) -> None:
     records = [{"k": "a", "v": 1.0}, {"k": "b", "v": None}]
     assert jsonable({"t": table}) == {"t": {"rows": 2, "columns": ["k", "v"], "records": records}}
 
 
-def test_an_index_that_has_a_columns_name_is_kept_apart() -> None:
+def test_an_index_with_the_name_of_a_column_gets_another_name() -> None:
     frame = pd.DataFrame({"k": [1]}, index=pd.Index(["a"], name="k"))
     assert jsonable(frame)["records"] == [{"k (index)": "a", "k": 1}]
 

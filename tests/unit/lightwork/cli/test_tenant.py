@@ -1,4 +1,4 @@
-"""`lightwork tenant`: files anywhere, a line for each mistake, exit code 2, and YAML that says all."""
+"""`lightwork tenant`: files anywhere, one line a mistake, exit code 2, and all objects as YAML."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ pipelines:
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "tenants").mkdir()
-    found = tmp_path / "tenants" / "acme.yaml"
-    found.write_text(FILE)
+    file = tmp_path / "tenants" / "acme.yaml"
+    file.write_text(FILE)
     monkeypatch.chdir(tmp_path)
     with files.own_pipelines():
-        yield found
+        yield file
 
 
-def test_a_right_file_is_said_to_be_right_by_path_and_by_name(
+def test_a_valid_file_is_reported_as_valid_by_path_and_by_name(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["tenant", "validate", str(path), "acme"]) == 0
     out = capsys.readouterr()
-    assert out.out.count("tenant acme is right") == 2
+    assert out.out.count("tenant acme: valid") == 2
     assert "warning: " in out.err
     assert "does not exist in Europe/Berlin" in out.err
 
@@ -54,13 +54,13 @@ def test_each_mistake_of_each_file_is_one_line_and_the_exit_code_is_2(
         f"{path}:2",
         f"{path}:5",
         f"{other}:3",
-        "there is no tenant 'nobody'; there are",
+        "there is no tenant 'nobody'; available",
     ]
     assert all(line.startswith("lightwork: ") for line in lines)
 
 
 @pytest.mark.parametrize("command", ["show", "render"])
-def test_no_command_goes_on_with_a_wrong_file(
+def test_no_command_accepts_a_file_with_mistakes(
     command: str, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path.write_text(FILE.replace("name: acme", "name: acme\nquotas: 1").replace("count: 2", "count: 0"))
@@ -71,12 +71,13 @@ def test_no_command_goes_on_with_a_wrong_file(
     assert len(out.err.splitlines()) == 2
 
 
-def test_show_says_what_a_run_takes_and_when_the_next_ones_are(
+def test_show_prints_what_a_run_needs_and_the_next_runs(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["tenant", "show", "acme"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "acme: dev; namespace tenant-acme"
+    for words in ("acme", "dev", "tenant-acme"):
+        assert words in lines[0]
     (run,) = [line.split() for line in lines if "a run of windy-city" in line]
     assert run[4:] == ["5", "3600m", "7424Mi", "26880Mi"]
     times = [line for line in lines if "02:30 +0" in line]
@@ -99,34 +100,32 @@ def test_render_prints_all_objects_with_the_namespace_first(
     ]
     assert execute(["tenant", "render", str(path), *options]) == 0
     text = capsys.readouterr().out
-    found = list(yaml.safe_load_all(text))
-    assert found[0]["kind"] == "Namespace"
+    objects = list(yaml.safe_load_all(text))
+    assert objects[0]["kind"] == "Namespace"
     assert {"WorkflowTemplate", "CronWorkflow", "NetworkPolicy", "ResourceQuota"} <= {
-        item["kind"] for item in found
+        item["kind"] for item in objects
     }
-    (settings,) = [item["data"] for item in found if item["metadata"]["name"] == "lightwork"]
+    (settings,) = [item["data"] for item in objects if item["metadata"]["name"] == "lightwork"]
     assert (settings["LIGHTWORK_LAKE"], settings["AWS_REGION"]) == ("s3://b/p", "eu-west-1")
     assert "r.example/lw:2" in text
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "words"),
     [
-        (
-            ["render", "acme", "--env", "prod"],
-            "acme.yaml:2: environments: 'prod' is not among them; there are: dev",
-        ),
-        (["render", "acme", "--env", "dev", "--variable", "x"], "--variable 'x' is not NAME=VALUE"),
+        (["render", "acme", "--env", "prod"], "acme.yaml:2: environments: does not list 'prod'; found dev"),
+        (["render", "acme", "--env", "dev", "--variable", "x"], "--variable 'x': expected NAME=VALUE"),
         (
             ["render", "acme"],
             "tenant render: --env is missing; expected `lightwork tenant render NAME --env ENV`",
         ),
-        (["render"], "tenant render: NAME is missing; expected `lightwork tenant render NAME`"),
+        (["render"], "tenant render: NAME is missing; expected `lightwork tenant render NAME --env ENV`"),
         (["validate"], "tenant validate: FILE... is missing"),
+        (["validat"], "tenant: there is no command 'validat'; did you mean 'validate'?"),
         (["show", "acne"], "there is no tenant 'acne'; did you mean 'acme'?"),
         (["show", "else/where.yaml"], "else/where.yaml: there is no such file"),
-        (["new", "Acme_1"], "'Acme_1' is not a tenant's name; expected"),
-        (["new", "acme"], "acme.yaml exists already; it was left as it is"),
+        (["new", "Acme_1"], "'Acme_1' is not a valid tenant name; expected"),
+        (["new", "acme"], "acme.yaml exists already"),
         (
             ["new", "other", "--pipeline", "windy-cty"],
             "there is no pipeline 'windy-cty'; did you mean 'windy-city'?",
@@ -134,15 +133,15 @@ def test_render_prints_all_objects_with_the_namespace_first(
     ],
 )
 def test_a_wrong_command_is_one_line(
-    argv: list[str], said: str, path: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], words: str, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert execute(["tenant", *argv]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert words in line
 
 
 @pytest.mark.parametrize("pipelines", [[], ["windy-city"], ["windy-city", "battery-health"]])
-def test_a_new_file_is_right_at_once_and_says_what_each_field_is(
+def test_a_new_file_is_valid_and_documents_each_field(
     pipelines: list[str], path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = [item for name in pipelines for item in ("--pipeline", name)]
@@ -156,24 +155,31 @@ def test_a_new_file_is_right_at_once_and_says_what_each_field_is(
         assert f"# pipeline: {entry}" in text
 
 
-def test_what_is_commented_out_in_a_new_file_is_right_too_and_the_default() -> None:
+def test_the_commented_fields_of_a_new_file_are_valid_and_hold_the_defaults() -> None:
     import re
 
     from lightwork.tenants import Tenant, template
 
     text = template.render("globex", ["windy-city"], "x.json")
-    # What names an image and a schedule has no default to be compared with.
+    # Fields that name an image or a schedule have no default to compare with.
     text = re.sub(
         r"^( +)# (?=(scheduler|driver|suspended|deadline|starting_deadline|max_parallel_runs): )",
         r"\1",
         text,
         flags=re.MULTILINE,
     )
-    whole = Tenant.model_validate(yaml.safe_load(text))
-    entry = whole.pipelines["windy-city"]
+    uncommented = Tenant.model_validate(yaml.safe_load(text))
+    entry = uncommented.pipelines["windy-city"]
     assert {"driver", "deadline", "suspended"} <= entry.model_fields_set, "the comments are fields"
     bare = Tenant.model_validate({"name": "globex", "environments": ["dev"], "pipelines": {"windy-city": {}}})
-    assert whole == bare
+    assert uncommented == bare
+
+
+def test_the_help_is_shown_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["tenant"]) == 0
+    out = capsys.readouterr()
+    assert "validate" in out.out
+    assert out.err == ""
 
 
 def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

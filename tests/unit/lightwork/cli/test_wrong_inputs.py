@@ -1,4 +1,4 @@
-"""Every wrong input: exit code 2, one line on stderr, before anything starts."""
+"""Every wrong input: exit code 2 and one line on stderr before anything starts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ WRONG = [
     ("lst", "there is no command 'lst'; did you mean 'list'?"),
     ("--versio", "there is no option '--versio'; did you mean '--version'?"),
     ("list --jsn", "list: there is no option '--jsn'; did you mean '--json'?"),
-    ("list extra", "list: got unexpected extra argument (extra)"),
-    ("run", "the pipeline's name is missing; there are: drawn, element-fails,"),
+    ("list extra", "list: got unexpected extra argument (extra); expected `lightwork list`"),
+    ("run", "the pipeline's name is missing; available: drawn, element-fails,"),
     ("run windy-cty", "there is no pipeline 'windy-cty'; did you mean 'windy-city'?"),
-    ("run zzz", "there is no pipeline 'zzz'; there are: drawn, element-fails,"),
+    ("run zzz", "there is no pipeline 'zzz'; available: drawn, element-fails,"),
     (
         "run windy-city max_timestamp=1",
         "there is no parameter 'max_timestamp'; did you mean 'max_timestamps'?",
@@ -32,8 +32,8 @@ WRONG = [
     ("run windy-city --on kubernetes", "'kubernetes' is not a place to run; expected serial, local, tcp://"),
     ("run windy-city --on locl", "did you mean 'local'?"),
     ("run windy-city --on tcp://scheduler", "did you mean 'tcp://scheduler:8786'?"),
-    ("run windy-city --workers 0", "workers: 0 is no workers; expected 1 or more"),
-    ("run windy-city --workers -2", "workers: -2 is no workers"),
+    ("run windy-city --workers 0", "workers: expected 1 or more, got 0; for example"),
+    ("run windy-city --workers -2", "workers: expected 1 or more, got -2"),
     ("run windy-city --workers two", "workers: 'two' is not a whole number"),
     (
         "run windy-city --lake gs://bucket",
@@ -46,19 +46,21 @@ WRONG = [
     ("explain windy-city doubel", "there is no task 'doubel'; did you mean 'double'?"),
     ("explain windy-city double x=one", "'one' is not a whole number"),
     ("explain windy-city double y=1", "double: there is no parameter 'y'"),
-    ("explain windy-city scaled factor=1", "scaled: x is missing"),
+    ("explain windy-city scaled factor=1", "scaled: parameter x is missing; expected x=VALUE"),
     ("explain windy-city double x", "'x' has no '='"),
     ("artifacts nothing", "there is no artifact 'nothing'"),
     ("artifacts --lake gs://bucket", "scheme 'gs' is not known"),
     ("runs --tenant Acme", "'acme'"),
-    ("runs --last 0", "runs: invalid value for '--last'"),
+    ("runs --last 0", "runs: invalid value for '--last': 0 is not in the range x>=1"),
+    ("runs --last x", "runs: invalid value for '--last': 'x' is not a valid integer"),
+    ("logs", "logs: RUN is missing; expected `lightwork logs RUN --env ENV`"),
     ("cache prun", "cache: there is no command 'prun'; did you mean 'prune'?"),
-    ("cache prune", "cache prune: say what to remove"),
+    ("cache prune", "cache prune: nothing selected; expected --older-than 30d, --task NAME or both"),
     ("cache prune --older-than soon", "'soon': expected a number and s, m, h, d or w, for example 30d"),
     ("cache prune --task nothing", "'nothing' has no results"),
     ("new", "new: NAME is missing"),
     ("new WindyCity", "did you mean 'windy-city'?"),
-    ("new windy-city", "there is a pipeline 'windy-city' already"),
+    ("new windy-city", "there is already a pipeline 'windy-city'"),
 ]
 
 
@@ -88,7 +90,7 @@ def test_a_wrong_input_is_refused_in_one_line_before_anything_starts(
         ("LIGHTWORK_TENANT", "Acme", "LIGHTWORK_TENANT: "),
     ],
 )
-def test_a_wrong_environment_variable_is_refused_by_its_name(
+def test_a_wrong_environment_variable_is_named(
     lightwork, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -102,12 +104,12 @@ def test_wrong_inputs_are_refused_in_the_order_of_the_command_line(lightwork) ->
         "no pipeline": ["windy-cty"],
         "no parameter": ["x=1"],
         "not a place": ["--on", "x"],
-        "no workers": ["--workers", "0"],
+        "workers: ": ["--workers", "0"],
         "is not known": ["--lake", "gs://b"],
         "tenant": ["--tenant", "A"],
     }
     for position, words in enumerate(wrong):
-        items = [item for name in list(wrong)[position:] for item in wrong[name]]
+        items = [item for later in list(wrong)[position:] for item in wrong[later]]
         done = lightwork("run", *(items if position == 0 else ["windy-city", *items]))
         assert words in done.err
 
@@ -118,5 +120,5 @@ def test_a_pipelines_own_refusal_is_one_line_and_exit_code_2(lightwork) -> None:
     assert done.err == "lightwork: refuses: the input folder is empty; expected Parquet files\n"
 
 
-def test_the_missing_equals_sign_is_found_before_the_wrong_place(lightwork) -> None:
+def test_a_missing_equals_sign_is_reported_before_a_wrong_place(lightwork) -> None:
     assert "has no '='" in lightwork("run", "windy-city", "5", "--on", "x").err

@@ -6,8 +6,10 @@ import dask
 import dask.bag
 import pandas as pd
 import pytest
+from distributed import wait
 
 from lightwork import connect, task
+from tests.waiting import patience
 
 
 @task
@@ -58,7 +60,8 @@ def test_persist_leaves_the_data_on_the_workers(workers):
     lazy, table = frame()
     persisted = lazy.persist()
     assert len(persisted) == len(table)
-    assert workers.client.who_has()
+    wait(persisted, timeout=patience(10))
+    assert any(workers.client.who_has(persisted).values())
 
 
 @pytest.fixture

@@ -19,24 +19,24 @@ Make = Callable[[dict[str, str]], str]
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Install a package of pipelines, under a name of its own, that an entry point names."""
+    """Install packages of pipelines, each under a new name that an entry point names."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    made: list[str] = []
-    monkeypatch.setattr(discovery, "packages", lambda: list(made))
+    installed: list[str] = []
+    monkeypatch.setattr(discovery, "packages", lambda: list(installed))
     discovery.scan.cache_clear()
 
     def install(files: dict[str, str]) -> str:
-        name = f"found_{next(_numbers)}"
+        name = f"package_{next(_numbers)}"
         for path, text in files.items():
             file = tmp_path / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("PACKAGE", name))
-        made.append(name)
+        installed.append(name)
         return name
 
     yield install
     discovery.scan.cache_clear()
-    for module in [module for module in sys.modules if module.partition(".")[0] in made]:
+    for module in [module for module in sys.modules if module.partition(".")[0] in installed]:
         del sys.modules[module]
 
 
@@ -53,7 +53,7 @@ def test_modules_and_sub_packages_are_scanned(make: Make) -> None:
     assert list(discovery.pipelines()) == ["first-one", "second", "top"]
 
 
-def test_a_pipeline_in_a_module_of_its_name_is_found_without_importing_the_others(make: Make) -> None:
+def test_a_pipeline_in_a_module_of_its_name_is_found_without_importing_others(make: Make) -> None:
     package = make(
         {
             "__init__.py": "",
@@ -62,11 +62,11 @@ def test_a_pipeline_in_a_module_of_its_name_is_found_without_importing_the_other
             "other.py": PIPELINE.format(name="elsewhere"),
         }
     )
-    found = discovery.named("wind-farm")
-    assert found is not None
-    assert found.name == "wind-farm"
-    assert f"{package}.other" not in sys.modules, "it took the time of an import that nobody asked for"
-    assert discovery.named("elsewhere") is None, "it lives in a module of another name"
+    pipeline = discovery.named("wind-farm")
+    assert pipeline is not None
+    assert pipeline.name == "wind-farm"
+    assert f"{package}.other" not in sys.modules, "a module was imported that was not asked for"
+    assert discovery.named("elsewhere") is None, "it is in a module of another name"
 
 
 def test_folders_without_an_init_are_scanned(make: Make) -> None:
@@ -94,13 +94,13 @@ def test_an_imported_pipeline_is_found_once(make: Make) -> None:
     assert list(discovery.pipelines()) == ["once"]
 
 
-def test_a_pipeline_of_another_package_is_not_taken_for_its_own(make: Make, tmp_path: Path) -> None:
+def test_an_imported_pipeline_of_another_package_is_ignored(make: Make, tmp_path: Path) -> None:
     (tmp_path / "foreign_lib.py").write_text(PIPELINE.format(name="theirs"))
     make({"a.py": "from foreign_lib import theirs\n" + PIPELINE.format(name="ours")})
     assert list(discovery.pipelines()) == ["ours"]
 
 
-def test_two_pipelines_of_one_name_are_refused_and_both_named(make: Make) -> None:
+def test_two_pipelines_of_the_same_name_are_refused(make: Make) -> None:
     name = make({"a.py": PIPELINE.format(name="same"), "b.py": PIPELINE.format(name="same")})
     with pytest.raises(InputError, match=rf"'same': {name}\.a\.same and {name}\.b\.same"):
         discovery.pipelines()
@@ -113,31 +113,31 @@ def test_a_broken_module_does_not_hide_the_others(make: Make) -> None:
     assert discovery.broken() == {f"{name}.bad": reason}
 
 
-def test_a_module_that_exits_is_broken_too(make: Make) -> None:
+def test_a_module_that_exits_counts_as_broken(make: Make) -> None:
     name = make({"good.py": PIPELINE.format(name="good"), "bad.py": "raise SystemExit(3)"})
     assert list(discovery.broken()) == [f"{name}.bad"]
 
 
-def test_asking_for_a_pipeline_of_a_broken_module_says_why(make: Make) -> None:
+def test_the_error_for_a_pipeline_in_a_broken_module_gives_the_reason(make: Make) -> None:
     make({"windy_city.py": "1/0"})
     with pytest.raises(
-        InputError, match=r"module found_\d+\.windy_city cannot be imported: ZeroDivisionError"
+        InputError, match=r"module package_\d+\.windy_city cannot be imported: ZeroDivisionError"
     ):
         discovery.find("windy-city")
 
 
-def test_an_unknown_pipeline_gets_the_nearest_name_and_the_broken_modules(make: Make) -> None:
+def test_the_error_for_an_unknown_pipeline_gives_the_nearest_name_and_the_broken_modules(make: Make) -> None:
     make({"a.py": PIPELINE.format(name="windy_city"), "bad.py": "1/0"})
-    with pytest.raises(InputError, match=r"did you mean 'windy-city'\? \(not imported: found_\d+\.bad\)"):
+    with pytest.raises(InputError, match=r"did you mean 'windy-city'\? \(not imported: package_\d+\.bad\)"):
         discovery.find("windy-cty")
 
 
-def test_without_any_package_the_message_says_how_to_have_one(make: Make) -> None:
+def test_without_any_package_the_message_explains_how_to_install_one(make: Make) -> None:
     with pytest.raises(InputError, match="no installed package names its pipelines"):
         discovery.find("windy-city")
 
 
-def test_tasks_are_those_of_the_module_and_of_its_folder(make: Make) -> None:
+def test_a_pipelines_tasks_are_those_in_its_module_and_in_its_folder(make: Make) -> None:
     task = "from lightwork import task\n\n@task\ndef {name}(x: int) -> int:\n    return x\n"
     make(
         {
@@ -162,5 +162,5 @@ def test_an_entry_point_of_an_installed_package_is_followed(tmp_path: Path) -> N
         "from lightwork.functions import discovery\n"
         "print(discovery.pipelines()['really-there'].module)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "there.p"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "there.p"

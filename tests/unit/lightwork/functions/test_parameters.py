@@ -45,23 +45,22 @@ def taking(annotation: Any, *default: Any) -> Pipeline[..., Any]:
     return pipeline(p)
 
 
-def refusal(chosen: Pipeline[..., Any], *items: str) -> str:
+def refusal(pipeline: Pipeline[..., Any], *items: str) -> str:
     with pytest.raises(InputError) as caught:
-        params.parse(chosen, items)
+        params.parse(pipeline, items)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_the_message_says_what_is_wrong_where_and_what_would_be_right() -> None:
-    assert refusal(windy_city, "max_timestamps=ten") == (
-        "windy-city: parameter max_timestamps: 'ten' is not a whole number; "
-        "expected int > 0, for example max_timestamps=10000"
-    )
+def test_a_message_names_the_parameter_the_value_and_what_is_expected() -> None:
+    message = refusal(windy_city, "max_timestamps=ten")
+    assert message.startswith("windy-city: parameter max_timestamps: 'ten' ")
+    assert message.endswith("expected int > 0, for example max_timestamps=10000")
 
 
-def test_values_come_in_the_order_of_the_signature_with_the_defaults(tmp_path: Path) -> None:
-    given = params.parse(windy_city, [f"data={tmp_path}"])
-    assert list(given.items()) == [("max_timestamps", 10_000), ("data", tmp_path)]
+def test_values_have_the_order_of_the_signature_and_include_defaults(tmp_path: Path) -> None:
+    values = params.parse(windy_city, [f"data={tmp_path}"])
+    assert list(values.items()) == [("max_timestamps", 10_000), ("data", tmp_path)]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +96,10 @@ def test_values_come_in_the_order_of_the_signature_with_the_defaults(tmp_path: P
         (Annotated[list[int], MinLen(1)], "[1]", [1]),
     ],
 )
-def test_a_text_becomes_a_value_of_the_type(annotation: Any, text: str, value: Any) -> None:
-    found = params.parse(taking(annotation), [f"v={text}"])["v"]
-    assert found == value
-    assert type(found) is type(value)
+def test_a_text_is_converted_to_the_type(annotation: Any, text: str, value: Any) -> None:
+    parsed = params.parse(taking(annotation), [f"v={text}"])["v"]
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,7 +136,7 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch, 
         (int | dt.date, "x", ["expected int or date"]),
     ],
 )
-def test_a_text_that_is_not_of_the_type_is_refused(annotation: Any, text: str, words: list[str]) -> None:
+def test_a_text_of_another_type_is_refused(annotation: Any, text: str, words: list[str]) -> None:
     message = refusal(taking(annotation), f"v={text}")
     assert message.startswith("p: parameter v: ")
     assert [word for word in words if word not in message] == []
@@ -147,21 +146,23 @@ def test_a_text_that_is_not_of_the_type_is_refused(annotation: Any, text: str, w
     ("items", "words"),
     [
         (["max_timestamp=1"], ["no parameter 'max_timestamp'", "did you mean 'max_timestamps'?"]),
-        (["zzz=1"], ["no parameter 'zzz'", "there are: data, max_timestamps"]),
+        (["zzz=1"], ["no parameter 'zzz'", "available: data, max_timestamps"]),
         (["max_timestamps"], ["'max_timestamps' has no '='", "for example max_timestamps=10000"]),
         (["max_timestamps=1", "max_timestamps=2"], ["given twice, '1' and '2'"]),
     ],
 )
-def test_items_that_are_no_parameters_are_refused(items: list[str], words: list[str]) -> None:
+def test_wrong_items_are_refused(items: list[str], words: list[str]) -> None:
     message = refusal(windy_city, *items)
     assert [word for word in words if word not in message] == []
 
 
-def test_a_missing_argument_is_named_with_its_type() -> None:
-    assert refusal(taking(int)) == "p: parameter v is missing; expected int, for example v=10"
+def test_a_missing_parameter_is_named_with_its_type() -> None:
+    message = refusal(taking(int))
+    assert message.startswith("p: parameter v ")
+    assert message.endswith("expected int, for example v=10")
 
 
-def test_several_missing_arguments_are_named_together() -> None:
+def test_several_missing_parameters_are_named_together() -> None:
     @pipeline
     def p(a: int, b: list[str], c: int = 1) -> None: ...
 
@@ -169,16 +170,16 @@ def test_several_missing_arguments_are_named_together() -> None:
 
 
 def test_a_default_is_checked_when_it_is_used() -> None:
-    chosen = taking(DirectoryPath, Path("/no/such"))
-    assert "its default" in refusal(chosen)
-    assert params.parse(chosen, ["v=/"])["v"] == Path("/")
+    pipeline = taking(DirectoryPath, Path("/no/such"))
+    assert "its default" in refusal(pipeline)
+    assert params.parse(pipeline, ["v=/"])["v"] == Path("/")
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:
     assert len(refusal(taking(int), f"v={'x' * 10_000}")) < 250
 
 
-def test_python_values_are_checked_as_well() -> None:
+def test_python_values_are_checked_too() -> None:
     assert params.check(windy_city, {"max_timestamps": "5"})["max_timestamps"] == 5
     with pytest.raises(InputError, match="0 is too small"):
         params.check(windy_city, {"max_timestamps": 0})
@@ -215,11 +216,11 @@ def array(a: np.ndarray) -> None: ...
         (array, "cannot be checked"),
     ],
 )
-def test_a_signature_that_no_command_line_can_fill_is_refused(function: Any, words: str) -> None:
+def test_a_signature_that_the_command_line_cannot_fill_is_refused(function: Any, words: str) -> None:
     assert words in refusal(pipeline(function))
 
 
-def test_a_validator_of_the_pipelines_own_that_raises_is_one_line() -> None:
+def test_the_error_of_a_pipelines_own_validator_is_one_line() -> None:
     from pydantic import AfterValidator
 
     def even(value: int) -> int:

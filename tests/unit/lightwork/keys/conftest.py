@@ -1,4 +1,4 @@
-"""Write packages to a folder and take the code key of a function in them, as a fresh import gives it."""
+"""Write packages to a folder, and compute the code key of a function in them after a fresh import."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def forget(folder: Path) -> None:
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
-    """Import `name` (`package.module.attribute`) from files written to a folder of their own."""
+    """Import `name` (`package.module.attribute`) from files that are written to a new folder."""
     numbers = itertools.count()
 
     def loaded(files: Mapping[str, str], name: str = "pkg.job.f") -> object:
@@ -55,13 +55,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
 
 @pytest.fixture
 def key_of(load: Callable[..., object]) -> KeyOf:
-    """The code key of `pkg.job.f`, or of another function, in the files given."""
+    """Return the code key of `pkg.job.f`, or of another function, in these files."""
     return lambda files, name="pkg.job.f": code_key(load(files, name))
 
 
 @pytest.fixture
 def run() -> Callable[..., str]:
-    """What a script prints in a process of its own."""
+    """Run a script in another process and return its output."""
 
     def output(script: str, *path: Path, seed: str = "0") -> str:
         env = {
@@ -70,18 +70,18 @@ def run() -> Callable[..., str]:
             "PYTHONPATH": os.pathsep.join(map(str, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout.strip()
 
     return output
 
 
 @pytest.fixture
 def key_elsewhere(run: Callable[..., str]) -> KeyOf:
-    """The code key of `pkg.job.f` in a folder, taken in a process of its own."""
+    """Return the code key of `pkg.job.f` in a folder, computed in another process."""
     script = (
         "import json; from lightwork.keys import code_key; from pkg.job import f; "
         "print(json.dumps(code_key(f).to_json()))"

@@ -45,14 +45,14 @@ def test_a_changed_default_gives_another_key_only_if_it_is_not_passed():
     assert key(1, 5, fn=before) == key(1, 5, fn=after)
 
 
-def test_which_parameter_has_which_value_counts():
+def test_the_assignment_of_values_to_parameters_counts():
     assert key(1, 2) != key(2, 1)
     assert key(1, a=1, b=2) == key(1, b=2, a=1) != key(1, a=2, b=1)
     assert key(1, 1, 2, 3) != key(1, 1, 3, 2)
     assert key(1, 1, (2, 3)) != key(1, 1, 2, 3)
 
 
-def test_the_code_counts():
+def test_the_key_of_the_code_counts():
     assert key(1) != key(1, code=OTHER)
 
 
@@ -67,9 +67,9 @@ def test_an_argument_without_a_key_is_named():
 
 
 @given(st.lists(st.integers() | st.text() | st.floats() | st.lists(st.integers())))
-def test_the_keys_of_elements_are_those_of_the_calls(elements):
-    one = ElementKeys(f, CODE, varying=1, fixed={"y": [3], "z": 4}, ignore=[])
-    assert one(elements) == [key(e, [3], z=4) for e in elements]
+def test_the_keys_of_elements_equal_those_of_single_calls(elements):
+    keys = ElementKeys(f, CODE, varying=1, fixed={"y": [3], "z": 4}, ignore=[])
+    assert keys(elements) == [key(e, [3], z=4) for e in elements]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_keys_of_elements_are_those_of_the_calls(elements):
         (0, {"x": 1}, (), (1,), {}),
     ],
 )
-def test_the_keys_of_a_map_are_those_of_its_calls_whatever_varies(varying, fixed, element, args, kwargs):
+def test_any_parameters_may_vary_in_a_map(varying, fixed, element, args, kwargs):
     for ignore in ([], ["x"], ["z", "y"], ["rest", "more"]):
         keys = ElementKeys(f, CODE, varying=varying, fixed=fixed, ignore=ignore)
         assert keys([element, element]) == [key(*args, ignore=ignore, **kwargs)] * 2
@@ -128,7 +128,7 @@ def test_arguments_that_do_not_fit_are_refused():
         ElementKeys(positional, CODE, varying=1, fixed={})
 
 
-def test_a_long_text_counts_to_its_end():
+def test_the_end_of_a_long_text_counts():
     keys = ElementKeys(f, CODE, varying=1, fixed={})
     one, other = keys(["x" * 10_000 + "a", "x" * 10_000 + "b"])
     assert one != other

@@ -1,4 +1,4 @@
-"""Which edits change the key of a task's code, and which don't."""
+"""Edits that change the key of a task's code, and edits that do not."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def edited(file: str, old: str, new: str, base: dict[str, str] = BASE) -> dict[s
         ("pkg/lib/far.py", "def scale(x):", "def unused():\n    pass\n\ndef scale(x):"),
     ],
 )
-def test_an_edit_that_changes_nothing_keeps_the_key(key_of, file, old, new):
+def test_an_edit_without_effect_keeps_the_key(key_of, file, old, new):
     assert key_of(BASE).digest == key_of(edited(file, old, new)).digest
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "says"),
+    ("file", "old", "new", "change"),
     [
         ("pkg/job.py", "near(x) + LIMIT", "near(x) - LIMIT", "function pkg.job.f changed"),
         ("pkg/job.py", "LIMIT = 3", "LIMIT = 4", "global pkg.job.LIMIT changed"),
@@ -65,8 +65,8 @@ def test_an_edit_that_changes_nothing_keeps_the_key(key_of, file, old, new):
         ("pkg/lib/far.py", "FACTOR = 2", "FACTOR = 5", "global pkg.lib.far.FACTOR changed"),
     ],
 )
-def test_an_edit_of_what_is_reached_changes_the_key_and_is_named(key_of, file, old, new, says):
-    assert differences(key_of(BASE), key_of(edited(file, old, new))) == [says]
+def test_an_edit_of_reached_code_changes_the_key_and_is_named(key_of, file, old, new, change):
+    assert differences(key_of(BASE), key_of(edited(file, old, new))) == [change]
 
 
 REACHED = {
@@ -249,7 +249,7 @@ class Meta(type):
 
 @pytest.mark.parametrize("way", REACHED)
 @pytest.mark.parametrize(("old", "new"), [("VALUE + x", "VALUE - x"), ("VALUE = 1", "VALUE = 2")])
-def test_code_is_reached_by(key_of, way, old, new):
+def test_an_edit_of_code_that_is_reached_indirectly_changes_the_key(key_of, way, old, new):
     head, body = REACHED[way]
     near = (
         "import functools\n\ndef deco(fn):\n    @functools.wraps(fn)\n    def wrapper(*a):\n"
@@ -266,7 +266,7 @@ def test_code_is_reached_by(key_of, way, old, new):
     assert before.digest != key_of(edited("pkg/lib/far.py", old, new, files)).digest
 
 
-def test_what_a_name_stands_for_counts_even_if_the_same_functions_are_reached(key_of):
+def test_swapped_names_count_even_if_the_same_functions_are_reached(key_of):
     far = "def a(x):\n    return x\n\ndef b(x):\n    return -x\n"
     job = "from pkg.far import a as first, b as second\n\ndef f(x):\n    return first(x) * 2 + second(x)\n"
     swapped = job.replace("a as first, b as second", "b as first, a as second")
@@ -277,13 +277,13 @@ def test_what_a_name_stands_for_counts_even_if_the_same_functions_are_reached(ke
 
 
 @pytest.mark.parametrize(
-    "made", ["make(1), make(2)", "lambda x: x + 1, lambda x: x + 2", "partial(g, 1), partial(g, 2)"]
+    "pair", ["make(1), make(2)", "lambda x: x + 1, lambda x: x + 2", "partial(g, 1), partial(g, 2)"]
 )
-def test_which_of_two_functions_of_one_name_comes_first_counts(key_of, made):
+def test_the_order_of_two_functions_of_one_name_counts(key_of, pair):
     job = (
         "from functools import partial\ndef g(n, x): return n + x\n"
         "def make(n):\n    def inner(x):\n        return x + n\n    return inner\n"
-        f"one, two = {made}\ndef f(x):\n    return one(x) * 2 + two(x)\n"
+        f"one, two = {pair}\ndef f(x):\n    return one(x) * 2 + two(x)\n"
     )
     swapped = job.replace("one, two =", "two, one =")
     assert key_of({"pkg/job.py": job}).digest != key_of({"pkg/job.py": swapped}).digest
@@ -304,7 +304,7 @@ def test_a_decorated_helper_counts_with_its_decorator_and_its_own_code(key_of):
     assert before.digest != key_of(edited("pkg/job.py", "@deco\n", "", files)).digest
 
 
-def test_the_default_of_a_helper_counts_by_what_it_is(key_of):
+def test_the_default_of_a_helper_counts_by_its_value(key_of):
     job = "N = 1\ndef h(x, n=N):\n    return x + n\ndef f(x):\n    return h(x)\n"
     before = key_of({"pkg/job.py": job})
     assert before.digest != key_of({"pkg/job.py": job.replace("N = 1", "N = 2")}).digest
@@ -345,7 +345,7 @@ def test_a_class_attribute_set_at_run_time_counts(load, key_of):
         "class C:\n    def m(self, x):\n        return x + 1\n\ndef f(x):\n    return C().m(x)\n",
     ],
 )
-def test_a_file_edited_after_its_import_does_not_lend_its_code_to_what_runs(load, tmp_path, job):
+def test_an_edit_after_the_import_does_not_change_the_key_of_the_running_code(load, tmp_path, job):
     from lightwork.keys import code_key
 
     stale = load({"pkg/job.py": job})
@@ -355,7 +355,7 @@ def test_a_file_edited_after_its_import_does_not_lend_its_code_to_what_runs(load
     assert stale_key.digest != fresh.digest
 
 
-def test_the_class_of_an_ignored_parameter_does_not_count_for_being_its_annotation(key_of):
+def test_the_annotation_of_an_ignored_parameter_does_not_count(key_of):
     job = (
         "import threading\nfrom lightwork import task\nLOCK = threading.Lock()\n"
         "class Client:\n    def get(self):\n        with LOCK:\n            return 1\n"

@@ -1,4 +1,4 @@
-"""Results that lightwork 0.1.0 kept are found and read by today's code.
+"""Today's code finds and reads the results that lightwork 0.1.0 kept.
 
 `lake_of_0_1_0` holds a lake and the module whose tasks filled it. Keys follow the syntax tree and not the
 bytecode, so they hold for every Python.
@@ -35,13 +35,13 @@ def tasks(monkeypatch):
     return importlib.import_module("kept_tasks")
 
 
-def test_a_task_that_reads_no_name_of_lightworks_finds_all_its_results(session, tasks):
+def test_a_task_that_reads_no_name_of_lightwork_finds_all_its_results(session, tasks):
     results = tasks.plain.map(range(5))
     assert list(results) == [0.0625, 14.0625, 52.5625, 115.5625, 203.0625]
     assert (results.stats.total, results.stats.cached, results.stats.computed) == (5, 5, 0)
 
 
-def test_so_does_a_single_call(session, tasks):
+def test_a_single_call_finds_its_result(session, tasks):
     assert tasks.plain.submit(10, power=3).result() == 43800.328125
     assert session.elements == {"total": 1, "cached": 1, "computed": 0, "failed": 0}
 
@@ -53,7 +53,7 @@ def test_a_task_that_reads_a_public_name_misses_once(session, tasks):
         assert (results.stats.cached, results.stats.computed) == (cached, 3 - cached)
 
 
-def test_kept_objects_of_lightworks_are_of_todays_classes(session, tasks):
+def test_kept_objects_of_lightwork_have_todays_classes(session, tasks):
     def make(name: str) -> object:
         raise AssertionError(name)
 
@@ -70,24 +70,24 @@ def test_kept_objects_of_lightworks_are_of_todays_classes(session, tasks):
 
 
 @pytest.mark.parametrize("name", lightwork.__all__)
-def test_a_public_name_is_known_by_the_package(name):
+def test_the_module_of_a_public_name_is_the_package(name):
     assert getattr(lightwork, name).__module__ == "lightwork"
 
 
 @pytest.mark.parametrize("name", lightwork.__all__)
-def test_a_key_names_a_public_name_by_the_package(name):
+def test_keys_refer_to_a_public_name_through_the_package(name):
     item = getattr(lightwork, name)
     named = classify.class_name(item) if isinstance(item, type) else classify.function_name(item)
     assert named == f"lightwork.{name}"
 
 
-def test_what_a_user_wraps_around_a_public_function_keeps_its_own_name():
+def test_a_users_wrapper_of_a_public_function_keeps_its_own_name():
     @functools.wraps(lightwork.current_session)
     def mine() -> None: ...
 
     assert classify.function_name(mine).startswith(f"{__name__}.")
 
 
-def test_a_public_class_has_the_same_key_before_and_after_the_package_has_loaded_it(monkeypatch):
+def test_a_public_class_is_named_before_the_package_has_loaded_it(monkeypatch):
     monkeypatch.delitem(vars(lightwork), "Artifact", raising=False)
     assert classify.is_named(Artifact)

@@ -1,4 +1,4 @@
-"""Canonical bytes of paths, and of what they lead to."""
+"""Canonical bytes of paths, and of the files and folders that they name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightwork.keys import Unkeyable, encode
 from lightwork.keys import objects as keyed_objects
 
 
-def test_a_path_counts_by_its_text_and_if_it_is_a_file_by_size_and_time(tmp_path):
+def test_a_path_counts_by_its_text_and_a_file_also_by_size_and_time(tmp_path):
     path = tmp_path / "a.txt"
     absent = encode(path)
     path.write_text("one")
@@ -25,7 +25,7 @@ def test_a_path_counts_by_its_text_and_if_it_is_a_file_by_size_and_time(tmp_path
     assert encode(path) != first
 
 
-def test_a_folder_counts_with_all_files_below(tmp_path):
+def test_a_folder_counts_with_all_files_below_it(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a").write_text("a")
     before = encode(tmp_path)
@@ -40,7 +40,7 @@ def test_a_folder_counts_with_all_files_below(tmp_path):
     assert encode(tmp_path) != before
 
 
-def test_a_folder_of_too_many_files_is_refused_with_advice(tmp_path, monkeypatch):
+def test_a_folder_with_too_many_files_is_refused_with_advice(tmp_path, monkeypatch):
     monkeypatch.setattr(keyed_objects, "MOST_ENTRIES", 2)
     for name in "abc":
         (tmp_path / name).touch()

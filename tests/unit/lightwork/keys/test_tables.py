@@ -153,7 +153,7 @@ DISTINCT = [
 ]
 
 
-def test_arrays_and_tables_that_differ_have_bytes_that_differ_and_each_is_the_same_again():
+def test_different_arrays_and_tables_have_different_bytes_every_time():
     seen: dict[bytes, int] = {}
     for number, make in enumerate(DISTINCT):
         data = encode(make())
@@ -164,7 +164,7 @@ def test_arrays_and_tables_that_differ_have_bytes_that_differ_and_each_is_the_sa
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
-def test_the_same_bytes_under_another_dtype_or_shape_have_another_key(values):
+def test_dtype_and_shape_count(values):
     array = np.array(values, dtype="i4")
     forms = [
         array,
@@ -178,7 +178,7 @@ def test_the_same_bytes_under_another_dtype_or_shape_have_another_key(values):
 
 
 @pytest.mark.parametrize("kind", ["f8", "f4", "c16", "i8", "U3", "M8[s]", "?"])
-def test_how_an_array_lies_in_memory_does_not_count(kind):
+def test_the_memory_layout_of_an_array_does_not_count(kind):
     array = np.arange(24).reshape(4, 6).astype("i8").astype(kind)
     wide = np.zeros((8, 12), dtype=kind)
     wide[::2, ::2] = array
@@ -186,12 +186,12 @@ def test_how_an_array_lies_in_memory_does_not_count(kind):
     assert encode(array) != encode(array.T)
 
 
-def test_a_memory_map_is_its_content(tmp_path):
+def test_a_memory_map_equals_its_content(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3))
     assert encode(np.load(tmp_path / "a.npy", mmap_mode="r")) == encode(np.arange(3))
 
 
-def test_every_nan_in_an_array_is_the_same():
+def test_every_nan_in_an_array_is_equal():
     odd = np.array([0xFFF8000000000123], dtype="u8").view("f8")
     assert encode(odd) == encode(np.array([np.nan]))
     assert encode(odd[0]) == encode(np.float64("nan"))
@@ -199,7 +199,7 @@ def test_every_nan_in_an_array_is_the_same():
     assert encode(np.array([1.0, 2.0])) != encode(np.array([1.0, np.nan]))
 
 
-def test_what_lies_between_the_fields_of_records_does_not_count():
+def test_padding_between_the_fields_of_records_does_not_count():
     one, other = np.zeros(2, dtype=ALIGNED), np.zeros(2, dtype=ALIGNED)
     other.view("u1")[1] = 7
     assert (one == other).all()
@@ -208,7 +208,7 @@ def test_what_lies_between_the_fields_of_records_does_not_count():
     assert encode(one) != encode(other)
 
 
-def test_what_is_under_a_missing_value_does_not_count():
+def test_the_bytes_under_a_missing_value_do_not_count():
     one, other = pd.array([1, 2], dtype="Int64"), pd.array([5, 2], dtype="Int64")
     one[0] = other[0] = pd.NA
     assert encode(pd.Series(one)) == encode(pd.Series(other))
@@ -220,16 +220,16 @@ def test_what_is_under_a_missing_value_does_not_count():
 
 
 def test_chunks_and_slices_of_arrow_do_not_count():
-    whole = pa.table(
+    table = pa.table(
         {"a": [1, 2, None], "b": ["x", None, "z"], "c": [[1], None, [2, 3]], "d": [{"k": 1}, None, {"k": 2}]}
     )
-    padded = pa.concat_tables([whole, whole, whole]).combine_chunks().slice(3, 3)
-    parts = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
-    assert encode(whole) == encode(parts) == encode(padded)
-    assert encode(whole) != encode(whole.slice(1))
+    padded = pa.concat_tables([table, table, table]).combine_chunks().slice(3, 3)
+    parts = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert encode(table) == encode(parts) == encode(padded)
+    assert encode(table) != encode(table.slice(1))
 
 
-def test_the_notes_on_a_table_do_not_count_but_the_index_they_name_does():
+def test_a_tables_metadata_does_not_count_but_its_index_does():
     table = pa.table({"a": [1]})
     assert encode(table) == encode(table.replace_schema_metadata({"run": "x"}))
     pandas = pa.Table.from_pandas(pd.DataFrame({"a": [1]}).set_index("a", drop=False).rename_axis("i"))
@@ -240,14 +240,14 @@ def test_the_notes_on_a_table_do_not_count_but_the_index_they_name_does():
     assert encode(before) == encode(after)
 
 
-def test_where_strings_are_kept_does_not_count():
+def test_the_storage_of_strings_does_not_count():
     kinds = [pd.StringDtype(storage, na_value=np.nan) for storage in ("python", "pyarrow")]
     one, other = (pd.Series(["a", None, "ü"], dtype=kind) for kind in kinds)
     assert encode(one) == encode(other)
     assert encode(one) != encode(pd.Series(["a", None, "u"], dtype=kinds[0]))
 
 
-def test_frames_that_were_made_in_other_ways_are_the_same():
+def test_the_way_a_frame_was_created_does_not_count():
     one = frame(a=[1, 2], b=["x", "y"])
     other = frame(b=["x", "y"])
     other.insert(0, "a", [1, 2])
@@ -255,7 +255,7 @@ def test_frames_that_were_made_in_other_ways_are_the_same():
     assert encode(one) != encode(one.iloc[::-1])
 
 
-def test_an_element_of_a_column_without_a_key_is_refused():
+def test_an_element_without_a_key_is_refused():
     with pytest.raises(Unkeyable, match="a generator"):
         encode(frame(a=[1, (i for i in [])]))
     with pytest.raises(Unkeyable, match="an iterator"):

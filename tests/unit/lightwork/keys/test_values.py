@@ -36,7 +36,7 @@ JSON = st.recursive(
 
 
 def typed(value: object) -> object:
-    """The value with its types written in, so that `==` tells 1 from 1.0 and True."""
+    """Return the value with its types, so that `==` distinguishes 1, 1.0 and True."""
     if isinstance(value, dict):
         return "dict", {k: typed(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -47,12 +47,12 @@ def typed(value: object) -> object:
 
 
 @given(JSON, JSON)
-def test_two_values_have_the_same_bytes_exactly_if_they_are_the_same(one, other):
+def test_two_values_have_the_same_bytes_if_and_only_if_they_are_equal(one, other):
     assert (encode(one) == encode(other)) == (typed(one) == typed(other))
 
 
 @given(JSON)
-def test_a_copy_has_the_same_bytes_and_they_are_short(value):
+def test_a_copy_has_the_same_short_bytes(value):
     def copy(v):
         if isinstance(v, dict):
             return {k: copy(v[k]) for k in reversed(list(v))}
@@ -63,7 +63,7 @@ def test_a_copy_has_the_same_bytes_and_they_are_short(value):
 
 
 @given(st.lists(JSON, max_size=4), st.lists(JSON, max_size=4))
-def test_joined_encodings_can_be_taken_apart_in_one_way_only(one, other):
+def test_joined_encodings_are_unambiguous(one, other):
     joined = [b"".join(encode(v) for v in values) for values in (one, other)]
     assert (joined[0] == joined[1]) == (typed(one) == typed(other))
 
@@ -157,7 +157,7 @@ def some_task(x):
 
 BERLIN, PARIS = zoneinfo.ZoneInfo("Europe/Berlin"), zoneinfo.ZoneInfo("Europe/Paris")
 UTC = dt.UTC
-# Each a value of its own: all of them differ from one another.
+# No two of these values are equal.
 DISTINCT = [
     lambda: 1,
     lambda: 1.0,
@@ -266,7 +266,7 @@ DISTINCT = [
 ]
 
 
-def test_values_that_differ_have_bytes_that_differ_and_each_is_the_same_again():
+def test_different_values_have_different_bytes_every_time():
     seen: dict[bytes, int] = {}
     for number, make in enumerate(DISTINCT):
         data = encode(make())
@@ -278,13 +278,13 @@ def test_values_that_differ_have_bytes_that_differ_and_each_is_the_same_again():
     assert encode(task(helper)) == encode(helper)
 
 
-def test_every_nan_is_the_same():
+def test_every_nan_is_equal():
     odd = struct.unpack("<d", struct.pack("<Q", 0xFFF8000000000123))[0]
     assert encode(odd) == encode(math.nan)
     assert encode([decimal.Decimal("NaN")]) == encode([decimal.Decimal("-NaN")])
 
 
-def test_the_order_of_a_dict_does_not_count_however_deep():
+def test_the_order_of_a_nested_dict_does_not_count():
     assert encode({"a": {"x": 1, "y": 2}, "b": 3}) == encode({"b": 3, "a": {"y": 2, "x": 1}})
     assert encode(MyDict({1: 1, 2: 2})) == encode(MyDict({2: 2, 1: 1}))
 
@@ -319,7 +319,7 @@ class Holder:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "words"),
     [
         (lambda: (i for i in []), "a generator has no stable key"),
         (lambda: [1, iter([])], r"an iterator \(list_iterator\) \(at \[1\]\) has no stable key"),
@@ -334,8 +334,8 @@ class Holder:
         (lambda: (lambda lock: lambda: lock)(threading.Lock()), "the captured value lock.*_thread.lock"),
     ],
 )
-def test_what_has_no_stable_key_is_refused_and_named(make, says):
-    with pytest.raises(Unkeyable, match=says) as raised:
+def test_a_value_without_a_stable_key_is_refused_and_named(make, words):
+    with pytest.raises(Unkeyable, match=words) as raised:
         encode(make())
     assert "\n" not in str(raised.value)
     assert str(raised.value) == raised.value.reason
@@ -390,9 +390,9 @@ print(hashlib.sha256(b"".join(map(encode, values))).hexdigest())
         "def helper(x):\n    return x in NAMES and x in {'a', 'b', 'c'}\ndef other(x):\n"
         "    return Thing(x, NAMES)\n"
     )
-    found = set()
+    digests = set()
     for folder, seed in (("one", "1"), ("two", "2")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(mine)
-        found.add(run(script, tmp_path / folder, seed=seed))
-    assert len(found) == 1
+        digests.add(run(script, tmp_path / folder, seed=seed))
+    assert len(digests) == 1

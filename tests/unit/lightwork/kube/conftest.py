@@ -1,4 +1,4 @@
-"""A stand-in that speaks the HTTP of the Kubernetes API, on this machine."""
+"""A fake Kubernetes API: an HTTP server on this machine."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pytest
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers what `answers` says, and remembers what it was asked."""
+    """Responds as `answers` says and records each request."""
 
     def do_GET(self):
-        self.answer()
+        self.respond()
 
     do_POST = do_PATCH = do_GET
 
-    def answer(self):
+    def respond(self):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         path, _, query = self.path.partition("?")
-        self.server.asked.append((self.command, path, query, body))
+        self.server.requests.append((self.command, path, query, body))
         self.server.headers.append(self.headers)
         status, reply = self.server.answers.get((self.command, path), (404, {"message": "not found"}))
         if isinstance(reply, list):
@@ -39,13 +39,13 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """The stand-in, which has nothing to say as long as `answers` is empty."""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    made.asked, made.headers, made.answers = [], [], {}
-    made.url = f"http://127.0.0.1:{made.server_port}"
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
+    """The fake API, which responds 404 to everything that is not in `answers`."""
+    fake = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    fake.requests, fake.headers, fake.answers = [], [], {}
+    fake.url = f"http://127.0.0.1:{fake.server_port}"
+    thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield made
-    made.shutdown()
+    yield fake
+    fake.shutdown()
     thread.join()
-    made.server_close()
+    fake.server_close()

@@ -1,4 +1,4 @@
-"""What is asked of the Kubernetes API, and what its refusals become; by a stand-in on this machine."""
+"""Requests to the Kubernetes API and its refusals, against a fake one on this machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lightwork.cluster.fleet import KubernetesPods
 from lightwork.kube.api import ByClient, InCluster, KubeApi, RefusedError
 
 WORKERS = "/apis/apps/v1/namespaces/tenant-acme/deployments/r1-workers"
-NOBODY = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 PODS = "/api/v1/namespaces/tenant-acme/pods"
 
 
 @pytest.fixture(params=["in a pod", "by a kubeconfig"])
 def api(request, server, tmp_path: Path) -> KubeApi:
-    """Both ways to reach it, with the same token."""
+    """Both clients, with the same token."""
     if request.param == "in a pod":
         return in_pod(server, tmp_path)
     from kubernetes.client import ApiClient, Configuration
@@ -37,7 +37,9 @@ def in_pod(server: Any, folder: Path, authority: trustme.CA | None = None) -> In
     return InCluster(folder, server.url)
 
 
-def test_in_a_pod_only_a_server_that_the_clusters_authority_signed_is_trusted(server, tmp_path: Path) -> None:
+def test_a_pod_trusts_only_a_server_with_a_certificate_of_the_clusters_authority(
+    server, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -46,11 +48,11 @@ def test_in_a_pod_only_a_server_that_the_clusters_authority_signed_is_trusted(se
     server.answers["GET", PODS] = (200, {"items": []})
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
         in_pod(server, tmp_path).get(PODS)
-    assert server.asked == [], "nothing, not even the token, goes to a stranger"
+    assert server.requests == [], "no request, and so no token, was sent"
     assert in_pod(server, tmp_path, authority).get(PODS) == {"items": []}
 
 
-def test_what_is_asked_is_as_the_api_wants_it(api, server):
+def test_requests_have_the_form_that_the_api_expects(api, server):
     server.answers |= {
         ("GET", PODS): (200, {"items": []}),
         ("POST", PODS): (201, {}),
@@ -61,39 +63,39 @@ def test_what_is_asked_is_as_the_api_wants_it(api, server):
     api.create(PODS, {"kind": "Pod"})
     api.patch(f"{PODS}/p1", {"metadata": {}})
     assert api.text(f"{PODS}/p1/log", container="main") == "one\ntwo\n"
-    assert [(method, path, body) for method, path, _, body in server.asked] == [
+    assert [(method, path, body) for method, path, _, body in server.requests] == [
         ("GET", PODS, None),
         ("POST", PODS, {"kind": "Pod"}),
         ("PATCH", f"{PODS}/p1", {"metadata": {}}),
         ("GET", f"{PODS}/p1/log", None),
     ]
-    assert parse_qs(server.asked[0][2]) == {"labelSelector": ["a=b,c in (d,e)"]}
+    assert parse_qs(server.requests[0][2]) == {"labelSelector": ["a=b,c in (d,e)"]}
     kinds = [headers["Content-Type"] for headers in server.headers]
     assert kinds[1:3] == ["application/json", "application/merge-patch+json"]
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer t0ken"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("body", "words"),
     [({"message": "pods is\nforbidden"}, "pods is forbidden"), ("<html>", "403 Forbidden")],
 )
-def test_a_refusal_has_its_status_and_the_apis_own_words(api, server, answer, words):
-    server.answers["GET", PODS] = (403, answer)
+def test_a_refusal_has_the_apis_status_and_message(api, server, body, words):
+    server.answers["GET", PODS] = (403, body)
     with pytest.raises(RefusedError) as caught:
         api.get(PODS)
     assert (caught.value.status, str(caught.value)) == (403, words)
 
 
-def test_where_nobody_answers_it_is_an_error_of_the_system(api, server):
+def test_an_api_that_cannot_be_reached_is_an_os_error(api, server):
     if isinstance(api, ByClient):
-        api.client.configuration.host = NOBODY
+        api.client.configuration.host = UNREACHABLE
     else:
-        api._url = NOBODY
+        api._url = UNREACHABLE
     with pytest.raises(OSError, match="refused"):
         api.get(PODS)
 
 
-def test_a_token_is_read_anew_each_time(server, tmp_path):
+def test_the_token_is_read_for_each_request(server, tmp_path):
     api = in_pod(server, tmp_path)
     server.answers["GET", PODS] = (200, {})
     api.get(PODS)
@@ -118,20 +120,20 @@ def test_the_number_of_workers_is_read(workers, server, status, spec, count):
     assert workers.replicas() == count
 
 
-@pytest.mark.parametrize(("status", "found"), [(200, "10.96.0.7"), (404, None)])
-def test_the_schedulers_service_is_found(workers, server, status, found):
+@pytest.mark.parametrize(("status", "address"), [(200, "10.96.0.7"), (404, None)])
+def test_the_schedulers_service_is_found(workers, server, status, address):
     path = "/api/v1/namespaces/tenant-acme/services/r1-scheduler"
     server.answers["GET", path] = (status, {"spec": {"clusterIP": "10.96.0.7"}})
-    assert workers.service_ip("r1-scheduler") == found
+    assert workers.service_ip("r1-scheduler") == address
 
 
 def test_the_number_of_workers_is_set(workers, server):
     server.answers["PATCH", f"{WORKERS}/scale"] = (200, {})
     workers.scale(5)
-    assert server.asked == [("PATCH", f"{WORKERS}/scale", "", {"spec": {"replicas": 5}})]
+    assert server.requests == [("PATCH", f"{WORKERS}/scale", "", {"spec": {"replicas": 5}})]
 
 
-def test_idle_workers_are_marked_but_for_those_that_go_already(workers, server):
+def test_idle_workers_are_marked_unless_they_are_being_deleted(workers, server):
     server.answers["GET", WORKERS] = (200, {"spec": {"selector": {"matchLabels": {"run": "r1"}}}})
     pods = [
         {"metadata": {"name": "a"}, "status": {"podIP": "10.0.0.1"}},
@@ -142,8 +144,8 @@ def test_idle_workers_are_marked_but_for_those_that_go_already(workers, server):
     server.answers["GET", PODS] = (200, {"items": pods})
     server.answers["PATCH", f"{PODS}/a"] = (200, {})
     assert workers.let_go_first({"10.0.0.1", "10.0.0.3"}) == 1
-    assert ("GET", PODS, "labelSelector=run%3Dr1", None) in server.asked
-    changed = [(path, body) for method, path, _, body in server.asked if method == "PATCH"]
+    assert ("GET", PODS, "labelSelector=run%3Dr1", None) in server.requests
+    changed = [(path, body) for method, path, _, body in server.requests if method == "PATCH"]
     cost = {"controller.kubernetes.io/pod-deletion-cost": "-100"}
     assert changed == [(f"{PODS}/a", {"metadata": {"annotations": cost}})]
 
@@ -158,6 +160,6 @@ def test_idle_workers_are_marked_but_for_those_that_go_already(workers, server):
         ([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}], "FailedCreate"),
     ],
 )
-def test_a_refusal_of_workers_is_read_in_kubernetes_own_words(workers, server, conditions, words):
+def test_a_refusal_of_workers_has_kubernetes_own_message(workers, server, conditions, words):
     server.answers["GET", WORKERS] = (200, {"status": {"conditions": conditions}})
     assert workers.refusal() == words

@@ -1,4 +1,4 @@
-"""A port of this machine that leads elsewhere: both ways, several at once, and another way each time."""
+"""Forwarding a port: both directions, several connections at once, and a new target for each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.waiting import patience
 
 
 @pytest.fixture
-def shouting() -> Iterator[int]:
-    """A server on loopback that answers each line in capitals, until the line `end`; its port."""
+def uppercase() -> Iterator[int]:
+    """The port of a server on loopback that returns each line in capitals until the line `end`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def talk(connection: socket.socket) -> None:
@@ -46,52 +46,56 @@ def client(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=patience(10))
 
 
-def test_bytes_go_both_ways_and_the_other_sides_end_is_ours(shouting: int) -> None:
-    with forwarded(lambda: client(shouting)) as port, client(port) as one, one.makefile("rwb") as file:
+def test_bytes_go_both_ways_until_the_remote_side_ends(uppercase: int) -> None:
+    with (
+        forwarded(lambda: client(uppercase)) as port,
+        client(port) as connection,
+        connection.makefile("rwb") as file,
+    ):
         for word in (b"first\n", b"x" * 1_000_000 + b"\n", b"end\n"):
             file.write(word)
             file.flush()
             assert file.readline() == word.upper()
-        assert file.read() == b"", "the other side has ended"
+        assert file.read() == b"", "the remote side has ended"
 
 
-def test_several_connections_go_at_once(shouting: int) -> None:
-    with forwarded(lambda: client(shouting)) as port:
-        open_ones = [client(port) for _ in range(8)]
-        for number, one in reversed(list(enumerate(open_ones))):
-            one.sendall(b"number %d\n" % number)
-            assert one.makefile("rb").readline() == b"NUMBER %d\n" % number
-            one.close()
+def test_several_connections_are_open_at_once(uppercase: int) -> None:
+    with forwarded(lambda: client(uppercase)) as port:
+        connections = [client(port) for _ in range(8)]
+        for number, connection in reversed(list(enumerate(connections))):
+            connection.sendall(b"number %d\n" % number)
+            assert connection.makefile("rb").readline() == b"NUMBER %d\n" % number
+            connection.close()
 
 
-def test_a_way_that_is_lost_is_found_anew_for_the_next_connection(shouting: int) -> None:
-    ways = iter([OSError("the pod is gone"), shouting])
+def test_a_lost_target_is_looked_up_again_for_the_next_connection(uppercase: int) -> None:
+    targets = iter([OSError("the pod is gone"), uppercase])
 
     def connect() -> socket.socket:
-        way = next(ways)
-        if isinstance(way, OSError):
-            raise way
-        return client(way)
+        target = next(targets)
+        if isinstance(target, OSError):
+            raise target
+        return client(target)
 
     with forwarded(connect) as port:
-        with client(port) as one:
-            assert one.recv(10) == b"", "refused, and nothing else ends"
-        with client(port) as one, one.makefile("rwb") as file:
+        with client(port) as connection:
+            assert connection.recv(10) == b"", "only this connection ends"
+        with client(port) as connection, connection.makefile("rwb") as file:
             file.write(b"again\n")
             file.flush()
             assert file.readline() == b"AGAIN\n"
 
 
-def test_a_taken_port_is_one_line(shouting: int) -> None:
+def test_a_port_in_use_is_refused(uppercase: int) -> None:
     with (
-        pytest.raises(InputError, match=rf"--port {shouting}: cannot listen there"),
-        forwarded(lambda: client(shouting), shouting),
+        pytest.raises(InputError, match=rf"--port {uppercase}: .*in use.*another port"),
+        forwarded(lambda: client(uppercase), uppercase),
     ):
         pass
 
 
-def test_afterwards_nobody_listens(shouting: int) -> None:
-    with forwarded(lambda: client(shouting)) as port:
+def test_the_port_is_closed_afterwards(uppercase: int) -> None:
+    with forwarded(lambda: client(uppercase)) as port:
         client(port).close()
     with pytest.raises(ConnectionRefusedError):
         client(port)

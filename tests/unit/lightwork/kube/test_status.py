@@ -1,4 +1,4 @@
-"""What a Workflow's status comes to in one line, and whether a run can fit at all."""
+"""A Workflow's status in one line, and whether a run can fit the quota at all."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import pytest
 
 from lightwork.kube import status
 
-QUOTA_SAYS = 'pods "x" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=2, limited: pods=2'
+QUOTA_MESSAGE = (
+    'pods "x" is forbidden: exceeded quota: quota, requested: pods=1, used: pods=2, limited: pods=2'
+)
 
 
 def pod(name: str, phase: str, message: str = "", finished: str = "") -> dict[str, str]:
     return {"type": "Pod", "displayName": name, "phase": phase, "message": message, "finishedAt": finished}
 
 
-def report_of(phase: str, message: str = "", *pods: dict[str, str]) -> dict[str, object]:
+def workflow_status(phase: str, message: str = "", *pods: dict[str, str]) -> dict[str, object]:
     group = {"type": "StepGroup", "displayName": "[0]", "phase": phase, "message": "child 'x-1' failed"}
     nodes = {str(i): node for i, node in enumerate([group, *pods])}
     return {"phase": phase, "message": message, "nodes": nodes}
 
 
-def test_a_failed_run_says_what_the_step_said_that_failed_last() -> None:
+def test_a_failed_run_has_the_message_of_the_step_that_failed_last() -> None:
     first = pod("driver(0)", "Error", "pod deleted", "2026-01-01T00:00:01Z")
     last = pod("driver(1)", "Failed", "main: Error (exit code 1): no\nfiles", "2026-01-01T00:00:02Z")
-    assert status.message(report_of("Failed", "child 'x-1' failed", first, last)) == "driver: no files"
+    assert status.message(workflow_status("Failed", "child 'x-1' failed", first, last)) == "driver: no files"
 
 
-def test_a_run_that_was_stopped_says_so() -> None:
+def test_a_stopped_run_keeps_argos_message() -> None:
     killed = pod("driver(0)", "Failed", "main: Error (exit code 130)", "2026-01-01T00:00:01Z")
     assert (
-        status.message(report_of("Failed", "Stopped with strategy 'Stop'", killed))
+        status.message(workflow_status("Failed", "Stopped with strategy 'Stop'", killed))
         == "Stopped with strategy 'Stop'"
     )
 
 
-def test_a_run_that_waits_for_room_says_for_which() -> None:
-    assert status.message(report_of("Running", "", pod("driver(0)", "Pending", QUOTA_SAYS))) == (
-        f"driver waits: {QUOTA_SAYS}"
+def test_a_waiting_run_says_what_it_waits_for() -> None:
+    assert status.message(workflow_status("Running", "", pod("driver(0)", "Pending", QUOTA_MESSAGE))) == (
+        f"driver waits: {QUOTA_MESSAGE}"
     )
 
 
-def test_a_run_that_goes_on_has_nothing_to_say() -> None:
-    assert status.message(report_of("Running", "", pod("driver(0)", "Running"))) == ""
+def test_a_running_run_has_no_message() -> None:
+    assert status.message(workflow_status("Running", "", pod("driver(0)", "Running"))) == ""
     assert status.message({}) == ""
 
 
@@ -74,25 +76,30 @@ def quota(**hard: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", ["steps", "dag"])
 @pytest.mark.parametrize(
-    ("hard", "said"),
+    ("hard", "words"),
     [
         (
             {"requests_memory": "2303Mi"},
-            "memory: 512Mi driver + 512Mi scheduler + 1Gi worker + 256Mi Argo; allowed is 2303Mi",
+            ("memory 512Mi driver + 512Mi scheduler + 1Gi worker + 256Mi Argo", "2303Mi"),
         ),
-        ({"requests_cpu": "3"}, "cpu: 1 driver + 500m scheduler + 2 worker + 100m Argo; allowed is 3"),
-        ({"pods": "2"}, "pods: 1 driver + 1 scheduler + 1 worker; allowed is 2"),
-        ({"memory": "1Gi"}, "allowed is 1Gi"),
+        ({"requests_cpu": "3"}, ("cpu 1 driver + 500m scheduler + 2 worker + 100m Argo", "3")),
+        ({"pods": "2"}, ("pods 1 driver + 1 scheduler + 1 worker", "2")),
+        ({"memory": "1Gi"}, ("memory 512Mi driver", "1Gi")),
     ],
 )
-def test_what_can_never_fit_is_said_with_its_sum(kind: str, hard: dict[str, str], said: str) -> None:
-    assert said in status.shortfall(template(kind), [quota(), quota(**hard)])
+def test_a_run_that_never_fits_is_explained_with_its_sum(
+    kind: str, hard: dict[str, str], words: tuple[str, str]
+) -> None:
+    needed, allowed = words
+    text = status.shortfall(template(kind), [quota(), quota(**hard)])
+    assert needed in text
+    assert text.endswith(f" {allowed}")
 
 
-def test_what_fits_exactly_fits() -> None:
-    room = quota(requests_memory="2304Mi", requests_cpu="3600m", pods="3", services="0")
-    assert status.shortfall(template("steps"), [room]) == ""
+def test_a_run_that_fits_exactly_fits() -> None:
+    exact = quota(requests_memory="2304Mi", requests_cpu="3600m", pods="3", services="0")
+    assert status.shortfall(template("steps"), [exact]) == ""
 
 
-def test_a_template_that_says_no_sizes_is_not_judged() -> None:
+def test_a_template_without_sizes_is_not_checked() -> None:
     assert status.shortfall({"spec": {}}, [quota(pods="0")]) == ""

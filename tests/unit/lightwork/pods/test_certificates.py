@@ -1,4 +1,4 @@
-"""A tenant's certificates: who is let in, when they are renewed, and what is asked of the API."""
+"""A tenant's certificates: who is trusted, when they are renewed, and the requests to the API."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def globex() -> dict[str, bytes]:
 
 
 def context(folder: Path, purpose: ssl.Purpose, data: dict[str, bytes]) -> ssl.SSLContext:
-    """As Dask makes it: the authority is the boundary, and host names are not looked at."""
+    """A context as Dask creates it: it checks the authority and not the host name."""
     for name, value in data.items():
         (folder / name).write_bytes(value)
-    made = ssl.create_default_context(purpose, cafile=str(folder / "ca.crt"))
-    made.check_hostname, made.verify_mode = False, ssl.CERT_REQUIRED
-    made.load_cert_chain(str(folder / "tls.crt"), str(folder / "tls.key"))
-    return made
+    result = ssl.create_default_context(purpose, cafile=str(folder / "ca.crt"))
+    result.check_hostname, result.verify_mode = False, ssl.CERT_REQUIRED
+    result.load_cert_chain(str(folder / "tls.crt"), str(folder / "tls.key"))
+    return result
 
 
 def shake_hands(folder: Path, server: dict[str, bytes], client: dict[str, bytes]) -> None:
-    """A whole handshake in memory, both ends checking each other.
+    """Complete a handshake in memory, in which both ends check each other.
 
     Raises:
         ssl.SSLError: one of them refused.
@@ -57,13 +57,13 @@ def shake_hands(folder: Path, server: dict[str, bytes], client: dict[str, bytes]
                 pass
     assert done == {0, 1}
     ends[1].write(b"hello")
-    assert ends[0].read() == b"hello", "with TLS 1.3 a refusal of the client shows only now"
+    assert ends[0].read() == b"hello", "with TLS 1.3, a refusal of the client shows only here"
 
 
-def test_pods_of_one_tenant_take_each_others_certificate(tmp_path: Path, acme: dict[str, bytes]) -> None:
+def test_pods_of_one_tenant_trust_each_other(tmp_path: Path, acme: dict[str, bytes]) -> None:
     first, second = (certificates.certificate("tenant-acme", acme, NOW) for _ in range(2))
     shake_hands(tmp_path, first, first)
-    shake_hands(tmp_path, first, second)  # one from before a renewal, one from after it
+    shake_hands(tmp_path, first, second)  # from before and after a renewal
 
 
 def test_another_tenants_certificate_is_refused_on_both_ends(
@@ -73,13 +73,13 @@ def test_another_tenants_certificate_is_refused_on_both_ends(
     theirs = certificates.certificate("tenant-globex", globex, NOW)
     with pytest.raises(ssl.SSLError):
         shake_hands(tmp_path, ours, theirs)
-    with pytest.raises(ssl.SSLError):  # it knows whom to trust, and has no certificate that is trusted
+    with pytest.raises(ssl.SSLError):  # it trusts our authority, but its own certificate is not signed by it
         shake_hands(tmp_path, ours, {**theirs, "ca.crt": ours["ca.crt"]})
     with pytest.raises(ssl.SSLError):
         shake_hands(tmp_path, {**theirs, "ca.crt": ours["ca.crt"]}, ours)
 
 
-def test_a_certificate_that_has_run_out_is_refused(tmp_path: Path, acme: dict[str, bytes]) -> None:
+def test_an_expired_certificate_is_refused(tmp_path: Path, acme: dict[str, bytes]) -> None:
     old = certificates.certificate("tenant-acme", acme, NOW - 61 * DAY)
     with pytest.raises(ssl.SSLError, match="expired"):
         shake_hands(tmp_path, old, certificates.certificate("tenant-acme", acme, NOW))
@@ -101,25 +101,25 @@ def test_the_authority_outlives_its_certificates_by_years(acme: dict[str, bytes]
 
 
 @pytest.mark.parametrize(("days", "due"), [(0, False), (29, False), (31, True), (61, True)])
-def test_a_certificate_is_renewed_when_half_of_its_time_is_over(
+def test_a_certificate_is_due_after_half_of_its_lifetime(
     acme: dict[str, bytes], days: int, due: bool
 ) -> None:
-    made = certificates.certificate("tenant-acme", acme, NOW)
-    assert certificates.due(made, acme, NOW + days * DAY) is due
+    current = certificates.certificate("tenant-acme", acme, NOW)
+    assert certificates.due(current, acme, NOW + days * DAY) is due
 
 
-def test_what_is_missing_broken_or_of_another_authority_is_made_anew(
+def test_a_missing_or_broken_certificate_or_one_of_another_authority_is_due(
     acme: dict[str, bytes], globex: dict[str, bytes]
 ) -> None:
-    made = certificates.certificate("tenant-acme", acme, NOW)
+    current = certificates.certificate("tenant-acme", acme, NOW)
     assert certificates.due({}, acme, NOW)
-    assert certificates.due({**made, "tls.crt": b"no certificate"}, acme, NOW)
-    assert certificates.due({**made, "tls.key": b""}, acme, NOW)
-    assert certificates.due(made, globex, NOW), "its authority was made anew"
+    assert certificates.due({**current, "tls.crt": b"not a certificate"}, acme, NOW)
+    assert certificates.due({**current, "tls.key": b""}, acme, NOW)
+    assert certificates.due(current, globex, NOW), "the authority was replaced"
 
 
 class Secrets:
-    """The API's Secrets of one namespace, in memory."""
+    """The Secrets of one namespace, in memory."""
 
     namespace = "tenant-acme"
 
@@ -138,12 +138,12 @@ class Secrets:
         self.held[name] = {"metadata": {"resourceVersion": str(len(self.written))}, "data": encoded}
 
 
-def test_what_is_missing_is_made_and_what_is_good_is_left() -> None:
+def test_missing_secrets_are_created_and_valid_ones_left_unchanged() -> None:
     api: Any = Secrets()
-    assert certificates.renew(api, "dask-ca", "dask-tls", NOW) == "made"
-    assert certificates.renew(api, "dask-ca", "dask-tls", NOW + DAY) == "still good"
+    assert certificates.renew(api, "dask-ca", "dask-tls", NOW) == "created"
+    assert certificates.renew(api, "dask-ca", "dask-tls", NOW + DAY) == "still valid"
     assert api.written == [("dask-ca", None), ("dask-tls", None)]
-    assert "ca.crt" not in api.held["dask-ca"]["data"], "the authority's Secret is mounted nowhere"
+    assert "ca.crt" not in api.held["dask-ca"]["data"], "no pod mounts the authority's Secret"
     assert set(api.held["dask-tls"]["data"]) == {"ca.crt", "tls.crt", "tls.key"}
 
 
@@ -152,14 +152,14 @@ def test_a_renewal_changes_the_certificate_and_keeps_the_authority() -> None:
     certificates.renew(api, "dask-ca", "dask-tls", NOW)
     before = {name: dict(secret["data"]) for name, secret in api.held.items()}
     assert certificates.renew(api, "dask-ca", "dask-tls", NOW + 31 * DAY) == "renewed"
-    assert api.written[-1] == ("dask-tls", "2"), "only if nobody changed it meanwhile"
+    assert api.written[-1] == ("dask-tls", "2"), "only if it has not changed since it was read"
     after = {name: secret["data"] for name, secret in api.held.items()}
     assert after["dask-ca"] == before["dask-ca"]
     assert after["dask-tls"]["ca.crt"] == before["dask-tls"]["ca.crt"]
     assert after["dask-tls"]["tls.crt"] != before["dask-tls"]["tls.crt"]
 
 
-def test_the_secrets_are_asked_for_as_the_api_wants_it(
+def test_requests_for_secrets_have_the_form_that_the_api_expects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import json
@@ -171,11 +171,11 @@ def test_the_secrets_are_asked_for_as_the_api_wants_it(
     (tmp_path / "ca.crt").write_bytes(certificates.authority("cluster", NOW)["tls.crt"])
     seen: list[urllib.request.Request] = []
 
-    def answer(request: urllib.request.Request, **_: Any) -> BytesIO:
+    def respond(request: urllib.request.Request, **_: Any) -> BytesIO:
         seen.append(request)
         return BytesIO(b"{}")
 
-    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    monkeypatch.setattr(urllib.request, "urlopen", respond)
     secrets = certificates.Secrets(InCluster(tmp_path))
     secrets.get("dask-tls")
     secrets.put("dask-tls", {"tls.crt": b"x"}, None)

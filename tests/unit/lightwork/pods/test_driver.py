@@ -1,4 +1,4 @@
-"""The driver's command: what Argo puts in its environment becomes a command line."""
+"""The driver: the environment that Argo sets becomes a command line."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def test_the_environment_becomes_a_command_line() -> None:
     ]
 
 
-def test_a_pipeline_without_parameters_is_run_without() -> None:
+def test_a_pipeline_without_parameters_runs_without_any() -> None:
     assert driver.command({"LIGHTWORK_FUNCTION": "windy-city"}) == ["run", "--json", "windy-city", "--"]
 
 
-def test_a_result_is_asked_for_where_a_step_uses_it() -> None:
+def test_a_result_file_is_written_if_a_step_uses_it() -> None:
     environment = {"LIGHTWORK_FUNCTION": "windy-city", "LIGHTWORK_RESULT_FILE": "/tmp/r.json"}
     assert driver.command(environment) == ["run", "--json", "--result", "/tmp/r.json", "windy-city", "--"]
     assert "--result" not in driver.command({**environment, "LIGHTWORK_RESULT_FILE": ""})
 
 
-def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """The driver in a process of its own, with a result file."""
+def run_driver(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the driver in a separate process, with a result file."""
     environment = {
         **os.environ,
         "LIGHTWORK_FUNCTION": "windy-city",
@@ -43,7 +43,7 @@ def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
         "LIGHTWORK_ON": "serial",
         "LIGHTWORK_RESULT_FILE": str(folder / "result.json"),
         "LIGHTWORK_LAST_WORD_FILE": str(folder / "last-word"),
-        **more,
+        **variables,
     }
     words = [sys.executable, "-m", "lightwork.pods.driver"]
     return subprocess.run(
@@ -51,35 +51,36 @@ def run_driver(folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_the_pipeline_returned_is_in_the_file_as_json(tmp_path: Path) -> None:
+def test_the_pipelines_result_is_in_the_file_as_json(tmp_path: Path) -> None:
     done = run_driver(tmp_path, LIGHTWORK_ARGUMENTS='{"max_timestamps": "48"}')
     assert done.returncode == 0, done.stderr
-    kept = json.loads((tmp_path / "result.json").read_text())
-    assert kept == json.loads(done.stdout.splitlines()[-1])["result"]
-    assert kept, "windy-city has something to say of two days"
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result == json.loads(done.stdout.splitlines()[-1])["result"]
+    assert result, "windy-city has a result for two days"
 
 
-def test_a_result_file_that_cannot_be_is_refused_before_anything_runs(tmp_path: Path) -> None:
+def test_a_result_file_in_a_missing_folder_is_refused_before_the_run(tmp_path: Path) -> None:
     done = run_driver(tmp_path, LIGHTWORK_RESULT_FILE=str(tmp_path / "nowhere" / "result.json"))
     assert done.returncode == 2
-    assert "there is no folder for it" in done.stderr
+    assert "nowhere/result.json" in done.stderr
+    assert "folder" in done.stderr
     assert not (tmp_path / "lake").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "fits"), [("x" * 99_000, True), ("x" * 100_001, False), ('"' * 60_000, False)]
 )
-def test_a_result_is_measured_as_it_is_passed_on(tmp_path: Path, text: str, fits: bool) -> None:
+def test_a_results_size_is_that_of_its_quoted_json(tmp_path: Path, text: str, fits: bool) -> None:
     file = tmp_path / "result.json"
     file.write_text(text)
     if fits:
         driver.refuse_large(file)
         return
-    with pytest.raises(InputError, match="expected at most 100,000: write it as an artifact"):
+    with pytest.raises(InputError, match="at most 100,000: write it as an artifact"):
         driver.refuse_large(file)
 
 
-def test_a_result_that_is_too_large_ends_a_run_whose_step_uses_it(
+def test_a_run_fails_if_a_step_uses_a_result_that_is_too_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LIGHTWORK_FUNCTION", "windy-city")
@@ -90,48 +91,46 @@ def test_a_result_that_is_too_large_ends_a_run_whose_step_uses_it(
     monkeypatch.setattr(driver, "LARGEST_RESULT", 5)
     with pytest.raises(SystemExit) as ended:
         driver.main()
-    assert ended.value.code == 0, "nobody uses it"
+    assert ended.value.code == 0, "no step uses it"
     monkeypatch.setenv("LIGHTWORK_RESULT_FILE", str(tmp_path / "result.json"))
     with pytest.raises(SystemExit) as ended:
         driver.main()
     assert ended.value.code == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("lightwork: the result has")
+    assert line.startswith("lightwork: the result is ")
     assert line.removeprefix("lightwork: ") == (tmp_path / "last-word").read_text()
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "words"),
     [
         ({}, "LIGHTWORK_FUNCTION is not set"),
         ({"LIGHTWORK_FUNCTION": "a", "LIGHTWORK_ARGUMENTS": "{"}, "is not JSON"),
         ({"LIGHTWORK_FUNCTION": "a", "LIGHTWORK_ARGUMENTS": "[1]"}, "expected an object"),
     ],
 )
-def test_an_environment_that_is_not_the_templates_is_refused(environment: dict[str, str], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_a_malformed_environment_is_refused(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
         driver.command(environment)
 
 
-def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_own_line(tmp_path: Path) -> None:
+def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_message(tmp_path: Path) -> None:
     arguments = {"max_timestamps": "0", "data": "none", "unit": "none"}
-    last_word = tmp_path / "termination-log"
-    found = subprocess.run(
+    message = tmp_path / "termination-log"
+    done = subprocess.run(
         [sys.executable, "-m", "lightwork.pods.driver"],
         env={
             **os.environ,
             "LIGHTWORK_FUNCTION": "windy-city",
             "LIGHTWORK_ARGUMENTS": json.dumps(arguments),
-            "LIGHTWORK_LAST_WORD_FILE": str(last_word),
+            "LIGHTWORK_LAST_WORD_FILE": str(message),
         },
         capture_output=True,
         text=True,
         check=False,
         timeout=patience(60),
     )
-    assert found.returncode == 2
-    (line,) = found.stderr.splitlines()
-    assert line.startswith(
-        "lightwork: windy-city: parameter max_timestamps: '0' is too small; expected int > 0"
-    )
-    assert last_word.read_text() == line.removeprefix("lightwork: "), "it becomes the step's message in Argo"
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lightwork: windy-city: parameter max_timestamps: '0' is too small")
+    assert message.read_text() == line.removeprefix("lightwork: "), "the step's message in Argo"

@@ -1,4 +1,4 @@
-"""Dask's own log lines, in a process of its own, as Dask sets up logging while it is imported."""
+"""Dask's log lines, in a separate process because Dask sets up logging while it is imported."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ get_logger().info("read", rows=3)
 """
 
 
-def test_every_line_is_json_and_comes_once() -> None:
+def test_every_line_is_json_and_appears_once() -> None:
     environment = {**os.environ, "DASK_LOGGING": repr(dask.LOGGING)}
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", CODE],
         env=environment,
         capture_output=True,
@@ -31,7 +31,7 @@ def test_every_line_is_json_and_comes_once() -> None:
         check=True,
         timeout=patience(60),
     )
-    lines = [json.loads(line) for line in found.stderr.splitlines()]
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line["event"] for line in lines] == ["Lost all workers", "read"]
     assert (lines[0]["logger"], lines[0]["level"]) == ("distributed.scheduler", "info")
     assert lines[1]["rows"] == 3

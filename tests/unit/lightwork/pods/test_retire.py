@@ -1,4 +1,4 @@
-"""Retiring a worker: over mutual TLS, with a real scheduler; and in time when there is none."""
+"""Retiring a worker: over mutual TLS with a real scheduler, and in time without one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from tests.waiting import patience
 
 
 def apart(call: Callable[[], Any]) -> Any:
-    """Call in a thread of its own, as `asyncio.run` leaves its thread without an event loop."""
+    """Call in a separate thread, because `asyncio.run` leaves its thread without an event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(call).result()
 
 
 @pytest.fixture
 def tls(tmp_path: Path) -> dict[str, object]:
-    """Dask's settings as the pods have them, with a tenant's certificates."""
+    """Dask's TLS settings as in pods, with a tenant's certificates."""
     now = dt.datetime.now(dt.UTC)
-    made = certificates.certificate("acme", certificates.authority("acme", now), now)
-    for name, value in made.items():
+    files = certificates.certificate("acme", certificates.authority("acme", now), now)
+    for name, value in files.items():
         (tmp_path / name).write_bytes(value)
     settings: dict[str, object] = {
         "distributed.comm.default-scheme": "tls",
@@ -40,7 +40,7 @@ def tls(tmp_path: Path) -> dict[str, object]:
     return settings
 
 
-def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) -> None:
+def test_a_retired_workers_results_move_to_another_one(tls: dict[str, object]) -> None:
     import dask
     from distributed import Client, Scheduler, Worker
 
@@ -68,9 +68,7 @@ def test_a_retired_workers_results_are_on_another_one(tls: dict[str, object]) ->
         apart(lambda: asyncio.run(scene()))
 
 
-def test_what_a_retiring_worker_computes_is_not_computed_again(
-    tls: dict[str, object], tmp_path: Path
-) -> None:
+def test_a_running_task_finishes_before_its_worker_is_retired(tls: dict[str, object], tmp_path: Path) -> None:
     import dask
     from distributed import Client, Scheduler, Worker
 
@@ -96,24 +94,24 @@ def test_what_a_retiring_worker_computes_is_not_computed_again(
                     await asyncio.sleep(0.01)
                 assert await retire.retire(address, first.address, patience(30))
                 assert await future == "done"
-                assert note.read_text() == "x", "it was begun on the other worker too"
+                assert note.read_text() == "x", "the other worker started it again"
 
     with dask.config.set(tls):
         apart(lambda: asyncio.run(scene()))
 
 
-@pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # of a client of Dask's that never connected
-def test_without_a_scheduler_it_ends_in_time_and_says_so(
+@pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # from a Dask client that never connected
+def test_without_a_scheduler_the_hook_ends_in_time_and_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
     monkeypatch.setenv("POD_IP", "127.0.0.1")
     monkeypatch.setenv("LIGHTWORK_WORKER_PORT", "8788")
-    assert apart(lambda: retire.main(["--seconds", "0.5"])) == 0, "a hook that fails only keeps the pod"
+    assert apart(lambda: retire.main(["--seconds", "0.5"])) == 0, "the hook never fails"
     assert capsys.readouterr().err.startswith("retire: not retired: ")
 
 
-def test_the_workers_own_address_is_that_of_its_pod() -> None:
+def test_the_workers_address_is_its_pods_ip() -> None:
     environment = {
         "DASK_SCHEDULER_ADDRESS": "tls://s:8786",
         "POD_IP": "10.1.2.3",

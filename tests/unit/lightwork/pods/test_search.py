@@ -1,4 +1,4 @@
-"""What sets OpenSearch up: against a server of our own, which keeps what it was sent."""
+"""Setting up OpenSearch, against a local server that records its requests."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Domain(ThreadingHTTPServer):
-    """A server that answers each path with a status, and remembers."""
+    """A server that responds to each path with a status and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers: dict[str, int] = {}
-        self.seen: list[tuple[str, str, Any, dict[str, str]]] = []
+        self.statuses: dict[str, int] = {}
+        self.requests: list[tuple[str, str, Any, dict[str, str]]] = []
 
     @property
     def endpoint(self) -> str:
@@ -36,8 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen.append((self.command, self.path, body, dict(self.headers)))
-        self.send_response(self.server.answers.get(self.path, 200))
+        self.server.requests.append((self.command, self.path, body, dict(self.headers)))
+        self.send_response(self.server.statuses.get(self.path, 200))
         self.end_headers()
         self.wfile.write(b"the reason")
 
@@ -62,38 +62,40 @@ REQUESTS = [
 ]
 
 
-def test_requests_are_sent_in_order_and_signed_by_who_the_pod_is(domain: Domain) -> None:
+def test_requests_are_sent_in_order_and_signed_with_the_pods_identity(domain: Domain) -> None:
     search.send(domain.endpoint, REQUESTS, "eu-central-1")
-    assert [(path, body) for _, path, body, _ in domain.seen] == [
+    assert [(path, body) for _, path, body, _ in domain.requests] == [
         ("/_plugins/roles/a", {"one": 1}),
         ("/_plugins/policies/b", {"two": 2}),
     ]
-    for _, _, _, headers in domain.seen:
+    for _, _, _, headers in domain.requests:
         assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/")
-        assert "/eu-central-1/es/aws4_request" in headers["Authorization"], "for this service and region"
-        assert headers["X-Amz-Security-Token"] == "session", "a role's keys are nothing without it"
+        assert "/eu-central-1/es/aws4_request" in headers["Authorization"], (
+            "the signature names the service and the region"
+        )
+        assert headers["X-Amz-Security-Token"] == "session", "a role's keys are valid only with it"
 
 
-def test_what_is_there_already_is_left_where_that_is_foreseen(
+def test_a_conflict_is_accepted_only_for_requests_marked_once(
     domain: Domain, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    domain.answers["/_plugins/policies/b"] = 409
+    domain.statuses["/_plugins/policies/b"] = 409
     search.send(domain.endpoint, REQUESTS, "eu-central-1")
-    assert "it is there already" in capsys.readouterr().out
-    domain.answers = {"/_plugins/roles/a": 409}
+    assert "exists already" in capsys.readouterr().out
+    domain.statuses = {"/_plugins/roles/a": 409}
     with pytest.raises(InputError, match="409: the reason"):
         search.send(domain.endpoint, REQUESTS, "eu-central-1")
 
 
-def test_a_refusal_ends_it_with_one_line(domain: Domain) -> None:
-    domain.answers["/_plugins/roles/a"] = 403
+def test_a_refusal_stops_the_requests_with_one_line(domain: Domain) -> None:
+    domain.statuses["/_plugins/roles/a"] = 403
     with pytest.raises(InputError, match=r"PUT http://.*/_plugins/roles/a: 403: the reason") as caught:
         search.send(domain.endpoint, REQUESTS, "eu-central-1")
     assert "\n" not in str(caught.value)
-    assert len(domain.seen) == 1, "what comes after may need what was refused"
+    assert len(domain.requests) == 1, "later requests may depend on the refused one"
 
 
-def test_a_domain_that_does_not_answer_is_one_line_too() -> None:
+def test_a_domain_that_cannot_be_reached_is_an_error() -> None:
     with Domain() as closed:
         endpoint = closed.endpoint
     with pytest.MonkeyPatch.context() as patch:
@@ -103,7 +105,7 @@ def test_a_domain_that_does_not_answer_is_one_line_too() -> None:
             search.send(endpoint, REQUESTS, "eu-central-1")
 
 
-def test_nothing_is_sent_in_the_clear(
+def test_nothing_is_sent_over_plain_http(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, domain: Domain
 ) -> None:
     path = tmp_path / "requests.json"
@@ -113,4 +115,4 @@ def test_nothing_is_sent_in_the_clear(
     with pytest.raises(SystemExit) as caught:
         search.main()
     assert caught.value.code == 2
-    assert not domain.seen, "what is signed could be read on the way"
+    assert not domain.requests, "signed requests must not be readable on the way"

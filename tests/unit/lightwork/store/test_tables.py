@@ -177,7 +177,7 @@ def test_types_that_widen_later_are_the_same_in_all_files(local: Artifacts, monk
             (),
             "index ['i']",
         ),
-        (_frame(), ["zz"], "partition_by: there is no column 'zz'; there are: a, s,"),
+        (_frame(), ["zz"], "partition_by: there is no column 'zz'; available: a, s,"),
         (_frame(), ["f"], "'f' is float"),
         (_frame(), ["s"], "'s' has missing or empty values"),
         (_frame()[["k"]], ["k"], "leaves no column"),

@@ -53,9 +53,9 @@ def test_a_valid_file_is_read_into_a_frozen_model(tmp_path: Path) -> None:
         (GOOD.replace("acme", "Acme_1"), ["1: name: found 'Acme_1'; "]),
         (GOOD.replace("acme", "a" * 21), ["1: name: found 'aaaa"]),
         (GOOD.replace("acme", "globex"), ["name: found 'globex'; should be 'acme'"]),
-        (GOOD + "name: acme\n", ["4: name: is here a second time; keep one"]),
+        (GOOD + "name: acme\n", ["4: name: appears twice; keep one"]),
         (GOOD + "  oops: [\n", ["4: this is not YAML: "]),
-        ("- acme\n", ["1: found ['acme']; a mapping of fields belongs here"]),
+        ("- acme\n", ["1: found ['acme']; expected a mapping of fields"]),
         ("\x00", ["this is not YAML: "]),
     ],
 )
