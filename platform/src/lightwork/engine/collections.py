@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class LazyClient:
     """A stand-in for the session's client in Dask's settings; the cluster starts on first use.
 
-    Dask accepts any object that has `get` and whose type's name contains Client.
+    Dask accepts any object that has `get` and whose type's name contains Client. It leaves persisted data on
+    the workers only if the object has `persist` too.
     """
 
     asynchronous = False
@@ -27,9 +28,16 @@ class LazyClient:
         Raises:
             RunFailed: Kubernetes refuses to create any worker for the run.
         """
+        return self._call("get", *args, **kwargs)
+
+    def persist(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the client's own `persist`, as `get` does."""
+        return self._call("persist", *args, **kwargs)
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         cluster = self._runner.cluster
         try:
-            return cluster.client.get(*args, **kwargs)
+            return getattr(cluster.client, method)(*args, **kwargs)
         except BaseException:
             if cluster.keeper is not None:
                 cluster.keeper.check()
