@@ -202,20 +202,20 @@ def _all_tenants(root: Path, names: list[str]) -> None:
     from infra.tenant.tenant import Tenant, TenantArgs
     from lightwork.functions import discovery
 
-    declared = settings.load(root, ENVIRONMENT)
-    own = Names.of(declared)
-    aws = aws_provider(declared, own)
-    known = outputs.load(declared)
+    environment = settings.load(root, ENVIRONMENT)
+    physical_names = Names.of(environment)
+    aws = aws_provider(environment, physical_names)
+    estate = outputs.load(environment)
     cluster = kubernetes_provider(
-        declared, cluster=known.cluster_name, endpoint=known.cluster_endpoint, ca=known.cluster_ca
+        environment, cluster=estate.cluster_name, endpoint=estate.cluster_endpoint, ca=estate.cluster_ca
     )
     for name in names:
         args = TenantArgs(
             tenant=load_tenant(root, ENVIRONMENT, name),
-            settings=declared,
-            names=own,
-            estate=known,
-            image=image(known.image_repository_url),
+            settings=environment,
+            names=physical_names,
+            estate=estate,
+            image=image(estate.image_repository_url),
             pipelines=discovery.pipelines(),
         )
         Tenant(name, args, pulumi.ResourceOptions(providers=[aws, cluster]))
