@@ -180,7 +180,7 @@ def test_no_pipeline_is_generated_without_a_digest(
 @pytest.mark.parametrize(
     ("tenant", "message"),
     [
-        ("nobody", "there is no tenants/nobody.yaml; there are: acme"),
+        ("nobody", "there is no tenants/nobody.yaml; available: acme"),
         ("elsewhere", "tenants/elsewhere.yaml: environments: dev "),
         ("idle", "tenants/idle.yaml: pipelines: windy-city "),
     ],
