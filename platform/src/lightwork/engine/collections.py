@@ -33,9 +33,10 @@ class SessionClient:
     @property
     def session_client(self) -> Client | None:
         """The client of the session that is current here; None if it is serial."""
-        worker = _worker()
-        if worker is not None:
-            return worker._get_client()  # noqa: SLF001 - as `get_client` does
+        if _on_a_worker():
+            from distributed import get_client
+
+            return get_client()
         runner = self._current()
         return None if runner.on == "serial" else runner.cluster.client
 
@@ -61,7 +62,7 @@ class SessionClient:
         try:
             return getattr(client, method)(*args, **kwargs)
         except BaseException:
-            keeper = None if _worker() is not None else self._current().cluster.keeper
+            keeper = None if _on_a_worker() else self._current().cluster.keeper
             if keeper is not None:
                 keeper.check()
             raise
@@ -74,16 +75,17 @@ def _none() -> None:
     return None
 
 
-def _worker() -> Any:
-    """Return the Dask worker whose task runs in this thread; None outside one."""
+def _on_a_worker() -> bool:
+    """Return whether this thread runs a task of a Dask worker, which may be in the same process."""
     if "distributed.worker" not in sys.modules:
-        return None
+        return False
     from distributed import get_worker
 
     try:
-        return get_worker()
+        get_worker()
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _persist_here(collections: Any, **kwargs: Any) -> Any:

@@ -203,9 +203,14 @@ def _stop(client: Any, futures: list[Any]) -> None:
     started = {key for keys in client.processing().values() for key in keys}
     running = [future for future in futures if not future.done() and future.key in started]
     client.cancel([future for future in futures if not future.done() and future.key not in started])
+    _wait(running)
+
+
+def _wait(futures: list[Any]) -> None:
+    """Wait for futures to end, without `distributed.wait`: it uses the newest client, of any session."""
     deadline = time.monotonic() + _PATIENCE
-    while not all(future.done() for future in running) and time.monotonic() < deadline:
-        time.sleep(0.05)  # `distributed.wait` would use the process's newest client, of any session
+    while not all(future.done() for future in futures) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _write_partition(target: _Target, frame: pd.DataFrame, number: int) -> tuple[bytes, list[Part]]:

@@ -14,7 +14,7 @@ import dask
 import pandas as pd
 import pytest
 import structlog
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from lightwork import InputError, Session, connect, current_session, get_logger, task
 from lightwork.cluster.cluster import start_local
@@ -479,3 +479,25 @@ def test_a_collection_never_computes_on_a_session_that_the_thread_did_not_open(l
             acme.artifacts.write("pids", frame_of_pids())
             assert set(acme.artifacts.read("pids").pid) == pids(first)
         assert pid_of_collection() in pids(first)
+
+
+@task(cache=False)
+def on_a_worker(x: int) -> tuple[str, list[int], str]:
+    """Map, and compute a collection, inside a task."""
+    name = dask.delayed(lambda: threading.current_thread().name)(pure=False).compute()
+    return threading.current_thread().name, list(double.map([x])), name
+
+
+def test_a_task_on_a_worker_thread_of_this_process_uses_its_own_worker(lake):
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None
+        ) as cluster,
+        open_for("acme", cluster.scheduler_address),
+    ):
+        results = on_a_worker.map([1])
+        with open_for("globex"), open_for("initech"):
+            ((task_thread, doubled, collection_thread),) = results
+    assert doubled == [2]
+    assert "Dask" in task_thread
+    assert "Dask" in collection_thread
