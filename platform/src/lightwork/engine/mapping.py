@@ -224,10 +224,19 @@ R = TypeVar("R")
 
 
 class Inside(Protocol):
-    """Makes the map's session current for each step of the map, whichever context asks for a result."""
+    """Makes the map's session current for each step of the map, whichever context asks for a result.
+
+    Attributes:
+        entered: the sessions that the last step left entered.
+    """
+
+    entered: Any
+
+    def here(self) -> Any:
+        """Return the sessions that are entered in this context; `entered` if there is nothing to switch."""
 
     def enter(self) -> Any:
-        """Start a step; return what `leave` restores."""
+        """Start a step; return what `leave` restores, None if that is nothing."""
 
     def leave(self, token: Any) -> None:
         """End a step that `enter` started."""
@@ -284,18 +293,22 @@ def _run(request: Request, engine: Callable[[MapCall], Iterator[R]], inside: Ins
     # A generator, so that nothing happens before the first result is asked for. It holds no reference to its
     # `Results`: leaving a loop early then ends the map at once, not at the next garbage collection.
     steps = _steps(request, engine)
+    here = inside.here
+    token = inside.enter()
     try:
-        while True:
-            token = inside.enter()
-            try:
-                value = next(steps)
-            except StopIteration:
-                return
-            finally:
+        for value in steps:
+            # As `leave` and `enter` do, without a call in the usual case: this runs for each element.
+            if token is None:
+                inside.entered = here()
+            else:
                 inside.leave(token)
+                token = None
             yield value
+            if here() is not inside.entered:
+                token = inside.enter()
     finally:
-        token = inside.enter()
+        if token is None:
+            token = inside.enter()
         try:
             steps.close()
         finally:

@@ -135,13 +135,18 @@ class Inside:
 
     Sessions that a step itself enters, as a generator with a `with` statement does, stay entered for the
     following steps.
+
+    Attributes:
+        entered: the sessions that the last step left entered; None before the first step.
     """
 
-    __slots__ = ("_entries", "_session")
+    __slots__ = ("_session", "entered")
+    here = _entries.get
+    """Returns the sessions that are entered in this context."""
 
     def __init__(self, session: Opened) -> None:
         self._session = session
-        self._entries: tuple[_Entry, ...] | None = None
+        self.entered: tuple[_Entry, ...] | None = None
 
     def enter(self) -> Token | None:
         """Start a step.
@@ -150,11 +155,11 @@ class Inside:
             What `leave` restores; None if the session is the current one anyway.
         """
         here = _entries.get()
-        if self._entries is None and here and here[-1].session is self._session and here[-1].usable:
-            self._entries = here
-        if here is self._entries:
+        if self.entered is None and here and here[-1].session is self._session and here[-1].usable:
+            self.entered = here
+        if here is self.entered:
             return None
-        steps = self._entries or (_Entry(self._session, {}, pinned=True),)
+        steps = self.entered or (_Entry(self._session, {}, pinned=True),)
         if not any(entry.pinned for entry in steps):
             steps = tuple(
                 replace(entry, pinned=True) if entry.session is self._session else entry for entry in steps
@@ -164,7 +169,7 @@ class Inside:
 
     def leave(self, token: Token | None) -> None:
         """End a step that `enter` started."""
-        self._entries = _entries.get()
+        self.entered = _entries.get()
         if token is not None:
             _entries.set(token[0])
             logs.set_run(token[1])
