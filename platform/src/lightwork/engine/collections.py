@@ -119,11 +119,13 @@ def open_on(runner: Runner, current: Callable[[], Runner]) -> None:
 def close_on(runner: Runner) -> None:
     """Restore Dask's settings from before a session opened, in whatever order sessions close."""
     with _lock:
-        for index, (other, restore) in enumerate(_settings):
-            if other is runner:
-                del _settings[index]
-                if index == len(_settings):
-                    restore.__exit__(None, None, None)
-                else:
-                    _settings[index] = (_settings[index][0], restore)
-                return
+        # Backwards: a session that was entered twice has two entries.
+        for index in reversed(range(len(_settings))):
+            other, restore = _settings[index]
+            if other is not runner:
+                continue
+            del _settings[index]
+            if index == len(_settings):
+                restore.__exit__(None, None, None)
+            else:
+                _settings[index] = (_settings[index][0], restore)

@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 
 from lightwork import InputError, Session, connect, current_session, get_logger, task
 from lightwork.cluster.cluster import start_local
+from lightwork.engine.feed import PAGE
 from tests.waiting import patience
 
 TENANTS = ("acme", "globex")
@@ -276,6 +277,16 @@ def test_sessions_may_be_closed_in_any_order(lake):
     assert dask.config.get("dataframe.shuffle.method", None) == method
 
 
+def test_a_session_that_is_entered_twice_leaves_nothing_behind(lake):
+    scheduler = dask.config.get("scheduler", None)
+    with open_for("acme") as session:
+        with session:
+            assert current_session() is session
+        refused(current_session, "no session is open")
+    assert fields() == {}
+    assert dask.config.get("scheduler", None) is scheduler
+
+
 def test_a_session_that_another_thread_closed_gives_way_to_the_outer_one(lake):
     with open_for("acme") as outer:
         before = fields()
@@ -369,8 +380,8 @@ def test_a_generator_keeps_its_session_between_steps_in_other_threads(lake):
 def test_an_input_that_opens_its_own_session_keeps_it(lake):
     def rows():
         with open_for("globex"):
-            for x in [1, 2]:
-                yield from tenant_inside.map([x])
+            for _ in range(PAGE + 1):  # so that it is read in two steps
+                yield current_session().tenant
 
     @task(cache=False)
     def with_mine(other: str) -> str:
@@ -379,7 +390,7 @@ def test_an_input_that_opens_its_own_session_keeps_it(lake):
     with open_for("acme"):
         results = with_mine.map(rows())
     with open_for("initech"):
-        assert list(results) == ["globex"] * 2
+        assert list(results) == ["globex"] * (PAGE + 1)
         assert current_session().tenant == fields()["tenant"] == "initech"
 
 
@@ -491,7 +502,7 @@ def on_a_worker(x: int) -> tuple[str, list[int], str]:
 def test_a_task_on_a_worker_thread_of_this_process_uses_its_own_worker(lake):
     with (
         LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", dashboard_address=":0"
         ) as cluster,
         open_for("acme", cluster.scheduler_address),
     ):
