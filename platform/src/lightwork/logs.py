@@ -6,6 +6,7 @@ uses the standard `logging` module.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from lightwork.errors import public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextvars import Token
+    from collections.abc import Callable, Iterator, Mapping
+    from contextvars import ContextVar, Token
 
     import structlog
     from structlog.typing import EventDict, Processor
@@ -29,6 +30,7 @@ TOPIC = "lightwork-log"
 """The Dask topic by which a local worker forwards its lines to the driver."""
 
 _ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "task", "attempt", "host")
+_RUN = ("tenant", "pipeline", "run")
 _HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
 """Fields that text omits, because every line on a terminal has the same."""
 
@@ -90,6 +92,31 @@ def context(**fields: object) -> Iterator[None]:
 
     with bound_contextvars(**fields):
         yield
+
+
+def set_run(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Set the run's fields of each event that this context logs: tenant, pipeline and run.
+
+    Args:
+        fields: their values; a missing one, or `...`, removes the field.
+
+    Returns:
+        The values before.
+    """
+    variables = _run_variables()
+    before = {name: variable.get() for name, variable in variables.items()}
+    for name, variable in variables.items():
+        variable.set(fields.get(name, ...))
+    return before
+
+
+@functools.lru_cache(maxsize=1)
+def _run_variables() -> Mapping[str, ContextVar[object]]:
+    from structlog.contextvars import bind_contextvars, reset_contextvars
+
+    tokens = bind_contextvars(**dict.fromkeys(_RUN, ...))
+    reset_contextvars(**tokens)
+    return {name: token.var for name, token in tokens.items()}
 
 
 Tokens = tuple["Token[object]", "Token[object]"]

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from distributed import Client
+from distributed.client import _set_global_client
 
 __all__ = ["ATTEMPTS", "Connection", "connect"]
 
@@ -35,7 +36,7 @@ def connect(address: Any, timeout: float) -> Connection:
     for attempt in itertools.chain(ATTEMPTS, itertools.repeat(ATTEMPTS[-1])):
         seconds = min(attempt, deadline - time.monotonic())
         try:
-            return Connection(address, timeout=seconds, set_as_default=True, name="lightwork")
+            return Connection(address, timeout=seconds, set_as_default=False, name="lightwork")
         except OSError:
             if time.monotonic() >= deadline:
                 raise
@@ -60,6 +61,9 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]
         except BaseException:
             self.close_quietly()
             raise
+        # As `set_as_default` does, but without setting the scheduler of the whole process: each thread's
+        # session has its own.
+        _set_global_client(self)
 
     def close_quietly(self) -> None:
         """Close the client within about two seconds, even if the scheduler is gone; log nothing."""

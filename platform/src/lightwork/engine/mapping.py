@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
 from lightwork.engine.progress import Stats
@@ -16,7 +16,7 @@ from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
     from lightwork.engine.runner import Runner
@@ -223,6 +223,25 @@ def _size(iterable: Any) -> int | None:
 R = TypeVar("R")
 
 
+class Inside(Protocol):
+    """Makes the map's session current for each step of the map, whichever context asks for a result.
+
+    Attributes:
+        entered: the sessions that the last step left entered.
+    """
+
+    entered: Any
+
+    def here(self) -> Any:
+        """Return the sessions that are entered in this context; `entered` if there is nothing to switch."""
+
+    def enter(self) -> Any:
+        """Start a step; return what `leave` restores, None if that is nothing."""
+
+    def leave(self, token: Any) -> None:
+        """End a step that `enter` started."""
+
+
 @public
 class Results(Generic[R]):
     """The results of a map, in the order of its input; an iterator, which can be read once.
@@ -230,9 +249,10 @@ class Results(Generic[R]):
     The map starts when the first result is asked for. `len()` works if the input has a length.
     """
 
-    def __init__(self, request: Request, engine: Callable[[MapCall], Iterator[R]]) -> None:
+    def __init__(self, request: Request, engine: Callable[[MapCall], Iterator[R]], inside: Inside) -> None:
         self._request = request
         self._engine = engine
+        self._inside = inside
         self._results: Iterator[R] | None = None
 
     @property
@@ -242,7 +262,7 @@ class Results(Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         if self._results is None:
-            self._results = _run(self._request, self._engine)
+            self._results = _run(self._request, self._engine, self._inside)
         return self._results
 
     def __next__(self) -> R:
@@ -269,9 +289,33 @@ class Results(Generic[R]):
         return f"<results of {self._request.task.name}, {state}>"
 
 
-def _run(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Iterator[R]:
+def _run(request: Request, engine: Callable[[MapCall], Iterator[R]], inside: Inside) -> Iterator[R]:
     # A generator, so that nothing happens before the first result is asked for. It holds no reference to its
     # `Results`: leaving a loop early then ends the map at once, not at the next garbage collection.
+    steps = _steps(request, engine)
+    here = inside.here
+    token = inside.enter()
+    try:
+        for value in steps:
+            # As `leave` and `enter` do, without a call in the usual case: this runs for each element.
+            if token is None:
+                inside.entered = here()
+            else:
+                inside.leave(token)
+                token = None
+            yield value
+            if here() is not inside.entered:
+                token = inside.enter()
+    finally:
+        if token is None:
+            token = inside.enter()
+        try:
+            steps.close()
+        finally:
+            inside.leave(token)
+
+
+def _steps(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Generator[R, None, None]:
     call = MapCall(request)
     try:
         yield from engine(call)

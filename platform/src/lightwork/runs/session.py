@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import secrets
+import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lightwork import logs, settings
-from lightwork.engine.collections import collections_on
+from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
 from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner
 from lightwork.errors import InputError, public
 from lightwork.lake import open_lake
+from lightwork.runs import current
 
 if TYPE_CHECKING:
     import os
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from lightwork.runs.report import Report
     from lightwork.store.artifacts import Artifacts
 
-_stack: list[Session] = []
 _default: Session | None = None
+_default_lock = threading.Lock()
 
 
 @public
@@ -107,29 +108,44 @@ def current_session() -> Session:
     ...     current_session().tenant
     'acme'
 
+    A thread or a notebook cell that has not opened one takes the session that is open in the process.
+
     Raises:
-        InputError: no session is open here.
+        InputError: no session is open; or several are, none of them in this thread or coroutine.
     """
-    if _stack and CURRENT.get() is None:
-        return _stack[-1]
-    raise InputError("no session is open; open one: with lightwork.connect() as session: ...")
+    session = None if CURRENT.get() is not None else current.current()
+    if session is None:
+        raise InputError("no session is open; open one: with lightwork.connect() as session: ...")
+    return cast("Session", session)
 
 
 def active_session() -> Session:
     """Return the current session; outside of one, the default session of the process, from `connect()`.
 
     Inside a task, return a serial session, so that a task that maps does not wait for its own worker.
+
+    Raises:
+        InputError: several sessions are open in the process, none of them in this thread or coroutine.
     """
-    global _default
     job = CURRENT.get()
     if job is not None:
         return _inner(job)
-    if _stack:
-        return _stack[-1]
-    if _default is None:
-        _default = connect()
-        atexit.register(_default.close)
-    return _default
+    session = current.current()
+    return _default_session() if session is None else cast("Session", session)
+
+
+def _default_session() -> Session:
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = connect()
+            atexit.register(_default.close)
+        return _default
+
+
+def _runner_here() -> Runner:
+    """Return the runner of the current session, for Dask's collections."""
+    return current_session().runner
 
 
 def _inner(job: Job) -> Session:
@@ -192,8 +208,12 @@ class Session:
         self.folder = self.runner.folder
         self.elements = self.runner.elements
         self.progress = progress
-        self._exits = contextlib.ExitStack()
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session has been closed."""
+        return self._closed
 
     @property
     def refresh(self) -> bool:
@@ -218,7 +238,9 @@ class Session:
         from lightwork.store.artifacts import Artifacts
 
         provenance = {"pipeline": self.pipeline, "parameters": self.parameters, "tenant": self.tenant}
-        return Artifacts(self.lake, run_id=self.run_id, provenance=provenance)
+        return Artifacts(
+            self.lake, run_id=self.run_id, provenance=provenance, inside=lambda: current.inside(self)
+        )
 
     @functools.cached_property
     def report(self) -> Report:
@@ -243,7 +265,7 @@ class Session:
             from lightwork.engine import serial as engine
         else:
             from lightwork.engine import scatter as engine  # type: ignore[no-redef]
-        return Results(request, engine.iterate)
+        return Results(request, engine.iterate, current.Inside(self))
 
     def submit(
         self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -251,15 +273,17 @@ class Session:
         """Run `Task.submit` in this session."""
         from lightwork.engine.calls import start_call
 
-        return start_call(self.runner, task, args, kwargs)
+        with current.inside(self):
+            return start_call(self.runner, task, args, kwargs)
 
     # Opening and closing
 
     def __enter__(self) -> Session:
+        if self._closed:
+            raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
         logs.configure()
-        self._exits.enter_context(logs.context(**self.runner.context))
-        self._exits.enter_context(collections_on(self.runner))
-        _stack.append(self)
+        current.enter(self)
+        collections.open_on(self.runner, _runner_here)
         return self
 
     def __exit__(
@@ -272,12 +296,11 @@ class Session:
         if self._closed:
             return
         self._closed = True
-        if self in _stack:
-            _stack.remove(self)
+        current.leave(self)
         try:
-            self.runner.close()  # first: Dask's settings are restored in reverse order
+            self.runner.close()
         finally:
-            self._exits.close()
+            collections.close_on(self.runner)
         self.runner.remove_jobs()
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -19,7 +20,8 @@ from lightwork.errors import InputError, LightworkError, near, one_line, public
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import pandas as pd
     import pyarrow as pa
@@ -78,15 +80,24 @@ class Artifacts:
         lake: the tenant's part of the lake.
         run_id: the run that writes.
         provenance: further facts to record with each artifact (pipeline, parameters, …).
+        inside: returns the context in which a table that is still to be computed is computed.
 
     Attributes:
         written: the artifacts that this run has written, in order.
     """
 
-    def __init__(self, lake: Lake, *, run_id: str, provenance: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        run_id: str,
+        provenance: Mapping[str, object],
+        inside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
         self.lake = lake
         self.run_id = run_id
         self.provenance = dict(provenance)
+        self._inside = inside
         self.written: list[Artifact] = []
 
     def write(
@@ -120,7 +131,8 @@ class Artifacts:
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "table", version, created, code_key)
         try:
-            written = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
+            with self._inside():
+                written = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
             document |= {
                 "rows": sum(part.rows for part in written.parts),
                 "columns": written.schema.names,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -182,7 +182,8 @@ def _compute(target: _Target, tasks: list[Any]) -> Sequence[Any]:
     import dask
     from dask.base import get_scheduler
 
-    client: Any = getattr(get_scheduler(), "__self__", None)
+    scheduler: Any = getattr(get_scheduler(), "__self__", None)
+    client: Any = getattr(scheduler, "session_client", scheduler)
     if not hasattr(client, "gather"):
         try:
             return tuple(dask.compute(*tasks))
@@ -199,14 +200,17 @@ def _compute(target: _Target, tasks: list[Any]) -> Sequence[Any]:
 
 def _stop(client: Any, futures: list[Any]) -> None:
     """Cancel the tasks that no worker has started, and wait for the others, which cannot be interrupted."""
-    from distributed import wait
-
     started = {key for keys in client.processing().values() for key in keys}
     running = [future for future in futures if not future.done() and future.key in started]
     client.cancel([future for future in futures if not future.done() and future.key not in started])
-    if running:
-        with suppress(TimeoutError):
-            wait(running, timeout=_PATIENCE)
+    _wait(running)
+
+
+def _wait(futures: list[Any]) -> None:
+    """Wait for futures to end, without `distributed.wait`: it uses the newest client, of any session."""
+    deadline = time.monotonic() + _PATIENCE
+    while not all(future.done() for future in futures) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _write_partition(target: _Target, frame: pd.DataFrame, number: int) -> tuple[bytes, list[Part]]:

@@ -21,7 +21,7 @@ class FakeClients:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def __call__(self, address: str, *, timeout: float, **settings: object) -> str:
-        assert settings == {"set_as_default": True, "name": "lightwork"}
+        assert settings == {"set_as_default": False, "name": "lightwork"}
         self.timeouts.append(timeout)
         if len(self.timeouts) > self.failures:
             return f"a client of {address}"

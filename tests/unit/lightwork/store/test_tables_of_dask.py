@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import dask
 import dask.bag
 import dask.dataframe as dd
-import distributed
 import pandas as pd
 import pytest
 
@@ -128,13 +127,13 @@ def _fail_first(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 def test_a_write_in_progress_on_a_worker_ends_before_files_are_deleted(
     local: Artifacts, distributed_client, monkeypatch
 ) -> None:
-    race, wait = _Race(monkeypatch), distributed.wait
+    race, wait = _Race(monkeypatch), tables_writing._wait
 
-    def release_and_wait(*arguments: Any, **options: Any) -> Any:
+    def release_and_wait(futures: list[Any]) -> None:
         race.released.set()
-        return wait(*arguments, **options)
+        wait(futures)
 
-    monkeypatch.setattr(distributed, "wait", release_and_wait)
+    monkeypatch.setattr(tables_writing, "_wait", release_and_wait)
     with distributed_client.as_current(), pytest.raises(RuntimeError, match="the first one"):
         local.write("t", race.frame("distributed"))
     assert race.released.is_set()
