@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from lightwork.functions.frozen import ATOMIC, Frozen, freeze_or_keep, is_plain
 from lightwork.functions.pickling import dump
 from lightwork.store.results import MISSING, CodeResults
 
@@ -30,7 +31,7 @@ class Page:
 
     Attributes:
         start: the index of the first element in the input.
-        elements: the inputs.
+        elements: the inputs; those that may change are `Frozen`, unless the feed is live.
         keys: the key of each element, None for one without a stable key; None if nothing is cached.
         values: the result of each element or its `Failure`; `MISSING` until there is one.
     """
@@ -76,11 +77,16 @@ class Span(NamedTuple):
 class Feed:
     """Reads the input of a map, and tracks which elements are still to be computed.
 
+    An element counts as it was when it was read, even if its source changes it later, as one does that fills
+    the same buffer again and again. A live feed therefore reads an element that may change only when all
+    before it are handed out, as a page of its own; any other feed freezes it, and takes its key, at once.
+
     Args:
         source: the input.
         total: the number of elements; None if unknown.
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
+        live: whether the elements stay in this process, and a page is read when the one before is computed.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -93,12 +99,20 @@ class Feed:
     """
 
     def __init__(
-        self, source: Iterator[Any], total: int | None, keyer: Keyer | None, results: CodeResults | None
+        self,
+        source: Iterator[Any],
+        total: int | None,
+        keyer: Keyer | None,
+        results: CodeResults | None,
+        *,
+        live: bool = False,
     ) -> None:
         self._source = source
         self._total = total
         self._keyer = keyer
         self._results = results
+        self._live = live
+        self._held: list[Any] = []
         self._pending: deque[Span] = deque()
         self._read_size = 1
         self._element_bytes = 0.0
@@ -136,12 +150,28 @@ class Feed:
             Whether anything was read.
         """
         limit = max(1, min(PAGE, limit, self._page_limit()))
-        elements: list[Any] = []
+        elements, self._held = self._held, []
+        keys: dict[int, bytes | None] = {}
+        if not elements:
+            self._read(elements, keys, limit)
+        if not elements:
+            return False
+        if not self._element_bytes:
+            self._element_bytes = self._sample(elements[0])
+        page = Page(self.read, elements, None if self._keyer is None else self._keys(elements, keys))
+        self.read += len(elements)
+        self.pages.append(page)
+        self._enqueue(Span(page, range(len(elements))), front=False)
+        return True
+
+    def _read(self, elements: list[Any], keys: dict[int, bytes | None], limit: int) -> None:
+        """Append up to `limit` elements, and by position the keys of those that are frozen."""
         start = time.perf_counter()
         while len(elements) < limit:
             wanted = min(len(elements) + self._read_size, limit)
             try:
-                elements.extend(itertools.islice(self._source, wanted - len(elements)))
+                if not self._extend(elements, keys, wanted - len(elements)):
+                    break
             except Exception as error:  # noqa: BLE001 - `check` raises it after the elements before it
                 self._source_error = error
             if len(elements) < wanted:
@@ -156,15 +186,29 @@ class Feed:
                 self._read_size = max(1, self._read_size // 4)
                 break
             self._read_size = min(PAGE, 4 * self._read_size)
-        if not elements:
-            return False
-        if not self._element_bytes:
-            self._element_bytes = self._sample(elements[0])
-        page = Page(self.read, elements, None if self._keyer is None else self._keyer(elements))
-        self.read += len(elements)
-        self.pages.append(page)
-        self._enqueue(Span(page, range(len(elements))), front=False)
+
+    def _extend(self, elements: list[Any], keys: dict[int, bytes | None], count: int) -> bool:
+        """Append up to `count` elements; return False if the page ends here for one that may change."""
+        for element in itertools.islice(self._source, count):
+            if not ATOMIC[type(element)] and not is_plain(element):
+                if self._live:
+                    (self._held if elements else elements).append(element)
+                    return False
+                if self._keyer is not None:
+                    keys[len(elements)] = self._keyer([element])[0]
+                elements.append(freeze_or_keep(element))
+            else:
+                elements.append(element)
         return True
+
+    def _keys(self, elements: list[Any], keys: dict[int, bytes | None]) -> Sequence[bytes | None]:
+        """Return the keys of elements, some of which have theirs already, by position."""
+        assert self._keyer is not None  # noqa: S101 - checked by the caller
+        if not keys:
+            return self._keyer(elements)
+        plain = [element for i, element in enumerate(elements) if i not in keys]
+        others = iter(self._keyer(plain) if plain else ())
+        return [keys[i] if i in keys else next(others) for i in range(len(elements))]
 
     def check(self) -> None:
         """Raise the input's own error, if it raised one; call this after its elements are handed out."""
@@ -179,8 +223,11 @@ class Feed:
         """Return the mean size in bytes of the results in the lake."""
         return self._results.mean_bytes if self._results is not None else 0.0
 
-    @staticmethod
-    def _sample(element: Any) -> float:
+    def _sample(self, element: Any) -> float:
+        if type(element) is Frozen:
+            return float(len(element.data))
+        if self._live and not is_plain(element):
+            return 0.0
         try:
             return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all

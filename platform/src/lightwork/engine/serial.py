@@ -6,10 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.compute import Failure, describe, try_again
+from lightwork.engine.calls import not_cached
+from lightwork.engine.compute import Failure, opening, try_again
 from lightwork.engine.feed import PAGE
 from lightwork.engine.worker import as_error
-from lightwork.functions.pickling import dump
+from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze, freeze_or_keep
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -47,14 +48,16 @@ def iterate(call: MapCall) -> Iterator[Any]:
                     yield value
                     continue
                 call.tick()
-                element = page.elements[position]
+                element = again = page.elements[position]
+                if options.retries:
+                    again = freeze_or_keep(element)  # a failed attempt may have changed it
                 # The context covers the call alone: the caller's own code runs between two results.
                 tokens = enter()
                 try:
                     result = function(element)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
                     result = try_again(
-                        function, element, position, error, options.retries, options.retry_delay
+                        opening(function), again, position, error, options.retries, options.retry_delay
                     )
                 finally:
                     leave(tokens)
@@ -68,8 +71,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
                         yield failure
                     continue
                 stats.computed += 1
-                if page.keys is not None:
-                    buffer.add(page.keys[position], result)
+                if page.keys is not None and (key := page.keys[position]) is not None:
+                    result = buffer.add(key, result)
                 yield result
         feed.check()
     finally:
@@ -87,15 +90,33 @@ class _Buffer:
         self._since = time.monotonic()
         self._warned = False
 
-    def add(self, key: bytes | None, value: Any) -> None:
-        if key is None or self._call.results is None:
-            return
+    def add(self, key: bytes, result: Any) -> Any:
+        """Take a result for the lake; return what to hand out in its place.
+
+        A result that may change is handed out as a copy: the task may still hold the object itself, in a
+        table or a memo, and would return it again as the caller has changed it.
+        """
+        if not ATOMIC[type(result)]:
+            frozen = freeze(result)
+            if type(frozen) is Frozen:
+                try:
+                    result = frozen.thaw()
+                except Exception as error:  # noqa: BLE001 - unpickling runs code of the value's class
+                    frozen = Unfreezable(type(result).__name__, error)
+            if type(frozen) is Unfreezable:
+                self._warn(frozen)
+                return result
+            self._bytes += len(frozen.data) if type(frozen) is Frozen else 0
+        else:
+            frozen = result
+            if isinstance(result, (bytes, str)):
+                self._bytes += len(result)
         self._keys.append(key)
-        self._values.append(value)
-        self._bytes += _estimate_bytes(value)
+        self._values.append(frozen)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
         if full or time.monotonic() - self._since > _COMMIT_EVERY:
             self.flush()
+        return result
 
     def flush(self) -> None:
         self._since = time.monotonic()
@@ -103,39 +124,11 @@ class _Buffer:
             return
         keys, values = self._keys, self._values
         self._keys, self._values, self._bytes = [], [], 0
-        try:
-            blocks = segments.to_blocks(values)
-        except Exception:  # noqa: BLE001 - some cannot be pickled: keep the others
-            kept = [(key, value) for key, value in zip(keys, values, strict=True) if self._can_be_kept(value)]
-            if not kept:
-                return
-            keys = [key for key, _ in kept]
-            blocks = segments.to_blocks([value for _, value in kept])
         self._call.stats.batches += 1
-        self._call.add_segment(self._call.results.commit(b"".join(keys), blocks))
+        path = self._call.results.commit(b"".join(keys), segments.to_blocks(values))
+        self._call.add_segment(path)
 
-    def _can_be_kept(self, value: Any) -> bool:
-        try:
-            dump(value)
-        except Exception as error:  # noqa: BLE001
-            if not self._warned:
-                logs.get_logger("lightwork").warning(
-                    f"{self._call.task.name}: results of type {type(value).__name__} are not cached: "
-                    f"{describe(error)}"
-                )
-            self._warned = True
-            return False
-        return True
-
-
-def _estimate_bytes(value: Any) -> int:
-    """Return the rough size of bytes, a text, an array or a table; 0 for anything else."""
-    if isinstance(value, (bytes, bytearray, str)):
-        return len(value)
-    try:
-        size = getattr(value, "nbytes", None)
-        if size is None and hasattr(value, "memory_usage"):
-            size = value.memory_usage(deep=False).sum()
-        return int(size or 0)
-    except Exception:  # noqa: BLE001 - a value's own attribute may do anything
-        return 0
+    def _warn(self, result: Unfreezable) -> None:
+        if not self._warned:
+            logs.get_logger("lightwork").warning(not_cached(self._call.task.name, result))
+        self._warned = True
