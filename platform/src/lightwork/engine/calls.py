@@ -12,7 +12,7 @@ from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
 from lightwork.engine.worker import Slot, as_error, fill, pack_call, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
-from lightwork.functions.frozen import Unfreezable, freeze, freeze_or_keep, open_argument, thaw
+from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -103,10 +103,22 @@ class Future(Generic[R]):
             self.settle(error=LightworkError(f"{self.name} was cancelled"))
 
     def settle(
-        self, kept: Any = None, error: BaseException | None = None, *, cached: bool = False
+        self,
+        kept: Any = None,
+        error: BaseException | None = None,
+        *,
+        value: Any = MISSING,
+        cached: bool = False,
     ) -> Future[R]:
-        """Set the result, `Frozen` if it may change, or the error of the call; count it."""
-        self._kept, self._error, self._settled = kept, error, True
+        """Set the outcome of the call, and count it.
+
+        Args:
+            kept: the result, `Frozen` if it may change.
+            error: the error of a failed call.
+            value: the object for `result`, if it exists already.
+            cached: whether the result came from the lake.
+        """
+        self._kept, self._error, self._value, self._settled = kept, error, value, True
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -236,7 +248,7 @@ def start_call(
         if key is None:
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
-            return Future[Any](runner, task).settle(freeze_or_keep(value), cached=True)
+            return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
     if serial:
         return _call_here(runner, task, code, key, call)
     payload = pack_call(runner.parcel(task, code), call, code, key, runner.refresh)
@@ -263,12 +275,12 @@ def _call_here(
         return future.settle(error=as_error(task.name, None, value))
     if key is None or code is None:
         return future.settle(value)
-    frozen = freeze(value)
-    if type(frozen) is Unfreezable:
-        runner.log.warning(not_cached(task.name, frozen))
+    kept, value = split(value)
+    if type(kept) is Unfreezable:
+        runner.log.warning(not_cached(task.name, kept))
         return future.settle(value)
-    runner.results_of(task, code).commit(key, segments.to_blocks([frozen]))
-    return future.settle(frozen)
+    runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
+    return future.settle(kept, value=value)
 
 
 def not_cached(task: str, result: Unfreezable) -> str:

@@ -10,7 +10,7 @@ from lightwork.engine.calls import not_cached
 from lightwork.engine.compute import Failure, opening, try_again
 from lightwork.engine.feed import PAGE
 from lightwork.engine.worker import as_error
-from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze, freeze_or_keep
+from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -91,28 +91,19 @@ class _Buffer:
         self._warned = False
 
     def add(self, key: bytes, result: Any) -> Any:
-        """Take a result for the lake; return what to hand out in its place.
-
-        A result that may change is handed out as a copy: the task may still hold the object itself, in a
-        table or a memo, and would return it again as the caller has changed it.
-        """
+        """Take a result for the lake; return what to hand out in its place."""
+        kept = result
         if not ATOMIC[type(result)]:
-            frozen = freeze(result)
-            if type(frozen) is Frozen:
-                try:
-                    result = frozen.thaw()
-                except Exception as error:  # noqa: BLE001 - unpickling runs code of the value's class
-                    frozen = Unfreezable(type(result).__name__, error)
-            if type(frozen) is Unfreezable:
-                self._warn(frozen)
+            kept, result = split(result)
+            if type(kept) is Unfreezable:
+                self._warn(kept)
                 return result
-            self._bytes += len(frozen.data) if type(frozen) is Frozen else 0
-        else:
-            frozen = result
-            if isinstance(result, (bytes, str)):
-                self._bytes += len(result)
+            if type(kept) is Frozen:
+                self._bytes += len(kept.data)
+        elif isinstance(result, (bytes, str)):
+            self._bytes += len(result)
         self._keys.append(key)
-        self._values.append(frozen)
+        self._values.append(kept)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
         if full or time.monotonic() - self._since > _COMMIT_EVERY:
             self.flush()

@@ -42,8 +42,7 @@ _IMMUTABLE: tuple[type, ...] = (
     *(int, float, bool, complex, str, bytes, type(None), type(...)),
     *(datetime.date, datetime.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID),
 )
-ATOMIC = _Atomic(dict.fromkeys(_IMMUTABLE, True))
-ATOMIC.update(dict.fromkeys((tuple, frozenset, list, dict, set, bytearray), False))
+ATOMIC = _Atomic({**dict.fromkeys(_IMMUTABLE, True), list: False, dict: False, tuple: False})
 """Whether instances of an exact type never change and hold no other objects."""
 
 
@@ -63,8 +62,9 @@ class Frozen:
         """Return the value as a new object that shares nothing with any other."""
         return load(self.data)
 
-    def __reduce__(self) -> Any:
-        return Frozen, (pickle.PickleBuffer(self.data),)
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # Dask sends a buffer without copying it.
+        return Frozen, (pickle.PickleBuffer(self.data) if protocol >= 5 else bytes(self.data),)
 
     def __sizeof__(self) -> int:
         return object.__sizeof__(self) + len(self.data)
@@ -120,6 +120,25 @@ def freeze_or_keep(value: Any) -> Any:
     """Return a plain value itself, any other one as `Frozen`; itself as well if it cannot be pickled."""
     frozen = freeze(value)
     return value if type(frozen) is Unfreezable else frozen
+
+
+def split(result: Any) -> tuple[Any, Any]:
+    """Return what to keep of a result, and what to hand out in its place.
+
+    A result that may change is handed out as a copy: the task may still hold the object itself, in a table or
+    a memo, and would return it again as the caller has changed it.
+
+    Returns:
+        The result itself twice, if it is plain; `Unfreezable` and the result itself, if it cannot be pickled
+        or its pickle cannot be loaded; otherwise `Frozen` and a copy.
+    """
+    frozen = freeze(result)
+    if type(frozen) is Frozen:
+        try:
+            return frozen, frozen.thaw()
+        except Exception as error:  # noqa: BLE001 - unpickling runs code of the value's class
+            return Unfreezable(type(result).__name__, error), result
+    return frozen, result
 
 
 def thaw(value: Any) -> Any:
