@@ -78,15 +78,15 @@ class Feed:
     """Reads the input of a map, and tracks which elements are still to be computed.
 
     An element counts as it was when it was read, even if its source changes it later, as one does that fills
-    the same buffer again and again. A live feed therefore reads an element that may change only when all
-    before it are handed out, as a page of its own; any other feed freezes it, and takes its key, at once.
+    the same buffer again and again. `read_page` therefore freezes an element that may change, and takes its
+    key, at once; `stream` reads it only when all before it are handed out.
 
     Args:
         source: the input.
         total: the number of elements; None if unknown.
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
-        live: whether the elements stay in this process, and a page is read when the one before is computed.
+        live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -112,6 +112,7 @@ class Feed:
         self._keyer = keyer
         self._results = results
         self._live = live
+        self._first: list[Any] = []
         self._held: list[Any] = []
         self._pending: deque[Span] = deque()
         self._read_size = 1
@@ -150,10 +151,9 @@ class Feed:
             Whether anything was read.
         """
         limit = max(1, min(PAGE, limit, self._page_limit()))
-        elements, self._held = self._held, []
+        elements, self._first = self._first, []
         keys: dict[int, bytes | None] = {}
-        if not elements:
-            self._read(elements, keys, limit)
+        self._read(elements, keys, limit)
         if not elements:
             return False
         if not self._element_bytes:
@@ -192,7 +192,7 @@ class Feed:
         for element in itertools.islice(self._source, count):
             if not ATOMIC[type(element)] and not is_plain(element):
                 if self._live:
-                    (self._held if elements else elements).append(element)
+                    self._held.append(element)
                     return False
                 if self._keyer is not None:
                     keys[len(elements)] = self._keyer([element])[0]
@@ -210,6 +210,46 @@ class Feed:
         others = iter(self._keyer(plain) if plain else ())
         return [keys[i] if i in keys else next(others) for i in range(len(elements))]
 
+    def stream(self) -> Iterator[tuple[int, Any, bytes | None, Any]]:
+        """Yield each element's index, the element itself, its key, and its result or `MISSING`."""
+        while True:
+            if self.read_page(PAGE):
+                self.take(PAGE)
+                page = self.pages.popleft()
+                keys = itertools.repeat(None) if page.keys is None else page.keys
+                yield from zip(itertools.count(page.start), page.elements, keys, page.values)
+                self.emitted = self.read
+            if self._held:
+                yield from self._one_by_one()
+            elif self.exhausted:
+                return
+
+    def _one_by_one(self) -> Iterator[tuple[int, Any, bytes | None, Any]]:
+        """Yield the held element and those after it, up to one that cannot change."""
+        keyer, results = self._keyer, self._results
+        element = self._held.pop()
+        while True:
+            key = None if keyer is None else keyer([element])[0]
+            value = MISSING
+            if key is not None and results is not None and len(results):
+                (value,) = results.lookup([key])
+                self.cached += value is not MISSING
+            self.read += 1
+            yield self.read - 1, element, key, value
+            self.emitted += 1
+            try:
+                element = next(self._source)
+            except StopIteration:
+                self.exhausted = True
+                return
+            except Exception as error:  # noqa: BLE001 - `check` raises it
+                self._source_error = error
+                self.exhausted = True
+                return
+            if is_plain(element):
+                self._first.append(element)
+                return
+
     def check(self) -> None:
         """Raise the input's own error, if it raised one; call this after its elements are handed out."""
         if self._source_error is not None:
@@ -223,11 +263,10 @@ class Feed:
         """Return the mean size in bytes of the results in the lake."""
         return self._results.mean_bytes if self._results is not None else 0.0
 
-    def _sample(self, element: Any) -> float:
+    @staticmethod
+    def _sample(element: Any) -> float:
         if type(element) is Frozen:
             return float(len(element.data))
-        if self._live and not is_plain(element):
-            return 0.0
         try:
             return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all

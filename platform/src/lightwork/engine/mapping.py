@@ -163,6 +163,7 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
         return None
     warned = False
     memo: dict[object, tuple[object, bytes]] = {}
+    scope = Scope(memo)
 
     def keys_of(elements: Sequence[Any]) -> Sequence[bytes | None]:
         nonlocal warned
@@ -170,7 +171,7 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
             memo.clear()
         try:
             # Elements come one by one too: the code of their classes is analysed once for all of them.
-            with Scope(memo):
+            with scope:
                 return keys(elements)
         except Unkeyable:
             each: list[bytes | None] = []

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from lightwork import logs
 from lightwork.engine.calls import not_cached
 from lightwork.engine.compute import Failure, opening, try_again
-from lightwork.engine.feed import PAGE
 from lightwork.engine.worker import as_error
 from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
 from lightwork.store import segments
@@ -38,42 +37,34 @@ def iterate(call: MapCall) -> Iterator[Any]:
     enter, leave = logs.element_context(call.task.name)
     buffer = _Buffer(call)
     try:
-        while feed.read_page(PAGE):
-            feed.take(PAGE)
-            page = feed.pages.popleft()
-            for position, value in enumerate(page.values):
-                page.values[position] = None
-                feed.emitted += 1
-                if value is not MISSING:
-                    yield value
-                    continue
-                call.tick()
-                element = again = page.elements[position]
-                if options.retries:
-                    again = freeze_or_keep(element)  # a failed attempt may have changed it
-                # The context covers the call alone: the caller's own code runs between two results.
-                tokens = enter()
-                try:
-                    result = function(element)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
-                    result = try_again(
-                        opening(function), again, position, error, options.retries, options.retry_delay
-                    )
-                finally:
-                    leave(tokens)
-                if isinstance(result, Failure):
-                    stats.failed += 1
-                    failure = as_error(call.task.name, page.start + position, result)
-                    if options.on_error == "raise":
-                        raise failure from result.exception
-                    call.report_failure(failure)
-                    if options.on_error == "collect":
-                        yield failure
-                    continue
-                stats.computed += 1
-                if page.keys is not None and (key := page.keys[position]) is not None:
-                    result = buffer.add(key, result)
-                yield result
+        for index, element, key, value in feed.stream():
+            if value is not MISSING:
+                yield value
+                continue
+            call.tick()
+            # A failed attempt may have changed the element.
+            again = freeze_or_keep(element) if options.retries else element
+            # The context covers the call alone: the caller's own code runs between two results.
+            tokens = enter()
+            try:
+                result = function(element)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
+                result = try_again(
+                    opening(function), again, index, error, options.retries, options.retry_delay
+                )
+            finally:
+                leave(tokens)
+            if isinstance(result, Failure):
+                stats.failed += 1
+                failure = as_error(call.task.name, index, result)
+                if options.on_error == "raise":
+                    raise failure from result.exception
+                call.report_failure(failure)
+                if options.on_error == "collect":
+                    yield failure
+                continue
+            stats.computed += 1
+            yield result if key is None else buffer.add(key, result)
         feed.check()
     finally:
         buffer.flush()

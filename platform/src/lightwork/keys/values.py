@@ -100,12 +100,12 @@ class Scope:
     """
 
     def __init__(self, memo: dict[object, tuple[object, bytes]] | None = None) -> None:
-        self._memo = {} if memo is None else memo
+        self._memo = memo
 
     def __enter__(self) -> None:
         self._outermost = STATE.memo is None
         if self._outermost:
-            STATE.memo = self._memo
+            STATE.memo = {} if self._memo is None else self._memo
 
     def __exit__(self, *_: object) -> None:
         if self._outermost:
