@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,12 @@ def iterate(call: MapCall) -> Iterator[Any]:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
     feed, stats, options = call.feed, call.stats, call.task.options
-    function = call.job().call()
+    job = call.job()
+    if call.code is not None:
+        # The key has the shared arguments as they are now; the caller may change them between two results.
+        with contextlib.suppress(Exception):
+            job.shared = copy.deepcopy(job.shared)
+    function = job.call()
     enter, leave = logs.element_context(call.task.name)
     buffer = _Buffer(call)
     try:

@@ -80,6 +80,10 @@ def test_equal_elements_never_share_a_result(session, kind):
 
 def test_changing_the_result_of_a_call_changes_no_other_result(session, kind):
     change, right = KINDS[kind][1], repr(KINDS[kind][0](7))
+    change(next(make.map([7], shared={"kind": kind})))
+    change(
+        next(make.map([7], shared={"kind": kind}))
+    )  # a map sees the newest results, a call those of a second ago
     for _ in range(3):
         result = make.submit(7, kind).result()
         assert repr(result) == right
@@ -304,6 +308,20 @@ def test_changing_an_element_in_the_loop_keeps_nothing_under_a_wrong_key(session
 
 
 @task
+def scale(x: int, table: list[int]) -> int:
+    return x * table[0]
+
+
+def test_changing_a_shared_argument_in_the_loop_keeps_nothing_under_a_wrong_key(session):
+    table = [2]
+    for _ in scale.map(range(40), shared={"table": table}):
+        table[0] = 100
+    results = scale.map(range(40), shared={"table": [2]})
+    assert list(results) == [2 * x for x in range(40)]
+    assert results.stats.cached == 40
+
+
+@task
 def take_first(values: list[int]) -> int:
     return values.pop(0)
 
@@ -314,8 +332,8 @@ def test_a_task_may_use_up_its_element(session):
 
 
 def test_elements_that_are_one_object_do_not_share_it_on_a_worker(workers):
-    row = [1, 2, 3]
-    assert list(take_first.map([row] * 3)) == [1, 1, 1]
+    row = list(range(20))
+    assert list(task(batch=20, cache=False)(take_first.fn).map([row] * 20)) == [0] * 20
 
 
 @task(retries=2, retry_delay=0.01)
