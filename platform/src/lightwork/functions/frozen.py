@@ -95,7 +95,10 @@ def is_plain(value: Any) -> bool:
     if ATOMIC[kind]:
         return True
     if kind in _CONTAINERS:
-        return all(map(is_plain, value))
+        try:
+            return all(map(is_plain, value))
+        except RecursionError:
+            return False
     return kind in _MOMENTS and type(value.tzinfo) in _ZONES
 
 
