@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
-from lightwork.engine.compute import KILLED, Failure, compute, describe
+from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
 from lightwork.engine.worker import Slot, as_error, fill, pack_call, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -53,14 +54,17 @@ class Future(Generic[R]):
         self.runner = runner
         self._payload = payload
         self._inputs = inputs
-        self._value: Any = None
+        self._kept: Any = None
+        self._value: Any = MISSING
         self._error: BaseException | None = None
         self._settled = False
         self._counted = False
         self._future: distributed.Future | None = None
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait for the result.
+        """Wait for the result; each call of this method returns the same object.
+
+        A call that has this future as an argument gets an object of its own, as the result was computed.
 
         Args:
             timeout: the longest wait in seconds; None waits until the call ends.
@@ -73,6 +77,8 @@ class Future(Generic[R]):
             self._wait(timeout)
         if self._error is not None:
             raise self._error
+        if self._value is MISSING:
+            self._value = thaw(self._kept)
         value: R = self._value
         return value
 
@@ -97,10 +103,22 @@ class Future(Generic[R]):
             self.settle(error=LightworkError(f"{self.name} was cancelled"))
 
     def settle(
-        self, value: Any = None, error: BaseException | None = None, *, cached: bool = False
+        self,
+        kept: Any = None,
+        error: BaseException | None = None,
+        *,
+        value: Any = MISSING,
+        cached: bool = False,
     ) -> Future[R]:
-        """Set the value or the error of the call, and count it."""
-        self._value, self._error, self._settled = value, error, True
+        """Set the outcome of the call, and count it.
+
+        Args:
+            kept: the result, `Frozen` if it may change.
+            error: the error of a failed call.
+            value: the object for `result`, if it exists already.
+            cached: whether the result came from the lake.
+        """
+        self._kept, self._error, self._value, self._settled = kept, error, value, True
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -117,7 +135,19 @@ class Future(Generic[R]):
     def _input(self) -> Any:
         if self._error is not None:
             raise self._error
-        return self._value if self._settled else self._future or self._send()
+        return self._kept if self._settled else self._future or self._send()
+
+    def _as_argument(self) -> Any:
+        """Return the result for another call in this process.
+
+        Raises:
+            ElementError: the call failed for good.
+        """
+        if not self._settled:
+            self._wait(None)
+        if self._error is not None:
+            raise self._error
+        return open_argument(self._kept)
 
     def _forget(self) -> None:
         """Drop what the lost scheduler held, so that this call and its inputs are sent again."""
@@ -211,14 +241,14 @@ def start_call(
     code = runner.code_of(task)
     serial = runner.on == "serial"
     if serial:
-        call, inputs = fill(call, [future.result() for future in inputs]), []
+        call, inputs = fill(call, [future._as_argument() for future in inputs]), []  # noqa: SLF001
     key = None
     if code is not None and not inputs:
         key = _key_of(runner, task, code, call)
         if key is None:
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
-            return Future[Any](runner, task).settle(value, cached=True)
+            return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
     if serial:
         return _call_here(runner, task, code, key, call)
     payload = pack_call(runner.parcel(task, code), call, code, key, runner.refresh)
@@ -230,9 +260,11 @@ def _call_here(
 ) -> Future[Any]:
     """Run a call in this process; its result goes to the lake if it has a key."""
     options = task.options
+    # The retries get what the first attempt got.
+    again = freeze_or_keep(call) if options.retries else call
     with logs.context(task=task.name, attempt=1):
         done = compute(
-            lambda arguments: task.fn(*arguments[0], **arguments[1]),
+            renewing(lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)),
             [call],
             retries=options.retries,
             retry_delay=options.retry_delay,
@@ -241,9 +273,19 @@ def _call_here(
     future = Future[Any](runner, task)
     if isinstance(value, Failure):
         return future.settle(error=as_error(task.name, None, value))
-    if key is not None and code is not None:
-        runner.results_of(task, code).commit(key, segments.to_blocks([value]))
-    return future.settle(value)
+    if key is None or code is None:
+        return future.settle(value)
+    kept, value = split(value)
+    if type(kept) is Unfreezable:
+        runner.log.warning(not_cached(task.name, kept))
+        return future.settle(value)
+    runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
+    return future.settle(kept, value=value)
+
+
+def not_cached(task: str, result: Unfreezable) -> str:
+    """Return the warning about a result that cannot be kept."""
+    return f"{task}: results of type {result.kind} are not cached: {describe(result.error)}"
 
 
 def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:

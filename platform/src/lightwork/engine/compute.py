@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
 from lightwork.functions import decorated
+from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Failure:
     attempts: int
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 @dataclass(slots=True)
 class Computed:
     """The outcome of a batch, or of its first elements.
@@ -73,16 +78,19 @@ def compute(
     retry_delay: float = 0.5,
     stop_at_failure: bool = True,
     budget: float | None = None,
+    keep: Callable[[Any], Any] = _as_it_is,
 ) -> Computed:
     """Call a function on each element, one after the other.
 
     Args:
         call: the function of one element.
-        elements: the batch.
+        elements: the batch; each attempt gets a new object of a `Frozen` one.
         retries: how often a failing element is retried.
         retry_delay: seconds before the first retry, doubled for each further one.
         stop_at_failure: stop once an element has failed for good.
         budget: seconds after which to stop; at least one element is always computed.
+        keep: is called with each result that may change, before the next element; returns what to put in
+            its place. It must not raise.
 
     Returns:
         The outcome of all elements, or of the first ones after an early stop.
@@ -92,21 +100,26 @@ def compute(
     values: list[Any] = []
     failures: list[Failure] = []
     append = values.append
+    if Frozen in set(map(type, elements)):
+        call = opening(call)
     remaining = iter(elements)
     step = 1
     while len(values) < len(elements):
         start = clock()
         try:
             for element in itertools.islice(remaining, step):
-                append(call(element))
+                value = call(element)
+                append(value if ATOMIC[type(value)] else keep(value))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
             position = len(values)
             outcome = try_again(call, elements[position], position, error, retries, retry_delay)
-            append(outcome)
             if isinstance(outcome, Failure):
+                append(outcome)
                 failures.append(outcome)
                 if stop_at_failure:
                     break
+            else:
+                append(keep(outcome))
         now = clock()
         if budget is not None and now - begin >= budget:
             break
@@ -114,6 +127,17 @@ def compute(
         took = max(now - start, 1e-7)
         step = max(1, min(4 * step, int(step * _SLICE / took)))
     return Computed(values, failures, clock() - begin)
+
+
+def opening(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a function that gets a new object for each `Frozen` element."""
+    return lambda element: call(open_argument(element))
+
+
+def renewing(call: Callable[[Any], Any], renew: Callable[[], Any]) -> Callable[[Any], Any]:
+    """Return the function of a single element, which gets a new copy of it from the second attempt on."""
+    attempts = itertools.count()
+    return lambda element: call(renew() if next(attempts) else element)
 
 
 def try_again(
@@ -144,7 +168,7 @@ def try_again(
 def shorten(value: Any) -> str:
     """Return a value's repr, shortened to one line."""
     try:
-        return one_line(_shorten.repr(value))[:200]
+        return one_line(_shorten.repr(thaw(value)))[:200]
     except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the element's own error
         return f"<{type(value).__name__}>"
 

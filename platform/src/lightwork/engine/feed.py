@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from lightwork.functions.frozen import ATOMIC, Frozen, freeze_or_keep, is_plain
 from lightwork.functions.pickling import dump
 from lightwork.store.results import MISSING, CodeResults
 
@@ -30,7 +31,7 @@ class Page:
 
     Attributes:
         start: the index of the first element in the input.
-        elements: the inputs.
+        elements: the inputs; those that may change are `Frozen`, unless the feed is live.
         keys: the key of each element, None for one without a stable key; None if nothing is cached.
         values: the result of each element or its `Failure`; `MISSING` until there is one.
     """
@@ -76,11 +77,16 @@ class Span(NamedTuple):
 class Feed:
     """Reads the input of a map, and tracks which elements are still to be computed.
 
+    An element counts as it was when it was read, even if its source changes it later, as one does that fills
+    the same buffer again and again. `read_page` therefore freezes an element that may change, and takes its
+    key, at once; `stream` reads it only when all before it are handed out.
+
     Args:
         source: the input.
         total: the number of elements; None if unknown.
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
+        live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -93,12 +99,21 @@ class Feed:
     """
 
     def __init__(
-        self, source: Iterator[Any], total: int | None, keyer: Keyer | None, results: CodeResults | None
+        self,
+        source: Iterator[Any],
+        total: int | None,
+        keyer: Keyer | None,
+        results: CodeResults | None,
+        *,
+        live: bool = False,
     ) -> None:
         self._source = source
         self._total = total
         self._keyer = keyer
         self._results = results
+        self._live = live
+        self._first: list[Any] = []
+        self._held: list[Any] = []
         self._pending: deque[Span] = deque()
         self._read_size = 1
         self._element_bytes = 0.0
@@ -136,12 +151,27 @@ class Feed:
             Whether anything was read.
         """
         limit = max(1, min(PAGE, limit, self._page_limit()))
-        elements: list[Any] = []
+        elements, self._first = self._first, []
+        keys: dict[int, bytes | None] = {}
+        self._read(elements, keys, limit)
+        if not elements:
+            return False
+        if not self._element_bytes:
+            self._element_bytes = self._sample(elements[0])
+        page = Page(self.read, elements, None if self._keyer is None else self._keys(elements, keys))
+        self.read += len(elements)
+        self.pages.append(page)
+        self._enqueue(Span(page, range(len(elements))), front=False)
+        return True
+
+    def _read(self, elements: list[Any], keys: dict[int, bytes | None], limit: int) -> None:
+        """Append up to `limit` elements, and by position the keys of those that are frozen."""
         start = time.perf_counter()
         while len(elements) < limit:
             wanted = min(len(elements) + self._read_size, limit)
             try:
-                elements.extend(itertools.islice(self._source, wanted - len(elements)))
+                if not self._extend(elements, keys, wanted - len(elements)):
+                    break
             except Exception as error:  # noqa: BLE001 - `check` raises it after the elements before it
                 self._source_error = error
             if len(elements) < wanted:
@@ -156,15 +186,69 @@ class Feed:
                 self._read_size = max(1, self._read_size // 4)
                 break
             self._read_size = min(PAGE, 4 * self._read_size)
-        if not elements:
-            return False
-        if not self._element_bytes:
-            self._element_bytes = self._sample(elements[0])
-        page = Page(self.read, elements, None if self._keyer is None else self._keyer(elements))
-        self.read += len(elements)
-        self.pages.append(page)
-        self._enqueue(Span(page, range(len(elements))), front=False)
+
+    def _extend(self, elements: list[Any], keys: dict[int, bytes | None], count: int) -> bool:
+        """Append up to `count` elements; return False if the page ends here for one that may change."""
+        for element in itertools.islice(self._source, count):
+            if not ATOMIC[type(element)] and not is_plain(element):
+                if self._live:
+                    self._held.append(element)
+                    return False
+                if self._keyer is not None:
+                    keys[len(elements)] = self._keyer([element])[0]
+                elements.append(freeze_or_keep(element))
+            else:
+                elements.append(element)
         return True
+
+    def _keys(self, elements: list[Any], keys: dict[int, bytes | None]) -> Sequence[bytes | None]:
+        """Return the keys of elements, some of which have theirs already, by position."""
+        assert self._keyer is not None  # noqa: S101 - checked by the caller
+        if not keys:
+            return self._keyer(elements)
+        plain = [element for i, element in enumerate(elements) if i not in keys]
+        others = iter(self._keyer(plain) if plain else ())
+        return [keys[i] if i in keys else next(others) for i in range(len(elements))]
+
+    def stream(self) -> Iterator[tuple[int, Any, bytes | None, Any]]:
+        """Yield each element's index, the element itself, its key, and its result or `MISSING`."""
+        while True:
+            if self.read_page(PAGE):
+                self.take(PAGE)
+                page = self.pages.popleft()
+                keys = itertools.repeat(None) if page.keys is None else page.keys
+                yield from zip(itertools.count(page.start), page.elements, keys, page.values)
+                self.emitted = self.read
+            if self._held:
+                yield from self._one_by_one()
+            elif self.exhausted:
+                return
+
+    def _one_by_one(self) -> Iterator[tuple[int, Any, bytes | None, Any]]:
+        """Yield the held element and those after it, up to one that cannot change."""
+        keyer, results = self._keyer, self._results
+        element = self._held.pop()
+        while True:
+            key = None if keyer is None else keyer([element])[0]
+            value = MISSING
+            if key is not None and results is not None and len(results):
+                (value,) = results.lookup([key])
+                self.cached += value is not MISSING
+            self.read += 1
+            yield self.read - 1, element, key, value
+            self.emitted += 1
+            try:
+                element = next(self._source)
+            except StopIteration:
+                self.exhausted = True
+                return
+            except Exception as error:  # noqa: BLE001 - `check` raises it
+                self._source_error = error
+                self.exhausted = True
+                return
+            if is_plain(element):
+                self._first.append(element)
+                return
 
     def check(self) -> None:
         """Raise the input's own error, if it raised one; call this after its elements are handed out."""
@@ -181,6 +265,8 @@ class Feed:
 
     @staticmethod
     def _sample(element: Any) -> float:
+        if type(element) is Frozen:
+            return float(len(element.data))
         try:
             return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all

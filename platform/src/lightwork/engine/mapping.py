@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _TICK = 0.1
 """Seconds between two updates of the progress display."""
+_CLASSES_KEPT = 1000
+"""Classes and functions inside elements whose code is analysed once for a map, at most."""
 _FAILURES_SHOWN = 10
 """Failures of a map that are logged one by one."""
 
@@ -75,7 +77,13 @@ class MapCall:
         results = None if code is None else self.runner.results_of(self.task, code, newest=True)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
-        self.feed = Feed(request.source, request.total, keyer, None if self.runner.refresh else self.results)
+        self.feed = Feed(
+            request.source,
+            request.total,
+            keyer,
+            None if self.runner.refresh else self.results,
+            live=self.runner.on == "serial",
+        )
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
         self._paths: list[str] = []
@@ -143,6 +151,7 @@ class MapCall:
 def _keyer(request: Request, code: CodeKey) -> Keyer | None:
     """Return a function that computes elements' keys; None, with a warning, if shared arguments have none."""
     from lightwork.keys import ElementKeys, Unkeyable
+    from lightwork.keys.values import Scope
 
     task, log = request.task, get_logger("lightwork")
     try:
@@ -153,11 +162,17 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
         log.warning(f"{task.name}: this map is not cached: {error}")
         return None
     warned = False
+    memo: dict[object, tuple[object, bytes]] = {}
+    scope = Scope(memo)
 
     def keys_of(elements: Sequence[Any]) -> Sequence[bytes | None]:
         nonlocal warned
+        if len(memo) > _CLASSES_KEPT:
+            memo.clear()
         try:
-            return keys(elements)
+            # Elements come one by one too: the code of their classes is analysed once for all of them.
+            with scope:
+                return keys(elements)
         except Unkeyable:
             each: list[bytes | None] = []
             for element in elements:

@@ -24,7 +24,7 @@ from lightwork.engine.feed import PAGE, Page, Span
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
-from lightwork.functions.pickling import dump
+from lightwork.functions.frozen import Unfreezable, freeze
 from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store import segments
@@ -254,14 +254,12 @@ class Scatter:
     def _refuse(self, spans: list[Span], elements: list[Any]) -> None:
         """Make failures of the elements that cannot be pickled; put the others back."""
         for (page, i), element in zip(_locations(spans), elements, strict=True):
-            try:
-                dump(element)
-            except Exception as error:  # noqa: BLE001
-                text = (
-                    f"an input of type {type(element).__name__} cannot be sent to a worker: {describe(error)}"
-                )
+            frozen = freeze(element)
+            if type(frozen) is Unfreezable:
+                text = f"an input of type {frozen.kind} cannot be sent to a worker: {describe(frozen.error)}"
                 self._fail(page, i, Failure(0, shorten(element), text, "", None, 1))
             else:
+                page.elements[i] = frozen
                 self._feed.give_back([Span(page, [i])])
 
     def _collect(self) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.compute import Failure, describe, try_again
-from lightwork.engine.feed import PAGE
+from lightwork.engine.calls import not_cached
+from lightwork.engine.compute import Failure, opening, try_again
 from lightwork.engine.worker import as_error
-from lightwork.functions.pickling import dump
+from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -33,44 +35,43 @@ def iterate(call: MapCall) -> Iterator[Any]:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
     feed, stats, options = call.feed, call.stats, call.task.options
-    function = call.job().call()
+    job = call.job()
+    if call.code is not None:
+        # The key has the shared arguments as they are now; the caller may change them between two results.
+        with contextlib.suppress(Exception):
+            job.shared = copy.deepcopy(job.shared)
+    function = job.call()
     enter, leave = logs.element_context(call.task.name)
     buffer = _Buffer(call)
     try:
-        while feed.read_page(PAGE):
-            feed.take(PAGE)
-            page = feed.pages.popleft()
-            for position, value in enumerate(page.values):
-                page.values[position] = None
-                feed.emitted += 1
-                if value is not MISSING:
-                    yield value
-                    continue
-                call.tick()
-                element = page.elements[position]
-                # The context covers the call alone: the caller's own code runs between two results.
-                tokens = enter()
-                try:
-                    result = function(element)
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
-                    result = try_again(
-                        function, element, position, error, options.retries, options.retry_delay
-                    )
-                finally:
-                    leave(tokens)
-                if isinstance(result, Failure):
-                    stats.failed += 1
-                    failure = as_error(call.task.name, page.start + position, result)
-                    if options.on_error == "raise":
-                        raise failure from result.exception
-                    call.report_failure(failure)
-                    if options.on_error == "collect":
-                        yield failure
-                    continue
-                stats.computed += 1
-                if page.keys is not None:
-                    buffer.add(page.keys[position], result)
-                yield result
+        for index, element, key, value in feed.stream():
+            if value is not MISSING:
+                yield value
+                continue
+            call.tick()
+            # A failed attempt may have changed the element.
+            again = freeze_or_keep(element) if options.retries else element
+            # The context covers the call alone: the caller's own code runs between two results.
+            tokens = enter()
+            try:
+                result = function(element)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
+                result = try_again(
+                    opening(function), again, index, error, options.retries, options.retry_delay
+                )
+            finally:
+                leave(tokens)
+            if isinstance(result, Failure):
+                stats.failed += 1
+                failure = as_error(call.task.name, index, result)
+                if options.on_error == "raise":
+                    raise failure from result.exception
+                call.report_failure(failure)
+                if options.on_error == "collect":
+                    yield failure
+                continue
+            stats.computed += 1
+            yield result if key is None else buffer.add(key, result)
         feed.check()
     finally:
         buffer.flush()
@@ -87,15 +88,24 @@ class _Buffer:
         self._since = time.monotonic()
         self._warned = False
 
-    def add(self, key: bytes | None, value: Any) -> None:
-        if key is None or self._call.results is None:
-            return
+    def add(self, key: bytes, result: Any) -> Any:
+        """Take a result for the lake; return what to hand out in its place."""
+        kept = result
+        if not ATOMIC[type(result)]:
+            kept, result = split(result)
+            if type(kept) is Unfreezable:
+                self._warn(kept)
+                return result
+            if type(kept) is Frozen:
+                self._bytes += len(kept.data)
+        elif isinstance(result, (bytes, str)):
+            self._bytes += len(result)
         self._keys.append(key)
-        self._values.append(value)
-        self._bytes += _estimate_bytes(value)
+        self._values.append(kept)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
         if full or time.monotonic() - self._since > _COMMIT_EVERY:
             self.flush()
+        return result
 
     def flush(self) -> None:
         self._since = time.monotonic()
@@ -103,39 +113,11 @@ class _Buffer:
             return
         keys, values = self._keys, self._values
         self._keys, self._values, self._bytes = [], [], 0
-        try:
-            blocks = segments.to_blocks(values)
-        except Exception:  # noqa: BLE001 - some cannot be pickled: keep the others
-            kept = [(key, value) for key, value in zip(keys, values, strict=True) if self._can_be_kept(value)]
-            if not kept:
-                return
-            keys = [key for key, _ in kept]
-            blocks = segments.to_blocks([value for _, value in kept])
         self._call.stats.batches += 1
-        self._call.add_segment(self._call.results.commit(b"".join(keys), blocks))
+        path = self._call.results.commit(b"".join(keys), segments.to_blocks(values))
+        self._call.add_segment(path)
 
-    def _can_be_kept(self, value: Any) -> bool:
-        try:
-            dump(value)
-        except Exception as error:  # noqa: BLE001
-            if not self._warned:
-                logs.get_logger("lightwork").warning(
-                    f"{self._call.task.name}: results of type {type(value).__name__} are not cached: "
-                    f"{describe(error)}"
-                )
-            self._warned = True
-            return False
-        return True
-
-
-def _estimate_bytes(value: Any) -> int:
-    """Return the rough size of bytes, a text, an array or a table; 0 for anything else."""
-    if isinstance(value, (bytes, bytearray, str)):
-        return len(value)
-    try:
-        size = getattr(value, "nbytes", None)
-        if size is None and hasattr(value, "memory_usage"):
-            size = value.memory_usage(deep=False).sum()
-        return int(size or 0)
-    except Exception:  # noqa: BLE001 - a value's own attribute may do anything
-        return 0
+    def _warn(self, result: Unfreezable) -> None:
+        if not self._warned:
+            logs.get_logger("lightwork").warning(not_cached(self._call.task.name, result))
+        self._warned = True

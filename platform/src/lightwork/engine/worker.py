@@ -19,9 +19,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.compute import Failure, compute, describe, shorten
+from lightwork.engine.compute import Failure, compute, describe, renewing, shorten
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.errors import ElementError, LightworkError
+from lightwork.functions.frozen import Unfreezable, freeze, freeze_or_keep, open_argument
 from lightwork.functions.pickling import dump
 from lightwork.store import segments
 from lightwork.store.results import MISSING, CodeResults
@@ -74,20 +75,19 @@ def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budg
 
     Args:
         parcel: the map's job.
-        elements: the inputs.
+        elements: the inputs, each of them plain or `Frozen`.
         keys: 16 bytes for each element, joined, all zero for one without a stable key; None if nothing is
             kept.
         budget: seconds after which the worker returns the rest.
     """
-    return pickle.dumps((parcel, dump(elements), keys, budget), protocol=5)
+    return pickle.dumps((parcel, elements, keys, budget), protocol=5)
 
 
 def run_batch(payload: bytes) -> bytes:
     """Compute a batch on a worker; return a pickled `Reply`."""
-    parcel, data, keys, budget = pickle.loads(payload)
+    parcel, elements, keys, budget = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
-        elements = pickle.loads(data)
         options = job.options
         done = compute(
             job.call(),
@@ -96,6 +96,7 @@ def run_batch(payload: bytes) -> bytes:
             retry_delay=options.retry_delay,
             stop_at_failure=options.on_error == "raise",
             budget=budget,
+            keep=freeze,
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         # A failure may hold an exception of a class that the script defines.
@@ -111,7 +112,12 @@ def _reply(
     seconds: float,
 ) -> Reply:
     tried = len(values)
-    blocks, failures = _pickled(elements, values, failures)
+    if Unfreezable in set(map(type, values)):
+        for position, value in enumerate(values):
+            if type(value) is Unfreezable:
+                values[position] = _unsendable(position, elements[position], value)
+        failures = [value for value in values if isinstance(value, Failure)]
+    blocks = segments.to_blocks([value for value in values if type(value) is not Failure])
     for failure in failures:
         failure.exception = _sendable(failure.exception)
     reply = Reply(tried, blocks, failures, seconds)
@@ -131,32 +137,10 @@ def _reply(
     return reply
 
 
-def _pickled(
-    elements: Sequence[Any], values: list[Any], failures: list[Failure]
-) -> tuple[list[tuple[int, bytes]], list[Failure]]:
-    """Return the good values in blocks; a value that cannot be pickled makes its element a failure."""
-    good = [value for value in values if not isinstance(value, Failure)] if failures else values
-    try:
-        return segments.to_blocks(good), failures
-    except Exception:  # noqa: BLE001 - some cannot be pickled: find out which
-        return _pickled_one_by_one(elements, values)
-
-
-def _pickled_one_by_one(
-    elements: Sequence[Any], values: list[Any]
-) -> tuple[list[tuple[int, bytes]], list[Failure]]:
-    bad: list[Failure] = []
-    for position, value in enumerate(values):
-        if isinstance(value, Failure):
-            bad.append(value)
-            continue
-        try:
-            dump(value)
-        except Exception as error:  # noqa: BLE001
-            text = f"a result of type {type(value).__name__} cannot be sent to the driver: {describe(error)}"
-            values[position] = Failure(position, shorten(elements[position]), text, "", None, 1)
-            bad.append(values[position])
-    return segments.to_blocks([value for value in values if not isinstance(value, Failure)]), bad
+def _unsendable(position: int, element: Any, result: Unfreezable) -> Failure:
+    """Return the failure of an element whose result cannot be pickled."""
+    text = f"a result of type {result.kind} cannot be sent to the driver: {describe(result.error)}"
+    return Failure(position, shorten(element), text, "", None, 1)
 
 
 def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
@@ -216,25 +200,33 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         payload: the call as `pack_call` made it.
         arguments: results of other calls, which replace the `Slot`s in the payload.
 
+    Returns:
+        The result, if it is plain, else `Frozen`: Dask hands the same object to several calls.
+
     Raises:
         ElementError: the call failed for good.
     """
     parcel, data, code, packed_key, refresh = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
-        args, kwargs = fill(pickle.loads(data), arguments)
-        key = packed_key if packed_key is not None else _call_key(job, code, args, kwargs)
-        if key is not None and packed_key is None and not refresh:
-            cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
-            if cached is not MISSING:
-                return cached
+        first = fill(pickle.loads(data), arguments)
+        key = packed_key
+        if key is None and job.code is not None and code is not None:
+            key = _call_key(job, code, *first)
+            if key is not None and not refresh:
+                cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
+                if cached is not MISSING:
+                    return freeze_or_keep(cached)
         done = compute(
-            lambda call: job.fn(*call[0], **call[1]),
-            [(args, kwargs)],
+            renewing(lambda call: job.fn(*call[0], **call[1]), lambda: fill(pickle.loads(data), arguments)),
+            [first],
             retries=job.options.retries,
             retry_delay=job.options.retry_delay,
+            keep=freeze,
         )
         value = done.values[0]
+        if type(value) is Unfreezable:
+            value = _unsendable(0, first, value)
         if isinstance(value, Failure):
             raise as_error(job.task, None, value) from _sendable(value.exception)
         if key is not None:
@@ -244,9 +236,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         return value
 
 
-def _call_key(job: Job, code: CodeKey | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
-    if job.code is None or code is None:
-        return None
+def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
     from lightwork.keys import Unkeyable, call_key
 
     try:
@@ -275,9 +265,12 @@ def pack_call(
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:
-    """Replace the slots in a value with arguments, also inside lists, tuples and dicts."""
+    """Replace the slots in a value with arguments, also inside lists, tuples and dicts.
+
+    What is `Frozen` becomes a new object for each slot.
+    """
     if isinstance(value, Slot):
-        return arguments[value.number]
+        return open_argument(arguments[value.number])
     if type(value) in (list, tuple):
         return type(value)(fill(item, arguments) for item in value)
     if type(value) is dict:

@@ -93,12 +93,19 @@ def encode_in_scope(value: object) -> bytes:
 
 
 class Scope:
-    """A scope in which the code of each class or function inside a value is analysed only once."""
+    """A scope in which the code of each class or function inside a value is analysed only once.
+
+    Args:
+        memo: the analyses of an earlier scope that this one continues, and adds to.
+    """
+
+    def __init__(self, memo: dict[object, tuple[object, bytes]] | None = None) -> None:
+        self._memo = memo
 
     def __enter__(self) -> None:
         self._outermost = STATE.memo is None
         if self._outermost:
-            STATE.memo = {}
+            STATE.memo = {} if self._memo is None else self._memo
 
     def __exit__(self, *_: object) -> None:
         if self._outermost:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError, near, one_line
+from lightwork.functions.frozen import Frozen, thaw
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.segments import Block, Index, SegmentError
@@ -127,7 +128,8 @@ class CodeResults:
         """Look up the results of keys.
 
         Returns:
-            One result per key, `MISSING` where there is none or it cannot be read.
+            One result per key, `MISSING` where there is none or it cannot be read. What can be changed is a
+            new object each time, also where a key occurs twice.
         """
         position = self._positions.get
         try:
@@ -151,11 +153,15 @@ class CodeResults:
         data = self.lake.read(path)
         index = segments.decode_index(data, len(data))
         parts = (memoryview(data)[block.offset : block.offset + block.length] for block in index.blocks)
-        return [
+        frozen = [
             value
             for part, block in zip(parts, index.blocks, strict=True)
             for value in segments.read_block(part, block)
         ]
+        try:
+            return [thaw(value) for value in frozen]
+        except Exception as error:
+            raise segments.unpickling_error(error) from error
 
     def forget(self) -> None:
         """Drop everything that was read, so that the next refresh reads the lake again."""
@@ -176,9 +182,22 @@ class CodeResults:
             if number is not None:
                 block = self._block(number)
                 if block is not None:
-                    values[start : start + len(run)] = [block[p & 0xFFFF] for p in run]  # type: ignore[operator]
+                    values[start : start + len(run)] = self._thawed(
+                        number,
+                        [block[p & 0xFFFF] for p in run],  # type: ignore[operator]
+                    )
             start += len(run)
         return values
+
+    def _thawed(self, number: int, values: list[Any]) -> list[Any]:
+        """Return values of a block as new objects; all `MISSING` if they cannot be unpickled."""
+        if type(values[0]) is not Frozen:
+            return values
+        try:
+            return [value.thaw() for value in values]
+        except Exception as error:  # noqa: BLE001 - unpickling runs code of the values' classes
+            self._ignore(self._blocks[number][0], segments.unpickling_error(error))
+            return [MISSING] * len(values)
 
     def _block(self, number: int) -> list[Any] | None:
         if number in self._decoded:

@@ -7,6 +7,9 @@ damaged segment, which then counts as absent.
 Layout, little-endian: the head, that is magic (8 bytes), number of keys and number of blocks (u64 each),
 digest of the index (16 bytes); the index, that is the keys (16 bytes each), then for each block its number
 of values, its length in bytes (u64 each) and its digest (16 bytes); the blocks.
+
+A block is one pickled list if all its values are plain. Otherwise each value is pickled on its own, so that
+no two share an object: magic (8 bytes), number of values (u64), the length of each (u64), the pickles.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.errors import one_line
+from lightwork.functions.frozen import Frozen, all_plain, thaw
 from lightwork.functions.pickling import dump, load
 
 if TYPE_CHECKING:
@@ -26,6 +30,10 @@ KEY_BYTES = 16
 _MAGIC = b"LWSEG\x01\r\n"
 _HEAD = struct.Struct("<8sQQ16s")
 _BLOCK = struct.Struct("<QQ16s")
+_EACH = b"LWEACH1\n"
+_COUNT = struct.Struct("<Q")
+_COPIED = 1 << 14
+"""Bytes up to which a value's pickle is copied out of its block rather than referred to."""
 HEAD_BYTES = _HEAD.size
 BLOCK_VALUES = 4096
 BLOCK_BYTES = 256 * 1024
@@ -79,26 +87,65 @@ def digest(data: bytes | memoryview) -> bytes:
 def to_blocks(values: Sequence[Any]) -> list[tuple[int, bytes]]:
     """Pickle values in blocks of at most 4,096 values, smaller where values are large.
 
+    Args:
+        values: the values; `Frozen` ones are written as they were frozen.
+
     Returns:
         For each block its number of values and its bytes.
     """
     blocks: list[tuple[int, bytes]] = []
+    if not all_plain(values):
+        part: list[bytes | memoryview] = []
+        size = 0
+        for value in values:
+            data = value.data if type(value) is Frozen else dump(value)
+            part.append(data)
+            size += len(data)
+            if len(part) == BLOCK_VALUES or size >= BLOCK_BYTES:
+                blocks.append((len(part), _join(part)))
+                part, size = [], 0
+        if part:
+            blocks.append((len(part), _join(part)))
+        return blocks
     start, step = 0, BLOCK_VALUES
     while start < len(values):
-        part = values[start : start + step]
-        data = dump(part)
-        if len(data) > 2 * BLOCK_BYTES and len(part) > 1:
-            step = max(1, len(part) * BLOCK_BYTES // len(data))
+        some = values[start : start + step]
+        pickled = dump(some)
+        if len(pickled) > 2 * BLOCK_BYTES and len(some) > 1:
+            step = max(1, len(some) * BLOCK_BYTES // len(pickled))
             continue
-        blocks.append((len(part), data))
-        start += len(part)
+        blocks.append((len(some), pickled))
+        start += len(some)
     return blocks
 
 
+def _join(pickles: list[bytes | memoryview]) -> bytes:
+    lengths = struct.pack(f"<{len(pickles)}Q", *map(len, pickles))
+    return b"".join([_EACH, _COUNT.pack(len(pickles)), lengths, *pickles])
+
+
 def from_block(data: bytes | memoryview) -> list[Any]:
-    """Return the values of a block."""
-    values: list[Any] = load(data)
-    return values
+    """Return the values of a block, each as a new object."""
+    return [thaw(value) for value in frozen_from_block(data)]
+
+
+def frozen_from_block(data: bytes | memoryview) -> list[Any]:
+    """Return the values of a block: all of them plain, or all of them `Frozen`."""
+    if data[: len(_EACH)] != _EACH:
+        values: list[Any] = load(data)
+        # Written before values were pickled one by one.
+        return values if all_plain(values) else [Frozen(dump(value)) for value in values]
+    view = memoryview(data)
+    start = len(_EACH) + _COUNT.size
+    (count,) = _COUNT.unpack_from(view, len(_EACH))
+    lengths = struct.unpack_from(f"<{count}Q", view, start)
+    start += count * _COUNT.size
+    frozen = []
+    for length in lengths:
+        part = view[start : start + length]
+        frozen.append(Frozen(part if length > _COPIED else bytes(part)))
+        start += length
+    return frozen
 
 
 def encode(keys: bytes, blocks: Iterable[tuple[int, bytes]]) -> list[bytes]:
@@ -155,7 +202,7 @@ def split_keys(keys: bytes) -> list[bytes]:
 
 
 def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
-    """Check the bytes of a block and return its values.
+    """Check the bytes of a block and return its values: all of them plain, or all of them `Frozen`.
 
     Raises:
         SegmentError: damaged, or written by code whose classes are gone.
@@ -163,13 +210,17 @@ def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
     if len(data) != block.length or digest(data) != block.digest:
         raise SegmentError("a block does not match its checksum")
     try:
-        values = from_block(data)
+        values = frozen_from_block(data)
     except Exception as error:
-        reason = one_line(f"{type(error).__name__}: {error}")
-        raise SegmentError(f"a block cannot be unpickled ({reason})") from error
+        raise unpickling_error(error) from error
     if len(values) != block.count:
         raise SegmentError("a block has the wrong number of values")
     return values
+
+
+def unpickling_error(error: Exception) -> SegmentError:
+    """Return the error of a block whose values cannot be unpickled, usually because classes are gone."""
+    return SegmentError(f"a block cannot be unpickled ({one_line(f'{type(error).__name__}: {error}')})")
 
 
 def merge(segments: Iterable[tuple[bytes, Index]]) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:
