@@ -135,7 +135,11 @@ def holder_of(value: object, names: str = "") -> str:
         return holder_of(owner)
     names = names or str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
     scope = getattr(value, "__self__", None)
-    for home in (getattr(value, "__module__", None), getattr(scope, "__name__", None), type(value).__module__):
+    for home in (
+        getattr(value, "__module__", None),
+        getattr(scope, "__name__", None),
+        type(value).__module__,
+    ):
         if isinstance(home, str) and _leads(home, names, value):
             return home
     entry = _HOLDERS.get(id(value))

@@ -108,19 +108,21 @@ def _elements(value: Any) -> bytes:
 
 def _dictionary(value: Any) -> bytes:
     """Encode a dictionary array by its decoded elements if these determine it, else by its two parts."""
-    indices, dictionary = np.asarray(value.indices).astype(np.int64), value.dictionary
+    indices, dictionary = np.asarray(value.indices), value.dictionary
     if _follows(indices, dictionary):
         return array(value.dictionary_decode())
     return pack(b"AD", array(dictionary), numpy_array(indices))
 
 
-def _follows(indices: NDArray[np.int64], dictionary: Any) -> bool:
+def _follows(indices: NDArray[Any], dictionary: Any) -> bool:
     """Tell whether a dictionary holds each element once, in the order of appearance, and nothing else."""
     size = len(dictionary)
     if dictionary.null_count or size > max(_FEW, len(indices) // 16):  # searching a large one is slow
         return False
-    highest = np.maximum.accumulate(np.concatenate(([-1], indices)))
-    if highest[-1] != size - 1 or (np.diff(highest) > 1).any():
+    if not size:
+        return not len(indices)
+    highest = np.maximum.accumulate(indices[: int(indices.argmax()) + 1]) if len(indices) else indices
+    if len(highest) < size or highest[0] or highest[-1] != size - 1 or (highest[1:] - highest[:-1] > 1).any():
         return False
     try:
         return len(dictionary.unique()) == size

@@ -11,7 +11,6 @@ from pandas.api.extensions import ExtensionArray
 from lightwork.keys.arrays import array as numpy_array
 from lightwork.keys.arrays import dtype as numpy_dtype
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.objects import reduced
 from lightwork.keys.values import WRITERS, Writer, pack, sequence, text, zone
 
 
@@ -28,8 +27,11 @@ def _value(value: Any) -> bytes:
 
 
 def _frame(value: pd.DataFrame) -> bytes:
+    attributes = _attributes(value)
+    if attributes:
+        value = pd.DataFrame(value)  # pandas makes a deep copy of `attrs` for each column
     columns = [_array(value.iloc[:, at].array) for at in range(value.shape[1])]
-    return pack(b"PF", _index(value.columns), _index(value.index), *columns, *_attributes(value))
+    return pack(b"PF", _index(value.columns), _index(value.index), *columns, *attributes)
 
 
 def _series(value: pd.Series[Any]) -> bytes:
@@ -59,28 +61,20 @@ def _index(value: pd.Index[Any]) -> bytes:
     return pack(b"PI", names, frequency, _array(value.array), *_frequency(getattr(value, "freq", None)))
 
 
-def _multi_index(value: pd.MultiIndex) -> bytes:
-    """Encode the pickled form, without the levels' frequencies, which pickle drops."""
-    for at, level in enumerate(value.levels):
-        if getattr(level, "freq", None) is not None and not isinstance(level, pd.PeriodIndex):
-            plain = level.copy()
-            plain.freq = None
-            value = value.set_levels(plain, level=at, verify_integrity=False)
-    return reduced(value)
-
-
 def _levels(value: pd.MultiIndex) -> tuple[bytes, ...]:
-    """Encode levels, codes and sort order; empty if each level holds only used values, sorted."""
+    """Encode levels, codes and sort order; empty if each level just holds the used values, sorted."""
     codes = [np.asarray(codes) for codes in value.codes]
-    if value.sortorder is None and all(map(_is_factorized, value.levels, codes)):
+    order = value.sortorder  # type: ignore[attr-defined]
+    if order is None and all(map(_is_factorized, value.levels, codes)):
         return ()
-    levels = [_array(level.array) for level in value.levels]
-    return (pack(b"Pl", _value(value.sortorder), *levels, *(numpy_array(c.astype("<i8")) for c in codes)),)
+    levels = map(_index, value.levels)
+    return (pack(b"Pl", _value(order), *levels, *(numpy_array(c.astype("<i8")) for c in codes)),)
 
 
 def _is_factorized(level: pd.Index[Any], codes: np.ndarray[Any, Any]) -> bool:
     used = np.bincount(codes[codes >= 0], minlength=len(level))
-    if not used.all():
+    has_frequency = getattr(level, "freq", None) is not None and not isinstance(level, pd.PeriodIndex)
+    if has_frequency or not used.all():
         return False
     if isinstance(level, pd.CategoricalIndex):
         level = pd.Index(level.codes)
@@ -97,14 +91,6 @@ def _frequency(value: Any) -> tuple[bytes, ...]:
     except ValueError:
         pass
     return (_value(value),)
-
-
-def _standalone(value: Any) -> bytes:
-    """Encode an array that is not part of an index; only such an array counts with its own frequency."""
-    frequency = getattr(value, "freq", None)
-    if frequency is None or isinstance(value.dtype, pd.PeriodDtype):
-        return _array(value)
-    return pack(b"Pq", text(value.freq.freqstr), _array(value), *_frequency(frequency))
 
 
 def _array(value: Any) -> bytes:
@@ -183,8 +169,7 @@ _WRITERS: dict[type, Writer] = {
     pd.DataFrame: _frame,
     pd.Series: _series,
     pd.Index: _index,
-    pd.MultiIndex: _multi_index,
-    ExtensionArray: _standalone,
+    ExtensionArray: _array,
     pd.Timestamp: _timestamp,
     pd.Timedelta: _timedelta,
     pd.Period: _period,

@@ -92,7 +92,7 @@ def _find(kind: type) -> Writer:
         return _refuse(f"an iterator ({kind.__qualname__})")
     if issubclass(kind, tuple) and hasattr(kind, "_fields") and kind.__reduce_ex__ is object.__reduce_ex__:
         return _namedtuple
-    return _instance if _is_plain(kind) else reduced
+    return _instance if _is_plain(kind) else _reduced
 
 
 def _library(kind: type) -> Writer | None:
@@ -137,7 +137,7 @@ def code_token(value: Any) -> bytes:
 
 
 def _library_of(module: str) -> tuple[bytes, ...]:
-    """Encode the distribution of a module; empty if it has none, or once an analysis of code has recorded it."""
+    """Encode the distribution of a module; empty if it has none, or if an analysis of code records it."""
     if kind_of_name(module) != "distribution":
         return ()
     if STATE.walk is not None:
@@ -265,7 +265,7 @@ def _fields(value: object, kind: type) -> Iterator[tuple[str, Any]]:
                 yield name, item
 
 
-def reduced(value: Any) -> bytes:
+def _reduced(value: Any) -> bytes:
     """Encode an object by its pickled form: how to create it again, and its state."""
     kind = type(value)
     what = "an object of type " + f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
@@ -295,8 +295,11 @@ def reduced(value: Any) -> bytes:
 
 
 def _constructor(value: Any, kind: type) -> bytes:
-    """Encode what creates an object again; its library adds nothing if it is also that of the object's type."""
-    if type(value).__name__ == "cython_function_or_method" and kind_of_name(kind.__module__) == "distribution":
+    """Encode what creates an object again; its library does not count twice, as that of the type does."""
+    if (
+        type(value).__name__ == "cython_function_or_method"
+        and kind_of_name(kind.__module__) == "distribution"
+    ):
         return _by_name(value, value.__qualname__, beside=distribution_of(kind.__module__))
     return WRITERS[type(value)](value)
 
