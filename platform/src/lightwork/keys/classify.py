@@ -214,7 +214,7 @@ def kind_of_class(cls: type) -> Kind:
 
 
 def is_misnamed(cls: type) -> bool:
-    """Tell whether a compiled class names the module `builtins` but is not in it, as some of Rust do."""
+    """Tell whether a compiled class names the module `builtins` without being in it, as Rust's may."""
     return cls.__module__ == "builtins" and bool(cls.__flags__ & _HEAP_TYPE) and not leads_to(cls)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.linalg._umath_linalg as unexported
 import pytest
@@ -31,9 +33,9 @@ USES = {
     "a global": "def f(x):\n    return it(x)\n",
     "a captured value": "def make(it):\n    def f(x):\n        return it(x)\n    return f\nf = make(it)\n",
     "a default": "def g(x, by=it):\n    return by(x)\n\ndef f(x):\n    return g(x)\n",
-    "an attribute": "class C:\n    pass\nOBJECT = C()\nOBJECT.by = it\n\ndef f(x):\n    return OBJECT.by(x)\n",
+    "an attribute": "class C:\n    pass\nHELD = C()\nHELD.by = it\n\ndef f(x):\n    return HELD.by(x)\n",
     "a table": "TABLE = {'by': [it]}\n\ndef f(x):\n    return TABLE['by'][0](x)\n",
-    "a partial": "import functools\nPART = functools.partial(it)\n\ndef f(x):\n    return PART(x)\n",
+    "a partial": "import functools\nPART = functools.partial(map, it)\n\ndef f(x):\n    return PART(x)\n",
     "an attribute of an own module": "from pkg import names\n\ndef f(x):\n    return names.it(x)\n",
 }
 
@@ -88,17 +90,12 @@ def test_an_argument_counts_with_the_version_of_its_library(load, upgraded, what
     assert before[1] != encode([value, {"a": value}])
 
 
-@pytest.mark.parametrize(
-    "value", [str.upper, "a".upper, len, __import__("math").sqrt, [].append, (1).__add__]
-)
-def test_the_standard_library_adds_no_version(load, value):
+@pytest.mark.parametrize("value", [str.upper, "a".upper, len, math.sqrt, [].append, (1).__add__])
+def test_the_standard_library_adds_no_version(key_of, value):
     assert origin.kind_of_name(origin.holder_of(value)) != "distribution"
-    key = load(
-        {"pkg/job.py": "import math\nit = math.sqrt, str.upper, len\n\ndef f(x):\n    return it[0](x)\n"}
-    )
-    from lightwork.keys import code_key
-
-    assert {c.kind for c in code_key(key).components} == {"function", "global"}
+    head = "import math\nit = math.sqrt, str.upper, len\n"
+    files = {"pkg/job.py": f"{head}\ndef f(x):\n    return it[0](x)\n"}
+    assert {c.kind for c in key_of(files).components} == {"function", "global"}
 
 
 def test_ufuncs_of_one_name_in_two_modules_differ(monkeypatch):
@@ -122,7 +119,8 @@ def test_a_ufunc_made_at_run_time_is_refused():
 
 def test_objects_that_pickle_by_name_have_the_same_bytes_in_every_process(run):
     script = (
-        "import numpy as np, numpy.linalg._umath_linalg as u, pandas.api.types as t; from lightwork.keys import encode;"
+        "import numpy as np, numpy.linalg._umath_linalg as u, pandas.api.types as t\n"
+        "from lightwork.keys import encode\n"
         "print(encode([np.sqrt, u.det, t.infer_dtype, np.concatenate, np.ndarray.sum]).hex())"
     )
-    assert run(script, seed="1") == run("import pyarrow, dask.array;" + script, seed="2")
+    assert run(script, seed="1") == run("import pyarrow, dask.array\n" + script, seed="2")
