@@ -123,4 +123,4 @@ def test_objects_that_pickle_by_name_have_the_same_bytes_in_every_process(run):
         "from lightwork.keys import encode\n"
         "print(encode([np.sqrt, u.det, t.infer_dtype, np.concatenate, np.ndarray.sum]).hex())"
     )
-    assert run(script, seed="1") == run("import pyarrow, dask.array\n" + script, seed="2")
+    assert run(script, seed="1") == run("import numpy.fft, numpy.random\n" + script, seed="2")

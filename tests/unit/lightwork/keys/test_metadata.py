@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightwork.keys import Unkeyable, encode
@@ -141,6 +141,7 @@ def _name_of_index(frame: pd.DataFrame) -> None:
 CHANGES = [_attrs, _other_attrs, _nested_attrs, _flags, _name_of_columns, _name_of_index]
 
 
+@settings(max_examples=30)
 @given(FRAMES, ATTRS)
 def test_a_frame_and_each_change_of_its_metadata_have_keys_of_their_own(frame, attrs):
     frames = [frame]
@@ -155,6 +156,7 @@ def test_a_frame_and_each_change_of_its_metadata_have_keys_of_their_own(frame, a
     assert keys == [encode(f.copy()) for f in frames]
 
 
+@settings(max_examples=30)
 @given(FRAMES, ATTRS, ATTRS)
 def test_attrs_count_by_value(frame, one, other):
     frames = [frame.copy(), frame.copy(), frame.copy()]
