@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from hashlib import blake2b
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -118,6 +119,61 @@ def _standard_folders() -> frozenset[str]:
 def _installed_folders() -> frozenset[str]:
     paths = sysconfig.get_paths()
     return frozenset(paths[key] for key in ("purelib", "platlib"))
+
+
+def holder_of(value: object, names: str = "") -> str:
+    """Return the module that holds an object under its name, as pickle finds it; empty if none does.
+
+    Ufuncs and objects of compiled modules often do not name their module, or name another one.
+
+    Args:
+        value: the object.
+        names: its name with dots, if it is not its `__qualname__` or `__name__`.
+    """
+    owner = getattr(value, "__objclass__", None)
+    if isinstance(owner, type):
+        return holder_of(owner)
+    names = names or str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
+    scope = getattr(value, "__self__", None)
+    for home in (
+        getattr(value, "__module__", None),
+        getattr(scope, "__name__", None),
+        type(value).__module__,
+    ):
+        if isinstance(home, str) and _leads(home, names, value):
+            return home
+    entry = _HOLDERS.get(id(value))
+    if entry is None or not _leads(entry[1], names, value):
+        homes = [name for name in _modules() if _leads(name, names, value)]
+        entry = (value, min(homes, key=_rank, default=""))
+        if entry[1]:
+            _HOLDERS[id(value)] = entry
+    return entry[1]
+
+
+# Objects without a module of their own, by identity; each is kept, so that its identity stays its own.
+_HOLDERS: dict[int, tuple[object, str]] = {}
+
+
+def _modules() -> list[str]:
+    return [name for name in list(sys.modules) if kind_of_name(name) == "distribution"]
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    """Rank the compiled module that makes an object before the modules that only import it."""
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return (not file.endswith(tuple(EXTENSION_SUFFIXES)), name)
+
+
+def _leads(home: str, names: str, value: object) -> bool:
+    """Tell whether a name, looked up in a loaded module, leads to the value; nothing is imported."""
+    target: object = sys.modules.get(home)
+    for name in names.split("."):  # in `__dict__`, as `getattr` might load a module's names
+        scope = getattr(target, "__dict__", {})
+        if name not in scope:
+            return False
+        target = scope[name]
+    return target is value
 
 
 def _top(name: str) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lightwork.keys.values import Writer, finish, finish_parts, pack, sequence, text
+from lightwork.keys.components import Unkeyable
+from lightwork.keys.values import Writer, finish, finish_parts, mapping, pack, sequence, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,11 +27,20 @@ def writer_of(kind: type) -> Writer | None:
 
 
 def dtype(value: np.dtype[Any]) -> bytes:
-    """Encode a dtype, with the names, titles and order of its fields."""
+    """Encode a dtype, with the names, titles and order of its fields, and its metadata."""
     return pack(b"nd", _shape_of(value))
 
 
 def _shape_of(value: np.dtype[Any]) -> bytes:
+    if not value.metadata:
+        return _plain_shape_of(value)
+    try:
+        return pack(b"nm", _plain_shape_of(value), mapping(b"d", value.metadata.items()))
+    except Unkeyable as error:
+        raise error.under(".metadata") from None
+
+
+def _plain_shape_of(value: np.dtype[Any]) -> bytes:
     if value.subdtype is not None:
         return pack(b"ns", _shape_of(value.subdtype[0]), sequence(b"t", value.subdtype[1]))
     if value.names is None:
@@ -38,7 +48,25 @@ def _shape_of(value: np.dtype[Any]) -> bytes:
         return text(value.str + extra)
     fields: Any = value.fields
     parts = [text(name) + _shape_of(fields[name][0]) for name in value.names]
-    return pack(b"nf", *parts)
+    layout = _layout(value)
+    return pack(b"nf", *parts) if layout is None else pack(b"nl", *parts, layout)
+
+
+def _layout(value: np.dtype[Any]) -> bytes | None:
+    """Encode titles, offsets and the scalar type of a structured dtype; None for those of a plain one."""
+    fields: Any = value.fields
+    titles, offsets, packed, end = [], [], True, 0
+    for name in value.names or ():
+        kind, offset, *title = fields[name]
+        titles.append(title[0] if title else None)
+        offsets.append(offset)
+        packed = packed and offset == end
+        end = offset + kind.itemsize
+    packed = packed and end == value.itemsize and not value.isalignedstruct
+    if packed and value.type is np.void and not any(title is not None for title in titles):
+        return None
+    where = None if packed else (*offsets, value.itemsize, value.isalignedstruct)
+    return sequence(b"t", (tuple(titles), where, value.type.__name__))
 
 
 def scalar(value: np.generic) -> bytes:

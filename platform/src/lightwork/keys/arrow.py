@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from lightwork.keys.arrays import array as numpy_array
 from lightwork.keys.values import WRITERS, Writer, pack, sequence, text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FEW = 2048
 
 
 def writer_of(kind: type) -> Writer | None:
@@ -24,28 +28,33 @@ def _table(value: Any) -> bytes:
 
 def _schema(value: Any) -> bytes:
     fields = [_field(value.field(at)) for at in range(len(value))]
-    return pack(b"AS", _pandas(value.metadata or {}), *fields)
-
-
-def _pandas(metadata: dict[bytes, bytes]) -> bytes:
-    """Encode the part of a schema's metadata that a pandas table is restored from, without versions."""
-    try:
-        pandas = json.loads(metadata.get(b"pandas", b"null"))
-    except ValueError:
-        return b"N"
-    if not isinstance(pandas, dict):
-        return b"N"
-    names = ("index_columns", "column_indexes", "columns")
-    return WRITERS[dict]({name: pandas.get(name) for name in names})
+    return pack(b"AS", WRITERS[dict](value.metadata) if value.metadata else b"N", *fields)
 
 
 def _field(value: Any) -> bytes:
-    return pack(b"AF", text(value.name), _type(value.type), b"T" if value.nullable else b"F")
+    parts = [text(value.name), _type(value.type), b"T" if value.nullable else b"F"]
+    if value.metadata:
+        parts.append(WRITERS[dict](value.metadata))
+    return pack(b"AF", *parts)
 
 
 def _type(value: Any) -> bytes:
     fields = [_field(value.field(at)) for at in range(value.num_fields)]
-    return pack(b"AY", text(str(value)), *fields)
+    return pack(b"AY", text(str(value)), *fields, *_parameters(value))
+
+
+def _parameters(value: Any) -> list[bytes]:
+    """Encode what a type's text and fields leave out: an extension's parameters, a dictionary's values."""
+    if isinstance(value, pa.BaseExtensionType):
+        parts = [_type(value.storage_type)]
+        if isinstance(value, pa.ExtensionType):
+            parts += [WRITERS[type](type(value)), WRITERS[bytes](value.__arrow_ext_serialize__())]
+        return parts
+    if pa.types.is_dictionary(value):
+        inner = value.value_type
+        if inner.num_fields or isinstance(inner, pa.BaseExtensionType) or pa.types.is_dictionary(inner):
+            return [_type(inner)]
+    return []
 
 
 def _scalar(value: Any) -> bytes:
@@ -86,7 +95,7 @@ def _elements(value: Any) -> bytes:
     ):
         return _text(value, wide=types.is_large_string(kind) or types.is_large_binary(kind))
     if types.is_dictionary(kind):
-        return array(value.dictionary_decode())
+        return _dictionary(value)
     if types.is_struct(kind):
         return pack(b"l", *(array(value.field(at)) for at in range(kind.num_fields)))
     if types.is_list(kind) or types.is_large_list(kind):
@@ -95,6 +104,30 @@ def _elements(value: Any) -> bytes:
     if isinstance(kind, pa.BaseExtensionType):
         return array(value.storage)
     return sequence(b"l", value.to_pylist())
+
+
+def _dictionary(value: Any) -> bytes:
+    """Encode a dictionary array by its decoded elements if these determine it, else by its two parts."""
+    indices, dictionary = np.asarray(value.indices), value.dictionary
+    if _follows(indices, dictionary):
+        return array(value.dictionary_decode())
+    return pack(b"AD", array(dictionary), numpy_array(indices))
+
+
+def _follows(indices: NDArray[Any], dictionary: Any) -> bool:
+    """Tell whether a dictionary holds each element once, in the order of appearance, and nothing else."""
+    size = len(dictionary)
+    if dictionary.null_count or size > max(_FEW, len(indices) // 16):  # searching a large one is slow
+        return False
+    if not size:
+        return not len(indices)
+    highest = np.maximum.accumulate(indices[: int(indices.argmax()) + 1]) if len(indices) else indices
+    if len(highest) < size or highest[0] or highest[-1] != size - 1 or (highest[1:] - highest[:-1] > 1).any():
+        return False
+    try:
+        return len(dictionary.unique()) == size
+    except pa.ArrowNotImplementedError:  # elements of a nested type
+        return False
 
 
 def _text(value: Any, *, wide: bool) -> bytes:

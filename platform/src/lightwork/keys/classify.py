@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
 CACHED = type(functools.lru_cache(len))
+_HEAP_TYPE = 1 << 9
 _PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 
 
@@ -210,6 +211,11 @@ def kind_of_class(cls: type) -> Kind:
     if cls.__module__ == "types" and not leads_to(cls):
         return "source"
     return kind_of_name(cls.__module__)
+
+
+def is_misnamed(cls: type) -> bool:
+    """Tell whether a compiled class names the module `builtins` without being in it, as Rust's may."""
+    return cls.__module__ == "builtins" and bool(cls.__flags__ & _HEAP_TYPE) and not leads_to(cls)
 
 
 def plain_attributes(cls: type) -> list[tuple[str, Any]]:

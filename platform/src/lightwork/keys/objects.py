@@ -21,7 +21,7 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import kind_of_name
+from lightwork.functions.origin import distribution_of, holder_of, kind_of_name
 from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import (
@@ -40,6 +40,8 @@ from lightwork.keys.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from lightwork.functions.origin import Distribution
 
 
 _HEAP_TYPE = 1 << 9
@@ -134,6 +136,17 @@ def code_token(value: Any) -> bytes:
     return token
 
 
+def _library_of(module: str) -> tuple[bytes, ...]:
+    """Encode the distribution of a module; empty if it has none, or if an analysis of code records it."""
+    if kind_of_name(module) != "distribution":
+        return ()
+    if STATE.walk is not None:
+        STATE.walk.distribution(module)
+        return ()
+    distribution = distribution_of(module)
+    return (pack(b"G", text(distribution.name), text(distribution.identity)),)
+
+
 def _refuse(what: str) -> Writer:
     def refuse(_: object) -> bytes:
         raise Unkeyable(what)
@@ -197,7 +210,8 @@ def _builtin(value: types.BuiltinFunctionType) -> bytes:
     if classify.is_code(value):
         return code_token(value)
     owner = value.__self__
-    return pack(b"k", WRITERS[type(owner)](owner), text(value.__name__))
+    library = _library_of(type(owner).__module__)
+    return pack(b"k", WRITERS[type(owner)](owner), text(value.__name__), *library)
 
 
 def _descriptor(*names: str) -> Writer:
@@ -265,18 +279,50 @@ def _reduced(value: Any) -> bytes:
     except Exception as error:
         raise Unkeyable(what) from error
     if isinstance(reduced, str):
-        home = getattr(value, "__module__", None) or kind.__module__
-        return pack(b"g", text(str(home).partition(".")[0]), text(reduced))
+        return _by_name(value, reduced)
     function, arguments, *optional = reduced
     inner, items, pairs = [*optional, None, None, None][:3]
     try:
-        parts = [WRITERS[type(p)](p) for p in (function, arguments, inner)]
+        parts = [_constructor(function, kind), *(WRITERS[type(p)](p) for p in (arguments, inner))]
         parts.append(b"N" if items is None else sequence(b"l", items))
         ordered = isinstance(value, OrderedDict)
         parts.append(b"N" if pairs is None else mapping(b"d", pairs, ordered=ordered))
     except Unkeyable as error:
         raise (error if error.context else Unkeyable(f"{what}, which holds {error.what},")) from None
+    if kind is types.MethodWrapperType:
+        parts += _library_of(type(value.__self__).__module__)
     return pack(b"g", code_token(kind), *parts)
+
+
+def _constructor(value: Any, kind: type) -> bytes:
+    """Encode what creates an object again; its library does not count twice, as that of the type does."""
+    if (
+        type(value).__name__ == "cython_function_or_method"
+        and kind_of_name(kind.__module__) == "distribution"
+    ):
+        return _by_name(value, value.__qualname__, beside=distribution_of(kind.__module__))
+    return WRITERS[type(value)](value)
+
+
+def _by_name(value: Any, name: str, beside: Distribution | None = None) -> bytes:
+    """Encode an object that pickles by its name: the name, and the distribution that holds it."""
+    memo = STATE.memo if STATE.walk is None and beside is None else None
+    entry = None if memo is None else memo.get(id(value))
+    if entry is not None:
+        return entry[1]
+    kind = type(value)
+    stated = getattr(value, "__module__", None)
+    holder = holder_of(value, name)
+    if not holder and (kind.__module__, kind.__name__) == ("numpy", "ufunc"):
+        raise Unkeyable(f"the ufunc {name} (made at run time, so no module holds it)")
+    home = str(stated or kind.__module__)
+    # Two unexported ufuncs of one library may have the same name.
+    label = home.partition(".")[0] if stated or holder in {"", home} else holder
+    known = beside is not None and beside == distribution_of(holder or home)
+    token = pack(b"g", text(label), text(name), *(() if known else _library_of(holder or home)))
+    if memo is not None:
+        memo[id(value)] = (value, token)
+    return token
 
 
 def path(value: PurePath) -> bytes:

@@ -39,6 +39,9 @@ class Analysis(Protocol):
     def token(self, value: Any, *, root: bool = False) -> bytes:
         """Encode any object that code may refer to."""
 
+    def distribution(self, name: str) -> None:
+        """Record the distribution that a module belongs to."""
+
 
 class _State(threading.local):
     """The state of one thread: its analysis, and the code tokens of the values in the current scope."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.functions.origin import (
     Kind,
     distribution_of,
+    holder_of,
     home_of,
     kind_of_function,
     kind_of_name,
@@ -80,8 +81,9 @@ class Walk:
         if isinstance(item, type):
             return self._class_reference(item)
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
-        if kind_of_name(getattr(item, "__module__", None)) == "distribution":
-            self._distribution(item.__module__)
+        home = holder_of(item) or getattr(item, "__module__", None)
+        if home and kind_of_name(home) == "distribution":
+            self.distribution(home)
         return pack(b"R", text(name))
 
     def _reach(self, item: Any, *, root: bool = False) -> None:
@@ -111,7 +113,7 @@ class Walk:
                     self._open.pop()
         else:
             if kind == "distribution":
-                self._distribution(fn.__globals__["__name__"])
+                self.distribution(fn.__globals__["__name__"])
             parts += [self.reference(inner) for inner in classify.inside(fn)]
         wrapped = classify.wrapped(fn)
         if wrapped is not None:
@@ -129,7 +131,9 @@ class Walk:
         if kind == "source":
             self._reach(cls)
         elif kind == "distribution":
-            self._distribution(cls.__module__)
+            self.distribution(cls.__module__)
+        elif classify.is_misnamed(cls) and (home := holder_of(cls)):
+            self.distribution(home)
         name = text(classify.class_name(cls))
         if kind != "source" or classify.leads_to(cls):
             return pack(b"R", name)
@@ -150,10 +154,11 @@ class Walk:
         if kind == "source":
             self._reach(module)
         elif kind == "distribution":
-            self._distribution(module.__name__)
+            self.distribution(module.__name__)
         return pack(b"M", text(module.__name__))
 
-    def _distribution(self, name: str) -> None:
+    def distribution(self, name: str) -> None:
+        """Record the distribution that a module belongs to."""
         distribution = distribution_of(name)
         self._add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
@@ -175,7 +180,7 @@ class Walk:
         if classify.is_logger(value):
             return b"L"
         if classify.is_lightwork(value):
-            self._distribution("lightwork")
+            self.distribution("lightwork")
             return b"W"
         if type(value) is object:
             return b"O"  # a sentinel, identified by its name
@@ -315,7 +320,7 @@ class Walk:
             self._add("module", item.module, b"missing")
             return written
         if kind == "distribution":
-            self._distribution(name)
+            self.distribution(name)
         if module is None:
             return written
         if item.attribute == ".":
