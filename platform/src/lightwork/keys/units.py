@@ -6,6 +6,7 @@ import ast
 import linecache
 import re
 import sys
+import threading
 import warnings
 import weakref
 from collections import defaultdict
@@ -27,6 +28,9 @@ from lightwork.keys.reads import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import FunctionType
+
+_parser = threading.Lock()
+"""Held while a syntax tree is built: two threads at once may fail in CPython 3.11 (gh-106905)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +130,18 @@ def _annotation_reads(annotation: ast.expr) -> Iterator[Reads]:
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
-                yield from _annotation_reads(ast.parse(node.value, mode="eval").body)
+                yield from _annotation_reads(_parsed(node.value, "eval").body)
             except SyntaxError:
                 continue
-    yield reads_of(compile(ast.Expression(annotation), "<annotation>", "eval", dont_inherit=True))
+    with _parser:
+        code = compile(ast.Expression(annotation), "<annotation>", "eval", dont_inherit=True)
+    yield reads_of(code)
+
+
+def _parsed(text: str, mode: str) -> Any:
+    """Return the syntax tree of some source."""
+    with _parser:
+        return ast.parse(text, mode=mode)
 
 
 def _decorator(expression: ast.expr) -> Decorator:
@@ -151,7 +163,7 @@ class Source:
     """The definitions of a file: syntax trees and compiled code, by qualified name."""
 
     def __init__(self, text: str, filename: str) -> None:
-        self.tree = ast.parse(text)
+        self.tree: Any = _parsed(text, "exec")
         self.nodes: dict[str, list[tuple[int, Definition]]] = defaultdict(list)
         self.codes: dict[str, list[CodeType]] = defaultdict(list)
         self._walk(self.tree, "")

@@ -76,9 +76,17 @@ def kept(lake: Path, tenant: str) -> bool:
 
 
 def in_threads(*calls):
-    """Run each call in a thread of its own, all at once; return their results."""
+    """Run each call in a thread of its own, all at once; return their results.
+
+    Raises:
+        BaseException: the first error of any of them, not that of a barrier where others waited for it.
+    """
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result(patience(30)) for future in [pool.submit(call) for call in calls]]
+        futures = [pool.submit(call) for call in calls]
+    errors = [error for error in (future.exception() for future in futures) if error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+        raise error
+    return [future.result() for future in futures]
 
 
 def in_new_thread(call, *arguments):
