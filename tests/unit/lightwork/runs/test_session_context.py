@@ -89,6 +89,15 @@ def in_threads(*calls):
     return [future.result() for future in futures]
 
 
+def run_coroutine(coroutine):
+    """Run a coroutine; unlike `asyncio.run`, leave this thread its event loop, which Pulumi needs."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+
+
 def in_new_thread(call, *arguments):
     """Run a call in a thread that has no session."""
     return in_threads(lambda: call(*arguments))[0]
@@ -203,7 +212,7 @@ def test_two_coroutines_use_their_own_session(lake):
 
         return await asyncio.gather(work("acme", 1, barrier), work("globex", 2, barrier))
 
-    assert asyncio.run(both()) == [([[2], ["acme"]], "acme", 1), ([[4], ["globex"]], "globex", 1)]
+    assert run_coroutine(both()) == [([[2], ["acme"]], "acme", 1), ([[4], ["globex"]], "globex", 1)]
     assert kept(lake, "acme")
     assert kept(lake, "globex")
 
@@ -231,7 +240,7 @@ def test_a_session_may_be_entered_in_one_coroutine_and_closed_in_another(lake):
 
         await asyncio.gather(enter(), close())
 
-    asyncio.run(main())
+    run_coroutine(main())
     refused(current_session, "no session is open")
 
 
@@ -250,7 +259,7 @@ def test_a_coroutine_that_outlives_its_session_never_takes_another_tenants(lake)
             closed.set()
             await child
 
-    asyncio.run(main())
+    run_coroutine(main())
     assert not kept(lake, "globex")
     assert not kept(lake, "local")
 
