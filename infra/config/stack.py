@@ -59,7 +59,9 @@ class StackName:
                 f"{label} {name!r}: there is no environment {environment!r}{near(environment, WITH_LOCAL)}"
             )
         if dot and not re.fullmatch(_TENANT, tenant):
-            raise InputError(f"{label} {name!r}: a tenant's stack is named {environment}.<tenant>")
+            raise InputError(
+                f"{label} {name!r}: expected {environment}.<tenant>, the tenant in a-z, 0-9 and -"
+            )
         return cls(environment=environment, tenant=tenant or None)
 
     @classmethod

@@ -93,7 +93,7 @@ def test_the_stacks_are_printed_without_pulumi(root: Path) -> None:
         ("up --env def --all", "'def' is not one of 'dev', 'staging', 'prod', 'local'"),
         ("up --stack dve", r"--stack.*no environment 'dve'; did you mean 'dev'\?"),
         ("up --stack dev.", "--stack.*dev.<tenant>"),
-        ("up --stack dev.Acme", "--stack.*dev.<tenant>"),
+        ("up --stack dev.Acme", "--stack.*dev.Acme.*dev.<tenant>.*a-z"),
         ("up --stack=", "--stack is empty.*make up STACK=dev"),
         ("up --stack dev.acme --env prod", "--stack dev.acme: .*--env prod"),
         ("up --env dev --tenant acne", r"--tenant acne: .*did you mean 'acme'\?"),
