@@ -143,7 +143,9 @@ def _edits(program: Program, random: Random, before: dict[str, str]) -> Iterator
 def _where(program: Program, at: int) -> str:
     mark = f"\x02{at}\x03"
     return (
-        "whole" if any(m.whole and any(mark in t for t in m.body) for m in program.modules.values()) else "unreached"
+        "whole"
+        if any(m.whole and any(mark in t for t in m.body) for m in program.modules.values())
+        else "unreached"
     )
 
 

@@ -18,6 +18,7 @@ UNREACHED = tuple(templates.load("unreached"))
 ENTRIES = {template.title: template for template in templates.load("entries")}
 PLACES = ("pkg.near", "pkg.lib.far", "pkg.lib.deep.end", "tools.text", "single", "pkg.conf", "spaced.part")
 DEPTH = 3
+_ROLES = ("here", "third", "there", "deep")
 _SLOT = re.compile(r"<<(.*?)>>")
 _NAME = re.compile(r"\$([A-Za-z]+)")
 _PATH = re.compile(r"\$([:.])([a-z]+)")
@@ -51,7 +52,10 @@ class _Growth:
         """Grow a program around a template."""
         entry = self.module(self.made.entry, 0)
         kind = self.random.choice(sorted(ENTRIES))
-        terms = [self.term(entry, first), *(self.term(entry) for _ in range(self.random.choice([0, 0, 1, 2])))]
+        terms = [
+            self.term(entry, first),
+            *(self.term(entry) for _ in range(self.random.choice([0, 0, 1, 2]))),
+        ]
         self.fill(ENTRIES[kind], entry, extra={"expression": " + ".join(terms)})
         for module in list(self.made.modules.values()):
             if not module.package:
@@ -117,13 +121,16 @@ class _Growth:
         """Put a template's parts into modules and return its expression."""
         roles = {"here": here, **self._roles(template, here)}
         names: dict[str, str] = {}
-        fill = lambda text, module: self._text(template, text, module, roles, names, dead, extra or {})  # noqa: E731
+
+        def fill(text: str, module: Module) -> str:
+            return self._text(template, text, module, roles, names, dead, extra or {})
+
         for role, text in template.parts.items():
             if role.startswith("file "):
                 *owner, name = role.removeprefix("file ").split()
                 module = roles[owner[0] if owner else "here"]
                 module.data[fill(name, module)] = fill(text, module).strip("\n")
-        for role in sorted(roles, key="here third there deep".split().index, reverse=True):
+        for role in sorted(roles, key=_ROLES.index, reverse=True):
             module = roles[role]
             module.whole = module.whole or template.whole
             text = fill(template.parts.get(role, ""), module)

@@ -99,7 +99,7 @@ def _inert(node: ast.stmt) -> bool:
 
 
 def _nothing(text: str, random: Random) -> str:
-    """Change nothing: the program lies in another folder and runs in another process with another hash seed."""
+    """Change nothing: the program runs in another folder and process, with another hash seed."""
     return text
 
 

@@ -61,15 +61,21 @@ def _again(
     if first.plain is None or first.plain != first.cached or outcome.plain is None:
         return None
     missed = outcome.cached is not None and outcome.hits < outcome.total
-    same = verdict(outcome) == finding.what or (finding.what == "missed" and missed and first.plain == outcome.plain)
+    same = verdict(outcome) == finding.what or (
+        finding.what == "missed" and missed and first.plain == outcome.plain
+    )
     return Finding(finding.seed, finding.what, program, smaller, outcome) if same else None
 
 
 def show(finding: Finding) -> str:
     """Print a finding: the program before and after, and the seed."""
     edit, lines = finding.edit, []
-    lines.append(f"{finding.what}: {edit.kind} ({edit.way}, started as {finding.program.start}), seed {finding.seed}")
-    lines.append(f"  plain {finding.outcome.plain}, cached {finding.outcome.cached} {finding.outcome.error}".rstrip())
+    lines.append(
+        f"{finding.what}: {edit.kind} ({edit.way}, started as {finding.program.start}), seed {finding.seed}"
+    )
+    lines.append(
+        f"  plain {finding.outcome.plain}, cached {finding.outcome.cached} {finding.outcome.error}".rstrip()
+    )
     for path, text in edit.before.items():
         if text.strip() and (text or path in edit.after):
             lines.append(f"  --- {path}")

@@ -1,8 +1,8 @@
 """The templates of the kinds of code that random programs are made of.
 
-A file in `kinds/` holds templates. `=== title` begins one, `--- role` the part of it that goes to another module,
-`--- file NAME` a data file, and `=> expression` ends it: an integer computed from `x` by what the template
-defines. `[whole]` after the title says that the template reaches its module by computed names. In the text
+A file in `kinds/` holds templates. `=== title` begins one, `--- role` the part of it that goes to another
+module, `--- file NAME` a data file, and `=> expression` ends it: an integer computed from `x` by what the
+template defines. `[whole]` after the title says that it reaches its module by computed names. In the text
 
     $name                       a name that is unique in the program; `$$` is a dollar
     $:role  $.role              another module's dotted name; that of its package

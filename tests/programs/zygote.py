@@ -1,16 +1,16 @@
 """A process that has imported lightwork and runs each program in a fork of itself.
 
-A fork is as fresh as a new process, and takes 10 ms instead of half a second. A line of JSON on standard input
-asks for a run:
+A fork is as fresh as a new process, and takes 10 ms instead of half a second. A line of JSON on standard
+input asks for a run:
 
     folder, entry, start   where the program is, its entry module, and how it runs
     lake                   the folder of the lake
-    edited, how, changed   an edit after the first map, in the same process: the new files, `anew` or `reload`,
-                           and the changed modules, those that import others last
+    edited, how, changed   an edit after the first map, in the same process: the new files, `anew` or
+                           `reload`, and the changed modules, those that import others last
     on                     `serial`, or the address of workers
 
-and a line on standard output answers with what the last map gave: `cached`, `hits`, and `plain`: what the same
-functions gave when they were called without lightwork, in a fork of their own.
+and a line on standard output answers with what the last map gave: `cached`, `hits`, and `plain`: what the
+same functions gave when they were called without lightwork, in a fork of their own.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""Random programs, each edited in one place: a cached run gives what a plain one computes.
+
+Every map is a real one, with `serial`, in a process of its own; every run before an edit leaves its results in
+the lake that the run after it reads. Half of the edits are read by another process than the one that wrote, with
+another hash seed and in another folder; the others are imported anew or reloaded in the process that has
+imported the program before. `make bench ARGS=edits` does the same with 10,000 edits.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.programs.compare import Tally, compare
+from tests.programs.processes import Processes
+from tests.programs.shrink import show, shrink
+
+SERIES = "fixed"
+CHUNKS = 6
+EDITS = 50
+"""Edits in each chunk."""
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with Processes() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_edit_of_a_random_program_is_missed(processes, chunk):
+    tally, number = Tally(), 0
+    while tally.edits < EDITS:
+        compare(processes, f"{SERIES}{chunk}-{number}", tally)
+        number += 1
+    findings = [show(shrink(processes, finding)) for finding in tally.findings[:3]]
+    assert not findings, f"{len(tally.findings)} of {tally.edits} edits\n" + "\n".join(findings)
+    assert tally.changed * 2 >= tally.edits
+    assert tally.ways["two processes"] * 2 >= tally.edits
+    assert tally.neutral[True] == sum(tally.neutral.values()) > 0
+    assert tally.unreached[True] >= 0.95 * sum(tally.unreached.values()) > 0
+    assert tally.unusable * 10 <= tally.edits
