@@ -20,7 +20,7 @@ SHOWN = 10
 
 
 def run() -> list[Row]:
-    """Edit random programs of a series that is printed; `EDITS_SERIES` repeats one, `EDITS` sets how many edits."""
+    """Edit random programs of a series that is printed; `EDITS_SERIES` repeats one, `EDITS` says how many."""
     series = os.environ.get("EDITS_SERIES") or secrets.token_hex(4)
     edits = int(os.environ.get("EDITS") or EDITS)
     print(f"edits: series {series} (EDITS_SERIES={series} repeats it)", file=sys.stderr, flush=True)
@@ -67,7 +67,8 @@ def _rows(tally: Tally, series: str) -> list[Row]:
             "0 stale",
             f"{bad['stale'] + bad['wrong']} stale of {tally.edits:,}",
             bad["stale"] + bad["wrong"] == 0,
-            f"{len(tally.kinds):,} kinds; {ways}; {bad['refused']} refused; {tally.unusable} did not run",
+            f"{len(tally.kinds):,} kinds; {ways}; {bad['refused']} refused, {tally.uncached} programs not kept, "
+            f"{tally.unusable} did not run",
         ),
         Row(
             "edits that change the plain run",

@@ -1,4 +1,4 @@
-"""`python -m tests.programs SERIES-NUMBER ...`: run the programs of these seeds again and print what is found."""
+"""`python -m tests.programs SERIES-NUMBER ...`: run the programs of these seeds and print what is found."""
 
 from __future__ import annotations
 

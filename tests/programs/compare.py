@@ -12,7 +12,7 @@ from tests.programs.processes import Outcome, Processes
 from tests.programs.program import Program
 
 EDITS = 6
-"""Edits of reached code for each program; one that must not matter and one of unreached code come with them."""
+"""Edits of reached code for each program; a neutral one and one of unreached code come with them."""
 WAYS = ("two processes", "two processes", "one process", "reload")
 
 
@@ -63,7 +63,10 @@ class Tally:
         changed: edits that changed what plain Python computes.
         neutral: edits that must not matter, by whether all results were hits.
         unreached: edits of code that is not reached, likewise.
+        whole: edits of code that is not reached in modules that computed names reach, likewise.
         unusable: programs or edits that do not run.
+        uncached: programs of which nothing is kept, so that a repeated run computes everything again.
+        ways: edits by way.
         kinds: edits by kind.
         findings: what is wrong.
     """
@@ -74,6 +77,7 @@ class Tally:
     unreached: Counter[bool] = field(default_factory=Counter)
     whole: Counter[bool] = field(default_factory=Counter)
     unusable: int = 0
+    uncached: int = 0
     ways: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
@@ -83,6 +87,7 @@ class Tally:
         self.edits += other.edits
         self.changed += other.changed
         self.unusable += other.unusable
+        self.uncached += other.uncached
         for name in ("neutral", "unreached", "whole", "ways", "kinds"):
             getattr(self, name).update(getattr(other, name))
         self.findings += other.findings
@@ -107,9 +112,13 @@ def compare(processes: Processes, seed: str, tally: Tally | None = None) -> Tall
         what = "refused" if base.cached is None else "wrong"
         tally.findings.append(Finding(seed, what, program, Edit("no edit", "", before, before), base))
         return tally
+    keeps = True
     for edit, dead in _edits(program, random, before):
         outcome = run(processes, program, edit, lake)
-        _count(tally, Finding(seed, "", program, edit, outcome), base, dead)
+        if keeps and dead and outcome.plain is not None and outcome.cached is not None and not outcome.hits:
+            keeps = processes.run(0, program, before, lake).hits > 0
+            tally.uncached += not keeps
+        _count(tally, Finding(seed, "", program, edit, outcome), base, dead if keeps else "")
     processes.done(lake.parent)
     return tally
 

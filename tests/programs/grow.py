@@ -25,7 +25,7 @@ _PATH = re.compile(r"\$([:.])([a-z]+)")
 
 
 def program(seed: str) -> Program:
-    """Make the program of a seed, a text `series-number`; each series of numbers goes through all templates."""
+    """Make the program of a seed, a text `series-number`; a series goes through all templates."""
     series, _, number = seed.rpartition("-")
     order = list(REACHED)
     Random(series).shuffle(order)

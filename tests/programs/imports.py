@@ -68,13 +68,7 @@ def _alias(growth: Growth, here: Module, other: Module, target: str) -> str:
 
 def _relative(growth: Growth, here: Module, other: Module, target: str) -> str | None:
     ours, theirs = here.name.split("."), other.name.split(".")
-    if (
-        len(ours) == 1
-        or len(theirs) == 1
-        or ours[0] != theirs[0]
-        or growth.made.start == "script"
-        and not ours[1:]
-    ):
+    if len(ours) == 1 or len(theirs) == 1 or ours[0] != theirs[0]:
         return None
     folder = ours[:-1]
     common = 0

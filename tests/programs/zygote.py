@@ -23,6 +23,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,7 @@ def main() -> None:
     with connect("serial", lake=sys.argv[1], progress="off"):  # imports what a map needs
         list(task(_identity).map([1]))
     for line in sys.stdin:
-        request = json.loads(line)
-        print(json.dumps(_forked(lambda request=request: _run(request))), flush=True)
+        print(json.dumps(_forked(partial(_run, json.loads(line)))), flush=True)
 
 
 def _identity(x: int) -> int:

@@ -1,9 +1,9 @@
 """Random programs, each edited in one place: a cached run gives what a plain one computes.
 
-Every map is a real one, with `serial`, in a process of its own; every run before an edit leaves its results in
-the lake that the run after it reads. Half of the edits are read by another process than the one that wrote, with
-another hash seed and in another folder; the others are imported anew or reloaded in the process that has
-imported the program before. `make bench ARGS=edits` does the same with 10,000 edits.
+Every map is a real one, with `serial`, in a process of its own; a run before an edit leaves its results in
+the lake that the run after it reads. Half of the edits are run in another process than the one that wrote the
+lake, with another hash seed and in another folder; others are imported anew or reloaded in the process that
+has imported the program before. `make bench ARGS=edits` does the same with 10,000 edits.
 """
 
 from __future__ import annotations
