@@ -67,8 +67,8 @@ def _rows(tally: Tally, series: str) -> list[Row]:
             "0 stale",
             f"{bad['stale'] + bad['wrong']} stale of {tally.edits:,}",
             bad["stale"] + bad["wrong"] == 0,
-            f"{len(tally.kinds):,} kinds; {ways}; {bad['refused']} refused, {tally.uncached} programs not kept, "
-            f"{tally.unusable} did not run",
+            f"{len(tally.kinds):,} kinds; {ways}; {bad['refused']} refused, {tally.unusable} did not run, "
+            f"{tally.uncached} programs not kept",
         ),
         Row(
             "edits that change the plain run",

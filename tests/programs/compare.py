@@ -97,8 +97,15 @@ class Tally:
         return [finding for finding in self.findings if finding.what == what]
 
 
-def compare(processes: Processes, seed: str, tally: Tally | None = None) -> Tally:
-    """Run the program of a seed, and edits of it, from one lake."""
+def compare(processes: Processes, seed: str, tally: Tally | None = None, *, edits: int = EDITS) -> Tally:
+    """Run the program of a seed, and edits of it, from one lake.
+
+    Args:
+        processes: where it runs.
+        seed: the seed of the program and of its edits.
+        tally: gets the counts; by default a new one.
+        edits: how many edits of reached code are made, at most.
+    """
     tally = Tally() if tally is None else tally
     random = Random(f"edits {seed}")
     program = grow.program(seed)
@@ -113,7 +120,7 @@ def compare(processes: Processes, seed: str, tally: Tally | None = None) -> Tall
         tally.findings.append(Finding(seed, what, program, Edit("no edit", "", before, before), base))
         return tally
     keeps = True
-    for edit, dead in _edits(program, random, before):
+    for edit, dead in _edits(program, random, before, edits):
         outcome = run(processes, program, edit, lake)
         if keeps and dead and outcome.plain is not None and outcome.cached is not None and not outcome.hits:
             keeps = processes.run(0, program, before, lake).hits > 0
@@ -133,7 +140,9 @@ def run(processes: Processes, program: Program, edit: Edit, lake: object) -> Out
     return processes.run(0, program, edit.before, lake, edited=dict(edit.after), how=how, changed=changed)  # type: ignore[arg-type]
 
 
-def _edits(program: Program, random: Random, before: dict[str, str]) -> Iterator[tuple[Edit, str]]:
+def _edits(
+    program: Program, random: Random, before: dict[str, str], number: int
+) -> Iterator[tuple[Edit, str]]:
     kind, after = neutral.edit(before, random)
     yield Edit(f"neutral: {kind}", "two processes", before, after), "neutral"
     slots = program.reached_slots()
@@ -142,7 +151,7 @@ def _edits(program: Program, random: Random, before: dict[str, str]) -> Iterator
     if dead:
         at = random.choice(dead)
         yield _chosen(program, random, at, "two processes", before), _where(program, at)
-    for at in random.sample(live, min(EDITS, len(live))):
+    for at in random.sample(live, min(number, len(live))):
         way = random.choice(WAYS)
         if way == "reload" and program.start != "import":
             way = "one process"

@@ -40,7 +40,7 @@ class Outcome:
 class Zygote:
     """A process that forks for each run."""
 
-    def __init__(self, lake: Path, hash_seed: int) -> None:
+    def __init__(self, lake: Path, hash_seed: int, on: str) -> None:
         env = {
             **os.environ,
             "PYTHONHASHSEED": str(hash_seed),
@@ -50,7 +50,7 @@ class Zygote:
             "LIGHTWORK_PROGRESS": "off",
         }
         env.pop("LIGHTWORK_ON", None)
-        command = [sys.executable, "-m", "tests.programs.zygote", str(lake)]
+        command = [sys.executable, "-m", "tests.programs.zygote", str(lake), on]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=ROOT
         )
@@ -80,11 +80,15 @@ class Zygote:
 
 
 class Processes:
-    """Two processes that write and read the same lakes; a context manager."""
+    """Two processes that write and read the same lakes; a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        on: where their maps run: `serial`, or the address of workers.
+    """
+
+    def __init__(self, on: str = "serial") -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="lightwork-programs-"))
-        self._zygotes = [Zygote(self._folder / f"warm{seed}", seed) for seed in (1, 2)]
+        self._zygotes = [Zygote(self._folder / f"warm{seed}", seed, on) for seed in (1, 2)]
         self._count = 0
 
     def __enter__(self) -> Processes:

@@ -1,13 +1,12 @@
 """A process that has imported lightwork and runs each program in a fork of itself.
 
 A fork is as fresh as a new process, and takes 10 ms instead of half a second. A line of JSON on standard
-input asks for a run:
+input asks for a run, on what the second argument of the command says (`serial`, or the address of workers):
 
     folder, entry, start   where the program is, its entry module, and how it runs
     lake                   the folder of the lake
     edited, how, changed   an edit after the first map, in the same process: the new files, `anew` or
                            `reload`, and the changed modules, those that import others last
-    on                     `serial`, or the address of workers
 
 and a line on standard output answers with what the last map gave: `cached`, `hits`, and `plain`: what the
 same functions gave when they were called without lightwork, in a fork of their own.
@@ -37,6 +36,8 @@ def main() -> None:
 
     with connect("serial", lake=sys.argv[1], progress="off"):  # imports what a map needs
         list(task(_identity).map([1]))
+    if sys.argv[2] != "serial":
+        importlib.import_module("distributed")
     for line in sys.stdin:
         print(json.dumps(_forked(partial(_run, json.loads(line)))), flush=True)
 
@@ -126,7 +127,7 @@ def _both(scope: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any
     plain = _forked(lambda: {"plain": _plain(scope)})
     answer: dict[str, Any] = {"plain": plain.get("plain"), "plain_error": plain.get("error")}
     try:
-        with connect(request.get("on", "serial"), lake=request["lake"], progress="off"):
+        with connect(sys.argv[2], lake=request["lake"], progress="off"):
             results = scope["f"].map(scope["elements"](), shared=scope["shared"]())
             answer["cached"] = [repr(result) for result in results]
             answer["hits"], answer["total"] = results.stats.cached, results.stats.total

@@ -18,6 +18,7 @@ SERIES = "fixed"
 CHUNKS = 6
 EDITS = 50
 """Edits in each chunk."""
+EDITS_ON_WORKERS = 20
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,13 @@ def test_no_edit_of_a_random_program_is_missed(processes, chunk):
     assert tally.neutral[True] == sum(tally.neutral.values()) > 0
     assert tally.unreached[True] >= 0.95 * sum(tally.unreached.values()) > 0
     assert tally.unusable * 10 <= tally.edits
+
+
+def test_no_edit_is_missed_on_worker_processes_that_have_imported_the_program_before(scheduler):
+    tally, number = Tally(), 0
+    with Processes(scheduler) as processes:
+        while tally.edits < EDITS_ON_WORKERS:
+            compare(processes, f"{SERIES}-{number}", tally, edits=2)
+            number += 1
+        wrong = tally.of("stale") + tally.of("wrong")
+        assert not wrong, "\n".join(show(shrink(processes, finding)) for finding in wrong[:3])
