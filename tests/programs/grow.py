@@ -11,7 +11,7 @@ from tests.programs.templates import Template
 
 REACHED = tuple(
     template
-    for name in ("values", "functions", "classes", "modules", "computed")
+    for name in ("values", "functions", "classes", "modules", "computed", "odd")
     for template in templates.load(name)
 )
 UNREACHED = tuple(templates.load("unreached"))
