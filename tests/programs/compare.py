@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from random import Random
 
 from tests.programs import grow, neutral
 from tests.programs.processes import Outcome, Processes
-from tests.programs.program import Program
+from tests.programs.program import Module, Program
 
 EDITS = 6
 """Edits of reached code for each program; a neutral one and one of unreached code come with them."""
@@ -159,12 +160,28 @@ def _edits(
 
 
 def _where(program: Program, at: int) -> str:
+    """Tell whether computed names can reach a place: in a module that they reach, or that it imports."""
+    whole = _whole(program)
     mark = f"\x02{at}\x03"
-    return (
-        "whole"
-        if any(m.whole and any(mark in t for t in m.body) for m in program.modules.values())
-        else "unreached"
-    )
+    inside = any(mark in text for module in whole for text in module.body)
+    return "whole" if inside else "unreached"
+
+
+def _whole(program: Program) -> list[Module]:
+    pending = [module for module in program.modules.values() if module.whole]
+    reached: list[Module] = []
+    while pending:
+        module = pending.pop()
+        if module not in reached:
+            reached.append(module)
+            text = "\n".join((*module.head, *module.body))
+            pending += [
+                other
+                for other in program.modules.values()
+                if re.search(rf"(?<!\w){re.escape(other.name)}(?!\w)", text)
+                or (other.name.startswith("pkg.") and re.search(rf"from \.+{other.name[4:]} ", text))
+            ]
+    return reached
 
 
 def _chosen(program: Program, random: Random, at: int, way: str, before: dict[str, str]) -> Edit:

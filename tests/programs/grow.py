@@ -5,23 +5,18 @@ from __future__ import annotations
 import re
 from random import Random
 
-from tests.programs import imports, templates
+from tests.programs import templates
+from tests.programs.filling import Filling
 from tests.programs.program import Module, Program
 from tests.programs.templates import Template
 
-REACHED = tuple(
-    template
-    for name in ("values", "functions", "classes", "modules", "computed", "odd")
-    for template in templates.load(name)
-)
+FILES = ("values", "functions", "classes", "modules", "computed", "odd")
+REACHED = tuple(template for name in FILES for template in templates.load(name))
 UNREACHED = tuple(templates.load("unreached"))
 ENTRIES = {template.title: template for template in templates.load("entries")}
 PLACES = ("pkg.near", "pkg.lib.far", "pkg.lib.deep.end", "tools.text", "single", "pkg.conf", "spaced.part")
 DEPTH = 3
 _ROLES = ("here", "third", "there", "deep")
-_SLOT = re.compile(r"<<(.*?)>>")
-_NAME = re.compile(r"\$([A-Za-z]+)")
-_PATH = re.compile(r"\$([:.])([a-z]+)")
 
 
 def program(seed: str) -> Program:
@@ -120,23 +115,19 @@ class _Growth:
     ) -> str:
         """Put a template's parts into modules and return its expression."""
         roles = {"here": here, **self._roles(template, here)}
-        names: dict[str, str] = {}
-
-        def fill(text: str, module: Module) -> str:
-            return self._text(template, text, module, roles, names, dead, extra or {})
-
+        filling = Filling(self, template, roles, dead, extra or {})
         for role, text in template.parts.items():
             if role.startswith("file "):
                 *owner, name = role.removeprefix("file ").split()
                 module = roles[owner[0] if owner else "here"]
-                module.data[fill(name, module)] = fill(text, module).strip("\n")
+                module.data[filling.text(name, module)] = filling.text(text, module).strip("\n")
         for role in sorted(roles, key=_ROLES.index, reverse=True):
             module = roles[role]
             module.whole = module.whole or template.whole
-            text = fill(template.parts.get(role, ""), module)
+            text = filling.text(template.parts.get(role, ""), module)
             if text.strip():
                 module.body.append(text.strip("\n"))
-        return fill(template.result, here)
+        return filling.text(template.result, here)
 
     def _roles(self, template: Template, here: Module) -> dict[str, Module]:
         text = "\n".join((*template.parts, *template.parts.values(), template.result))
@@ -146,63 +137,3 @@ class _Growth:
                 level = max((module.level for module in roles.values()), default=here.level)
                 roles[role] = self.below(level if role == "deep" else here.level, here, *roles.values())
         return roles
-
-    def _text(
-        self,
-        template: Template,
-        text: str,
-        module: Module,
-        roles: dict[str, Module],
-        names: dict[str, str],
-        dead: bool,
-        extra: dict[str, str],
-    ) -> str:
-        def name(match: re.Match[str]) -> str:
-            if match[1] not in names:
-                names[match[1]] = self.name(match[1])
-            return names[match[1]]
-
-        def path(match: re.Match[str]) -> str:
-            whole = roles[match[2]].name
-            return whole if match[1] == ":" else whole.rpartition(".")[0] or whole
-
-        def slot(match: re.Match[str]) -> str:
-            return self._slot(template, match[1], module, roles, dead, extra)
-
-        text = text.replace("$$", "\x00")
-        text = _NAME.sub(name, _PATH.sub(path, text)).replace("\x00", "$")
-        return _SLOT.sub(slot, text)
-
-    def _slot(
-        self,
-        template: Template,
-        text: str,
-        module: Module,
-        roles: dict[str, Module],
-        dead: bool,
-        extra: dict[str, str],
-    ) -> str:
-        if text == "sub":
-            return self.term(module)
-        if text in extra:
-            return extra[text]
-        what, _, values = text.partition(":")
-        what = what.strip()
-        choices = [value.strip(" ") for value in values.split("||")] if values else []
-        head, _, role = what.partition(" ")
-        if head == "module" and role in roles:
-            return imports.module(self, module, roles[role])
-        if head == "ref" and role in roles:
-            target = choices[0] if len(choices) == 1 else "\x01"
-            form, expression = imports.name(self, module, roles[role], target)
-            if len(choices) > 1:
-                mark = self.made.mark(f"{template.title}: imported name, {form}", choices)
-                imports.put(self.made, target, mark)
-                expression = expression.replace(target, mark)
-            return expression
-        if not values:
-            choices = self.number()
-        choices = [choice.replace("\\n", "\n") for choice in choices]
-        first = self.random.randrange(len(choices))
-        choices = [choices[first], *choices[:first], *choices[first + 1 :]]
-        return self.made.mark(f"{template.title}: {what}", choices, dead=dead)

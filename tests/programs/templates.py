@@ -20,6 +20,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+MARK = re.compile(r"<<(.*?)>>")
 KINDS = Path(__file__).parent / "kinds"
 
 
@@ -44,6 +45,18 @@ def load(name: str) -> list[Template]:
     """Read the templates of one file in `kinds/`."""
     text = (KINDS / f"{name}.txt").read_text(encoding="utf-8")
     return [_template(part) for part in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]]
+
+
+def edits(template: Template) -> list[str]:
+    """Return what the edits of a template change."""
+    found = []
+    for text in (*template.parts.values(), template.result):
+        for what, _, values in (mark.partition(":") for mark in MARK.findall(text)):
+            if what.startswith("ref ") and "||" in values:
+                found.append("imported name")
+            elif what.partition(" ")[0] not in {"sub", "expression", "ref", "module"}:
+                found.append(what)
+    return found
 
 
 def _template(text: str) -> Template:
