@@ -31,6 +31,7 @@ def main(seeds: list[str]) -> int:
     """Run programs and print every finding, shrunk; return 1 if there is one."""
     if not seeds:
         print(table())
+        return 0
     failed = False
     with Processes() as processes:
         for seed in seeds:
