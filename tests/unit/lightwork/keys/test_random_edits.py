@@ -18,7 +18,7 @@ SERIES = "fixed"
 CHUNKS = 6
 EDITS = 50
 """Edits in each chunk."""
-EDITS_ON_WORKERS = 20
+EDITS_ON_WORKERS = 12
 
 
 @pytest.fixture(scope="module")
