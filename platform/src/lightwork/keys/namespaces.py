@@ -163,6 +163,8 @@ def _counts(cls: type, name: str, value: object) -> bool:
         return False
     if type(value).__name__ == "_tuplegetter":
         return False
+    if name == "__init__" and value is object.__init__ and hasattr(cls, "_is_protocol"):
+        return False  # set by `typing` when a class of a protocol is called for the first time
     function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     return not (isinstance(function, FunctionType) and _is_generated(cls, function))
 
@@ -261,8 +263,8 @@ def is_replaced(name: str, value: object) -> bool:
         return value.__name__ != name or home not in {"builtins", "_io", "io"}
     if isinstance(value, type):
         return value is not OSError and (value.__module__ != "builtins" or value.__name__ != name)
-    constants = (None, NotImplemented, Ellipsis)
-    return type(value).__module__ != "_sitebuiltins" and not any(value is known for known in constants)
+    constants = (types.NoneType, types.NotImplementedType, types.EllipsisType)
+    return type(value).__module__ != "_sitebuiltins" and not isinstance(value, constants)
 
 
 def is_brought(value: Any, depth: int = 0) -> bool:

@@ -197,7 +197,8 @@ def _partial(value: functools.partial[Any]) -> bytes:
         function = WRITERS[type(value.func)](value.func)
     except Unkeyable as error:
         raise error.under(".func") from None
-    return pack(b"P", function, sequence(b"t", value.args), mapping(b"d", value.keywords.items()))
+    own = (state(value),) if vars(value) else ()
+    return pack(b"P", function, sequence(b"t", value.args), mapping(b"d", value.keywords.items()), *own)
 
 
 def _method(value: types.MethodType) -> bytes:
