@@ -66,6 +66,7 @@ class Future(Generic[R]):
         self._value: Any = MISSING
         self._error: BaseException | None = None
         self._settled = False
+        self._sent = 0
         self._counted = False
         self._future: distributed.Future | None = None
 
@@ -193,7 +194,10 @@ class Future(Generic[R]):
 
     def _send(self) -> distributed.Future:
         arguments = [item._input() for item in self._inputs]  # noqa: SLF001
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=self.name)
+        # Dask may still know the key of a call that it has refused or lost.
+        key = f"{self.name}-{self._sent}" if self._sent else self.name
+        self._sent += 1
+        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key)
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
