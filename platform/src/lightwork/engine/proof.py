@@ -2,9 +2,9 @@
 
 What is sent as bytes is what runs. What a job only names, the worker imports: a helper from a module, a
 class, a constant read as `conf.UNIT`. The driver may have something else under that name: a module was edited
-or reloaded, a global set, another version installed. So the driver sends the names with the digest of the code
-that they reach; the worker looks at its own, before it runs anything, and returns a `Difference` if it has
-something else.
+or reloaded, a global set, another version installed. So the driver sends the names with the digest of the
+code that they reach. The worker looks at its own before it runs anything, and returns a `Difference` if it
+has something else.
 """
 
 from __future__ import annotations

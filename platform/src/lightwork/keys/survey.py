@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.functions.origin import distribution_of, file_of, kind_of_function, kind_of_name, module_kind
 from lightwork.keys import classify
+from lightwork.keys.chains import Chains
 from lightwork.keys.components import Component, Unkeyable
+from lightwork.keys.namespaces import IMPORT_NAMES
 from lightwork.keys.values import STATE, Scope, text
 from lightwork.keys.walk import Walk, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lightwork.keys.reads import Chain, Import
+    from lightwork.keys.computed import Reader
+    from lightwork.keys.reads import Call, Chain, Import
 
 HOLE = ""
 """The digest of a component whose content has no stable key."""
@@ -158,7 +161,8 @@ def _finish(walk: _SurveyWalk, look: Callable[[], None]) -> Survey:
     try:
         with Scope():
             look()
-            walk.run()
+            with suppress(Unkeyable):  # what is read of it is a hole already
+                walk.run()
     finally:
         STATE.walk = before
     components = frozenset(walk.components)
@@ -166,129 +170,150 @@ def _finish(walk: _SurveyWalk, look: Callable[[], None]) -> Survey:
     for item in sorted(components):
         state.update(text(item.kind) + text(item.name) + text(item.digest))
     libraries = tuple(sorted({library(module) for module in walk.tops}))
+    names = walk.names
+    holes = frozenset(walk.holes)
     return Survey(
-        state.hexdigest(),
-        components,
-        frozenset(walk.read),
-        frozenset(walk.imported),
-        libraries,
-        frozenset(walk.holes),
+        state.hexdigest(), components, frozenset(names.read), frozenset(names.imported), libraries, holes
     )
 
 
-@dataclass(slots=True)
-class _Mark:
-    """How far a walk had come."""
-
-    queue: int
-    added: int
-    seen: set[int] = field(default_factory=set)
-
-
 class _SurveyWalk(Walk):
-    """A walk that leaves out what has no stable key, and notes what is read through modules."""
+    """A walk that leaves out what has no stable key, and notes what is read through modules.
+
+    Args:
+        given: digests to take for these components in place of a look at them.
+    """
 
     def __init__(self, given: Mapping[_Place, str]) -> None:
         super().__init__()
-        self.read: set[Name] = set()
-        self.imported: set[Name] = set()
+        self.names = self._chains = _SurveyChains(self)
         self.tops: set[str] = set()
         self.holes: set[_Place] = set()
         self._given = given
         self._added: list[Component] = []
-        self._importing = False
 
     def hold(self, kind: str, name: str, value: Any) -> None:
         """Add a component for a value, and reach the code in it."""
-        with self._or_hole(kind, name) as known:
+        with self.or_hole(kind, name) as known:
             if not known:
-                self._add(kind, name, self.token(value))
+                self.add(kind, name, self.token(value))
 
     def distribution(self, name: str) -> None:
         super().distribution(name)
         self.tops.add(name.partition(".")[0])
 
-    def _add(self, kind: str, name: str, data: bytes) -> None:
+    def add(self, kind: str, name: str, data: bytes) -> None:
         # Code that is not first-party counts by its library, which is compared on its own.
         if kind == "distribution":
             return
-        item = Component(kind, name, digest_of(data))
+        place = (kind, name)
+        digest = self._given.get(place)
+        if digest is None:
+            digest = HOLE if place in self.holes else digest_of(data)
+        item = Component(kind, name, digest)
+        if digest == HOLE:
+            self.holes.add(place)
         if item not in self.components:
             self.components.add(item)
             self._added.append(item)
 
     @contextmanager
-    def _or_hole(self, kind: str, name: str) -> Iterator[bool]:
+    def or_hole(self, kind: str, name: str) -> Iterator[bool]:
         """Make a hole of what has no stable key; yield whether the component is given already."""
-        given = self._given.get((kind, name))
-        if given is not None:
-            self.components.add(Component(kind, name, given))
-            if given == HOLE:
-                self.holes.add((kind, name))
+        if (kind, name) in self._given:
+            self.add(kind, name, b"")
             yield True
             return
         queued, added = len(self._queue), len(self._added)
         try:
             yield False
         except (Unkeyable, RecursionError):
-            # What was reached on the way to it is in no other process's survey.
+            # What was reached on the way to it may be in no other process's survey.
             for item, _ in self._queue[queued:]:
                 self._seen.pop(id(item), None)
             del self._queue[queued:]
             self.components.difference_update(self._added[added:])
             del self._added[added:]
-            self.components.add(Component(kind, name, HOLE))
             self.holes.add((kind, name))
+            self.add(kind, name, b"")
+
+    def _attribute(self, owner: str, name: str, value: Any, *, cls: type | None = None) -> bytes:
+        doubts = len(self._doubts)
+        token = super()._attribute(owner, name, value, cls=cls)
+        if len(self._doubts) > doubts:
+            self.holes.add(("global", f"{owner}.{name}"))
+        return token
 
     def _function(self, fn: FunctionType, *, root: bool) -> None:
-        with self._or_hole("function", classify.function_name(fn)) as known:
+        with self.or_hole("function", classify.function_name(fn)) as known:
             if not known:
                 super()._function(fn, root=root)
 
     def _class(self, cls: type) -> None:
-        with self._or_hole("class", classify.class_name(cls)) as known:
+        with self.or_hole("class", classify.class_name(cls)) as known:
             if not known:
                 super()._class(cls)
 
-    def _import(self, item: Import, reader: str, module_globals: Mapping[str, Any]) -> bytes:
+    def _module(self, module: ModuleType) -> None:
+        with self.or_hole("module", module.__name__) as known:
+            if not known:
+                super()._module(module)
+
+
+class _SurveyChains(Chains):
+    """Chains of names, of which those that lead through modules are noted."""
+
+    def __init__(self, walk: _SurveyWalk) -> None:
+        super().__init__(walk)
+        self.read: set[Name] = set()
+        self.imported: set[Name] = set()
+        self._walk = walk
+        self._importing = False
+
+    def name(
+        self, kind: str, reader: Reader, shown: str, value: Any, chain: Chain, calls: Sequence[Call] = ()
+    ) -> bytes:
+        for name in _through_modules(value, chain[1:]):
+            (self.imported if self._importing else self.read).add(name)
+            if name.names:
+                kind, shown = "global", str(name)
+        with self._walk.or_hole(kind, shown) as known:
+            if not known:
+                return super().name(kind, reader, shown, value, chain, calls)
+        return text(".".join(chain))
+
+    def check(self, scope: type | ModuleType) -> None:
+        before = len(self._walk.components)
+        super().check(scope)
+        if len(self._walk.components) > before:
+            home = scope.__module__ if isinstance(scope, type) else scope.__name__
+            self.imported.add(Name(home, scope.__qualname__ if isinstance(scope, type) else ""))
+
+    def _import(self, item: Import, reader: Reader, calls: Sequence[Call]) -> bytes:
         before, self._importing = self._importing, True
         try:
-            return super()._import(item, reader, module_globals)
+            return super()._import(item, reader, calls)
         finally:
             self._importing = before
 
-    def _name(self, kind: str, reader: str, shown: str, value: Any, chain: Chain) -> bytes:
-        if isinstance(value, ModuleType):
-            name = _through_modules(value, chain[1:])
-            if name is not None:
-                (self.imported if self._importing else self.read).add(name)
-                if name.names:
-                    kind, shown = "global", str(name)
-        with self._or_hole(kind, shown) as known:
-            if not known:
-                return super()._name(kind, reader, shown, value, chain)
-        return text(".".join(chain))
 
-
-def _through_modules(module: ModuleType, attributes: Collection[str]) -> Name | None:
-    """Return the first object on a chain that is not a module; None if it is a library's own."""
-    target: Any = module
-    names: list[str] = []
-    for attribute in attributes:
-        if not isinstance(target, ModuleType):
+def _through_modules(value: Any, attributes: Sequence[str]) -> Iterator[Name]:
+    """Yield the names of the first object on a chain that is not a module, from each own module on it."""
+    names = list(attributes)
+    homes: list[Name] = []
+    while isinstance(value, ModuleType) and value.__name__ != "__main__":
+        homes.append(Name(value.__name__, ""))
+        if not names or names[0] in IMPORT_NAMES or names[0] == "__dict__":
             break
-        names.append(attribute)
-        target = getattr(target, attribute, sys.modules.get(f"{target.__name__}.{attribute}"))
-    name = Name(module.__name__, ".".join(names))
-    if module.__name__ == "__main__":
-        return None
-    if module_kind(module) == "source":
-        return name
+        attribute, *names = names
+        homes = [Name(home, f"{rest}.{attribute}".lstrip(".")) for home, rest in homes]
+        value = getattr(value, attribute, sys.modules.get(f"{value.__name__}.{attribute}"))
     # A function of one's own may stand in a library's place.
-    return name if _is_own(classify.task_function(target)) else None
+    yield from (home for home in homes if kind_of_name(home.module) == "source" or _is_own(value))
 
 
 def _is_own(value: Any) -> bool:
+    value = classify.task_function(value)
     if isinstance(value, FunctionType):
         return kind_of_function(value) == "source"
     return isinstance(value, type) and kind_of_name(value.__module__) == "source"

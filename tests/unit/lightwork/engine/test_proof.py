@@ -154,12 +154,8 @@ def minus(self: Any, x: int) -> int:
 
 
 CHANGES = {
-    "constant": Change(
-        "constant", lambda c: setattr(c.lib, "SCALE", 7), ("lib", "SCALE = 2", "SCALE = 7")
-    ),
-    "table": Change(
-        "table", lambda c: c.lib.TABLE.update(factor=7), ("lib", '"factor": 2', '"factor": 7')
-    ),
+    "constant": Change("constant", lambda c: setattr(c.lib, "SCALE", 7), ("lib", "SCALE = 2", "SCALE = 7")),
+    "table": Change("table", lambda c: c.lib.TABLE.update(factor=7), ("lib", '"factor": 2', '"factor": 7')),
     "helper": Change(
         "replaced", lambda c: setattr(c.lib, "helper", c.lib.other), ("lib", "x + k", "x + 2 * k")
     ),
@@ -186,14 +182,18 @@ CHANGES = {
         ("lib", "x * self.factor", "-x"),
     ),
     "default": Change(
-        "default", lambda c: setattr(c.lib.helper, "__defaults__", (7,)), ("lib", "helper(x, k=1)", "helper(x, k=7)")
+        "default",
+        lambda c: setattr(c.lib.helper, "__defaults__", (7,)),
+        ("lib", "helper(x, k=1)", "helper(x, k=7)"),
     ),
     "chain": Change("chain", lambda c: setattr(c.second, "UNIT", "kmh"), ("second", '"mph"', '"kmh"')),
     "deep chain": Change(
         "deep_chain", lambda c: setattr(c.second, "UNIT", "kmh"), ("second", '"mph"', '"kmh"')
     ),
     "function attribute": Change(
-        "function_attribute", lambda c: setattr(c.lib.weighted, "weight", 7), ("lib", "weight = 2", "weight = 7")
+        "function_attribute",
+        lambda c: setattr(c.lib.weighted, "weight", 7),
+        ("lib", "weight = 2", "weight = 7"),
     ),
     "second module": Change(
         "second_module", lambda c: setattr(c.second, "deep", c.second.other), ("second", "x + 10", "x - 10")
