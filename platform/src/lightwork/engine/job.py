@@ -44,7 +44,6 @@ class Job:
         shared: arguments that are the same for every element.
         wide: whether an element is a tuple of several positional arguments.
         lake: the tenant's lake.
-        lake_mark: the content of the lake's marker file.
         code: the digest of the code key under which results are kept; None if they are not kept.
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
@@ -56,7 +55,6 @@ class Job:
     shared: Mapping[str, Any]
     wide: bool
     lake: Lake
-    lake_mark: str
     code: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
@@ -79,6 +77,7 @@ class Parcel:
         lake: the tenant's lake.
         path: their path in it.
         proof: what a worker has to find by name as the driver has it.
+        mark: the content of the lake's marker file.
     """
 
     id: str
@@ -86,10 +85,23 @@ class Parcel:
     lake: Lake
     path: str
     proof: Proof = NOTHING
+    mark: str = ""
+
+    def stored(self, mark: str) -> Parcel:
+        """Return the parcel, ready to send; put a large job in the lake.
+
+        Args:
+            mark: the content of the lake's marker file.
+        """
+        data = self.data
+        if data is not None and len(data) > INLINE_BYTES:
+            self.lake.write(self.path, data)
+            data = None
+        return replace(self, data=data, mark=mark)
 
 
 def pack(job: Job, folder: str) -> Parcel:
-    """Make a job ready to send; put a large one in the lake.
+    """Pickle a job as it is now.
 
     Args:
         job: the job.
@@ -113,11 +125,7 @@ def pack(job: Job, folder: str) -> Parcel:
     kept = job.code is not None and job.options.version is None
     proof = proof_of(names_of(names, code), code.libraries if kept else ())
     name = _digest(data)
-    path = f"{folder}/{name}.job"
-    if len(data) <= INLINE_BYTES:
-        return Parcel(name, data, job.lake, path, proof)
-    job.lake.write(path, data)
-    return Parcel(name, None, job.lake, path, proof)
+    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
 
 
 def _digest(data: bytes) -> str:

@@ -93,6 +93,7 @@ class Runner:
         # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
         self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[Any, Parcel]] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
+        self._held: set[str] = set()
         self._closed = False
 
     @property
@@ -143,13 +144,12 @@ class Runner:
 
     def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None, state: State) -> Parcel:
         """Return the job of a task's single calls, packed once for each state of its code."""
-        self.cluster.hold_packages()
         parcels = self._parcels.setdefault(task, {})
         if not state.exact:
-            return self.pack(self.job(task, code))
+            return self.store(self.pack(self.job(task, code)))
         key = (state, self._carried)
         if key not in parcels:
-            parcels[key] = self.pack(self.job(task, code))
+            parcels[key] = self.store(self.pack(self.job(task, code)))
         return parcels[key]
 
     def pack_again(self, task: str, difference: Difference, pack: Callable[[], _Packed]) -> _Packed:
@@ -166,6 +166,10 @@ class Runner:
         try:
             packed = pack()
             if packed.proof != difference.proof:
+                if packed.proof.names == difference.proof.names:
+                    raise RunFailed(
+                        explain(task, difference, "and it has changed again since the run started")
+                    )
                 return packed  # they go by value since another job was refused
             packages = packages_of(differing(difference)) - self._carried
             if difference.libraries or not packages:
@@ -180,12 +184,16 @@ class Runner:
         return packed
 
     def pack(self, job: Job) -> Parcel:
-        """Make a job ready to send; a large one goes to the run's folder in the lake.
+        """Pickle a job as it is now; nothing is sent, and no cluster started.
 
         Raises:
             InputError: the function or its shared arguments cannot be sent to another process.
         """
         return pack(job, self._jobs_folder)
+
+    def store(self, parcel: Parcel) -> Parcel:
+        """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        return parcel.stored(self._lake_mark)
 
     def job(
         self,
@@ -196,8 +204,7 @@ class Runner:
         wide: bool = False,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
-        if self.on != "serial":
-            self.cluster.hold_packages()
+        self._hold_packages()
         return Job(
             fn=task.fn,
             task=task.name,
@@ -205,11 +212,21 @@ class Runner:
             shared=shared or {},
             wide=wide,
             lake=self.lake,
-            lake_mark=self._lake_mark,
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
         )
+
+    def _hold_packages(self) -> None:
+        """Pickle first-party code by value for remote workers, also before there is a connection to them."""
+        if self.on in ("serial", "local"):
+            return
+        if self._cluster is not None:
+            self._cluster.hold_packages()
+            return
+        packages = pickling.own_packages() - self._held
+        pickling.hold(packages)
+        self._held |= packages
 
     @functools.cached_property
     def _lake_mark(self) -> str:
@@ -252,6 +269,7 @@ class Runner:
         """Disconnect from the cluster; stop it if this session started it."""
         if not self._closed:
             pickling.release(set(self._carried))
+            pickling.release(self._held)
         self._closed = True
         if self._cluster is not None:
             self._cluster.close()

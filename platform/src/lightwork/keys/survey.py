@@ -18,6 +18,7 @@ from lightwork.keys import classify
 from lightwork.keys.chains import Chains
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.namespaces import IMPORT_NAMES
+from lightwork.keys.units import class_unit, function_unit
 from lightwork.keys.values import STATE, Scope, text
 from lightwork.keys.walk import Walk, digest_of
 
@@ -68,6 +69,7 @@ class Survey:
         imported: what functions read by an `import` inside their code.
         libraries: modules of distributions that are used.
         holes: the components without a stable key, by kind and name.
+        reached: the first-party functions, classes and modules that were reached.
     """
 
     digest: str
@@ -76,6 +78,7 @@ class Survey:
     imported: frozenset[Name]
     libraries: tuple[Library, ...]
     holes: frozenset[_Place]
+    reached: tuple[Any, ...]
 
     def places(self) -> dict[_Place, frozenset[str]]:
         """Return the digests of the components, by kind and name."""
@@ -128,6 +131,20 @@ def exists(name: Name) -> bool:
     return resolve(name) is not _MISSING
 
 
+def bindings_of(found: Survey) -> Iterator[tuple[Mapping[str, Any], set[str]]]:
+    """Yield each namespace that surveyed code reads, and names that are read of it."""
+    for item in found.reached:
+        if isinstance(item, FunctionType):
+            yield item.__globals__, {chain[0] for chain in function_unit(item).reads.globals}
+        elif isinstance(item, ModuleType):
+            yield vars(item), set(vars(item)) - IMPORT_NAMES
+        elif (unit := class_unit(item)) is not None and item.__module__ in sys.modules:
+            yield vars(sys.modules[item.__module__]), {chain[0] for chain in unit.reads.globals}
+    for name in found.read | found.imported:
+        if name.names and name.module in sys.modules:
+            yield vars(sys.modules[name.module]), {name.names.partition(".")[0]}
+
+
 def library(module: str) -> Library:
     """Return the distribution of a module, as this process has it."""
     top = module.partition(".")[0]
@@ -170,10 +187,14 @@ def _finish(walk: _SurveyWalk, look: Callable[[], None]) -> Survey:
     for item in sorted(components):
         state.update(text(item.kind) + text(item.name) + text(item.digest))
     libraries = tuple(sorted({library(module) for module in walk.tops}))
-    names = walk.names
-    holes = frozenset(walk.holes)
     return Survey(
-        state.hexdigest(), components, frozenset(names.read), frozenset(names.imported), libraries, holes
+        digest=state.hexdigest(),
+        components=components,
+        read=frozenset(walk.names.read),
+        imported=frozenset(walk.names.imported),
+        libraries=libraries,
+        holes=frozenset(walk.holes),
+        reached=walk.reached(),
     )
 
 
@@ -191,6 +212,10 @@ class _SurveyWalk(Walk):
         self.holes: set[_Place] = set()
         self._given = given
         self._added: list[Component] = []
+
+    def reached(self) -> tuple[Any, ...]:
+        """Return the first-party functions, classes and modules that were reached."""
+        return tuple(self._seen.values())
 
     def hold(self, kind: str, name: str, value: Any) -> None:
         """Add a component for a value, and reach the code in it."""
