@@ -74,9 +74,9 @@ def _medians(what: str, older: Path) -> dict[str, tuple[float, float]]:
 
 
 def probed(what: str, root: Path) -> dict[str, float]:
-    """Measure the code in a folder in a new process, with the packages of this environment: seconds by name."""
+    """Measure the code in a folder, in a new process with the packages of this environment: s by name."""
     path = os.pathsep.join(map(str, (root / "platform" / "src", root)))
-    command = [sys.executable, "-P", str(PROBE), what]
+    command = [sys.executable, "-P", str(PROBE), what, str(root)]
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     seconds: dict[str, float] = json.loads(output.splitlines()[-1])

@@ -1,8 +1,8 @@
 """Measure the processor time of keys, and print it as a line of JSON: seconds by what was keyed.
 
-    python -P probe.py elements | PIPELINE
+    python -P probe.py elements|PIPELINE FOLDER
 
-It imports nothing of `bench`, since it also runs on the `lightwork` of an older commit.
+It imports nothing of `bench`, since it also runs on the `lightwork` of an older commit, which is in FOLDER.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,4 +79,7 @@ def spent(function: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(elements() if sys.argv[1] == "elements" else first_call(sys.argv[1])))
+    what, root = sys.argv[1:]
+    used = importlib.import_module("lightwork").__file__ or ""
+    assert Path(used).is_relative_to(root), f"{used} is not in {root}"
+    print(json.dumps(elements() if what == "elements" else first_call(what)))

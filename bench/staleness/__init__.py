@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ class ProgramError(Exception):
 
 def run() -> list[Row]:
     """Make every edit with every tool, print the tables, and return a row for each tool."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are ended, too
     tools = chosen(os.environ.get("STALENESS_TOOLS", ""))
     edits = [edit for edit in EDITS if os.environ.get("STALENESS_KIND", "") in edit.kind]
     with folder() as place:
@@ -66,7 +68,7 @@ def _outcomes(
             (bench.tool.name, pool.submit(bench.outcomes, some, right, place / str(index) / str(number)))
             for number, group in enumerate(programs)
             for index, bench in enumerate(benches)
-            if (some := [edit for edit in group if bench.tool.every or edit.harmless])
+            if (some := [edit for edit in group if edit.group in bench.tool.groups])
         ]
         outcomes: dict[str, dict[Edit, Outcome]] = {tool.name: {} for tool in tools}
         for done, (name, job) in enumerate(jobs, 1):
@@ -195,7 +197,7 @@ class Bench:
 
     def _ask(self, request: str, environment: Mapping[str, str]) -> int:
         """Have a program run; returns its exit code. Its own environment needs an interpreter of its own."""
-        if environment or not self.tool.peer:
+        if environment:
             process = self._start(environment)
             try:
                 return _answer(process, request)

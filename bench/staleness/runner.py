@@ -2,11 +2,11 @@
 
     python -P runner.py TOOL
 
-It reads requests from standard input and answers each on standard output, all as lines of JSON. A request names
-the program's folder (`program`), the folder of the cache (`cache`), the working directory (`at`) and a file for
-the output (`output`). A new process, forked from this one, runs the program: this one has imported the tool,
-which takes some of them seconds, but never a program. The answer is the exit code. The last line of the output
-holds the `repr` of each result, and how many calls of `f` were computed, not taken from the cache.
+It reads requests from standard input and answers each on standard output, all as lines of JSON. A request
+names the program's folder (`program`), the folder of the cache (`cache`), the working directory (`at`) and a
+file for the output (`output`). A new process, forked from this one, runs the program: this one has imported
+the tool, which takes seconds, but never a program. The answer is the exit code. The output's last line holds
+the `repr` of each result, and how many calls of `f` were computed, not taken from the cache.
 
 It imports nothing of this repository, since a peer's environment lacks it.
 """
@@ -180,6 +180,15 @@ IMPORTS = {
     "joblib": ["joblib"],
     "hamilton": ["hamilton.driver"],
     "prefect": ["prefect", "prefect.flow_engine"],
+    "lightwork": [
+        *(
+            "lightwork.runs.session",
+            "lightwork.runs.tasks",
+            "lightwork.engine.serial",
+            "lightwork.engine.calls",
+        ),
+        *("lightwork.cluster.cluster", "lightwork.keys.code", "dask", "structlog"),
+    ],
 }
 """The modules to import once."""
 TOOLS: dict[str, Callable[..., tuple[Calls, int]]] = {

@@ -17,6 +17,8 @@ from bench.measure import wait_for
 from bench.staleness.tools import QUIET
 
 HOST = "127.0.0.1"
+SECONDS = 120
+"""How long the server may take to answer."""
 
 
 def loopback(address: str) -> str:
@@ -43,7 +45,7 @@ def prefect(python: Path, folder: Path) -> Iterator[str]:
         folder: the folder of its database and log.
 
     Raises:
-        TimeoutError: it does not answer within two minutes.
+        TimeoutError: it does not answer in time.
         RuntimeError: it ended before it answered.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def prefect(python: Path, folder: Path) -> Iterator[str]:
         return _answers(f"{address}/health")
 
     try:
-        wait_for("Prefect's server", ready, 120)
+        wait_for("Prefect's server", ready, SECONDS)
         yield address
     finally:
         process.terminate()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.staleness import environments
-from bench.staleness.programs import ARGUMENTS, GROUPS, ITSELF
+from bench.staleness.programs import ARGUMENTS, FILES, GROUPS, HARMLESS, ITSELF, RUNNING
 
 CLOSED = "http://127.0.0.1:9"
 """A port of this machine where nothing listens."""
@@ -43,7 +43,7 @@ class Tool:
         peer: its `requirements/peers/NAME.txt`; empty for lightwork, which this environment holds.
         claims: the groups of edits that it says it notices.
         variables: environment variables of its processes.
-        every: how many of the edits it runs: all, or those without effect.
+        groups: the groups of edits that it runs.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Tool:
     peer: str = ""
     claims: frozenset[str] = frozenset(GROUPS)
     variables: Mapping[str, str] = field(default_factory=dict)
-    every: bool = True
+    groups: frozenset[str] = frozenset(GROUPS)
 
     def python(self) -> Path:
         """Return the Python that has the tool; a peer is installed the first time."""
@@ -69,8 +69,14 @@ _PREFECT_HEADER = "from prefect import task\nfrom prefect.cache_policies import 
 
 TOOLS = (
     Tool("lightwork", LIGHTWORK, _LIGHTWORK_HEADER, "@task\n", variables={"STALENESS_ON": "serial"}),
+    # The key is computed in one place, wherever the tasks run. Workers differ in what they import.
     Tool(
-        "lightwork, two workers", LIGHTWORK, _LIGHTWORK_HEADER, "@task\n", variables={"STALENESS_ON": "local"}
+        "lightwork, two workers",
+        LIGHTWORK,
+        _LIGHTWORK_HEADER,
+        "@task\n",
+        variables={"STALENESS_ON": "local"},
+        groups=frozenset({RUNNING, FILES, HARMLESS}),
     ),
     # Across runs, joblib finds a function's results by its name, and drops them if its source differs. Its
     # page says nothing of other code: https://joblib.readthedocs.io/en/stable/memory.html#gotchas
@@ -103,7 +109,7 @@ TOOLS = (
         "@task(persist_result=True)\n",
         "prefect",
         CALLED_TEXT,
-        every=False,
+        groups=frozenset({HARMLESS}),
     ),
     # The page says that neither functions which a node calls nor versions of libraries count:
     # https://hamilton.apache.org/concepts/caching/#code-version
