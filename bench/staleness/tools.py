@@ -118,17 +118,21 @@ TOOLS = (
 
 
 def chosen(names: str, tools: tuple[Tool, ...] = TOOLS) -> tuple[Tool, ...]:
-    """Return the tools whose names contain one of some words, separated by commas; all, if there are none.
+    """Return the tools of some names or parts of names, separated by semicolons; all, if there are none.
 
     Raises:
-        ValueError: a word is in no name.
+        ValueError: a part is in no name.
     """
-    words = [word.strip().lower() for word in names.split(",") if word.strip()]
-    for word in words:
-        if not any(word in tool.name.lower() for tool in tools):
-            known = ", ".join(tool.name for tool in tools)
-            raise ValueError(f"STALENESS_TOOLS: no tool is named {word!r}; known are {known}")
-    return tuple(tool for tool in tools if not words or any(word in tool.name.lower() for word in words))
+    parts = [part.strip().lower() for part in names.split(";") if part.strip()]
+    wanted: set[str] = set()
+    for part in parts:
+        exact = {tool.name for tool in tools if tool.name.lower() == part}
+        found = exact or {tool.name for tool in tools if part in tool.name.lower()}
+        if not found:
+            known = "; ".join(tool.name for tool in tools)
+            raise ValueError(f"STALENESS_TOOLS: no tool is named {part!r}; known are {known}")
+        wanted |= found
+    return tuple(tool for tool in tools if not parts or tool.name in wanted)
 
 
 def variables(tool: Tool, home: Path, api: str) -> dict[str, str]:

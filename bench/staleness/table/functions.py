@@ -79,7 +79,7 @@ EDITS = (
     ),
     _calls("a star import", "from far import *  # noqa: F403", "grow(x)"),
     _calls("a table of functions", "from far import grow\n\nTABLE = {'grow': [grow]}", "TABLE['grow'][0](x)"),
-    _calls("a lambda", "from far import grow\n\n_by = lambda x: grow(x)  # noqa: E731", "_by(x)"),
+    _calls("a lambda", "from far import grow", "grow(x)", "grow = lambda x: x * 10\n"),
     _calls(
         "a partial", "from functools import partial\n\nfrom far import grow\n\nby = partial(grow)", "by(x)"
     ),
@@ -128,10 +128,10 @@ EDITS = (
         "a captured value",
         CALLED,
         {
-            "job.py": "def _make(n):\n    return lambda x: x * n\n\n\n_by = _make(2)\n\n\n@cached\n"
-            "def f(x: int) -> int:\n    return _by(x)\n"
+            "job.py": "from far import by\n\n\n@cached\ndef f(x: int) -> int:\n    return by(x)\n",
+            "far.py": "def make(n):\n    return lambda x: x * n\n\n\nby = make(2)\n",
         },
-        {"job.py": Replace("_make(2)", "_make(3)")},
+        {"far.py": Replace("make(2)", "make(3)")},
     ),
     Edit(
         "another helper under the same name",

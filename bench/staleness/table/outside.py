@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.staleness.programs import ARGUMENTS, FILES, Change, Edit, Extension, Replace, Text
+from bench.staleness.programs import ARGUMENTS, CALLED, CLASSES, FILES, Change, Edit, Extension, Replace, Text
 
 _C = """
 #define PY_SSIZE_T_CLEAN
@@ -154,7 +154,7 @@ _ARGUMENTS = (
     ),
     Edit(
         "a method of an argument's class",
-        ARGUMENTS,
+        CLASSES,
         {
             "job.py": "from shapes import Square\n\nVALUES = [Square(2)]\n\n\n@cached\n"
             "def f(x: Square) -> int:\n    return x.area()\n",
@@ -165,7 +165,7 @@ _ARGUMENTS = (
     ),
     Edit(
         "a function that is an argument",
-        ARGUMENTS,
+        CALLED,
         {
             "job.py": "from typing import Any\n\nfrom far import grow\n\nVALUES = [grow]\n\n\n@cached\n"
             "def f(x: Any) -> int:\n    return x(1)\n",
@@ -175,7 +175,7 @@ _ARGUMENTS = (
     ),
     Edit(
         "the content of a file whose Path is an argument",
-        ARGUMENTS,
+        FILES,
         {
             "job.py": "from pathlib import Path\n\nVALUES = [Path(__file__).with_name('data.txt')]\n\n\n"
             "@cached\ndef f(x: Path) -> str:\n    return x.read_text()\n",

@@ -258,7 +258,10 @@ def test_a_server_that_ends_at_once_is_reported(tmp_path: Path) -> None:
 
 
 def test_tools_are_chosen_by_a_part_of_their_names() -> None:
-    assert [one.name for one in tools.chosen("joblib, hamilton")] == ["joblib.Memory", "Hamilton"]
+    assert [one.name for one in tools.chosen("joblib; hamilton")] == ["joblib.Memory", "Hamilton"]
+    assert [one.name for one in tools.chosen("lightwork")] == ["lightwork"], (
+        "a whole name means only that one"
+    )
     assert tools.chosen("") == TOOLS
     with pytest.raises(ValueError, match="no tool is named 'redun'; known are lightwork"):
         tools.chosen("redun")
