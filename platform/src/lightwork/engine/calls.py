@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import uuid
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -50,7 +49,7 @@ class Future(Generic[R]):
         payload: bytes = b"",
         inputs: Sequence[Future[Any]] = (),
     ) -> None:
-        self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
+        self.name = f"{task.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
         self._payload = payload
         self._inputs = inputs
@@ -228,12 +227,11 @@ def start_call(
     Raises:
         InputError: the arguments do not fit the function.
     """
-    signature = inspect.signature(task.fn)
     try:
-        signature.bind(*args, **kwargs)
+        task.check_arguments(args, kwargs)
     except TypeError as error:
         raise InputError(
-            f"{task.name}.submit: {error}; the function is {task.fn.__name__}{signature}"
+            f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
     runner.elements["total"] += 1
     inputs: list[Future[Any]] = []

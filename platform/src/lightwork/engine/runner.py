@@ -183,7 +183,7 @@ class Runner:
         from lightwork.keys import Unkeyable, code_key
 
         try:
-            return code_key(task.fn, version=task.options.version)
+            return code_key(task)
         except Unkeyable as error:
             self.log.warning(f"{task.name} is not cached: {error}")
             return None

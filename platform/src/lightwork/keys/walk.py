@@ -22,6 +22,7 @@ from lightwork.functions.origin import (
 )
 from lightwork.keys import classify
 from lightwork.keys.components import Component, Unkeyable
+from lightwork.keys.named import held_by
 from lightwork.keys.reads import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, source_of
 from lightwork.keys.values import WRITERS, cycle, finish, pack, text
@@ -172,7 +173,7 @@ class Walk:
         value = classify.task_function(value)
         if isinstance(value, classify.Versioned):
             self._add("version", value.name, value.version.encode())
-            return pack(b"V", text(value.name))
+            return pack(b"V", text(value.name), *held_by(value.task))
         if classify.is_code(value):
             return self.reference(value, root=root)
         if classify.is_foreign_wrapper(value):
