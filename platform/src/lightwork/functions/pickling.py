@@ -66,9 +66,51 @@ def dump(value: Any) -> bytes:
             return data
     except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
+    return dump_by_value(value)
+
+
+def dump_by_value(value: Any) -> bytes:
+    """Pickle a value with cloudpickle, which sends by value what other processes cannot import.
+
+    Raises:
+        Exception: something in the value cannot be pickled.
+    """
+    buffer = io.BytesIO()
+    _pickler()(buffer, protocol=5).dump(value)
+    return buffer.getvalue()
+
+
+@functools.cache
+def _pickler() -> Any:
+    """Return cloudpickle's pickler, which also sends the functions of `functools.lru_cache` by value."""
     import cloudpickle
 
-    return bytes(cloudpickle.dumps(value, protocol=5))
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, item: Any) -> Any:
+            if type(item) is _CACHED and not _is_found(item):
+                return _cached, (item.__wrapped__, item.cache_parameters())
+            return super().reducer_override(item)
+
+    return Pickler
+
+
+_CACHED: Any = type(functools.lru_cache(len))
+
+
+def _is_found(item: Any) -> bool:
+    """Tell whether other processes find an object by its name."""
+    module = sys.modules.get(item.__module__)
+    if module is None or item.__module__ in ("__main__", "__mp_main__") or is_held(item.__module__):
+        return False
+    try:
+        return resolve(module, item.__qualname__) is item
+    except AttributeError:
+        return False
+
+
+def _cached(fn: Any, parameters: dict[str, Any]) -> Any:
+    """Return a function with an empty cache of its own; pickles hold the name of this function."""
+    return functools.lru_cache(**parameters)(fn)
 
 
 def load(data: bytes | memoryview) -> Any:

@@ -64,7 +64,7 @@ def analyse(item: Any, *, root: bool = False, task: TaskFunction[Any, Any] | Non
         task: the task that calls it, whose `ignore` may name what it holds.
     """
     walk = Walk()
-    walk.home = home_of(classify.home_name(item))
+    walk.home = home_of(classify.home_name(_inside(item)))
     before, STATE.walk = STATE.walk, walk
     try:
         with Scope():
@@ -77,6 +77,12 @@ def analyse(item: Any, *, root: bool = False, task: TaskFunction[Any, Any] | Non
     for component in components:
         state.update(text(component.kind) + text(component.name) + bytes.fromhex(component.digest))
     return CodeKey(state.hexdigest(), components)
+
+
+def _inside(item: Any) -> Any:
+    while type(item) is functools.partial:
+        item = item.func
+    return item
 
 
 def _token(walk: Walk, item: Any, task: TaskFunction[Any, Any] | None) -> bytes:
