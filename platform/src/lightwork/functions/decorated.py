@@ -106,7 +106,10 @@ class TaskFunction(Generic[P, R]):
 
         Raises:
             TypeError: it does not.
+            InputError: it is a class method that does not know its class.
         """
+        if _CLASSMETHOD_HIDES and not self.binding:
+            _refuse_hidden(self)
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError:
@@ -207,7 +210,7 @@ def _await_class(task: TaskFunction[Any, Any]) -> None:
         body = frame.f_locals if not frame.f_code.co_flags & inspect.CO_OPTIMIZED else {}
         if body.get("__qualname__") == outer and body.get("__module__") == task.__module__:
             with contextlib.suppress(Exception):  # a namespace of its own kind may refuse it
-                body.setdefault(_HOOK, _ClassMethods())
+                body.setdefault(_HOOK, _ClassMethods(body))
             return
         frame = frame.f_back
 
@@ -215,12 +218,32 @@ def _await_class(task: TaskFunction[Any, Any]) -> None:
 class _ClassMethods:
     """An attribute that leaves a class as soon as it exists, and makes its class methods tasks."""
 
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
     def __set_name__(self, owner: type, name: str) -> None:
         type.__delattr__(owner, name)
-        for key, value in list(vars(owner).items()):
+        for key, value in list(self._body.items()):
             task = value.__func__ if isinstance(value, classmethod) else None
             if isinstance(task, TaskFunction):
-                type.__setattr__(owner, key, type(task)(classmethod(task.fn), task.options))
+                made = type(task)(classmethod(task.fn), task.options)
+                self._body[key] = made  # a named tuple is filled from it only now
+                if key in vars(owner):
+                    type.__setattr__(owner, key, made)
+
+
+def _refuse_hidden(task: TaskFunction[Any, Any]) -> None:
+    """Refuse a class method whose class a task does not know, so that no argument takes its place.
+
+    Raises:
+        InputError: `classmethod` was put around the task after its class was made.
+    """
+    owner: Any = sys.modules.get(task.__module__)
+    for name in task.__qualname__.split("."):
+        attribute = vars(owner).get(name) if isinstance(owner, (type, types.ModuleType)) else None
+        owner = attribute
+    if isinstance(owner, classmethod) and owner.__func__ is task:
+        raise InputError(f"{task.name}: @classmethod hides the class from the task; write @task above it")
 
 
 def _check(task: TaskFunction[Any, Any]) -> None:
