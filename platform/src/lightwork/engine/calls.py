@@ -275,7 +275,7 @@ def _call_here(
         return future.settle(value)
     kept, value = split(value)
     if type(kept) is Unfreezable:
-        runner.log.warning(not_cached(task.name, kept))
+        runner.warn(task.name, "result", not_cached(task.name, kept))
         return future.settle(value)
     runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
     return future.settle(kept, value=value)
@@ -293,7 +293,7 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
     try:
         return call_key(task.fn, code, call[0], call[1], task.options.ignore)
     except Unkeyable as error:
-        runner.log.warning(f"{task.name}: this call is not cached: {error}")
+        runner.warn(task.name, "arguments", f"{task.name}: this call is not cached: {error}")
         return None
 
 

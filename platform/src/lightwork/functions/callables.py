@@ -146,7 +146,7 @@ def own_signature(fn: Any) -> inspect.Signature:
 
 def _signature(fn: Any, of: Callable[[Any], inspect.Signature]) -> inspect.Signature:
     if isinstance(fn, tuple(TRANSPARENT)):
-        return of(fn.__wrapped__)
+        return of(getattr(fn, "__wrapped__"))  # noqa: B009 - a type checker knows no such attribute
     try:
         if isinstance(fn, functools.partial):
             return inspect.signature(functools.partial(_stand_in(of(fn.func)), *fn.args, **fn.keywords))
@@ -195,7 +195,7 @@ def _layers(fn: Any) -> Iterator[Any]:
         elif isinstance(fn, (types.FunctionType, types.BuiltinFunctionType, type)):
             return
         else:
-            call = getattr(type(fn), "__call__", None)
+            call = getattr(type(fn), "__call__", None)  # noqa: B004 - what a call runs, not whether it can
             if not isinstance(call, types.FunctionType):
                 return
             fn = call

@@ -22,6 +22,17 @@ from lightwork.functions.callables import (
     own_signature,
     signature_of,
 )
+from lightwork.functions.checks import (
+    FLAG,
+    FROM_ONE,
+    FROM_ZERO,
+    NAMES,
+    SECONDS,
+    TEXT,
+    check,
+    maybe,
+    one_of,
+)
 from lightwork.functions.pickling import is_held, resolve
 
 if TYPE_CHECKING:
@@ -45,6 +56,16 @@ class TaskOptions:
     on_error: OnError = "raise"
     batch: int | None = None
 
+
+_KINDS = {
+    "cache": FLAG,
+    "version": maybe(TEXT),
+    "ignore": NAMES,
+    "retries": FROM_ZERO,
+    "retry_delay": SECONDS,
+    "on_error": one_of(*get_args(OnError)),
+    "batch": maybe(FROM_ONE),
+}
 
 _Binding = Literal["", "static", "class"]
 
@@ -147,8 +168,16 @@ class TaskFunction(Generic[P, R]):
         if _importable(self):
             return _named, (self.__module__, self.__qualname__)
         fn: Any = self.fn
+        if type(fn) is types.MethodType and self._is_attribute(fn.__self__):
+            return getattr, (fn.__self__, self.__name__)
         parts = (fn.__func__, fn.__self__) if type(fn) is types.MethodType else (fn,)
         return _rebuilt, (type(self), parts, self.options, self.name, self.binding, self.instance_ignored)
+
+    def _is_attribute(self, owner: Any) -> bool:
+        """Tell whether the name of a bound method leads to it, not to one that overrides it."""
+        found = getattr(owner, self.__name__, None)
+        fn = found.fn if isinstance(found, TaskFunction) else None
+        return found is not None and fn == self.fn and found.options == self.options
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -169,7 +198,7 @@ def _rebuilt(
     task = object.__new__(kind)
     # By its function, not by its name on the object: a method may stand under another name, or be overridden.
     fn = types.MethodType(*parts) if len(parts) == 2 else parts[0]
-    task._describe(fn)  # noqa: SLF001 - a constructor
+    task._describe(fn)
     task.fn, task.name, task.options = fn, name, options
     task.binding, task.instance_ignored = binding, instance_ignored
     return task
@@ -226,7 +255,8 @@ class _ClassMethods:
         for key, value in list(self._body.items()):
             task = value.__func__ if isinstance(value, classmethod) else None
             if isinstance(task, TaskFunction):
-                made = type(task)(classmethod(task.fn), task.options)
+                method: Any = classmethod(task.fn)
+                made = type(task)(method, task.options)
                 self._body[key] = made  # a named tuple is filled from it only now
                 if key in vars(owner):
                     type.__setattr__(owner, key, made)
@@ -249,6 +279,7 @@ def _refuse_hidden(task: TaskFunction[Any, Any]) -> None:
 def _check(task: TaskFunction[Any, Any]) -> None:
     """Refuse wrong options, where the decorator is applied."""
     fn, options, where = task.fn, task.options, f"@task on {task.name}"
+    check(where, {name: getattr(options, name) for name in _KINDS}, _KINDS)
     if is_coroutine(fn):
         raise InputError(
             f"{where}: an async function cannot be a task; write a function with def that calls asyncio.run"
@@ -260,16 +291,6 @@ def _check(task: TaskFunction[Any, Any]) -> None:
             f"{where}: version={options.version!r} on a lambda, which has no name that the results could be"
             " kept under; write a function with def"
         )
-    if options.on_error not in get_args(OnError):
-        raise InputError(
-            f"{where}: on_error={options.on_error!r}; expected one of {', '.join(get_args(OnError))}"
-        )
-    if not isinstance(options.retries, int) or options.retries < 0:
-        raise InputError(f"{where}: retries={options.retries!r}; expected a whole number, 0 or more")
-    if options.retry_delay < 0:
-        raise InputError(f"{where}: retry_delay={options.retry_delay!r}; expected seconds, 0 or more")
-    if options.batch is not None and (not isinstance(options.batch, int) or options.batch < 1):
-        raise InputError(f"{where}: batch={options.batch!r}; expected a whole number of elements, 1 or more")
     unknown = [name for name in options.ignore if name not in task.signature.parameters]
     if unknown:
         raise InputError(f"{where}: ignore names {unknown[0]!r}, which is not one of its parameters")
@@ -316,6 +337,7 @@ class Pipeline(Generic[P, R]):
     """
 
     def __init__(self, fn: Callable[P, R], name: str | None = None) -> None:
+        _check_pipeline(fn, name)
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = name or fn.__name__.replace("_", "-")
@@ -335,6 +357,23 @@ class Pipeline(Generic[P, R]):
 
 
 TRANSPARENT.append(Pipeline)
+
+
+def _check_pipeline(fn: Any, name: object) -> None:
+    """Refuse what is not a function, where the decorator is applied."""
+    if not callable(fn) or not isinstance(getattr(fn, "__name__", None), str):
+        kind = type(fn).__name__
+        raise InputError(
+            f"@pipeline: expected a function, got {kind}; write a function with def that calls it"
+        )
+    where = f"@pipeline on {fn.__name__}"
+    check(where, {"name": name}, {"name": maybe(TEXT)})
+    if is_coroutine(fn):
+        raise InputError(
+            f"{where}: an async function cannot be a pipeline; write one with def that calls asyncio.run"
+        )
+    if is_generator(fn):
+        raise InputError(f"{where}: a generator cannot be a pipeline; return a list of the values instead")
 
 
 @public

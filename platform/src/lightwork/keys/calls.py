@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lightwork.keys.components import CodeKey
 
+
 @dataclass(frozen=True, slots=True)
 class _Hole:
     """The placeholder of a varying argument: its position in an element."""
@@ -159,7 +160,9 @@ def _positional(
 ) -> tuple[object, ...]:
     """Return the arguments of a decorator's `*args` without those that its function names in `ignore`."""
     parameters = signature_of(fn).parameters.values()
-    names = [item.name for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    names = [
+        item.name for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+    ]
     start = given - len(values)
     ignored = {at for at, name in enumerate(names[start:]) if name in ignore}
     return tuple(value for at, value in enumerate(values) if at not in ignored)

@@ -12,8 +12,8 @@ from lightwork.functions.decorated import Pipeline, TaskFunction
 from lightwork.functions.origin import home_of
 from lightwork.keys import classify
 from lightwork.keys.components import CodeKey, Component
-from lightwork.keys.objects import CODE_HOOKS
 from lightwork.keys.named import held_by, held_by_function
+from lightwork.keys.objects import CODE_HOOKS
 from lightwork.keys.values import STATE, Scope, pack, text
 from lightwork.keys.walk import Walk, digest_of
 

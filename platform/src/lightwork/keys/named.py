@@ -1,8 +1,8 @@
 """The part of a key that stays when a `version` replaces the code: names, and the values that are held.
 
-Code counts by its name here, and values by their content: two closures of one function differ by what they have
-captured, two bound methods by their instances. Code without a lasting name counts by itself: a lambda, a function
-of a file that defines several of that name, and what is typed into an interpreter.
+Code counts by its name here, and values by their content: two closures of one function differ by what they
+have captured, two bound methods by their instances. Code without a lasting name counts by itself: a lambda, a
+function of a file that defines several of that name, and what is typed into an interpreter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.objects import CODE_HOOKS
 from lightwork.keys.units import definitions, function_unit
-from lightwork.keys.values import STATE, WRITERS, Scope, cycle, mapping, pack, sequence, text
+from lightwork.keys.values import STATE, WRITERS, Scope, cycle, mapping, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

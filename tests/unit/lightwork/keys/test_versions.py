@@ -402,7 +402,7 @@ def test_a_module_that_is_run_has_its_own_name(tmp_path):
         ("one.py",): says("script", "one.f"),
     }
     outputs = {
-        arguments: subprocess.run(  # noqa: S603 - our own scripts
+        arguments: subprocess.run(
             [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()
         for arguments in runs
@@ -412,7 +412,7 @@ def test_a_module_that_is_run_has_its_own_name(tmp_path):
 
 def defined(text: str, filename: str, **names: Any) -> Any:
     scope = {"__name__": "__main__", **names}
-    exec(compile(text, filename, "exec"), scope)  # noqa: S102 - as an interpreter does
+    exec(compile(text, filename, "exec"), scope)
     return SimpleNamespace(**scope)
 
 
