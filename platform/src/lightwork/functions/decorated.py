@@ -133,11 +133,14 @@ class TaskFunction(Generic[P, R]):
             _refuse_hidden(self)
         try:
             self.signature.bind(*args, **kwargs)
-        except TypeError:
-            # A decorator of `(*args, **kwargs)` may supply some of the arguments itself.
-            if own_signature(self.fn) == self.signature:
+        except TypeError as error:
+            # A decorator of `(*args, **kwargs)` may supply some arguments, and have parameters of its own.
+            own = own_signature(self.fn)
+            if own == self.signature or not (
+                "missing" in str(error) or own.parameters.keys() & kwargs.keys()
+            ):
                 raise
-            own_signature(self.fn).bind(*args, **kwargs)
+            own.bind(*args, **kwargs)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102 - the class says it
         return self.fn(*args, **kwargs)

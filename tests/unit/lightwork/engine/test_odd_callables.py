@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightwork import connect, task
+from lightwork import InputError, connect, task
 
 
 def add(x, n=1):
@@ -226,6 +226,15 @@ def test_what_a_wrapper_supplies_is_not_taken_for_an_argument(session):
     assert list(made.map([1])) == [(100, 1, 6)]
     assert list(made.map([1], [5])) == [(100, 1, 5)]
     assert list(made.map([1], shared={"y": 9})) == [(100, 1, 9)]
+
+
+def test_arguments_that_do_not_fit_are_refused_before_anything_runs(session):
+    made = task(passes_on(add))
+    for call in (lambda: made.map([1], [2], [3]), lambda: made.submit(1, k=2)):
+        with pytest.raises(InputError, match=r"the function is add\(x, n=1\)"):
+            call()
+    with pytest.raises(InputError, match=r"str.upper.map: too many positional arguments"):
+        task(str.upper).map(["a"], ["b"])
 
 
 def test_the_default_of_a_wrapper_is_an_argument(tmp_path):
