@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import InputError
+from lightwork.engine.proof import NOTHING, Proof, names_of, proof_of
+from lightwork.errors import InputError, LightworkError
 from lightwork.functions import pickling
 from lightwork.functions.callables import modules_of
+from lightwork.keys.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,12 +72,21 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A packed job: its bytes, or their path in the lake."""
+    """A packed job: its bytes, or their path in the lake.
+
+    Attributes:
+        id: the digest of the bytes.
+        data: the bytes; None if they are in the lake.
+        lake: the tenant's lake.
+        path: their path in it.
+        proof: what a worker has to find by name as the driver has it.
+    """
 
     id: str
     data: bytes | None
     lake: Lake
     path: str
+    proof: Proof = NOTHING
 
 
 def pack(job: Job, folder: str) -> Parcel:
@@ -88,32 +99,46 @@ def pack(job: Job, folder: str) -> Parcel:
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
     """
+    names: set[tuple[str, str]] = set()
     with _by_value(job.fn):
         try:
-            data = pickling.dump_by_value(job)
+            data = pickling.dump_code(job, names)
         except Exception as error:
-            by_name = _dump_by_name(job)
+            by_name = _dump_by_name(job, names)
             if by_name is None:
                 raise InputError(
                     f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
                 ) from error
             data = by_name
-    name = blake2b(data, digest_size=16).hexdigest()
+    code = survey(job.fn)
+    kept = job.code is not None and job.options.version is None
+    proof = proof_of(names_of(names, code), code.libraries if kept else ())
+    name = _digest(data)
     path = f"{folder}/{name}.job"
     if len(data) <= INLINE_BYTES:
-        return Parcel(name, data, job.lake, path)
+        return Parcel(name, data, job.lake, path, proof)
     job.lake.write(path, data)
-    return Parcel(name, None, job.lake, path)
+    return Parcel(name, None, job.lake, path, proof)
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def unpack(parcel: Parcel) -> Job:
-    """Return the job in a parcel."""
+    """Return the job in a parcel.
+
+    Raises:
+        LightworkError: the bytes are not those that were packed.
+    """
     data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    if _digest(data) != parcel.id:
+        raise LightworkError(f"{parcel.path} in the lake is damaged; run again")
     job: Job = pickle.loads(data)
     return job
 
 
-def _dump_by_name(job: Job) -> bytes | None:
+def _dump_by_name(job: Job, names: set[tuple[str, str]]) -> bytes | None:
     """Pickle a job with its function by name, for one that uses what cannot be pickled, such as a lock.
 
     Returns:
@@ -124,7 +149,7 @@ def _dump_by_name(job: Job) -> bytes | None:
         if module == "__main__" or not importable(module) or pickling.find(module, qualname) is not job.fn:
             return None
         with pickling.by_name():
-            return pickling.dump_by_value(replace(job, fn=_Named(module, qualname)))
+            return pickling.dump_code(replace(job, fn=_Named(module, qualname)), names)
     except Exception:  # noqa: BLE001 - the caller reports the first error
         return None
 
@@ -137,6 +162,10 @@ class _Named:
 
     def __call__(self) -> None:
         """Do nothing: it is never called, since unpickling gives the function."""
+
+    def by_name(self) -> tuple[str, str]:
+        """Return the function's module and name."""
+        return self.name
 
     def __reduce__(self) -> Any:
         return pickling.find, self.name

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
 from lightwork.engine.progress import Stats
+from lightwork.engine.proof import changes_line, extended
 from lightwork.errors import ElementError, InputError, public
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
@@ -17,7 +18,8 @@ from lightwork.store.results import MANY, CodeResults
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from lightwork.engine.job import Job
+    from lightwork.engine.job import Job, Parcel
+    from lightwork.engine.proof import Difference
     from lightwork.engine.runner import Runner
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
@@ -87,11 +89,36 @@ class MapCall:
         self._ticked = 0.0
         self._paths: list[str] = []
         self._merging: threading.Thread | None = None
+        self._changed: set[str] = set()
 
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
         request = self._request
         return self.runner.job(self.task, self.code, shared=request.shared, wide=request.width > 1)
+
+    def parcel(self) -> Parcel:
+        """Return the job, ready to send."""
+        return self.runner.pack(self.job())
+
+    def extend(self, parcel: Parcel) -> Parcel:
+        """Return the job with a proof of what the elements read so far name, too."""
+        proof = extended(parcel.proof, self.feed.names)
+        return parcel if proof is parcel.proof else replace(parcel, proof=proof)
+
+    def carry(self, difference: Difference) -> Parcel:
+        """Return the job with the code of this process, which a worker has otherwise.
+
+        Raises:
+            RunFailed: it cannot be sent, or has changed since the map started.
+        """
+        return self.runner.pack_again(self.task.name, difference, lambda: self.extend(self.parcel()))
+
+    def note_changes(self, names: Sequence[str]) -> None:
+        """Warn about values that the task reads and that its own runs change; about each once."""
+        new = [name for name in names if name not in self._changed]
+        if new and self.code is not None:
+            self._changed.update(new)
+            get_logger("lightwork").warning(changes_line(self.task.name, new))
 
     def tick(self, *, force: bool = False) -> None:
         """Update the stats and the progress display, at most ten times a second."""

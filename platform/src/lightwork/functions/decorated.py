@@ -166,6 +166,10 @@ class TaskFunction(Generic[P, R]):
             bound.options = dataclasses.replace(self.options, ignore=ignore)
         return bound
 
+    def by_name(self) -> tuple[str, str] | None:
+        """Return the module and name under which the task is pickled; None if it goes by value."""
+        return (self.fn.__module__, self.fn.__qualname__) if _importable(self) else None
+
     def __reduce__(self) -> Any:
         # Like a function: by name if the name leads back to this task, otherwise by value.
         if _importable(self):
