@@ -292,7 +292,7 @@ def _check(task: TaskFunction[Any, Any]) -> None:
             f"{where}: an async function cannot be a task; write a function with def that calls asyncio.run"
         )
     if is_generator(fn):
-        raise InputError(f"{where}: a generator cannot be a task; return a list of the values instead")
+        raise InputError(f"{where}: a generator cannot be a task; return the values instead")
     if options.version is not None and is_lambda(fn):
         raise InputError(
             f"{where}: version={options.version!r} on a lambda, which has no name that the results could be"

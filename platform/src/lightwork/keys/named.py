@@ -11,6 +11,7 @@ import functools
 import threading
 import types
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from lightwork.functions.callables import CACHED, is_lasting, name_of, names_of
 from lightwork.functions.decorated import Pipeline, TaskFunction
@@ -37,6 +38,9 @@ class _Open(threading.local):
 
 
 _open = _Open()
+_CONTAINERS = (list, dict, set, bytearray)
+_containers: WeakKeyDictionary[types.FunctionType, dict[str, tuple[Any, bytes]]] = WeakKeyDictionary()
+"""The containers that functions have captured, by name, as they were when a key was first computed."""
 
 
 def held_by(task: TaskFunction[Any, Any]) -> list[bytes]:
@@ -140,10 +144,20 @@ class _Names:
             for cell, value in classify.cells(fn):
                 if cell != "__class__":  # what `super()` reads: the class around the method
                     holds = f"has captured {cell}"
-                    parts.append(text(cell) + self._value(value, classify.function_name(fn), holds))
+                    parts.append(text(cell) + self._first(fn, cell, value, holds))
             return parts
         finally:
             _open.ids.discard(id(fn))
+
+    def _first(self, fn: types.FunctionType, cell: str, value: Any, holds: str) -> bytes:
+        """Encode a captured value; a container as it was at first, since a run may count or collect in it."""
+        entry = _containers.get(fn, {}).get(cell)
+        if entry is not None and entry[0] is value:
+            return entry[1]
+        token = self._value(value, classify.function_name(fn), holds)
+        if type(value) in _CONTAINERS:
+            _containers.setdefault(fn, {})[cell] = (value, token)
+        return token
 
     def _code(self, fn: types.FunctionType) -> Iterator[bytes]:
         """Yield the code of a function that its name does not identify."""

@@ -180,7 +180,7 @@ def test_async_functions_are_refused(fn):
 
 @pytest.mark.parametrize("fn", GENERATORS)
 def test_generators_are_refused(fn):
-    with pytest.raises(InputError, match="generator cannot be a task; return a list"):
+    with pytest.raises(InputError, match="generator cannot be a task; return the values instead"):
         task(fn)
 
 
