@@ -52,7 +52,7 @@ def test_every_line_is_json_with_time_level_event_and_host(lines):
 
 def test_a_tasks_line_has_tenant_pipeline_run_task_and_attempt(lines):
     line = next(line for line in lines if line["event"] == "working" and line["element"] == 0)
-    expected = {"tenant": "acme", "pipeline": "demo", "run": "r1", "task": "__main__.work", "attempt": 1}
+    expected = {"tenant": "acme", "pipeline": "demo", "run": "r1", "task": "script.work", "attempt": 1}
     assert expected.items() <= line.items()
 
 
@@ -64,7 +64,7 @@ def test_a_second_attempt_is_numbered(lines):
 
 def test_lines_from_the_standard_logging_module_have_the_context(lines):
     line = next(line for line in lines if line["event"] == "plain 0")
-    assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "__main__.work")
+    assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "script.work")
 
 
 def test_a_line_outside_tasks_has_the_run_and_no_task(lines):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import uuid
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -56,7 +55,7 @@ class Future(Generic[R]):
         inputs: Sequence[Future[Any]] = (),
         state: State | None = None,
     ) -> None:
-        self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
+        self.name = f"{task.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
         self._task = task
         self._payload = payload
@@ -265,12 +264,11 @@ def start_call(
     Raises:
         InputError: the arguments do not fit the function.
     """
-    signature = inspect.signature(task.fn)
     try:
-        signature.bind(*args, **kwargs)
+        task.check_arguments(args, kwargs)
     except TypeError as error:
         raise InputError(
-            f"{task.name}.submit: {error}; the function is {task.fn.__name__}{signature}"
+            f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
     runner.elements["total"] += 1
     inputs: list[Future[Any]] = []
@@ -315,7 +313,7 @@ def _call_here(
         return future.settle(value)
     kept, value = split(value)
     if type(kept) is Unfreezable:
-        runner.log.warning(not_cached(task.name, kept))
+        runner.warn(task.name, "result", not_cached(task.name, kept))
         return future.settle(value)
     runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
     return future.settle(kept, value=value)
@@ -333,7 +331,7 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
     try:
         return call_key(task.fn, code, call[0], call[1], task.options.ignore)
     except Unkeyable as error:
-        runner.log.warning(f"{task.name}: this call is not cached: {error}")
+        runner.warn(task.name, "arguments", f"{task.name}: this call is not cached: {error}")
         return None
 
 

@@ -89,7 +89,7 @@ class Scatter:
         self._sizer = Sizer(fixed=self._options.batch)
         self._parcel: Parcel | None = None
         self._carrying = False
-        self._name = f"{call.task.fn.__name__}-{uuid.uuid4().hex[:12]}"
+        self._name = f"{call.task.__name__}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._inflight: set[Batch] = set()
         self._arrived: deque[Batch] = deque()

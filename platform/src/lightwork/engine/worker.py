@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NO_KEY = bytes(segments.KEY_BYTES)
 """Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
+_WARNINGS_KEPT = 1000
 _COMMIT_PATIENCE = 120.0
 """Seconds for which a failed commit is retried."""
 _PERMANENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -249,7 +250,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if key is not None:
             _, warning = _commit(job, key, segments.to_blocks([value]))
             if warning:
-                logs.get_logger("lightwork").warning(warning)
+                _warn_once(job, "lake", warning)
         return value
 
 
@@ -259,8 +260,22 @@ def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, 
     try:
         return call_key(job.fn, code, args, kwargs, job.options.ignore)
     except Unkeyable as error:
-        logs.get_logger("lightwork").warning(f"this call is not cached: {error}")
+        _warn_once(job, "arguments", f"this call is not cached: {error}")
         return None
+
+
+_warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+"""The run, task and kind of warnings about single calls that this process has logged."""
+
+
+def _warn_once(job: Job, kind: str, message: str) -> None:
+    """Log a warning about a single call, unless this worker logged one of its kind in the run."""
+    key = (job.context.get("run", ""), job.task, kind)
+    if key not in _warned:
+        logs.get_logger("lightwork").warning(message)
+    _warned[key] = None
+    while len(_warned) > _WARNINGS_KEPT:
+        _warned.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

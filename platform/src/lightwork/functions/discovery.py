@@ -103,7 +103,7 @@ def tasks(pipeline: Pipeline[..., Any]) -> dict[str, TaskFunction[..., Any]]:
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, TaskFunction):
-                by_name.setdefault(value.fn.__name__, value)
+                by_name.setdefault(value.__name__, value)
     return dict(sorted(by_name.items()))
 
 

@@ -136,6 +136,8 @@ def _code_pickler() -> Any:
             self._names = names
 
         def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is _CACHED and not _is_found(obj):
+                return _cached, (obj.__wrapped__, obj.cache_parameters())
             reduced = super().reducer_override(obj)
             return _note(obj, self._names) if reduced is NotImplemented else reduced
 
@@ -184,6 +186,25 @@ def _is_own(module: str | None) -> bool:
     if module is None or module == "__main__" or module not in sys.modules:
         return False
     return kind_of_name(module) == "source"
+
+
+_CACHED: Any = type(functools.lru_cache(len))
+
+
+def _is_found(item: Any) -> bool:
+    """Tell whether other processes find an object by its name."""
+    module = sys.modules.get(item.__module__)
+    if module is None or item.__module__ in ("__main__", "__mp_main__") or is_held(item.__module__):
+        return False
+    try:
+        return resolve(module, item.__qualname__) is item
+    except AttributeError:
+        return False
+
+
+def _cached(fn: Any, parameters: dict[str, Any]) -> Any:
+    """Return a function with an empty cache of its own; pickles hold the name of this function."""
+    return functools.lru_cache(**parameters)(fn)
 
 
 def load(data: bytes | memoryview) -> Any:

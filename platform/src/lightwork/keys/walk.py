@@ -21,6 +21,7 @@ from lightwork.keys import classify
 from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.computed import Reader, kind_of
+from lightwork.keys.named import held_by
 from lightwork.keys.namespaces import (
     IMPORT_NAMES,
     attributes_of,
@@ -247,7 +248,7 @@ class Walk:
         value = classify.task_function(value)
         if isinstance(value, classify.Versioned):
             self.add("version", value.name, value.version.encode())
-            return pack(b"V", text(value.name))
+            return pack(b"V", text(value.name), *held_by(value.task))
         token = self._token(value, root=root)
         if _wraps(written) and (own := attributes_of(written)):
             name = str(getattr(written, "__qualname__", type(written).__qualname__))

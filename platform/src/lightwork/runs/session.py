@@ -7,7 +7,7 @@ import functools
 import secrets
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lightwork import logs, settings
 from lightwork.engine import collections
@@ -16,6 +16,7 @@ from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner
 from lightwork.errors import InputError, public
+from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.lake import open_lake
 from lightwork.runs import current
 
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 
 _default: Session | None = None
 _default_lock = threading.Lock()
+
+
+_KINDS = {
+    "on": maybe(TEXT),
+    "lake": maybe(PATH),
+    "tenant": maybe(TEXT),
+    "refresh": FLAG,
+    "cache": FLAG,
+    "run_id": maybe(TEXT),
+    "pipeline": TEXT,
+    "parameters": maybe(BY_NAME),
+    "progress": maybe(one_of(*get_args(Mode))),
+}
 
 
 @public
@@ -79,6 +93,7 @@ def connect(
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
     """
+    check("connect", locals(), _KINDS)
     settings.load_env()
     return Session(
         on=settings.resolve_on(on, default="serial"),
