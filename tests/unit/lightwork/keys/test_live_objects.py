@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 import sys
 import typing
 
@@ -481,6 +482,12 @@ PUT = {
     "a cached function": "functools.lru_cache(helpers.mine)",
     "a class": "helpers.Mine",
 }
+PUT |= {
+    "another function of the library": "json.loads",
+    "a function of the standard library": "math.cbrt",
+    "a function of another library": "pandas.isna",
+    "a ufunc of another library": "numpy.hypot",
+}
 HELPERS = (
     "def mine(*a):\n    return 'mine'\ndef make(n):\n    def inner(*a):\n        return n\n    return inner\n"
     "class Mine:\n    def __init__(self, *a):\n        pass\n    def __call__(self, *a):\n        return 'mine'\n"
@@ -492,6 +499,7 @@ PLACED = [
     (target, way, list(PUT)[(row + column) % len(PUT)])
     for row, target in enumerate(LIBRARIES)
     for column, way in enumerate(IMPORTS)
+    if way != "getattr by a computed name" or (row + column) % len(PUT) < len(PUT) - 4
 ]
 
 
@@ -516,7 +524,14 @@ def test_what_the_user_puts_in_place_of_a_librarys_counts(load, monkeypatch, tar
     before = code_key(fn)
     assert code_key(fn) == before
     helpers = importlib.import_module("pkg.helpers")
-    scope = {"helpers": helpers, "functools": functools, "numpy": np}
+    scope = {
+        "helpers": helpers,
+        "functools": functools,
+        "numpy": np,
+        "pandas": pd,
+        "json": json,
+        "math": math,
+    }
     owner = importlib.import_module(home) if home in sys.modules else None
     for part in [] if owner else home.split("."):
         owner = getattr(owner, part) if owner else importlib.import_module(part)
