@@ -779,7 +779,7 @@ class Many(Base):
         return self.part(), self.by_type(1), self.cached(), self.lazy, len(self.array)
 
 def f(x):
-    Checked(a=x).model_dump(), Attrs(a=x) == Attrs(), repr(Attrs()), Data(a=x) < Data(a=2), hash(Checked())
+    Checked(a=x).model_dump(), Attrs(a=x) == Attrs(), repr(Attrs()), Data(a=x) < Data(a=2)
     return Bits.A | Bits.B, Numbers.A.extra, Named(x).m(), Square().m(), Many().m(), np.abs(-1), np.pi
 """
 
