@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.functions.origin import module_kind, module_name
+from lightwork.functions.origin import holder_of, kind_of_name, module_kind, module_name
 from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.computed import FRAMES, Reader, kind_of, refusal
@@ -54,6 +54,9 @@ class Follower(Protocol):
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         """Record a component."""
+
+    def subclasses(self, cls: type) -> None:
+        """Record the user's own subclasses of a class."""
 
     def note(self, reads: Reads, *, computes: bool = False) -> None:
         """Record which attributes are read of anything, and whether names of attributes are computed."""
@@ -139,7 +142,7 @@ class Chains:
         try:
             token, named = self._token_once(value)
             if isinstance(value, type) and attributes:
-                self._data(value, attributes[0])
+                self._of_class(value, attributes)
         except Unkeyable as error:
             raise advise(error, reader.name, f"the {kind} {shown}") from None
         if not isinstance(value, (type, FunctionType)):
@@ -158,12 +161,15 @@ class Chains:
             self._follower.reference(type(module))
         return getattr(module, attribute, sys.modules.get(f"{module.__name__}.{attribute}", MISSING))
 
-    def _data(self, cls: type, attribute: str) -> None:
-        """Record data that is read of a library's class; a class of the user's counts by its namespace."""
-        if classify.kind_of_class(cls) != "source" and (data := classify.data(cls, attribute)):
-            self._follower.add(
-                "global", f"{classify.class_name(cls)}.{attribute}", self._follower.token(data[0])
-            )
+    def _of_class(self, cls: type, attributes: Sequence[str]) -> None:
+        """Record what is read of a library's class; a class of the user's counts by its namespace."""
+        if classify.kind_of_class(cls) == "source":
+            return
+        if "__subclasses__" in attributes:
+            self._follower.subclasses(cls)
+        if data := classify.data(cls, attributes[0]):
+            name = f"{classify.class_name(cls)}.{attributes[0]}"
+            self._follower.add("global", name, self._follower.token(data[0]))
 
     def _token_once(self, value: Any) -> tuple[bytes, bool]:
         """Return the token of a value, and whether its name identifies it; computed once for all readers."""
@@ -213,7 +219,12 @@ class Chains:
             elif isinstance(value, (type, FunctionType)):
                 self._follower.reference(value)
                 if isinstance(value, type) and attributes:
-                    self._data(value, attributes[0])
+                    self._of_class(value, attributes)
+                return _stand_in(shown, value)
+            elif callable(value) and (holder := holder_of(value)):
+                if kind_of_name(holder) == "distribution":
+                    self._follower.distribution(holder)
+                return _stand_in(shown, value)
             elif _is_constant(home, value) and not attributes:
                 self._follower.add("global", shown, self._follower.token(value))
         except Unkeyable as error:
@@ -343,6 +354,14 @@ class Chains:
             raise refusal(reader, call.line, "imports a module by a computed name")
         attribute = "." if function == "__import__" else ""
         return self._import(Import(name[level:], level, attribute, call.rest), reader, ())
+
+
+def _stand_in(shown: str, value: Any) -> list[bytes]:
+    """Encode the name of a library's function or class that is not its own name there: it may be replaced."""
+    home, _, name = shown.rpartition(".")
+    own = str(getattr(value, "__name__", name))
+    top = str(getattr(value, "__module__", None) or home).partition(".")[0].lstrip("_")
+    return [] if (own, top) == (name, home.partition(".")[0]) else [text(own), text(top)]
 
 
 def _is_constant(home: ModuleType, value: object) -> bool:

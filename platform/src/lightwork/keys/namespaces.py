@@ -112,6 +112,8 @@ _UNREADABLE = frozenset(
         "_weakrefset.WeakSet",
     }
 )
+# Modules of functions that are put into classes unasked.
+_GENERATORS = frozenset({"abc", "collections", "dataclasses", "reprlib", "typing", "typing_extensions"})
 _NOTEBOOK = re.compile(r"_{1,3}$|_i{1,3}$|_i?\d+$|_[iod]h$|In$|Out$|get_ipython$|exit$|quit$")
 
 
@@ -338,13 +340,19 @@ def _brought_into(scope: type | ModuleType) -> Names:
     for name, value in list(own.items()):
         if isinstance(value, FunctionType):
             # Most functions are of the module itself, or of one known to be a library's.
-            if value.__globals__ is own or _is_libraries(value):
+            if value.__globals__ is own or _is_libraries(value) or _is_made_apart(name, value):
                 continue
         elif isinstance(value, (types.BuiltinFunctionType, *_SLOTS, *classify.DESCRIPTORS, str, int, float)):
             continue
         if is_brought(value):
             found.append((name, value))
     return sorted(found, key=lambda item: item[0])
+
+
+def _is_made_apart(name: str, function: FunctionType) -> bool:
+    """Tell whether a library like `attrs` has generated a method, in a namespace without a module's name."""
+    apart = "__name__" not in function.__globals__ and function.__code__.co_filename.startswith("<")
+    return apart and name.startswith("__") and name == function.__name__
 
 
 def _is_libraries(function: FunctionType) -> bool:

@@ -67,6 +67,8 @@ class Walk:
         # What reached code does anywhere: the attributes that it reads, and whether it computes their names.
         self._names: set[str] = set()
         self._computes = False
+        # The classes of libraries that were reached.
+        self._foreign: dict[int, type] = {}
         # Attributes without a stable key, which matter if they are read.
         self._doubts: list[tuple[str, Unkeyable]] = []
 
@@ -91,14 +93,15 @@ class Walk:
 
     def _reached_by_reflection(self) -> bool:
         """Add subclasses and submodules that only `__subclasses__()` and `getattr` by name reach."""
-        for item in list(self._seen.values()):
+        for item in [*self._seen.values(), *self._foreign.values()]:
             if isinstance(item, type) and "__subclasses__" in self._names:
-                self._subclasses(item)
+                self.subclasses(item)
             elif isinstance(item, ModuleType) and self._computes:
                 self._submodules(item)
         return bool(self._queue)
 
-    def _subclasses(self, cls: type) -> None:
+    def subclasses(self, cls: type) -> None:
+        """Record the user's own subclasses of a class."""
         known: list[type] = type.__subclasses__(cls)
         subclasses = [c for c in known if classify.kind_of_class(c) == "source"]
         parts = sorted(self.reference(subclass) for subclass in subclasses)
@@ -210,6 +213,8 @@ class Walk:
         elif classify.is_misnamed(cls) and (home := holder_of(cls)):
             self.distribution(home)
         self._chains.check(cls)
+        if cls not in {object, type}:
+            self._foreign[id(cls)] = cls
         return pack(b"R", name)
 
     def _class_identity(self, cls: type) -> list[bytes]:
@@ -282,7 +287,9 @@ class Walk:
         try:
             return self.token(value) if cls is None else self._member(value, cls)
         except Unkeyable as error:
-            self._doubts.append((name, advise(error, owner, f"the attribute {name} of {owner}")))
+            kind = type(value)
+            if not hasattr(kind, "__get__") or classify.kind_of_class(kind) == "source":
+                self._doubts.append((name, advise(error, owner, f"the attribute {name} of {owner}")))
             return pack(b"?", text(classify.class_name(type(value))))
 
     def _member(self, value: Any, cls: type) -> bytes:

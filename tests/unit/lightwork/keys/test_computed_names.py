@@ -360,6 +360,15 @@ def test_subclasses_count_where_code_asks_for_them(key_of, way, edit):
     assert before.digest != key_of({**files, "pkg/plugins.py": PLUGINS.replace(*edit)}).digest
 
 
+@pytest.mark.parametrize("base", ["UserDict", "collections.UserDict"])
+def test_subclasses_of_a_librarys_class_count(load, tmp_path, key_elsewhere, base):
+    job = f"import collections\nfrom collections import UserDict\nimport pkg.plugins\ndef f(x):\n    return {base}.__subclasses__()\n"
+    plugins = "from collections import UserDict\nclass C(UserDict):\n    n = 1\n"
+    load({"pkg/job.py": job, "pkg/plugins.py": plugins})
+    load({"pkg/job.py": job, "pkg/plugins.py": plugins.replace("n = 1", "n = 2")})
+    assert key_elsewhere(tmp_path / "v0").digest != key_elsewhere(tmp_path / "v1").digest
+
+
 def test_a_whole_module_with_a_value_without_a_key_is_refused(load):
     fn = load({"pkg/job.py": "ROWS = (i for i in [1])\ndef f(x):\n    return globals()[x]\n"})
     with pytest.raises(Unkeyable, match=r"pkg\.job\.ROWS .*a generator has no stable key"):
