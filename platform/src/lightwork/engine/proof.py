@@ -237,11 +237,19 @@ def explain(task: str, difference: Difference, reason: str = "") -> str:
 
 
 def _first_place(difference: Difference, names: list[Name]) -> tuple[Name, str]:
-    """Return a differing name, and the component that differs."""
+    """Return a differing name, and the component that says best what differs."""
+    found = []
     for name in names:
         own = survey_names([name], dict.fromkeys(difference.proof.holes, HOLE)).places()
-        # A value or a function says more than the name that reaches it.
-        for kind, place in sorted(own, key=lambda p: p[0] in ("name", "module")):
-            if difference.places.get((kind, place)) != own[kind, place]:
-                return name, place or str(name)
-    return names[0], str(names[0])
+        for (kind, place), digests in own.items():
+            others = difference.places.get((kind, place))
+            if others != digests:
+                # What both sides have says more than what one has, and a value more than what reaches it.
+                found.append((others is None, _TELLING.get(kind, 3), place or str(name), name))
+    if not found:
+        return names[0], str(names[0])
+    _, _, place, name = min(found)
+    return name, place
+
+
+_TELLING = {"global": 0, "function": 1, "class": 2}

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
 from lightwork.engine.proof import differing, explain, packages_of
+from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
@@ -92,6 +93,7 @@ class Runner:
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
         # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
         self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[Any, Parcel]] = WeakKeyDictionary()
+        self._calls: WeakKeyDictionary[TaskFunction[..., Any], int] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
         self._held: set[str] = set()
         self._closed = False
@@ -190,6 +192,16 @@ class Runner:
             InputError: the function or its shared arguments cannot be sent to another process.
         """
         return pack(job, self._jobs_folder)
+
+    def watch(self, task: TaskFunction[..., Any]) -> Watch | None:
+        """Return what notices changes that a call in this process makes itself; None for most calls."""
+        calls = self._calls[task] = self._calls.get(task, 0) + 1
+        looks = not calls & (calls - 1) and task.options.version is None
+        if not looks:
+            return None
+        watch = Watch(task.fn)
+        watch.before_call()
+        return watch
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
