@@ -17,6 +17,7 @@ from lightwork.errors import RunFailed
 from lightwork.functions import pickling
 from lightwork.functions.origin import kind_of_name
 from lightwork.keys.survey import (
+    ABSENT,
     HOLE,
     Library,
     Name,
@@ -98,6 +99,18 @@ def extended(proof: Proof, noted: Iterable[tuple[str, str]]) -> Proof:
     """Return a proof of some more names, as `pickling.noting` notes them."""
     more = {Name(*name) for name in noted if not pickling.is_held(name[0])}
     return proof if more <= set(proof.names) else proof_of(more | set(proof.names), proof.libraries)
+
+
+def absent_names(difference: Difference) -> set[Name]:
+    """Return the names that only an `import` inside a function leads to, in packages that a worker lacks.
+
+    What goes by value needs its package for nothing else. If the import runs, it fails for all to see.
+    """
+    return {
+        name
+        for name in difference.proof.names
+        if pickling.is_held(name.module) and difference.files.get(str(name)) == ABSENT
+    }
 
 
 def names_of(noted: Iterable[tuple[str, str]], code: Survey | None) -> set[Name]:

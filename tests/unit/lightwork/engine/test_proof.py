@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lightwork import LightworkError, connect
+from lightwork import ElementError, LightworkError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -454,3 +454,43 @@ def test_a_map_runs_the_code_of_its_start(local, case, make):
     except LightworkError as error:
         results = error
     assert results == [(1, "kmh"), (2, "kmh")] or case.second.__name__ in str(results)
+
+
+def test_workers_that_lack_a_package_get_it_by_value(workers, tmp_path, monkeypatch, how, caplog):
+    from lightwork import task
+
+    name = f"lacking_{uuid.uuid4().hex[:8]}"
+    text = """
+        UNIT = "kmh"
+
+        def helper(x):
+            return (x, UNIT)
+
+        def above(x):
+            return helper(x)
+
+        def inside(x):
+            from {name} import helper as inner
+            return inner(x)
+    """
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(text).format(name=name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module(name)
+    module.UNIT = "mph"
+    assert run(task(module.above), how, 3) == (3, "mph")
+    assert run(task(lambda x: (x, module.UNIT)), how, 3) == (3, "mph")
+    result = run(task(module.inside), how, 3)
+    assert isinstance(result, ElementError)
+    assert "No module named" in str(result)
+    assert f"may import {name}.helper, which a worker lacks" in caplog.text
+
+
+def test_a_module_that_workers_cannot_find_is_sent(local, tmp_path, monkeypatch, how):
+    from lightwork import task
+
+    name = f"late_{uuid.uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text("UNIT = 'kmh'\ndef helper(x):\n    return (x, UNIT)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    late = importlib.import_module(name)
+    assert run(task(lambda x: late.helper(x)), how, 3) == (3, "kmh")
+    assert run(task(lambda x: (x, late.UNIT)), how, 3) == (3, "kmh")
