@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
-from lightwork.engine.proof import Different, explain
+from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
 from lightwork.engine.worker import Call, Slot, as_error, fill, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
@@ -298,6 +298,7 @@ def _call_here(
     options = task.options
     # The retries get what the first attempt got.
     again = freeze_or_keep(call) if options.retries else call
+    watch = None if code is None else runner.watch(task)
     with logs.context(task=task.name, attempt=1):
         done = compute(
             renewing(lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)),
@@ -305,6 +306,8 @@ def _call_here(
             retries=options.retries,
             retry_delay=options.retry_delay,
         )
+    if watch is not None and (changed := watch.after_call()):
+        runner.log.warning(changes_line(task.name, changed))
     value = done.values[0]
     future = Future[Any](runner, task)
     if isinstance(value, Failure):

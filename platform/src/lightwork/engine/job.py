@@ -18,10 +18,11 @@ from lightwork.functions.callables import modules_of
 from lightwork.keys.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import ModuleType
 
     from lightwork.functions.decorated import TaskOptions
+    from lightwork.keys.survey import Name
     from lightwork.lake import Lake
 
 CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
@@ -101,12 +102,13 @@ class Parcel:
         return replace(self, data=data, mark=mark)
 
 
-def pack(job: Job, folder: str) -> Parcel:
+def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     """Pickle a job as it is now.
 
     Args:
         job: the job.
         folder: the folder in the lake for the run's jobs.
+        absent: names that workers are known to lack, and need not have.
 
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
@@ -124,7 +126,7 @@ def pack(job: Job, folder: str) -> Parcel:
             data = by_name
     code = survey(job.fn)
     kept = job.code is not None and job.options.version is None
-    proof = proof_of(names_of(names, code), code.libraries if kept else ())
+    proof = proof_of(names_of(names, code) - set(absent), code.libraries if kept else ())
     name = _digest(data)
     return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
 

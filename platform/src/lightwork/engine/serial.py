@@ -48,8 +48,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
     buffer = _Buffer(call, watch)
     try:
         for index, element, key, value in feed.stream():
-            if watch is not None and watch.moved() and buffer.is_over():
-                watch = None
+            if watch is not None and (watch.moved() or (value is MISSING and watch.before_call())):
+                watch = None if buffer.is_over() else watch
             if buffer.over:
                 key, value = None, MISSING  # as the code is now, it is in no key
             if value is not MISSING:
@@ -68,7 +68,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
                 )
             finally:
                 leave(tokens)
-            if watch is not None and (changed := watch.called()):
+            if watch is not None and (changed := watch.after_call()):
                 call.note_changes(changed)
             if isinstance(result, Failure):
                 stats.failed += 1

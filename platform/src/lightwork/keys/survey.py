@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HOLE = ""
 """The digest of a component whose content has no stable key."""
+ABSENT = "no such module"
 _MISSING = object()
 _Place = tuple[str, str]
 
@@ -163,7 +164,7 @@ def whereabouts(name: str) -> str:
                 item = distribution_of(module.__name__)
                 return f"{file}, {item.name} {item.version}"
             return file
-    return "no such module"
+    return ABSENT
 
 
 def _step(target: Any, part: str) -> Any:
