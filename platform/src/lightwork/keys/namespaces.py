@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import builtins
 import dataclasses
 import enum
@@ -18,7 +19,7 @@ from lightwork.functions.origin import kind_of_function, kind_of_name
 from lightwork.keys import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Names = list[tuple[str, Any]]
 
@@ -149,6 +150,25 @@ def attributes_of(value: Any) -> Names:
 
 
 _OPTIONS = frozenset({"fn", "module", "name", "doc", "options", "signature"})
+
+
+def registered_with(cls: type) -> list[type]:
+    """Return the classes that were registered with an abstract class; with a library's, only one's own.
+
+    >>> import abc
+    >>> class Sensor(abc.ABC):
+    ...     pass
+    >>> Sensor.register(int)
+    <class 'int'>
+    >>> registered_with(Sensor)
+    [<class 'int'>]
+    """
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    own = classify.kind_of_class(cls) == "source"
+    registry: Iterable[Callable[[], type | None]] = vars(abc)["_get_dump"](cls)[0]
+    held = [kind for reference in list(registry) if (kind := reference()) is not None]
+    return [kind for kind in held if own or classify.kind_of_class(kind) == "source"]
 
 
 def members_of(cls: type) -> Names:

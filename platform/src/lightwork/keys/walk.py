@@ -29,6 +29,7 @@ from lightwork.keys.namespaces import (
     is_unreadable,
     members_of,
     module_of,
+    registered_with,
 )
 from lightwork.keys.reads import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
@@ -203,6 +204,8 @@ class Walk:
     def _class_reference(self, cls: type) -> bytes:
         kind = classify.kind_of_class(cls)
         name = text(classify.class_name(cls))
+        if registered := sorted({classify.class_name(other) for other in registered_with(cls)}):
+            self.add("class", f"{classify.class_name(cls)}.register()", pack(b"S", *map(text, registered)))
         if kind == "source":
             self._reach(cls)
             if classify.leads_to(cls):
