@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lightwork.functions.origin import holder_of, kind_of_name, module_kind, module_name
 from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.computed import FRAMES, Reader, kind_of, refusal
+from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
 from lightwork.keys.namespaces import (
     IMPORT_NAMES,
     brought_into,
@@ -87,9 +87,11 @@ class Chains:
         for name in reads.mentioned:
             if name in reader.globals:
                 parts += self._global((name,), reads, reader, soft=True)
-        for name in FRAMES:
+        for name, does in REVEALING.items():
             if name in reads.names:
-                raise refusal(reader, reads.names[name], f"reads the names of a frame by .{name}")
+                raise refusal(reader, reads.names[name], f"{does} (.{name})")
+        if "__globals__" in reads.names and not _reads_globals_of_names(reads):
+            raise refusal(reader, reads.names["__globals__"], "reads __globals__ of a value")
         return parts
 
     def closure(self, reads: Reads, cells: Mapping[str, Any], reader: Reader) -> list[bytes]:
@@ -137,7 +139,10 @@ class Chains:
             return written
         if kind_of(value):
             return pack(b"H", written, *self._computed(value, attributes, calls, reader))
-        if "__globals__" in attributes and isinstance(value, FunctionType):
+        if "__globals__" in attributes:
+            if not isinstance(value, FunctionType):
+                line = calls[0].line if calls else 0
+                raise refusal(reader, line, f"reads __globals__ of {'.'.join(chain[:-1])}")
             return pack(b"H", written, self._follower.whole(value.__globals__, reader))
         try:
             token, named = self._token_once(value)
@@ -354,6 +359,11 @@ class Chains:
             raise refusal(reader, call.line, "imports a module by a computed name")
         attribute = "." if function == "__import__" else ""
         return self._import(Import(name[level:], level, attribute, call.rest), reader, ())
+
+
+def _reads_globals_of_names(reads: Reads) -> bool:
+    chains = [*reads.globals, *reads.closure, *(item.chain for item in reads.imports)]
+    return any("__globals__" in chain for chain in chains)
 
 
 def _stand_in(shown: str, value: Any) -> list[bytes]:
