@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near, one_line
 from lightwork.functions.decorated import Pipeline, TaskFunction
+from lightwork.functions.installed import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-GROUP = "lightwork.pipelines"
 _SKIPPED = re.compile(r"_|test_|conftest|tests$")
 
 
