@@ -108,9 +108,10 @@ class Home:
 
 @functools.cache
 def _home(name: str, file: str) -> Home:
-    levels = name.count(".") + (1 if Path(file).name == "__init__.py" else 0)
-    path = Path(file).resolve()
-    return Home(path, path.parents[levels])
+    path = Path(file).absolute()
+    root = root_of(name, path)
+    real = root.resolve()  # of the folder, as installers may link single files to a cache
+    return Home(real / path.relative_to(root), real)
 
 
 def home_of(name: str) -> Home | None:
@@ -142,11 +143,11 @@ def kind_of_import(name: str) -> Kind:
     Raises:
         ModuleNotFoundError: the top-level module does not exist.
     """
-    home, file = _locate(name)
+    home, file = locate(name)
     return _kind(home, file, os.environ.get(ENV_FIRST_PARTY, ""))
 
 
-def _locate(name: str) -> tuple[str, str | None]:
+def locate(name: str) -> tuple[str, str | None]:
     """Return the name and file of a module, or of the first package around it that has a file."""
     parts = name.split(".")
     file: str | None = None
@@ -336,7 +337,7 @@ def distribution_of(name: str) -> Distribution:
     module = sys.modules.get(name)
     if module is None:
         try:
-            return _distribution(_top(name), _locate(name)[1])
+            return _distribution(_top(name), locate(name)[1])
         except (ImportError, ValueError):
             return _distribution(_top(name), None)
     return _distribution(_top(name), file_of(module))
@@ -349,7 +350,7 @@ def _compiled_file(name: str) -> Path | None:
         file = file_of(module)
     else:
         try:
-            file = _locate(name)[1]
+            file = locate(name)[1]
         except (ImportError, ValueError):
             return None
     if not file or not is_compiled(file):

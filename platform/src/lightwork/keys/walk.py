@@ -15,21 +15,25 @@ from lightwork.functions.origin import (
     distribution_of,
     holder_of,
     home_of,
+    is_compiled_object,
     kind_of_function,
-    kind_of_name,
+    kind_of_import,
+    libraries_of,
+    locate,
     module_kind,
     module_name,
 )
-from lightwork.keys import classify
+from lightwork.keys import classify, packages
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.reads import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, source_of
 from lightwork.keys.values import WRITERS, cycle, finish, pack, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from types import CodeType
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origin import Distribution, Home
     from lightwork.keys.reads import Chain, Import, Reads
 
 
@@ -57,6 +61,7 @@ class Walk:
         self._open: list[int] = []
         self._roots: set[int] = set()
         self._tokens: dict[int, tuple[Any, bytes, bool]] = {}
+        self._compiled_seen: set[str] = set()
 
     def run(self) -> None:
         """Process all items that were reached, and all that those reach."""
@@ -81,10 +86,12 @@ class Walk:
         if isinstance(item, type):
             return self._class_reference(item)
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
-        home = holder_of(item) or getattr(item, "__module__", None)
-        if home and kind_of_name(home) == "distribution":
-            self.distribution(home)
+        self._libraries(item)
         return pack(b"R", text(name))
+
+    def _libraries(self, item: Any) -> None:
+        for home in libraries_of(item):
+            self.distribution(home)
 
     def _reach(self, item: Any, *, root: bool = False) -> None:
         if id(item) not in self._seen:
@@ -114,6 +121,8 @@ class Walk:
         else:
             if kind == "distribution":
                 self.distribution(fn.__globals__["__name__"])
+            elif packages.is_resource(fn):
+                self._data_beside()
             parts += [self.reference(inner) for inner in classify.inside(fn)]
         wrapped = classify.wrapped(fn)
         if wrapped is not None:
@@ -128,6 +137,9 @@ class Walk:
 
     def _class_reference(self, cls: type) -> bytes:
         kind = classify.kind_of_class(cls)
+        if kind == "source" and is_compiled_object(cls):
+            self._libraries(cls)
+            return pack(b"R", text(classify.class_name(cls)))
         if kind == "source":
             self._reach(cls)
         elif kind == "distribution":
@@ -158,11 +170,39 @@ class Walk:
         return pack(b"M", text(module.__name__))
 
     def distribution(self, name: str) -> None:
-        """Record the distribution that a module belongs to."""
+        """Record the distribution that a module belongs to, or the file of one's own compiled module."""
         distribution = distribution_of(name)
+        if distribution.is_compiled:
+            self._compiled(name, packages.checked(distribution))
+            return
         self._add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
         )
+
+    def _compiled(self, name: str, distribution: Distribution) -> None:
+        """Record a compiled module, and the user's code that it can reach by its names and globals."""
+        if name in self._compiled_seen:
+            return
+        self._compiled_seen.add(name)
+        self._add("module", distribution.name, distribution.identity.encode())
+        for other in distribution.modules:
+            self._module_reference(importlib.import_module(other))
+        module = sys.modules.get(name)
+        for attribute, value in sorted(vars(module).items() if module else ()):
+            item = classify.task_function(value)
+            if classify.is_code(item) and not attribute.startswith("__"):
+                self.token(item)
+            elif type(item) in packages.PLAIN and not attribute.startswith("__"):
+                self._add("global", f"{name}.{attribute}", self.token(item))
+
+    def _data_beside(self) -> None:
+        """Record the data files of the package whose code is analysed."""
+        if self.home is not None and (package := packages.package_around(self.home.file)) is not None:
+            self._add("data", package.name, packages.place_data(package))
+
+    def _data(self, codes: Iterable[CodeType], reads: Reads, module_globals: Mapping[str, Any]) -> None:
+        for name, content in packages.data_read(codes, reads, module_globals):
+            self._add("data", name, content)
 
     def _add(self, kind: str, name: str, data: bytes) -> None:
         self.components.add(Component(kind, name, digest_of(data)))
@@ -201,6 +241,7 @@ class Walk:
         for chain in unit.reads.closure:
             value = cells.get(chain[0], _MISSING)
             parts.append(self._name("closure", name, f"{name}.{chain[0]}", value, chain))
+        self._data([fn.__code__], unit.reads, fn.__globals__)
         self._add("function", name, b"".join(parts))
         if not root:
             self._defaults(fn)
@@ -232,6 +273,7 @@ class Walk:
             parts.append(unit.digest)
             parts += self._decorators(unit, name, module_globals)
             parts += self._reads(unit.reads, name, module_globals)
+            self._data([method.__code__ for method in classify.methods(cls)], unit.reads, module_globals)
             for method in classify.methods(cls):
                 cells = dict(classify.cells(method))
                 for chain in function_unit(method).reads.closure:
@@ -358,22 +400,11 @@ def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, Mo
     home = str(module_globals.get("__name__", ""))
     package = str(module_globals.get("__package__") or home.rpartition(".")[0])
     name = importlib.util.resolve_name("." * item.level + item.module, package)
-    kind = _kind(name.partition(".")[0])
+    whole = f"{name}.{item.attribute}".rstrip(".")
+    kind = kind_of_import(whole)
     if kind != "source":
-        return name, kind, None
+        return locate(whole)[0], kind, None
     module = importlib.import_module(name)
     if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
         importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
     return name, kind, module
-
-
-def _kind(top: str) -> Kind:
-    module = sys.modules.get(top)
-    if module is None:
-        spec = importlib.util.find_spec(top)
-        if spec is None:
-            raise ModuleNotFoundError(top)
-        module = ModuleType(top)
-        module.__file__ = spec.origin if spec.has_location else None
-        module.__path__ = list(spec.submodule_search_locations or ())
-    return module_kind(module)
