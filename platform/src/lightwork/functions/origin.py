@@ -121,6 +121,13 @@ def home_of(name: str) -> Home | None:
     return _home(module_name(name), file) if file else None
 
 
+def loaded_name(module: ModuleType) -> str:
+    """Return the name under which a module was loaded; compiled ones may call themselves otherwise."""
+    spec = getattr(module, "__spec__", None)
+    name = spec.name if isinstance(spec, ModuleSpec) else module.__name__
+    return name if sys.modules.get(name) is module else module.__name__
+
+
 def module_kind(module: ModuleType) -> Kind:
     """Return the origin of a module."""
     return _kind(module.__name__, file_of(module), os.environ.get(ENV_FIRST_PARTY, ""))

@@ -21,7 +21,13 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import distribution_of, holder_of, kind_of_name, libraries_of
+from lightwork.functions.origin import (
+    distribution_of,
+    holder_of,
+    is_compiled_object,
+    kind_of_name,
+    libraries_of,
+)
 from lightwork.keys import classify, packages
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import (
@@ -272,7 +278,8 @@ def _reduced(value: Any) -> bytes:
     what = "an object of type " + f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if kind is object:
         raise Unkeyable("a bare object()")
-    if not classify.leads_to(kind) and kind_of_name(kind.__module__) == "source":
+    in_python = kind_of_name(kind.__module__) == "source" and not is_compiled_object(kind)
+    if in_python and not classify.leads_to(kind):
         raise Unkeyable(f"{what} (a class that cannot be imported)")
     reduce: Callable[[Any], Any] | None = copyreg.dispatch_table.get(kind)
     try:

@@ -19,6 +19,7 @@ from lightwork.functions.origin import (
     kind_of_function,
     kind_of_import,
     libraries_of,
+    loaded_name,
     locate,
     module_kind,
     module_name,
@@ -166,7 +167,7 @@ class Walk:
         if kind == "source":
             self._reach(module)
         elif kind == "distribution":
-            self.distribution(module.__name__)
+            self.distribution(loaded_name(module))
         return pack(b"M", text(module.__name__))
 
     def distribution(self, name: str) -> None:

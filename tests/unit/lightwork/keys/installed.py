@@ -50,14 +50,17 @@ def install(
 # Forks a process for each request: what it has imported stays, and no key was computed in it.
 _SERVER = """
 import importlib, json, os, sys, traceback
-from lightwork.keys import Unkeyable, code_key
+from lightwork.keys import Unkeyable, code_key, encode
 
 def answer(request):
     sys.path[:0] = request["path"]
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     sys.dont_write_bytecode = True
-    exec(request["before"], {})
+    scope = {}
+    exec(request["before"], scope)
+    if request["expression"]:
+        return {"digest": encode(eval(request["expression"], scope)).hex()}
     module, _, attribute = request["name"].rpartition(".")
     try:
         key = code_key(getattr(importlib.import_module(module), attribute))
@@ -93,6 +96,7 @@ def components(
     *path: Path,
     name: str = "pkg.job.f",
     before: str = "",
+    expression: str = "",
     env: Mapping[str, str] | None = None,
     cwd: Path = Path("/"),
 ) -> dict[str, Any]:
@@ -102,6 +106,7 @@ def components(
         path: the folders first on the path.
         name: the function.
         before: code to run before its module is imported.
+        expression: with the names of that code, a value to encode in place of the key of a function.
         env: further environment variables.
         cwd: the current folder.
 
@@ -113,6 +118,7 @@ def components(
         "path": [str(folder) for folder in path],
         "name": name,
         "before": before,
+        "expression": expression,
         "env": dict(env or {}),
         "cwd": str(cwd),
     }
