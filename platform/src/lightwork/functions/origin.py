@@ -20,12 +20,15 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lightwork.errors import InputError
 from lightwork.functions.compiled import compiled, is_compiled, root_of
 from lightwork.functions.installed import is_packages_folder, owner_of, pipeline_packages
 from lightwork.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Kind = Literal["stdlib", "distribution", "source"]
 """Whose code a module is. `source` is the user's own, which is followed function by function. `distribution`
@@ -283,21 +286,33 @@ def is_compiled_object(value: object) -> bool:
 def libraries_of(value: object) -> list[str]:
     """Return the modules that count as a whole and hold a compiled object; one, unless that is unknown.
 
-    A class or function of a compiled module may name any other module, and need not be exported. If no module
-    holds it, all compiled modules of the package that it names count.
+    A class or function of a compiled module may name any other module or none, and need not be exported. If no
+    module holds it, the compiled modules of the package that it names count, or else all of one's own.
     """
-    home = holder_of(value) or str(getattr(value, "__module__", None) or type(value).__module__)
-    kind = kind_of_name(home)
-    if kind == "distribution":
-        return [home]
-    return _compiled_near(home) if kind == "source" and is_compiled_object(value) else []
+    home = holder_of(value) or getattr(value, "__module__", None)
+    if isinstance(home, str) and (kind := kind_of_name(home)) != "source":
+        return [home] if kind == "distribution" else []
+    is_bare = isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, type)
+    return _compiled_near(value, home or "") if home or is_bare else []
 
 
-def _compiled_near(home: str) -> list[str]:
+def _compiled_near(value: object, home: str) -> list[str]:
+    if not is_compiled_object(value):
+        return []
     names = [name for name in _modules() if _compiled_file(name) is not None]
+    holding = [name for name in names if any(value is held for held in _held_in(sys.modules[name]))]
     inside = [name for name in names if _top(name) == _top(home)]
     alike = [name for name in names if name.rpartition(".")[2] == home.rpartition(".")[2]]
-    return sorted(inside or alike or names)
+    return sorted(holding or inside or alike or names)
+
+
+def _held_in(module: ModuleType) -> Iterator[object]:
+    """Yield what a module holds, and what its classes hold."""
+    for item in list(vars(module).values()):
+        yield item
+        if isinstance(item, type):
+            for inner in list(vars(item).values()):
+                yield getattr(inner, "__func__", inner)
 
 
 # Objects without a module of their own, by identity; each is kept, so that its identity stays its own.

@@ -103,7 +103,8 @@ NAMESPACED = {
     "acme/own/__init__.py": "",
     "acme/own/job.py": "import acme.core\nimport acme.lib.tool\n\n"
     "def f(x):\n    return acme.core.scaled(x), acme.lib.tool.g(x)\n\n"
-    "def late(x):\n    from acme.lib import tool\n    from acme import core\n    return core.scaled(x), tool.g(x)\n",
+    "def late(x):\n    from acme.lib import tool\n    from acme import core\n"
+    "    return core.scaled(x), tool.g(x)\n",
 }
 
 
@@ -149,7 +150,8 @@ def test_pip_leaves_what_this_relies_on(tmp_path):
     write(project, package())
     (project / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n\n'
-        '[project]\nname = "own-pkg"\nversion = "1.0"\n\n[tool.hatch.build.targets.wheel]\npackages = ["pkg"]\n'
+        '[project]\nname = "own-pkg"\nversion = "1.0"\n\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["pkg"]\n'
     )
 
     def installed() -> str:
