@@ -87,11 +87,9 @@ def pack(job: Job, folder: str) -> Parcel:
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
     """
-    import cloudpickle
-
     with _by_value(job.fn):
         try:
-            data = bytes(cloudpickle.dumps(job, protocol=5))
+            data = pickling.dump_code(job)
         except Exception as error:
             by_name = _dump_by_name(job)
             if by_name is None:

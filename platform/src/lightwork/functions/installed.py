@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 import functools
+import os
 import re
 import sys
 import sysconfig
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,26 +43,26 @@ class Owner:
 class _Info:
     """The metadata of one distribution: a folder `NAME-VERSION.dist-info`, or an older `.egg-info`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        stem, _, suffix = path.name.rpartition(".")
+        stem, _, suffix = path.rpartition(os.sep)[2].rpartition(".")
         self.egg = suffix == "egg-info"
         self.stem, _, rest = stem.partition("-")
         self.stated_version = rest.partition("-")[0]
 
     def read(self, name: str) -> str:
         """Return the text of one of its files; empty if it has none of that name."""
-        try:
-            return (self.path / name).read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError:
+        file = f"{self.path}{os.sep}{name}"
+        if not os.access(file, os.R_OK):  # most have none of the files asked for, and this is fast
             return ""
+        return Path(file).read_text(encoding="utf-8", errors="surrogateescape")
 
     @functools.cached_property
     def owner(self) -> Owner:
         """Its name and version."""
         text = self.read("PKG-INFO" if self.egg else "METADATA")
-        if not text and self.path.is_file():
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+        if not text and Path(self.path).is_file():
+            text = Path(self.path).read_text(encoding="utf-8", errors="replace")
         head = text.partition("\n\n")[0]
         name = re.search(r"^Name: *(.+?)\s*$", head, re.MULTILINE)
         version = re.search(r"^Version: *(.+?)\s*$", head, re.MULTILINE)
@@ -113,7 +115,7 @@ class _Folder:
         # An `.egg-info` elsewhere lies in the user's own source tree.
         suffixes = (".dist-info", ".egg-info") if folder.name in _NAMED else (".dist-info",)
         try:
-            found = sorted(item for item in folder.iterdir() if item.name.endswith(suffixes))
+            found = sorted(item.path for item in os.scandir(folder) if item.name.endswith(suffixes))
         except OSError:
             found = []
         self.infos = [_Info(item) for item in found]
@@ -123,10 +125,18 @@ class _Folder:
         """The user's own distributions."""
         return [info for info in self.infos if info.own]
 
+    @functools.cached_property
+    def named(self) -> dict[str, list[_Info]]:
+        """The distributions by their names in plain form."""
+        named: dict[str, list[_Info]] = defaultdict(list)
+        for info in self.infos:
+            named[_plain(info.stem)].append(info)
+        return named
+
     def owner(self, file: str) -> Owner | None:
         """Return the owner of a file or folder by its path relative to this one."""
         top = file.partition("/")[0].partition(".")[0]
-        likely = [i for i in self.infos if i in self.own or _same(i.stem, top)]
+        likely = [*self.own, *(info for info in self.named.get(_plain(top), ()) if not info.own)]
         exact = [i for i in likely if file in i.files]
         if exact:
             return _joined(exact)
@@ -135,8 +145,8 @@ class _Folder:
         return _joined(exact or _nearest(candidates, file)) if candidates else None
 
 
-def _same(one: str, other: str) -> bool:
-    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _nearest(infos: list[_Info], file: str) -> list[_Info]:

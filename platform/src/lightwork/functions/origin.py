@@ -286,8 +286,8 @@ def is_compiled_object(value: object) -> bool:
 def libraries_of(value: object) -> list[str]:
     """Return the modules that count as a whole and hold a compiled object; one, unless that is unknown.
 
-    A class or function of a compiled module may name any other module or none, and need not be exported. If no
-    module holds it, the compiled modules of the package that it names count, or else all of one's own.
+    A class or function of a compiled module may name any other module or none, and need not be exported. If
+    no module holds it, the compiled modules of the package that it names count, or else all of one's own.
     """
     home = holder_of(value) or getattr(value, "__module__", None)
     if isinstance(home, str) and (kind := kind_of_name(home)) != "source":

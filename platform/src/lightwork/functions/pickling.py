@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import pickle
 import re
 import sys
 import threading
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from lightwork.functions.compiled import is_compiled
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
 _TO_RESOLVE = re.compile(rb"_make_skeleton_|lightwork\.")
 _MOVED = {
@@ -66,9 +70,48 @@ def dump(value: Any) -> bytes:
             return data
     except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
+    return dump_code(value)
+
+
+def dump_code(value: Any) -> bytes:
+    """Pickle a value with cloudpickle; compiled modules and what they hold go by name in any case.
+
+    A package that is sent by value may have compiled modules: these cannot be, so the worker needs them.
+    """
+    file = io.BytesIO()
+    _pickler()(file, protocol=5).dump(value)
+    return file.getvalue()
+
+
+@functools.cache
+def _pickler() -> type[pickle.Pickler]:
     import cloudpickle
 
-    return bytes(cloudpickle.dumps(value, protocol=5))
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, item: Any) -> Any:
+            if _held and isinstance(item, (type, ModuleType)) and _is_held_compiled(item):
+                return _by_import(item)
+            return super().reducer_override(item)
+
+    return Pickler
+
+
+def _is_held_compiled(item: type | ModuleType) -> bool:
+    from lightwork.functions.origin import is_compiled_object
+
+    home = item.__module__ if isinstance(item, type) else item.__name__
+    if not is_held(home):
+        return False
+    return is_compiled_object(item) or is_compiled(_file(sys.modules.get(home)))
+
+
+def _by_import(item: type | ModuleType) -> Any:
+    from lightwork.functions.origin import holder_of, loaded_name
+
+    if isinstance(item, ModuleType):
+        return importlib.import_module, (loaded_name(item),)
+    home = holder_of(item)  # compiled classes may name another module
+    return (find, (home, item.__qualname__)) if home else NotImplemented
 
 
 def load(data: bytes | memoryview) -> Any:
@@ -117,25 +160,52 @@ class _Loader(pickle.Unpickler):
 
 
 def own_packages() -> set[str]:
-    """Return the names of loaded top-level modules that are neither installed nor part of Python."""
+    """Return the names of the loaded packages and modules of one's own, the outermost ones.
+
+    A namespace package, such as `acme`, is one if all that is loaded of it is one's own; else the packages in
+    it are, such as `acme.own`. A compiled module is not, since it cannot be sent.
+    """
+    packages: set[str] = set()
+    others: set[str] = set()
+    for name, module in sorted(sys.modules.items()):
+        top = name.partition(".")[0]
+        if top in _NEVER_SENT or top in sys.stdlib_module_names or _is_in(name, packages):
+            continue
+        outer = name.rpartition(".")[0]
+        if getattr(module, "__spec__", None) is None or (outer and _file(sys.modules.get(outer))):
+            continue  # a part of a package that is not one's own
+        if _file(module):
+            (packages if _is_own(module) else others).add(name)
+    namespaces = {name.partition(".")[0] for name in packages if "." in name}
+    mixed = {name.partition(".")[0] for name in others if "." in name}
+    return {name for name in packages if name.partition(".")[0] not in namespaces - mixed} | (
+        namespaces - mixed
+    )
+
+
+def _file(module: ModuleType | None) -> str:
+    return getattr(module, "__file__", None) or ""
+
+
+def _is_own(module: ModuleType) -> bool:
     from lightwork.functions.origin import module_kind
 
-    packages = set()
-    for name, module in list(sys.modules.items()):
-        top = name.partition(".")[0]
-        if (
-            top in packages
-            or top in ("__main__", "__mp_main__", "lightwork")
-            or top in sys.stdlib_module_names
-        ):
-            continue
-        if name == top and module is not None and getattr(module, "__spec__", None) is not None:
-            try:
-                if module_kind(module) == "source":
-                    packages.add(top)
-            except Exception:  # noqa: BLE001, S112 - an odd stand-in for a module is not sent
-                continue
-    return packages
+    try:
+        return module_kind(module) == "source"
+    except Exception:  # noqa: BLE001 - an odd stand-in for a module is not sent
+        return False
+
+
+_NEVER_SENT = frozenset({"__main__", "__mp_main__", "lightwork"})
+
+
+def _is_in(name: str, packages: Container[str]) -> bool:
+    """Tell whether a module, or a package around it, is among some packages."""
+    while name:
+        if name in packages:
+            return True
+        name = name.rpartition(".")[0]
+    return False
 
 
 def hold(names: set[str]) -> None:
@@ -180,7 +250,7 @@ def by_name() -> Iterator[None]:
 
 def is_held(module: str) -> bool:
     """Tell whether this module, or the package around it, is sent by value."""
-    return bool(_held) and module.partition(".")[0] in _held
+    return bool(_held) and _is_in(module, _held)
 
 
 def _mentions_held(data: bytes) -> bool:
@@ -211,8 +281,6 @@ def resolve(owner: object, qualname: str) -> Any:
 
 def find(module: str, qualname: str) -> Callable[..., Any]:
     """Return the function of a task by its name, in a process that has its module."""
-    import importlib
-
     item = resolve(importlib.import_module(module), qualname)
     function: Callable[..., Any] = getattr(item, "fn", item)
     return function

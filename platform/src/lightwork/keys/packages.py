@@ -156,11 +156,30 @@ def data_read(codes: Iterable[CodeType], reads: Reads, scope: Mapping[str, Any])
     return list(_data(found, bases, texts))
 
 
+# By identity, as in `units`.
+_known: dict[int, tuple[CodeType, set[str], set[str]]] = {}
+_MANY = 20_000
+
+
 def _written(codes: Iterable[CodeType]) -> tuple[set[str], set[str]]:
     """Return the names and the texts in code, and in the code inside it."""
     names: set[str] = set()
     texts: set[str] = set()
-    waiting: list[Any] = list(codes)
+    for code in codes:
+        if id(code) not in _known:
+            if len(_known) > _MANY:
+                _known.clear()
+            _known[id(code)] = (code, *_written_in(code))
+        _, some_names, some_texts = _known[id(code)]
+        names |= some_names
+        texts |= some_texts
+    return names, texts
+
+
+def _written_in(code: CodeType) -> tuple[set[str], set[str]]:
+    names: set[str] = set()
+    texts: set[str] = set()
+    waiting: list[Any] = [code]
     while waiting:
         item = waiting.pop()
         if isinstance(item, CodeType):
