@@ -157,8 +157,16 @@ def kind_of_import(name: str) -> Kind:
     return _kind(home, file, os.environ.get(ENV_FIRST_PARTY, ""))
 
 
-def locate(name: str) -> tuple[str, str | None]:
-    """Return the name and file of a module, or of the first package around it that has a file."""
+def locate(name: str, *, inside: bool = False) -> tuple[str, str | None]:
+    """Return the name and file of a module, or of the first package around it that has a file.
+
+    Args:
+        name: the module's name.
+        inside: look in packages that have a file too.
+
+    Raises:
+        ModuleNotFoundError: the top-level module does not exist.
+    """
     parts = name.split(".")
     file: str | None = None
     folders: list[str] = []
@@ -175,7 +183,7 @@ def locate(name: str) -> tuple[str, str | None]:
                 return ".".join(parts[: depth - 1]), file
             file, folders = _file_in(spec), list(spec.submodule_search_locations or ())
             has_file = spec.has_location
-        if has_file or not folders:
+        if (has_file and not inside) or not folders:
             return inner, file
     return name, file
 
@@ -354,7 +362,12 @@ def distribution_of(name: str) -> Distribution:
     if file is not None:
         part = compiled(module_name(name), file)
         return Distribution(
-            name, "compiled", part.identity, is_compiled=True, modules=part.modules, replaced=part.replaced
+            name,
+            f"compiled {part.identity[:8]}",
+            part.identity,
+            is_compiled=True,
+            modules=part.modules,
+            replaced=part.replaced,
         )
     module = sys.modules.get(name)
     if module is None:
@@ -372,8 +385,10 @@ def _compiled_file(name: str) -> Path | None:
         file = file_of(module)
     else:
         try:
-            file = locate(name)[1]
+            home, file = locate(name, inside=True)
         except (ImportError, ValueError):
+            return None
+        if home != name:
             return None
     if not file or not is_compiled(file):
         return None

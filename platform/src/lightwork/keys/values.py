@@ -7,6 +7,7 @@ An encoding longer than 64 bytes is replaced by a tagged digest of 32 bytes.
 from __future__ import annotations
 
 import datetime
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
@@ -54,10 +55,11 @@ STATE = _State()
 
 
 class _Hooks:
-    """Set by `objects`, which imports this module: the writers of other types, and of paths in texts."""
+    """Set by `objects`, which imports this module: writers of other types, of modules' globals, of paths."""
 
     writer_of: Callable[[type], Writer]
     path_text: Callable[[str], bytes]
+    namespace: Callable[[dict[Any, Any]], bytes | None]
 
 
 HOOKS = _Hooks()
@@ -209,6 +211,10 @@ def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = Fal
 
 
 def _dict(value: dict[Any, Any]) -> bytes:
+    if "__name__" in value or value is sys.modules:
+        namespace = HOOKS.namespace(value)
+        if namespace is not None:
+            return namespace
     return mapping(b"d", value.items())
 
 
