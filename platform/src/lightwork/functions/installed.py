@@ -91,21 +91,24 @@ class _Info:
         return tuple(value for value in values if value)
 
     @functools.cached_property
+    def record(self) -> str:
+        """Its record, one file a line, after an empty line; empty if it has none."""
+        return "" if self.egg else "\n" + self.read("RECORD").replace("\r\n", "\n")
+
+    @functools.cached_property
     def files(self) -> frozenset[str]:
         """Its files, relative to the folder of packages; empty if it has no record."""
-        if self.egg:
-            return frozenset()
-        lines = self.read("RECORD").splitlines()
+        lines = self.record.splitlines()
         quoted = [row[0] for row in csv.reader(line for line in lines if line.startswith('"')) if row]
         plain = [line.partition(",")[0] for line in lines if not line.startswith('"')]
         return frozenset(name.replace("\\", "/") for name in (*plain, *quoted) if name)
 
-    @functools.cached_property
-    def tops(self) -> frozenset[str]:
-        """Its top-level modules and packages."""
+    def has(self, top: str) -> bool:
+        """Tell whether it has a top-level module or package; this is faster than reading all its files."""
         if self.egg:
-            return frozenset(self.read("top_level.txt").split()) or frozenset({self.stem})
-        return frozenset(name.partition("/")[0].partition(".")[0] for name in self.files)
+            return top in (self.read("top_level.txt").split() or [self.stem])
+        starts = (f"{before}{top}{after}" for before in ("\n", '\n"') for after in "/.\\")
+        return any(start in self.record for start in starts)
 
 
 class _Folder:
@@ -137,10 +140,10 @@ class _Folder:
         """Return the owner of a file or folder by its path relative to this one."""
         top = file.partition("/")[0].partition(".")[0]
         likely = [*self.own, *(info for info in self.named.get(_plain(top), ()) if not info.own)]
-        exact = [i for i in likely if file in i.files]
+        exact = [i for i in likely if i.has(top) and file in i.files]
         if exact:
             return _joined(exact)
-        candidates = [info for info in self.infos if top in info.tops]
+        candidates = [info for info in self.infos if info.has(top)]
         exact = [i for i in candidates if file in i.files]
         return _joined(exact or _nearest(candidates, file)) if candidates else None
 
