@@ -382,12 +382,14 @@ def _own_path(path: Path) -> tuple[bytes, ...] | None:
 
 
 def path_text(value: str) -> bytes:
-    """Encode a text that code reads; one that is a path in one's own source tree counts like that path."""
-    if len(value) > _LONGEST_PATH or "\0" in value or value.count("/") < 2:
+    """Encode a text that code reads; a path in one's own source tree, or its URL, counts like that path."""
+    scheme, _, rest = ("", "", value) if value.startswith("/") else value.partition(":///")
+    path = "/" + rest.lstrip("/")
+    if len(path) > _LONGEST_PATH or "\0" in path or path.count("/") < 2:
         return text(value)
-    parts = _own_path(Path(os.path.realpath(value)))
+    parts = _own_path(Path(os.path.realpath(path)))
     # How the path is written counts too, but not where the source tree is.
-    return text(value) if parts is None else pack(b"s.", text(value.rpartition("/")[2]), *parts)
+    return text(value) if parts is None else pack(b"s.", text(scheme), text(rest.rpartition("/")[2]), *parts)
 
 
 def _content(path: Path, *, by_bytes: bool) -> tuple[bytes, ...]:

@@ -143,7 +143,7 @@ def text(value: str) -> bytes:
 
 
 def _str(value: str) -> bytes:
-    if value[:1] == "/" and STATE.walk is not None:
+    if (value[:1] == "/" or ":///" in value) and STATE.walk is not None:
         return HOOKS.path_text(value)
     data = value.encode("utf-8", "surrogatepass")
     return finish(b"s%d:%b" % (len(data), data))
