@@ -9,7 +9,15 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.functions.origin import holder_of, kind_of_name, module_kind, module_name
+from lightwork.functions.origin import (
+    holder_of,
+    kind_of_import,
+    kind_of_name,
+    loaded_name,
+    locate,
+    module_kind,
+    module_name,
+)
 from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
@@ -195,7 +203,7 @@ class Chains:
                 chain = (value.__name__, *attributes)
                 return [self.name("global", reader, value.__name__, value, chain, calls)]
             if module_kind(value) == "distribution":
-                self._follower.distribution(value.__name__)
+                self._follower.distribution(loaded_name(value))
             if not attributes or attributes[0] == "__dict__":
                 self.check(value)
                 return []
@@ -401,22 +409,12 @@ def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, Mo
     home = str(module_globals.get("__name__", ""))
     package = str(module_globals.get("__package__") or home.rpartition(".")[0])
     name = importlib.util.resolve_name("." * item.level + item.module, package)
-    kind = _kind(name.partition(".")[0])
+    whole = f"{name}.{item.attribute}".rstrip(".")
+    kind = kind_of_import(whole)
     if kind != "source":
-        return name, kind, sys.modules.get(name)
+        home = locate(whole)[0]
+        return home, kind, sys.modules.get(name)
     module = importlib.import_module(name)
     if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
         importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
     return name, kind, module
-
-
-def _kind(top: str) -> Kind:
-    module = sys.modules.get(top)
-    if module is None:
-        spec = importlib.util.find_spec(top)
-        if spec is None:
-            raise ModuleNotFoundError(top)
-        module = ModuleType(top)
-        module.__file__ = spec.origin if spec.has_location else None
-        module.__path__ = list(spec.submodule_search_locations or ())
-    return module_kind(module)

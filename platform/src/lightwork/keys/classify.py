@@ -61,7 +61,8 @@ def task_function(value: Any) -> Any:
 def is_code(value: object) -> bool:
     """Tell whether a value is a function, class or module."""
     if isinstance(value, BuiltinFunctionType):
-        return value.__self__ is None or isinstance(value.__self__, ModuleType)
+        owner = value.__self__
+        return owner is None or isinstance(owner, ModuleType) or type(owner).__name__ == "PyCapsule"
     return isinstance(value, (FunctionType, type, ModuleType, *DESCRIPTORS))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from hashlib import blake2b
 from types import FunctionType, ModuleType
@@ -12,12 +13,14 @@ from lightwork.functions.origin import (
     distribution_of,
     holder_of,
     home_of,
+    is_compiled_object,
     kind_of_function,
-    kind_of_name,
+    libraries_of,
+    loaded_name,
     module_kind,
     module_name,
 )
-from lightwork.keys import classify
+from lightwork.keys import classify, packages
 from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.computed import Reader, kind_of
@@ -36,9 +39,10 @@ from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_
 from lightwork.keys.values import WRITERS, cycle, pack, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origin import Distribution, Home
     from lightwork.keys.reads import Reads
 
 
@@ -62,6 +66,7 @@ class Walk:
         self._seen: dict[int, Any] = {}
         self._open: list[int] = []
         self._roots: set[int] = set()
+        self._compiled_seen: set[str] = set()
         # Items whose names do not lead to them, by identity, and how often one was met inside itself.
         self._identities: dict[int, list[bytes]] = {}
         self._cuts = 0
@@ -131,10 +136,12 @@ class Walk:
         if isinstance(item, type):
             return self._class_reference(item)
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
-        home = holder_of(item) or getattr(item, "__module__", None)
-        if home and kind_of_name(home) == "distribution":
-            self.distribution(home)
+        self._libraries(item)
         return pack(b"R", text(name))
+
+    def _libraries(self, item: Any) -> None:
+        for home in libraries_of(item):
+            self.distribution(home)
 
     def _reach(self, item: Any, *, root: bool = False) -> None:
         if id(item) not in self._seen:
@@ -158,6 +165,8 @@ class Walk:
         else:
             if kind == "distribution":
                 self.distribution(fn.__globals__["__name__"])
+            elif packages.is_resource(fn):
+                self._data_beside()
             parts += [self.reference(inner) for inner in classify.inside(fn)]
         wrapped = classify.wrapped(fn)
         if wrapped is not None:
@@ -206,6 +215,9 @@ class Walk:
         name = text(classify.class_name(cls))
         if registered := sorted({classify.class_name(other) for other in registered_with(cls)}):
             self.add("class", f"{classify.class_name(cls)}.register()", pack(b"S", *map(text, registered)))
+        if kind == "source" and is_compiled_object(cls):
+            self._libraries(cls)
+            return pack(b"R", name)
         if kind == "source":
             self._reach(cls)
             if classify.leads_to(cls):
@@ -235,16 +247,44 @@ class Walk:
             self._reach(module)
         else:
             if kind == "distribution":
-                self.distribution(module.__name__)
+                self.distribution(loaded_name(module))
             self._chains.check(module)
         return pack(b"M", text(module.__name__))
 
     def distribution(self, name: str) -> None:
-        """Record the distribution that a module belongs to."""
+        """Record the distribution that a module belongs to, or the file of one's own compiled module."""
         distribution = distribution_of(name)
+        if distribution.is_compiled:
+            self._compiled(name, packages.checked(distribution))
+            return
         self.add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
         )
+
+    def _compiled(self, name: str, distribution: Distribution) -> None:
+        """Record a compiled module, and the user's code that it can reach by its names and globals."""
+        if name in self._compiled_seen:
+            return
+        self._compiled_seen.add(name)
+        self.add("module", distribution.name, distribution.identity.encode())
+        for other in distribution.modules:
+            self._module_reference(importlib.import_module(other))
+        module = sys.modules.get(name)
+        for attribute, value in sorted(vars(module).items() if module else ()):
+            item = classify.task_function(value)
+            if classify.is_code(item) and not attribute.startswith("__"):
+                self.token(item)
+            elif type(item) in packages.PLAIN and not attribute.startswith("__"):
+                self.add("global", f"{name}.{attribute}", self.token(item))
+
+    def _data_beside(self) -> None:
+        """Record the data files of the package whose code is analysed."""
+        if self.home is not None and (package := packages.package_around(self.home.file)) is not None:
+            self.add("data", package.name, packages.place_data(package))
+
+    def _data(self, codes: Iterable[CodeType], reads: Reads, module_globals: Mapping[str, Any]) -> None:
+        for name, content in packages.data_read(codes, reads, module_globals):
+            self.add("data", name, content)
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         """Record a component."""
@@ -326,6 +366,7 @@ class Walk:
         parts += self._decorators(unit, reader)
         parts += self._chains.reads(unit.reads, reader)
         parts += self._chains.closure(unit.reads, dict(classify.cells(fn)), reader)
+        self._data([fn.__code__], unit.reads, fn.__globals__)
         self.add("function", name, b"".join(parts))
         for attribute, value in attributes_of(fn):
             self.add("global", f"{name}.{attribute}", self._attribute(name, attribute, value))
@@ -368,6 +409,8 @@ class Walk:
             parts.append(unit.digest)
             parts += self._decorators(unit, reader)
             parts += self._chains.reads(unit.reads, reader)
+            codes = [method.__code__ for method in classify.methods(cls)]
+            self._data(codes, unit.reads, reader.globals)
             for method in classify.methods(cls):
                 reads = function_unit(method).reads
                 parts += self._chains.closure(reads, dict(classify.cells(method)), reader)
