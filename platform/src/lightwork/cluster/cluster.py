@@ -139,8 +139,14 @@ class Cluster:
             self.keeper.need(map_name, batches)
             self.keeper.check()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
+    def submit(self, function: Callable[..., Any], *arguments: Any, key: str, place: float) -> Future:
         """Send a function to a worker.
+
+        Args:
+            function: is called on the worker.
+            arguments: its arguments; a future stands for its result.
+            key: Dask's name for it.
+            place: its place in the queue; what has the lowest one runs first.
 
         Raises:
             Lost: the scheduler is gone.
@@ -148,7 +154,7 @@ class Cluster:
         if self.client.status not in ("running", "newly-created"):
             raise Lost
         try:
-            return self.client.submit(function, *arguments, key=key, pure=False)
+            return self.client.submit(function, *arguments, key=key, pure=False, priority=-place)
         except Exception as error:
             if self.client.status != "running":
                 raise Lost from error

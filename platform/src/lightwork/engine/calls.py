@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
+from lightwork.engine.places import now
 from lightwork.engine.worker import Slot, as_error, fill, pack_call, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
 from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw
@@ -163,7 +164,9 @@ class Future(Generic[R]):
 
     def _send(self) -> distributed.Future:
         arguments = [item._input() for item in self._inputs]  # noqa: SLF001
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=self.name)
+        self._future = self.runner.cluster.submit(
+            run_call, self._payload, *arguments, key=self.name, place=now()
+        )
         return self._future
 
     def _wait(self, timeout: float | None) -> None:

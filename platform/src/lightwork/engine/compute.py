@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import reprlib
 import time
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 KILLED = "its worker process was killed on every attempt, usually because it ran out of memory"
 LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most."""
-_SLICE = 0.01
-"""Seconds between two looks at the clock, roughly."""
 _OURS = (__package__, decorated.__name__)
 
 _shorten = reprlib.Repr()
@@ -102,14 +101,16 @@ def compute(
     append = values.append
     if Frozen in set(map(type, elements)):
         call = opening(call)
+    limit = math.inf if budget is None else begin + budget
     remaining = iter(elements)
-    step = 1
     while len(values) < len(elements):
-        start = clock()
         try:
-            for element in itertools.islice(remaining, step):
+            for element in remaining:
                 value = call(element)
                 append(value if ATOMIC[type(value)] else keep(value))
+                # After each element, since any may take a thousand times longer than those before it.
+                if clock() >= limit:
+                    break
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
             position = len(values)
             outcome = try_again(call, elements[position], position, error, retries, retry_delay)
@@ -120,12 +121,8 @@ def compute(
                     break
             else:
                 append(keep(outcome))
-        now = clock()
-        if budget is not None and now - begin >= budget:
+        if clock() >= limit:
             break
-        # Look at the clock after about `_SLICE` seconds of work, not after every element.
-        took = max(now - start, 1e-7)
-        step = max(1, min(4 * step, int(step * _SLICE / took)))
     return Computed(values, failures, clock() - begin)
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import PAGE, Page, Span
+from lightwork.engine.places import Places
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
@@ -67,6 +68,11 @@ class Batch:
     alone: bool
     future: Future | None = field(default=None, repr=False)
 
+    @property
+    def start(self) -> int:
+        """The index of its first element in the input."""
+        return self.spans[0].start
+
 
 def iterate(call: MapCall) -> Iterator[Any]:
     """Compute what is not cached, on the session's workers; yield the results in order.
@@ -90,6 +96,7 @@ class Scatter:
         self._name = f"{call.task.fn.__name__}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._inflight: set[Batch] = set()
+        self._places = Places()
         self._arrived: deque[Batch] = deque()
         self._suspects: deque[list[Span]] = deque()
         self._wake = threading.Event()
@@ -112,6 +119,7 @@ class Scatter:
                 if feed.pages:
                     yield from self._emit(feed.pages[0])
                     feed.pages.popleft()
+                    self._places.forget(feed.emitted)
                 elif feed.exhausted:
                     feed.check()
                     return
@@ -220,11 +228,16 @@ class Scatter:
                     break
                 if time.monotonic() - start > _WAIT:
                     break
-            if self._inflight and feed.full(sizer.output_bytes):
+            if self._inflight and feed.full(sizer.output_bytes) and not self._next_is_first():
                 return
             self._send(feed.take(size))
             if feed.slow and self._arrived:
                 return
+
+    def _next_is_first(self) -> bool:
+        """Return whether an element that waits is before all that are sent: handing out waits for it."""
+        index = self._feed.next_index()
+        return index is not None and all(index < batch.start for batch in self._inflight)
 
     def _send(self, spans: list[Span], *, alone: bool = False) -> None:
         elements = spans[0].elements() if len(spans) == 1 else [e for span in spans for e in span.elements()]
@@ -243,7 +256,10 @@ class Scatter:
         batch = Batch(spans, len(elements), len(payload), alone)
         self._inflight.add(batch)  # first: if the scheduler is lost now, `_recover` puts it back
         batch.future = self._call.runner.cluster.submit(
-            run_batch, payload, key=f"{self._name}-{next(self._numbers)}"
+            run_batch,
+            payload,
+            key=f"{self._name}-{next(self._numbers)}",
+            place=self._places.place(batch.start),
         )
         batch.future.add_done_callback(lambda _: self._arrive(batch))
 
@@ -253,6 +269,7 @@ class Scatter:
 
     def _refuse(self, spans: list[Span], elements: list[Any]) -> None:
         """Make failures of the elements that cannot be pickled; put the others back."""
+        others: dict[Page, list[int]] = {}
         for (page, i), element in zip(_locations(spans), elements, strict=True):
             frozen = freeze(element)
             if type(frozen) is Unfreezable:
@@ -260,7 +277,8 @@ class Scatter:
                 self._fail(page, i, Failure(0, shorten(element), text, "", None, 1))
             else:
                 page.elements[i] = frozen
-                self._feed.give_back([Span(page, [i])])
+                others.setdefault(page, []).append(i)
+        self._feed.give_back(Span(page, positions) for page, positions in others.items())
 
     def _collect(self) -> None:
         batches = [self._arrived.popleft() for _ in range(len(self._arrived))]
@@ -363,6 +381,7 @@ class Scatter:
         )
         self._call.stats.resubmitted += batch.count
         self._suspects.extend(_split(batch.spans, batch.count))
+        self._suspects = deque(sorted(self._suspects, key=lambda spans: spans[0].start))
 
     def _recover(self) -> None:
         """Reconnect to a scheduler; put back the unfinished elements that are not in the lake by now."""
@@ -371,9 +390,7 @@ class Scatter:
         self._call.runner.cluster.reconnect()
         self._feed.look_again()
         cached = self._feed.cached
-        for batch in sorted(
-            batches, key=lambda b: b.spans[0].page.start + b.spans[0].positions[0], reverse=True
-        ):
+        for batch in batches:
             batch.future = None
             self._feed.give_back(batch.spans, look_again=True)
         committed = self._feed.cached - cached
