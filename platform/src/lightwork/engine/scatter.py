@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.cluster import Lost
-from lightwork.engine.compute import KILLED, Failure, describe, shorten
+from lightwork.engine.compute import KILLED, Failure, shorten
 from lightwork.engine.feed import PAGE, Page, Span
 from lightwork.engine.places import Places
 from lightwork.engine.sizing import FIRST, Sizer
-from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
+from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch, unloadable
 from lightwork.errors import ElementError, LightworkError, RunFailed
 from lightwork.functions.frozen import Unfreezable, freeze
+from lightwork.functions.raised import describe, watching
 from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store import segments
@@ -81,7 +82,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
         ElementError: an element failed, and the task's `on_error` is "raise".
         RunFailed: the scheduler was lost for good, or there are no workers.
     """
-    return Scatter(call).iterate()
+    with watching():
+        yield from Scatter(call).iterate()
 
 
 class Scatter:
@@ -125,6 +127,10 @@ class Scatter:
                     return
                 else:
                     self._step(block=True)
+        except KeyboardInterrupt:
+            if (cluster := self._call.runner.cluster_if_any) is not None:
+                cluster.interrupted()
+            raise
         finally:
             self._cancel()
 
@@ -311,11 +317,19 @@ class Scatter:
             values = segments.from_block(reply.blocks[0][1])
         else:
             values = [value for _, data in reply.blocks for value in segments.from_block(data)]
-        for failure in reply.failures:
+        failures = reply.failures
+        for failure in failures:
             values.insert(failure.position, failure)
+        if Unfreezable in set(map(type, values)):
+            elements = _locations(batch.spans)
+            for position, value in enumerate(values):
+                if type(value) is Unfreezable:
+                    page, i = elements[position]
+                    values[position] = unloadable(position, shorten(page.elements[i]), value)
+            failures = [value for value in values if type(value) is Failure]
         stats = self._call.stats
         stats.batches += 1
-        stats.computed += reply.done - len(reply.failures)
+        stats.computed += reply.done - len(failures)
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
@@ -334,9 +348,9 @@ class Scatter:
             span.put(span_values)
             start += count
         self._feed.give_back(unreached)
-        if reply.failures:
+        if failures:
             locations = _locations(batch.spans)
-            for failure in reply.failures:
+            for failure in failures:
                 self._fail(*locations[failure.position], failure)
 
     def _fail(self, page: Page, position: int, failure: Failure) -> None:
