@@ -52,6 +52,9 @@ def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
     import structlog
 
     _structure()
+    if name.partition(".")[0] == "lightwork":
+        # `logging.config.dictConfig` disables all loggers that exist unless it is told not to.
+        logging.getLogger(name).disabled = False
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
@@ -124,7 +127,6 @@ def configure(style: Style | None = None, *, forward: Callable[[str], None] | No
         forward: receives each event as a JSON line, in place of standard error.
     """
     root = logging.getLogger()
-    _enable()
     if any(isinstance(handler, _Lines) for handler in root.handlers):
         return
     if root.handlers and forward is None:
@@ -139,13 +141,6 @@ def configure(style: Style | None = None, *, forward: Callable[[str], None] | No
         root.setLevel(logging.INFO)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def _enable() -> None:
-    """Enable lightwork's own loggers, which `logging.config.dictConfig` disables unless it is told not to."""
-    for name in list(logging.getLogger().manager.loggerDict):
-        if name == "lightwork" or name.startswith("lightwork."):
-            logging.getLogger(name).disabled = False
 
 
 def _writes_to_console(handler: logging.Handler) -> bool:

@@ -20,7 +20,7 @@ from lightwork.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from distributed import Future
+    import distributed
 
     from lightwork.cluster.connection import Connection
 
@@ -145,7 +145,9 @@ class Cluster:
             self.keeper.need(map_name, batches)
             self.keeper.check()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, key: str, place: float) -> Future:
+    def submit(
+        self, function: Callable[..., Any], *arguments: Any, key: str, place: float
+    ) -> distributed.Future:
         """Send a function to a worker.
 
         Args:
@@ -157,13 +159,17 @@ class Cluster:
         Raises:
             Lost: the scheduler is gone.
         """
+        from distributed import Future
+
         if self.client.status not in ("running", "newly-created"):
             raise Lost
         if self._interrupted:
             self._interrupted = False
             self._free_workers()
         try:
-            return self.client.submit(function, *arguments, key=key, pure=False, priority=-place)
+            if any(isinstance(argument, Future) for argument in arguments):
+                return self.client.submit(function, *arguments, key=key, pure=False, priority=-place)
+            return self.client.submit_queued(function, *arguments, key=key, priority=-place)
         except Exception as error:
             if self.client.status != "running":
                 raise Lost from error
@@ -193,7 +199,7 @@ class Cluster:
                 os.kill(pid, signal.SIGKILL)
         self._slots_at = -1e9
 
-    def gather(self, futures: Sequence[Future]) -> list[Any]:
+    def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:
         """Return the results of finished futures, in one request.
 
         Raises:

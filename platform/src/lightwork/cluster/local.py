@@ -72,7 +72,8 @@ def _change_process() -> Callable[[], None]:
     }
     loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
     handlers = [(logger, list(logger.handlers)) for logger in loggers]
-    levels = [(part, part.level) for logger in loggers for part in (logger, *logger.handlers)]
+    parts: list[logging.Logger | logging.Handler] = [*loggers, *(h for _, own in handlers for h in own)]
+    levels = [(part, part.level) for part in parts]
     names = ("PYTHONHASHSEED", "__DASK_PARENT_PID", *dask.config.get("distributed.nanny.pre-spawn-environ"))
     environment = {name: os.environ.get(name) for name in names}
     settings_before = dask.config.set(settings)

@@ -53,7 +53,7 @@ def watching() -> Iterator[None]:
         yield
         return
     installed: dict[int, _Noting] = {}
-    for number in signal.valid_signals():
+    for number in map(int, signal.valid_signals()):
         before = signal.getsignal(number)
         if callable(before) and not isinstance(before, _Noting):
             installed[number] = _Noting(before)

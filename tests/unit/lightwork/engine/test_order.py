@@ -91,6 +91,26 @@ def test_few_later_elements_are_started_before_an_earlier_one_is_handed_out(
     assert max(started_later(results, tmp_path / "log", slow)) <= SLOTS * (3 * in_a_batch + 1)
 
 
+def test_a_map_does_not_wait_behind_a_long_call_while_another_worker_is_idle(workers, tmp_path):
+    @task(cache=False)
+    def wait(file: Path) -> int:
+        wait_until(file.exists, "the maps")
+        return 1
+
+    @task(cache=False)
+    def tiny(x: int) -> int:
+        return x
+
+    for _ in range(3):
+        tiny.map(range(50)).wait()  # Dask knows now that it is short, and would not move it
+    call = wait.submit(tmp_path / "file")
+    for _ in range(5):
+        assert list(tiny.map(range(50))) == list(range(50))
+        assert tiny.submit(3).result() == 3
+    (tmp_path / "file").touch()
+    assert call.result() == 1
+
+
 def test_elements_that_were_given_back_are_taken_first_whatever_the_order_they_came_back_in():
     feed = Feed(iter(range(1000)), 1000, None, None)
     while feed.read_page(1000):

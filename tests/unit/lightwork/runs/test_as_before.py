@@ -30,7 +30,7 @@ def snapshot():
     loggers = {name: logging.getLogger(name) for name in (None, *names)}
     return {
         "environment": dict(os.environ),
-        "dask": copy.deepcopy({k: v for k, v in dask.config.config.items()}),
+        "dask": copy.deepcopy(dask.config.config),
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
         "hook": (sys.excepthook, threading.excepthook, sys.unraisablehook),
         "start method": multiprocessing.get_start_method(allow_none=True),
