@@ -11,9 +11,12 @@ from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, renewing
 from lightwork.engine.places import now
-from lightwork.engine.worker import Slot, as_error, fill, pack_call, received_error, run_call, unloadable
+from lightwork.engine.proof import Different, explain
+from lightwork.engine.runner import State, state_of
+from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
 from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw_or_tell
+from lightwork.functions.pickling import load
 from lightwork.functions.raised import describe, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     import distributed
 
+    from lightwork.engine.proof import Difference
     from lightwork.engine.runner import Runner
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
@@ -37,13 +41,13 @@ class Future(Generic[R]):
     Args:
         runner: runs and counts the call.
         task: the task that is called.
-        payload: the call as `pack_call` makes it; empty if it never goes to a worker.
+        payload: the call as `Call.pack` makes it; empty if it never goes to a worker.
         inputs: the calls whose results are its arguments.
+        state: the state of the task's code at the time of the call; None if it never goes to a worker.
 
     Attributes:
         name: a unique name that starts with the task's.
         runner: runs and counts the call.
-        task: the task's name.
     """
 
     def __init__(
@@ -52,16 +56,19 @@ class Future(Generic[R]):
         task: TaskFunction[..., Any],
         payload: bytes = b"",
         inputs: Sequence[Future[Any]] = (),
+        state: State | None = None,
     ) -> None:
         self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
-        self.task = task.name
+        self._task = task
         self._payload = payload
         self._inputs = inputs
+        self._state = state
         self._kept: Any = None
         self._value: Any = MISSING
         self._error: BaseException | None = None
         self._settled = False
+        self._sent = 0
         self._counted = False
         self._future: distributed.Future | None = None
 
@@ -84,7 +91,7 @@ class Future(Generic[R]):
         if self._value is MISSING:
             value = thaw_or_tell(self._kept)
             if type(value) is Unfreezable:
-                self._error = as_error(self.task, None, unloadable(0, "arguments not recorded", value))
+                self._error = as_error(self._task.name, None, unloadable(0, "arguments not recorded", value))
                 raise self._error
             self._value = value
         result: R = self._value
@@ -163,6 +170,28 @@ class Future(Generic[R]):
         for item in self._inputs:
             item._forget()  # noqa: SLF001
 
+    def _carry(self, difference: Difference) -> None:
+        """Pack this call and its inputs again, where a worker has other code than this process.
+
+        Raises:
+            RunFailed: the code cannot be sent, or has changed since the call was submitted.
+        """
+        for item in self._inputs:
+            item._carry(difference)  # noqa: SLF001
+        if not self._payload:
+            return
+        sent = Call.unpack(self._payload)
+        if sent.parcel.proof != difference.proof:
+            return
+        runner, task, code = self.runner, self._task, sent.code
+        state = state_of(task, None if code is None else runner.code_of(task))
+        if state != self._state:
+            raise RunFailed(explain(task.name, difference, "and it has changed again since the call"))
+        arguments = load(sent.data)
+        self._payload = runner.pack_again(
+            task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments)
+        ).pack()
+
     def start(self) -> Future[R]:
         """Send the call to a worker; it runs there once its inputs are computed."""
         with contextlib.suppress(Lost):  # `result` reconnects, and sends it then
@@ -171,9 +200,10 @@ class Future(Generic[R]):
 
     def _send(self) -> distributed.Future:
         arguments = [item._input() for item in self._inputs]  # noqa: SLF001
-        self._future = self.runner.cluster.submit(
-            run_call, self._payload, *arguments, key=self.name, place=now()
-        )
+        # Dask may still know the key of a call that it has refused or lost.
+        key = f"{self.name}-{self._sent}" if self._sent else self.name
+        self._sent += 1
+        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key, place=now())
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
@@ -191,6 +221,9 @@ class Future(Generic[R]):
                     self.settle(error=self._not_run(error))
                     return
                 self.runner.cluster.reconnect()
+                self._forget()
+            except Different as error:
+                self._carry(error.difference)
                 self._forget()
             except ElementError as error:
                 self.settle(error=received_error(error))
@@ -271,8 +304,9 @@ def start_call(
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
     if serial:
         return _call_here(runner, task, code, key, call)
-    payload = pack_call(runner.parcel(task, code), call, code, key, runner.refresh)
-    return Future[Any](runner, task, payload, inputs).start()
+    state = state_of(task, code)
+    payload = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh).pack()
+    return Future[Any](runner, task, payload, inputs, state).start()
 
 
 def _call_here(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork import logs
 from lightwork.engine.calls import not_cached
 from lightwork.engine.compute import Failure, opening, try_again
+from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
 from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
 from lightwork.functions.raised import raise_if_interrupted, watching
@@ -48,9 +49,15 @@ def _iterate(call: MapCall) -> Iterator[Any]:
             job.shared = copy.deepcopy(job.shared)
     function = job.call()
     enter, leave = logs.element_context(call.task.name)
-    buffer = _Buffer(call)
+    # A version= says that the code does not count.
+    watch = None if call.code is None or options.version is not None else Watch(job.fn)
+    buffer = _Buffer(call, watch)
     try:
         for index, element, key, value in feed.stream():
+            if watch is not None and watch.moved() and buffer.is_over():
+                watch = None
+            if buffer.over:
+                key, value = None, MISSING  # as the code is now, it is in no key
             if value is not MISSING:
                 yield value
                 continue
@@ -68,6 +75,8 @@ def _iterate(call: MapCall) -> Iterator[Any]:
                 )
             finally:
                 leave(tokens)
+            if watch is not None and (changed := watch.called()):
+                call.note_changes(changed)
             if type(result) is Failure:
                 stats.failed += 1
                 failure = as_error(call.task.name, index, result)
@@ -85,10 +94,20 @@ def _iterate(call: MapCall) -> Iterator[Any]:
 
 
 class _Buffer:
-    """Results to commit to the lake: every second or so, and at the end of the map in any case."""
+    """Results to commit to the lake: every second or so, and at the end of the map in any case.
 
-    def __init__(self, call: MapCall) -> None:
+    Args:
+        call: the map.
+        watch: watches its code; None if its key does not depend on it.
+
+    Attributes:
+        over: whether nothing is kept any more, as the code is no longer as the map's key says.
+    """
+
+    def __init__(self, call: MapCall, watch: Watch | None) -> None:
         self._call = call
+        self._watch = watch
+        self.over = False
         self._keys: list[bytes] = []
         self._values: list[Any] = []
         self._bytes = 0
@@ -110,13 +129,27 @@ class _Buffer:
         self._keys.append(key)
         self._values.append(kept)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
-        if full or time.monotonic() - self._since > _COMMIT_EVERY:
+        # A look at much data takes long.
+        every = _COMMIT_EVERY if self._watch is None else max(_COMMIT_EVERY, 20 * self._watch.seconds)
+        if full or time.monotonic() - self._since > every:
             self.flush()
         return result
 
+    def is_over(self) -> bool:
+        """Look whether the code is still as the key says; if not, drop what is not committed, and warn."""
+        changed = self._watch.changed() if self._watch is not None and not self.over else []
+        if changed:
+            self.over = True
+            self._keys, self._values, self._bytes = [], [], 0
+            logs.get_logger("lightwork").warning(
+                f"{self._call.task.name}: {', '.join(changed)} changed while the map ran; "
+                "what is computed from now on is not kept"
+            )
+        return self.over
+
     def flush(self) -> None:
         self._since = time.monotonic()
-        if not self._keys or self._call.results is None:
+        if not self._keys or self._call.results is None or self.is_over():
             return
         keys, values = self._keys, self._values
         self._keys, self._values, self._bytes = [], [], 0
