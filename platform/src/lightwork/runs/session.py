@@ -224,6 +224,7 @@ class Session:
         self.elements = self.runner.elements
         self.progress = progress
         self._closed = False
+        self._logging = False
 
     @property
     def closed(self) -> bool:
@@ -296,7 +297,9 @@ class Session:
     def __enter__(self) -> Session:
         if self._closed:
             raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
-        logs.configure()
+        if not self._logging:
+            self._logging = True
+            logs.session_logging.__enter__()
         current.enter(self)
         collections.open_on(self.runner, _runner_here)
         return self
@@ -316,6 +319,8 @@ class Session:
             self.runner.close()
         finally:
             collections.close_on(self.runner)
+            if self._logging:
+                logs.session_logging.__exit__()
         self.runner.remove_jobs()
 
     def __repr__(self) -> str:
