@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def test_what_was_in_a_folder_before_is_gone(tmp_path: Path) -> None:
     lay(tmp_path / "p", {"job.py": JOB, "old.py": ""}, "", "")
     lay(tmp_path / "p", {"job.py": JOB}, "", "")
     assert [path.name for path in (tmp_path / "p").iterdir()] == ["job.py"]
+
+
+def test_a_file_that_stays_the_same_is_not_touched(tmp_path: Path) -> None:
+    lay(tmp_path, {"job.py": JOB, "data.txt": "1"}, "", "")
+    os.utime(tmp_path / "job.py", (1, 1))
+    os.utime(tmp_path / "data.txt", (1, 1))
+    lay(tmp_path, {"job.py": JOB, "data.txt": "2"}, "", "")
+    assert (tmp_path / "job.py").stat().st_mtime == 1
+    assert (tmp_path / "data.txt").stat().st_mtime > 1
 
 
 # Verdicts
