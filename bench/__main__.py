@@ -19,6 +19,7 @@ BENCHMARKS = {
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "scale": "many workers, many committers",
+    "edits": "10,000 edits of random programs, a cached run against a plain one",
     "battery": "battery-health against a plain scan",
     "estate": "one stack per tenant against one stack for all tenants",
     "keys": "processor time of keys, against an older commit",
