@@ -119,7 +119,7 @@ def _replaced(kind: str, path: str, text: Text, change: Replace) -> Text:
 
 
 def lay(folder: Path, files: Files, header: str, decorator: str) -> None:
-    """Write a program's files, and delete all others in the folder; a file that stays the same is not touched.
+    """Write a program's files, and delete all others in the folder. Files that do not change are not touched.
 
     Args:
         folder: where to; it is created if it does not exist.
