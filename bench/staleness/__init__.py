@@ -55,7 +55,7 @@ def _outcomes(
     programs = _by_program(edits)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(max(WORKERS, os.cpu_count() or 1)))
-        plain = Bench(PLAIN, pythons[PLAIN.name], place)
+        plain = stack.enter_context(Bench(PLAIN, pythons[PLAIN.name], place))
         rights = pool.map(lambda group: _right(group, plain, place / "plain" / str(id(group))), programs)
         right = {edit: run for group in rights for edit, run in group.items()}
         apis = stack.enter_context(_servers(tools, pythons, place))
@@ -63,6 +63,9 @@ def _outcomes(
             stack.enter_context(Bench(tool, pythons[tool.name], place / "home", apis.get(tool.runner, "")))
             for tool in tools
         ]
+        stack.callback(
+            pool.shutdown, wait=False, cancel_futures=True
+        )  # the first thing if the run is stopped
         # Neighbours in the queue belong to different tools, so that none waits for its own process.
         jobs = [
             (bench.tool.name, pool.submit(bench.outcomes, some, right, place / str(index) / str(number)))
