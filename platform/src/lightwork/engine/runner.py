@@ -7,6 +7,7 @@ import functools
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -97,6 +98,8 @@ class Runner:
         self._calls: WeakKeyDictionary[TaskFunction[..., Any], int] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
         self._held: set[str] = set()
+        self._warnings: Counter[tuple[str, str]] = Counter()
+        self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
 
@@ -268,10 +271,24 @@ class Runner:
         from lightwork.keys import code_key
 
         try:
-            return code_key(task.fn, version=task.options.version)
+            return code_key(task)
         except Unkeyable as error:
-            self.log.warning(f"{task.name} is not cached: {error}")
+            self.warn(task.name, "code", f"{task.name} is not cached: {error}")
             return None
+
+    def warn(self, task: str, kind: str, message: str) -> None:
+        """Log a warning once for a task and kind; later ones are counted, and reported by `close`.
+
+        Args:
+            task: the task's name.
+            kind: what has no key or cannot be kept: `code`, `arguments` or `result`.
+            message: the warning.
+        """
+        with self._warnings_lock:
+            self._warnings[task, kind] += 1
+            first = self._warnings[task, kind] == 1
+        if first:
+            self.log.warning(message)
 
     def results_of(self, task: TaskFunction[..., Any], code: CodeKey, *, newest: bool = False) -> CodeResults:
         """Return a task's results in the lake, at most a second old; up to date if `newest`."""
@@ -293,6 +310,9 @@ class Runner:
             pickling.release(set(self._carried))
             pickling.release(self._held)
         self._closed = True
+        for (task, kind), count in self._warnings.items():
+            if count > 1:
+                self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
         if self._cluster is not None:
             self._cluster.close()
 

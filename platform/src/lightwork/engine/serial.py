@@ -13,6 +13,7 @@ from lightwork.engine.compute import Failure, opening, try_again
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
 from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
+from lightwork.functions.raised import raise_if_interrupted, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -35,6 +36,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
     Raises:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
+    with watching():
+        yield from _iterate(call)
+
+
+def _iterate(call: MapCall) -> Iterator[Any]:
     feed, stats, options = call.feed, call.stats, call.task.options
     job = call.job()
     if call.code is not None:
@@ -62,7 +68,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
             tokens = enter()
             try:
                 result = function(element)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
+            except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
+                raise_if_interrupted(error)
                 result = try_again(
                     opening(function), again, index, error, options.retries, options.retry_delay
                 )
@@ -70,11 +77,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
                 leave(tokens)
             if watch is not None and (changed := watch.after_call()):
                 call.note_changes(changed)
-            if isinstance(result, Failure):
+            if type(result) is Failure:
                 stats.failed += 1
                 failure = as_error(call.task.name, index, result)
                 if options.on_error == "raise":
-                    raise failure from result.exception
+                    raise failure from failure.__cause__
                 call.report_failure(failure)
                 if options.on_error == "collect":
                     yield failure
