@@ -12,7 +12,18 @@ from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
 from lightwork.engine.worker import Slot, as_error, fill, pack_call, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
-from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw
+from lightwork.functions.frozen import (
+    Frozen,
+    Unfreezable,
+    freeze_input,
+    freeze_or_keep,
+    freeze_views,
+    open_argument,
+    release,
+    split,
+    thaw,
+)
+from lightwork.functions.pickling import dump
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -37,6 +48,7 @@ class Future(Generic[R]):
         task: the task that is called.
         payload: the call as `pack_call` makes it; empty if it never goes to a worker.
         inputs: the calls whose results are its arguments.
+        arguments: the call's frozen arguments, whose large arrays workers map.
 
     Attributes:
         name: a unique name that starts with the task's.
@@ -49,11 +61,13 @@ class Future(Generic[R]):
         task: TaskFunction[..., Any],
         payload: bytes = b"",
         inputs: Sequence[Future[Any]] = (),
+        arguments: Frozen | None = None,
     ) -> None:
         self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
         self._payload = payload
         self._inputs = inputs
+        self._arguments = arguments
         self._kept: Any = None
         self._value: Any = MISSING
         self._error: BaseException | None = None
@@ -119,6 +133,7 @@ class Future(Generic[R]):
             cached: whether the result came from the lake.
         """
         self._kept, self._error, self._value, self._settled = kept, error, value, True
+        self._arguments = None
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -251,8 +266,11 @@ def start_call(
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
     if serial:
         return _call_here(runner, task, code, key, call)
-    payload = pack_call(runner.parcel(task, code), call, code, key, runner.refresh)
-    return Future[Any](runner, task, payload, inputs).start()
+    arguments = freeze_input(call, runner.places.place(lake_is_used=code is not None))
+    if type(arguments) is not Frozen:
+        arguments = Frozen(dump(call))  # raises what is wrong with it
+    payload = pack_call(runner.parcel(task, code), arguments, code, key, runner.refresh)
+    return Future[Any](runner, task, payload, inputs, arguments).start()
 
 
 def _call_here(
@@ -260,6 +278,7 @@ def _call_here(
 ) -> Future[Any]:
     """Run a call in this process; its result goes to the lake if it has a key."""
     options = task.options
+    call = freeze_views(call)
     # The retries get what the first attempt got.
     again = freeze_or_keep(call) if options.retries else call
     with logs.context(task=task.name, attempt=1):
@@ -274,7 +293,7 @@ def _call_here(
     if isinstance(value, Failure):
         return future.settle(error=as_error(task.name, None, value))
     if key is None or code is None:
-        return future.settle(value)
+        return future.settle(release(value))
     kept, value = split(value)
     if type(kept) is Unfreezable:
         runner.log.warning(not_cached(task.name, kept))

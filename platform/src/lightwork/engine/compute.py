@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import reprlib
 import time
 import traceback
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
-from lightwork.functions import decorated
+from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
 from lightwork.logs import get_logger, set_attempt
 
@@ -23,6 +24,7 @@ LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most."""
 _SLICE = 0.01
 """Seconds between two looks at the clock, roughly."""
+_READ_ONLY = re.compile(r"read-?only|WRITEABLE|not writable", re.IGNORECASE)
 _OURS = (__package__, decorated.__name__)
 
 _shorten = reprlib.Repr()
@@ -162,7 +164,14 @@ def try_again(
             return value
     if retries:
         set_attempt(1)
-    return Failure(position, shorten(element), describe(error), trace(error), error, attempt)
+    text = describe(error) + _advice(error)
+    return Failure(position, shorten(element), text, trace(error), error, attempt)
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to do if the task has tried to change a mapped array; usually empty."""
+    refused = mapped.USED and isinstance(error, (ValueError, TypeError, BufferError))
+    return f"; {mapped.ADVICE}" if refused and _READ_ONLY.search(str(error)) else ""
 
 
 def shorten(value: Any) -> str:

@@ -6,11 +6,14 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightwork.functions.frozen import ATOMIC, Frozen, freeze_or_keep, is_plain
+from lightwork.functions.frozen import ATOMIC, Frozen, freeze_input, is_plain
 from lightwork.functions.pickling import dump
 from lightwork.store.results import MISSING, CodeResults
+
+if TYPE_CHECKING:
+    from lightwork.functions.mapped import Place
 
 PAGE = 1 << 15
 """Elements in a page, at most."""
@@ -87,6 +90,7 @@ class Feed:
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
         live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
+        place: where large buffers of frozen elements are stored for workers; None sends them.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -106,12 +110,14 @@ class Feed:
         results: CodeResults | None,
         *,
         live: bool = False,
+        place: Place | None = None,
     ) -> None:
         self._source = source
         self._total = total
         self._keyer = keyer
         self._results = results
         self._live = live
+        self._place = place
         self._first: list[Any] = []
         self._held: list[Any] = []
         self._pending: deque[Span] = deque()
@@ -196,7 +202,7 @@ class Feed:
                     return False
                 if self._keyer is not None:
                     keys[len(elements)] = self._keyer([element])[0]
-                elements.append(freeze_or_keep(element))
+                elements.append(freeze_input(element, self._place))
             else:
                 elements.append(element)
         return True
@@ -266,7 +272,7 @@ class Feed:
     @staticmethod
     def _sample(element: Any) -> float:
         if type(element) is Frozen:
-            return float(len(element.data))
+            return float(element.nbytes)
         try:
             return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.machinery
 import pickle
 import sys
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import ModuleType
 
+    from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
     from lightwork.lake import Lake
 
@@ -39,7 +39,7 @@ class Job:
         fn: the task's function.
         task: the task's name.
         options: the task's options.
-        shared: arguments that are the same for every element.
+        shared: arguments that are the same for every element, as they were when the map started.
         wide: whether an element is a tuple of several positional arguments.
         lake: the tenant's lake.
         lake_mark: the content of the lake's marker file.
@@ -51,7 +51,7 @@ class Job:
     fn: Callable[..., Any]
     task: str
     options: TaskOptions
-    shared: Mapping[str, Any]
+    shared: Shared
     wide: bool
     lake: Lake
     lake_mark: str
@@ -59,9 +59,9 @@ class Job:
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
 
-    def call(self) -> Callable[[Any], Any]:
-        """Return the function of one element."""
-        fn = functools.partial(self.fn, **self.shared) if self.shared else self.fn
+    def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
+        """Return the function of one element, with shared arguments of a loan, or with new ones."""
+        fn = self.shared.bind(self.fn, loan)
         if self.wide:
             return lambda element: fn(*element)
         return fn
@@ -89,7 +89,7 @@ def pack(job: Job, folder: str) -> Parcel:
     """
     import cloudpickle
 
-    with _by_value(job.fn):
+    with by_value(job.fn):
         try:
             data = bytes(cloudpickle.dumps(job, protocol=5))
         except Exception as error:
@@ -145,7 +145,7 @@ class _Named:
         return pickling.find, self.name
 
 
-class _by_value:  # noqa: N801 - reads as a statement
+class by_value:  # noqa: N801 - reads as a statement
     """Pickle the module that defines a function by value, if other processes could not import it."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:

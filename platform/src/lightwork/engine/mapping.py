@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
+from lightwork.engine.job import by_value
 from lightwork.engine.progress import Stats
+from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, public
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
@@ -65,6 +67,7 @@ class MapCall:
         code: the task's code key; None if nothing is cached.
         results: the results in the lake under this code; None if nothing is cached.
         feed: reads the input.
+        shared: the shared arguments, as they are when the map starts.
     """
 
     def __init__(self, request: Request) -> None:
@@ -83,16 +86,27 @@ class MapCall:
             keyer,
             None if self.runner.refresh else self.results,
             live=self.runner.on == "serial",
+            place=self.runner.places.place(lake_is_used=self.code is not None),
         )
+        self.shared = self._freeze_shared()
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
         self._paths: list[str] = []
         self._merging: threading.Thread | None = None
 
+    def _freeze_shared(self) -> Shared:
+        serial = self.runner.on == "serial"
+        return freeze_shared(
+            self._request.shared,
+            self.task.options.ignore,
+            self.runner.places.place(lake_is_used=True),
+            None if serial else by_value(self.task.fn),
+            borrow=serial and self.code is None,
+        )
+
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
-        request = self._request
-        return self.runner.job(self.task, self.code, shared=request.shared, wide=request.width > 1)
+        return self.runner.job(self.task, self.code, shared=self.shared, wide=self._request.width > 1)
 
     def tick(self, *, force: bool = False) -> None:
         """Update the stats and the progress display, at most ten times a second."""

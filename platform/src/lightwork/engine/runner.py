@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
+from lightwork.engine.shared import Places, Shared
 from lightwork.errors import InputError
 from lightwork.store.results import CodeResults, ResultStore
 
@@ -45,6 +46,7 @@ class Runner:
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
+        places: where large inputs are stored for workers.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Runner:
             WeakKeyDictionary()
         )
         self._closed = False
+        self.places = Places(on, lake)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -146,7 +149,7 @@ class Runner:
         task: TaskFunction[..., Any],
         code: CodeKey | None,
         *,
-        shared: Mapping[str, Any] | None = None,
+        shared: Shared | None = None,
         wide: bool = False,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
@@ -156,7 +159,7 @@ class Runner:
             fn=task.fn,
             task=task.name,
             options=task.options,
-            shared=shared or {},
+            shared=shared or Shared({}),
             wide=wide,
             lake=self.lake,
             lake_mark=self._lake_mark,
@@ -205,8 +208,11 @@ class Runner:
     def close(self) -> None:
         """Disconnect from the cluster; stop it if this session started it."""
         self._closed = True
-        if self._cluster is not None:
-            self._cluster.close()
+        try:
+            if self._cluster is not None:
+                self._cluster.close()
+        finally:
+            self.places.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""

@@ -30,6 +30,7 @@ from lightwork.store.results import MISSING, CodeResults
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lightwork.functions.frozen import Frozen
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
@@ -89,16 +90,19 @@ def run_batch(payload: bytes) -> bytes:
     job = _job(parcel)
     with _inside(job):
         options = job.options
-        done = compute(
-            job.call(),
-            elements,
-            retries=options.retries,
-            retry_delay=options.retry_delay,
-            stop_at_failure=options.on_error == "raise",
-            budget=budget,
-            keep=freeze,
+        done, warning = job.shared.run(
+            lambda loan: compute(
+                job.call(loan),
+                elements,
+                retries=options.retries,
+                retry_delay=options.retry_delay,
+                stop_at_failure=options.on_error == "raise",
+                budget=budget,
+                keep=freeze,
+            )
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
+        reply.warning = reply.warning or warning
         # A failure may hold an exception of a class that the script defines.
         return dump(reply) if reply.failures else pickle.dumps(reply, protocol=5)
 
@@ -206,10 +210,10 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
     Raises:
         ElementError: the call failed for good.
     """
-    parcel, data, code, packed_key, refresh = pickle.loads(payload)
+    parcel, call, code, packed_key, refresh = pickle.loads(payload)
     job = _job(parcel)
     with _inside(job):
-        first = fill(pickle.loads(data), arguments)
+        first = fill(open_argument(call), arguments)
         key = packed_key
         if key is None and job.code is not None and code is not None:
             key = _call_key(job, code, *first)
@@ -218,7 +222,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
         done = compute(
-            renewing(lambda call: job.fn(*call[0], **call[1]), lambda: fill(pickle.loads(data), arguments)),
+            renewing(lambda call: job.fn(*call[0], **call[1]), lambda: fill(open_argument(call), arguments)),
             [first],
             retries=job.options.retries,
             retry_delay=job.options.retry_delay,
@@ -255,13 +259,13 @@ class Slot:
 
 def pack_call(
     parcel: Parcel,
-    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+    call: Frozen,
     code: CodeKey | None,
     key: bytes | None,
     refresh: bool,
 ) -> bytes:
-    """Pickle a call into one bytes object, with its key if it does not depend on other calls."""
-    return pickle.dumps((parcel, dump(arguments), code, key, refresh), protocol=5)
+    """Pickle a call, its frozen arguments, with its key if it does not depend on other calls."""
+    return pickle.dumps((parcel, call, code, key, refresh), protocol=5)
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:

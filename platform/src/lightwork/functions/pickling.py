@@ -11,8 +11,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lightwork.functions import mapped
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _TO_RESOLVE = re.compile(rb"_make_skeleton_|lightwork\.")
 _MOVED = {
@@ -61,31 +63,52 @@ _pattern: tuple[frozenset[str], re.Pattern[bytes] | None] = (frozenset(), None)
 def dump(value: Any) -> bytes:
     """Pickle a value, with cloudpickle only if the standard pickle is not enough."""
     try:
-        data = pickle.dumps(value, protocol=5)
+        data = _dumped(value, pickle.dumps)
         if b"__main__" not in data and not _mentions_held(data):
             return data
     except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
     import cloudpickle
 
-    return bytes(cloudpickle.dumps(value, protocol=5))
+    return _dumped(value, cloudpickle.dumps)
 
 
-def load(data: bytes | memoryview) -> Any:
-    """Unpickle what `dump` returned.
+def _dumped(value: Any, dumps: Callable[..., bytes]) -> bytes:
+    return mapped.dump_writable(value, dumps) if mapped.USED else dumps(value, protocol=5)
+
+
+def dump_apart(value: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickle a value as `dump` does, without its large buffers.
+
+    Returns:
+        The pickle, and the buffers, which are those of the value itself, not copies.
+    """
+    try:
+        data, views = mapped.dump_apart(value, pickle.dumps)
+        if b"__main__" not in data and not _mentions_held(data):
+            return data, views
+    except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
+        pass
+    import cloudpickle
+
+    return mapped.dump_apart(value, cloudpickle.dumps)
+
+
+def load(data: bytes | memoryview, buffers: Sequence[memoryview] | None = None) -> Any:
+    """Unpickle what `dump` returned, or `dump_apart` with its buffers.
 
     A class that was pickled by value becomes the class of that name in this process, if there is one: a
     result from the lake is an instance of the class that the script defines, although another process
     pickled it. Old paths of lightwork's modules lead to the new ones.
     """
     if _TO_RESOLVE.search(data) is None:
-        return pickle.loads(data)
-    return _Loader(io.BytesIO(data)).load()
+        return pickle.loads(data, buffers=buffers)
+    return _Loader(io.BytesIO(data), buffers=buffers).load()
 
 
 class _Loader(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
+    def __init__(self, file: io.BytesIO, buffers: Sequence[memoryview] | None) -> None:
+        super().__init__(file, buffers=buffers)
         self._existing: set[int] = set()
 
     def find_class(self, module: str, name: str) -> Any:
