@@ -296,14 +296,18 @@ def _ways(*, here: bool) -> list[tuple[Any, Callable[..., bytes]]]:
     return [(contextlib.nullcontext, cloudpickle.dumps), (pickling.by_name, cloudpickle.dumps)]
 
 
+def _code_at(number: int) -> Any:
+    return _code[number]
+
+
 class _Here(pickle.Pickler):
     """Pickles functions, classes and modules as references to the objects in this process."""
 
     def reducer_override(self, value: Any) -> Any:
-        if not isinstance(value, _CODE):
+        if not isinstance(value, _CODE) or value is _code_at:
             return NotImplemented
         _code[id(value)] = value
-        return _code.__getitem__, (id(value),)
+        return _code_at, (id(value),)
 
 
 def _dumps_here(value: Any, protocol: int, buffer_callback: Any) -> bytes:

@@ -189,7 +189,7 @@ def release(result: Any) -> Any:
         return result
 
 
-def _holds_large(value: Any, depth: int = 3) -> bool:
+def _holds_large(value: Any, depth: int = 6) -> bool:
     """Return whether a value is, or has inside it not too deeply, a large array or table."""
     kind = type(value)
     if kind is tuple or kind is list:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from lightwork.keys import slow
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import SCALARS, WRITERS, Scope, encode_in_scope, text
 
@@ -157,7 +158,10 @@ def _signature(fn: Callable[..., Any]) -> inspect.Signature:
 def _encode(name: str, value: object) -> bytes:
     kind = type(value)
     try:
-        return WRITERS[kind](value) if kind in SCALARS else encode_in_scope(value)
+        if kind in SCALARS:
+            return WRITERS[kind](value)
+        with slow.noticing(f"the argument {name}", slow.ARGUMENT):
+            return encode_in_scope(value)
     except Unkeyable as error:
         context = error.context or f"argument {name}: {{}}; pass what it is made from, or name it in ignore="
         raise Unkeyable(error.what, error.where, context) from None

@@ -54,52 +54,59 @@ def column(values: Sequence[Any], write: Callable[[Any], bytes]) -> bytes:
 def unordered(tag: bytes, values: Collection[Any], write: Callable[[Any], bytes]) -> bytes | None:
     """Encode the items of a set, or return None if they have to be sorted by their encodings."""
     items = list(values)
-    if not _can_sort(items):
+    kind = _sortable(items)
+    if kind is None:
         return None
-    numbers = _int_array(items)
+    numbers = _int_array(items) if kind is int else None
     if numbers is None:
         return tag + column(sorted(items), write)
     numbers.sort()
-    return tag + b"%d;iq" % len(items) + numbers.astype("<i8", copy=False).tobytes()
+    return tag + b"%d;iq" % len(items) + _little(numbers)
 
 
 def pairs(tag: bytes, mapping: Mapping[Any, Any], write: Callable[[Any], bytes]) -> bytes | None:
     """Encode the keys and values of a dict, or return None if they have to be sorted by their encodings."""
     keys, values = list(mapping), list(mapping.values())
-    if not _can_sort(keys):
+    kind = _sortable(keys)
+    if kind is None:
         return None
     if all(map(operator.lt, keys, keys[1:])):
         return tag + column(keys, write) + column(values, write)
-    numbers = _int_array(keys)
+    numbers = _int_array(keys) if kind is int else None
     if numbers is None:
         order: Any = sorted(range(len(keys)), key=keys.__getitem__)
         head = column(list(map(keys.__getitem__, order)), write)
     else:
         order = numbers.argsort()
-        head = b"%d;iq" % len(keys) + numbers[order].astype("<i8", copy=False).tobytes()
-        if (inner := _int_array(values)) is not None:
-            return tag + head + b"%d;iq" % len(keys) + inner[order].astype("<i8", copy=False).tobytes()
+        head = b"%d;iq" % len(keys) + _little(numbers[order])
+        inner = _int_array(values) if set(map(type, values)) == {int} else None
+        if inner is not None:
+            return tag + head + b"%d;iq" % len(keys) + _little(inner[order])
         order = order.tolist()
     return tag + head + column(list(map(values.__getitem__, order)), write)
 
 
-def _can_sort(values: list[Any]) -> bool:
+def _sortable(values: list[Any]) -> type | None:
+    """Return the type of the values; None if they have several, or no order."""
     kinds = set(map(type, values))
     if len(kinds) != 1 or not kinds <= _SORTED:
-        return False
-    return kinds != {float} or all(map(operator.eq, values, values))  # NaN has no order
-
-
-def _int_array(values: list[Any]) -> Any:
-    """Return integers as a NumPy array; None for other values, and for numbers that do not fit."""
-    if set(map(type, values)) != {int}:
         return None
+    kind = kinds.pop()
+    return None if kind is float and not all(map(operator.eq, values, values)) else kind  # NaN has no order
+
+
+def _int_array(values: list[int]) -> Any:
+    """Return integers as a NumPy array; None if some do not fit."""
     import numpy
 
     try:
         return numpy.array(array("q", values), dtype=numpy.int64)
     except OverflowError:
         return None
+
+
+def _little(numbers: Any) -> bytes:
+    return bytes(numbers.astype("<i8", copy=False).tobytes())
 
 
 def _mixed(values: Sequence[Any], write: Callable[[Any], bytes], above: _Levels, depth: int) -> bytes:

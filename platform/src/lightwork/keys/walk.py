@@ -20,7 +20,7 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify
+from lightwork.keys import classify, slow
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.reads import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, source_of
@@ -295,7 +295,8 @@ class Walk:
             self._add(kind, shown, b"missing")
             return written
         try:
-            token, named = self._token_once(value)
+            with slow.noticing(f"the {kind} {shown}, which {reader} reads,", slow.GLOBAL):
+                token, named = self._token_once(value)
             if isinstance(value, type) and attributes and (data := classify.data(value, attributes[0])):
                 self._add("global", f"{classify.class_name(value)}.{attributes[0]}", self.token(data[0]))
         except Unkeyable as error:
