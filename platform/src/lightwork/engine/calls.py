@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
-from lightwork.engine.worker import Slot, as_error, fill, pack_call, run_call
+from lightwork.engine.proof import Different, explain
+from lightwork.engine.runner import State, state_of
+from lightwork.engine.worker import Call, Slot, as_error, fill, run_call
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
-    freeze_input,
     freeze_or_keep,
     freeze_views,
     open_argument,
@@ -23,7 +24,6 @@ from lightwork.functions.frozen import (
     split,
     thaw,
 )
-from lightwork.functions.pickling import dump
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import distributed
 
+    from lightwork.engine.proof import Difference
     from lightwork.engine.runner import Runner
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
@@ -46,8 +47,9 @@ class Future(Generic[R]):
     Args:
         runner: runs and counts the call.
         task: the task that is called.
-        payload: the call as `pack_call` makes it; empty if it never goes to a worker.
+        payload: the call as `Call.pack` makes it; empty if it never goes to a worker.
         inputs: the calls whose results are its arguments.
+        state: the state of the task's code at the time of the call; None if it never goes to a worker.
         arguments: the call's frozen arguments, whose large arrays workers map.
 
     Attributes:
@@ -61,17 +63,21 @@ class Future(Generic[R]):
         task: TaskFunction[..., Any],
         payload: bytes = b"",
         inputs: Sequence[Future[Any]] = (),
+        state: State | None = None,
         arguments: Frozen | None = None,
     ) -> None:
         self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
+        self._task = task
         self._payload = payload
         self._inputs = inputs
+        self._state = state
         self._arguments = arguments
         self._kept: Any = None
         self._value: Any = MISSING
         self._error: BaseException | None = None
         self._settled = False
+        self._sent = 0
         self._counted = False
         self._future: distributed.Future | None = None
 
@@ -170,6 +176,30 @@ class Future(Generic[R]):
         for item in self._inputs:
             item._forget()  # noqa: SLF001
 
+    def _carry(self, difference: Difference) -> None:
+        """Pack this call and its inputs again, where a worker has other code than this process.
+
+        Raises:
+            RunFailed: the code cannot be sent, or has changed since the call was submitted.
+        """
+        for item in self._inputs:
+            item._carry(difference)  # noqa: SLF001
+        if not self._payload:
+            return
+        sent = Call.unpack(self._payload)
+        if sent.parcel.proof != difference.proof:
+            return
+        runner, task, code = self.runner, self._task, sent.code
+        state = state_of(task, None if code is None else runner.code_of(task))
+        if state != self._state:
+            raise RunFailed(explain(task.name, difference, "and it has changed again since the call"))
+        arguments = thaw(sent.data)
+        place = runner.places.place(lake_is_used=code is not None)
+        again = runner.pack_again(
+            task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments, place)
+        )
+        self._payload, self._arguments = again.pack(), again.data
+
     def start(self) -> Future[R]:
         """Send the call to a worker; it runs there once its inputs are computed."""
         with contextlib.suppress(Lost):  # `result` reconnects, and sends it then
@@ -178,7 +208,10 @@ class Future(Generic[R]):
 
     def _send(self) -> distributed.Future:
         arguments = [item._input() for item in self._inputs]  # noqa: SLF001
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=self.name)
+        # Dask may still know the key of a call that it has refused or lost.
+        key = f"{self.name}-{self._sent}" if self._sent else self.name
+        self._sent += 1
+        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key)
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
@@ -193,6 +226,9 @@ class Future(Generic[R]):
                 if isinstance(error, TimeoutError):
                     raise
                 self.runner.cluster.reconnect()
+                self._forget()
+            except Different as error:
+                self._carry(error.difference)
                 self._forget()
             except ElementError as error:
                 self.settle(error=error)
@@ -266,11 +302,10 @@ def start_call(
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
     if serial:
         return _call_here(runner, task, code, key, call)
-    arguments = freeze_input(call, runner.places.place(lake_is_used=code is not None))
-    if type(arguments) is not Frozen:
-        arguments = Frozen(dump(call))  # raises what is wrong with it
-    payload = pack_call(runner.parcel(task, code), arguments, code, key, runner.refresh)
-    return Future[Any](runner, task, payload, inputs, arguments).start()
+    state = state_of(task, code)
+    place = runner.places.place(lake_is_used=code is not None)
+    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place)
+    return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
 
 
 def _call_here(

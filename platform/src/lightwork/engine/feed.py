@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.functions.frozen import ATOMIC, Frozen, freeze_input, is_plain
-from lightwork.functions.pickling import dump
+from lightwork.functions.pickling import dump, noting
 from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class Feed:
         read: the number of elements read so far.
         cached: how many of them were in the lake.
         emitted: the number of results handed out.
+        names: the first-party names in the elements that are frozen, as `pickling.noting` notes them.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Feed:
         self._element_bytes = 0.0
         self._source_error: Exception | None = None
         self.slow = False
+        self.names: set[tuple[str, str]] = set()
         self.pages: deque[Page] = deque()
         self.waiting = 0
         self.exhausted = False
@@ -195,6 +197,10 @@ class Feed:
 
     def _extend(self, elements: list[Any], keys: dict[int, bytes | None], count: int) -> bool:
         """Append up to `count` elements; return False if the page ends here for one that may change."""
+        with noting(self.names):
+            return self._extend_noting(elements, keys, count)
+
+    def _extend_noting(self, elements: list[Any], keys: dict[int, bytes | None], count: int) -> bool:
         for element in itertools.islice(self._source, count):
             if not ATOMIC[type(element)] and not is_plain(element):
                 if self._live:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import InputError
+from lightwork.engine.proof import NOTHING, Proof, names_of, proof_of
+from lightwork.errors import InputError, LightworkError
 from lightwork.functions import pickling
+from lightwork.keys.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +44,6 @@ class Job:
         shared: arguments that are the same for every element, as they were when the map started.
         wide: whether an element is a tuple of several positional arguments.
         lake: the tenant's lake.
-        lake_mark: the content of the lake's marker file.
         code: the digest of the code key under which results are kept; None if they are not kept.
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
@@ -54,7 +55,6 @@ class Job:
     shared: Shared
     wide: bool
     lake: Lake
-    lake_mark: str
     code: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
@@ -69,16 +69,39 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A packed job: its bytes, or their path in the lake."""
+    """A packed job: its bytes, or their path in the lake.
+
+    Attributes:
+        id: the digest of the bytes.
+        data: the bytes; None if they are in the lake.
+        lake: the tenant's lake.
+        path: their path in it.
+        proof: what a worker has to find by name as the driver has it.
+        mark: the content of the lake's marker file.
+    """
 
     id: str
     data: bytes | None
     lake: Lake
     path: str
+    proof: Proof = NOTHING
+    mark: str = ""
+
+    def stored(self, mark: str) -> Parcel:
+        """Return the parcel, ready to send; put a large job in the lake.
+
+        Args:
+            mark: the content of the lake's marker file.
+        """
+        data = self.data
+        if data is not None and len(data) > INLINE_BYTES:
+            self.lake.write(self.path, data)
+            data = None
+        return replace(self, data=data, mark=mark)
 
 
 def pack(job: Job, folder: str) -> Parcel:
-    """Make a job ready to send; put a large one in the lake.
+    """Pickle a job as it is now.
 
     Args:
         job: the job.
@@ -87,47 +110,53 @@ def pack(job: Job, folder: str) -> Parcel:
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
     """
-    import cloudpickle
-
+    names = set(job.shared.written)
     with by_value(job.fn):
         try:
-            data = bytes(cloudpickle.dumps(job, protocol=5))
+            data = pickling.dump_code(job, names)
         except Exception as error:
-            by_name = _dump_by_name(job)
+            by_name = _dump_by_name(job, names)
             if by_name is None:
                 raise InputError(
                     f"{job.task}: the function or its shared arguments cannot be sent to a worker: {error}"
                 ) from error
             data = by_name
-    name = blake2b(data, digest_size=16).hexdigest()
-    path = f"{folder}/{name}.job"
-    if len(data) <= INLINE_BYTES:
-        return Parcel(name, data, job.lake, path)
-    job.lake.write(path, data)
-    return Parcel(name, None, job.lake, path)
+    code = survey(job.fn)
+    kept = job.code is not None and job.options.version is None
+    proof = proof_of(names_of(names, code), code.libraries if kept else ())
+    name = _digest(data)
+    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def unpack(parcel: Parcel) -> Job:
-    """Return the job in a parcel."""
+    """Return the job in a parcel.
+
+    Raises:
+        LightworkError: the bytes are not those that were packed.
+    """
     data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    if _digest(data) != parcel.id:
+        raise LightworkError(f"{parcel.path} in the lake is damaged; run again")
     job: Job = pickle.loads(data)
     return job
 
 
-def _dump_by_name(job: Job) -> bytes | None:
+def _dump_by_name(job: Job, names: set[tuple[str, str]]) -> bytes | None:
     """Pickle a job with its function by name, for one that uses what cannot be pickled, such as a lock.
 
     Returns:
         The bytes; None if another process could not import the function.
     """
-    import cloudpickle
-
     module, qualname = job.fn.__module__, job.fn.__qualname__
     try:
         if module == "__main__" or not importable(module) or pickling.find(module, qualname) is not job.fn:
             return None
         with pickling.by_name():
-            return bytes(cloudpickle.dumps(replace(job, fn=_Named(module, qualname)), protocol=5))
+            return pickling.dump_code(replace(job, fn=_Named(module, qualname)), names)
     except Exception:  # noqa: BLE001 - the caller reports the first error
         return None
 
@@ -140,6 +169,10 @@ class _Named:
 
     def __call__(self) -> None:
         """Do nothing: it is never called, since unpickling gives the function."""
+
+    def by_name(self) -> tuple[str, str]:
+        """Return the function's module and name."""
+        return self.name
 
     def __reduce__(self) -> Any:
         return pickling.find, self.name

@@ -6,14 +6,16 @@ import inspect
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
-from lightwork.engine.job import by_value
+from lightwork.engine.job import Parcel, by_value
 from lightwork.engine.progress import Stats
+from lightwork.engine.proof import changes_line, explain, extended
+from lightwork.engine.runner import state_of
 from lightwork.engine.shared import Shared, freeze_shared
-from lightwork.errors import ElementError, InputError, public
+from lightwork.errors import ElementError, InputError, RunFailed, public
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
+    from lightwork.engine.proof import Difference
     from lightwork.engine.runner import Runner
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _TICK = 0.1
 """Seconds between two updates of the progress display."""
+_AGAIN = "and it has changed again since the map started"
 _CLASSES_KEPT = 1000
 """Classes and functions inside elements whose code is analysed once for a map, at most."""
 _FAILURES_SHOWN = 10
@@ -88,16 +92,19 @@ class MapCall:
             live=self.runner.on == "serial",
             place=self.runner.places.place(lake_is_used=self.code is not None),
         )
-        self.shared = self._freeze_shared()
+        self.shared = self._freeze_shared(request.shared)
+        self._state = None if self.runner.on == "serial" else state_of(self.task, code)
+        self._packed = self._pack()
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
         self._paths: list[str] = []
         self._merging: threading.Thread | None = None
+        self._changed: set[str] = set()
 
-    def _freeze_shared(self) -> Shared:
+    def _freeze_shared(self, values: Mapping[str, Any]) -> Shared:
         serial = self.runner.on == "serial"
         return freeze_shared(
-            self._request.shared,
+            values,
             self.task.options.ignore,
             self.runner.places.place(lake_is_used=True),
             None if serial else by_value(self.task.fn),
@@ -107,6 +114,54 @@ class MapCall:
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
         return self.runner.job(self.task, self.code, shared=self.shared, wide=self._request.width > 1)
+
+    def _pack(self) -> Parcel | InputError | None:
+        """Pack the job as the map starts, before the caller's code runs again; the error if that fails."""
+        if self.runner.on == "serial":
+            return None
+        try:
+            return self.runner.pack(self.job())
+        except InputError as error:
+            return error  # it counts if there is anything to compute
+
+    def parcel(self) -> Parcel:
+        """Return the job as it was when the map started, ready to send.
+
+        Raises:
+            InputError: it cannot be sent to another process.
+        """
+        if not isinstance(self._packed, Parcel):
+            raise self._packed or InputError("a serial map has no job to send")
+        return self.runner.store(self._packed)
+
+    def extend(self, parcel: Parcel) -> Parcel:
+        """Return the job with a proof of what the elements read so far name, too."""
+        proof = extended(parcel.proof, self.feed.names)
+        return parcel if proof is parcel.proof else replace(parcel, proof=proof)
+
+    def carry(self, difference: Difference) -> Parcel:
+        """Return the job with the code of this process, which a worker has otherwise.
+
+        Raises:
+            RunFailed: it cannot be sent, or has changed since the map started.
+        """
+        if state_of(self.task, self.runner.code_of(self.task)) != self._state:
+            raise RunFailed(
+                explain(self.task.name, difference, "and it has changed again since the map started")
+            )
+
+        def pack() -> Parcel:
+            self.shared = self._freeze_shared(self.shared.new())
+            return self.extend(self.runner.store(self.runner.pack(self.job())))
+
+        return self.runner.pack_again(self.task.name, difference, pack)
+
+    def note_changes(self, names: Sequence[str]) -> None:
+        """Warn about values that the task reads and that its own runs change; about each once."""
+        new = [name for name in names if name not in self._changed]
+        if new and self.code is not None:
+            self._changed.update(new)
+            get_logger("lightwork").warning(changes_line(self.task.name, new))
 
     def tick(self, *, force: bool = False) -> None:
         """Update the stats and the progress display, at most ten times a second."""

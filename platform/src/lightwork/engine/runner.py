@@ -7,25 +7,43 @@ import functools
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
+from lightwork.engine.proof import differing, explain, packages_of
 from lightwork.engine.shared import Places, Shared
-from lightwork.errors import InputError
+from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.functions import pickling
+from lightwork.keys.components import Unkeyable
+from lightwork.keys.survey import survey
+from lightwork.keys.values import encode
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import structlog
 
     from lightwork.cluster.cluster import Cluster
     from lightwork.engine.progress import Progress, Stats
+    from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
     from lightwork.lake import Lake
+
+
+class Packed(Protocol):
+    """A job, or a call of it, that is ready to send."""
+
+    @property
+    def proof(self) -> Proof:
+        """What a worker has to find by name as the driver has it."""
+
+
+_Packed = TypeVar("_Packed", bound=Packed)
 
 _REFRESH_EVERY = 1.0
 """Seconds after which a call looks again for new results in the lake."""
@@ -75,9 +93,9 @@ class Runner:
         self._cluster_lock = threading.RLock()
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
         # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
-        self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[str | None, Parcel]] = (
-            WeakKeyDictionary()
-        )
+        self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[Any, Parcel]] = WeakKeyDictionary()
+        self._carried: frozenset[str] = frozenset()
+        self._held: set[str] = set()
         self._closed = False
         self.places = Places(on, lake)
 
@@ -127,22 +145,58 @@ class Runner:
         self.log.info(f"running on {where}{dashboard}")
         return cluster
 
-    def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None) -> Parcel:
-        """Return the job of a task's single calls, packed once."""
-        self.cluster.hold_packages()
+    def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None, state: State) -> Parcel:
+        """Return the job of a task's single calls, packed once for each state of its code."""
         parcels = self._parcels.setdefault(task, {})
-        digest = None if code is None else code.digest
-        if digest not in parcels:
-            parcels[digest] = self.pack(self.job(task, code))
-        return parcels[digest]
+        if not state.exact:
+            return self.store(self.pack(self.job(task, code)))
+        key = (state, self._carried)
+        if key not in parcels:
+            parcels[key] = self.store(self.pack(self.job(task, code)))
+        return parcels[key]
+
+    def pack_again(self, task: str, difference: Difference, pack: Callable[[], _Packed]) -> _Packed:
+        """Pack a job that a worker refused, with the packages by value that the worker has otherwise.
+
+        Args:
+            task: the task's name.
+            difference: what the worker has.
+            pack: packs the job, or a call of it.
+
+        Raises:
+            RunFailed: they cannot be sent by value, or are sent so already; the line says what differs.
+        """
+        try:
+            packed = pack()
+            if packed.proof != difference.proof:
+                if packed.proof.names == difference.proof.names:
+                    raise RunFailed(
+                        explain(task, difference, "and it has changed again since the run started")
+                    )
+                return packed  # they go by value since another job was refused
+            packages = packages_of(differing(difference)) - self._carried
+            if difference.libraries or not packages:
+                raise RunFailed(explain(task, difference))
+            pickling.hold(packages)
+            self._carried |= packages
+            packed = pack()
+        except InputError as error:
+            raise RunFailed(explain(task, difference, one_line(error.__cause__ or error))) from error
+        names = ", ".join(sorted(packages))
+        self.log.info(f"{task}: workers have other code of {names} than this process; sending ours")
+        return packed
 
     def pack(self, job: Job) -> Parcel:
-        """Make a job ready to send; a large one goes to the run's folder in the lake.
+        """Pickle a job as it is now; nothing is sent, and no cluster started.
 
         Raises:
             InputError: the function or its shared arguments cannot be sent to another process.
         """
         return pack(job, self._jobs_folder)
+
+    def store(self, parcel: Parcel) -> Parcel:
+        """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        return parcel.stored(self._lake_mark)
 
     def job(
         self,
@@ -153,8 +207,7 @@ class Runner:
         wide: bool = False,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
-        if self.on != "serial":
-            self.cluster.hold_packages()
+        self._hold_packages()
         return Job(
             fn=task.fn,
             task=task.name,
@@ -162,11 +215,21 @@ class Runner:
             shared=shared or Shared({}),
             wide=wide,
             lake=self.lake,
-            lake_mark=self._lake_mark,
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
         )
+
+    def _hold_packages(self) -> None:
+        """Pickle first-party code by value for remote workers, also before there is a connection to them."""
+        if self.on in ("serial", "local"):
+            return
+        if self._cluster is not None:
+            self._cluster.hold_packages()
+            return
+        packages = pickling.own_packages() - self._held
+        pickling.hold(packages)
+        self._held |= packages
 
     @functools.cached_property
     def _lake_mark(self) -> str:
@@ -183,7 +246,7 @@ class Runner:
         """Return a task's code key; None if its results are not cached, with a warning if it has no key."""
         if not (self.cache and task.options.cache):
             return None
-        from lightwork.keys import Unkeyable, code_key
+        from lightwork.keys import code_key
 
         try:
             return code_key(task.fn, version=task.options.version)
@@ -207,6 +270,9 @@ class Runner:
 
     def close(self) -> None:
         """Disconnect from the cluster; stop it if this session started it."""
+        if not self._closed:
+            pickling.release(set(self._carried))
+            pickling.release(self._held)
         self._closed = True
         try:
             if self._cluster is not None:
@@ -218,3 +284,34 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A task's code as it is at one moment.
+
+    Attributes:
+        digest: it changes if anything changes that has a stable key.
+        exact: whether all of the code has one.
+    """
+
+    digest: tuple[Any, ...]
+    exact: bool
+
+
+def state_of(task: TaskFunction[..., Any], code: CodeKey | None) -> State:
+    """Return the state of a task's code as it is now.
+
+    Args:
+        task: the task.
+        code: its code key of this moment, if it has one.
+    """
+    if code is None or task.options.version is not None:
+        found = survey(task.fn)
+        return State((code and code.digest, found.digest), not found.holes)
+    fn = getattr(task.fn, "__func__", task.fn)
+    defaults = getattr(fn, "__defaults__", None), getattr(fn, "__kwdefaults__", None)
+    try:  # they are not in the code key
+        return State((code.digest, encode(defaults)), exact=True)
+    except Unkeyable:
+        return State((code.digest,), exact=False)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.cluster import Lost
 from lightwork.engine.compute import KILLED, Failure, describe, shorten
 from lightwork.engine.feed import PAGE, Page, Span
+from lightwork.engine.proof import Difference
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
 from lightwork.errors import ElementError, LightworkError, RunFailed
-from lightwork.functions.frozen import Unfreezable, freeze, mapped_bytes
+from lightwork.functions.frozen import Frozen, Unfreezable, freeze, mapped_bytes, thaw
 from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store import segments
@@ -87,6 +88,7 @@ class Scatter:
         self._options = call.task.options
         self._sizer = Sizer(fixed=self._options.batch)
         self._parcel: Parcel | None = None
+        self._carrying = False
         self._name = f"{call.task.fn.__name__}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._inflight: set[Batch] = set()
@@ -234,7 +236,11 @@ class Scatter:
         slots = max(1, self._call.runner.cluster.slots())
         budget = math.inf if alone else self._sizer.budget(slots)
         if self._parcel is None:
-            self._parcel = self._call.runner.pack(self._call.job())
+            self._parcel = self._call.parcel()
+        if self._carrying:
+            elements = [freeze(thaw(e)) if type(e) is Frozen else e for e in elements]
+        if self._feed.names:
+            self._parcel = self._call.extend(self._parcel)
         try:
             payload = pack_batch(self._parcel, elements, keys, budget)
         except Exception:  # noqa: BLE001 - some element cannot be pickled: find which
@@ -274,9 +280,20 @@ class Scatter:
             for batch, reply in zip(finished, replies, strict=True):
                 self._inflight.discard(batch)
                 batch.future = None
-                self._take_in(batch, pickle.loads(reply), len(reply))
+                received = pickle.loads(reply)
+                if isinstance(received, Difference):
+                    self._carry(batch, received)
+                else:
+                    self._take_in(batch, received, len(reply))
         for batch in failed:
             self._take_in_error(batch)
+
+    def _carry(self, batch: Batch, difference: Difference) -> None:
+        """Send a batch again, with the code of this process, that a worker refused as it has other code."""
+        self._feed.give_back(batch.spans)
+        if self._parcel is not None and self._parcel.proof == difference.proof:
+            self._parcel = self._call.carry(difference)
+            self._carrying = True
 
     def _take_in(self, batch: Batch, reply: Reply, received_bytes: int) -> None:
         """Store the results of a batch; put back the elements that the worker did not reach."""
@@ -304,6 +321,7 @@ class Scatter:
         if reply.warning and not self._warned:
             self._warned = True  # further batches have the same warning
             get_logger("lightwork").warning(f"{self._call.task.name}: {reply.warning}")
+        self._call.note_changes(reply.changed)
         self._call.add_segment(reply.path)
         start = 0
         unreached: list[Span] = []

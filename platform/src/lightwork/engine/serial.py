@@ -9,6 +9,7 @@ from lightwork import logs
 from lightwork.engine.calls import not_cached
 from lightwork.engine.compute import Failure, opening, try_again
 from lightwork.engine.shared import changed
+from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
 from lightwork.functions.frozen import (
     ATOMIC,
@@ -45,9 +46,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
     stats, options = call.stats, call.task.options
-    buffer = _Buffer(call)
+    # A version= says that the code does not count.
+    watch = None if call.code is None or options.version is not None else Watch(call.task.fn)
+    buffer = _Buffer(call, watch)
     try:
-        for index, key, result, cached in _Attempts(call).outcomes():
+        for index, key, result, cached in _Attempts(call, watch, buffer).outcomes():
             if cached:
                 yield result
                 continue
@@ -61,7 +64,7 @@ def iterate(call: MapCall) -> Iterator[Any]:
                     yield failure
                 continue
             stats.computed += 1
-            yield release(result) if key is None else buffer.add(key, result)
+            yield release(result) if key is None or buffer.over else buffer.add(key, result)
         call.feed.check()
     finally:
         buffer.flush()
@@ -70,8 +73,10 @@ def iterate(call: MapCall) -> Iterator[Any]:
 class _Attempts:
     """Calls the function on the elements of a map, with shared arguments as they were when it started."""
 
-    def __init__(self, call: MapCall) -> None:
+    def __init__(self, call: MapCall, watch: Watch | None, buffer: _Buffer) -> None:
         self._call = call
+        self._watch = watch
+        self._buffer = buffer
         self._job = call.job()
         self._options = call.task.options
         self._enter, self._leave = logs.element_context(call.task.name)
@@ -88,7 +93,12 @@ class _Attempts:
         window: list[tuple[int, bytes | None, Any, bool]] = []
         inputs: list[Any] = []
         begin = 0.0
+        watch, buffer = self._watch, self._buffer
         for index, element, key, value in feed.stream():
+            if watch is not None and watch.moved() and buffer.is_over():
+                watch = None
+            if buffer.over:
+                key, value = None, MISSING  # as the code is now, it is in no key
             if value is not MISSING:
                 outcome, again = (index, key, value, True), None
             else:
@@ -96,6 +106,8 @@ class _Attempts:
                 begin = begin or time.monotonic()
                 element, again = self._input(element, lent=loan is not None)
                 outcome = (index, key, self._attempt(function, index, element, again), False)
+                if watch is not None and (names_changed := watch.called()):
+                    self._call.note_changes(names_changed)
             if loan is None:
                 yield outcome
                 continue
@@ -146,10 +158,20 @@ class _Attempts:
 
 
 class _Buffer:
-    """Results to commit to the lake: every second or so, and at the end of the map in any case."""
+    """Results to commit to the lake: every second or so, and at the end of the map in any case.
 
-    def __init__(self, call: MapCall) -> None:
+    Args:
+        call: the map.
+        watch: watches its code; None if its key does not depend on it.
+
+    Attributes:
+        over: whether nothing is kept any more, as the code is no longer as the map's key says.
+    """
+
+    def __init__(self, call: MapCall, watch: Watch | None) -> None:
         self._call = call
+        self._watch = watch
+        self.over = False
         self._keys: list[bytes] = []
         self._values: list[Any] = []
         self._bytes = 0
@@ -171,13 +193,27 @@ class _Buffer:
         self._keys.append(key)
         self._values.append(kept)
         full = len(self._keys) >= _COMMIT_AT or self._bytes > _COMMIT_BYTES
-        if full or time.monotonic() - self._since > _COMMIT_EVERY:
+        # A look at much data takes long.
+        every = _COMMIT_EVERY if self._watch is None else max(_COMMIT_EVERY, 20 * self._watch.seconds)
+        if full or time.monotonic() - self._since > every:
             self.flush()
         return result
 
+    def is_over(self) -> bool:
+        """Look whether the code is still as the key says; if not, drop what is not committed, and warn."""
+        changed = self._watch.changed() if self._watch is not None and not self.over else []
+        if changed:
+            self.over = True
+            self._keys, self._values, self._bytes = [], [], 0
+            logs.get_logger("lightwork").warning(
+                f"{self._call.task.name}: {', '.join(changed)} changed while the map ran; "
+                "what is computed from now on is not kept"
+            )
+        return self.over
+
     def flush(self) -> None:
         self._since = time.monotonic()
-        if not self._keys or self._call.results is None:
+        if not self._keys or self._call.results is None or self.is_over():
             return
         keys, values = self._keys, self._values
         self._keys, self._values, self._bytes = [], [], 0

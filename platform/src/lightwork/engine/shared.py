@@ -96,12 +96,14 @@ class Shared:
         frozen: a dict of the others; None if there are none.
         each: whether each element gets new objects; otherwise `lend` hands out the same ones.
         names: the names of the arguments in `frozen`.
+        written: the first-party names that `frozen` holds, as `pickling.dump_code` notes them.
     """
 
     fixed: dict[str, Any]
     frozen: Frozen | None = None
     each: bool = False
     names: tuple[str, ...] = ()
+    written: set[tuple[str, str]] = field(default_factory=set)
     _spare: list[Loan] = field(default_factory=list)
 
     def new(self) -> dict[str, Any]:
@@ -190,12 +192,12 @@ class Loan:
 def _state(values: list[Any]) -> object:
     """Return what shows whether values have changed: their pickle, and where their mapped buffers are."""
     try:
-        return _pickled(values, pickle.dumps)
+        return _pickled(values, mapped.PLAIN)
     except Exception:  # noqa: BLE001 - code that cannot be found by name, such as that of a script
-        return _pickled(values, _dumps_here)
+        return _pickled(values, _HERE)
 
 
-def _pickled(values: list[Any], dumps: Callable[..., bytes]) -> object:
+def _pickled(values: list[Any], way: mapped.Way) -> object:
     addresses: list[tuple[int, int]] = []
 
     def take(buffer: pickle.PickleBuffer) -> bool:
@@ -205,7 +207,7 @@ def _pickled(values: list[Any], dumps: Callable[..., bytes]) -> object:
         addresses.append((_address(buffer.raw()), view.nbytes))
         return False
 
-    data = dumps(values, protocol=5, buffer_callback=take)
+    data = way.dumps(values, take)
     return (data if len(data) < mapped.LARGE else blake2b(data).digest()), addresses
 
 
@@ -254,7 +256,9 @@ def freeze_shared(
         by_value: sends code by value that a worker could not import; None for use in this process.
         borrow: whether large buffers are not copied, so that later changes of the caller are seen.
     """
-    here, freeze = by_value is None, functools.partial(_freeze, place=place, borrow=borrow)
+    written: set[tuple[str, str]] = set()
+    here = by_value is None
+    freeze = functools.partial(_freeze, names=written, place=place, borrow=borrow)
     ignored = set(ignore)
     fixed = {name: value for name, value in shared.items() if name in ignored or _is_fixed(value)}
     others = {name: value for name, value in shared.items() if name not in fixed}
@@ -265,21 +269,29 @@ def freeze_shared(
         if frozen is None:
             # Freeze together what can be pickled at all.
             for name, value in list(others.items()):
-                if _freeze({name: value}, None, here=here, borrow=True) is None:
+                if _freeze({name: value}, set(), None, here=here, borrow=True) is None:
                     fixed[name] = others.pop(name)
             frozen = freeze(others, here=here) if others else None
     if frozen is None:
         return Shared({**fixed, **others})
     each = len(frozen.data) <= _SMALL and all(map(_is_simple, others.values()))
-    return Shared({name: fixed[name] for name in shared if name in fixed}, frozen, each, tuple(others))
+    ordered = {name: fixed[name] for name in shared if name in fixed}
+    return Shared(ordered, frozen, each, tuple(others), written)
 
 
-def _freeze(values: dict[str, Any], place: mapped.Place | None, *, here: bool, borrow: bool) -> Frozen | None:
+def _freeze(
+    values: dict[str, Any],
+    names: set[tuple[str, str]],
+    place: mapped.Place | None,
+    *,
+    here: bool,
+    borrow: bool,
+) -> Frozen | None:
     """Freeze values together; return None if they cannot be pickled."""
-    for how, dumps in _ways(here=here):
+    for how, way in _ways(names, here=here):
         try:
             with how():
-                data, views = mapped.dump_apart(values, dumps)
+                data, views = mapped.dump_apart(values, way)
                 if not views:
                     return Frozen(data)
                 return Frozen(data, mapped.Borrowed(views) if borrow else mapped.store(views, place))
@@ -288,12 +300,11 @@ def _freeze(values: dict[str, Any], place: mapped.Place | None, *, here: bool, b
     return None
 
 
-def _ways(*, here: bool) -> list[tuple[Any, Callable[..., bytes]]]:
+def _ways(names: set[tuple[str, str]], *, here: bool) -> list[tuple[Any, mapped.Way]]:
     if here:
-        return [(contextlib.nullcontext, pickle.dumps), (contextlib.nullcontext, _dumps_here)]
-    import cloudpickle
-
-    return [(contextlib.nullcontext, cloudpickle.dumps), (pickling.by_name, cloudpickle.dumps)]
+        return [(contextlib.nullcontext, mapped.PLAIN), (contextlib.nullcontext, _HERE)]
+    way = pickling.code_way(names)
+    return [(contextlib.nullcontext, way), (pickling.by_name, way)]
 
 
 def _code_at(number: int) -> Any:
@@ -303,6 +314,9 @@ def _code_at(number: int) -> Any:
 class _Here(pickle.Pickler):
     """Pickles functions, classes and modules as references to the objects in this process."""
 
+    def __init__(self, file: io.BytesIO, protocol: int, buffer_callback: Any = None) -> None:
+        super().__init__(file, protocol, buffer_callback=buffer_callback)
+
     def reducer_override(self, value: Any) -> Any:
         if not isinstance(value, _CODE) or value is _code_at:
             return NotImplemented
@@ -310,10 +324,7 @@ class _Here(pickle.Pickler):
         return _code_at, (id(value),)
 
 
-def _dumps_here(value: Any, protocol: int, buffer_callback: Any) -> bytes:
-    file = io.BytesIO()
-    _Here(file, protocol, buffer_callback=buffer_callback).dump(value)
-    return file.getvalue()
+_HERE = mapped.Way(_Here)
 
 
 def _is_fixed(value: Any) -> bool:

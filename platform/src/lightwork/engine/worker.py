@@ -14,23 +14,32 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
 from lightwork.engine.compute import Failure, compute, describe, renewing, shorten
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
+from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LightworkError
-from lightwork.functions.frozen import Unfreezable, freeze, freeze_or_keep, open_argument
-from lightwork.functions.pickling import dump
+from lightwork.functions.frozen import (
+    Frozen,
+    Unfreezable,
+    freeze,
+    freeze_input,
+    freeze_or_keep,
+    open_argument,
+)
+from lightwork.functions.pickling import dump, noting
 from lightwork.store import segments
 from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lightwork.functions.frozen import Frozen
+    from lightwork.engine.proof import Proof
+    from lightwork.functions.mapped import Place
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
@@ -44,6 +53,8 @@ _LARGE_REPLY = 8 << 20
 """Bytes of results above which the driver reads them from the lake."""
 
 _jobs: OrderedDict[str, Job] = OrderedDict()
+_changes: dict[str, Changes] = {}
+"""What the runs of the jobs above have changed, for those whose results are kept."""
 _jobs_lock = threading.Lock()
 _gave_up = -math.inf
 """When the last commit was given up; minus infinity after one that succeeded."""
@@ -61,6 +72,7 @@ class Reply:
         seconds: the time that the function took for all of them.
         path: the path of the segment in the lake that holds the results; empty if there is none.
         warning: a problem that did not affect the results; usually empty.
+        changed: names of values that the function reads and that its runs have changed; usually empty.
     """
 
     done: int
@@ -69,6 +81,7 @@ class Reply:
     seconds: float
     path: str = ""
     warning: str = ""
+    changed: tuple[str, ...] = ()
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -85,8 +98,10 @@ def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budg
 
 
 def run_batch(payload: bytes) -> bytes:
-    """Compute a batch on a worker; return a pickled `Reply`."""
+    """Compute a batch on a worker; return a pickled `Reply`, or a `Difference` before anything has run."""
     parcel, elements, keys, budget = pickle.loads(payload)
+    if (difference := check(parcel.proof)) is not None:
+        return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     with _inside(job):
         options = job.options
@@ -103,6 +118,7 @@ def run_batch(payload: bytes) -> bytes:
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or warning
+        reply.changed = _changed(parcel)
         # A failure may hold an exception of a class that the script defines.
         return dump(reply) if reply.failures else pickle.dumps(reply, protocol=5)
 
@@ -201,7 +217,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
     """Run one submitted call on a worker.
 
     Args:
-        payload: the call as `pack_call` made it.
+        payload: the call as `Call.pack` made it.
         arguments: results of other calls, which replace the `Slot`s in the payload.
 
     Returns:
@@ -209,25 +225,33 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
 
     Raises:
         ElementError: the call failed for good.
+        Different: this worker has other code than the driver; nothing has run.
     """
-    parcel, call, code, packed_key, refresh = pickle.loads(payload)
-    job = _job(parcel)
+    call = Call.unpack(payload)
+    data, code = call.data, call.code
+    if (difference := check(call.proof)) is not None:
+        raise Different(difference)
+    job = _job(call.parcel)
     with _inside(job):
-        first = fill(open_argument(call), arguments)
-        key = packed_key
+        first = fill(open_argument(data), arguments)
+        key = call.key
         if key is None and job.code is not None and code is not None:
             key = _call_key(job, code, *first)
-            if key is not None and not refresh:
+            if key is not None and not call.refresh:
                 cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
         done = compute(
-            renewing(lambda call: job.fn(*call[0], **call[1]), lambda: fill(open_argument(call), arguments)),
+            renewing(
+                lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments)
+            ),
             [first],
             retries=job.options.retries,
             retry_delay=job.options.retry_delay,
             keep=freeze,
         )
+        if changed := _changed(call.parcel):
+            logs.get_logger("lightwork").warning(changes_line(job.task, changed))
         value = done.values[0]
         if type(value) is Unfreezable:
             value = _unsendable(0, first, value)
@@ -257,15 +281,64 @@ class Slot:
     number: int
 
 
-def pack_call(
-    parcel: Parcel,
-    call: Frozen,
-    code: CodeKey | None,
-    key: bytes | None,
-    refresh: bool,
-) -> bytes:
-    """Pickle a call, its frozen arguments, with its key if it does not depend on other calls."""
-    return pickle.dumps((parcel, call, code, key, refresh), protocol=5)
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A submitted call, as it is sent.
+
+    Attributes:
+        parcel: the job of the task, whose proof has what the arguments name too.
+        data: the arguments, positional and by keyword.
+        code: the task's code key; None if the result is not kept.
+        key: the call's key, if it does not depend on other calls.
+        refresh: compute the call even if the lake has its result.
+    """
+
+    parcel: Parcel
+    data: Frozen
+    code: CodeKey | None
+    key: bytes | None
+    refresh: bool
+
+    @classmethod
+    def of(
+        cls,
+        parcel: Parcel,
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        code: CodeKey | None,
+        key: bytes | None,
+        refresh: bool,
+        place: Place | None,
+    ) -> Call:
+        """Return a call with its arguments frozen, large ones at a place where workers map them."""
+        names: set[tuple[str, str]] = set()
+        with noting(names):
+            data = freeze_input(arguments, place)
+            if type(data) is not Frozen:
+                data = Frozen(dump(arguments))  # raises what is wrong with them
+        if names:
+            parcel = replace(parcel, proof=extended(parcel.proof, names))
+        return cls(parcel, data, code, key, refresh)
+
+    def again(
+        self, parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], place: Place | None
+    ) -> Call:
+        """Return the call with another job, its arguments pickled anew."""
+        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place)
+
+    @property
+    def proof(self) -> Proof:
+        """What a worker has to find by name as the driver has it."""
+        return self.parcel.proof
+
+    def pack(self) -> bytes:
+        """Pickle the call into one bytes object, which is opaque to Dask."""
+        return pickle.dumps(self, protocol=5)
+
+    @staticmethod
+    def unpack(payload: bytes) -> Call:
+        """Return the call that `pack` made."""
+        call: Call = pickle.loads(payload)
+        return call
 
 
 def fill(value: Any, arguments: Sequence[Any]) -> Any:
@@ -296,9 +369,19 @@ def _job(parcel: Parcel) -> Job:
             return _jobs[parcel.id]
         job = _unpack_checked(parcel)
         _jobs[parcel.id] = job
+        if job.code is not None or parcel.proof.names:
+            _changes[parcel.id] = Changes(job.fn, parcel.proof)
         while len(_jobs) > _JOBS_KEPT:
-            _jobs.popitem(last=False)
+            old, _ = _jobs.popitem(last=False)
+            _changes.pop(old, None)
         return job
+
+
+def _changed(parcel: Parcel) -> tuple[str, ...]:
+    """Return what a job's runs have changed of the values that it reads."""
+    with _jobs_lock:
+        changes = _changes.get(parcel.id)
+        return () if changes is None else tuple(changes.after_run())
 
 
 def _unpack_checked(parcel: Parcel) -> Job:
@@ -316,7 +399,7 @@ def _unpack_checked(parcel: Parcel) -> Job:
         mark = ""
     if job is None and mark:
         job = unpack(parcel)
-    if job is None or mark != job.lake_mark:
+    if job is None or mark != parcel.mark:
         raise LightworkError(
             f"the workers cannot reach the driver's lake {parcel.lake.root}; "
             "choose a lake that both can reach, such as s3://bucket/prefix"

@@ -68,6 +68,10 @@ class TaskFunction(Generic[P, R]):
             options = dataclasses.replace(options, ignore=tuple(n for n in options.ignore if n in names))
         return type(self)(method, options)
 
+    def by_name(self) -> tuple[str, str] | None:
+        """Return the module and name under which the task is pickled; None if it goes by value."""
+        return (self.fn.__module__, self.fn.__qualname__) if _importable(self) else None
+
     def __reduce__(self) -> Any:
         # Like a function: by name if the name leads back to this task, otherwise by value.
         if _importable(self):

@@ -169,7 +169,7 @@ def freeze_views(value: Any) -> Any:
     if not _holds_large(value):
         return value
     try:
-        data, views = mapped.dump_apart(value, pickle.dumps)
+        data, views = mapped.dump_apart(value, mapped.PLAIN)
     except Exception:  # noqa: BLE001 - pickling runs the value's own code
         return value
     return Frozen(data, mapped.Borrowed(views)) if views else value

@@ -372,29 +372,58 @@ def store(views: Sequence[memoryview], place: Place | None) -> Buffers:
     return Buffers(tuple(spans), source)
 
 
-def dump_apart(value: Any, dumps: Callable[..., bytes]) -> tuple[bytes, list[memoryview]]:
+class Way:
+    """How values are pickled.
+
+    Args:
+        pickler: the class of the pickler, with protocol 5 if it is not the standard one.
+        arguments: what it takes after the file.
+    """
+
+    def __init__(self, pickler: Any = pickle.Pickler, *arguments: Any) -> None:
+        self._pickler = pickler
+        self._arguments = arguments or (5,)
+
+    def dumps(self, value: Any, take: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
+        """Pickle a value; `take` gets each buffer, and returns whether it stays in the pickle."""
+        if self._pickler is pickle.Pickler:
+            return pickle.dumps(value, protocol=5, buffer_callback=take)
+        return self.dumps_as(lambda pickler: pickler, value, take)
+
+    def dumps_as(
+        self, derive: Callable[[Any], Any], value: Any, take: Callable[[pickle.PickleBuffer], bool] | None
+    ) -> bytes:
+        """Pickle a value with a class derived from the pickler."""
+        file = io.BytesIO()
+        derive(self._pickler)(file, *self._arguments, buffer_callback=take).dump(value)
+        return file.getvalue()
+
+
+PLAIN = Way()
+"""The standard pickle."""
+
+
+def dump_apart(value: Any, way: Way) -> tuple[bytes, list[memoryview]]:
     """Pickle a value without its large buffers.
 
     Args:
         value: the value.
-        dumps: pickles it; takes `protocol` and `buffer_callback`, as `pickle.dumps` does.
+        way: how it is pickled.
 
     Returns:
         The pickle, and the buffers that it lacks, in order, read-only. They are those of the value itself.
     """
     views: list[memoryview] = []
-    data = dumps(value, protocol=5, buffer_callback=_taking(views))
+    data = way.dumps(value, _taking(views))
     if len(data) < LARGE or "numpy" not in sys.modules:
         return data, views
     # Something large has no buffer of its own, such as an array of dates or every second row of an array.
     more: list[memoryview] = []
-    base = pickle.Pickler if dumps is pickle.dumps else _cloud_pickler()
-    file = io.BytesIO()
-    _apart(base)(file, 5, buffer_callback=_taking(more)).dump(value)
-    return (file.getvalue(), more) if len(more) > len(views) else (data, views)
+    other = way.dumps_as(_apart, value, _taking(more))
+    return (other, more) if len(more) > len(views) else (data, views)
 
 
-def dump_writable(value: Any, dumps: Callable[..., bytes]) -> bytes:
+def dump_writable(value: Any, way: Way) -> bytes:
     """Pickle a value; arrays in it that are parts of mapped ones may be changed once they are unpickled."""
     read_only: list[bool] = []
 
@@ -402,12 +431,8 @@ def dump_writable(value: Any, dumps: Callable[..., bytes]) -> bytes:
         read_only.append(memoryview(buffer).readonly)
         return True
 
-    data = dumps(value, protocol=5, buffer_callback=look)
-    if not any(read_only):
-        return data
-    file = io.BytesIO()
-    _writable(pickle.Pickler if dumps is pickle.dumps else _cloud_pickler())(file, 5).dump(value)
-    return file.getvalue()
+    data = way.dumps(value, look)
+    return way.dumps_as(_writable, value, None) if any(read_only) else data
 
 
 def is_mapped(array: Any) -> bool:
@@ -453,12 +478,6 @@ def _taking(views: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
         return False
 
     return take
-
-
-def _cloud_pickler() -> Any:
-    import cloudpickle
-
-    return cloudpickle.Pickler
 
 
 def _apart(base: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import io
 import pickle
 import re
 import sys
 import threading
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -62,19 +64,131 @@ _pattern: tuple[frozenset[str], re.Pattern[bytes] | None] = (frozenset(), None)
 
 def dump(value: Any) -> bytes:
     """Pickle a value, with cloudpickle only if the standard pickle is not enough."""
+    noted = _noting.names
     try:
-        data = _dumped(value, pickle.dumps)
+        names: set[tuple[str, str]] = set()
+        data = _dumped(value, mapped.PLAIN if noted is None else mapped.Way(_Pickler, names))
         if b"__main__" not in data and not _mentions_held(data):
+            if noted is not None:
+                noted |= names
             return data
     except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
+    return dump_code(value, set() if noted is None else noted)
+
+
+def dump_code(value: Any, names: set[tuple[str, str]]) -> bytes:
+    """Pickle a value with cloudpickle: code of a script, and of modules that are held, goes by value.
+
+    Args:
+        value: the value.
+        names: the module and qualified name of each first-party function, class and task that goes by name
+            is added here; of a module its name and an empty text.
+    """
+    return _dumped(value, code_way(names))
+
+
+def code_way(names: set[tuple[str, str]]) -> mapped.Way:
+    """Return the way in which `dump_code` pickles."""
+    return mapped.Way(_code_pickler(), names)
+
+
+class _Noting(threading.local):
+    """The names that this thread notes; None if it notes none."""
+
+    names: set[tuple[str, str]] | None = None
+
+
+_noting = _Noting()
+
+
+@contextmanager
+def noting(names: set[tuple[str, str]]) -> Iterator[None]:
+    """Add the first-party names to a set that `dump` writes in this thread, inside the `with` block."""
+    before, _noting.names = _noting.names, names
+    try:
+        yield
+    finally:
+        _noting.names = before
+
+
+class _Pickler(pickle.Pickler):
+    """The standard pickler, which notes what it writes by name."""
+
+    def __init__(self, file: io.BytesIO, names: set[tuple[str, str]], buffer_callback: Any = None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+        self._names = names
+
+    def reducer_override(self, obj: Any) -> Any:
+        return _note(obj, self._names)
+
+
+@functools.cache
+def _code_pickler() -> Any:
     import cloudpickle
 
-    return _dumped(value, cloudpickle.dumps)
+    class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
+        """Cloudpickle's pickler, which notes what it writes by name."""
+
+        def __init__(
+            self, file: io.BytesIO, names: set[tuple[str, str]], buffer_callback: Any = None
+        ) -> None:
+            super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+            self._names = names
+
+        def reducer_override(self, obj: Any) -> Any:
+            reduced = super().reducer_override(obj)
+            return _note(obj, self._names) if reduced is NotImplemented else reduced
+
+    return CodePickler
 
 
-def _dumped(value: Any, dumps: Callable[..., bytes]) -> bytes:
-    return mapped.dump_writable(value, dumps) if mapped.USED else dumps(value, protocol=5)
+def _note(obj: Any, names: set[tuple[str, str]]) -> Any:
+    """Note an object that pickle writes by its name; return what a pickler's `reducer_override` returns."""
+    kind = type(obj)
+    if kind in _SILENT:
+        return NotImplemented
+    if isinstance(obj, (type, types.FunctionType)):
+        if _is_own(obj.__module__):
+            names.add((obj.__module__, obj.__qualname__))
+    elif isinstance(obj, types.ModuleType):
+        if _is_own(obj.__name__) and not is_held(obj.__name__):
+            names.add((obj.__name__, ""))
+    elif hasattr(kind, "by_name"):  # a task, or what stands for one
+        if (name := obj.by_name()) is not None:
+            names.add(name)
+    elif _reduces_itself(kind):
+        reduced = obj.__reduce_ex__(5)
+        if isinstance(reduced, str):  # it says that it is found by this name
+            names.add((str(pickle.whichmodule(obj, reduced)), reduced))  # type: ignore[attr-defined]
+        return reduced
+    elif "<" not in kind.__qualname__ and kind.__module__ != "__main__":
+        _SILENT.add(kind)
+    return NotImplemented
+
+
+# Types of which instances are not found by name; those that a script makes are not added.
+_SILENT: set[type] = set()
+
+
+def _reduces_itself(kind: type) -> bool:
+    """Tell whether a first-party class has its own way of being pickled."""
+    methods = [(getattr(kind, n), getattr(object, n)) for n in ("__reduce__", "__reduce_ex__")]
+    own = any(method is not usual for method, usual in methods)
+    return own and kind not in copyreg.dispatch_table and _is_own(kind.__module__)
+
+
+def _is_own(module: str | None) -> bool:
+    """Tell whether a module is first-party and may be imported by other processes."""
+    from lightwork.functions.origin import kind_of_name
+
+    if module is None or module == "__main__" or module not in sys.modules:
+        return False
+    return kind_of_name(module) == "source"
+
+
+def _dumped(value: Any, way: mapped.Way) -> bytes:
+    return mapped.dump_writable(value, way) if mapped.USED else way.dumps(value)
 
 
 def dump_apart(value: Any) -> tuple[bytes, list[memoryview]]:
@@ -83,15 +197,17 @@ def dump_apart(value: Any) -> tuple[bytes, list[memoryview]]:
     Returns:
         The pickle, and the buffers, which are those of the value itself, not copies.
     """
+    noted = _noting.names
     try:
-        data, views = mapped.dump_apart(value, pickle.dumps)
+        names: set[tuple[str, str]] = set()
+        data, views = mapped.dump_apart(value, mapped.PLAIN if noted is None else mapped.Way(_Pickler, names))
         if b"__main__" not in data and not _mentions_held(data):
+            if noted is not None:
+                noted |= names
             return data, views
     except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
         pass
-    import cloudpickle
-
-    return mapped.dump_apart(value, cloudpickle.dumps)
+    return mapped.dump_apart(value, code_way(set() if noted is None else noted))
 
 
 def load(data: bytes | memoryview, buffers: Sequence[memoryview] | None = None) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = (MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType)
 CACHED = type(functools.lru_cache(len))
-_HEAP_TYPE = 1 << 9
+HEAP_TYPE = 1 << 9
 _PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 
 
@@ -134,10 +134,10 @@ def leads_to(item: FunctionType | type) -> bool:
         return getattr(target, names, None) is item
     for name in names.split("."):  # in `vars`, as `getattr` would run descriptors
         target = vars(target).get(name) if isinstance(target, (type, ModuleType)) else None
-    return any(layer is item for layer in _layers(target))
+    return any(layer is item for layer in layers(target))
 
 
-def _layers(value: Any) -> Iterator[Any]:
+def layers(value: Any) -> Iterator[Any]:
     """Yield a value and what its decorators wrap, layer by layer."""
     for _ in range(20):
         yield value
@@ -198,7 +198,7 @@ def methods(cls: type) -> list[FunctionType]:
         elif isinstance(value, functools.cached_property):
             parts = [value.func]
         for part in parts:
-            functions |= {id(f): f for f in _layers(part) if _is_own(f)}
+            functions |= {id(f): f for f in layers(part) if _is_own(f)}
     return list(functions.values())
 
 
@@ -215,7 +215,7 @@ def kind_of_class(cls: type) -> Kind:
 
 def is_misnamed(cls: type) -> bool:
     """Tell whether a compiled class names the module `builtins` without being in it, as Rust's may."""
-    return cls.__module__ == "builtins" and bool(cls.__flags__ & _HEAP_TYPE) and not leads_to(cls)
+    return cls.__module__ == "builtins" and bool(cls.__flags__ & HEAP_TYPE) and not leads_to(cls)
 
 
 def plain_attributes(cls: type) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from lightwork.functions.origin import home_of, module_name
 from lightwork.keys import classify
 from lightwork.keys.components import CodeKey, Component
-from lightwork.keys.objects import CODE_HOOKS
+from lightwork.keys.objects import CODE_HOOKS, forget_own_types
 from lightwork.keys.values import STATE, Scope, pack, text
 from lightwork.keys.walk import Walk, digest_of
 
@@ -39,6 +39,7 @@ def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
     if isinstance(task, classify.Versioned):
         version = task.version if version is None else version
         task = fn.fn
+    forget_own_types()
     if version is None:
         return analyse(task, root=True)
     home = getattr(task, "__module__", "")

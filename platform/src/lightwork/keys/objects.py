@@ -11,6 +11,7 @@ import functools
 import io
 import os
 import re
+import sys
 import types
 import uuid
 import zoneinfo
@@ -24,6 +25,7 @@ from lightwork.functions.decorated import Pipeline, TaskFunction
 from lightwork.functions.origin import distribution_of, holder_of, kind_of_name
 from lightwork.keys import classify
 from lightwork.keys.components import Unkeyable
+from lightwork.keys.namespaces import module_of
 from lightwork.keys.values import (
     HOOKS,
     STATE,
@@ -69,8 +71,20 @@ def writer_of(kind: type) -> Writer:
     """Return the writer for values of exactly this type; cached for types that can be imported."""
     writer = _find(kind)
     if "<" not in kind.__qualname__ and classify.leads_to(kind):
+        if classify.kind_of_class(kind) == "source":
+            _own_types.add(kind)
         WRITERS[kind] = writer
     return writer
+
+
+# The user's types in WRITERS: methods that decide how instances are encoded may be put on them at any time.
+_own_types: set[type] = set()
+
+
+def forget_own_types() -> None:
+    """Look again at how instances of the user's classes are encoded."""
+    while _own_types:
+        WRITERS.pop(_own_types.pop(), None)
 
 
 def _find(kind: type) -> Writer:
@@ -197,7 +211,8 @@ def _partial(value: functools.partial[Any]) -> bytes:
         function = WRITERS[type(value.func)](value.func)
     except Unkeyable as error:
         raise error.under(".func") from None
-    return pack(b"P", function, sequence(b"t", value.args), mapping(b"d", value.keywords.items()))
+    own = (state(value),) if vars(value) else ()
+    return pack(b"P", function, sequence(b"t", value.args), mapping(b"d", value.keywords.items()), *own)
 
 
 def _method(value: types.MethodType) -> bytes:
@@ -417,4 +432,14 @@ _EXACT: dict[type, Writer] = {
     functools.cached_property: _descriptor("func"),
 }
 
+
+def _namespace(value: dict[Any, Any]) -> bytes | None:
+    """Encode a dict that is the globals of a module as that module; None for other dicts."""
+    if value is sys.modules:
+        raise Unkeyable("sys.modules, which reaches code by a computed name,")
+    module = module_of(value)
+    return None if module is None else code_token(module)
+
+
 HOOKS.writer_of = writer_of
+HOOKS.namespace = _namespace

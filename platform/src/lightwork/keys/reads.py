@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import dis
 import inspect
+import re
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import blake2b
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 Chain = tuple[str, ...]
@@ -20,8 +23,17 @@ Chain = tuple[str, ...]
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _CELLS = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_STORED_ATTRIBUTES = frozenset({"STORE_ATTR", "DELETE_ATTR"})
+_SUBSCRIPTS = frozenset({"BINARY_SUBSCR", "STORE_SUBSCR", "DELETE_SUBSCR"})
+_FILLERS = frozenset({"EXTENDED_ARG", "CACHE", "PUSH_NULL", "PRECALL", "NOP"})
 # Instructions between an import and the names that it binds.
 _BETWEEN = frozenset({"SWAP", "POP_TOP", "ROT_TWO", "EXTENDED_ARG", "NOP", "CACHE", "COPY"})
+# These read an attribute of their first argument by the name in their second.
+_BY_NAME = frozenset({"getattr", "hasattr", "setattr", "delattr"})
+# Methods that evaluate a text in which names of the calling module may be.
+_EVALUATING = frozenset({"query", "eval", "evaluate"})
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_MENTION = re.compile(r"@([^\W\d]\w*)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,12 +47,54 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """An argument that is a chain of names."""
+
+    chain: Chain
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a chain of names is used at one place.
+
+    Attributes:
+        line: the line in the file.
+        arguments: constants and names that the call passes; None if it is not called, or with other things.
+        keywords: the names of the last arguments.
+        key: the constant or name in brackets, or passed to `.get`, after that; None if there is none.
+        rest: the attributes that are read of that.
+        is_tested: it is only tested whether a constant is `in` it.
+    """
+
+    line: int
+    arguments: tuple[object, ...] | None = None
+    keywords: tuple[str, ...] = ()
+    key: object = None
+    rest: Chain = ()
+    is_tested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reads:
-    """Chains of names: `("helpers", "scale")` is `helpers.scale`."""
+    """Chains of names: `("helpers", "scale")` is `helpers.scale`.
+
+    Attributes:
+        globals: chains that start at a global or builtin.
+        closure: chains that start at a captured value.
+        imports: what is imported inside functions, and the chains read of it.
+        whole: first names of chains above that exist only if `getattr` and `vars` are the builtins.
+        calls: how each chain and import is used.
+        names: the attributes that are read of anything, and texts that may be such names, with their lines.
+        mentioned: names inside texts that `DataFrame.query` and the like may look up.
+    """
 
     globals: tuple[Chain, ...]
     closure: tuple[Chain, ...]
     imports: tuple[Import, ...]
+    whole: tuple[Chain, ...] = ()
+    calls: Mapping[Chain | Import, tuple[Call, ...]] = dataclasses.field(default_factory=dict)
+    names: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    mentioned: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -49,6 +103,7 @@ class _Step:
 
     op: str
     name: object
+    line: int = 0
 
 
 def reads_of(code: CodeType) -> Reads:
@@ -59,29 +114,66 @@ def reads_of(code: CodeType) -> Reads:
     globals_: set[Chain] = set()
     closure: set[Chain] = set()
     imports: set[Import] = set()
+    whole: set[Chain] = set()
     used: set[str] = set()
+    calls: dict[Chain | Import, list[Call]] = defaultdict(list)
     for scope, block in steps:
         cells = {*scope.co_cellvars, *scope.co_freevars}
         stored: set[object] = set()
+        exact: dict[int, Chain] = {}
         for at, step in enumerate(block):
             name = step.name
             if step.op == "STORE_NAME":
                 stored.add(name)
             if not isinstance(name, str) or not step.op.startswith("LOAD_"):
                 continue
-            chain = (name, *_attributes(block, at))
+            chain, end = _chain(block, at)
+            exact |= _read_by_name(block, at, chain, end)
+            if at in exact:
+                whole.add(chain)
+                chain = (*chain[: -1 if chain[-1] == "__dict__" else None], *exact[at])
+            call = _call(block, end, step.line)
             if step.op in _GLOBALS and name not in stored:
                 globals_.add(chain)
+                calls[chain].append(call)
             elif step.op in _CELLS and name in free:
                 closure.add(chain)
+                calls[chain].append(call)
             fast = step.op.startswith("LOAD_FAST") and name not in cells
             if name in aliases and (fast or step.op in _CELLS or step.op == "LOAD_NAME"):
                 used.add(name)
-                imports.update(Import(*alias, chain[1:]) for alias in aliases[name])
+                for alias in aliases[name]:
+                    imports.add(item := Import(*alias, chain[1:]))
+                    calls[item].append(call)
     for name, imported in aliases.items():
         if name not in used:
             imports.update(Import(*alias, ()) for alias in imported)
-    return Reads(tuple(sorted(globals_)), tuple(sorted(closure)), tuple(sorted(imports)))
+    names = dict(_names(steps))
+    return Reads(
+        tuple(sorted(globals_)),
+        tuple(sorted(closure)),
+        tuple(sorted(imports)),
+        tuple(sorted(whole)),
+        {chain: tuple(found) for chain, found in calls.items()},
+        names,
+        tuple(sorted(_mentioned(steps, evaluates=not _EVALUATING.isdisjoint(names)))),
+    )
+
+
+def _names(steps: list[tuple[CodeType, list[_Step]]]) -> Iterator[tuple[str, int]]:
+    for _, block in steps:
+        for step in block:
+            name = step.name
+            if step.op in _ATTRIBUTES or step.op == "LOAD_SUPER_ATTR":
+                yield str(name), step.line
+            elif step.op == "LOAD_CONST" and isinstance(name, str) and name.isidentifier():
+                yield name, step.line
+
+
+def _mentioned(steps: list[tuple[CodeType, list[_Step]]], *, evaluates: bool) -> set[str]:
+    pattern = _IDENTIFIER if evaluates else _MENTION
+    texts = (step.name for _, block in steps for step in block if step.op == "LOAD_CONST")
+    return {name for text in texts if isinstance(text, str) for name in pattern.findall(text)}
 
 
 def _all(code: CodeType) -> Iterator[CodeType]:
@@ -94,23 +186,108 @@ def _all(code: CodeType) -> Iterator[CodeType]:
 def _steps(code: CodeType) -> Iterator[_Step]:
     for instruction in dis.get_instructions(code):
         op, name = instruction.opname, instruction.argval
+        line = (instruction.positions.lineno if instruction.positions else None) or code.co_firstlineno
         if isinstance(name, tuple) and op.startswith(("LOAD_FAST", "STORE_FAST")) and len(name) == 2:
             second = "STORE_FAST" if op.endswith("STORE_FAST") else "LOAD_FAST"
-            yield _Step(op.partition("_FAST")[0] + "_FAST", name[0])
-            yield _Step(second, name[1])
+            yield _Step(op.partition("_FAST")[0] + "_FAST", name[0], line)
+            yield _Step(second, name[1], line)
+        elif op == "KW_NAMES":
+            yield _Step(op, code.co_consts[instruction.arg or 0], line)
         else:
-            yield _Step(op, name)
+            yield _Step(op, name, line)
+
+
+def _chain(block: list[_Step], at: int) -> tuple[Chain, int]:
+    """Return the chain of names that starts at a step, and the step after it."""
+    chain, at = [str(block[at].name)], at + 1
+    while at < len(block) and (block[at].op in _ATTRIBUTES or block[at].op in _FILLERS):
+        if block[at].op in _ATTRIBUTES:
+            chain.append(str(block[at].name))
+        at += 1
+    if at < len(block) and block[at].op in _STORED_ATTRIBUTES:
+        chain.append(str(block[at].name))
+    return tuple(chain), at
+
+
+def _read_by_name(block: list[_Step], at: int, chain: Chain, end: int) -> dict[int, Chain]:
+    """Return what is added to a chain that is read by a constant name: `getattr(module, "name")`, by step."""
+    first = _skip(block, at + 1)
+    if chain[-1] == "__dict__" and isinstance(key := _key(block, end)[0], str):
+        return {at: (key, *_key(block, end)[1])}
+    if len(chain) > 1 or first >= len(block) or not block[first].op.startswith("LOAD_"):
+        return {}
+    call = _call(block, end, 0)
+    arguments = call.arguments
+    if not arguments or call.keywords or not isinstance(arguments[0], Name):
+        return {}
+    if chain[0] in _BY_NAME and len(arguments) > 1 and isinstance(arguments[1], str):
+        return {first: (arguments[1], *call.rest)}
+    if chain[0] == "vars" and len(arguments) == 1 and isinstance(call.key, str):
+        return {first: (call.key, *call.rest)}
+    return {}
+
+
+def _skip(block: list[_Step], at: int) -> int:
+    while at < len(block) and block[at].op in _FILLERS:
+        at += 1
+    return at
+
+
+def _call(block: list[_Step], at: int, line: int) -> Call:
+    """Return how the object before a step is used."""
+    arguments: list[object] = []
+    keywords: tuple[str, ...] = ()
+    at = _skip(block, at)
+    start = at
+    while at < len(block):
+        step = block[at]
+        if step.op == "LOAD_CONST":
+            arguments.append(step.name)
+            at = _skip(block, at + 1)
+        elif step.op == "KW_NAMES":
+            keywords = step.name if isinstance(step.name, tuple) else ()
+            at = _skip(block, at + 1)
+        elif step.op.startswith("LOAD_") and isinstance(step.name, str):
+            chain, at = _chain(block, at)
+            arguments.append(Name(chain))
+        else:
+            break
+    op = block[at].op if at < len(block) else ""
+    if op == "CALL_KW" and arguments and isinstance(arguments[-1], tuple):
+        keywords = arguments.pop()  # type: ignore[assignment]
+    if op in {"CALL", "CALL_KW"} and block[at].name == len(arguments):
+        key, rest = _key(block, _skip(block, at + 1))
+        return Call(line, tuple(arguments), keywords, key, rest)
+    key, rest = _key(block, start)
+    return Call(line, None, (), key, rest, op == "CONTAINS_OP" and at == start)
+
+
+def _key(block: list[_Step], at: int) -> tuple[object, Chain]:
+    """Return the key in brackets, or passed to `.get`, at a step, and the attributes read after it."""
+    rest: list[str] = []
+    at = _skip(block, at)
+    while at < len(block) and (block[at].op in _ATTRIBUTES or block[at].op in _FILLERS):
+        if block[at].op in _ATTRIBUTES:
+            rest.append(str(block[at].name))
+        at += 1
+    if rest and rest != ["get"]:
+        return None, tuple(rest)
+    if at + 1 >= len(block) or not block[at].op.startswith("LOAD_"):
+        return None, tuple(rest)
+    key: object = block[at].name
+    after = at + 1
+    if block[at].op != "LOAD_CONST":
+        chain, after = _chain(block, at)
+        key = Name(chain)
+    after = _skip(block, after)
+    if after >= len(block):
+        return None, tuple(rest)
+    ends = block[after].op == "CALL" if rest else block[after].op in _SUBSCRIPTS
+    return (key, _attributes(block, after)) if ends else (None, tuple(rest))
 
 
 def _attributes(block: list[_Step], at: int) -> Chain:
-    chain = []
-    for step in block[at + 1 :]:
-        if step.op not in _ATTRIBUTES:
-            if step.op in {"EXTENDED_ARG", "CACHE"}:
-                continue
-            break
-        chain.append(str(step.name))
-    return tuple(chain)
+    return _chain(block, at)[0][1:]
 
 
 def _aliases(steps: list[tuple[CodeType, list[_Step]]]) -> dict[str, set[tuple[str, int, str]]]:
@@ -259,3 +436,6 @@ def _const(value: object) -> bytes:
         return b"frozenset" + b"".join(b"%d:%b" % (len(p), p) for p in sorted(map(_const, value)))
     shown = f"{value:x}" if type(value) is int else repr(value)
     return f"{type(value).__name__} {shown}".encode("utf-8", "surrogatepass")
+
+
+NOTHING = Reads((), (), ())

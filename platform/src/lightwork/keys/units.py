@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import operator
 import re
 import sys
 import threading
@@ -55,7 +56,8 @@ class Unit:
 
 # By identity, as equal code may have other decorators.
 _functions: dict[int, tuple[CodeType, Unit]] = {}
-_classes: weakref.WeakKeyDictionary[type, Unit | None] = weakref.WeakKeyDictionary()
+# Methods may be replaced at run time.
+_classes: weakref.WeakKeyDictionary[type, tuple[list[CodeType], Unit | None]] = weakref.WeakKeyDictionary()
 _MANY = 20_000
 
 
@@ -84,22 +86,28 @@ def _function_unit(code: CodeType, module_globals: Mapping[str, Any]) -> Unit:
 
 def class_unit(cls: type) -> Unit | None:
     """Return the unit of a class; None if its source is missing, or is not the running code."""
-    if cls not in _classes:
-        _classes[cls] = _class_unit(cls)
-    return _classes[cls]
+    codes = [f.__code__ for f in methods(cls) if is_inside(f, cls)]
+    entry = _classes.get(cls)
+    if entry is None or len(codes) != len(entry[0]) or any(map(operator.is_not, codes, entry[0])):
+        entry = _classes[cls] = (codes, _class_unit(cls, codes))
+    return entry[1]
 
 
-def _class_unit(cls: type) -> Unit | None:
+def is_inside(fn: FunctionType, cls: type) -> bool:
+    """Tell whether a function was written in the body of a class."""
+    inside = fn.__code__.co_qualname.startswith(f"{cls.__qualname__}.")
+    return inside and fn.__globals__.get("__name__") == cls.__module__
+
+
+def _class_unit(cls: type, codes: list[CodeType]) -> Unit | None:
     module = sys.modules.get(cls.__module__)
-    inside = f"{cls.__qualname__}."
-    codes = [f.__code__ for f in methods(cls) if f.__globals__.get("__name__") == cls.__module__]
-    files = [code.co_filename for code in codes if code.co_qualname.startswith(inside)]
+    files = [code.co_filename for code in codes]
     filename = next(iter(files), None) or getattr(module, "__file__", None)
     if not filename:
         return None
     try:
         source = source_of(filename, vars(module) if module else {})
-        definition = source.class_(cls, [f.__code__ for f in methods(cls)]) if source else None
+        definition = source.class_(cls, codes) if source else None
         if definition is None:
             return None
         node, body = definition
@@ -206,8 +214,7 @@ class Source:
 
     def class_(self, cls: type, methods: Iterable[CodeType]) -> tuple[ast.ClassDef, CodeType] | None:
         """Return the syntax tree and body of a class; None if the file has none with these methods."""
-        inside = f"{cls.__qualname__}."
-        compiled = [self.compiled(code) for code in methods if _plain(code.co_qualname).startswith(inside)]
+        compiled = [self.compiled(code) for code in methods]
         if not all(compiled):
             return None
         lines = [code.co_firstlineno for code in compiled if code is not None]

@@ -7,6 +7,7 @@ An encoding longer than 64 bytes is replaced by a tagged digest of 32 bytes.
 from __future__ import annotations
 
 import datetime
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -56,9 +57,10 @@ STATE = _State()
 
 
 class _Hooks:
-    """Set by `objects`, which imports this module: the writers of all other types."""
+    """Set by `objects`, which imports this module: the writers of other types, and of modules' globals."""
 
     writer_of: Callable[[type], Writer]
+    namespace: Callable[[dict[Any, Any]], bytes | None]
 
 
 HOOKS = _Hooks()
@@ -266,6 +268,10 @@ def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = Fal
 
 
 def _dict(value: dict[Any, Any]) -> bytes:
+    if "__name__" in value or value is sys.modules:
+        namespace = HOOKS.namespace(value)
+        if namespace is not None:
+            return namespace
     if len(value) >= columns.MANY:
         with suppress(Unkeyable):  # `mapping` raises it again, with the path of the item
             data = columns.pairs(b"d=", value, _write)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib
-import importlib.util
+import functools
 import sys
 from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions.origin import (
-    Kind,
     distribution_of,
     holder_of,
     home_of,
@@ -20,24 +17,30 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify, slow
+from lightwork.keys import classify
+from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
+from lightwork.keys.computed import Reader, kind_of
+from lightwork.keys.namespaces import (
+    IMPORT_NAMES,
+    attributes_of,
+    globals_of,
+    is_unreadable,
+    members_of,
+    module_of,
+)
 from lightwork.keys.reads import ast_digest
-from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, source_of
-from lightwork.keys.values import WRITERS, cycle, finish, pack, text
+from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
+from lightwork.keys.values import WRITERS, cycle, pack, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lightwork.functions.origin import Home
-    from lightwork.keys.reads import Chain, Import, Reads
+    from lightwork.keys.reads import Reads
 
 
 _MISSING = object()
-_ADVICE = (
-    "{reader} reads {name}: {{}}; pass it as an argument that ignore= names, or give the task a version=,"
-    " which then replaces its code in the key"
-)
 
 
 def digest_of(data: bytes) -> str:
@@ -52,15 +55,27 @@ class Walk:
         self.components: set[Component] = set()
         # The module of the current item.
         self.home: Home | None = None
+        self._chains = Chains(self)
         self._queue: list[tuple[Any, bool]] = []
         self._seen: dict[int, Any] = {}
         self._open: list[int] = []
         self._roots: set[int] = set()
-        self._tokens: dict[int, tuple[Any, bytes, bool]] = {}
+        # Items whose names do not lead to them, by identity, and how often one was met inside itself.
+        self._identities: dict[int, list[bytes]] = {}
+        self._cuts = 0
+        # What reached code does anywhere: the attributes that it reads, and whether it computes their names.
+        self._names: set[str] = set()
+        self._computes = False
+        # Attributes without a stable key, which matter if they are read.
+        self._doubts: list[tuple[str, Unkeyable]] = []
 
     def run(self) -> None:
-        """Process all items that were reached, and all that those reach."""
-        while self._queue:
+        """Process all items that were reached, and all that those reach.
+
+        Raises:
+            Unkeyable: something that the code reads has no stable key.
+        """
+        while self._queue or self._reached_by_reflection():
             item, root = self._queue.pop()
             self.home = home_of(classify.home_name(item))
             if isinstance(item, FunctionType):
@@ -69,11 +84,41 @@ class Walk:
                 self._module(item)
             else:
                 self._class(item)
+        for name, error in self._doubts:
+            if name in self._names or (self._computes and not name.startswith("__")):
+                raise error
+
+    def _reached_by_reflection(self) -> bool:
+        """Add subclasses and submodules that only `__subclasses__()` and `getattr` by name reach."""
+        for item in list(self._seen.values()):
+            if isinstance(item, type) and "__subclasses__" in self._names:
+                self._subclasses(item)
+            elif isinstance(item, ModuleType) and self._computes:
+                self._submodules(item)
+        return bool(self._queue)
+
+    def _subclasses(self, cls: type) -> None:
+        known: list[type] = type.__subclasses__(cls)
+        subclasses = [c for c in known if classify.kind_of_class(c) == "source"]
+        parts = sorted(self.reference(subclass) for subclass in subclasses)
+        self.add("class", f"{classify.class_name(cls)}.__subclasses__()", pack(b"S", *parts))
+
+    def _submodules(self, module: ModuleType) -> None:
+        for name, value in sorted(vars(module).items()):
+            if isinstance(value, ModuleType) and value.__name__ == f"{module.__name__}.{name}":
+                self.reference(value)
+
+    def note(self, reads: Reads, *, computes: bool = False) -> None:
+        """Record which attributes are read of anything, and whether names of attributes are computed."""
+        self._names.update(reads.names)
+        self._computes = self._computes or computes
 
     # References to code, and tokens of values
 
     def reference(self, item: Any, *, root: bool = False) -> bytes:
         """Encode which function, class or module an item is; its content becomes components."""
+        if kind_of(item) not in {"", "attribute"}:
+            raise Unkeyable(f"{classify.qualname(item)}, which reaches code by a computed name,")
         if isinstance(item, FunctionType):
             return self._function_reference(item, root=root)
         if isinstance(item, ModuleType):
@@ -103,14 +148,8 @@ class Walk:
         parts = [text(name)]
         if kind == "source":
             self._reach(fn, root=root)
-            if not classify.leads_to(fn) and id(fn) not in self._open:
-                # Functions of the same name differ by their code and captured values.
-                self._open.append(id(fn))
-                try:
-                    parts.append(function_unit(fn).digest)
-                    parts += [self._held(fn, n, v) for n, v in classify.cells(fn)]
-                finally:
-                    self._open.pop()
+            if not classify.leads_to(fn):
+                parts += self._once(fn, lambda: self._identity(fn, name, root=root))
         else:
             if kind == "distribution":
                 self.distribution(fn.__globals__["__name__"])
@@ -120,59 +159,102 @@ class Walk:
             parts.append(self.token(wrapped))
         return pack(b"R", *parts)
 
-    def _held(self, fn: FunctionType, name: str, value: Any) -> bytes:
+    def _identity(self, fn: FunctionType, name: str, *, root: bool) -> list[bytes]:
+        """Encode what tells functions of one name apart; those of their own parameters are arguments."""
+        parts = [function_unit(fn).digest]
+        parts += [self._held(name, n, v) for n, v in classify.cells(fn)]
+        if not root:
+            parts += self._default_values(fn, name)
+        parts += [text(n) + self._attribute(name, n, v) for n, v in attributes_of(fn)]
+        if module_of(fn.__globals__) is None:
+            # Functions that were executed apart may have one name and one code, and other globals.
+            names = {chain[0] for chain in function_unit(fn).reads.globals} - IMPORT_NAMES
+            held = [(n, fn.__globals__[n]) for n in sorted(names) if n in fn.__globals__]
+            parts += [text(n) + self._attribute(name, n, v) for n, v in held]
+        return parts
+
+    def _once(self, item: Any, encode: Callable[[], list[bytes]]) -> list[bytes]:
+        """Encode an item whose name does not lead to it; inside itself it counts by its name."""
+        if id(item) in self._open:
+            self._cuts += 1
+            return []
+        if id(item) in self._identities:
+            return self._identities[id(item)]
+        cuts = self._cuts
+        self._open.append(id(item))
+        try:
+            parts = encode()
+        finally:
+            self._open.pop()
+        if cuts == self._cuts or not self._open:
+            self._identities[id(item)] = parts
+        return parts
+
+    def _held(self, reader: str, name: str, value: Any) -> bytes:
         try:
             return self.token(value)
         except Unkeyable as error:
-            raise _advise(error, classify.function_name(fn), f"the captured value {name}") from None
+            raise advise(error, reader, f"the captured value {name}") from None
 
     def _class_reference(self, cls: type) -> bytes:
         kind = classify.kind_of_class(cls)
+        name = text(classify.class_name(cls))
         if kind == "source":
             self._reach(cls)
-        elif kind == "distribution":
+            if classify.leads_to(cls):
+                return pack(b"R", name)
+            return pack(b"R", name, *self._once(cls, lambda: self._class_identity(cls)))
+        if kind == "distribution":
             self.distribution(cls.__module__)
         elif classify.is_misnamed(cls) and (home := holder_of(cls)):
             self.distribution(home)
-        name = text(classify.class_name(cls))
-        if kind != "source" or classify.leads_to(cls):
-            return pack(b"R", name)
-        if id(cls) in self._open:
-            return pack(b"R", name)
-        unit = class_unit(cls)
+        self._chains.check(cls)
+        return pack(b"R", name)
+
+    def _class_identity(self, cls: type) -> list[bytes]:
+        name, unit = classify.class_name(cls), class_unit(cls)
         parts = [] if unit is None else [unit.digest]
-        self._open.append(id(cls))
-        try:
-            for method in classify.methods(cls):
-                parts += [self._held(method, n, v) for n, v in classify.cells(method)]
-        finally:
-            self._open.pop()
-        return pack(b"R", name, *parts)
+        for method in classify.methods(cls):
+            parts += [self._held(classify.function_name(method), n, v) for n, v in classify.cells(method)]
+        parts += [self.reference(base) for base in cls.__mro__[1:]]
+        parts += [text(n) + self._attribute(name, n, v, cls=cls) for n, v in members_of(cls)]
+        return parts
 
     def _module_reference(self, module: ModuleType) -> bytes:
         kind = module_kind(module)
         if kind == "source":
             self._reach(module)
-        elif kind == "distribution":
-            self.distribution(module.__name__)
+        else:
+            if kind == "distribution":
+                self.distribution(module.__name__)
+            self._chains.check(module)
         return pack(b"M", text(module.__name__))
 
     def distribution(self, name: str) -> None:
         """Record the distribution that a module belongs to."""
         distribution = distribution_of(name)
-        self._add(
+        self.add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
         )
 
-    def _add(self, kind: str, name: str, data: bytes) -> None:
+    def add(self, kind: str, name: str, data: bytes) -> None:
+        """Record a component."""
         self.components.add(Component(kind, name, digest_of(data)))
 
     def token(self, value: Any, *, root: bool = False) -> bytes:
         """Encode any object that code may refer to: code by reference, the rest by value."""
+        written = value
         value = classify.task_function(value)
         if isinstance(value, classify.Versioned):
-            self._add("version", value.name, value.version.encode())
+            self.add("version", value.name, value.version.encode())
             return pack(b"V", text(value.name))
+        token = self._token(value, root=root)
+        if _wraps(written) and (own := attributes_of(written)):
+            name = str(getattr(written, "__qualname__", type(written).__qualname__))
+            return pack(b"A", token, *(text(n) + self._attribute(name, n, v) for n, v in own))
+        return token
+
+    def _token(self, value: Any, *, root: bool) -> bytes:
         if classify.is_code(value):
             return self.reference(value, root=root)
         if classify.is_foreign_wrapper(value):
@@ -189,32 +271,70 @@ class Walk:
         except RecursionError:
             raise cycle(value) from None
 
+    def _attribute(self, owner: str, name: str, value: Any, *, cls: type | None = None) -> bytes:
+        """Encode an attribute of a function, class or module; by its type if it has no stable key.
+
+        The state of a lock is not data. Another value without a key is refused if code reads its name.
+        """
+        if is_unreadable(value):
+            return pack(b"?", self.reference(type(value)))
+        try:
+            return self.token(value) if cls is None else self._member(value, cls)
+        except Unkeyable as error:
+            self._doubts.append((name, advise(error, owner, f"the attribute {name} of {owner}")))
+            return pack(b"?", text(classify.class_name(type(value))))
+
+    def _member(self, value: Any, cls: type) -> bytes:
+        """Encode what a class holds under a name; what its own functions read counts with its source."""
+        function = classify.task_function(value)
+        if isinstance(function, FunctionType) and is_inside(function, cls) and class_unit(cls) is not None:
+            name = classify.function_name(function)
+            parts = [function_unit(function).digest, *self._default_values(function, name)]
+            parts += [text(n) + self._attribute(name, n, v) for n, v in attributes_of(function)]
+            return pack(b"m", text(type(value).__name__), *parts)
+        inner: tuple[Any, ...] = ()
+        if isinstance(value, (staticmethod, classmethod)):
+            inner = (value.__func__,)
+        elif isinstance(value, property):
+            inner = (value.fget, value.fset, value.fdel)
+        elif isinstance(value, functools.cached_property):
+            inner = (value.func,)
+        elif type(value) is classify.CACHED:
+            inner = (classify.wrapped(value),)
+        if inner:
+            return pack(b"v", self.reference(type(value)), *(self._member(part, cls) for part in inner))
+        return self.token(value)
+
     # Content of functions, classes and modules
 
     def _function(self, fn: FunctionType, *, root: bool) -> None:
         name = classify.function_name(fn)
+        reader = Reader(name, fn.__code__.co_filename, fn.__globals__)
         unit = function_unit(fn)
         parts = [unit.digest]
-        parts += self._decorators(unit, name, fn.__globals__)
-        parts += self._reads(unit.reads, name, fn.__globals__)
-        cells = dict(classify.cells(fn))
-        for chain in unit.reads.closure:
-            value = cells.get(chain[0], _MISSING)
-            parts.append(self._name("closure", name, f"{name}.{chain[0]}", value, chain))
-        self._add("function", name, b"".join(parts))
+        parts += self._decorators(unit, reader)
+        parts += self._chains.reads(unit.reads, reader)
+        parts += self._chains.closure(unit.reads, dict(classify.cells(fn)), reader)
+        self.add("function", name, b"".join(parts))
+        for attribute, value in attributes_of(fn):
+            self.add("global", f"{name}.{attribute}", self._attribute(name, attribute, value))
         if not root:
             self._defaults(fn)
 
     def _defaults(self, fn: FunctionType) -> None:
         name = classify.function_name(fn)
+        parts = self._default_values(fn, name)
+        if parts:
+            self.add("function", name, b"defaults" + b"".join(parts))
+
+    def _default_values(self, fn: FunctionType, name: str) -> list[bytes]:
         parts = []
         for parameter, value in sorted({**classify.defaults(fn), **(fn.__kwdefaults__ or {})}.items()):
             try:
                 parts.append(text(parameter) + self.token(value))
             except Unkeyable as error:
-                raise _advise(error, name, f"the default of its parameter {parameter}") from None
-        if parts:
-            self._add("function", name, b"defaults" + b"".join(parts))
+                raise advise(error, name, f"the default of its parameter {parameter}") from None
+        return parts
 
     def _class(self, cls: type) -> None:
         name = classify.class_name(cls)
@@ -222,113 +342,67 @@ class Walk:
         parts = [self.reference(base) for base in cls.__mro__[1:]]
         if type(cls) is not type:
             parts.append(self.reference(type(cls)))
-        for attribute, value in classify.plain_attributes(cls):
-            parts.append(text(attribute) + WRITERS[type(value)](value))
+        fields = getattr(cls, "__dataclass_fields__", ())
+        for attribute, value in members_of(cls):
+            token = self._attribute(name, attribute, value, cls=cls)
+            parts.append(text(attribute))
+            if _is_data(attribute, value) and attribute not in fields:
+                self.add("global", f"{name}.{attribute}", token)
+            else:
+                parts.append(token)
         unit = class_unit(cls)
-        if unit is None:
-            parts += self._without_source(cls, name)
-        else:
-            module_globals = vars(module) if module else {}
+        if unit is not None:
+            file = str(getattr(module, "__file__", None) or "")
+            reader = Reader(name, file, vars(module) if module else {})
             parts.append(unit.digest)
-            parts += self._decorators(unit, name, module_globals)
-            parts += self._reads(unit.reads, name, module_globals)
+            parts += self._decorators(unit, reader)
+            parts += self._chains.reads(unit.reads, reader)
             for method in classify.methods(cls):
-                cells = dict(classify.cells(method))
-                for chain in function_unit(method).reads.closure:
-                    value = cells.get(chain[0], _MISSING)
-                    parts.append(self._name("closure", name, f"{name}.{chain[0]}", value, chain))
-        self._add("class", name, b"".join(parts))
-
-    def _without_source(self, cls: type, name: str) -> list[bytes]:
-        parts = []
-        for attribute, value in classify.attributes(cls):
-            try:
-                parts.append(text(attribute) + self.token(value))
-            except Unkeyable as error:
-                raise _advise(error, f"class {name}", f"its attribute {attribute}") from None
-        return parts
+                reads = function_unit(method).reads
+                parts += self._chains.closure(reads, dict(classify.cells(method)), reader)
+        self.add("class", name, b"".join(parts))
 
     def _module(self, module: ModuleType) -> None:
         file = getattr(module, "__file__", None)
         source = source_of(file, vars(module)) if file else None
         parts = [ast_digest(source.tree)] if source else []
-        for _, value in sorted(vars(module).items()):
-            item = classify.task_function(value)
-            if classify.is_code(item) and getattr(item, "__module__", None) == module.__name__:
-                self.token(item)
-        self._add("module", module.__name__, b"".join(parts))
+        parts.append(self.whole(vars(module), Reader(module.__name__, str(file or ""), vars(module))))
+        self.add("module", module.__name__, b"".join(parts))
 
-    def _decorators(self, unit: Unit, name: str, module_globals: Mapping[str, Any]) -> list[bytes]:
+    def whole(self, namespace: Mapping[str, Any], reader: Reader) -> bytes:
+        """Encode all that a module's namespace holds: code by reference, data by value.
+
+        Raises:
+            Unkeyable: a value has no stable key.
+        """
+        module = module_of(namespace)
+        if module is not None and vars(module) is not reader.globals:
+            return self.reference(module)
+        home = str(namespace.get("__name__", ""))
+        parts = []
+        for name, value in globals_of(namespace):
+            own = isinstance(value, ModuleType) and value.__name__ == f"{home}.{name}"
+            if own and module is not None and not _binds(module, name):
+                continue  # loaded by an import elsewhere; counts if names of attributes are computed
+            named = is_unreadable(value) or kind_of(value)
+            token = b"?" if named else self._global(value, name, home, reader)
+            parts.append(text(name) + token)
+        return pack(b"N", *parts)
+
+    def _global(self, value: Any, name: str, home: str, reader: Reader) -> bytes:
+        try:
+            return self.token(value)
+        except Unkeyable as error:
+            raise advise(error, reader.name, f"the global {home}.{name} (as all of its module)") from None
+
+    def _decorators(self, unit: Unit, reader: Reader) -> list[bytes]:
         """Encode decorators, and annotations if code other than lightwork's may evaluate them."""
-        others = [d for d in unit.decorators if not _of_lightwork(d, module_globals)]
+        others = [d for d in unit.decorators if not _of_lightwork(d, reader.globals)]
         parts = [decorator.digest for decorator in others]
         acting = [d.reads for d in others] + list(unit.annotations if others or unit.is_class else ())
         for reads in acting:
-            parts += self._reads(reads, name, module_globals, soft=True)
+            parts += self._chains.reads(reads, reader, soft=True)
         return parts
-
-    def _reads(
-        self, reads: Reads, reader: str, module_globals: Mapping[str, Any], *, soft: bool = False
-    ) -> list[bytes]:
-        parts = []
-        home = module_name(str(module_globals.get("__name__", "")))
-        for chain in reads.globals:
-            if chain[0].startswith("__") and chain[0].endswith("__"):
-                continue
-            value = module_globals.get(chain[0], _MISSING)
-            if value is _MISSING and hasattr(builtins, chain[0]):
-                continue
-            if value is not _MISSING or not soft:
-                parts.append(self._name("global", reader, f"{home}.{chain[0]}", value, chain))
-        parts += [self._import(item, reader, module_globals) for item in reads.imports]
-        return parts
-
-    def _name(self, kind: str, reader: str, shown: str, value: Any, chain: Chain) -> bytes:
-        """Encode what a chain of names refers to: the first object on it that is not a module."""
-        attributes = list(chain[1:])
-        while isinstance(value, ModuleType) and attributes and module_kind(value) == "source":
-            attribute = attributes.pop(0)
-            kind, shown = "global", f"{value.__name__}.{attribute}"
-            value = getattr(value, attribute, sys.modules.get(shown, _MISSING))
-        written = text(".".join(chain))
-        if value is _MISSING:
-            self._add(kind, shown, b"missing")
-            return written
-        try:
-            with slow.noticing(f"the {kind} {shown}, which {reader} reads,", slow.GLOBAL):
-                token, named = self._token_once(value)
-            if isinstance(value, type) and attributes and (data := classify.data(value, attributes[0])):
-                self._add("global", f"{classify.class_name(value)}.{attributes[0]}", self.token(data[0]))
-        except Unkeyable as error:
-            raise _advise(error, reader, f"the {kind} {shown}") from None
-        if named:
-            return written + token
-        self._add(kind, shown, token)
-        return written
-
-    def _token_once(self, value: Any) -> tuple[bytes, bool]:
-        """Return the token of a value, and whether its name identifies it; computed once for all readers."""
-        entry = self._tokens.get(id(value))
-        if entry is None:
-            entry = self._tokens[id(value)] = (value, self.token(value), classify.is_named(value))
-        return entry[1:]
-
-    def _import(self, item: Import, reader: str, module_globals: Mapping[str, Any]) -> bytes:
-        written = finish(b"from%d:" % item.level + text(item.module) + text(item.attribute))
-        try:
-            name, kind, module = find(item, module_globals)
-        except ImportError:
-            self._add("module", item.module, b"missing")
-            return written
-        if kind == "distribution":
-            self.distribution(name)
-        if module is None:
-            return written
-        if item.attribute == ".":
-            top = name.partition(".")[0]
-            return written + self._name("global", reader, top, sys.modules[top], (top, *item.chain))
-        chain = (name, item.attribute, *item.chain) if item.attribute else (name, *item.chain)
-        return written + self._name("global", reader, name, module, chain)
 
 
 def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bool:
@@ -342,39 +416,21 @@ def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bo
     return str(getattr(value, "__module__", "")).partition(".")[0] == "lightwork"
 
 
-def _advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
-    if error.context:
-        return error
-    return Unkeyable(error.what, error.where, _ADVICE.format(reader=reader, name=name))
+def _is_data(name: str, value: object) -> bool:
+    """Tell whether an attribute of a class is data, which is a component of its own."""
+    return not name.startswith(("_", "model_", "field ")) and not (
+        hasattr(type(value), "__get__") or isinstance(value, type) or is_unreadable(value)
+    )
 
 
-def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, ModuleType | None]:
-    """Return the full name of an imported module, its origin, and the module if it is the user's own.
-
-    Other modules are not imported: they may be large, or missing on this machine.
-
-    Raises:
-        ImportError: the module does not exist.
-    """
-    home = str(module_globals.get("__name__", ""))
-    package = str(module_globals.get("__package__") or home.rpartition(".")[0])
-    name = importlib.util.resolve_name("." * item.level + item.module, package)
-    kind = _kind(name.partition(".")[0])
-    if kind != "source":
-        return name, kind, None
-    module = importlib.import_module(name)
-    if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
-        importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
-    return name, kind, module
+def _binds(module: ModuleType, name: str) -> bool:
+    """Tell whether a module's own source names a submodule, rather than that something has imported it."""
+    source = source_of(str(module.__file__), vars(module)) if getattr(module, "__file__", None) else None
+    return source is None or name in source.codes["<module>"][0].co_names
 
 
-def _kind(top: str) -> Kind:
-    module = sys.modules.get(top)
-    if module is None:
-        spec = importlib.util.find_spec(top)
-        if spec is None:
-            raise ModuleNotFoundError(top)
-        module = ModuleType(top)
-        module.__file__ = spec.origin if spec.has_location else None
-        module.__path__ = list(spec.submodule_search_locations or ())
-    return module_kind(module)
+def _wraps(value: object) -> bool:
+    """Tell whether a value other than a function wraps one, and may have attributes of its own."""
+    return not isinstance(value, (FunctionType, ModuleType, type)) and (
+        classify.task_function(value) is not value or classify.is_foreign_wrapper(value)
+    )

@@ -75,7 +75,7 @@ REACHED = {
     "an import inside": (
         "",
         (
-            "(lambda: __import__)() and inside(x)\n\ndef inside(x):\n"
+            "(lambda: print)() and inside(x)\n\ndef inside(x):\n"
             "    from .lib.far import g as h\n    return h(x)"
         ),
     ),

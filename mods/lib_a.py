@@ -1,0 +1,3 @@
+SCALE = 2
+def scaled(x):
+    return x * SCALE

@@ -1,0 +1,3 @@
+import lib_a
+def constant(x):
+    return lib_a.scaled(x)

@@ -1,0 +1,344 @@
+"""A look at the code that a function reaches, in the process that runs it: what two processes compare.
+
+A code key is refused where a value has no stable key. A survey goes on, leaves that value out, and says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lightwork.functions.origin import distribution_of, file_of, kind_of_function, kind_of_name, module_kind
+from lightwork.keys import classify
+from lightwork.keys.chains import Chains
+from lightwork.keys.components import Component, Unkeyable
+from lightwork.keys.namespaces import IMPORT_NAMES
+from lightwork.keys.units import class_unit, function_unit
+from lightwork.keys.values import STATE, Scope, text
+from lightwork.keys.walk import Walk, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from lightwork.keys.computed import Reader
+    from lightwork.keys.reads import Call, Chain, Import
+
+HOLE = ""
+"""The digest of a component whose content has no stable key."""
+_MISSING = object()
+_Place = tuple[str, str]
+
+
+class Name(NamedTuple):
+    """Something that code finds by name: a module, or what the names lead to from it.
+
+    Attributes:
+        module: the module's full name.
+        names: attributes, joined by dots; empty for the module itself.
+    """
+
+    module: str
+    names: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.names}" if self.names else self.module
+
+
+class Library(NamedTuple):
+    """A distribution that code uses: a module of it, its name, version, and what identifies its content."""
+
+    module: str
+    name: str
+    version: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at some code found.
+
+    Attributes:
+        digest: 32 hexadecimal digits; it changes if anything changes that has a stable key.
+        components: everything that was reached.
+        read: what functions read through first-party modules that they hold as globals, as in `conf.UNIT`.
+        imported: what functions read by an `import` inside their code.
+        libraries: modules of distributions that are used.
+        holes: the components without a stable key, by kind and name.
+        reached: the first-party functions, classes and modules that were reached.
+    """
+
+    digest: str
+    components: frozenset[Component]
+    read: frozenset[Name]
+    imported: frozenset[Name]
+    libraries: tuple[Library, ...]
+    holes: frozenset[_Place]
+    reached: tuple[Any, ...]
+
+    def places(self) -> dict[_Place, frozenset[str]]:
+        """Return the digests of the components, by kind and name."""
+        places: dict[_Place, frozenset[str]] = {}
+        for item in self.components:
+            key = (item.kind, item.name)
+            places[key] = places.get(key, frozenset()) | {item.digest}
+        return places
+
+
+def survey(item: Any) -> Survey:
+    """Look at the code that an object reaches: a function with its defaults, a bound method, a class."""
+    walk = _SurveyWalk({})
+    return _finish(walk, lambda: walk.hold("item", "", item))
+
+
+def survey_names(names: Iterable[Name], given: Mapping[_Place, str] | None = None) -> Survey:
+    """Import what some names stand for, and look at the code that it reaches.
+
+    Args:
+        names: the names, in any order.
+        given: digests to take for these components in place of a look at them.
+    """
+    walk = _SurveyWalk(given or {})
+
+    def look() -> None:
+        for name in sorted(names):
+            found = resolve(name)
+            if found is _MISSING:
+                walk.components.add(Component("name", str(name), "missing"))
+            else:
+                walk.hold("name", str(name), found)
+
+    return _finish(walk, look)
+
+
+def resolve(name: Name) -> Any:
+    """Return what a name stands for in this process; a private mark if there is nothing of that name."""
+    try:
+        target: Any = importlib.import_module(name.module)
+        for part in name.names.split(".") if name.names else ():
+            target = _step(target, part)
+    except Exception:  # noqa: BLE001 - a module may raise anything when it is imported
+        return _MISSING
+    return getattr(target, "fn", target) if classify.is_lightwork(target) else target
+
+
+def exists(name: Name) -> bool:
+    """Return whether a name stands for anything in this process."""
+    return resolve(name) is not _MISSING
+
+
+def bindings_of(found: Survey) -> Iterator[tuple[Mapping[str, Any], set[str]]]:
+    """Yield each namespace that surveyed code reads, and names that are read of it."""
+    for item in found.reached:
+        if isinstance(item, FunctionType):
+            yield item.__globals__, {chain[0] for chain in function_unit(item).reads.globals}
+        elif isinstance(item, ModuleType):
+            yield vars(item), set(vars(item)) - IMPORT_NAMES
+        elif (unit := class_unit(item)) is not None and item.__module__ in sys.modules:
+            yield vars(sys.modules[item.__module__]), {chain[0] for chain in unit.reads.globals}
+    for name in found.read | found.imported:
+        if name.names and name.module in sys.modules:
+            yield vars(sys.modules[name.module]), {name.names.partition(".")[0]}
+
+
+def library(module: str) -> Library:
+    """Return the distribution of a module, as this process has it."""
+    top = module.partition(".")[0]
+    item = distribution_of(top)
+    return Library(top, item.name, item.version, item.identity)
+
+
+def whereabouts(name: str) -> str:
+    """Return where this process has an object from, by its name: a file, or a library's name and version."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        module = sys.modules.get(".".join(parts[:end]))
+        if module is not None:
+            file = file_of(module) or "no file"
+            if module_kind(module) == "distribution":
+                item = distribution_of(module.__name__)
+                return f"{file}, {item.name} {item.version}"
+            return file
+    return "no such module"
+
+
+def _step(target: Any, part: str) -> Any:
+    """Return an attribute, or a submodule that has yet to be imported."""
+    if isinstance(target, ModuleType) and not hasattr(target, part):
+        return importlib.import_module(f"{target.__name__}.{part}")
+    return getattr(target, part)
+
+
+def _finish(walk: _SurveyWalk, look: Callable[[], None]) -> Survey:
+    before, STATE.walk = STATE.walk, walk
+    try:
+        with Scope():
+            look()
+            with suppress(Unkeyable):  # what is read of it is a hole already
+                walk.run()
+    finally:
+        STATE.walk = before
+    components = frozenset(walk.components)
+    state = blake2b(digest_size=16)
+    for item in sorted(components):
+        state.update(text(item.kind) + text(item.name) + text(item.digest))
+    libraries = tuple(sorted({library(module) for module in walk.tops}))
+    return Survey(
+        digest=state.hexdigest(),
+        components=components,
+        read=frozenset(walk.names.read),
+        imported=frozenset(walk.names.imported),
+        libraries=libraries,
+        holes=frozenset(walk.holes),
+        reached=walk.reached(),
+    )
+
+
+class _SurveyWalk(Walk):
+    """A walk that leaves out what has no stable key, and notes what is read through modules.
+
+    Args:
+        given: digests to take for these components in place of a look at them.
+    """
+
+    def __init__(self, given: Mapping[_Place, str]) -> None:
+        super().__init__()
+        self.names = self._chains = _SurveyChains(self)
+        self.tops: set[str] = set()
+        self.holes: set[_Place] = set()
+        self._given = given
+        self._added: list[Component] = []
+
+    def reached(self) -> tuple[Any, ...]:
+        """Return the first-party functions, classes and modules that were reached."""
+        return tuple(self._seen.values())
+
+    def hold(self, kind: str, name: str, value: Any) -> None:
+        """Add a component for a value, and reach the code in it."""
+        with self.or_hole(kind, name) as known:
+            if not known:
+                self.add(kind, name, self.token(value))
+
+    def distribution(self, name: str) -> None:
+        super().distribution(name)
+        self.tops.add(name.partition(".")[0])
+
+    def add(self, kind: str, name: str, data: bytes) -> None:
+        # Code that is not first-party counts by its library, which is compared on its own.
+        if kind == "distribution":
+            return
+        place = (kind, name)
+        digest = self._given.get(place)
+        if digest is None:
+            digest = HOLE if place in self.holes else digest_of(data)
+        item = Component(kind, name, digest)
+        if digest == HOLE:
+            self.holes.add(place)
+        if item not in self.components:
+            self.components.add(item)
+            self._added.append(item)
+
+    @contextmanager
+    def or_hole(self, kind: str, name: str) -> Iterator[bool]:
+        """Make a hole of what has no stable key; yield whether the component is given already."""
+        if (kind, name) in self._given:
+            self.add(kind, name, b"")
+            yield True
+            return
+        queued, added = len(self._queue), len(self._added)
+        try:
+            yield False
+        except (Unkeyable, RecursionError):
+            # What was reached on the way to it may be in no other process's survey.
+            for item, _ in self._queue[queued:]:
+                self._seen.pop(id(item), None)
+            del self._queue[queued:]
+            self.components.difference_update(self._added[added:])
+            del self._added[added:]
+            self.holes.add((kind, name))
+            self.add(kind, name, b"")
+
+    def _attribute(self, owner: str, name: str, value: Any, *, cls: type | None = None) -> bytes:
+        doubts = len(self._doubts)
+        token = super()._attribute(owner, name, value, cls=cls)
+        if len(self._doubts) > doubts:
+            self.holes.add(("global", f"{owner}.{name}"))
+        return token
+
+    def _function(self, fn: FunctionType, *, root: bool) -> None:
+        with self.or_hole("function", classify.function_name(fn)) as known:
+            if not known:
+                super()._function(fn, root=root)
+
+    def _class(self, cls: type) -> None:
+        with self.or_hole("class", classify.class_name(cls)) as known:
+            if not known:
+                super()._class(cls)
+
+    def _module(self, module: ModuleType) -> None:
+        with self.or_hole("module", module.__name__) as known:
+            if not known:
+                super()._module(module)
+
+
+class _SurveyChains(Chains):
+    """Chains of names, of which those that lead through modules are noted."""
+
+    def __init__(self, walk: _SurveyWalk) -> None:
+        super().__init__(walk)
+        self.read: set[Name] = set()
+        self.imported: set[Name] = set()
+        self._walk = walk
+        self._importing = False
+
+    def name(
+        self, kind: str, reader: Reader, shown: str, value: Any, chain: Chain, calls: Sequence[Call] = ()
+    ) -> bytes:
+        for name in _through_modules(value, chain[1:]):
+            (self.imported if self._importing else self.read).add(name)
+            if name.names:
+                kind, shown = "global", str(name)
+        with self._walk.or_hole(kind, shown) as known:
+            if not known:
+                return super().name(kind, reader, shown, value, chain, calls)
+        return text(".".join(chain))
+
+    def check(self, scope: type | ModuleType) -> None:
+        before = len(self._walk.components)
+        super().check(scope)
+        if len(self._walk.components) > before:
+            home = scope.__module__ if isinstance(scope, type) else scope.__name__
+            self.imported.add(Name(home, scope.__qualname__ if isinstance(scope, type) else ""))
+
+    def _import(self, item: Import, reader: Reader, calls: Sequence[Call]) -> bytes:
+        before, self._importing = self._importing, True
+        try:
+            return super()._import(item, reader, calls)
+        finally:
+            self._importing = before
+
+
+def _through_modules(value: Any, attributes: Sequence[str]) -> Iterator[Name]:
+    """Yield the names of the first object on a chain that is not a module, from each own module on it."""
+    names = list(attributes)
+    homes: list[Name] = []
+    while isinstance(value, ModuleType) and value.__name__ != "__main__":
+        homes.append(Name(value.__name__, ""))
+        if not names or names[0] in IMPORT_NAMES or names[0] == "__dict__":
+            break
+        attribute, *names = names
+        homes = [Name(home, f"{rest}.{attribute}".lstrip(".")) for home, rest in homes]
+        value = getattr(value, attribute, sys.modules.get(f"{value.__name__}.{attribute}"))
+    # A function of one's own may stand in a library's place.
+    yield from (home for home in homes if kind_of_name(home.module) == "source" or _is_own(value))
+
+
+def _is_own(value: Any) -> bool:
+    value = classify.task_function(value)
+    if isinstance(value, FunctionType):
+        return kind_of_function(value) == "source"
+    return isinstance(value, type) and kind_of_name(value.__module__) == "source"
