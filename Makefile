@@ -91,7 +91,7 @@ check: setup ## Check style, formatting, types, and what imports what
 
 lock: setup ## Pin what requirements/*.in ask for (needs a package registry); ARGS=--upgrade for newer versions
 	@echo "lock: requirements/*.txt"
-	@for name in bootstrap run dev build go; do \
+	@for name in bootstrap run dev build go peers/joblib peers/prefect peers/hamilton; do \
 	  $(COMPILE) $(ARGS) "requirements/$$name.in" -o "requirements/$$name.txt" || exit 1; \
 	done
 

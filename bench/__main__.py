@@ -20,8 +20,11 @@ BENCHMARKS = {
     "stream": "ten million elements as a stream",
     "large": "large inputs against Dask and joblib, their memory, and keys of many values",
     "scale": "many workers, many committers",
+    "edits": "10,000 edits of random programs, a cached run against a plain one",
     "battery": "battery-health against a plain scan",
     "estate": "one stack per tenant against one stack for all tenants",
+    "keys": "processor time of keys, against an older commit",
+    "staleness": "edits that a cache must notice, against joblib, Prefect and Hamilton",
     "scaler": "the scaler against the talk's design and one pod per task, on `make cluster-up`",
 }
 

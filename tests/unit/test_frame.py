@@ -22,8 +22,10 @@ import lightwork
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = "platform/src/lightwork/version.py"
-PINNED = sorted((REPOSITORY / "requirements").glob("*.txt"))
-ASKED = sorted((REPOSITORY / "requirements").glob("*.in"))
+REQUIREMENTS = REPOSITORY / "requirements"
+PINNED = sorted(REQUIREMENTS.glob("*.txt"))
+PEERS = sorted(REQUIREMENTS.glob("peers/*.txt"))
+ASKED = sorted(REQUIREMENTS.glob("**/*.in"))
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
 
 
@@ -63,7 +65,7 @@ def ci_jobs() -> dict[str, Any]:
     return {name: job for name, job in document.items() if isinstance(job, dict) and "script" in job}
 
 
-@pytest.mark.parametrize("path", PINNED, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PINNED, *PEERS], ids=lambda path: path.name)
 def test_every_requirement_has_one_version_and_its_hash_and_no_address(path: Path) -> None:
     assert not unsafe(path.read_text())
 
@@ -85,9 +87,16 @@ def test_a_requirement_that_is_not_pinned_is_found(text: str) -> None:
 @pytest.mark.parametrize("path", ASKED, ids=lambda path: path.name)
 def test_what_is_pinned_is_what_is_asked_for(path: Path) -> None:
     compiled = pinned(path.with_suffix(".txt").read_text())
-    mark = f"-r requirements/{path.name}"
+    mark = f"-r {path.relative_to(REPOSITORY)}"
     direct = {name.lower() for name, (_, entry) in compiled.items() if mark in entry}
     assert direct == {requirement.name.lower() for requirement in asked(path)}, "run `make lock`"
+
+
+def test_make_lock_pins_everything_that_is_asked_for() -> None:
+    names = re.search(r"for name in (.*); do", MAKEFILE)
+    assert names
+    asked_for = {str(path.relative_to(REQUIREMENTS).with_suffix("")) for path in ASKED}
+    assert set(names[1].split()) == asked_for
 
 
 def test_no_package_has_two_versions_in_what_is_installed_together() -> None:
