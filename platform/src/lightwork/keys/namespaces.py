@@ -61,6 +61,7 @@ _CLASS_NAMES = frozenset(
         "__parameters__",
         "__protocol_attrs__",
         "__qualname__",
+        "__slotnames__",
         "__static_attributes__",
         "__type_params__",
         "__weakref__",
