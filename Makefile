@@ -9,6 +9,7 @@ JOBS ?= check test
 PYTEST = .venv/bin/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 CI_LOCAL = .cache/npm/node_modules/.bin/gitlab-ci-local
 CI_LOCAL_VERSION = 4.61.1
+NEWEST = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lightwork/python-3.13
 # Compiles the .in files of requirements/ into .txt files; versions stay unless the .in files require others.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-header --custom-compile-command "make lock"
@@ -18,13 +19,18 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test test-slow test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
+.PHONY: help setup setup-newest run test test-slow test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Create .venv with the pinned packages; other targets call it, and it does nothing if nothing changed
 	@sh requirements/install.sh
+
+setup-newest: ## Create an environment of Python 3.13 for the tests that need one; they are skipped without (PYTHON=python3.13)
+	@echo "setup-newest: $(NEWEST)"
+	@$(or $(PYTHON),python3.13) -m venv "$(NEWEST)"
+	@"$(NEWEST)/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 
 run: setup ## Run the pipeline windy-city on all cores of this machine
 	@echo "run: windy-city on all cores of this machine"

@@ -12,6 +12,9 @@ template defines. `[whole]` after the title says that it reaches its module by c
     <<ref role: $a>>            a name of another module, imported in some form
     <<ref role: $a || $b>>      the same; an edit imports the other name
     <<module role>>             another module as an object
+
+Left out are edits that do not count by definition, though a program could tell: the order of a dictionary,
+and a docstring that code reads.
 """
 
 from __future__ import annotations

@@ -6,13 +6,16 @@ uses the standard `logging` module.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
 import os
 import socket
 import sys
+import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import public
@@ -30,6 +33,10 @@ TOPIC = "lightwork-log"
 """The Dask topic by which a local worker forwards its lines to the driver."""
 
 _ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "task", "attempt", "host")
+_OWN = (*_ORDER[:3], "exception", "logger", "host", "tenant", "pipeline", "run", "worker", "task", "attempt")
+"""Fields that a record of the standard library has itself, or that are the same for every line."""
+_NOISY = ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed")
+"""Loggers whose lines below warnings are of no use to anybody."""
 _RUN = ("tenant", "pipeline", "run")
 _HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
 """Fields that text omits, because every line on a terminal has the same."""
@@ -45,6 +52,9 @@ def get_logger(name: str = "lightwork") -> structlog.stdlib.BoundLogger:
     import structlog
 
     _structure()
+    if name.partition(".")[0] == "lightwork":
+        # `logging.config.dictConfig` disables all loggers that exist unless it is told not to.
+        logging.getLogger(name).disabled = False
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
@@ -55,6 +65,58 @@ def default_style() -> Style:
     if style == "json" or (style != "text" and "KUBERNETES_SERVICE_HOST" in os.environ):
         return "json"
     return "text"
+
+
+class Shared:
+    """A change of the process that several users share: the first one makes it, the last one undoes it.
+
+    Args:
+        make: makes the change; returns a function that undoes it.
+    """
+
+    def __init__(self, make: Callable[[], Callable[[], None]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._undo = self._make()
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._undo()
+
+
+def _configure_for_a_while() -> Callable[[], None]:
+    """Configure logging; return a function that undoes what nobody else has changed since."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    levels = {name: logging.getLogger(name).level for name in _NOISY}
+    configure()
+    added = [handler for handler in root.handlers if handler not in handlers]
+
+    def undo() -> None:
+        if not added:
+            return
+        for handler in added:
+            root.removeHandler(handler)
+        if root.level == logging.INFO:
+            root.setLevel(level)
+        for name, before in levels.items():
+            if logging.getLogger(name).level == logging.WARNING:
+                logging.getLogger(name).setLevel(before)
+
+    return undo
+
+
+session_logging = Shared(_configure_for_a_while)
+"""Logging as `configure` sets it up, while any session is open."""
 
 
 def configure(style: Style | None = None, *, forward: Callable[[str], None] | None = None) -> None:
@@ -70,19 +132,58 @@ def configure(style: Style | None = None, *, forward: Callable[[str], None] | No
     if root.handlers and forward is None:
         return
     _structure()
+    if forward is not None:
+        # The driver shows each line in the way that the program has configured there: once is enough.
+        for handler in [handler for handler in root.handlers if _writes_to_console(handler)]:
+            root.removeHandler(handler)
     root.addHandler(_Lines(style or default_style(), forward))
     if root.level == logging.WARNING:  # the default, not a choice
         root.setLevel(logging.INFO)
-    for noisy in ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def _writes_to_console(handler: logging.Handler) -> bool:
+    return type(handler) is logging.StreamHandler and handler.stream in (sys.stderr, sys.stdout)
+
+
 def show(line: str) -> None:
-    """Write an event that another process forwarded, in this process's style."""
+    """Write an event that another process forwarded, in this process's style.
+
+    A program that has configured logging itself gets it as a record of the logger of that name. Without any
+    handler it goes to standard error as usual.
+    """
     event = json.loads(line)
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Lines):
-            handler.write(_record(event))
+    ours = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Lines)]
+    logger = logging.getLogger(str(event.get("logger", "lightwork")))
+    if not ours and logger.hasHandlers():
+        record = _plain_record(event)
+        if record.levelno >= logger.getEffectiveLevel():
+            logger.callHandlers(record)
+        return
+    for handler in ours or [_Lines(default_style(), None)]:
+        handler.write(_record(event))
+
+
+def _plain_record(event: EventDict) -> logging.LogRecord:
+    """Make the log record of a complete event as the standard library would have made it."""
+    fields = {key: value for key, value in event.items() if key not in _OWN}
+    text = " ".join([str(event.get("event", "")), *(f"{key}={value}" for key, value in fields.items())])
+    record = logging.makeLogRecord(
+        {
+            "name": event.get("logger", "lightwork"),
+            "msg": text,
+            "levelname": str(event.get("level", "info")).upper(),
+            "levelno": logging.getLevelNamesMapping().get(
+                str(event.get("level", "info")).upper(), logging.INFO
+            ),
+            "exc_text": event.get("exception"),
+        }
+    )
+    with contextlib.suppress(KeyError, ValueError):
+        record.created = datetime.fromisoformat(event["timestamp"]).timestamp()
+        record.msecs = record.created % 1 * 1000
+    return record
 
 
 @contextmanager
@@ -223,8 +324,6 @@ def _record(event: EventDict) -> logging.LogRecord:
 
 
 def _time(seconds: float) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -52,7 +52,7 @@ def test_every_line_is_json_with_time_level_event_and_host(lines):
 
 def test_a_tasks_line_has_tenant_pipeline_run_task_and_attempt(lines):
     line = next(line for line in lines if line["event"] == "working" and line["element"] == 0)
-    expected = {"tenant": "acme", "pipeline": "demo", "run": "r1", "task": "__main__.work", "attempt": 1}
+    expected = {"tenant": "acme", "pipeline": "demo", "run": "r1", "task": "script.work", "attempt": 1}
     assert expected.items() <= line.items()
 
 
@@ -64,7 +64,7 @@ def test_a_second_attempt_is_numbered(lines):
 
 def test_lines_from_the_standard_logging_module_have_the_context(lines):
     line = next(line for line in lines if line["event"] == "plain 0")
-    assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "__main__.work")
+    assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "script.work")
 
 
 def test_a_line_outside_tasks_has_the_run_and_no_task(lines):
@@ -190,3 +190,101 @@ def test_a_forwarded_line_keeps_its_fields_and_is_written_in_this_processs_style
     } | {key: line_of(contexts, "forwarded")[key] for key in ("host", "logger")}
     shown = next(line for line in contexts[1].splitlines() if "forwarded" in line)
     assert shown == "03:04:05 [warning  ] forwarded rows=3"
+
+
+OWN_LOGGING = """
+import logging, logging.config, sys
+from lightwork import connect, get_logger, task
+
+logging.basicConfig(format="EARLY %(message)s", level="INFO", stream=sys.stderr)  # the workers import it too
+
+def basic(): logging.basicConfig(format="OWN %(message)s", level="INFO")
+def basic_force(): logging.basicConfig(format="OWN %(message)s", level="INFO", force=True)
+def to_file(): logging.basicConfig(filename="own.log", level="INFO", force=True)
+def disabled(): logging.config.dictConfig({"version": 1})
+def dictionary(): logging.config.dictConfig({
+    "version": 1, "formatters": {"f": {"format": "OWN %(name)s %(message)s"}},
+    "handlers": {"h": {"class": "logging.StreamHandler", "formatter": "f"}},
+    "root": {"handlers": ["h"], "level": "INFO"}})
+def removed(): logging.getLogger().handlers.clear()
+def nothing(): pass
+def levels():
+    logging.getLogger().setLevel("WARNING")
+    logging.getLogger("lightwork").setLevel("INFO")
+    logging.getLogger("mine").setLevel("INFO")
+def propagated():
+    logging.getLogger().setLevel("INFO")
+    handler = logging.StreamHandler(sys.stderr)
+    logging.getLogger("mine").addHandler(handler)
+    logging.getLogger("mine").propagate = False
+
+WAYS = [nothing, basic, basic_force, to_file, disabled, dictionary, removed, levels, propagated]
+
+@task(cache=False)
+def configure(number): WAYS[number]()
+
+@task(cache=False, retries=1, retry_delay=0)
+def work(name, tried=set()):
+    get_logger().warning(f"lightwork {name}", rows=3)
+    logging.getLogger("mine").disabled = False  # as a logger made after dictConfig
+    logging.getLogger("mine").warning("plain %s", name)
+    print(f"printed {name}", flush=True)
+    if name not in tried:
+        tried.add(name)
+        raise OSError(f"once {name}")
+
+if __name__ == "__main__":
+    with connect("local", workers=1, lake="lake", progress="off") as session:
+        for number, way in enumerate(WAYS):
+            for where in ("driver", "worker"):
+                if where == "driver":
+                    way()
+                else:
+                    list(configure.map([number]))
+                name = f"{way.__name__}-{where}"
+                list(work.map([name]))
+                get_logger().warning(f"driver {name}")
+"""
+WAYS = [
+    *(
+        "nothing",
+        "basic",
+        "basic_force",
+        "to_file",
+        "disabled",
+        "dictionary",
+        "removed",
+        "levels",
+        "propagated",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def own_logging(tmp_path_factory):
+    """All that a script writes that configures logging in many ways: to its streams, and to its log file."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "script.py").write_text(OWN_LOGGING)
+    process = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder, capture_output=True, text=True, timeout=patience(100), check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return process.stdout, process.stderr, (folder / "own.log").read_text()
+
+
+@pytest.mark.parametrize("where", ["driver", "worker"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_line_of_a_worker_is_lost_however_the_script_configures_logging(own_logging, way, where):
+    printed, written, logged = own_logging
+    lines = f"{written}\n{logged}".splitlines()
+    for text in (f"lightwork {way}-{where}", f"plain {way}-{where}", f"driver {way}-{where}"):
+        assert any(text in line for line in lines), text
+    assert any("retrying" in line and f"once {way}-{where}" in line for line in lines)
+    assert f"printed {way}-{where}" in printed
+
+
+@pytest.mark.parametrize("way", ["nothing", "basic"])
+def test_a_line_of_a_worker_is_written_once_in_the_format_of_the_script(own_logging, way):
+    lines = [line for line in own_logging[1].splitlines() if f"plain {way}-driver" in line]
+    assert lines == [f"EARLY plain {way}-driver"] * 2, "one for each attempt"

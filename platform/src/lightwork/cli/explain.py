@@ -54,7 +54,7 @@ def explain_command(
     store = ResultStore(opened, function.name)
     facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": where(opened)}
     try:
-        code = code_key(function.fn, version=function.options.version)
+        code = code_key(function)
     except Unkeyable as error:
         facts |= {"cached": False, "reason": str(error)}
     else:
@@ -87,11 +87,11 @@ def _arguments(task: TaskFunction[..., Any], items: Sequence[str]) -> dict[str, 
     from lightwork.functions import parameter_types
     from lightwork.functions.parameters import REQUIRED, Parameter, value_of
 
-    label = task.fn.__name__
+    label = task.__name__
     try:
         parameters = inspect.signature(task.fn, eval_str=True).parameters
     except Exception:  # noqa: BLE001 - the types may exist for type checkers only
-        parameters = inspect.signature(task.fn).parameters
+        parameters = task.signature.parameters
     values: dict[str, Any] = {}
     for item in items:
         name, separator, text = item.partition("=")
@@ -159,7 +159,7 @@ def _call(
     from lightwork.store.results import MISSING
 
     facts = {"arguments": jsonable(arguments)}
-    bound = inspect.signature(task.fn).bind(**arguments)
+    bound = task.signature.bind(**arguments)
     try:
         key = call_key(task.fn, code, bound.args, bound.kwargs, task.options.ignore)
     except Unkeyable as error:

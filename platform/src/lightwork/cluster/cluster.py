@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,16 @@ from lightwork.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from distributed import Future
+    import distributed
 
     from lightwork.cluster.connection import Connection
 
 _SLOTS_EVERY = 1.0
 """Seconds for which the number of slots is not asked for again."""
+_GRACE = 0.5
+"""Seconds for which a worker may go on with what was cancelled before its process is ended."""
+_RESPONSE = 5.0
+"""Seconds within which workers respond."""
 
 
 class Lost(Exception):  # noqa: N818 - an event, not a mistake
@@ -57,6 +62,7 @@ class Cluster:
         self._owned: Any = None
         self._slots = 0
         self._slots_at = -1e9
+        self._interrupted = False
         self._packages: set[str] = set()
         self._modules = 0
         self._address: Any = on
@@ -139,22 +145,61 @@ class Cluster:
             self.keeper.need(map_name, batches)
             self.keeper.check()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, key: str) -> Future:
+    def submit(
+        self, function: Callable[..., Any], *arguments: Any, key: str, place: float
+    ) -> distributed.Future:
         """Send a function to a worker.
+
+        Args:
+            function: is called on the worker.
+            arguments: its arguments; a future stands for its result.
+            key: Dask's name for it.
+            place: its place in the queue; what has the lowest one runs first.
 
         Raises:
             Lost: the scheduler is gone.
         """
+        from distributed import Future
+
         if self.client.status not in ("running", "newly-created"):
             raise Lost
+        if self._interrupted:
+            self._interrupted = False
+            self._free_workers()
         try:
-            return self.client.submit(function, *arguments, key=key, pure=False)
+            if any(isinstance(argument, Future) for argument in arguments):
+                return self.client.submit(function, *arguments, key=key, pure=False, priority=-place)
+            return self.client.submit_queued(function, *arguments, key=key, priority=-place)
         except Exception as error:
             if self.client.status != "running":
                 raise Lost from error
             raise
 
-    def gather(self, futures: Sequence[Future]) -> list[Any]:
+    def interrupted(self) -> None:
+        """Note that a map or call was interrupted: workers may still compute what nobody waits for."""
+        self._interrupted = self.local
+
+    def _free_workers(self) -> None:
+        """End worker processes on this machine that still compute what was cancelled; others replace them."""
+        deadline = time.monotonic() + _GRACE
+        while True:
+            try:
+                busy = self.client.sync(self.client._run, _busy_process, callback_timeout=_RESPONSE)  # noqa: SLF001
+            except TimeoutError:
+                # Code that never gives up the interpreter lock; it may be in any of them.
+                busy = {name: worker.pid for name, worker in self._owned.workers.items()}
+            except Exception:  # noqa: BLE001 - the map or call that comes next notices what is wrong
+                return
+            processes = [pid for pid in busy.values() if pid]
+            if not processes or time.monotonic() > deadline:
+                break
+            time.sleep(_GRACE / 10)
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._slots_at = -1e9
+
+    def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:
         """Return the results of finished futures, in one request.
 
         Raises:
@@ -208,6 +253,12 @@ class Cluster:
         self.client.close_quietly()
         if self._owned is not None:
             self._owned.close()
+
+
+def _busy_process(dask_worker: Any) -> int:
+    """Return the id of a worker's process if it computes what was cancelled; otherwise 0."""
+    cancelled = any(item.state == "cancelled" for item in dask_worker.state.tasks.values())
+    return os.getpid() if cancelled else 0
 
 
 def _seconds(variable: str, default: float) -> float:

@@ -6,15 +6,22 @@ import contextlib
 import itertools
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 from distributed.client import _set_global_client
+from distributed.spans import SpanMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["ATTEMPTS", "Connection", "connect"]
 
 ATTEMPTS = (*(1.0,) * 15, 2.0, 5.0, 10.0)
 """Timeouts in seconds of the attempts to connect; the last one applies to all further attempts."""
+
+_SPAN = SpanMetadata(collections=[{"type": "Future"}])
+"""What Dask's dashboard says of a call."""
 
 
 def connect(address: Any, timeout: float) -> Connection:
@@ -64,6 +71,25 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]
         # As `set_as_default` does, but without setting the scheduler of the whole process: each thread's
         # session has its own.
         _set_global_client(self)
+
+    def submit_queued(self, function: Callable[..., Any], *arguments: Any, key: str, priority: float) -> Any:
+        """Submit a call that waits at the scheduler until a worker is free, without futures as arguments.
+
+        Dask gives the first few calls of a kind to workers at once, also to busy ones, and does not move
+        short ones to others later: they would wait behind a call of hours. It always queues "data producers".
+        """
+        try:
+            from dask._expr import LLGExpr
+            from dask._task_spec import Task
+
+            task = Task(key, function, *arguments, _data_producer=True)
+            graph = LLGExpr({key: task}, _determ_token=key)
+            futures = self._graph_to_futures(
+                graph, [key], internal_priority={key: 0}, user_priority=priority, span_metadata=_SPAN
+            )
+        except (ImportError, TypeError):  # another version of Dask: these are not public
+            return self.submit(function, *arguments, key=key, pure=False, priority=priority)
+        return futures[key]
 
     def close_quietly(self) -> None:
         """Close the client within about two seconds, even if the scheduler is gone; log nothing."""

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.logs import Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOCAL_ALLOWED_FAILURES = 1
 """Workers that a batch may kill before it becomes a suspect, which then runs alone before it is blamed."""
+
+_LOGGERS = ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny", "bokeh")
+"""The loggers that are changed; the first three are silenced."""
+_JOIN = 0.1
+"""Seconds between two looks at whether the cluster has started."""
 
 
 def start_local(workers: int) -> Any:
@@ -20,10 +32,34 @@ def start_local(workers: int) -> Any:
         InputError: the script that runs has no `if __name__ == "__main__":`.
         RunFailed: the processes could not be started.
     """
+    _check_main()
+    start = _Start(workers)
+    start.start()
+    try:
+        while start.is_alive():
+            start.join(_JOIN)
+    except BaseException:
+        start.abandon()
+        raise
+    if isinstance(start.error, Exception):
+        raise RunFailed(
+            f"the worker processes could not be started: {one_line(start.error)}"
+        ) from start.error
+    if start.error is not None:
+        raise start.error
+    return start.cluster
+
+
+def _change_process() -> Callable[[], None]:
+    """Set what a cluster on this machine needs, and return a function that undoes it.
+
+    That includes what Dask changes itself: levels of loggers and handlers, and variables of the environment
+    that it sets for each process that it starts.
+    """
     import logging
 
     import dask
-    from distributed import LocalCluster, SpecCluster
+    import distributed  # noqa: F401 - it defines its settings and loggers
 
     settings = {
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
@@ -34,28 +70,118 @@ def start_local(workers: int) -> Any:
         "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
-    dask.config.set(settings)
+    loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
+    handlers = [(logger, list(logger.handlers)) for logger in loggers]
+    parts: list[logging.Logger | logging.Handler] = [*loggers, *(h for _, own in handlers for h in own)]
+    levels = [(part, part.level) for part in parts]
+    names = ("PYTHONHASHSEED", "__DASK_PARENT_PID", *dask.config.get("distributed.nanny.pre-spawn-environ"))
+    environment = {name: os.environ.get(name) for name in names}
+    settings_before = dask.config.set(settings)
     # Lightwork reports lost workers itself.
-    for name in ("distributed", "distributed.client", "distributed.scheduler"):
+    for name in _LOGGERS[:3]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _check_main()
-    before = set(SpecCluster._instances)  # noqa: SLF001
-    try:
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            silence_logs=logging.CRITICAL,
-        )
-    except BaseException as error:
-        # Interrupted while starting: its processes end with this one, and Dask must not close it at exit.
-        for cluster in set(SpecCluster._instances) - before:  # noqa: SLF001
-            cluster.shutdown_on_close = False
-        if isinstance(error, Exception):
-            raise RunFailed(f"the worker processes could not be started: {one_line(error)}") from error
-        raise
+
+    def undo() -> None:
+        settings_before.__exit__(None, None, None)
+        for part, level in levels:
+            part.setLevel(level)
+        for logger, before in handlers:
+            for handler in list(logger.handlers):
+                if handler not in before and type(handler).__module__.startswith("distributed"):
+                    logger.removeHandler(handler)
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    return undo
+
+
+_changed = Shared(_change_process)
+"""What the process changes while any cluster runs on this machine."""
+
+
+class _Start(threading.Thread):
+    """Starts a cluster whose processes take no SIGINT: Ctrl-C and a notebook's stop button spare them.
+
+    Threads and processes have the signals blocked that are blocked in the thread that starts them. The main
+    thread must not block SIGINT itself: an interrupt ends the wait at once.
+
+    Attributes:
+        cluster: the cluster; None until it has started.
+        error: why it could not be started; None otherwise.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(name="lightwork-start", daemon=True)
+        self.cluster: Any = None
+        self.error: BaseException | None = None
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._abandoned = False
+
+    def run(self) -> None:
+        """Start the cluster; close it if it has been abandoned meanwhile."""
+        import logging
+
+        _changed.__enter__()
+        from distributed import LocalCluster, SpecCluster
+
+        before = set(SpecCluster._instances)  # noqa: SLF001
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            cluster = LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+                preload=["lightwork.cluster.preload"],
+            )
+        except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
+            # Its processes end with this one, and Dask must not close it at exit.
+            for started in set(SpecCluster._instances) - before:  # noqa: SLF001
+                started.shutdown_on_close = False
+            self.error = error
+            _changed.__exit__()
+            return
+        _undo_after(cluster)
+        with self._lock:
+            self.cluster = cluster
+            abandoned = self._abandoned
+        if abandoned:
+            self._close()
+
+    def abandon(self) -> None:
+        """Close the cluster once it has started; do not wait for that."""
+        with self._lock:
+            self._abandoned = True
+            started = self.cluster is not None
+        if started:
+            threading.Thread(target=self._close, daemon=True).start()
+
+    def _close(self) -> None:
+        # Its processes end with this one in any case, and Dask must not close it at exit.
+        self.cluster.shutdown_on_close = False
+        with contextlib.suppress(Exception):
+            self.cluster.close()
+
+
+def _undo_after(cluster: Any) -> None:
+    """Undo what the process has changed for a cluster once that is closed."""
+    close, once = cluster._close, threading.Lock()  # noqa: SLF001
+
+    async def close_and_undo() -> None:
+        try:
+            await close()
+        finally:
+            if once.acquire(blocking=False):
+                _changed.__exit__()
+
+    cluster._close = close_and_undo  # noqa: SLF001
 
 
 def _check_main() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import uuid
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
-from lightwork.engine.compute import KILLED, Failure, compute, describe, renewing
-from lightwork.engine.proof import Different, explain
+from lightwork.engine.compute import KILLED, Failure, compute, renewing
+from lightwork.engine.places import now
+from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
-from lightwork.engine.worker import Call, Slot, as_error, fill, run_call
+from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
 from lightwork.functions.frozen import (
     Frozen,
@@ -23,7 +23,9 @@ from lightwork.functions.frozen import (
     release,
     split,
     thaw,
+    thaw_or_tell,
 )
+from lightwork.functions.raised import describe, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -66,7 +68,7 @@ class Future(Generic[R]):
         state: State | None = None,
         arguments: Frozen | None = None,
     ) -> None:
-        self.name = f"{task.fn.__name__}-{uuid.uuid4().hex[:16]}"
+        self.name = f"{task.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
         self._task = task
         self._payload = payload
@@ -98,9 +100,13 @@ class Future(Generic[R]):
         if self._error is not None:
             raise self._error
         if self._value is MISSING:
-            self._value = thaw(self._kept)
-        value: R = self._value
-        return value
+            value = thaw_or_tell(self._kept)
+            if type(value) is Unfreezable:
+                self._error = as_error(self._task.name, None, unloadable(0, "arguments not recorded", value))
+                raise self._error
+            self._value = value
+        result: R = self._value
+        return result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call to end; return its error, or None if it succeeded."""
@@ -211,7 +217,7 @@ class Future(Generic[R]):
         # Dask may still know the key of a call that it has refused or lost.
         key = f"{self.name}-{self._sent}" if self._sent else self.name
         self._sent += 1
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key)
+        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key, place=now())
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
@@ -225,27 +231,37 @@ class Future(Generic[R]):
             except (FutureCancelledError, Lost, OSError) as error:
                 if isinstance(error, TimeoutError):
                     raise
+                if self._future is not None and self._future.status == "error":
+                    self.settle(error=self._not_run(error))
+                    return
                 self.runner.cluster.reconnect()
                 self._forget()
             except Different as error:
                 self._carry(error.difference)
                 self._forget()
             except ElementError as error:
-                self.settle(error=error)
+                self.settle(error=received_error(error))
                 return
             except KilledWorker:
                 self.settle(error=ElementError(self.name, None, "arguments not recorded", KILLED))
                 return
             except (LightworkError, TimeoutError):
                 raise
+            except KeyboardInterrupt:
+                if (cluster := self.runner.cluster_if_any) is not None:
+                    cluster.interrupted()
+                raise
             except Exception as error:  # noqa: BLE001 - anything may go wrong on a worker
-                failure = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
-                failure.__cause__ = error
-                self.settle(error=failure)
+                self.settle(error=self._not_run(error))
                 return
             else:
                 self.settle(value)
                 return
+
+    def _not_run(self, error: BaseException) -> RunFailed:
+        failure = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
+        failure.__cause__ = error
+        return failure
 
     def __repr__(self) -> str:
         return f"<future {self.name}, {'done' if self.done() else 'pending'}>"
@@ -261,7 +277,7 @@ def extract_futures(value: Any, futures: list[Future[Any]]) -> Any:
         value: the arguments.
         futures: the futures are appended here; a slot's number is its future's index.
     """
-    if isinstance(value, Future):
+    if type(value) is Future:
         futures.append(value)
         return Slot(len(futures) - 1)
     if type(value) in (list, tuple):
@@ -279,12 +295,11 @@ def start_call(
     Raises:
         InputError: the arguments do not fit the function.
     """
-    signature = inspect.signature(task.fn)
     try:
-        signature.bind(*args, **kwargs)
+        task.check_arguments(args, kwargs)
     except TypeError as error:
         raise InputError(
-            f"{task.name}.submit: {error}; the function is {task.fn.__name__}{signature}"
+            f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
     runner.elements["total"] += 1
     inputs: list[Future[Any]] = []
@@ -316,22 +331,25 @@ def _call_here(
     call = freeze_views(call)
     # The retries get what the first attempt got.
     again = freeze_or_keep(call) if options.retries else call
-    with logs.context(task=task.name, attempt=1):
+    watch = None if code is None else runner.watch(task)
+    with watching(), logs.context(task=task.name, attempt=1):
         done = compute(
             renewing(lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)),
             [call],
             retries=options.retries,
             retry_delay=options.retry_delay,
         )
+    if watch is not None and (changed := watch.after_call()):
+        runner.log.warning(changes_line(task.name, changed))
     value = done.values[0]
     future = Future[Any](runner, task)
-    if isinstance(value, Failure):
+    if type(value) is Failure:
         return future.settle(error=as_error(task.name, None, value))
     if key is None or code is None:
         return future.settle(release(value))
     kept, value = split(value)
     if type(kept) is Unfreezable:
-        runner.log.warning(not_cached(task.name, kept))
+        runner.warn(task.name, "result", not_cached(task.name, kept))
         return future.settle(value)
     runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
     return future.settle(kept, value=value)
@@ -349,7 +367,7 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
     try:
         return call_key(task.fn, code, call[0], call[1], task.options.ignore)
     except Unkeyable as error:
-        runner.log.warning(f"{task.name}: this call is not cached: {error}")
+        runner.warn(task.name, "arguments", f"{task.name}: this call is not cached: {error}")
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import re
 import reprlib
@@ -14,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import one_line
 from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
+from lightwork.functions.raised import bounded, describe, raise_if_interrupted
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lightwork.engine.causes import Sent
+
 KILLED = "its worker process was killed on every attempt, usually because it ran out of memory"
 LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most."""
-_SLICE = 0.01
-"""Seconds between two looks at the clock, roughly."""
+_TRACEBACK = 50_000
+"""Characters of a traceback, at most."""
 _READ_ONLY = re.compile(r"read-?only|WRITEABLE|not writable", re.IGNORECASE)
 _OURS = (__package__, decorated.__name__)
 
@@ -41,7 +45,7 @@ class Failure:
         input: the element, shortened to one line.
         error: the exception's type and text, in one line.
         traceback: the traceback, as text.
-        exception: the exception itself; None if it cannot be sent to another process.
+        exception: the exception itself, or as it travels to another process; None if there is none.
         attempts: how many times the element was tried.
     """
 
@@ -49,7 +53,7 @@ class Failure:
     input: str
     error: str
     traceback: str
-    exception: BaseException | None
+    exception: BaseException | Sent | None
     attempts: int
 
 
@@ -104,30 +108,29 @@ def compute(
     append = values.append
     if Frozen in set(map(type, elements)):
         call = opening(call)
+    limit = math.inf if budget is None else begin + budget
     remaining = iter(elements)
-    step = 1
     while len(values) < len(elements):
-        start = clock()
         try:
-            for element in itertools.islice(remaining, step):
+            for element in remaining:
                 value = call(element)
                 append(value if ATOMIC[type(value)] else keep(value))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
+                # After each element, since any may take a thousand times longer than those before it.
+                if clock() >= limit:
+                    break
+        except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
+            raise_if_interrupted(error)
             position = len(values)
             outcome = try_again(call, elements[position], position, error, retries, retry_delay)
-            if isinstance(outcome, Failure):
+            if type(outcome) is Failure:
                 append(outcome)
                 failures.append(outcome)
                 if stop_at_failure:
                     break
             else:
                 append(keep(outcome))
-        now = clock()
-        if budget is not None and now - begin >= budget:
+        if clock() >= limit:
             break
-        # Look at the clock after about `_SLICE` seconds of work, not after every element.
-        took = max(now - start, 1e-7)
-        step = max(1, min(4 * step, int(step * _SLICE / took)))
     return Computed(values, failures, clock() - begin)
 
 
@@ -157,7 +160,8 @@ def try_again(
         set_attempt(attempt)
         try:
             value = call(element)
-        except (Exception, SystemExit) as retry_error:  # noqa: BLE001
+        except BaseException as retry_error:  # noqa: BLE001
+            raise_if_interrupted(retry_error)
             error = retry_error
         else:
             set_attempt(1)
@@ -178,26 +182,23 @@ def shorten(value: Any) -> str:
     """Return a value's repr, shortened to one line."""
     try:
         return one_line(_shorten.repr(thaw(value)))[:200]
-    except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the element's own error
+    except BaseException as error:  # noqa: BLE001 - a broken __repr__ must not hide the element's own error
+        raise_if_interrupted(error)
         return f"<{type(value).__name__}>"
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's type and text in one line; the type alone if there is no text."""
-    name = type(error).__name__
-    try:
-        text = one_line(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide which error it was
-        return name
-    return f"{name}: {text}" if text else name
 
 
 def trace(error: BaseException) -> str:
     """Return an exception's traceback as text, from the task's own frame on."""
-    frames = error.__traceback__
+    # Not by attributes: a class may define `__getattribute__`, and raise in it.
+    frames = whole = BaseException.__dict__["__traceback__"].__get__(error)
     while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__", "")):
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames or error.__traceback__))
+    try:
+        lines = traceback.format_exception(type(error), error, frames or whole)
+    except BaseException as problem:  # noqa: BLE001 - formatting runs code of the error's class
+        raise_if_interrupted(problem)
+        lines = [*traceback.format_tb(frames or whole), describe(error)]
+    return bounded("".join(lines), _TRACEBACK)
 
 
 def _is_ours(module: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.functions.frozen import ATOMIC, Frozen, freeze_input, is_plain
@@ -53,6 +54,11 @@ class Span(NamedTuple):
 
     page: Page
     positions: Sequence[int]
+
+    @property
+    def start(self) -> int:
+        """The index of the first of them in the input; there must be one."""
+        return self.page.start + self.positions[0]
 
     def elements(self) -> list[Any]:
         """Return the inputs."""
@@ -121,7 +127,7 @@ class Feed:
         self._place = place
         self._first: list[Any] = []
         self._held: list[Any] = []
-        self._pending: deque[Span] = deque()
+        self._pending: list[tuple[int, Span]] = []  # a heap: the earliest elements first
         self._read_size = 1
         self._element_bytes = 0.0
         self._source_error: Exception | None = None
@@ -169,7 +175,7 @@ class Feed:
         page = Page(self.read, elements, None if self._keyer is None else self._keys(elements, keys))
         self.read += len(elements)
         self.pages.append(page)
-        self._enqueue(Span(page, range(len(elements))), front=False)
+        self._enqueue(Span(page, range(len(elements))))
         return True
 
     def _read(self, elements: list[Any], keys: dict[int, bytes | None], limit: int) -> None:
@@ -284,7 +290,7 @@ class Feed:
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all
             return 64.0
 
-    def _enqueue(self, span: Span, *, front: bool) -> None:
+    def _enqueue(self, span: Span) -> None:
         """Fill in the results that the lake has; queue the other elements."""
         keys = span.keys() if self._results is not None else None
         if keys is not None and self._results is not None and len(self._results):
@@ -294,42 +300,43 @@ class Feed:
                 span.put(values)
                 self.cached += len(values) - len(missing)
                 span = Span(span.page, missing)
-        if not len(span.positions):
-            return
-        self.waiting += len(span.positions)
-        if front:
-            self._pending.appendleft(span)
-        else:
-            self._pending.append(span)
+        self._queue(span)
+
+    def _queue(self, span: Span) -> None:
+        if len(span.positions):
+            self.waiting += len(span.positions)
+            heapq.heappush(self._pending, (span.start, span))
 
     def take(self, limit: int) -> list[Span]:
         """Return up to `limit` elements to compute, the earliest first."""
         spans: list[Span] = []
         while limit and self._pending:
-            span = self._pending.popleft()
+            _, span = heapq.heappop(self._pending)
             if len(span.positions) > limit:
-                self._pending.appendleft(Span(span.page, span.positions[limit:]))
+                rest = Span(span.page, span.positions[limit:])
+                heapq.heappush(self._pending, (rest.start, rest))
                 span = Span(span.page, span.positions[:limit])
             spans.append(span)
             limit -= len(span.positions)
             self.waiting -= len(span.positions)
         return spans
 
-    def give_back(self, spans: Sequence[Span], *, look_again: bool = False) -> None:
-        """Put elements of a batch back at the front of the queue.
+    def next_index(self) -> int | None:
+        """Return the index of the earliest element that waits for a batch; None if there is none."""
+        return self._pending[0][0] if self._pending else None
+
+    def give_back(self, spans: Iterable[Span], *, look_again: bool = False) -> None:
+        """Put elements of a batch back in the queue, before all later ones.
 
         Args:
-            spans: as `take` returned them.
+            spans: some of those that `take` returned.
             look_again: first look up their results, which may be in the lake by now.
         """
-        for span in reversed(spans):
-            if not len(span.positions):
-                continue
+        for span in spans:
             if look_again:
-                self._enqueue(span, front=True)
+                self._enqueue(span)
             else:
-                self.waiting += len(span.positions)
-                self._pending.appendleft(span)
+                self._queue(span)
 
     def look_again(self) -> None:
         """Read the list of results in the lake again."""

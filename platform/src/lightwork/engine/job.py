@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from lightwork.engine.proof import NOTHING, Proof, names_of, proof_of
 from lightwork.errors import InputError, LightworkError
 from lightwork.functions import pickling
+from lightwork.functions.callables import modules_of
 from lightwork.keys.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from types import ModuleType
 
     from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
+    from lightwork.keys.survey import Name
     from lightwork.lake import Lake
 
 CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
@@ -100,12 +102,13 @@ class Parcel:
         return replace(self, data=data, mark=mark)
 
 
-def pack(job: Job, folder: str) -> Parcel:
+def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     """Pickle a job as it is now.
 
     Args:
         job: the job.
         folder: the folder in the lake for the run's jobs.
+        absent: names that workers are known to lack, and need not have.
 
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
@@ -123,7 +126,7 @@ def pack(job: Job, folder: str) -> Parcel:
             data = by_name
     code = survey(job.fn)
     kept = job.code is not None and job.options.version is None
-    proof = proof_of(names_of(names, code), code.libraries if kept else ())
+    proof = proof_of(names_of(names, code) - set(absent), code.libraries if kept else ())
     name = _digest(data)
     return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
 
@@ -151,8 +154,8 @@ def _dump_by_name(job: Job, names: set[tuple[str, str]]) -> bytes | None:
     Returns:
         The bytes; None if another process could not import the function.
     """
-    module, qualname = job.fn.__module__, job.fn.__qualname__
     try:
+        module, qualname = job.fn.__module__, job.fn.__qualname__
         if module == "__main__" or not importable(module) or pickling.find(module, qualname) is not job.fn:
             return None
         with pickling.by_name():
@@ -179,33 +182,29 @@ class _Named:
 
 
 class by_value:  # noqa: N801 - reads as a statement
-    """Pickle the module that defines a function by value, if other processes could not import it."""
+    """Pickle the modules that define a callable by value, if other processes could not import them."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         import cloudpickle
 
-        name = getattr(fn, "__module__", None) or ""
-        module = sys.modules.get(name)
-        self.module: ModuleType | None = None
-        if (
-            module is not None
-            and name != "__main__"
-            and name not in cloudpickle.list_registry_pickle_by_value()
-            and not importable(name)
-        ):
-            self.module = module
+        known = cloudpickle.list_registry_pickle_by_value()
+        self.modules: list[ModuleType] = [
+            sys.modules[name]
+            for name in sorted(modules_of(fn))
+            if name in sys.modules and name != "__main__" and name not in known and not importable(name)
+        ]
 
     def __enter__(self) -> None:
         import cloudpickle
 
-        if self.module is not None:
-            cloudpickle.register_pickle_by_value(self.module)
+        for module in self.modules:
+            cloudpickle.register_pickle_by_value(module)
 
     def __exit__(self, *_: object) -> None:
         import cloudpickle
 
-        if self.module is not None:
-            cloudpickle.unregister_pickle_by_value(self.module)
+        for module in self.modules:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def importable(name: str) -> bool:

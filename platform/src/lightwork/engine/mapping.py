@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import time
 from collections.abc import Mapping
@@ -286,11 +285,12 @@ def check_map(
                 f"{task.name}.map: argument {number}: expected an iterable, got {type(iterable).__name__}; "
                 "pass a value that is the same for every element as shared={'name': value}"
             ) from None
-    signature = inspect.signature(task.fn)
     try:
-        signature.bind(*iterables, **shared)
+        task.check_arguments(iterables, shared)
     except TypeError as error:
-        raise InputError(f"{task.name}.map: {error}; the function is {task.fn.__name__}{signature}") from None
+        raise InputError(
+            f"{task.name}.map: {error}; the function is {task.__name__}{task.signature}"
+        ) from None
     sizes = [_size(iterable) for iterable in iterables]
     total = None if None in sizes else min(size for size in sizes if size is not None)
     source = iterators[0] if len(iterators) == 1 else zip(*iterators, strict=False)

@@ -17,6 +17,7 @@ from lightwork.errors import RunFailed
 from lightwork.functions import pickling
 from lightwork.functions.origin import kind_of_name
 from lightwork.keys.survey import (
+    ABSENT,
     HOLE,
     Library,
     Name,
@@ -98,6 +99,18 @@ def extended(proof: Proof, noted: Iterable[tuple[str, str]]) -> Proof:
     """Return a proof of some more names, as `pickling.noting` notes them."""
     more = {Name(*name) for name in noted if not pickling.is_held(name[0])}
     return proof if more <= set(proof.names) else proof_of(more | set(proof.names), proof.libraries)
+
+
+def absent_names(difference: Difference) -> set[Name]:
+    """Return the names that only an `import` inside a function leads to, in packages that a worker lacks.
+
+    What goes by value needs its package for nothing else. If the import runs, it fails for all to see.
+    """
+    return {
+        name
+        for name in difference.proof.names
+        if pickling.is_held(name.module) and difference.files.get(str(name)) == ABSENT
+    }
 
 
 def names_of(noted: Iterable[tuple[str, str]], code: Survey | None) -> set[Name]:
@@ -237,11 +250,19 @@ def explain(task: str, difference: Difference, reason: str = "") -> str:
 
 
 def _first_place(difference: Difference, names: list[Name]) -> tuple[Name, str]:
-    """Return a differing name, and the component that differs."""
+    """Return a differing name, and the component that says best what differs."""
+    found = []
     for name in names:
         own = survey_names([name], dict.fromkeys(difference.proof.holes, HOLE)).places()
-        # A value or a function says more than the name that reaches it.
-        for kind, place in sorted(own, key=lambda p: p[0] in ("name", "module")):
-            if difference.places.get((kind, place)) != own[kind, place]:
-                return name, place or str(name)
-    return names[0], str(names[0])
+        for (kind, place), digests in own.items():
+            others = difference.places.get((kind, place))
+            if others != digests:
+                # What both sides have says more than what one has, and a value more than what reaches it.
+                found.append((others is None, _TELLING.get(kind, 3), place or str(name), name))
+    if not found:
+        return names[0], str(names[0])
+    _, _, place, name = min(found)
+    return name, place
+
+
+_TELLING = {"global": 0, "function": 1, "class": 2}

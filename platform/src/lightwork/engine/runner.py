@@ -7,14 +7,16 @@ import functools
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
-from lightwork.engine.proof import differing, explain, packages_of
+from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import Places, Shared
+from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
+    from lightwork.keys.survey import Name
     from lightwork.lake import Lake
 
 
@@ -94,8 +97,12 @@ class Runner:
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
         # By the task itself, not its id: the task of a bound method lives for one call, and ids are reused.
         self._parcels: WeakKeyDictionary[TaskFunction[..., Any], dict[Any, Parcel]] = WeakKeyDictionary()
+        self._calls: WeakKeyDictionary[TaskFunction[..., Any], int] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
         self._held: set[str] = set()
+        self._warnings: Counter[tuple[str, str]] = Counter()
+        self._warnings_lock = threading.Lock()
+        self._absent: frozenset[Name] = frozenset()
         self._closed = False
         self.places = Places(on, lake)
 
@@ -150,7 +157,7 @@ class Runner:
         parcels = self._parcels.setdefault(task, {})
         if not state.exact:
             return self.store(self.pack(self.job(task, code)))
-        key = (state, self._carried)
+        key = (state, self._carried, self._absent)
         if key not in parcels:
             parcels[key] = self.store(self.pack(self.job(task, code)))
         return parcels[key]
@@ -174,6 +181,14 @@ class Runner:
                         explain(task, difference, "and it has changed again since the run started")
                     )
                 return packed  # they go by value since another job was refused
+            if absent := absent_names(difference) - self._absent:
+                self._absent |= absent
+                lacking = ", ".join(map(str, sorted(absent)))
+                self.log.warning(
+                    f"{task} may import {lacking}, which a worker lacks: the import fails there if it runs; "
+                    "import it at the top of its module, so that it is sent along"
+                )
+                return pack()
             packages = packages_of(differing(difference)) - self._carried
             if difference.libraries or not packages:
                 raise RunFailed(explain(task, difference))
@@ -192,7 +207,17 @@ class Runner:
         Raises:
             InputError: the function or its shared arguments cannot be sent to another process.
         """
-        return pack(job, self._jobs_folder)
+        return pack(job, self._jobs_folder, self._absent)
+
+    def watch(self, task: TaskFunction[..., Any]) -> Watch | None:
+        """Return what notices changes that a call in this process makes itself; None for most calls."""
+        calls = self._calls[task] = self._calls.get(task, 0) + 1
+        looks = not calls & (calls - 1) and task.options.version is None
+        if not looks:
+            return None
+        watch = Watch(task.fn)
+        watch.before_call()
+        return watch
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
@@ -249,10 +274,24 @@ class Runner:
         from lightwork.keys import code_key
 
         try:
-            return code_key(task.fn, version=task.options.version)
+            return code_key(task)
         except Unkeyable as error:
-            self.log.warning(f"{task.name} is not cached: {error}")
+            self.warn(task.name, "code", f"{task.name} is not cached: {error}")
             return None
+
+    def warn(self, task: str, kind: str, message: str) -> None:
+        """Log a warning once for a task and kind; later ones are counted, and reported by `close`.
+
+        Args:
+            task: the task's name.
+            kind: what has no key or cannot be kept: `code`, `arguments` or `result`.
+            message: the warning.
+        """
+        with self._warnings_lock:
+            self._warnings[task, kind] += 1
+            first = self._warnings[task, kind] == 1
+        if first:
+            self.log.warning(message)
 
     def results_of(self, task: TaskFunction[..., Any], code: CodeKey, *, newest: bool = False) -> CodeResults:
         """Return a task's results in the lake, at most a second old; up to date if `newest`."""
@@ -274,6 +313,9 @@ class Runner:
             pickling.release(set(self._carried))
             pickling.release(self._held)
         self._closed = True
+        for (task, kind), count in self._warnings.items():
+            if count > 1:
+                self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
         try:
             if self._cluster is not None:
                 self._cluster.close()

@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.cluster import Lost
-from lightwork.engine.compute import KILLED, Failure, describe, shorten
+from lightwork.engine.compute import KILLED, Failure, shorten
 from lightwork.engine.feed import PAGE, Page, Span
+from lightwork.engine.places import Places
 from lightwork.engine.proof import Difference
 from lightwork.engine.sizing import FIRST, Sizer
-from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch
+from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch, unloadable
 from lightwork.errors import ElementError, LightworkError, RunFailed
 from lightwork.functions.frozen import Frozen, Unfreezable, freeze, mapped_bytes, thaw
+from lightwork.functions.raised import describe, watching
 from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store import segments
@@ -68,6 +70,11 @@ class Batch:
     alone: bool
     future: Future | None = field(default=None, repr=False)
 
+    @property
+    def start(self) -> int:
+        """The index of its first element in the input."""
+        return self.spans[0].start
+
 
 def iterate(call: MapCall) -> Iterator[Any]:
     """Compute what is not cached, on the session's workers; yield the results in order.
@@ -76,7 +83,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
         ElementError: an element failed, and the task's `on_error` is "raise".
         RunFailed: the scheduler was lost for good, or there are no workers.
     """
-    return Scatter(call).iterate()
+    with watching():
+        yield from Scatter(call).iterate()
 
 
 class Scatter:
@@ -89,9 +97,10 @@ class Scatter:
         self._sizer = Sizer(fixed=self._options.batch)
         self._parcel: Parcel | None = None
         self._carrying = False
-        self._name = f"{call.task.fn.__name__}-{uuid.uuid4().hex[:12]}"
+        self._name = f"{call.task.__name__}-{uuid.uuid4().hex[:12]}"
         self._numbers = itertools.count()
         self._inflight: set[Batch] = set()
+        self._places = Places()
         self._arrived: deque[Batch] = deque()
         self._suspects: deque[list[Span]] = deque()
         self._wake = threading.Event()
@@ -114,11 +123,16 @@ class Scatter:
                 if feed.pages:
                     yield from self._emit(feed.pages[0])
                     feed.pages.popleft()
+                    self._places.forget(feed.emitted)
                 elif feed.exhausted:
                     feed.check()
                     return
                 else:
                     self._step(block=True)
+        except KeyboardInterrupt:
+            if (cluster := self._call.runner.cluster_if_any) is not None:
+                cluster.interrupted()
+            raise
         finally:
             self._cancel()
 
@@ -222,11 +236,16 @@ class Scatter:
                     break
                 if time.monotonic() - start > _WAIT:
                     break
-            if self._inflight and feed.full(sizer.output_bytes):
+            if self._inflight and feed.full(sizer.output_bytes) and not self._next_is_first():
                 return
             self._send(feed.take(size))
             if feed.slow and self._arrived:
                 return
+
+    def _next_is_first(self) -> bool:
+        """Return whether an element that waits is before all that are sent: handing out waits for it."""
+        index = self._feed.next_index()
+        return index is not None and all(index < batch.start for batch in self._inflight)
 
     def _send(self, spans: list[Span], *, alone: bool = False) -> None:
         elements = spans[0].elements() if len(spans) == 1 else [e for span in spans for e in span.elements()]
@@ -249,7 +268,10 @@ class Scatter:
         batch = Batch(spans, len(elements), len(payload) + mapped_bytes(elements), alone)
         self._inflight.add(batch)  # first: if the scheduler is lost now, `_recover` puts it back
         batch.future = self._call.runner.cluster.submit(
-            run_batch, payload, key=f"{self._name}-{next(self._numbers)}"
+            run_batch,
+            payload,
+            key=f"{self._name}-{next(self._numbers)}",
+            place=self._places.place(batch.start),
         )
         batch.future.add_done_callback(lambda _: self._arrive(batch))
 
@@ -259,6 +281,7 @@ class Scatter:
 
     def _refuse(self, spans: list[Span], elements: list[Any]) -> None:
         """Make failures of the elements that cannot be pickled; put the others back."""
+        others: dict[Page, list[int]] = {}
         for (page, i), element in zip(_locations(spans), elements, strict=True):
             frozen = freeze(element)
             if type(frozen) is Unfreezable:
@@ -266,7 +289,8 @@ class Scatter:
                 self._fail(page, i, Failure(0, shorten(element), text, "", None, 1))
             else:
                 page.elements[i] = frozen
-                self._feed.give_back([Span(page, [i])])
+                others.setdefault(page, []).append(i)
+        self._feed.give_back(Span(page, positions) for page, positions in others.items())
 
     def _collect(self) -> None:
         batches = [self._arrived.popleft() for _ in range(len(self._arrived))]
@@ -310,11 +334,19 @@ class Scatter:
             values = segments.from_block(reply.blocks[0][1])
         else:
             values = [value for _, data in reply.blocks for value in segments.from_block(data)]
-        for failure in reply.failures:
+        failures = reply.failures
+        for failure in failures:
             values.insert(failure.position, failure)
+        if Unfreezable in set(map(type, values)):
+            elements = _locations(batch.spans)
+            for position, value in enumerate(values):
+                if type(value) is Unfreezable:
+                    page, i = elements[position]
+                    values[position] = unloadable(position, shorten(page.elements[i]), value)
+            failures = [value for value in values if type(value) is Failure]
         stats = self._call.stats
         stats.batches += 1
-        stats.computed += reply.done - len(reply.failures)
+        stats.computed += reply.done - len(failures)
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
@@ -334,9 +366,9 @@ class Scatter:
             span.put(span_values)
             start += count
         self._feed.give_back(unreached)
-        if reply.failures:
+        if failures:
             locations = _locations(batch.spans)
-            for failure in reply.failures:
+            for failure in failures:
                 self._fail(*locations[failure.position], failure)
 
     def _fail(self, page: Page, position: int, failure: Failure) -> None:
@@ -381,6 +413,7 @@ class Scatter:
         )
         self._call.stats.resubmitted += batch.count
         self._suspects.extend(_split(batch.spans, batch.count))
+        self._suspects = deque(sorted(self._suspects, key=lambda spans: spans[0].start))
 
     def _recover(self) -> None:
         """Reconnect to a scheduler; put back the unfinished elements that are not in the lake by now."""
@@ -389,9 +422,7 @@ class Scatter:
         self._call.runner.cluster.reconnect()
         self._feed.look_again()
         cached = self._feed.cached
-        for batch in sorted(
-            batches, key=lambda b: b.spans[0].page.start + b.spans[0].positions[0], reverse=True
-        ):
+        for batch in batches:
             batch.future = None
             self._feed.give_back(batch.spans, look_again=True)
         committed = self._feed.cached - cached

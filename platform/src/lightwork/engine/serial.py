@@ -21,6 +21,7 @@ from lightwork.functions.frozen import (
     release,
     split,
 )
+from lightwork.functions.raised import raise_if_interrupted, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -45,6 +46,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
     Raises:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
+    with watching():
+        yield from _iterate(call)
+
+
+def _iterate(call: MapCall) -> Iterator[Any]:
     stats, options = call.stats, call.task.options
     # A version= says that the code does not count.
     watch = None if call.code is None or options.version is not None else Watch(call.task.fn)
@@ -54,11 +60,11 @@ def iterate(call: MapCall) -> Iterator[Any]:
             if cached:
                 yield result
                 continue
-            if isinstance(result, Failure):
+            if type(result) is Failure:
                 stats.failed += 1
                 failure = as_error(call.task.name, index, result)
                 if options.on_error == "raise":
-                    raise failure from result.exception
+                    raise failure from failure.__cause__
                 call.report_failure(failure)
                 if options.on_error == "collect":
                     yield failure
@@ -95,8 +101,8 @@ class _Attempts:
         begin = 0.0
         watch, buffer = self._watch, self._buffer
         for index, element, key, value in feed.stream():
-            if watch is not None and watch.moved() and buffer.is_over():
-                watch = None
+            if watch is not None and (watch.moved() or (value is MISSING and watch.before_call())):
+                watch = None if buffer.is_over() else watch
             if buffer.over:
                 key, value = None, MISSING  # as the code is now, it is in no key
             if value is not MISSING:
@@ -106,7 +112,7 @@ class _Attempts:
                 begin = begin or time.monotonic()
                 element, again = self._input(element, lent=loan is not None)
                 outcome = (index, key, self._attempt(function, index, element, again), False)
-                if watch is not None and (names_changed := watch.called()):
+                if watch is not None and (names_changed := watch.after_call()):
                     self._call.note_changes(names_changed)
             if loan is None:
                 yield outcome
@@ -140,7 +146,8 @@ class _Attempts:
         tokens = self._enter()
         try:
             return function(element if type(element) is not Frozen else open_argument(element))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's function may raise anything
+        except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
+            raise_if_interrupted(error)
             retries, delay = self._options.retries, self._options.retry_delay
             return try_again(opening(function), again, index, error, retries, delay)
         finally:

@@ -86,10 +86,13 @@ class Sizer:
     def depth(self) -> int:
         """Return how many batches a slot gets at once: usually two, one running and one waiting.
 
+        Before anything is measured it gets one: a batch that waits would start, at the same moment as the
+        first one returns most of its elements, before these.
+
         Long elements get one: sending a batch takes no time in comparison, and a batch that waits behind
         a slow element may not be moved to an idle worker.
         """
-        return 1 if self.seconds is not None and self.seconds > LONG else 2
+        return 1 if self.seconds is None or self.seconds > LONG else 2
 
     def record(self, elements: int, seconds: float, input_bytes: int, output_bytes: int) -> None:
         """Record the measurements of a batch that has returned.

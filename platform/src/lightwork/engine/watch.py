@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST = 100
 """Items of a list, dict or object of which the cheap look compares each."""
+_MOST_CONTAINERS = 30
+"""Lists, dicts and objects of which it compares the items."""
 
 
 class Watch:
@@ -40,6 +42,7 @@ class Watch:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
         self._calls = 0
+        self._looks = False
         self._own: set[tuple[str, str]] = set()
         self._look()
         self._start = self._places
@@ -57,7 +60,14 @@ class Watch:
         """Note the objects that the code reads, as they are now."""
         reads = [(read, target) for read, target in self._targets if _works(read, target)]
         values = [value for read, target in reads for value in read(target)]
-        reads += [found for value in values if (found := _contents(value))]
+        seen: set[int] = set()
+        while values and len(seen) < _MOST_CONTAINERS:
+            value = values.pop()
+            found = None if id(value) in seen else _contents(value)
+            if found is not None:
+                seen.add(id(value))
+                reads.append(found)
+                values += found[0](found[1])
         self._reads = reads
         self._objects = [value for read, target in reads for value in read(target)]
 
@@ -78,14 +88,16 @@ class Watch:
         places = {p for p in (before.keys() | now.keys()) - self._own if before.get(p) != now.get(p)}
         return sorted({name or kind for kind, name in places})
 
-    def called(self) -> list[str]:
-        """Look after a call, in which nothing but the function has run; return what it has changed.
-
-        The look is full after the first calls, and then ever more rarely.
-        """
+    def before_call(self) -> list[str]:
+        """Take a full look before some calls, the first ones most often; return as `changed` does."""
         self._calls += 1
         rare = self._calls & (self._calls - 1) or time.perf_counter() - self._looked < 20 * self.seconds
-        if rare and self._calls > 1:
+        self._looks = self._calls == 1 or not rare
+        return self.changed() if self._looks else []
+
+    def after_call(self) -> list[str]:
+        """Look after a call, in which nothing but the function has run; return what it has changed."""
+        if not self._looks:
             if self._own and self.moved():
                 self._note()
             return []

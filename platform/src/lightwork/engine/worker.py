@@ -12,6 +12,7 @@ import os
 import pickle
 import threading
 import time
+from bdb import BdbQuit
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.compute import Failure, compute, describe, renewing, shorten
+from lightwork.engine.causes import Sent, receive, send
+from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LightworkError
@@ -32,6 +34,7 @@ from lightwork.functions.frozen import (
     open_argument,
 )
 from lightwork.functions.pickling import dump, noting
+from lightwork.functions.raised import describe
 from lightwork.store import segments
 from lightwork.store.results import MISSING, CodeResults
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 NO_KEY = bytes(segments.KEY_BYTES)
 """Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
+_WARNINGS_KEPT = 1000
 _COMMIT_PATIENCE = 120.0
 """Seconds for which a failed commit is retried."""
 _PERMANENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -119,8 +123,7 @@ def run_batch(payload: bytes) -> bytes:
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or warning
         reply.changed = _changed(parcel)
-        # A failure may hold an exception of a class that the script defines.
-        return dump(reply) if reply.failures else pickle.dumps(reply, protocol=5)
+        return pickle.dumps(reply, protocol=5)
 
 
 def _reply(
@@ -136,10 +139,11 @@ def _reply(
         for position, value in enumerate(values):
             if type(value) is Unfreezable:
                 values[position] = _unsendable(position, elements[position], value)
-        failures = [value for value in values if isinstance(value, Failure)]
+        failures = [value for value in values if type(value) is Failure]
     blocks = segments.to_blocks([value for value in values if type(value) is not Failure])
     for failure in failures:
-        failure.exception = _sendable(failure.exception)
+        if type(failure.exception) is not Sent:
+            failure.exception = send(failure.exception)
     reply = Reply(tried, blocks, failures, seconds)
     if keys is None or job.code is None or tried == len(failures):
         return reply
@@ -161,6 +165,12 @@ def _unsendable(position: int, element: Any, result: Unfreezable) -> Failure:
     """Return the failure of an element whose result cannot be pickled."""
     text = f"a result of type {result.kind} cannot be sent to the driver: {describe(result.error)}"
     return Failure(position, shorten(element), text, "", None, 1)
+
+
+def unloadable(position: int, element: str, result: Unfreezable) -> Failure:
+    """Return the failure of an element whose result cannot be loaded in the driver."""
+    text = f"its result cannot be loaded here: {describe(result.error)}"
+    return Failure(position, element, text, "", result.error, 1)
 
 
 def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
@@ -201,15 +211,20 @@ def _errno(error: BaseException | None) -> int | None:
     return None
 
 
-def _sendable(error: BaseException | None) -> BaseException | None:
-    """Return an exception without its traceback; None if it does not survive pickling."""
-    if error is None:
-        return None
-    error.__traceback__ = None
-    try:
-        pickle.loads(dump(error))
-    except Exception:  # noqa: BLE001 - the failure has its text
-        return None
+def _sent_error(job: Job, failure: Failure) -> ElementError:
+    """Return the error of a failed call for Dask to send: its cause is attached in a form that travels."""
+    cause = failure.exception
+    failure.exception = None
+    error = as_error(job.task, None, failure)
+    error.sent = cause if type(cause) is Sent else send(cause)  # type: ignore[attr-defined]
+    return error
+
+
+def received_error(error: ElementError) -> ElementError:
+    """Return the error of a failed call with its cause, as the worker attached it."""
+    sent = error.__dict__.pop("sent", None)
+    if sent is not None:
+        error.__cause__ = receive(sent)
     return error
 
 
@@ -233,7 +248,11 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         raise Different(difference)
     job = _job(call.parcel)
     with _inside(job):
-        first = fill(open_argument(data), arguments)
+        try:
+            first = fill(open_argument(data), arguments)
+        except BaseException as error:  # noqa: BLE001 - unpickling runs code of the arguments' classes
+            text = f"an argument cannot be loaded by a worker: {describe(error)}"
+            raise _sent_error(job, Failure(0, "arguments not loaded", text, trace(error), error, 1)) from None
         key = call.key
         if key is None and job.code is not None and code is not None:
             key = _call_key(job, code, *first)
@@ -255,12 +274,12 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         value = done.values[0]
         if type(value) is Unfreezable:
             value = _unsendable(0, first, value)
-        if isinstance(value, Failure):
-            raise as_error(job.task, None, value) from _sendable(value.exception)
+        if type(value) is Failure:
+            raise _sent_error(job, value)
         if key is not None:
             _, warning = _commit(job, key, segments.to_blocks([value]))
             if warning:
-                logs.get_logger("lightwork").warning(warning)
+                _warn_once(job, "lake", warning)
         return value
 
 
@@ -270,8 +289,22 @@ def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, 
     try:
         return call_key(job.fn, code, args, kwargs, job.options.ignore)
     except Unkeyable as error:
-        logs.get_logger("lightwork").warning(f"this call is not cached: {error}")
+        _warn_once(job, "arguments", f"this call is not cached: {error}")
         return None
+
+
+_warned: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+"""The run, task and kind of warnings about single calls that this process has logged."""
+
+
+def _warn_once(job: Job, kind: str, message: str) -> None:
+    """Log a warning about a single call, unless this worker logged one of its kind in the run."""
+    key = (job.context.get("run", ""), job.task, kind)
+    if key not in _warned:
+        logs.get_logger("lightwork").warning(message)
+    _warned[key] = None
+    while len(_warned) > _WARNINGS_KEPT:
+        _warned.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +379,7 @@ def fill(value: Any, arguments: Sequence[Any]) -> Any:
 
     What is `Frozen` becomes a new object for each slot.
     """
-    if isinstance(value, Slot):
+    if type(value) is Slot:
         return open_argument(arguments[value.number])
     if type(value) in (list, tuple):
         return type(value)(fill(item, arguments) for item in value)
@@ -358,7 +391,9 @@ def fill(value: Any, arguments: Sequence[Any]) -> Any:
 def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
     """Return the error that the user sees for a failed element."""
     error = ElementError(task, index, failure.input, failure.error, failure.traceback, failure.attempts)
-    error.__cause__ = failure.exception
+    sent = failure.exception
+    # Not `isinstance`, which asks the exception for its class.
+    error.__cause__ = receive(sent) if type(sent) is Sent else sent
     return error
 
 
@@ -415,7 +450,12 @@ def _inside(job: Job) -> Iterator[None]:
         stack.enter_context(logs.context(**job.context, task=job.task, attempt=1, worker=_worker_name()))
         token = CURRENT.set(job)
         stack.callback(CURRENT.reset, token)
-        yield
+        try:
+            yield
+        except BdbQuit:
+            raise LightworkError(
+                f"{job.task}: a debugger was quit; a worker has no terminal: debug the task with on='serial'"
+            ) from None
 
 
 @lru_cache(maxsize=1)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near, one_line
+from lightwork.functions import installed
 from lightwork.functions.decorated import Pipeline, TaskFunction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-GROUP = "lightwork.pipelines"
+GROUP = installed.GROUP
 _SKIPPED = re.compile(r"_|test_|conftest|tests$")
 
 
@@ -103,7 +104,7 @@ def tasks(pipeline: Pipeline[..., Any]) -> dict[str, TaskFunction[..., Any]]:
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, TaskFunction):
-                by_name.setdefault(value.fn.__name__, value)
+                by_name.setdefault(value.__name__, value)
     return dict(sorted(by_name.items()))
 
 

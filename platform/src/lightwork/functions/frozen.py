@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.functions import mapped
 from lightwork.functions.pickling import dump, dump_apart, load
+from lightwork.functions.raised import raise_if_interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,16 +87,16 @@ class Frozen:
 
 
 class Unfreezable:
-    """Stands for a value that cannot be pickled.
+    """Stands for a value that cannot be pickled, or not be loaded.
 
     Attributes:
-        kind: the name of the value's type.
-        error: why it cannot be pickled.
+        kind: the name of the value's type; empty if unknown.
+        error: why it cannot.
     """
 
     __slots__ = ("error", "kind")
 
-    def __init__(self, kind: str, error: Exception) -> None:
+    def __init__(self, kind: str, error: BaseException) -> None:
         self.kind = kind
         self.error = error
 
@@ -130,7 +131,8 @@ def freeze(value: Any) -> Any:
         return value
     try:
         return Frozen(dump(value))
-    except Exception as error:  # noqa: BLE001 - pickling runs the value's own code
+    except BaseException as error:  # noqa: BLE001 - pickling runs the value's own code
+        raise_if_interrupted(error)
         return Unfreezable(type(value).__name__, error)
 
 
@@ -229,9 +231,21 @@ def split(result: Any) -> tuple[Any, Any]:
     if type(frozen) is Frozen:
         try:
             return frozen, frozen.thaw()
-        except Exception as error:  # noqa: BLE001 - unpickling runs code of the value's class
+        except BaseException as error:  # noqa: BLE001 - unpickling runs code of the value's class
+            raise_if_interrupted(error)
             return Unfreezable(type(result).__name__, error), result
     return frozen, result
+
+
+def thaw_or_tell(value: Any) -> Any:
+    """Return what was frozen as a new object, `Unfreezable` if that fails; any other value itself."""
+    if type(value) is not Frozen:
+        return value
+    try:
+        return value.thaw()
+    except BaseException as error:  # noqa: BLE001 - unpickling runs code of the value's class
+        raise_if_interrupted(error)
+        return Unfreezable("", error)
 
 
 def thaw(value: Any) -> Any:

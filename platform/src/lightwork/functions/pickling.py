@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import importlib
 import io
 import pickle
 import re
@@ -11,12 +12,14 @@ import sys
 import threading
 import types
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions import mapped
+from lightwork.functions.compiled import is_compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
 _TO_RESOLVE = re.compile(rb"_make_skeleton_|lightwork\.")
 _MOVED = {
@@ -128,7 +131,10 @@ def _code_pickler() -> Any:
     import cloudpickle
 
     class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """Cloudpickle's pickler, which notes what it writes by name."""
+        """Cloudpickle's pickler, which notes what it writes by name.
+
+        Compiled modules of a package that goes by value, and what they hold, go by name: they cannot be sent.
+        """
 
         def __init__(
             self, file: io.BytesIO, names: set[tuple[str, str]], buffer_callback: Any = None
@@ -137,10 +143,32 @@ def _code_pickler() -> Any:
             self._names = names
 
         def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is _CACHED and not _is_found(obj):
+                return _cached, (obj.__wrapped__, obj.cache_parameters())
+            if _held and isinstance(obj, (type, types.ModuleType)) and _is_held_compiled(obj):
+                return _by_import(obj)
             reduced = super().reducer_override(obj)
             return _note(obj, self._names) if reduced is NotImplemented else reduced
 
     return CodePickler
+
+
+def _is_held_compiled(item: type | ModuleType) -> bool:
+    from lightwork.functions.origin import is_compiled_object
+
+    home = item.__module__ if isinstance(item, type) else item.__name__
+    if not is_held(home):
+        return False
+    return is_compiled_object(item) or is_compiled(_file(sys.modules.get(home)))
+
+
+def _by_import(item: type | ModuleType) -> Any:
+    from lightwork.functions.origin import holder_of, loaded_name
+
+    if isinstance(item, ModuleType):
+        return importlib.import_module, (loaded_name(item),)
+    home = holder_of(item)  # compiled classes may name another module
+    return (find, (home, item.__qualname__)) if home else NotImplemented
 
 
 def _note(obj: Any, names: set[tuple[str, str]]) -> Any:
@@ -210,6 +238,25 @@ def dump_apart(value: Any) -> tuple[bytes, list[memoryview]]:
     return mapped.dump_apart(value, code_way(set() if noted is None else noted))
 
 
+_CACHED: Any = type(functools.lru_cache(len))
+
+
+def _is_found(item: Any) -> bool:
+    """Tell whether other processes find an object by its name."""
+    module = sys.modules.get(item.__module__)
+    if module is None or item.__module__ in ("__main__", "__mp_main__") or is_held(item.__module__):
+        return False
+    try:
+        return resolve(module, item.__qualname__) is item
+    except AttributeError:
+        return False
+
+
+def _cached(fn: Any, parameters: dict[str, Any]) -> Any:
+    """Return a function with an empty cache of its own; pickles hold the name of this function."""
+    return functools.lru_cache(**parameters)(fn)
+
+
 def load(data: bytes | memoryview, buffers: Sequence[memoryview] | None = None) -> Any:
     """Unpickle what `dump` returned, or `dump_apart` with its buffers.
 
@@ -256,25 +303,52 @@ class _Loader(pickle.Unpickler):
 
 
 def own_packages() -> set[str]:
-    """Return the names of loaded top-level modules that are neither installed nor part of Python."""
+    """Return the names of the loaded packages and modules of one's own, the outermost ones.
+
+    A namespace package, such as `acme`, is one if all that is loaded of it is one's own; else the packages in
+    it are, such as `acme.own`. A compiled module is not, since it cannot be sent.
+    """
+    packages: set[str] = set()
+    others: set[str] = set()
+    for name, module in sorted(sys.modules.items()):
+        top = name.partition(".")[0]
+        if top in _NEVER_SENT or top in sys.stdlib_module_names or _is_in(name, packages):
+            continue
+        outer = name.rpartition(".")[0]
+        if getattr(module, "__spec__", None) is None or (outer and _file(sys.modules.get(outer))):
+            continue  # a part of a package that is not one's own
+        if _file(module):
+            (packages if _is_own_module(module) else others).add(name)
+    namespaces = {name.partition(".")[0] for name in packages if "." in name}
+    mixed = {name.partition(".")[0] for name in others if "." in name}
+    return {name for name in packages if name.partition(".")[0] not in namespaces - mixed} | (
+        namespaces - mixed
+    )
+
+
+def _file(module: ModuleType | None) -> str:
+    return getattr(module, "__file__", None) or ""
+
+
+def _is_own_module(module: ModuleType) -> bool:
     from lightwork.functions.origin import module_kind
 
-    packages = set()
-    for name, module in list(sys.modules.items()):
-        top = name.partition(".")[0]
-        if (
-            top in packages
-            or top in ("__main__", "__mp_main__", "lightwork")
-            or top in sys.stdlib_module_names
-        ):
-            continue
-        if name == top and module is not None and getattr(module, "__spec__", None) is not None:
-            try:
-                if module_kind(module) == "source":
-                    packages.add(top)
-            except Exception:  # noqa: BLE001, S112 - an odd stand-in for a module is not sent
-                continue
-    return packages
+    try:
+        return module_kind(module) == "source"
+    except Exception:  # noqa: BLE001 - an odd stand-in for a module is not sent
+        return False
+
+
+_NEVER_SENT = frozenset({"__main__", "__mp_main__", "lightwork"})
+
+
+def _is_in(name: str, packages: Container[str]) -> bool:
+    """Tell whether a module, or a package around it, is among some packages."""
+    while name:
+        if name in packages:
+            return True
+        name = name.rpartition(".")[0]
+    return False
 
 
 def hold(names: set[str]) -> None:
@@ -319,7 +393,7 @@ def by_name() -> Iterator[None]:
 
 def is_held(module: str) -> bool:
     """Tell whether this module, or the package around it, is sent by value."""
-    return bool(_held) and module.partition(".")[0] in _held
+    return bool(_held) and _is_in(module, _held)
 
 
 def _mentions_held(data: bytes) -> bool:
@@ -350,8 +424,6 @@ def resolve(owner: object, qualname: str) -> Any:
 
 def find(module: str, qualname: str) -> Callable[..., Any]:
     """Return the function of a task by its name, in a process that has its module."""
-    import importlib
-
     item = resolve(importlib.import_module(module), qualname)
     function: Callable[..., Any] = getattr(item, "fn", item)
     return function

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from lightwork.functions.callables import own_signature, signature_of
 from lightwork.keys import slow
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import SCALARS, WRITERS, Scope, encode_in_scope, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    import inspect
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lightwork.keys.components import CodeKey
-
-_ANY = inspect.Signature(
-    [
-        inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-        inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +45,9 @@ def call_key(
         Unkeyable: an argument has no stable key; the message names its parameter.
         TypeError: the arguments do not fit the function's signature.
     """
-    bound = _signature(fn).bind(*args, **kwargs)
-    bound.apply_defaults()
     state = blake2b(bytes.fromhex(code.digest), digest_size=16)
-    for name, value in bound.arguments.items():
-        if name not in ignore:
-            state.update(text(name) + _encode(name, value))
+    for name, value in _bound(fn, own_signature(fn), args, kwargs, ignore):
+        state.update(text(name) + _encode(name, value))
     return state.digest()
 
 
@@ -84,17 +75,13 @@ class ElementKeys:
         fixed: Mapping[str, object],
         ignore: Collection[str] = (),
     ) -> None:
-        signature = _signature(fn)
+        signature = own_signature(fn)
         self._single = (varying if isinstance(varying, int) else len(varying)) == 1
         args, kwargs = _arguments(signature, varying, fixed)
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
         # The constant bytes at the start; then for each varying parameter: name, placeholder, bytes after it.
         self._start = blake2b(bytes.fromhex(code.digest), digest_size=16)
         self._steps: list[tuple[str, object, bytes]] = []
-        for name, value in bound.arguments.items():
-            if name in ignore:
-                continue
+        for name, value in _bound(fn, signature, args, kwargs, ignore):
             if _varies(value):
                 self._add(text(name))
                 self._steps.append((name, value, b""))
@@ -148,11 +135,38 @@ class ElementKeys:
         return state.digest()
 
 
-def _signature(fn: Callable[..., Any]) -> inspect.Signature:
-    try:
-        return inspect.signature(fn)
-    except ValueError:  # some builtins have none
-        return _ANY
+def _bound(
+    fn: Callable[..., Any],
+    signature: inspect.Signature,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    ignore: Collection[str],
+) -> Iterator[tuple[str, object]]:
+    """Yield the arguments that count, with defaults, by the names of a function's own parameters."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    for name, value in bound.arguments.items():
+        if name in ignore:
+            continue
+        kind = signature.parameters[name].kind
+        if ignore and kind is kind.VAR_POSITIONAL:
+            value = _positional(fn, len(args), value, ignore)
+        elif ignore and kind is kind.VAR_KEYWORD:
+            value = {key: item for key, item in value.items() if key not in ignore}
+        yield name, value
+
+
+def _positional(
+    fn: Callable[..., Any], given: int, values: tuple[object, ...], ignore: Collection[str]
+) -> tuple[object, ...]:
+    """Return the arguments of a decorator's `*args` without those that its function names in `ignore`."""
+    parameters = signature_of(fn).parameters.values()
+    names = [
+        item.name for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+    ]
+    start = given - len(values)
+    ignored = {at for at, name in enumerate(names[start:]) if name in ignore}
+    return tuple(value for at, value in enumerate(values) if at not in ignored)
 
 
 def _encode(name: str, value: object) -> bytes:

@@ -9,10 +9,18 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.functions.origin import module_kind, module_name
+from lightwork.functions.origin import (
+    holder_of,
+    kind_of_import,
+    kind_of_name,
+    loaded_name,
+    locate,
+    module_kind,
+    module_name,
+)
 from lightwork.keys import classify, slow
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.computed import FRAMES, Reader, kind_of, refusal
+from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
 from lightwork.keys.namespaces import (
     IMPORT_NAMES,
     brought_into,
@@ -55,6 +63,9 @@ class Follower(Protocol):
     def add(self, kind: str, name: str, data: bytes) -> None:
         """Record a component."""
 
+    def subclasses(self, cls: type) -> None:
+        """Record the user's own subclasses of a class."""
+
     def note(self, reads: Reads, *, computes: bool = False) -> None:
         """Record which attributes are read of anything, and whether names of attributes are computed."""
 
@@ -84,9 +95,11 @@ class Chains:
         for name in reads.mentioned:
             if name in reader.globals:
                 parts += self._global((name,), reads, reader, soft=True)
-        for name in FRAMES:
+        for name, does in REVEALING.items():
             if name in reads.names:
-                raise refusal(reader, reads.names[name], f"reads the names of a frame by .{name}")
+                raise refusal(reader, reads.names[name], f"{does} (.{name})")
+        if "__globals__" in reads.names and not _reads_globals_of_names(reads):
+            raise refusal(reader, reads.names["__globals__"], "reads __globals__ of a value")
         return parts
 
     def closure(self, reads: Reads, cells: Mapping[str, Any], reader: Reader) -> list[bytes]:
@@ -134,13 +147,16 @@ class Chains:
             return written
         if kind_of(value):
             return pack(b"H", written, *self._computed(value, attributes, calls, reader))
-        if "__globals__" in attributes and isinstance(value, FunctionType):
+        if "__globals__" in attributes:
+            if not isinstance(value, FunctionType):
+                line = calls[0].line if calls else 0
+                raise refusal(reader, line, f"reads __globals__ of {'.'.join(chain[:-1])}")
             return pack(b"H", written, self._follower.whole(value.__globals__, reader))
         try:
             with slow.noticing(f"the {kind} {shown}, which {reader.name} reads,", slow.GLOBAL):
                 token, named = self._token_once(value)
             if isinstance(value, type) and attributes:
-                self._data(value, attributes[0])
+                self._of_class(value, attributes)
         except Unkeyable as error:
             raise advise(error, reader.name, f"the {kind} {shown}") from None
         if not isinstance(value, (type, FunctionType)):
@@ -159,12 +175,15 @@ class Chains:
             self._follower.reference(type(module))
         return getattr(module, attribute, sys.modules.get(f"{module.__name__}.{attribute}", MISSING))
 
-    def _data(self, cls: type, attribute: str) -> None:
-        """Record data that is read of a library's class; a class of the user's counts by its namespace."""
-        if classify.kind_of_class(cls) != "source" and (data := classify.data(cls, attribute)):
-            self._follower.add(
-                "global", f"{classify.class_name(cls)}.{attribute}", self._follower.token(data[0])
-            )
+    def _of_class(self, cls: type, attributes: Sequence[str]) -> None:
+        """Record what is read of a library's class; a class of the user's counts by its namespace."""
+        if classify.kind_of_class(cls) == "source":
+            return
+        if "__subclasses__" in attributes:
+            self._follower.subclasses(cls)
+        if data := classify.data(cls, attributes[0]):
+            name = f"{classify.class_name(cls)}.{attributes[0]}"
+            self._follower.add("global", name, self._follower.token(data[0]))
 
     def _token_once(self, value: Any) -> tuple[bytes, bool]:
         """Return the token of a value, and whether its name identifies it; computed once for all readers."""
@@ -185,7 +204,7 @@ class Chains:
                 chain = (value.__name__, *attributes)
                 return [self.name("global", reader, value.__name__, value, chain, calls)]
             if module_kind(value) == "distribution":
-                self._follower.distribution(value.__name__)
+                self._follower.distribution(loaded_name(value))
             if not attributes or attributes[0] == "__dict__":
                 self.check(value)
                 return []
@@ -214,7 +233,12 @@ class Chains:
             elif isinstance(value, (type, FunctionType)):
                 self._follower.reference(value)
                 if isinstance(value, type) and attributes:
-                    self._data(value, attributes[0])
+                    self._of_class(value, attributes)
+                return _stand_in(shown, value)
+            elif callable(value) and (holder := holder_of(value)):
+                if kind_of_name(holder) == "distribution":
+                    self._follower.distribution(holder)
+                return _stand_in(shown, value)
             elif _is_constant(home, value) and not attributes:
                 self._follower.add("global", shown, self._follower.token(value))
         except Unkeyable as error:
@@ -346,6 +370,19 @@ class Chains:
         return self._import(Import(name[level:], level, attribute, call.rest), reader, ())
 
 
+def _reads_globals_of_names(reads: Reads) -> bool:
+    chains = [*reads.globals, *reads.closure, *(item.chain for item in reads.imports)]
+    return any("__globals__" in chain for chain in chains)
+
+
+def _stand_in(shown: str, value: Any) -> list[bytes]:
+    """Encode the name of a library's function or class that is not its own name there: it may be replaced."""
+    home, _, name = shown.rpartition(".")
+    own = str(getattr(value, "__name__", name))
+    top = str(getattr(value, "__module__", None) or home).partition(".")[0].lstrip("_")
+    return [] if (own, top) == (name, home.partition(".")[0]) else [text(own), text(top)]
+
+
 def _is_constant(home: ModuleType, value: object) -> bool:
     """Tell whether a library's value counts: a number or text, if no folder or machine changes it."""
     if module_kind(home) != "distribution":
@@ -373,22 +410,12 @@ def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, Mo
     home = str(module_globals.get("__name__", ""))
     package = str(module_globals.get("__package__") or home.rpartition(".")[0])
     name = importlib.util.resolve_name("." * item.level + item.module, package)
-    kind = _kind(name.partition(".")[0])
+    whole = f"{name}.{item.attribute}".rstrip(".")
+    kind = kind_of_import(whole)
     if kind != "source":
-        return name, kind, sys.modules.get(name)
+        home = locate(whole)[0]
+        return home, kind, sys.modules.get(name)
     module = importlib.import_module(name)
     if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
         importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
     return name, kind, module
-
-
-def _kind(top: str) -> Kind:
-    module = sys.modules.get(top)
-    if module is None:
-        spec = importlib.util.find_spec(top)
-        if spec is None:
-            raise ModuleNotFoundError(top)
-        module = ModuleType(top)
-        module.__file__ = spec.origin if spec.has_location else None
-        module.__path__ = list(spec.submodule_search_locations or ())
-    return module_kind(module)

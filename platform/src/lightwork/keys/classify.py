@@ -38,22 +38,31 @@ _PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 class Versioned:
     """A task whose `version` replaces its code in keys."""
 
-    name: str
-    version: str
+    task: TaskFunction[Any, Any]
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def version(self) -> str:
+        """The version in place of its code."""
+        return str(self.task.options.version)
 
 
 def task_function(value: Any) -> Any:
     """Return the function of a task or pipeline (`Versioned` if it has a version); other values unchanged."""
     if isinstance(value, TaskFunction):
-        version = value.options.version
-        return value.fn if version is None else Versioned(value.name, version)
+        return value.fn if value.options.version is None else Versioned(value)
     return value.fn if isinstance(value, Pipeline) else value
 
 
 def is_code(value: object) -> bool:
     """Tell whether a value is a function, class or module."""
     if isinstance(value, BuiltinFunctionType):
-        return value.__self__ is None or isinstance(value.__self__, ModuleType)
+        owner = value.__self__
+        return owner is None or isinstance(owner, ModuleType) or type(owner).__name__ == "PyCapsule"
     return isinstance(value, (FunctionType, type, ModuleType, *DESCRIPTORS))
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from hashlib import blake2b
 from typing import Any
 
-from lightwork.functions.origin import home_of, module_name
+from lightwork.functions.callables import name_of
+from lightwork.functions.decorated import Pipeline, TaskFunction
+from lightwork.functions.origin import home_of
 from lightwork.keys import classify
 from lightwork.keys.components import CodeKey, Component
+from lightwork.keys.named import held_by, held_by_function
 from lightwork.keys.objects import CODE_HOOKS, forget_own_types
 from lightwork.keys.values import STATE, Scope, pack, text
 from lightwork.keys.walk import Walk, digest_of
@@ -30,32 +35,41 @@ def code_key(fn: Any, *, version: str | None = None) -> CodeKey:
 
     Args:
         fn: the function, or the task.
-        version: replaces the code: the key then depends on it and on the function's name alone.
+        version: replaces the code: the key then depends on it, on the function's name, and on the values
+            that the function has captured.
 
     Raises:
         Unkeyable: the code reads a value without a stable key; the message says which, and what to do.
     """
-    task = classify.task_function(fn)
-    if isinstance(task, classify.Versioned):
-        version = task.version if version is None else version
-        task = fn.fn
+    task = fn if isinstance(fn, TaskFunction) else None
+    called = fn.fn if isinstance(fn, (TaskFunction, Pipeline)) else fn
+    if version is None and task is not None:
+        version = task.options.version
     forget_own_types()
     if version is None:
-        return analyse(task, root=True)
-    home = getattr(task, "__module__", "")
-    name = f"{module_name(home)}.{classify.qualname(task)}".replace("<locals>.", "")
-    data = pack(b"version", text(name), text(version))
-    return CodeKey(digest_of(data), (Component("version", name, digest_of(text(version))),))
+        return analyse(called, root=True, task=task)
+    name = name_of(called) if task is None else task.name
+    held = held_by_function(called) if task is None else held_by(task)
+    components = [Component("version", name, digest_of(text(version)))]
+    if held:
+        components.append(Component("captured", name, digest_of(pack(b"h", *held))))
+    return CodeKey(digest_of(pack(b"version", text(name), text(version), *held)), tuple(sorted(components)))
 
 
-def analyse(item: Any, *, root: bool = False) -> CodeKey:
-    """Return the key of a function, class or other callable; with `root` without its parameters' defaults."""
+def analyse(item: Any, *, root: bool = False, task: TaskFunction[Any, Any] | None = None) -> CodeKey:
+    """Return the key of a function, class or other callable.
+
+    Args:
+        item: the callable.
+        root: leave out the defaults of its parameters.
+        task: the task that calls it, whose `ignore` may name what it holds.
+    """
     walk = Walk()
-    walk.home = home_of(classify.home_name(item))
+    walk.home = home_of(classify.home_name(_inside(item)))
     before, STATE.walk = STATE.walk, walk
     try:
         with Scope():
-            token = walk.token(item, root=root)
+            token = _token(walk, item, task) if root else walk.token(item)
             walk.run()
     finally:
         STATE.walk = before
@@ -64,6 +78,29 @@ def analyse(item: Any, *, root: bool = False) -> CodeKey:
     for component in components:
         state.update(text(component.kind) + text(component.name) + bytes.fromhex(component.digest))
     return CodeKey(state.hexdigest(), components)
+
+
+def _inside(item: Any) -> Any:
+    while type(item) is functools.partial:
+        item = item.func
+    return item
+
+
+def _token(walk: Walk, item: Any, task: TaskFunction[Any, Any] | None) -> bytes:
+    """Encode what a task calls; the defaults of the function inside are arguments of each call."""
+    ignored = () if task is None else task.options.ignore
+    if isinstance(item, (TaskFunction, Pipeline)) and not isinstance(
+        classify.task_function(item), classify.Versioned
+    ):
+        return _token(walk, item.fn, task)
+    if type(item) is functools.partial:
+        keywords = {key: value for key, value in item.keywords.items() if key not in ignored}
+        return pack(b"P", _token(walk, item.func, None), walk.token(item.args), walk.token(keywords))
+    if type(item) is types.MethodType:
+        ignores = task is not None and task.instance_ignored
+        owner = type(item.__self__) if ignores else item.__self__
+        return pack(b"k", walk.token(owner), _token(walk, item.__func__, None))
+    return walk.token(item, root=True)
 
 
 def _code_digest(item: Any) -> str:

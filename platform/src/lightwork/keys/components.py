@@ -17,7 +17,8 @@ class Component:
     """One thing that the code of a task depends on.
 
     Attributes:
-        kind: `function`, `class`, `global`, `closure`, `module`, `distribution` or `version`.
+        kind: `function`, `class`, `global`, `closure`, `module`, `data`, `distribution`, `version` or
+            `captured`.
         name: as in `pipelines.windy.helper`; of a distribution its name and version.
         digest: the digest of its content, in hexadecimal; no value is stored in any other form.
     """

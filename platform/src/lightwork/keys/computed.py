@@ -38,11 +38,20 @@ _KINDS = {
     "_frozen_importlib_external.spec_from_file_location": "unknown",
     "importlib._bootstrap_external.SourceFileLoader": "unknown",
     "_frozen_importlib_external.SourceFileLoader": "unknown",
+    "importlib._bootstrap.module_from_spec": "unknown",
+    "_frozen_importlib.module_from_spec": "unknown",
+    "inspect.getmodule": "unknown",
     "gc.get_objects": "unknown",
     "gc.get_referrers": "unknown",
 }
-FRAMES = ("f_globals", "f_builtins", "f_back")
-"""Attributes of frames that lead to another function's names."""
+REVEALING = {
+    "f_globals": "reads the names of a frame",
+    "f_builtins": "reads the names of a frame",
+    "f_back": "reads the frame of its caller",
+    "exec_module": "executes a module by its loader",
+    "load_module": "loads a module by its loader",
+}
+"""Attributes that lead to unknown names on any value, and what code that reads them does."""
 _ADVICE = "name it in the code, or give the task a version=, which then replaces its code in the key"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import builtins
 import dataclasses
 import enum
@@ -18,7 +19,7 @@ from lightwork.functions.origin import kind_of_function, kind_of_name
 from lightwork.keys import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Names = list[tuple[str, Any]]
 
@@ -113,6 +114,8 @@ _UNREADABLE = frozenset(
         "_weakrefset.WeakSet",
     }
 )
+# Modules of functions that are put into classes unasked.
+_GENERATORS = frozenset({"abc", "collections", "dataclasses", "reprlib", "typing", "typing_extensions"})
 _NOTEBOOK = re.compile(r"_{1,3}$|_i{1,3}$|_i?\d+$|_[iod]h$|In$|Out$|get_ipython$|exit$|quit$")
 
 
@@ -147,6 +150,25 @@ def attributes_of(value: Any) -> Names:
 
 
 _OPTIONS = frozenset({"fn", "module", "name", "doc", "options", "signature"})
+
+
+def registered_with(cls: type) -> list[type]:
+    """Return the classes that were registered with an abstract class; with a library's, only one's own.
+
+    >>> import abc
+    >>> class Sensor(abc.ABC):
+    ...     pass
+    >>> Sensor.register(int)
+    <class 'int'>
+    >>> registered_with(Sensor)
+    [<class 'int'>]
+    """
+    if not isinstance(cls, abc.ABCMeta):
+        return []
+    own = classify.kind_of_class(cls) == "source"
+    registry: Iterable[Callable[[], type | None]] = vars(abc)["_get_dump"](cls)[0]
+    held = [kind for reference in list(registry) if (kind := reference()) is not None]
+    return [kind for kind in held if own or classify.kind_of_class(kind) == "source"]
 
 
 def members_of(cls: type) -> Names:
@@ -339,13 +361,19 @@ def _brought_into(scope: type | ModuleType) -> Names:
     for name, value in list(own.items()):
         if isinstance(value, FunctionType):
             # Most functions are of the module itself, or of one known to be a library's.
-            if value.__globals__ is own or _is_libraries(value):
+            if value.__globals__ is own or _is_libraries(value) or _is_made_apart(name, value):
                 continue
         elif isinstance(value, (types.BuiltinFunctionType, *_SLOTS, *classify.DESCRIPTORS, str, int, float)):
             continue
         if is_brought(value):
             found.append((name, value))
     return sorted(found, key=lambda item: item[0])
+
+
+def _is_made_apart(name: str, function: FunctionType) -> bool:
+    """Tell whether a library like `attrs` has generated a method, in a namespace without a module's name."""
+    apart = "__name__" not in function.__globals__ and function.__code__.co_filename.startswith("<")
+    return apart and name.startswith("__") and name == function.__name__
 
 
 def _is_libraries(function: FunctionType) -> bool:

@@ -22,8 +22,14 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import distribution_of, holder_of, kind_of_name
-from lightwork.keys import classify
+from lightwork.functions.origin import (
+    distribution_of,
+    holder_of,
+    is_compiled_object,
+    kind_of_name,
+    libraries_of,
+)
+from lightwork.keys import classify, packages
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.namespaces import module_of
 from lightwork.keys.values import (
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
 _HEAP_TYPE = 1 << 9
 MOST_ENTRIES = 10_000
 _LARGE = 16 * 2**20
+_LONGEST_PATH = 4096
 _MISSING = object()
 _LIBRARIES = {"numpy": "arrays", "pandas": "frames", "pyarrow": "arrow"}
 _FUNCTIONS = (types.FunctionType, types.ModuleType, type, *classify.DESCRIPTORS, TaskFunction, Pipeline)
@@ -157,7 +164,7 @@ def _library_of(module: str) -> tuple[bytes, ...]:
     if STATE.walk is not None:
         STATE.walk.distribution(module)
         return ()
-    distribution = distribution_of(module)
+    distribution = packages.library_of(module)
     return (pack(b"G", text(distribution.name), text(distribution.identity)),)
 
 
@@ -225,8 +232,8 @@ def _builtin(value: types.BuiltinFunctionType) -> bytes:
     if classify.is_code(value):
         return code_token(value)
     owner = value.__self__
-    library = _library_of(type(owner).__module__)
-    return pack(b"k", WRITERS[type(owner)](owner), text(value.__name__), *library)
+    libraries = [part for home in libraries_of(type(owner)) for part in _library_of(home)]
+    return pack(b"k", WRITERS[type(owner)](owner), text(value.__name__), *libraries)
 
 
 def _descriptor(*names: str) -> Writer:
@@ -286,7 +293,8 @@ def _reduced(value: Any) -> bytes:
     what = "an object of type " + f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if kind is object:
         raise Unkeyable("a bare object()")
-    if not classify.leads_to(kind) and kind_of_name(kind.__module__) == "source":
+    in_python = kind_of_name(kind.__module__) == "source" and not is_compiled_object(kind)
+    if in_python and not classify.leads_to(kind):
         raise Unkeyable(f"{what} (a class that cannot be imported)")
     reduce: Callable[[Any], Any] | None = copyreg.dispatch_table.get(kind)
     try:
@@ -305,7 +313,7 @@ def _reduced(value: Any) -> bytes:
     except Unkeyable as error:
         raise (error if error.context else Unkeyable(f"{what}, which holds {error.what},")) from None
     if kind is types.MethodWrapperType:
-        parts += _library_of(type(value.__self__).__module__)
+        parts += [part for home in libraries_of(type(value.__self__)) for part in _library_of(home)]
     return pack(b"g", code_token(kind), *parts)
 
 
@@ -349,15 +357,39 @@ def path(value: PurePath) -> bytes:
     tag = b"X" if isinstance(value, PureWindowsPath) else b"p"
     if not isinstance(value, Path):
         return pack(tag, text(str(value)))
-    home = None if STATE.walk is None else STATE.walk.home
-    if home is not None and value.is_absolute():
-        real = Path(os.path.realpath(value))
-        # The content of a folder around the module is code, which counts by what is reached.
-        holds_code = home.file.is_relative_to(real)
-        if holds_code or real.is_relative_to(home.root):
-            relative = text(Path(os.path.relpath(real, home.root)).as_posix())
-            return pack(b"p.", relative, *(() if holds_code else _content(real, by_bytes=True)))
+    if STATE.walk is not None and value.is_absolute():
+        parts = _own_path(Path(os.path.realpath(value)))
+        if parts is not None:
+            return pack(b"p.", *parts)
     return pack(tag, text(str(value)), *_content(value, by_bytes=False))
+
+
+def _own_path(path: Path) -> tuple[bytes, ...] | None:
+    """Encode a path in one's own source tree, relative to that; None for other paths."""
+    home = None if STATE.walk is None else STATE.walk.home
+    package = packages.package_around(path)
+    if package is not None:
+        relative = text(path.relative_to(package.root).as_posix())
+        data = packages.data_behind(path, package)
+        return (relative, *(_content(path, by_bytes=True) if data is None else (data,)))
+    if home is None or not (path.is_relative_to(home.root) or home.file.is_relative_to(path)):
+        return None
+    relative = text(Path(os.path.relpath(path, home.root)).as_posix())
+    if home.file.parent == path:
+        return (relative, packages.files_token(path, f"in {path}", deep=False))
+    # The content of a folder around packages is code, which counts by what is reached.
+    return (relative, *(() if home.file.is_relative_to(path) else _content(path, by_bytes=True)))
+
+
+def path_text(value: str) -> bytes:
+    """Encode a text that code reads; a path in one's own source tree, or its URL, counts like that path."""
+    scheme, _, rest = ("", "", value) if value.startswith("/") else value.partition(":///")
+    path = "/" + rest.lstrip("/")
+    if len(path) > _LONGEST_PATH or "\0" in path or path.count("/") < 2:
+        return text(value)
+    parts = _own_path(Path(os.path.realpath(path)))
+    # How the path is written counts too, but not where the source tree is.
+    return text(value) if parts is None else pack(b"s.", text(scheme), text(rest.rpartition("/")[2]), *parts)
 
 
 def _content(path: Path, *, by_bytes: bool) -> tuple[bytes, ...]:
@@ -442,4 +474,5 @@ def _namespace(value: dict[Any, Any]) -> bytes | None:
 
 
 HOOKS.writer_of = writer_of
+HOOKS.path_text = path_text
 HOOKS.namespace = _namespace

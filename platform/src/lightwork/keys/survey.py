@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HOLE = ""
 """The digest of a component whose content has no stable key."""
+ABSENT = "no such module"
 _MISSING = object()
 _Place = tuple[str, str]
 
@@ -147,9 +148,8 @@ def bindings_of(found: Survey) -> Iterator[tuple[Mapping[str, Any], set[str]]]:
 
 def library(module: str) -> Library:
     """Return the distribution of a module, as this process has it."""
-    top = module.partition(".")[0]
-    item = distribution_of(top)
-    return Library(top, item.name, item.version, item.identity)
+    item = distribution_of(module)
+    return Library(module, item.name, item.version, item.identity)
 
 
 def whereabouts(name: str) -> str:
@@ -163,7 +163,7 @@ def whereabouts(name: str) -> str:
                 item = distribution_of(module.__name__)
                 return f"{file}, {item.name} {item.version}"
             return file
-    return "no such module"
+    return ABSENT
 
 
 def _step(target: Any, part: str) -> Any:
@@ -225,7 +225,9 @@ class _SurveyWalk(Walk):
 
     def distribution(self, name: str) -> None:
         super().distribution(name)
-        self.tops.add(name.partition(".")[0])
+        top = name.partition(".")[0]
+        # Of a namespace package, and of one's own with compiled modules, the parts count.
+        self.tops.add(top if kind_of_name(top) == "distribution" else name)
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         # Code that is not first-party counts by its library, which is compared on its own.

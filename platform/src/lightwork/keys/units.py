@@ -84,6 +84,13 @@ def _function_unit(code: CodeType, module_globals: Mapping[str, Any]) -> Unit:
     return Unit(code_digest(code), (), reads)
 
 
+def definitions(fn: FunctionType) -> int:
+    """Return how many functions a file defines under the name of this one; 0 without a file."""
+    source = source_of(fn.__code__.co_filename, fn.__globals__)
+    nodes = source.nodes.get(_plain(fn.__code__.co_qualname), ()) if source else ()
+    return sum(isinstance(node, _Function) for _, node in nodes)
+
+
 def class_unit(cls: type) -> Unit | None:
     """Return the unit of a class; None if its source is missing, or is not the running code."""
     codes = [f.__code__ for f in methods(cls) if is_inside(f, cls)]

@@ -57,9 +57,10 @@ STATE = _State()
 
 
 class _Hooks:
-    """Set by `objects`, which imports this module: the writers of other types, and of modules' globals."""
+    """Set by `objects`, which imports this module: writers of other types, of modules' globals, of paths."""
 
     writer_of: Callable[[type], Writer]
+    path_text: Callable[[str], bytes]
     namespace: Callable[[dict[Any, Any]], bytes | None]
 
 
@@ -188,6 +189,13 @@ def text(value: str) -> bytes:
 
 
 def _text(value: str) -> bytes:
+    data = value.encode("utf-8", "surrogatepass")
+    return finish(b"s%d:%b" % (len(data), data))
+
+
+def _str(value: str) -> bytes:
+    if (value[:1] == "/" or ":///" in value) and STATE.walk is not None:
+        return HOOKS.path_text(value)
     data = value.encode("utf-8", "surrogatepass")
     return finish(b"s%d:%b" % (len(data), data))
 
@@ -367,7 +375,7 @@ def _not_implemented(_: NotImplementedType) -> bytes:
 WRITERS = _Writers(
     {
         int: _int,
-        str: text,
+        str: _str,
         float: _float,
         bool: _bool,
         type(None): _none,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from hashlib import blake2b
 from types import FunctionType, ModuleType
@@ -12,15 +13,18 @@ from lightwork.functions.origin import (
     distribution_of,
     holder_of,
     home_of,
+    is_compiled_object,
     kind_of_function,
-    kind_of_name,
+    libraries_of,
+    loaded_name,
     module_kind,
     module_name,
 )
-from lightwork.keys import classify
+from lightwork.keys import classify, packages
 from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.computed import Reader, kind_of
+from lightwork.keys.named import held_by
 from lightwork.keys.namespaces import (
     IMPORT_NAMES,
     attributes_of,
@@ -28,15 +32,17 @@ from lightwork.keys.namespaces import (
     is_unreadable,
     members_of,
     module_of,
+    registered_with,
 )
 from lightwork.keys.reads import ast_digest
 from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
 from lightwork.keys.values import WRITERS, cycle, pack, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origin import Distribution, Home
     from lightwork.keys.reads import Reads
 
 
@@ -60,12 +66,15 @@ class Walk:
         self._seen: dict[int, Any] = {}
         self._open: list[int] = []
         self._roots: set[int] = set()
+        self._compiled_seen: set[str] = set()
         # Items whose names do not lead to them, by identity, and how often one was met inside itself.
         self._identities: dict[int, list[bytes]] = {}
         self._cuts = 0
         # What reached code does anywhere: the attributes that it reads, and whether it computes their names.
         self._names: set[str] = set()
         self._computes = False
+        # The classes of libraries that were reached.
+        self._foreign: dict[int, type] = {}
         # Attributes without a stable key, which matter if they are read.
         self._doubts: list[tuple[str, Unkeyable]] = []
 
@@ -90,14 +99,15 @@ class Walk:
 
     def _reached_by_reflection(self) -> bool:
         """Add subclasses and submodules that only `__subclasses__()` and `getattr` by name reach."""
-        for item in list(self._seen.values()):
+        for item in [*self._seen.values(), *self._foreign.values()]:
             if isinstance(item, type) and "__subclasses__" in self._names:
-                self._subclasses(item)
+                self.subclasses(item)
             elif isinstance(item, ModuleType) and self._computes:
                 self._submodules(item)
         return bool(self._queue)
 
-    def _subclasses(self, cls: type) -> None:
+    def subclasses(self, cls: type) -> None:
+        """Record the user's own subclasses of a class."""
         known: list[type] = type.__subclasses__(cls)
         subclasses = [c for c in known if classify.kind_of_class(c) == "source"]
         parts = sorted(self.reference(subclass) for subclass in subclasses)
@@ -126,10 +136,12 @@ class Walk:
         if isinstance(item, type):
             return self._class_reference(item)
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
-        home = holder_of(item) or getattr(item, "__module__", None)
-        if home and kind_of_name(home) == "distribution":
-            self.distribution(home)
+        self._libraries(item)
         return pack(b"R", text(name))
+
+    def _libraries(self, item: Any) -> None:
+        for home in libraries_of(item):
+            self.distribution(home)
 
     def _reach(self, item: Any, *, root: bool = False) -> None:
         if id(item) not in self._seen:
@@ -153,6 +165,8 @@ class Walk:
         else:
             if kind == "distribution":
                 self.distribution(fn.__globals__["__name__"])
+            elif packages.is_resource(fn):
+                self._data_beside()
             parts += [self.reference(inner) for inner in classify.inside(fn)]
         wrapped = classify.wrapped(fn)
         if wrapped is not None:
@@ -199,6 +213,11 @@ class Walk:
     def _class_reference(self, cls: type) -> bytes:
         kind = classify.kind_of_class(cls)
         name = text(classify.class_name(cls))
+        if registered := sorted({classify.class_name(other) for other in registered_with(cls)}):
+            self.add("class", f"{classify.class_name(cls)}.register()", pack(b"S", *map(text, registered)))
+        if kind == "source" and is_compiled_object(cls):
+            self._libraries(cls)
+            return pack(b"R", name)
         if kind == "source":
             self._reach(cls)
             if classify.leads_to(cls):
@@ -209,6 +228,8 @@ class Walk:
         elif classify.is_misnamed(cls) and (home := holder_of(cls)):
             self.distribution(home)
         self._chains.check(cls)
+        if cls not in {object, type}:
+            self._foreign[id(cls)] = cls
         return pack(b"R", name)
 
     def _class_identity(self, cls: type) -> list[bytes]:
@@ -226,16 +247,44 @@ class Walk:
             self._reach(module)
         else:
             if kind == "distribution":
-                self.distribution(module.__name__)
+                self.distribution(loaded_name(module))
             self._chains.check(module)
         return pack(b"M", text(module.__name__))
 
     def distribution(self, name: str) -> None:
-        """Record the distribution that a module belongs to."""
+        """Record the distribution that a module belongs to, or the file of one's own compiled module."""
         distribution = distribution_of(name)
+        if distribution.is_compiled:
+            self._compiled(name, packages.checked(distribution))
+            return
         self.add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
         )
+
+    def _compiled(self, name: str, distribution: Distribution) -> None:
+        """Record a compiled module, and the user's code that it can reach by its names and globals."""
+        if name in self._compiled_seen:
+            return
+        self._compiled_seen.add(name)
+        self.add("module", distribution.name, distribution.identity.encode())
+        for other in distribution.modules:
+            self._module_reference(importlib.import_module(other))
+        module = sys.modules.get(name)
+        for attribute, value in sorted(vars(module).items() if module else ()):
+            item = classify.task_function(value)
+            if classify.is_code(item) and not attribute.startswith("__"):
+                self.token(item)
+            elif type(item) in packages.PLAIN and not attribute.startswith("__"):
+                self.add("global", f"{name}.{attribute}", self.token(item))
+
+    def _data_beside(self) -> None:
+        """Record the data files of the package whose code is analysed."""
+        if self.home is not None and (package := packages.package_around(self.home.file)) is not None:
+            self.add("data", package.name, packages.place_data(package))
+
+    def _data(self, codes: Iterable[CodeType], reads: Reads, module_globals: Mapping[str, Any]) -> None:
+        for name, content in packages.data_read(codes, reads, module_globals):
+            self.add("data", name, content)
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         """Record a component."""
@@ -247,7 +296,7 @@ class Walk:
         value = classify.task_function(value)
         if isinstance(value, classify.Versioned):
             self.add("version", value.name, value.version.encode())
-            return pack(b"V", text(value.name))
+            return pack(b"V", text(value.name), *held_by(value.task))
         token = self._token(value, root=root)
         if _wraps(written) and (own := attributes_of(written)):
             name = str(getattr(written, "__qualname__", type(written).__qualname__))
@@ -281,7 +330,9 @@ class Walk:
         try:
             return self.token(value) if cls is None else self._member(value, cls)
         except Unkeyable as error:
-            self._doubts.append((name, advise(error, owner, f"the attribute {name} of {owner}")))
+            kind = type(value)
+            if not hasattr(kind, "__get__") or classify.kind_of_class(kind) == "source":
+                self._doubts.append((name, advise(error, owner, f"the attribute {name} of {owner}")))
             return pack(b"?", text(classify.class_name(type(value))))
 
     def _member(self, value: Any, cls: type) -> bytes:
@@ -315,6 +366,7 @@ class Walk:
         parts += self._decorators(unit, reader)
         parts += self._chains.reads(unit.reads, reader)
         parts += self._chains.closure(unit.reads, dict(classify.cells(fn)), reader)
+        self._data([fn.__code__], unit.reads, fn.__globals__)
         self.add("function", name, b"".join(parts))
         for attribute, value in attributes_of(fn):
             self.add("global", f"{name}.{attribute}", self._attribute(name, attribute, value))
@@ -357,6 +409,8 @@ class Walk:
             parts.append(unit.digest)
             parts += self._decorators(unit, reader)
             parts += self._chains.reads(unit.reads, reader)
+            codes = [method.__code__ for method in classify.methods(cls)]
+            self._data(codes, unit.reads, reader.globals)
             for method in classify.methods(cls):
                 reads = function_unit(method).reads
                 parts += self._chains.closure(reads, dict(classify.cells(method)), reader)

@@ -7,7 +7,7 @@ import functools
 import secrets
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lightwork import logs, settings
 from lightwork.engine import collections
@@ -16,6 +16,7 @@ from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner
 from lightwork.errors import InputError, public
+from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.lake import open_lake
 from lightwork.runs import current
 
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 
 _default: Session | None = None
 _default_lock = threading.Lock()
+
+
+_KINDS = {
+    "on": maybe(TEXT),
+    "lake": maybe(PATH),
+    "tenant": maybe(TEXT),
+    "refresh": FLAG,
+    "cache": FLAG,
+    "run_id": maybe(TEXT),
+    "pipeline": TEXT,
+    "parameters": maybe(BY_NAME),
+    "progress": maybe(one_of(*get_args(Mode))),
+}
 
 
 @public
@@ -79,6 +93,7 @@ def connect(
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
     """
+    check("connect", locals(), _KINDS)
     settings.load_env()
     return Session(
         on=settings.resolve_on(on, default="serial"),
@@ -209,6 +224,7 @@ class Session:
         self.elements = self.runner.elements
         self.progress = progress
         self._closed = False
+        self._logging = False
 
     @property
     def closed(self) -> bool:
@@ -281,7 +297,9 @@ class Session:
     def __enter__(self) -> Session:
         if self._closed:
             raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
-        logs.configure()
+        if not self._logging:
+            self._logging = True
+            logs.session_logging.__enter__()
         current.enter(self)
         collections.open_on(self.runner, _runner_here)
         return self
@@ -301,6 +319,8 @@ class Session:
             self.runner.close()
         finally:
             collections.close_on(self.runner)
+            if self._logging:
+                logs.session_logging.__exit__()
         self.runner.remove_jobs()
 
     def __repr__(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lightwork.errors import InputError, near, public
 from lightwork.functions.decorated import OnError, TaskFunction, TaskOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from lightwork.engine.calls import Future
     from lightwork.engine.mapping import Results
@@ -97,12 +98,21 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     >>> square(3)
     9
 
+    A result is found again if neither the code nor the arguments have changed. Dictionaries that are
+    equal are equal arguments, whatever their order, and a `pathlib.Path` counts with its file's size and
+    modification time. Not seen are a file that code opens by a text path, environment variables, the clock,
+    random state and the network: pass what is read as an argument.
+
     Args:
-        fn: the function.
+        fn: the function, or anything else that can be called: a partial, a bound method, a class, an object.
+            Async functions and generators are refused.
         cache: keep each result in the lake, and do not compute it again.
         version: a text to use as the key instead of the code: results are kept until the version changes,
-            even if the code changes. By default the key is computed from the code.
-        ignore: names of parameters that do not affect the result, left out of its key.
+            even if the code changes. By default the key is computed from the code. They are kept under the
+            module's name, or that of the script's file, with the values that the function has captured; a
+            lambda is refused.
+        ignore: names of parameters that do not affect the result, left out of its key; of a method also the
+            name of its instance.
         retries: how often to retry an element that raised.
         retry_delay: seconds before the first retry; doubled for each further one, up to 60.
         on_error: what a map does if an element fails after all retries: `raise` stops early and keeps the
@@ -112,8 +122,8 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     Raises:
         InputError: an invalid option.
     """
-    if "ignore" in options:
-        ignore = options["ignore"]
+    ignore = options.get("ignore", ())
+    if isinstance(ignore, Iterable):  # else it is refused with the other options
         options["ignore"] = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     try:
         task_options = TaskOptions(**options)

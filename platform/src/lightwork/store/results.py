@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError, near, one_line
-from lightwork.functions.frozen import Frozen, thaw
+from lightwork.functions.frozen import Frozen, Unfreezable, thaw_or_tell
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.segments import Block, Index, SegmentError
@@ -146,6 +146,8 @@ class CodeResults:
     def read_segment(self, path: str) -> list[Any]:
         """Read all values of a segment, in the order in which they were committed.
 
+        A value that cannot be loaded is `Unfreezable`.
+
         Raises:
             FileNotFoundError: the segment no longer exists.
             SegmentError: it is damaged.
@@ -158,10 +160,7 @@ class CodeResults:
             for part, block in zip(parts, index.blocks, strict=True)
             for value in segments.read_block(part, block)
         ]
-        try:
-            return [thaw(value) for value in frozen]
-        except Exception as error:
-            raise segments.unpickling_error(error) from error
+        return [thaw_or_tell(value) for value in frozen]
 
     def forget(self) -> None:
         """Drop everything that was read, so that the next refresh reads the lake again."""
@@ -190,14 +189,15 @@ class CodeResults:
         return values
 
     def _thawed(self, number: int, values: list[Any]) -> list[Any]:
-        """Return values of a block as new objects; all `MISSING` if they cannot be unpickled."""
+        """Return values of a block as new objects; `MISSING` for those that cannot be unpickled."""
         if type(values[0]) is not Frozen:
             return values
-        try:
-            return [value.thaw() for value in values]
-        except Exception as error:  # noqa: BLE001 - unpickling runs code of the values' classes
-            self._ignore(self._blocks[number][0], segments.unpickling_error(error))
-            return [MISSING] * len(values)
+        thawed = [thaw_or_tell(value) for value in values]
+        errors = [value.error for value in thawed if type(value) is Unfreezable]
+        if errors:
+            self._warn(self._blocks[number][0], segments.unpickling_error(errors[0]))
+            return [MISSING if type(value) is Unfreezable else value for value in thawed]
+        return thawed
 
     def _block(self, number: int) -> list[Any] | None:
         if number in self._decoded:
@@ -255,6 +255,9 @@ class CodeResults:
     def _ignore(self, path: str, error: SegmentError) -> None:
         self._damaged.add(path)
         self._whole.pop(path, None)
+        self._warn(path, error)
+
+    def _warn(self, path: str, error: SegmentError) -> None:
         get_logger("lightwork").warning(
             f"ignored a damaged file, its results are computed again: {self.lake.uri(path)}: {error}"
         )

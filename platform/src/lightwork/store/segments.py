@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightwork.errors import one_line
-from lightwork.functions.frozen import Frozen, all_plain, thaw
+from lightwork.functions.frozen import Frozen, all_plain, thaw_or_tell
 from lightwork.functions.pickling import dump, load
+from lightwork.functions.raised import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -125,8 +125,8 @@ def _join(pickles: list[bytes | memoryview]) -> bytes:
 
 
 def from_block(data: bytes | memoryview) -> list[Any]:
-    """Return the values of a block, each as a new object."""
-    return [thaw(value) for value in frozen_from_block(data)]
+    """Return the values of a block, each as a new object, or `Unfreezable` if it cannot be loaded."""
+    return [thaw_or_tell(value) for value in frozen_from_block(data)]
 
 
 def frozen_from_block(data: bytes | memoryview) -> list[Any]:
@@ -218,9 +218,9 @@ def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
     return values
 
 
-def unpickling_error(error: Exception) -> SegmentError:
+def unpickling_error(error: BaseException) -> SegmentError:
     """Return the error of a block whose values cannot be unpickled, usually because classes are gone."""
-    return SegmentError(f"a block cannot be unpickled ({one_line(f'{type(error).__name__}: {error}')})")
+    return SegmentError(f"a block cannot be unpickled ({describe(error)})")
 
 
 def merge(segments: Iterable[tuple[bytes, Index]]) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:

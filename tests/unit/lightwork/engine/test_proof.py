@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lightwork import LightworkError, connect
+from lightwork import ElementError, LightworkError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,13 +254,13 @@ def run(function, how: str, x: int) -> Any:
     try:
         return next(function.map([x])) if how == "map" else function.submit(x).result()
     except LightworkError as error:
-        assert "\n" not in str(error)
         return error
 
 
 def check(result: Any, right: Any, case: Case) -> None:
     if isinstance(result, LightworkError):
         # The line names what differs, and the files of both sides.
+        assert "\n" not in str(result)
         assert any(m.__name__ in str(result) for m in (case.lib, case.second)), result
         assert str(case.folder) in str(result)
     else:
@@ -323,3 +323,174 @@ def test_a_module_that_is_reloaded_counts_as_it_is_now(local, case, make, change
     importlib.reload(getattr(case, module))
     right = function(3)
     check(run(function, how, 3), right, case)
+
+
+ELEMENTS = {
+    "instance": lambda case: case.lib.Scale(),
+    "instance in a dict": lambda case: {"scale": [case.lib.Child()]},
+    "method": lambda case: case.lib.Scale().apply,
+    "function": lambda case: case.lib.scaled,
+}
+
+
+def used(x: Any) -> Any:
+    while isinstance(x, (dict, list)):
+        x = next(iter(x.values())) if isinstance(x, dict) else x[0]
+    return x.apply(3) if hasattr(x, "apply") else x(3)
+
+
+def used_shared(n: int, x: Any) -> Any:
+    return used(x)
+
+
+@pytest.mark.parametrize("way", ["element", "argument", "shared"])
+@pytest.mark.parametrize("kind", ELEMENTS)
+@pytest.mark.parametrize("cache", [True, False])
+def test_code_in_arguments_counts_as_it_is_here(local, case, way, kind, cache):
+    from lightwork import task
+
+    element, shared = task(cache=cache)(used), task(cache=cache)(used_shared)
+    case.lib.Scale.factor = case.lib.SCALE = 7
+    value = ELEMENTS[kind](case)
+    ways = {
+        "element": lambda: list(element.map([value, value])),
+        "argument": lambda: [element.submit(value).result(), shared.submit(1, x=value).result()],
+        "shared": lambda: list(shared.map([1, 2], shared={"x": value})),
+    }
+    assert used(value) == 21
+    assert ways[way]() == [21, 21]
+
+
+def test_what_cannot_be_sent_ends_the_run_with_the_name_and_both_sides(local, case, how):
+    from lightwork import task
+
+    function = task(case.tasks.imported_value)
+    case.second.UNIT = "kmh"
+    result = run(function, how, 3)
+    assert isinstance(result, LightworkError)
+    file = f"{case.folder}/{case.second.__name__}.py"
+    assert f"{case.second.__name__}.UNIT here ({file}" in str(result)
+    assert f"a worker has ({file})" in str(result)
+
+
+def test_code_with_a_lock_that_differs_ends_the_run(local, case, how):
+    from lightwork import task
+
+    case.edit(case.lib, "SCALE = 2", "import threading\nSCALE = 2\nLOCK = threading.Lock()")
+    case.edit(case.lib, "return x * SCALE", "with LOCK:\n        return x * SCALE")
+    importlib.reload(case.lib)
+    function = task(cache=False)(case.tasks.constant)
+    assert run(function, how, 3) == 6
+    case.lib.SCALE = 7
+    result = run(function, how, 3)
+    assert isinstance(result, LightworkError)
+    assert f"{case.lib.__name__}.SCALE" in str(result)
+
+
+def test_a_library_of_another_version_ends_the_run(local, case, make, how, monkeypatch):
+    function = make("constant")
+    case.edit(case.lib, "return x * SCALE", "import numpy\n    return int(numpy.abs(x * SCALE))")
+    importlib.reload(case.lib)
+    assert run(function, how, 3) == 6
+    from lightwork.functions.origin import Distribution
+    from lightwork.keys import survey, walk
+
+    def other(name: str) -> Distribution:
+        return Distribution("numpy", "0.1", "0.1")
+
+    monkeypatch.setattr(survey, "distribution_of", other)
+    monkeypatch.setattr(walk, "distribution_of", other)
+    result = run(function, how, 4)
+    if function.options.cache:
+        assert "numpy is 0.1 here and" in str(result)
+    else:
+        assert result == 8
+
+
+def test_own_code_in_a_librarys_place_is_not_lost(local, case, make, how, monkeypatch):
+    function = make("constant")
+    case.edit(case.lib, "return x * SCALE", "import yaml\n    return yaml.dump(x)")
+    importlib.reload(case.lib)
+    import yaml
+
+    monkeypatch.setattr(yaml, "dump", lambda x: "mine")
+    result = run(function, how, 3)
+    assert result == "mine" or "yaml.dump" in str(result)
+
+
+def test_what_runs_themselves_change_is_named_once_and_is_no_difference(local, case, how, caplog):
+    from lightwork import task
+
+    case.edit(case.lib, "return x * TABLE", "TABLE[x] = x\n    return x * TABLE")
+    importlib.reload(case.lib)
+    first, second = task(case.tasks.table), task(case.tasks.inside)
+    assert [run(first, how, x) for x in (3, 4, 5)] == [6, 8, 10]
+    assert run(second, how, 3) == 7
+    # Another task that reads the same table, which the worker has filled by now.
+    library = case.lib
+    third = task(lambda x: library.looked_up(x) + 1)
+    assert run(third, how, 6) == 13
+    assert f"workers have other code of {case.lib.__name__}" not in caplog.text
+    if how == "map":  # a worker's own warnings are forwarded to the terminal
+        assert caplog.text.count(f"{case.lib.__name__}.TABLE while it runs") == 3
+
+
+def test_a_map_runs_the_code_of_its_start(local, case, make):
+    function = make("chain")
+
+    def changing():
+        yield 1
+        case.second.UNIT = "kmh"
+        yield 2
+
+    results: Any
+    try:
+        results = list(function.map(changing()))
+    except LightworkError as error:
+        results = error
+    assert results == [(1, "mph"), (2, "mph")] or case.second.__name__ in str(results)
+    try:
+        results = list(function.map([1, 2]))
+    except LightworkError as error:
+        results = error
+    assert results == [(1, "kmh"), (2, "kmh")] or case.second.__name__ in str(results)
+
+
+def test_workers_that_lack_a_package_get_it_by_value(workers, tmp_path, monkeypatch, how, caplog):
+    from lightwork import task
+
+    name = f"lacking_{uuid.uuid4().hex[:8]}"
+    text = """
+        UNIT = "kmh"
+
+        def helper(x):
+            return (x, UNIT)
+
+        def above(x):
+            return helper(x)
+
+        def inside(x):
+            from {name} import helper as inner
+            return inner(x)
+    """
+    (tmp_path / f"{name}.py").write_text(textwrap.dedent(text).format(name=name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module(name)
+    module.UNIT = "mph"
+    assert run(task(module.above), how, 3) == (3, "mph")
+    assert run(task(lambda x: (x, module.UNIT)), how, 3) == (3, "mph")
+    result = run(task(module.inside), how, 3)
+    assert isinstance(result, ElementError)
+    assert "No module named" in str(result)
+    assert f"may import {name}.helper, which a worker lacks" in caplog.text
+
+
+def test_a_module_that_workers_cannot_find_is_sent(local, tmp_path, monkeypatch, how):
+    from lightwork import task
+
+    name = f"late_{uuid.uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text("UNIT = 'kmh'\ndef helper(x):\n    return (x, UNIT)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    late = importlib.import_module(name)
+    assert run(task(lambda x: late.helper(x)), how, 3) == (3, "kmh")
+    assert run(task(lambda x: (x, late.UNIT)), how, 3) == (3, "kmh")

@@ -76,4 +76,8 @@ def test_batches_of_a_fixed_size_have_no_budget():
 
 
 def test_no_batch_waits_behind_a_long_element():
-    assert (Sizer().depth(), measured(0.05).depth(), measured(2.0).depth()) == (2, 2, 1)
+    assert (measured(0.05).depth(), measured(2.0).depth()) == (2, 1)
+
+
+def test_no_batch_waits_behind_one_whose_duration_is_unknown():
+    assert Sizer().depth() == 1

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lightwork import ElementError, InputError, connect, task
 from lightwork.cluster.cluster import Lost
+from lightwork.engine import worker
 from tests.waiting import patience, wait_until
 
 
@@ -111,3 +115,40 @@ def test_a_call_that_could_not_be_sent_is_sent_when_its_result_is_asked_for(work
     future = double.submit(4)
     assert lost
     assert future.result(timeout=patience(60)) == 8
+
+
+@task
+def returns_a_lock(x, lock=None):
+    return threading.Lock()
+
+
+@task
+def takes_a_lock(x, lock):
+    return x
+
+
+def test_calls_that_cannot_be_cached_are_warned_of_once_and_then_counted(tmp_path, caplog):
+    reads = threading.Lock()
+
+    def read_lock(x):
+        return reads.locked() or x
+
+    with connect("serial", lake=tmp_path, progress="off"):
+        for x in range(4):
+            takes_a_lock.submit(x, threading.Lock()).result()
+            returns_a_lock.submit(x).result()
+            task(read_lock).submit(x).result()
+    lines = [record.getMessage() for record in caplog.records if "cached" in record.getMessage()]
+    for name, kind in [("takes_a_lock", "arguments"), ("returns_a_lock", "result"), ("read_lock", "code")]:
+        about = [line for line in lines if name in line]
+        assert len(about) == 2, about
+        assert f"3 more calls were not cached, because of their {kind}" in about[1]
+
+
+def test_a_worker_warns_of_its_calls_once(monkeypatch, caplog):
+    monkeypatch.setattr(worker, "_warned", OrderedDict())
+    job = SimpleNamespace(context={"run": "r"}, task="t")
+    other = SimpleNamespace(context={"run": "s"}, task="t")
+    for one in (job, job, other, job):
+        worker._warn_once(one, "arguments", "this call is not cached")
+    assert caplog.text.count("this call is not cached") == 2

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 import sys
 import typing
 
@@ -481,6 +482,12 @@ PUT = {
     "a cached function": "functools.lru_cache(helpers.mine)",
     "a class": "helpers.Mine",
 }
+PUT |= {
+    "another function of the library": "json.loads",
+    "a function of the standard library": "math.cbrt",
+    "a function of another library": "pandas.isna",
+    "a ufunc of another library": "numpy.hypot",
+}
 HELPERS = (
     "def mine(*a):\n    return 'mine'\ndef make(n):\n    def inner(*a):\n        return n\n    return inner\n"
     "class Mine:\n    def __init__(self, *a):\n        pass\n    def __call__(self, *a):\n        return 'mine'\n"
@@ -492,6 +499,7 @@ PLACED = [
     (target, way, list(PUT)[(row + column) % len(PUT)])
     for row, target in enumerate(LIBRARIES)
     for column, way in enumerate(IMPORTS)
+    if way != "getattr by a computed name" or (row + column) % len(PUT) < len(PUT) - 4
 ]
 
 
@@ -516,7 +524,14 @@ def test_what_the_user_puts_in_place_of_a_librarys_counts(load, monkeypatch, tar
     before = code_key(fn)
     assert code_key(fn) == before
     helpers = importlib.import_module("pkg.helpers")
-    scope = {"helpers": helpers, "functools": functools, "numpy": np}
+    scope = {
+        "helpers": helpers,
+        "functools": functools,
+        "numpy": np,
+        "pandas": pd,
+        "json": json,
+        "math": math,
+    }
     owner = importlib.import_module(home) if home in sys.modules else None
     for part in [] if owner else home.split("."):
         owner = getattr(owner, part) if owner else importlib.import_module(part)
@@ -663,3 +678,144 @@ def test_what_a_json_encoder_is_given_counts(load, monkeypatch):
     before = code_key(fn)
     monkeypatch.setattr(json.JSONEncoder, "default", load({"pkg/job.py": "def f(self, x):\n    return 1\n"}))
     assert code_key(fn).digest != before.digest
+
+
+LIBRARY_CLASSES = """
+import abc, decimal, enum, functools, logging, pathlib, re, threading, typing
+import attrs, numpy as np, pandas as pd, pydantic, structlog
+from dataclasses import InitVar, dataclass, field
+
+class Checked(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(frozen=True)
+    a: int = 1
+    b: list[int] = pydantic.Field(default_factory=list)
+    _p: int = pydantic.PrivateAttr(default=3)
+    @pydantic.field_validator("a")
+    @classmethod
+    def check(cls, x):
+        return x
+    @pydantic.computed_field
+    @property
+    def c(self) -> int:
+        return self.a
+
+@attrs.define
+class Attrs:
+    a: int = attrs.field(default=1, validator=attrs.validators.instance_of(int), converter=int)
+    b: list = attrs.field(factory=list)
+    @a.validator
+    def check(self, attribute, value):
+        pass
+
+@dataclass(order=True, frozen=True, slots=True, kw_only=True)
+class Data:
+    a: int = 1
+    b: dict = field(default_factory=dict, metadata={"x": 1})
+    k: typing.ClassVar[dict] = {"a": 1}
+    iv: InitVar[int] = 3
+    def __post_init__(self, iv):
+        pass
+
+class Bits(enum.Flag):
+    A = enum.auto()
+    B = enum.auto()
+    C = A | B
+
+class Numbers(enum.IntEnum):
+    A = 1
+    def __new__(cls, value):
+        made = int.__new__(cls, value)
+        made._value_ = value
+        made.extra = [value]
+        return made
+
+class Named(typing.NamedTuple):
+    a: int = 1
+    def m(self):
+        return self.a
+
+class Shape(typing.Protocol):
+    def m(self): ...
+
+class Square(Shape):
+    def m(self):
+        return 1
+
+class Base(abc.ABC):
+    registry: dict = {}
+    def __init_subclass__(cls, **options):
+        Base.registry[cls.__name__] = cls
+    @abc.abstractmethod
+    def m(self): ...
+
+class Many(Base):
+    lock = threading.RLock()
+    log = logging.getLogger(__name__)
+    structured = structlog.get_logger()
+    pattern = re.compile("a")
+    number = decimal.Decimal("1.1")
+    here = pathlib.Path(__file__).parent
+    array = np.arange(3)
+    frame = pd.DataFrame({"a": [1]})
+    part = functools.partialmethod(lambda self, n: n, 3)
+    kind = list[int]
+    maybe = typing.Optional[int]
+    variable = typing.TypeVar("variable")
+    root = staticmethod(np.sqrt)
+    ufunc = np.sqrt
+    @functools.singledispatchmethod
+    def by_type(self, x):
+        return 1
+    @by_type.register
+    def _(self, x: int):
+        return 2
+    @functools.lru_cache(maxsize=3)
+    def cached(self):
+        return 1
+    @functools.cached_property
+    def lazy(self):
+        return 1
+    def m(self):
+        return self.part(), self.by_type(1), self.cached(), self.lazy, len(self.array)
+
+def f(x):
+    Checked(a=x).model_dump(), Attrs(a=x) == Attrs(), repr(Attrs()), Data(a=x) < Data(a=2)
+    return Bits.A | Bits.B, Numbers.A.extra, Named(x).m(), Square().m(), Many().m(), np.abs(-1), np.pi
+"""
+
+
+def test_classes_that_libraries_help_to_make_have_one_key_in_every_process(load, tmp_path, key_elsewhere):
+    files = {"pkg/job.py": LIBRARY_CLASSES}
+    fn = load(files)
+    before = code_key(fn)
+    fn(1)
+    assert differences(before, code_key(fn)) == []
+    load(files)
+    assert before == key_elsewhere(tmp_path / "v0", seed="1") == key_elsewhere(tmp_path / "v1", seed="2")
+
+
+DEFAULTS = {
+    "a model": "class D(pydantic.BaseModel):\n    a: int = START\n",
+    "a field of a model": "class D(pydantic.BaseModel):\n    a: int = pydantic.Field(default=START)\n",
+    "attrs": "@attrs.define\nclass D:\n    a: int = START\n",
+    "a dataclass": "@dataclass\nclass D:\n    a: int = START\n",
+    "a dataclass with slots": "@dataclass(slots=True)\nclass D:\n    a: int = START\n",
+    "a field": "@dataclass(slots=True)\nclass D:\n    a: int = field(default=START)\n",
+    "a named tuple": "class D(typing.NamedTuple):\n    a: int = START\n",
+    "a class made at run time": "D = make_dataclass('D', [('a', int, START)])\n",
+}
+
+
+@pytest.mark.parametrize("kind", DEFAULTS)
+def test_a_default_counts_by_what_it_was_when_the_class_was_made(load, monkeypatch, kind):
+    job = (
+        "import os, typing, attrs, pydantic\nfrom dataclasses import dataclass, field, make_dataclass\n"
+        f"START = int(os.environ['START'])\n{DEFAULTS[kind]}START = 0\ndef f(x):\n    return D().a\n"
+    )
+    keys = []
+    for start in ("1", "1", "2"):
+        monkeypatch.setenv("START", start)
+        fn = load({"pkg/job.py": job})
+        assert fn(1) == int(start)
+        keys.append(code_key(fn).digest)
+    assert keys[0] == keys[1] != keys[2]

@@ -1,3 +1,0 @@
-SCALE = 2
-def scaled(x):
-    return x * SCALE
