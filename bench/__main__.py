@@ -18,6 +18,7 @@ BENCHMARKS = {
     "cache": "lookup of cached results",
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
+    "large": "large inputs against Dask and joblib, their memory, and keys of many values",
     "scale": "many workers, many committers",
     "edits": "10,000 edits of random programs, a cached run against a plain one",
     "battery": "battery-health against a plain scan",

@@ -14,8 +14,17 @@ from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
 from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
-from lightwork.functions.frozen import Unfreezable, freeze_or_keep, open_argument, split, thaw_or_tell
-from lightwork.functions.pickling import load
+from lightwork.functions.frozen import (
+    Frozen,
+    Unfreezable,
+    freeze_or_keep,
+    freeze_views,
+    open_argument,
+    release,
+    split,
+    thaw,
+    thaw_or_tell,
+)
 from lightwork.functions.raised import describe, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
@@ -43,6 +52,7 @@ class Future(Generic[R]):
         payload: the call as `Call.pack` makes it; empty if it never goes to a worker.
         inputs: the calls whose results are its arguments.
         state: the state of the task's code at the time of the call; None if it never goes to a worker.
+        arguments: the call's frozen arguments, whose large arrays workers map.
 
     Attributes:
         name: a unique name that starts with the task's.
@@ -56,6 +66,7 @@ class Future(Generic[R]):
         payload: bytes = b"",
         inputs: Sequence[Future[Any]] = (),
         state: State | None = None,
+        arguments: Frozen | None = None,
     ) -> None:
         self.name = f"{task.__name__}-{uuid.uuid4().hex[:16]}"
         self.runner = runner
@@ -63,6 +74,7 @@ class Future(Generic[R]):
         self._payload = payload
         self._inputs = inputs
         self._state = state
+        self._arguments = arguments
         self._kept: Any = None
         self._value: Any = MISSING
         self._error: BaseException | None = None
@@ -133,6 +145,7 @@ class Future(Generic[R]):
             cached: whether the result came from the lake.
         """
         self._kept, self._error, self._value, self._settled = kept, error, value, True
+        self._arguments = None
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -186,10 +199,12 @@ class Future(Generic[R]):
         state = state_of(task, None if code is None else runner.code_of(task))
         if state != self._state:
             raise RunFailed(explain(task.name, difference, "and it has changed again since the call"))
-        arguments = load(sent.data)
-        self._payload = runner.pack_again(
-            task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments)
-        ).pack()
+        arguments = thaw(sent.data)
+        place = runner.places.place(lake_is_used=code is not None)
+        again = runner.pack_again(
+            task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments, place)
+        )
+        self._payload, self._arguments = again.pack(), again.data
 
     def start(self) -> Future[R]:
         """Send the call to a worker; it runs there once its inputs are computed."""
@@ -303,8 +318,9 @@ def start_call(
     if serial:
         return _call_here(runner, task, code, key, call)
     state = state_of(task, code)
-    payload = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh).pack()
-    return Future[Any](runner, task, payload, inputs, state).start()
+    place = runner.places.place(lake_is_used=code is not None)
+    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place)
+    return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
 
 
 def _call_here(
@@ -312,6 +328,7 @@ def _call_here(
 ) -> Future[Any]:
     """Run a call in this process; its result goes to the lake if it has a key."""
     options = task.options
+    call = freeze_views(call)
     # The retries get what the first attempt got.
     again = freeze_or_keep(call) if options.retries else call
     watch = None if code is None else runner.watch(task)
@@ -329,7 +346,7 @@ def _call_here(
     if type(value) is Failure:
         return future.settle(error=as_error(task.name, None, value))
     if key is None or code is None:
-        return future.settle(value)
+        return future.settle(release(value))
     kept, value = split(value)
     if type(kept) is Unfreezable:
         runner.warn(task.name, "result", not_cached(task.name, kept))

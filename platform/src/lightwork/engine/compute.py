@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 import reprlib
 import time
 import traceback
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
-from lightwork.functions import decorated
+from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
 from lightwork.functions.raised import bounded, describe, raise_if_interrupted
 from lightwork.logs import get_logger, set_attempt
@@ -27,6 +28,7 @@ LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most."""
 _TRACEBACK = 50_000
 """Characters of a traceback, at most."""
+_READ_ONLY = re.compile(r"read-?only|WRITEABLE|not writable", re.IGNORECASE)
 _OURS = (__package__, decorated.__name__)
 
 _shorten = reprlib.Repr()
@@ -166,7 +168,14 @@ def try_again(
             return value
     if retries:
         set_attempt(1)
-    return Failure(position, shorten(element), describe(error), trace(error), error, attempt)
+    text = describe(error) + _advice(error)
+    return Failure(position, shorten(element), text, trace(error), error, attempt)
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to do if the task has tried to change a mapped array; usually empty."""
+    refused = mapped.USED and isinstance(error, (ValueError, TypeError, BufferError))
+    return f"; {mapped.ADVICE}" if refused and _READ_ONLY.search(str(error)) else ""
 
 
 def shorten(value: Any) -> str:

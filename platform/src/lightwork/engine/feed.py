@@ -7,11 +7,14 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightwork.functions.frozen import ATOMIC, Frozen, freeze_or_keep, is_plain
+from lightwork.functions.frozen import ATOMIC, Frozen, freeze_input, is_plain
 from lightwork.functions.pickling import dump, noting
 from lightwork.store.results import MISSING, CodeResults
+
+if TYPE_CHECKING:
+    from lightwork.functions.mapped import Place
 
 PAGE = 1 << 15
 """Elements in a page, at most."""
@@ -93,6 +96,7 @@ class Feed:
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
         live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
+        place: where large buffers of frozen elements are stored for workers; None sends them.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -113,12 +117,14 @@ class Feed:
         results: CodeResults | None,
         *,
         live: bool = False,
+        place: Place | None = None,
     ) -> None:
         self._source = source
         self._total = total
         self._keyer = keyer
         self._results = results
         self._live = live
+        self._place = place
         self._first: list[Any] = []
         self._held: list[Any] = []
         self._pending: list[tuple[int, Span]] = []  # a heap: the earliest elements first
@@ -208,7 +214,7 @@ class Feed:
                     return False
                 if self._keyer is not None:
                     keys[len(elements)] = self._keyer([element])[0]
-                elements.append(freeze_or_keep(element))
+                elements.append(freeze_input(element, self._place))
             else:
                 elements.append(element)
         return True
@@ -278,7 +284,7 @@ class Feed:
     @staticmethod
     def _sample(element: Any) -> float:
         if type(element) is Frozen:
-            return float(len(element.data))
+            return float(element.nbytes)
         try:
             return float(len(dump(element)))
         except Exception:  # noqa: BLE001 - sending it reports the error, if it is sent at all

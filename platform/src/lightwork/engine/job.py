@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.machinery
 import pickle
 import sys
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from types import ModuleType
 
+    from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
     from lightwork.keys.survey import Name
     from lightwork.lake import Lake
@@ -43,7 +43,7 @@ class Job:
         fn: the task's function.
         task: the task's name.
         options: the task's options.
-        shared: arguments that are the same for every element.
+        shared: arguments that are the same for every element, as they were when the map started.
         wide: whether an element is a tuple of several positional arguments.
         lake: the tenant's lake.
         code: the digest of the code key under which results are kept; None if they are not kept.
@@ -54,16 +54,16 @@ class Job:
     fn: Callable[..., Any]
     task: str
     options: TaskOptions
-    shared: Mapping[str, Any]
+    shared: Shared
     wide: bool
     lake: Lake
     code: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
 
-    def call(self) -> Callable[[Any], Any]:
-        """Return the function of one element."""
-        fn = functools.partial(self.fn, **self.shared) if self.shared else self.fn
+    def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
+        """Return the function of one element, with shared arguments of a loan, or with new ones."""
+        fn = self.shared.bind(self.fn, loan)
         if self.wide:
             return lambda element: fn(*element)
         return fn
@@ -113,8 +113,8 @@ def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     Raises:
         InputError: the function or its shared arguments cannot be sent to another process.
     """
-    names: set[tuple[str, str]] = set()
-    with _by_value(job.fn):
+    names = set(job.shared.written)
+    with by_value(job.fn):
         try:
             data = pickling.dump_code(job, names)
         except Exception as error:
@@ -181,7 +181,7 @@ class _Named:
         return pickling.find, self.name
 
 
-class _by_value:  # noqa: N801 - reads as a statement
+class by_value:  # noqa: N801 - reads as a statement
     """Pickle the modules that define a callable by value, if other processes could not import them."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
-from lightwork.engine.job import Parcel
+from lightwork.engine.job import Parcel, by_value
 from lightwork.engine.progress import Stats
 from lightwork.engine.proof import changes_line, explain, extended
 from lightwork.engine.runner import state_of
+from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, RunFailed, public
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
@@ -69,6 +70,7 @@ class MapCall:
         code: the task's code key; None if nothing is cached.
         results: the results in the lake under this code; None if nothing is cached.
         feed: reads the input.
+        shared: the shared arguments, as they are when the map starts.
     """
 
     def __init__(self, request: Request) -> None:
@@ -87,7 +89,9 @@ class MapCall:
             keyer,
             None if self.runner.refresh else self.results,
             live=self.runner.on == "serial",
+            place=self.runner.places.place(lake_is_used=self.code is not None),
         )
+        self.shared = self._freeze_shared(request.shared)
         self._state = None if self.runner.on == "serial" else state_of(self.task, code)
         self._packed = self._pack()
         self._bar = self.runner.progress.start(self.task.name, request.total)
@@ -96,10 +100,19 @@ class MapCall:
         self._merging: threading.Thread | None = None
         self._changed: set[str] = set()
 
+    def _freeze_shared(self, values: Mapping[str, Any]) -> Shared:
+        serial = self.runner.on == "serial"
+        return freeze_shared(
+            values,
+            self.task.options.ignore,
+            self.runner.places.place(lake_is_used=True),
+            None if serial else by_value(self.task.fn),
+            borrow=serial and self.code is None,
+        )
+
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
-        request = self._request
-        return self.runner.job(self.task, self.code, shared=request.shared, wide=request.width > 1)
+        return self.runner.job(self.task, self.code, shared=self.shared, wide=self._request.width > 1)
 
     def _pack(self) -> Parcel | InputError | None:
         """Pack the job as the map starts, before the caller's code runs again; the error if that fails."""
@@ -137,6 +150,7 @@ class MapCall:
             )
 
         def pack() -> Parcel:
+            self.shared = self._freeze_shared(self.shared.new())
             return self.extend(self.runner.store(self.runner.pack(self.job())))
 
         return self.runner.pack_again(self.task.name, difference, pack)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, Job, Parcel, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
+from lightwork.engine.shared import Places, Shared
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -66,6 +67,7 @@ class Runner:
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
+        places: where large inputs are stored for workers.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
+        self.places = Places(on, lake)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -225,7 +228,7 @@ class Runner:
         task: TaskFunction[..., Any],
         code: CodeKey | None,
         *,
-        shared: Mapping[str, Any] | None = None,
+        shared: Shared | None = None,
         wide: bool = False,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
@@ -234,7 +237,7 @@ class Runner:
             fn=task.fn,
             task=task.name,
             options=task.options,
-            shared=shared or {},
+            shared=shared or Shared({}),
             wide=wide,
             lake=self.lake,
             code=None if code is None else code.digest,
@@ -313,8 +316,11 @@ class Runner:
         for (task, kind), count in self._warnings.items():
             if count > 1:
                 self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
-        if self._cluster is not None:
-            self._cluster.close()
+        try:
+            if self._cluster is not None:
+                self._cluster.close()
+        finally:
+            self.places.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""

@@ -26,7 +26,7 @@ from lightwork.engine.proof import Difference
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch, unloadable
 from lightwork.errors import ElementError, LightworkError, RunFailed
-from lightwork.functions.frozen import Frozen, Unfreezable, freeze, thaw
+from lightwork.functions.frozen import Frozen, Unfreezable, freeze, mapped_bytes, thaw
 from lightwork.functions.raised import describe, watching
 from lightwork.kube.contract import WORK_SECONDS
 from lightwork.logs import get_logger
@@ -59,7 +59,7 @@ class Batch:
     Attributes:
         spans: the elements.
         count: the number of elements.
-        sent_bytes: the size of the payload.
+        sent_bytes: the size of the payload, and of what the worker maps for it.
         alone: whether nothing else runs meanwhile, so that a killed worker is this batch's fault.
         future: Dask's future; None before the batch is sent and after it has returned.
     """
@@ -265,7 +265,7 @@ class Scatter:
         except Exception:  # noqa: BLE001 - some element cannot be pickled: find which
             self._refuse(spans, elements)
             return
-        batch = Batch(spans, len(elements), len(payload), alone)
+        batch = Batch(spans, len(elements), len(payload) + mapped_bytes(elements), alone)
         self._inflight.add(batch)  # first: if the scheduler is lost now, `_recover` puts it back
         batch.future = self._call.runner.cluster.submit(
             run_batch,

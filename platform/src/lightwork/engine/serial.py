@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
 from lightwork.engine.calls import not_cached
 from lightwork.engine.compute import Failure, opening, try_again
+from lightwork.engine.shared import changed
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
-from lightwork.functions.frozen import ATOMIC, Frozen, Unfreezable, freeze_or_keep, split
+from lightwork.functions.frozen import (
+    ATOMIC,
+    Frozen,
+    Unfreezable,
+    freeze_or_keep,
+    freeze_views,
+    open_argument,
+    release,
+    split,
+)
 from lightwork.functions.raised import raise_if_interrupted, watching
 from lightwork.store import segments
 from lightwork.store.results import MISSING
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
     from lightwork.engine.mapping import MapCall
 
+_WINDOW = 0.05
+"""Seconds after which shared arguments that were lent are checked, and the results handed out."""
 _COMMIT_EVERY = 1.0
 """Seconds after which results are committed to the lake."""
 _COMMIT_AT = 1 << 14
@@ -41,42 +51,15 @@ def iterate(call: MapCall) -> Iterator[Any]:
 
 
 def _iterate(call: MapCall) -> Iterator[Any]:
-    feed, stats, options = call.feed, call.stats, call.task.options
-    job = call.job()
-    if call.code is not None:
-        # The key has the shared arguments as they are now; the caller may change them between two results.
-        with contextlib.suppress(Exception):
-            job.shared = copy.deepcopy(job.shared)
-    function = job.call()
-    enter, leave = logs.element_context(call.task.name)
+    stats, options = call.stats, call.task.options
     # A version= says that the code does not count.
-    watch = None if call.code is None or options.version is not None else Watch(job.fn)
+    watch = None if call.code is None or options.version is not None else Watch(call.task.fn)
     buffer = _Buffer(call, watch)
     try:
-        for index, element, key, value in feed.stream():
-            if watch is not None and (watch.moved() or (value is MISSING and watch.before_call())):
-                watch = None if buffer.is_over() else watch
-            if buffer.over:
-                key, value = None, MISSING  # as the code is now, it is in no key
-            if value is not MISSING:
-                yield value
+        for index, key, result, cached in _Attempts(call, watch, buffer).outcomes():
+            if cached:
+                yield result
                 continue
-            call.tick()
-            # A failed attempt may have changed the element.
-            again = freeze_or_keep(element) if options.retries else element
-            # The context covers the call alone: the caller's own code runs between two results.
-            tokens = enter()
-            try:
-                result = function(element)
-            except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
-                raise_if_interrupted(error)
-                result = try_again(
-                    opening(function), again, index, error, options.retries, options.retry_delay
-                )
-            finally:
-                leave(tokens)
-            if watch is not None and (changed := watch.after_call()):
-                call.note_changes(changed)
             if type(result) is Failure:
                 stats.failed += 1
                 failure = as_error(call.task.name, index, result)
@@ -87,10 +70,98 @@ def _iterate(call: MapCall) -> Iterator[Any]:
                     yield failure
                 continue
             stats.computed += 1
-            yield result if key is None else buffer.add(key, result)
-        feed.check()
+            yield release(result) if key is None or buffer.over else buffer.add(key, result)
+        call.feed.check()
     finally:
         buffer.flush()
+
+
+class _Attempts:
+    """Calls the function on the elements of a map, with shared arguments as they were when it started."""
+
+    def __init__(self, call: MapCall, watch: Watch | None, buffer: _Buffer) -> None:
+        self._call = call
+        self._watch = watch
+        self._buffer = buffer
+        self._job = call.job()
+        self._options = call.task.options
+        self._enter, self._leave = logs.element_context(call.task.name)
+
+    def outcomes(self) -> Iterator[tuple[int, bytes | None, Any, bool]]:
+        """Yield each element's index, its key, its result or `Failure`, and whether it was cached.
+
+        Results with lent shared arguments are yielded once these are checked: at most `_WINDOW` seconds
+        later, and before the input is read any further.
+        """
+        feed, shared = self._call.feed, self._job.shared
+        loan = shared.lend()
+        function = self._job.call(loan)
+        window: list[tuple[int, bytes | None, Any, bool]] = []
+        inputs: list[Any] = []
+        begin = 0.0
+        watch, buffer = self._watch, self._buffer
+        for index, element, key, value in feed.stream():
+            if watch is not None and (watch.moved() or (value is MISSING and watch.before_call())):
+                watch = None if buffer.is_over() else watch
+            if buffer.over:
+                key, value = None, MISSING  # as the code is now, it is in no key
+            if value is not MISSING:
+                outcome, again = (index, key, value, True), None
+            else:
+                self._call.tick()
+                begin = begin or time.monotonic()
+                element, again = self._input(element, lent=loan is not None)
+                outcome = (index, key, self._attempt(function, index, element, again), False)
+                if watch is not None and (names_changed := watch.after_call()):
+                    self._call.note_changes(names_changed)
+            if loan is None:
+                yield outcome
+                continue
+            window.append(outcome)
+            inputs.append(again)
+            ends = index + 1 >= feed.read or self._is_last(outcome)
+            if ends or (begin and time.monotonic() - begin > _WINDOW):
+                names = shared.give_back(loan)
+                loan = shared.lend()
+                if names is not None:
+                    function = self._job.call()
+                    window = [self._again(function, *pair) for pair in zip(window, inputs, strict=True)]
+                    self._warn(names)
+                yield from window
+                window, inputs, begin = [], [], 0.0
+
+    def _is_last(self, outcome: tuple[int, bytes | None, Any, bool]) -> bool:
+        return self._options.on_error == "raise" and type(outcome[2]) is Failure
+
+    def _input(self, element: Any, *, lent: bool) -> tuple[Any, Any]:
+        """Return an element to call the function on, and what a further call gets."""
+        if ATOMIC[type(element)]:
+            return element, element
+        element = freeze_views(element)
+        # A failed attempt may have changed the element.
+        return element, freeze_or_keep(element) if lent or self._options.retries else element
+
+    def _attempt(self, function: Any, index: int, element: Any, again: Any) -> Any:
+        # The context covers the call alone: the caller's own code runs between two results.
+        tokens = self._enter()
+        try:
+            return function(element if type(element) is not Frozen else open_argument(element))
+        except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
+            raise_if_interrupted(error)
+            retries, delay = self._options.retries, self._options.retry_delay
+            return try_again(opening(function), again, index, error, retries, delay)
+        finally:
+            self._leave(tokens)
+
+    def _again(
+        self, function: Any, outcome: tuple[int, bytes | None, Any, bool], again: Any
+    ) -> tuple[int, bytes | None, Any, bool]:
+        index, key, _, cached = outcome
+        return outcome if cached else (index, key, self._attempt(function, index, again, again), False)
+
+    def _warn(self, names: tuple[str, ...]) -> None:
+        if names:
+            logs.get_logger("lightwork").warning(f"{self._call.task.name}: {changed(names)}")
 
 
 class _Buffer:

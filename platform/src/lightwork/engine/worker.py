@@ -25,7 +25,14 @@ from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LightworkError
-from lightwork.functions.frozen import Unfreezable, freeze, freeze_or_keep, open_argument
+from lightwork.functions.frozen import (
+    Frozen,
+    Unfreezable,
+    freeze,
+    freeze_input,
+    freeze_or_keep,
+    open_argument,
+)
 from lightwork.functions.pickling import dump, noting
 from lightwork.functions.raised import describe
 from lightwork.store import segments
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lightwork.engine.proof import Proof
+    from lightwork.functions.mapped import Place
     from lightwork.keys import CodeKey
 
 NO_KEY = bytes(segments.KEY_BYTES)
@@ -101,16 +109,19 @@ def run_batch(payload: bytes) -> bytes:
     job = _job(parcel)
     with _inside(job):
         options = job.options
-        done = compute(
-            job.call(),
-            elements,
-            retries=options.retries,
-            retry_delay=options.retry_delay,
-            stop_at_failure=options.on_error == "raise",
-            budget=budget,
-            keep=freeze,
+        done, warning = job.shared.run(
+            lambda loan: compute(
+                job.call(loan),
+                elements,
+                retries=options.retries,
+                retry_delay=options.retry_delay,
+                stop_at_failure=options.on_error == "raise",
+                budget=budget,
+                keep=freeze,
+            )
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
+        reply.warning = reply.warning or warning
         reply.changed = _changed(parcel)
         return pickle.dumps(reply, protocol=5)
 
@@ -238,7 +249,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
     job = _job(call.parcel)
     with _inside(job):
         try:
-            first = fill(pickle.loads(data), arguments)
+            first = fill(open_argument(data), arguments)
         except BaseException as error:  # noqa: BLE001 - unpickling runs code of the arguments' classes
             text = f"an argument cannot be loaded by a worker: {describe(error)}"
             raise _sent_error(job, Failure(0, "arguments not loaded", text, trace(error), error, 1)) from None
@@ -251,7 +262,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
                     return freeze_or_keep(cached)
         done = compute(
             renewing(
-                lambda given: job.fn(*given[0], **given[1]), lambda: fill(pickle.loads(data), arguments)
+                lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments)
             ),
             [first],
             retries=job.options.retries,
@@ -309,14 +320,14 @@ class Call:
 
     Attributes:
         parcel: the job of the task, whose proof has what the arguments name too.
-        data: the arguments, positional and by keyword, pickled.
+        data: the arguments, positional and by keyword.
         code: the task's code key; None if the result is not kept.
         key: the call's key, if it does not depend on other calls.
         refresh: compute the call even if the lake has its result.
     """
 
     parcel: Parcel
-    data: bytes
+    data: Frozen
     code: CodeKey | None
     key: bytes | None
     refresh: bool
@@ -329,18 +340,23 @@ class Call:
         code: CodeKey | None,
         key: bytes | None,
         refresh: bool,
+        place: Place | None,
     ) -> Call:
-        """Return a call with its arguments pickled."""
+        """Return a call with its arguments frozen, large ones at a place where workers map them."""
         names: set[tuple[str, str]] = set()
         with noting(names):
-            data = dump(arguments)
+            data = freeze_input(arguments, place)
+            if type(data) is not Frozen:
+                data = Frozen(dump(arguments))  # raises what is wrong with them
         if names:
             parcel = replace(parcel, proof=extended(parcel.proof, names))
         return cls(parcel, data, code, key, refresh)
 
-    def again(self, parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> Call:
+    def again(
+        self, parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], place: Place | None
+    ) -> Call:
         """Return the call with another job, its arguments pickled anew."""
-        return Call.of(parcel, arguments, self.code, self.key, self.refresh)
+        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place)
 
     @property
     def proof(self) -> Proof:

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from lightwork.functions import mapped
 from lightwork.functions.compiled import is_compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterator, Sequence
 
 _TO_RESOLVE = re.compile(rb"_make_skeleton_|lightwork\.")
 _MOVED = {
@@ -69,7 +70,7 @@ def dump(value: Any) -> bytes:
     noted = _noting.names
     try:
         names: set[tuple[str, str]] = set()
-        data = pickle.dumps(value, protocol=5) if noted is None else _dump_noting(value, names)
+        data = _dumped(value, mapped.PLAIN if noted is None else mapped.Way(_Pickler, names))
         if b"__main__" not in data and not _mentions_held(data):
             if noted is not None:
                 noted |= names
@@ -87,9 +88,12 @@ def dump_code(value: Any, names: set[tuple[str, str]]) -> bytes:
         names: the module and qualified name of each first-party function, class and task that goes by name
             is added here; of a module its name and an empty text.
     """
-    file = io.BytesIO()
-    _code_pickler()(file, names).dump(value)
-    return file.getvalue()
+    return _dumped(value, code_way(names))
+
+
+def code_way(names: set[tuple[str, str]]) -> mapped.Way:
+    """Return the way in which `dump_code` pickles."""
+    return mapped.Way(_code_pickler(), names)
 
 
 class _Noting(threading.local):
@@ -111,17 +115,11 @@ def noting(names: set[tuple[str, str]]) -> Iterator[None]:
         _noting.names = before
 
 
-def _dump_noting(value: Any, names: set[tuple[str, str]]) -> bytes:
-    file = io.BytesIO()
-    _Pickler(file, names).dump(value)
-    return file.getvalue()
-
-
 class _Pickler(pickle.Pickler):
     """The standard pickler, which notes what it writes by name."""
 
-    def __init__(self, file: io.BytesIO, names: set[tuple[str, str]]) -> None:
-        super().__init__(file, protocol=5)
+    def __init__(self, file: io.BytesIO, names: set[tuple[str, str]], buffer_callback: Any = None) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._names = names
 
     def reducer_override(self, obj: Any) -> Any:
@@ -138,8 +136,10 @@ def _code_pickler() -> Any:
         Compiled modules of a package that goes by value, and what they hold, go by name: they cannot be sent.
         """
 
-        def __init__(self, file: io.BytesIO, names: set[tuple[str, str]]) -> None:
-            super().__init__(file, protocol=5)
+        def __init__(
+            self, file: io.BytesIO, names: set[tuple[str, str]], buffer_callback: Any = None
+        ) -> None:
+            super().__init__(file, protocol=5, buffer_callback=buffer_callback)
             self._names = names
 
         def reducer_override(self, obj: Any) -> Any:
@@ -215,6 +215,29 @@ def _is_own(module: str | None) -> bool:
     return kind_of_name(module) == "source"
 
 
+def _dumped(value: Any, way: mapped.Way) -> bytes:
+    return mapped.dump_writable(value, way) if mapped.USED else way.dumps(value)
+
+
+def dump_apart(value: Any) -> tuple[bytes, list[memoryview]]:
+    """Pickle a value as `dump` does, without its large buffers.
+
+    Returns:
+        The pickle, and the buffers, which are those of the value itself, not copies.
+    """
+    noted = _noting.names
+    try:
+        names: set[tuple[str, str]] = set()
+        data, views = mapped.dump_apart(value, mapped.PLAIN if noted is None else mapped.Way(_Pickler, names))
+        if b"__main__" not in data and not _mentions_held(data):
+            if noted is not None:
+                noted |= names
+            return data, views
+    except Exception:  # noqa: BLE001, S110 - cloudpickle knows more types, and its error is clearer
+        pass
+    return mapped.dump_apart(value, code_way(set() if noted is None else noted))
+
+
 _CACHED: Any = type(functools.lru_cache(len))
 
 
@@ -234,21 +257,21 @@ def _cached(fn: Any, parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(fn)
 
 
-def load(data: bytes | memoryview) -> Any:
-    """Unpickle what `dump` returned.
+def load(data: bytes | memoryview, buffers: Sequence[memoryview] | None = None) -> Any:
+    """Unpickle what `dump` returned, or `dump_apart` with its buffers.
 
     A class that was pickled by value becomes the class of that name in this process, if there is one: a
     result from the lake is an instance of the class that the script defines, although another process
     pickled it. Old paths of lightwork's modules lead to the new ones.
     """
     if _TO_RESOLVE.search(data) is None:
-        return pickle.loads(data)
-    return _Loader(io.BytesIO(data)).load()
+        return pickle.loads(data, buffers=buffers)
+    return _Loader(io.BytesIO(data), buffers=buffers).load()
 
 
 class _Loader(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
+    def __init__(self, file: io.BytesIO, buffers: Sequence[memoryview] | None) -> None:
+        super().__init__(file, buffers=buffers)
         self._existing: set[int] = set()
 
     def find_class(self, module: str, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.values import Writer, finish, finish_parts, mapping, pack, sequence, text
+from lightwork.keys.values import WRITERS, Writer, finish, finish_parts, mapping, pack, sequence, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,12 +85,12 @@ def array(value: NDArray[Any]) -> bytes:
         # Field by field, as the padding between fields has no meaning.
         return finish(head + b"".join(array(plain[name]) for name in plain.dtype.names))
     if plain.dtype.kind in "OT":
-        return finish(head + sequence(b"l", plain.ravel().tolist()))
+        return finish(head + WRITERS[list](plain.ravel().tolist()))
     if plain.dtype.kind in "fc":
         plain = _with_one_nan(plain)
         if plain.dtype.itemsize > (8 if plain.dtype.kind == "f" else 16):
             # Longer floats contain padding bytes.
-            return finish(head + sequence(b"l", [str(item) for item in plain.ravel()]))
+            return finish(head + WRITERS[list]([str(item) for item in plain.ravel()]))
     data = np.ascontiguousarray(plain)
     if data.nbytes <= _SMALL:
         return finish(b"%b%d:%b" % (head, data.nbytes, data.tobytes()))

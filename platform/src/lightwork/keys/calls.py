@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions.callables import own_signature, signature_of
+from lightwork.keys import slow
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.values import SCALARS, WRITERS, Scope, encode_in_scope, text
 
@@ -171,7 +172,10 @@ def _positional(
 def _encode(name: str, value: object) -> bytes:
     kind = type(value)
     try:
-        return WRITERS[kind](value) if kind in SCALARS else encode_in_scope(value)
+        if kind in SCALARS:
+            return WRITERS[kind](value)
+        with slow.noticing(f"the argument {name}", slow.ARGUMENT):
+            return encode_in_scope(value)
     except Unkeyable as error:
         context = error.context or f"argument {name}: {{}}; pass what it is made from, or name it in ignore="
         raise Unkeyable(error.what, error.where, context) from None

@@ -18,7 +18,7 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify
+from lightwork.keys import classify, slow
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
 from lightwork.keys.namespaces import (
@@ -153,7 +153,8 @@ class Chains:
                 raise refusal(reader, line, f"reads __globals__ of {'.'.join(chain[:-1])}")
             return pack(b"H", written, self._follower.whole(value.__globals__, reader))
         try:
-            token, named = self._token_once(value)
+            with slow.noticing(f"the {kind} {shown}, which {reader.name} reads,", slow.GLOBAL):
+                token, named = self._token_once(value)
             if isinstance(value, type) and attributes:
                 self._of_class(value, attributes)
         except Unkeyable as error:

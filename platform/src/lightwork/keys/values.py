@@ -10,15 +10,17 @@ import datetime
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from struct import Struct
 from types import EllipsisType, NotImplementedType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lightwork.keys import columns
 from lightwork.keys.components import Unkeyable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lightwork.functions.origin import Home
 
@@ -136,8 +138,57 @@ def pack(tag: bytes, *parts: bytes) -> bytes:
     return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
 
 
+_ONCE = 4096
+"""Items from which on the encoding of a tuple that cannot change is remembered."""
+_ONCE_BYTES = 1 << 20
+"""The same for bytes and str."""
+_REMEMBERED = 16
+_IMMUTABLE = {int, float, str, bytes, bool, type(None), complex}
+_remembered: dict[int, tuple[object, bytes]] = {}
+"""Encodings of large values that cannot change, with the values themselves, by their ids."""
+
+
+def _remember(value: object, data: bytes) -> bytes:
+    """Remember the encoding of a value that cannot change; the oldest one is forgotten."""
+    _remembered[id(value)] = (value, data)
+    while len(_remembered) > _REMEMBERED:
+        with suppress(KeyError, RuntimeError, StopIteration):
+            del _remembered[next(iter(_remembered))]
+    return data
+
+
+def _cannot_change(values: Iterable[Any]) -> bool:
+    kinds = set(map(type, values))
+    if kinds <= _IMMUTABLE:
+        return True
+    inner = kinds & {tuple, frozenset}
+    return kinds <= _IMMUTABLE | inner and all(_cannot_change(v) for v in values if type(v) in inner)
+
+
+def _write(value: Any) -> bytes:
+    return WRITERS[type(value)](value)
+
+
+def _once(value: Any, write: Callable[[Any], bytes]) -> bytes:
+    """Encode a tuple or frozenset, or return the encoding from the last time if it is large."""
+    if len(value) < _ONCE:
+        return write(value)
+    entry = _remembered.get(id(value))
+    if entry is not None:
+        return entry[1]
+    data = write(value)
+    return _remember(value, data) if _cannot_change(value) else data
+
+
 def text(value: str) -> bytes:
     """Encode a str."""
+    if len(value) < _ONCE_BYTES:
+        return _text(value)
+    entry = _remembered.get(id(value))
+    return _remember(value, _text(value)) if entry is None else entry[1]
+
+
+def _text(value: str) -> bytes:
     data = value.encode("utf-8", "surrogatepass")
     return finish(b"s%d:%b" % (len(data), data))
 
@@ -150,7 +201,10 @@ def _str(value: str) -> bytes:
 
 
 def _bytes(value: bytes) -> bytes:
-    return finish(b"b%d:%b" % (len(value), value))
+    if len(value) < _ONCE_BYTES:
+        return finish(b"b%d:%b" % (len(value), value))
+    entry = _remembered.get(id(value))
+    return _remember(value, finish_parts(b"b%d:" % len(value), [value])) if entry is None else entry[1]
 
 
 def _bytearray(value: bytearray) -> bytes:
@@ -187,11 +241,22 @@ def sequence(tag: bytes, value: Iterable[Any]) -> bytes:
 
 
 def _list(value: list[Any]) -> bytes:
-    return sequence(b"l", value)
+    return sequence(b"l", value) if len(value) < columns.MANY else _column(b"l", value)
 
 
 def _tuple(value: tuple[Any, ...]) -> bytes:
-    return sequence(b"t", value)
+    return sequence(b"t", value) if len(value) < columns.MANY else _once(value, _long_tuple)
+
+
+def _long_tuple(value: tuple[Any, ...]) -> bytes:
+    return _column(b"t", value)
+
+
+def _column(tag: bytes, value: Sequence[Any]) -> bytes:
+    try:
+        return finish(tag + b"=" + columns.column(value, _write))
+    except Unkeyable:
+        return sequence(tag, value)  # raises the same error, with the path of the item
 
 
 def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = False) -> bytes:
@@ -215,6 +280,11 @@ def _dict(value: dict[Any, Any]) -> bytes:
         namespace = HOOKS.namespace(value)
         if namespace is not None:
             return namespace
+    if len(value) >= columns.MANY:
+        with suppress(Unkeyable):  # `mapping` raises it again, with the path of the item
+            data = columns.pairs(b"d=", value, _write)
+            if data is not None:
+                return finish(data)
     return mapping(b"d", value.items())
 
 
@@ -229,11 +299,20 @@ def members(tag: bytes, value: Iterable[Any]) -> bytes:
 
 
 def _set(value: set[Any]) -> bytes:
-    return members(b"e", value)
+    return _members(b"e", value)
 
 
 def _frozenset(value: frozenset[Any]) -> bytes:
-    return members(b"E", value)
+    return _once(value, _long_frozenset)
+
+
+def _long_frozenset(value: frozenset[Any]) -> bytes:
+    return _members(b"E", value)
+
+
+def _members(tag: bytes, value: set[Any] | frozenset[Any]) -> bytes:
+    data = columns.unordered(tag + b"=", value, _write) if len(value) >= columns.MANY else None
+    return members(tag, value) if data is None else finish(data)
 
 
 def _range(value: range) -> bytes:

@@ -385,3 +385,17 @@ def test_a_notebook_cell_counts_by_its_source():
     one = code_key(f_of(cell, "<cell 1>"))
     assert one == code_key(f_of("# words\n\n" + cell.replace("((x))", "(x)"), "<cell 2>"))
     assert one != code_key(f_of(cell.replace("x + 1", "x + 2"), "<cell 3>"))
+
+
+def test_pickling_an_instance_does_not_change_the_key_of_its_class():
+    class Holder:
+        def __init__(self) -> None:
+            self.value = 1
+
+    def make() -> object:
+        return Holder()
+
+    before = code_key(make)
+    Holder().__reduce_ex__(5)  # notes `__slotnames__` in the class
+    assert "__slotnames__" in vars(Holder)
+    assert code_key(make) == before
