@@ -32,11 +32,23 @@ if TYPE_CHECKING:
 @click.argument("pipeline", metavar="PIPELINE")
 @click.argument("task", metavar="TASK")
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option(
+    "--value",
+    "with_value",
+    is_flag=True,
+    help="Also read the call's cached result. That runs code that the lake's owner has put into it.",
+)
 @lake_option
 @tenant_option
 @json_option
 def explain_command(
-    pipeline: str, task: str, items: tuple[str, ...], lake: str | None, tenant: str | None, as_json: bool
+    pipeline: str,
+    task: str,
+    items: tuple[str, ...],
+    with_value: bool,
+    lake: str | None,
+    tenant: str | None,
+    as_json: bool,
 ) -> None:
     """Show what the cache key of a TASK is made of, and what changed since earlier results.
 
@@ -48,6 +60,8 @@ def explain_command(
     from lightwork.lake import open_lake
     from lightwork.store.results import ResultStore
 
+    if with_value and not items:
+        raise InputError("explain: --value needs the arguments of a call; expected name=value")
     function = _task(discovery.find(pipeline), task)
     arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
@@ -62,7 +76,7 @@ def explain_command(
         facts |= {"cached": cached, "reason": "" if cached else "the task has cache=False"}
         facts |= _code(code, store)
         if arguments is not None:
-            facts["call"] = _call(function, code, arguments, store)
+            facts["call"] = _call(function, code, arguments, store, with_value)
     if as_json:
         show_json(facts)
     else:
@@ -152,8 +166,13 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
 
 
 def _call(
-    task: TaskFunction[..., Any], code: CodeKey, arguments: dict[str, Any], store: ResultStore
+    task: TaskFunction[..., Any],
+    code: CodeKey,
+    arguments: dict[str, Any],
+    store: ResultStore,
+    with_value: bool,
 ) -> dict[str, Any]:
+    """Return a call's key and whether its result is cached, by the index alone; its result if asked for."""
     from lightwork.keys import Unkeyable, call_key
     from lightwork.runs.jsonable import jsonable
     from lightwork.store.results import MISSING
@@ -164,9 +183,12 @@ def _call(
         key = call_key(task.fn, code, bound.args, bound.kwargs, task.options.ignore)
     except Unkeyable as error:
         return facts | {"key": None, "kept": False, "reason": str(error)}
-    (value,) = store.open(code).refresh().lookup([key])
-    result = {} if value is MISSING else {"result": jsonable(value)}
-    return facts | {"key": key.hex(), "kept": value is not MISSING} | result
+    results = store.open(code).refresh()
+    facts |= {"key": key.hex(), "kept": key in results}
+    if with_value and facts["kept"]:
+        (value,) = results.lookup([key])
+        facts |= {"kept": False} if value is MISSING else {"result": jsonable(value)}
+    return facts
 
 
 def _show(facts: dict[str, Any]) -> None:
@@ -192,6 +214,7 @@ def _show(facts: dict[str, Any]) -> None:
             out.print(f"  {escape(sentence)}", soft_wrap=True)
     if call := facts.get("call"):
         arguments = ", ".join(f"{name}={value!r}" for name, value in call["arguments"].items())
-        state = f"cached: {call['result']!r}" if call["kept"] else "not cached; a run would compute it"
+        state = "cached" if call["kept"] else "not cached; a run would compute it"
+        state += f": {call['result']!r}" if "result" in call else ""
         reason = f" ({call['reason']})" if call.get("reason") else ""
         out.print(escape(f"{facts['task']}({arguments}): {state}{reason}"), soft_wrap=True)

@@ -106,6 +106,10 @@ class CodeResults:
     def __len__(self) -> int:
         return len(self._positions)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the indexes that were read name a result of this key; its value is not read."""
+        return key in self._positions
+
     @property
     def mean_bytes(self) -> float:
         """Mean size of a result in bytes; 0 if there are none."""

@@ -196,13 +196,14 @@ def test_the_environment_says_where_to_run(lightwork, project: Path, monkeypatch
 
 def test_explain_shows_the_keys_components_and_whether_a_call_is_cached(lightwork, project: Path) -> None:
     lightwork("run", "windy-city", "--on", "serial")
-    facts = json.loads(lightwork("explain", "windy-city", "double", "x=3", "--json").out)
+    facts = json.loads(lightwork("explain", "windy-city", "double", "x=3", "--value", "--json").out)
     assert facts["call"] | {"key": ""} == {"arguments": {"x": 3}, "key": "", "kept": True, "result": 6}
     assert facts["kept"] == 10
     assert "cli_pipelines.pipes.double" in [item["name"] for item in facts["components"]]
     assert not json.loads(lightwork("explain", "windy-city", "double", "x=99", "--json").out)["call"]["kept"]
     assert "double(x=99): not cached" in lightwork("explain", "windy-city", "double", "x=99").out
-    assert "double(x=3): cached: 6" in lightwork("explain", "windy-city", "double", "x=3").out
+    assert "double(x=3): cached\n" in lightwork("explain", "windy-city", "double", "x=3").out
+    assert "double(x=3): cached: 6" in lightwork("explain", "windy-city", "double", "x=3", "--value").out
 
 
 def test_explain_names_the_component_that_changed(lightwork, project: Path) -> None:
