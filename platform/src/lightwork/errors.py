@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -20,13 +23,48 @@ def public(item: T) -> T:
     return item
 
 
+_SUSPECT = re.compile(r"[^\x20-\x7e\n\t]")
+_COMMANDS_OR_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode's categories of control characters, invisible ones (also those that turn the direction of text),
+surrogates, and separators of lines and paragraphs."""
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+"""Letters and marks that look like nothing."""
+
+
+def visible(text: str) -> str:
+    """Return a text with everything escaped that a terminal obeys or does not show, except "\\n" and "\\t".
+
+    Whoever wrote the text cannot move the cursor, set the clipboard or turn the direction of writing.
+
+    >>> visible("\\x1b[2Jwind\\u202e")
+    '\\\\x1b[2Jwind\\\\u202e'
+    """
+    return _SUSPECT.sub(lambda match: _shown(match[0]), text)
+
+
+def is_hidden(character: str) -> bool:
+    """Return whether a terminal obeys a character or does not show it."""
+    return (
+        unicodedata.category(character) in _COMMANDS_OR_HIDDEN
+        or character in _BLANK
+        or 0xE0000 <= ord(character) < 0xE1000
+    )
+
+
+@lru_cache(4096)
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode() if is_hidden(character) else character
+
+
 def one_line(error: object) -> str:
-    """Return the text of an error, or of any object, with each run of white space as one space.
+    """Return the text of an error, or of any object, as one line for a terminal.
+
+    Each run of white space becomes one space; the rest is escaped as by `visible`.
 
     >>> one_line(ValueError("expected one of:\\n  dev\\n  prod"))
     'expected one of: dev prod'
     """
-    return " ".join(str(error).split())
+    return visible(" ".join(str(error).split()))
 
 
 @public

@@ -18,13 +18,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from lightwork.errors import public
+from lightwork.errors import public, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextvars import ContextVar, Token
 
     import structlog
+    from rich.console import Console
+    from rich.segment import Segment
     from structlog.typing import EventDict, Processor
 
 Style = Literal["json", "text"]
@@ -65,6 +67,26 @@ def default_style() -> Style:
     if style == "json" or (style != "text" and "KUBERNETES_SERVICE_HOST" in os.environ):
         return "json"
     return "text"
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Return a console on which a text shows what a terminal would obey, instead of sending it."""
+    return _terminal_type()(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
+
+
+@functools.lru_cache(maxsize=1)
+def _terminal_type() -> type[Console]:
+    from rich.console import Console
+
+    class Terminal(Console):
+        """A console that escapes texts by `visible`, after the styles have been read from them."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            """Yield the segments of an object with visible texts; rich's own control codes are kept."""
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+    return Terminal
 
 
 class Shared:
@@ -284,10 +306,10 @@ def _formatter(style: Style) -> logging.Formatter:
     from structlog.processors import JSONRenderer, format_exc_info
     from structlog.stdlib import ProcessorFormatter
 
-    renderers: list[Processor] = [JSONRenderer(default=str)]
+    renderers: list[Processor] = [JSONRenderer(default=str), _without_delete]
     if style == "text":
         console = ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
-        renderers = [_shorten, console]
+        renderers = [_shorten, _visible, console]
     return ProcessorFormatter(
         foreign_pre_chain=[merge_contextvars, format_exc_info],
         processors=[_complete, ProcessorFormatter.remove_processors_meta, *renderers],
@@ -312,6 +334,19 @@ def _shorten(_logger: Any, _method: str, event: EventDict) -> EventDict:
         del shown["attempt"]
     shown["timestamp"] = str(shown["timestamp"])[11:19]
     return shown
+
+
+def _visible(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Escape everything in an event that a terminal would obey; the renderer adds its colours afterwards."""
+    return {
+        visible(key): visible(value if isinstance(value, str) else repr(value))
+        for key, value in event.items()
+    }
+
+
+def _without_delete(_logger: Any, _method: str, line: Any) -> Any:
+    """Escape the one control character that JSON allows in a line."""
+    return line.replace("\x7f", "\\u007f")
 
 
 def _record(event: EventDict) -> logging.LogRecord:

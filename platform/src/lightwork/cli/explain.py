@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli.output import (
+    cell,
     console,
     json_option,
     lake_option,
@@ -193,7 +194,6 @@ def _call(
 
 def _show(facts: dict[str, Any]) -> None:
     from rich.markup import escape
-    from rich.text import Text
 
     out = console()
     out.print(f"[bold]{escape(facts['task'])}[/]")
@@ -202,7 +202,7 @@ def _show(facts: dict[str, Any]) -> None:
     if "code_key" not in facts:
         return
     out.print(f"code key {facts['code_key']}, made of:\n")
-    rows = [[item["kind"], item["name"], Text(item["digest"][:16], "dim")] for item in facts["components"]]
+    rows = [[item["kind"], item["name"], cell(item["digest"][:16], "dim")] for item in facts["components"]]
     show_table(["kind", "name", "digest"], rows)
     out.print()
     out.print(f"cached results of this code: {facts['kept']:,} in {escape(facts['lake'])}", soft_wrap=True)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli.output import (
+    cell,
     console,
     counted,
+    echo,
     json_option,
     lake_option,
     show_json,
@@ -48,7 +50,7 @@ def artifacts_command(name: str | None, lake: str | None, tenant: str | None, as
     if as_json:
         show_json({"artifacts": [item.to_json() for item in items]})
     elif not items:
-        click.echo(f"No artifacts in {where(opened)}.")
+        echo(f"No artifacts in {where(opened)}.")
     elif name is None:
         _show_newest(items)
     else:
@@ -79,7 +81,7 @@ def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
     frame = artifacts.read(newest.name, run=newest.run_id, lazy=True).head(_HEAD, npartitions=-1)
     head = table_head(frame)
     columns = head["columns"][:12]
-    click.echo()
+    echo()
     show_table(columns, ([record[column] for column in columns] for record in head["records"]))
     if newest.rows > _HEAD:
         console().print(f"the first {_HEAD} of {newest.rows:,} rows of the newest version", style="dim")
@@ -112,7 +114,7 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
         show_json({"tasks": [asdict(item) for item in tasks], "bytes": total})
         return
     if not tasks:
-        click.echo(f"No cached results in {where(opened)}.")
+        echo(f"No cached results in {where(opened)}.")
         return
     rows = [
         [i.task, f"{i.results:,}", f"{i.versions:,}", f"{i.files:,}", size(i.bytes), when(i.newest)]
@@ -152,7 +154,7 @@ def prune(
         show_json({"files": len(entries), "bytes": total, "removed": not dry_run})
         return
     verb = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {where(opened)}.")
+    echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {where(opened)}.")
 
 
 def _open(lake: str | None, tenant: str | None) -> Lake:
@@ -175,8 +177,6 @@ def runs_command(
     pipeline: str | None, last: int, lake: str | None, tenant: str | None, as_json: bool
 ) -> None:
     """Show recent runs, newest first."""
-    from rich.text import Text
-
     from lightwork.store.records import recent
 
     opened = _open(lake, tenant)
@@ -191,7 +191,7 @@ def runs_command(
         return
     if not records:
         of_pipeline = f" of {pipeline}" if pipeline else ""
-        click.echo(f"No runs{of_pipeline} in {where(opened)}.")
+        echo(f"No runs{of_pipeline} in {where(opened)}.")
         return
     rows = []
     for record in records:
@@ -201,7 +201,7 @@ def runs_command(
             [
                 record.get("run_id"),
                 record.get("pipeline"),
-                Text(status, _STYLES.get(status, "")),
+                cell(status, _STYLES.get(status, "")),
                 when(record.get("started")),
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from lightwork.cli import running
+from lightwork.cli.output import echo
 from lightwork.errors import ElementError, LightworkError, near, one_line
 from lightwork.version import __version__
 
@@ -71,7 +72,7 @@ class Commands(running.Group):
 def cli(ctx: click.Context) -> None:
     """Run plain Python functions on many workers, and compute each result only once."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
         return
     from lightwork.settings import load_env
 
@@ -123,7 +124,7 @@ def _say(text: str) -> None:
     from lightwork.kube.contract import ENV_LAST_WORD
 
     line = one_line(text)
-    click.echo(f"lightwork: {line}", err=True)
+    echo(f"lightwork: {line}", err=True)
     if file := os.environ.get(ENV_LAST_WORD):
         with contextlib.suppress(OSError):
             Path(file).write_bytes(line.encode()[:_TERMINATION_MESSAGE_BYTES])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import click
 
+from lightwork.errors import is_hidden, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
     from lightwork.lake import Lake
 
@@ -27,17 +31,40 @@ tenant_option = click.option(
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console as wide as the terminal, or wide enough never to wrap if the output is piped."""
-    from rich.console import Console
+    from lightwork.logs import terminal
 
-    result = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    result = terminal(stderr=stderr)
     if not result.is_terminal:
         result.width = 1000
     return result
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text on stdout or stderr, with everything escaped that a terminal would obey."""
+    click.echo(visible(text), err=err, nl=nl)
+
+
+def cell(value: object, style: str = "", *, right: bool = False) -> Text:
+    """Return a value as the text of a table or a line, with everything escaped that a terminal would obey.
+
+    It is not read as rich's markup.
+    """
+    from rich.text import Text
+
+    return Text(visible(str(value)), style, justify="right" if right else None)
+
+
 def show_json(value: Any) -> None:
-    """Print a value as JSON on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Print a value as JSON on one line; what a terminal would obey is escaped as JSON escapes it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    click.echo(re.sub(r"[^\x20-\x7e]", _json_escape, text))
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character == "\x7f":  # which `json` leaves as it is
+        return "\\u007f"
+    return json.dumps(character)[1:-1] if is_hidden(character) else character
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
@@ -48,9 +75,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(cell(column), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
+        table.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
     console().print(table)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.cli.output import json_option, show_json, show_table
+from lightwork.cli.output import echo, json_option, show_json, show_table
 from lightwork.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def list_command(as_json: bool) -> None:
         ]
         show_table(["pipeline", "description", "parameters"], rows)
     elif not problems:
-        click.echo("No pipelines yet; create one with `lightwork new NAME`.")
+        echo("No pipelines yet; create one with `lightwork new NAME`.")
     for module, reason in problems.items():
-        click.echo(f"lightwork: warning: {module} cannot be used: {one_line(reason)}", err=True)
+        echo(f"lightwork: warning: {module} cannot be used: {one_line(reason)}", err=True)
 
 
 def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def new_command(name: str, into: str | None, as_json: bool) -> None:
     if as_json:
         show_json({"name": created.name, "files": files, "installed": created.installed, "next": commands})
         return
-    click.echo("\n".join(f"created {file}" for file in files))
+    echo("\n".join(f"created {file}" for file in files))
     if not created.installed:
-        click.echo(
+        echo(
             f"\nlightwork does not find the package {created.package} yet. Add these lines to its project's"
             f" pyproject.toml, then run `pip install --editable .` there:\n\n"
             f'[project.entry-points."{discovery.GROUP}"]\n'
             f'{created.package.replace(".", "-")} = "{created.package}"'
         )
-    click.echo("\nnext:\n" + "\n".join(f"  {line}" for line in commands))
+    echo("\nnext:\n" + "\n".join(f"  {line}" for line in commands))

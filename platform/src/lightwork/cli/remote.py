@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.cli.output import show_json
+from lightwork.cli.output import echo, show_json
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,18 +57,16 @@ def submit_command(
     values = _parameters(pipeline, items)
     remote = _remote(environment, tenant, context)
     run = remote.submit(pipeline, values)
-    click.echo(f"submitted {run} to {remote.namespace}", err=True)
+    echo(f"submitted {run} to {remote.namespace}", err=True)
     status = None
     if wait:
         for status in remote.follow(run):
             words = (status.phase or "not yet scheduled", status.progress, status.message)
-            click.echo(f"{run}: {' '.join(filter(None, words))}", err=True)
+            echo(f"{run}: {' '.join(filter(None, words))}", err=True)
     if as_json:
         show_json({"run": run, "namespace": remote.namespace, "phase": status.phase if status else ""})
     elif not wait:
-        click.echo(
-            f"see its logs: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True
-        )
+        echo(f"see its logs: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True)
     if status is not None and status.phase != "Succeeded":
         raise RunFailed(f"{run}: {status.phase}: {status.message or 'no message'}")
 
@@ -82,7 +80,7 @@ def stop_command(
 ) -> None:
     """Stop a run in a cluster; its finished results are kept."""
     _remote(environment, tenant, context).stop(run, at_once=terminate)
-    click.echo(f"{run} is stopping; its finished results are kept", err=True)
+    echo(f"{run} is stopping; its finished results are kept", err=True)
 
 
 @click.command("logs")
@@ -96,7 +94,7 @@ def logs_command(
 ) -> None:
     """Print what the pods of a run in a cluster have logged so far."""
     for pod, line in _remote(environment, tenant, context).logs(run, role):
-        click.echo(f"{pod}  {line}")
+        echo(f"{pod}  {line}")
 
 
 @click.command("dashboard")
@@ -124,11 +122,11 @@ def dashboard_command(
     # Looked up for each connection, because a lost scheduler is replaced by another pod.
     with forwarded(lambda: remote.open_port(remote.scheduler(run), DASHBOARD_PORT), port) as listening:
         address = f"http://127.0.0.1:{listening}/status"
-        click.echo(f"{run}: {address} (Ctrl-C to stop)")
+        echo(f"{run}: {address} (Ctrl-C to stop)")
         if not no_open and sys.stdout.isatty():
             click.launch(address)
         *_, last = remote.follow(run)
-    click.echo(f"{run} has ended: {last.phase}", err=True)
+    echo(f"{run} has ended: {last.phase}", err=True)
 
 
 def _parameters(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, LightworkError, near, one_line
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def execute(
 
 def _print_details(details: Callable[[Exception], str] | None, error: Exception) -> None:
     if details and (text := details(error).rstrip()):
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 def end(code: int) -> NoReturn:
@@ -111,7 +112,7 @@ def end(code: int) -> NoReturn:
 def lines(name: str, text: str) -> None:
     """Print each line of a text on stderr, prefixed with the program's name."""
     for line in text.splitlines():
-        click.echo(f"{name}: {one_line(line)}", err=True)
+        echo(f"{name}: {one_line(line)}", err=True)
 
 
 def _discard_stdout() -> None:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lightwork.cli.output import console, counted, size
+from lightwork.cli.output import cell, console, counted, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +26,7 @@ def summarise(result: RunResult) -> None:
     out = console(stderr=True)
     out.print()
     head = Text.assemble(
-        (result.pipeline, "bold"), "  ", (result.run_id, "dim"), f"  {result.seconds:,.1f} s"
+        cell(result.pipeline, "bold"), "  ", cell(result.run_id, "dim"), f"  {result.seconds:,.1f} s"
     )
     out.print(head)
     out.print(_elements(result.elements))
@@ -46,7 +46,7 @@ def summarise(result: RunResult) -> None:
     width = max((len(label) for label, _ in facts), default=0)
     for label, text in facts:
         # Not a table, which would cut long paths.
-        out.print(Text.assemble((f"{label:<{width}}  ", "dim"), text), soft_wrap=True)
+        out.print(Text.assemble((f"{label:<{width}}  ", "dim"), cell(text)), soft_wrap=True)
 
 
 def _elements(counts: Mapping[str, int]) -> Text:
@@ -69,7 +69,7 @@ def _result(value: Any, charts: list[dict[str, float]]) -> list[RenderableType]:
     if value is None or value in ({}, []):
         return []
     if not isinstance(value, Mapping):
-        return [Text(_short(value))]
+        return [cell(_short(value))]
     if _is_head(value):
         return [_head(value)]
     plain = Table.grid(padding=(0, 3))
@@ -82,7 +82,7 @@ def _result(value: Any, charts: list[dict[str, float]]) -> list[RenderableType]:
                 continue
             blocks.append(_pairs(str(key), item))
         else:
-            plain.add_row(Text(str(key), "dim"), Text(_short(item), justify="right"))
+            plain.add_row(cell(key, "dim"), cell(_short(item), right=True))
     return [plain, *blocks] if plain.row_count else blocks
 
 
@@ -92,9 +92,9 @@ def _is_head(value: Mapping[str, Any]) -> bool:
 
 def _pairs(title: str, values: Mapping[str, Any]) -> Table:
     table = Table.grid(padding=(0, 3))
-    table.add_row(Text(title, "bold"))
+    table.add_row(cell(title, "bold"))
     for key, item in list(values.items())[:_ROWS]:
-        table.add_row(Text(str(key)), Text(_short(item), justify="right"))
+        table.add_row(cell(key), cell(_short(item), right=True))
     if len(values) > _ROWS:
         table.add_row(Text("…", "dim"), Text(f"{len(values) - _ROWS:,} more", "dim"))
     return table
@@ -103,25 +103,27 @@ def _pairs(title: str, values: Mapping[str, Any]) -> Table:
 def _head(value: Mapping[str, Any], title: str = "") -> Table:
     """Return the first records of a table."""
     name = f"{title or value['artifact']}: {counted(value['rows'], 'row')}"
-    table = Table(title=name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    table = Table(
+        title=cell(name), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False
+    )
     columns = list(value["columns"])[:8]
     for column in columns:
         cells = [record.get(column) for record in value["records"]]
         is_numeric = all(isinstance(cell, int | float) or cell is None for cell in cells)
-        table.add_column(column, justify="right" if is_numeric else "left")
+        table.add_column(cell(column), justify="right" if is_numeric else "left")
     for record in value["records"][:_ROWS]:
-        table.add_row(*(Text(_short(record.get(column))) for column in columns))
+        table.add_row(*(cell(_short(record.get(column))) for column in columns))
     return table
 
 
 def _bars(title: str, unit: str, values: Mapping[str, float]) -> Table:
     table = Table.grid(padding=(0, 1))
-    table.add_row(Text(title, "bold"), Text(""), Text(unit, "dim"))
+    table.add_row(cell(title, "bold"), Text(""), cell(unit, "dim"))
     largest = max((abs(value) for value in values.values()), default=0) or 1
     for name, value in list(values.items())[: 2 * _ROWS]:
         eighths = round(abs(value) / largest * _BAR * 8)
         bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
-        table.add_row(Text(name), Text(bar, "red" if value < 0 else "cyan"), Text(_short(value)))
+        table.add_row(cell(name), Text(bar, "red" if value < 0 else "cyan"), cell(_short(value)))
     return table
 
 

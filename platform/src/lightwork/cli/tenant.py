@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import running
-from lightwork.cli.output import show_table
+from lightwork.cli.output import echo, show_table
 from lightwork.errors import InputError
 from lightwork.version import __version__
 
@@ -38,7 +38,7 @@ def _one_line_a_mistake() -> Iterator[None]:
 def tenant_command(ctx: click.Context) -> None:
     """Create, check, show and render a tenant's file. NAME is a path, or the name of a file in tenants/."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())
 
 
 @tenant_command.command("validate")
@@ -56,7 +56,7 @@ def validate(files: tuple[str, ...]) -> None:
             problems += str(error).splitlines()
             continue
         _warn(warnings)
-        click.echo(f"{loaded.path}: tenant {loaded.tenant.name}: valid")
+        echo(f"{loaded.path}: tenant {loaded.tenant.name}: valid")
     if problems:
         with _one_line_a_mistake():
             raise InputError("\n".join(problems))
@@ -98,7 +98,7 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
         raise InputError(f"tenant new: {path} exists already and was not changed") from None
     except OSError as error:
         raise InputError(f"tenant new: {path} cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {path}; check it with `lightwork tenant validate {path}`")
+    echo(f"wrote {path}; check it with `lightwork tenant validate {path}`")
 
 
 @tenant_command.command("show")
@@ -108,22 +108,18 @@ def show(name: str) -> None:
     with _one_line_a_mistake():
         loaded, warnings = _check(name)
     tenant = loaded.tenant
-    click.echo(
-        f"{tenant.name}: environments {', '.join(tenant.environments)}; namespace {tenant.namespace}\n"
-    )
+    echo(f"{tenant.name}: environments {', '.join(tenant.environments)}; namespace {tenant.namespace}\n")
     columns = ["pods", "cpu", "memory", "storage"]
     show_table(["", *columns], _sizes(tenant), right=columns)
     from lightwork.tenants import fit
 
     if (count := fit.concurrent(tenant)) is not None:
-        click.echo(
-            f"\nThe quota has no room for all runs at once: at most {count} at a time; the others wait."
-        )
+        echo(f"\nThe quota has no room for all runs at once: at most {count} at a time; the others wait.")
     if rows := _steps(tenant):
-        click.echo()
+        echo()
         show_table(["pipeline", "step", "runs", "waits for", "cpu", "memory"], rows, right=("cpu", "memory"))
     if rows := _times(tenant):
-        click.echo()
+        echo()
         show_table(["pipeline", "schedule", "next runs, local time", "next runs, UTC"], rows)
     _warn(warnings)
 
@@ -154,7 +150,7 @@ def render(
     target = _target(loaded, environment, image, lake, variables)
     _warn(warnings)
     objects = manifests.tenant_objects(loaded.tenant, target, discovery.pipelines())
-    click.echo(manifests.to_yaml(objects), nl=False)
+    echo(manifests.to_yaml(objects), nl=False)
 
 
 @tenant_command.command("schema")
@@ -162,7 +158,7 @@ def print_schema() -> None:
     """Print the JSON Schema of a tenant's file, from which editors complete its fields."""
     from lightwork.tenants import template
 
-    click.echo(template.json_schema(), nl=False)
+    echo(template.json_schema(), nl=False)
 
 
 def _check(name: str) -> tuple[Loaded, list[str]]:
@@ -177,7 +173,7 @@ def _check(name: str) -> tuple[Loaded, list[str]]:
 
 def _warn(lines: Sequence[str]) -> None:
     for line in lines:
-        click.echo(f"lightwork: warning: {line}", err=True)
+        echo(f"lightwork: warning: {line}", err=True)
 
 
 def _target(

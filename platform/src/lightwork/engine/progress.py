@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from lightwork.logs import default_style, get_logger
+from lightwork.logs import default_style, get_logger, terminal
 
 Mode = Literal["bar", "lines", "off"]
 LINE_EVERY = 10.0
@@ -115,7 +115,9 @@ class _Lines:
 class _Row:
     def __init__(self, progress: Progress, display: Any, name: str, total: int | None) -> None:
         self._progress, self._display, self._total = progress, display, total
-        self._id = display.add_task(name.rsplit(".", 1)[-1], total=total, rate="", detail="")
+        from rich.markup import escape
+
+        self._id = display.add_task(escape(name.rsplit(".", 1)[-1]), total=total, rate="", detail="")
 
     def update(self, stats: Stats) -> None:
         done = stats.cached + stats.computed + stats.failed
@@ -131,7 +133,6 @@ class _Row:
 
 
 def _display() -> Any:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -150,6 +151,6 @@ def _display() -> Any:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=terminal(stderr=True),
         redirect_stdout=sys.stdout.isatty(),  # prints what a task prints above the bars
     )
