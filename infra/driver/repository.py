@@ -115,7 +115,7 @@ def _environments(text: str) -> list[Any] | None:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         content = yaml.load(text, Loader=loader)  # noqa: S506  (a safe loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # also a date or a number that Python refuses
         return None
     environments = content.get("environments") if isinstance(content, dict) else None
     return environments if isinstance(environments, list) else None

@@ -11,6 +11,8 @@ _DECIMAL = {letter: 1000**power for power, letter in enumerate("kMGTP", start=1)
 
 _SECONDS = {"w": 7 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,9}}){unit})?" for unit in _SECONDS), re.ASCII)
+_LONGEST = 60
+"""Characters of an amount at most."""
 _CANONICAL_UNITS = ("d", "h", "m", "s")
 
 
@@ -125,6 +127,6 @@ def seconds(text: str) -> int:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("should be an amount, for example 2 or 500m")  # noqa: TRY004  (pydantic's kind)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > _LONGEST:
+        raise ValueError("should be an amount, for example 2 or 500m")
     return str(value)
