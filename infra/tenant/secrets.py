@@ -14,6 +14,7 @@ from infra.tenant.identity import secrets_role
 from lightwork.errors import InputError
 from lightwork.kube import contract
 from lightwork.manifests.base import manifest
+from lightwork.tenants.names import problems, variable
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
@@ -113,11 +114,6 @@ REFRESH = "15m"
 """The interval at which secrets are read again; pods started after that get changed values."""
 
 
-def variable(secret: str) -> str:
-    """Return the environment variable of a secret: `weather-api` becomes `WEATHER_API`."""
-    return secret.replace("-", "_").upper()
-
-
 def secret_objects(tenant: Tenant, *, prefix: str, role_arn: str, region: str) -> list[Manifest]:
     """Build the objects that copy the tenant's secrets into its namespace; none if it has no secrets.
 
@@ -128,19 +124,13 @@ def secret_objects(tenant: Tenant, *, prefix: str, role_arn: str, region: str) -
         region: the region of the secrets.
 
     Raises:
-        InputError: two secrets would become the same environment variable.
+        InputError: a secret would become another one's environment variable, or one that programs obey.
     """
     if not tenant.secrets:
         return []
-    variables: dict[str, str] = {}
-    for secret in tenant.secrets:
-        key = variable(secret)
-        if key in variables:
-            raise InputError(
-                f"tenants/{tenant.name}.yaml: secrets: {variables[key]} and {secret} both become the"
-                f" environment variable {key}: rename one of them"
-            )
-        variables[key] = secret
+    if mistakes := problems(tenant.secrets):
+        raise InputError(f"tenants/{tenant.name}.yaml: secrets: {mistakes[0][1]}")
+    variables = {variable(secret): secret for secret in tenant.secrets}
     aws = {"service": "SecretsManager", "region": region, "role": role_arn}
     store = manifest(API, "SecretStore", STORE, tenant, spec={"provider": {"aws": aws}})
     spec = {

@@ -83,7 +83,10 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
 
     try:
         TypeAdapter(TenantName).validate_python(name)
-    except ValidationError:
+    except ValidationError as error:
+        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        if reason.startswith("is a name of"):
+            raise InputError(f"tenant new: {name!r} {reason}") from None
         allowed = "2 to 20 characters of a-z, 0-9 and -, starting with a letter, for example acme"
         raise InputError(f"tenant new: {name!r} is not a valid tenant name; expected {allowed}") from None
     for pipeline in pipelines:

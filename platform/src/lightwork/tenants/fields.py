@@ -8,11 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from lightwork.tenants import quantities, schedules
+from lightwork.tenants.names import reserved
 
 Environment = Literal["dev", "staging", "prod"]
 
+
+def _tenant(value: str) -> str:
+    if reserved(value):
+        raise ValueError("is a name of the cluster or the platform; choose another name")
+    return value
+
+
 TenantName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=2, max_length=20)
+    str,
+    StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", min_length=2, max_length=20),
+    AfterValidator(_tenant),
 ]
 """A DNS label, short enough for every name that is built from it."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lightwork import documents
 from lightwork.errors import InputError, near
-from lightwork.tenants import fit, steps
+from lightwork.tenants import fit, names, steps
 from lightwork.tenants.model import Tenant
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ def read(path: Path) -> Loaded:
     if tenant.name != path.stem:
         reason = f"found {tenant.name!r}; should be {path.stem!r}, the file's name"
         lines.append(f"{loaded.place('name')}: {reason}")
+    lines += [
+        f"{loaded.place('secrets', index)}: {reason}" for index, reason in names.problems(tenant.secrets)
+    ]
     problems = steps.problems(tenant) or fit.problems(tenant)
     lines += [f"{loaded.place(*problem.location)}: {problem.reason}" for problem in problems]
     if lines:

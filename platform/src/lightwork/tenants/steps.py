@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import reprlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import near
 from lightwork.tenants import graph
@@ -11,7 +13,7 @@ from lightwork.tenants.fit import Problem
 from lightwork.tenants.model import ContainerStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
@@ -30,13 +32,30 @@ def problems(tenant: Tenant) -> list[Problem]:
     """Return the mistakes in the steps of a tenant's entries."""
     mistakes = []
     for name, entry in tenant.pipelines.items():
-        if entry.steps is None:
-            continue
-        mistakes += [
-            Problem(("pipelines", name, *location), reason)
-            for location, reason in _check_entry(name, entry, entry.steps)
-        ]
+        found = list(_check_parameters(entry.parameters))
+        if entry.steps is not None:
+            found += _check_entry(name, entry, entry.steps)
+        mistakes += [Problem(("pipelines", name, *location), reason) for location, reason in found]
     return mistakes
+
+
+def _check_parameters(parameters: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the location and the reason of each wrong name and value of a run's or a step's parameters."""
+    for name, value in parameters.items():
+        if not _PARAMETER.fullmatch(name):
+            reason = "should be letters, digits and _, and not start with a digit"
+            yield ("parameters", name), f"found {name!r}; {reason}"
+        if _has_braces(value):
+            yield ("parameters", name), f"found {reprlib.repr(value)}; {BRACES}"
+
+
+def _has_braces(value: Any) -> bool:
+    """Return whether a text in a value, or a key of a mapping in it, contains what Argo fills in."""
+    if isinstance(value, Mapping):
+        return any(_has_braces(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_has_braces, value))
+    return isinstance(value, str) and "{{" in value
 
 
 def _check_entry(
@@ -46,12 +65,6 @@ def _check_entry(
     for field in PER_STEP:
         if field in entry.model_fields_set:
             yield (field,), "is only for an entry with one pipeline; with `steps`, set it on each step"
-    for parameter in entry.parameters:
-        if not _PARAMETER.fullmatch(parameter):
-            yield (
-                ("parameters", parameter),
-                f"found {parameter!r}; should be letters, digits and _, and not start with a digit",
-            )
     for step_name, step in steps.items():
         step_location: tuple[str | int, ...] = ("steps", step_name)
         if len(name) + len(step_name) > LONGEST_NAMES:
@@ -80,6 +93,7 @@ def _check_texts(
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the location and the reason of each mistake in the strings of one step."""
     if not isinstance(step, ContainerStep):
+        yield from _check_parameters(step.parameters)
         for parameter, value in step.parameters.items():
             if not isinstance(value, str) and "${" in repr(value):
                 yield (
@@ -91,7 +105,8 @@ def _check_texts(
             yield ("command", index), f"found {text!r}; {BRACES}"
     for location, text in graph.texts(step):
         if "{{" in text:
-            yield location, f"found {text!r}; {BRACES}"
+            if isinstance(step, ContainerStep):
+                yield location, f"found {text!r}; {BRACES}"
             continue
         try:
             parts = graph.parts(text)

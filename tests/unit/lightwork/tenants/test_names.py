@@ -1,0 +1,120 @@
+"""Names of tenants and secrets that would reach into the cluster or into the environment of programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.config import accounts
+from infra.services import objects
+from lightwork import tenants
+from lightwork.cli.main import execute
+from lightwork.errors import InputError
+from lightwork.kube import contract
+from lightwork.tenants import names
+
+HEAD = "environments: [dev]\n"
+NAMESPACES = {
+    *objects.LEVELS,
+    *(item.namespace for item in vars(accounts).values() if isinstance(item, accounts.ServiceAccount)),
+    *("kube-system", "kube-public", "kube-node-lease", "default", "argo", "amazon-cloudwatch", "lightwork"),
+}
+OBEYED = """
+PATH LD_PRELOAD LD_LIBRARY_PATH PYTHONPATH PYTHONSTARTUP DASK_SCHEDULER_ADDRESS HOME AWS_ROLE_ARN TZ IFS
+AWS_ENDPOINT_URL BASH_ENV KUBERNETES_SERVICE_HOST HTTPS_PROXY SSL_CERT_FILE REQUESTS_CA_BUNDLE
+GLIBC_TUNABLES DB_SERVICE_HOST ARGO_TEMPLATE NODE_OPTIONS
+"""
+VARIABLES = {*OBEYED.split(), *(value for key, value in vars(contract).items() if key.startswith("ENV_"))}
+
+
+def mistakes(folder: Path, text: str, name: str = "acme") -> list[str]:
+    """Return the lines about a tenant's file."""
+    path = folder / f"{name}.yaml"
+    path.write_text(f"name: {name}\n{HEAD}{text}")
+    try:
+        tenants.read(path)
+    except InputError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize("name", sorted(NAMESPACES))
+def test_a_tenant_cannot_have_a_name_of_the_cluster(tmp_path: Path, name: str) -> None:
+    (line,) = mistakes(tmp_path, "", name)
+    assert line.endswith(
+        f"name: found {name!r}; is a name of the cluster or the platform; choose another name"
+    )
+
+
+def test_a_file_of_such_a_tenant_is_not_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert execute(["tenant", "new", "kube-system"]) == 2
+    assert "'kube-system' is a name of the cluster" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("key", sorted(VARIABLES))
+def test_a_secret_cannot_become_a_variable_that_programs_obey(tmp_path: Path, key: str) -> None:
+    for secret in (key.lower(), key.lower().replace("_", "-"), key):
+        (line,) = mistakes(tmp_path, f"secrets: [weather-api, {secret}]\n")
+        assert f"acme.yaml:3: secrets.1: found {secret!r}; becomes the environment variable {key}, " in line
+
+
+@pytest.mark.parametrize("pair", ["a-b, a_b", "a_b, A-B", "token, TOKEN", "a-b-c, a_b-c"])
+def test_two_secrets_cannot_become_one_variable(tmp_path: Path, pair: str) -> None:
+    (line,) = mistakes(tmp_path, f"secrets: [{pair}]\n")
+    assert "secrets.1: found " in line
+    assert "too; rename one" in line
+
+
+def test_a_secret_appears_once_and_does_not_start_with_a_digit(tmp_path: Path) -> None:
+    assert "appears twice" in mistakes(tmp_path, "secrets: [a, a]\n")[0]
+    assert "cannot start with a digit" in mistakes(tmp_path, "secrets: [1st]\n")[0]
+
+
+@pytest.mark.parametrize(
+    "secret", ["weather-api", "billing_token", "db-password", "pathfinder", "ldap", "home-page"]
+)
+def test_usual_names_of_secrets_are_taken(tmp_path: Path, secret: str) -> None:
+    assert mistakes(tmp_path, f"secrets: [{secret}]\n") == []
+    assert names.variable("weather-api") == "WEATHER_API"
+
+
+BRACES = ["{{workflow.name}}", "{{=1}}", "a {{b}} c", "{{"]
+PLAIN = "pipelines:\n  winds:\n    image: team/winds:1\n    parameters:\n      day: "
+INSTALLED = "pipelines:\n  windy-city:\n    parameters:\n      day: "
+STEPS = (
+    "pipelines:\n  nightly:\n    steps: {a: {command: [x], args: ['${day}']}}\n    parameters:\n      day: "
+)
+STEP = (
+    "pipelines:\n  nightly:\n    steps:\n      a:\n        pipeline: winds\n        image: team/winds:1\n"
+    "        parameters:\n          day: "
+)
+
+
+@pytest.mark.parametrize("place", [PLAIN, INSTALLED, STEPS, STEP])
+@pytest.mark.parametrize("text", BRACES)
+@pytest.mark.parametrize("shape", ["'{}'", "['{}']", "[[1, {{a: '{}'}}]]", "{{'{}': 1}}"])
+def test_braces_that_argo_fills_in_are_refused_in_parameters(
+    tmp_path: Path, place: str, text: str, shape: str
+) -> None:
+    lines = mistakes(tmp_path, f"{place}{shape.format(text)}\n")
+    assert len(lines) == 1
+    assert "parameters.day: found " in lines[0]
+    assert "should not contain {{, which Argo fills in" in lines[0]
+
+
+@pytest.mark.parametrize("place", [PLAIN, INSTALLED, STEPS, STEP])
+def test_names_of_parameters_are_names(tmp_path: Path, place: str) -> None:
+    for name in ("{{x}}", "a-b", "1a", "a b", '"}}'):
+        lines = mistakes(tmp_path, f"{place}1\n".replace("      day:", f"      {name!r}:"))
+        assert any("should be letters, digits and _" in line for line in lines)
+
+
+@pytest.mark.parametrize("place", [PLAIN, INSTALLED, STEPS, STEP])
+def test_single_braces_are_taken(tmp_path: Path, place: str) -> None:
+    for text in ("'{day}'", "'} }'", "{a: {b: {}}}", "[[{}]]"):
+        assert mistakes(tmp_path, f"{place}{text}\n") == []
