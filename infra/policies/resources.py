@@ -120,9 +120,13 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
 
     Insecure means plain HTTP or a TLS older than 1.2; AWS's own services do not count as other accounts. A
     write that names no key is fine, as the bucket's default is the right one: hence each `Null` condition,
-    without which "not equals" would also match a request that names none.
+    without which "not equals" would also match a request that names none. A write that asks for `aws:kms`
+    without a key would get the account's own S3 key, and one with a customer's key (SSE-C) could be read with
+    that alone.
     """
     everything = [bucket_arn, f"{bucket_arn}/*"]
+    algorithm = "s3:x-amz-server-side-encryption"
+    key = f"{algorithm}-aws-kms-key-id"
     return policy(
         deny("PlainHttp", "s3:*", everything, {"Bool": {"aws:SecureTransport": "false"}}),
         deny("OldTls", "s3:*", everything, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
@@ -140,17 +144,24 @@ def bucket_guard(*, bucket_arn: str, key_arn: str, account: str) -> Policy:
             "s3:PutObject",
             [f"{bucket_arn}/*"],
             {
-                "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"},
-                "Null": {"s3:x-amz-server-side-encryption": "false"},
+                "StringNotEquals": {algorithm: "aws:kms"},
+                "Null": {algorithm: "false"},
             },
+        ),
+        deny("UnnamedKeys", "s3:PutObject", [f"{bucket_arn}/*"], {"Null": {algorithm: "false", key: "true"}}),
+        deny(
+            "CustomersKeys",
+            "s3:PutObject",
+            [f"{bucket_arn}/*"],
+            {"Null": {f"{algorithm}-customer-algorithm": "false"}},
         ),
         deny(
             "OtherKeys",
             "s3:PutObject",
             [f"{bucket_arn}/*"],
             {
-                "ArnNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key_arn},
-                "Null": {"s3:x-amz-server-side-encryption-aws-kms-key-id": "false"},
+                "ArnNotEquals": {key: key_arn},
+                "Null": {key: "false"},
             },
         ),
     )

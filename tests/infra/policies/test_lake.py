@@ -28,6 +28,9 @@ GOOD = {
     "aws:PrincipalAccount": ACCOUNT,
     "aws:PrincipalIsAWSService": "false",
 }
+ALGORITHM = "s3:x-amz-server-side-encryption"
+KEY_ID = f"{ALGORITHM}-aws-kms-key-id"
+CUSTOMERS = f"{ALGORITHM}-customer-algorithm"
 ACTIONS = {
     "s3:ListBucket": BUCKET,
     "s3:GetObject": f"{BUCKET}/runs/1.json",
@@ -87,10 +90,17 @@ def test_an_anonymous_request_is_refused() -> None:
     ("headers", "allowed"),
     [
         ({}, True),
-        ({"s3:x-amz-server-side-encryption": "aws:kms"}, True),
-        ({"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY}, True),
-        ({"s3:x-amz-server-side-encryption": "AES256"}, False),
-        ({"s3:x-amz-server-side-encryption-aws-kms-key-id": OTHER_KEY}, False),
+        ({KEY_ID: KEY}, True),
+        ({ALGORITHM: "aws:kms", KEY_ID: KEY}, True),
+        ({ALGORITHM: "aws:kms"}, False),
+        ({ALGORITHM: "aws:kms:dsse", KEY_ID: KEY}, False),
+        ({ALGORITHM: "aws:fsx"}, False),
+        ({ALGORITHM: "AES256"}, False),
+        ({KEY_ID: OTHER_KEY}, False),
+        ({ALGORITHM: "aws:kms", KEY_ID: OTHER_KEY}, False),
+        ({CUSTOMERS: "AES256"}, False),
+        ({CUSTOMERS: ""}, False),
+        ({CUSTOMERS: "AES256", ALGORITHM: "aws:kms", KEY_ID: KEY}, False),
     ],
 )
 def test_objects_can_only_be_written_with_the_lakes_key(headers: dict[str, str], *, allowed: bool) -> None:
