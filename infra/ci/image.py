@@ -47,7 +47,7 @@ INPUTS = (
 """The inputs of the image."""
 
 BASE = "LIGHTWORK_BASE_IMAGE"
-"""The variable that names another base image than the Dockerfile's, such as a mirror's."""
+"""The variable that names the base image, if it is not in the Dockerfile, or comes from a mirror."""
 
 STORE = ("--storage-driver", "vfs")
 """Store full copies of layers: overlays need a permission to mount that a job does not have."""
@@ -94,15 +94,18 @@ def base_image(root: Path) -> str:
     """Return the base image, with its registry: the one in the job's variable, or else the Dockerfile's.
 
     Raises:
-        InputError: it has neither a tag nor a digest.
+        InputError: it is not named, or not by its digest.
     """
     text = (root / DOCKERFILE).read_text(encoding="utf-8")
-    (default,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", text, re.MULTILINE)
-    image: str = os.environ.get(BASE) or default
-    name, at, digest = image.partition("@")
-    form = r"\w[\w./:-]*" if at else r"\w[\w./:-]*:[\w.-]+"
-    if not re.fullmatch(form, name) or (at and not is_digest(digest)):
-        raise InputError(f"{BASE}: expected an image with a tag or a digest, got {image!r}")
+    default: str = re.findall(r"^ARG BASE_IMAGE(?:=(\S*))?$", text, re.MULTILINE)[0]
+    variable = os.environ.get(BASE, "")
+    image, where = (variable, BASE) if variable else (default, f"{DOCKERFILE}: BASE_IMAGE")
+    expected = "expected an image with its digest, name:tag@sha256:…; docs/ci.md says how to look it up"
+    if not image:
+        raise InputError(f"{BASE} is not set, and {where} has no default; {expected}")
+    name, _, digest = image.partition("@")
+    if not re.fullmatch(r"\w[\w./:-]*", name) or not is_digest(digest):
+        raise InputError(f"{where}: found {image!r}; {expected}")
     first, slash, _ = image.partition("/")
     # Without a host, the machine's configuration would decide which registry it comes from.
     qualified = bool(slash) and ("." in first or ":" in first or first == "localhost")

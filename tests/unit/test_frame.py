@@ -203,12 +203,35 @@ def dockerfile() -> list[str]:
 
 def test_the_image_is_built_on_the_base_it_is_given_and_runs_as_nobody_special() -> None:
     lines = dockerfile()
-    assert lines[0].startswith("ARG BASE_IMAGE=")
+    assert re.fullmatch(r"ARG BASE_IMAGE(=\S+@sha256:[0-9a-f]{64})?", lines[0]), "no default without a digest"
     bases = [line.split()[1] for line in lines if line.startswith("FROM ")]
     assert set(bases) == {"${BASE_IMAGE}", "requirements"}
     assert [line for line in lines if line.startswith("USER")] == ["USER 10001:10001"], (
         "a number, and not root"
     )
+
+
+@pytest.mark.parametrize(
+    ("base", "code"),
+    [
+        (f"python:3.11@sha256:{'a' * 64}", 0),
+        ("localhost/lightwork/base:1", 0),
+        ("python:3.11-slim-bookworm", 1),
+        ("python", 1),
+        ("mirror.example.com/localhost/python:3", 1),
+        ("", 1),
+    ],
+)
+def test_a_build_refuses_a_base_image_without_a_digest(base: str, code: int) -> None:
+    """The first command of the first stage, run by a shell of this machine."""
+    lines = dockerfile()
+    assert lines[1:3] == ["FROM ${BASE_IMAGE} AS requirements", "ARG BASE_IMAGE"]
+    done = subprocess.run(
+        ["sh", "-c", lines[3].removeprefix("RUN ")],
+        env={"BASE_IMAGE": base}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert ("expected an image with a digest" in done.stderr) is bool(code)
 
 
 def test_the_image_installs_what_is_pinned_and_its_own_packages_apart() -> None:

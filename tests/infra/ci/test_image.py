@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 OTHER = "d" * 40
 
 
+BASE_DIGEST = f"sha256:{'b' * 64}"
+
+
 @pytest.fixture
 def ecr(names: dict[str, Names]) -> Iterator[Any]:
     with mock_aws():
@@ -42,7 +45,7 @@ def repository(tmp_path: Path) -> Path:
     root = tmp_path / "repository"
     for name in ("platform/Dockerfile", "pipelines/one.py", "requirements/run.txt", "docs/x.md"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("ARG BASE_IMAGE=python:3.11-slim-bookworm\n")
+        (root / name).write_text(f"ARG BASE_IMAGE=python:3.11-slim-bookworm@{BASE_DIGEST}\n")
     git(root, "init", "--quiet")
     commit(root)
     return root
@@ -126,10 +129,10 @@ def test_the_build_needs_no_privileges(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "expected"),
     [
-        ("", "docker.io/library/python:3.11-slim-bookworm"),
-        ("someone/python:3.12", "docker.io/someone/python:3.12"),
-        ("mirror.example.com/python:3.12", "mirror.example.com/python:3.12"),
-        (f"localhost/python@sha256:{'a' * 64}", f"localhost/python@sha256:{'a' * 64}"),
+        ("", f"docker.io/library/python:3.11-slim-bookworm@{BASE_DIGEST}"),
+        (f"someone/python:3.12@{BASE_DIGEST}", f"docker.io/someone/python:3.12@{BASE_DIGEST}"),
+        (f"mirror.example.com/python@{BASE_DIGEST}", f"mirror.example.com/python@{BASE_DIGEST}"),
+        (f"localhost/python@{BASE_DIGEST}", f"localhost/python@{BASE_DIGEST}"),
     ],
 )
 def test_the_base_is_the_dockerfiles_unless_the_variable_names_another(
@@ -139,12 +142,32 @@ def test_the_base_is_the_dockerfiles_unless_the_variable_names_another(
     assert image.base_image(repository) == expected
 
 
-@pytest.mark.parametrize("variable", ["python", "python:", "python 3", "--help:x"])
-def test_a_base_without_a_version_is_refused(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+WITHOUT_A_DIGEST = [
+    *("python", "python:3.11", "python:latest", "python 3", "--help:x", "mirror.example.com/python:3.12"),
+    *("python:3.11@sha256:abc", f"python:3.11@sha256:{'A' * 64}", f"python:{'a' * 64}", "python:3.11@"),
+]
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_DIGEST)
+def test_a_base_without_a_digest_is_refused_wherever_it_is_named(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv(image.BASE, variable)
-    with pytest.raises(InputError, match=f"^{image.BASE}: .* got '{variable}'"):
+    expected = r"expected an image with its digest, .*docs/ci\.md says how"
+    monkeypatch.setenv(image.BASE, name)
+    with pytest.raises(InputError, match=f"^{image.BASE}: found '{name}'; {expected}"):
+        image.base_image(repository)
+    monkeypatch.delenv(image.BASE)
+    (repository / "platform/Dockerfile").write_text(f"ARG BASE_IMAGE={name.replace(' ', '_')}\n")
+    with pytest.raises(InputError, match=f"^platform/Dockerfile: BASE_IMAGE: found .*; {expected}"):
+        image.base_image(repository)
+
+
+def test_a_base_that_nothing_names_is_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(image.BASE, raising=False)
+    (repository / "platform/Dockerfile").write_text("ARG BASE_IMAGE\n\nFROM ${BASE_IMAGE}\nARG BASE_IMAGE\n")
+    with pytest.raises(
+        InputError, match=f"^{image.BASE} is not set, and platform/Dockerfile: BASE_IMAGE has no"
+    ):
         image.base_image(repository)
 
 
