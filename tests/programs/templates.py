@@ -14,7 +14,7 @@ template defines. `[whole]` after the title says that it reaches its module by c
     <<module role>>             another module as an object
 
 Left out are edits that do not count by definition, though a program could tell: the order of a dictionary,
-and a docstring that code reads.
+and comments and docstrings that code reads (`__doc__`, `inspect.getsource`).
 """
 
 from __future__ import annotations
