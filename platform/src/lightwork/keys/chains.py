@@ -113,6 +113,7 @@ class Chains:
     def _global(self, chain: Chain, reads: Reads, reader: Reader, *, soft: bool) -> list[bytes]:
         name = chain[0]
         if name in IMPORT_NAMES:
+            self._docstring(name, reader.globals)
             return []
         value = reader.globals.get(name, MISSING)
         shown = f"{module_name(str(reader.globals.get('__name__', '')))}.{name}"
@@ -125,6 +126,13 @@ class Chains:
             return []
         return [self.name("global", reader, shown, value, chain, calls)]
 
+    def _docstring(self, name: str, module_globals: Mapping[str, Any]) -> None:
+        """Record the docstring of a module of one's own whose code reads it."""
+        value = module_globals.get(name)
+        home = str(module_globals.get("__name__", ""))
+        if name == "__doc__" and isinstance(value, str) and kind_of_name(home) == "source":
+            self._follower.add("global", f"{module_name(home)}.__doc__", text(value))
+
     def name(
         self, kind: str, reader: Reader, shown: str, value: Any, chain: Chain, calls: Sequence[Call] = ()
     ) -> bytes:
@@ -136,6 +144,7 @@ class Chains:
                 attributes.clear()
                 break
             if attributes[0] in IMPORT_NAMES:
+                self._docstring(attributes[0], vars(value))
                 return written
             if module_kind(value) != "source":
                 return pack(b"H", written, *self._in_library(value, attributes, reader, calls))
@@ -306,6 +315,8 @@ class Chains:
                 parts.append(self._imported(value.__name__, call, reader))
             else:
                 does = f"calls {value.__module__}.{value.__qualname__}"
+                if kind == "source":
+                    raise refusal(reader, call.line, does, "but keys leave out comments and lines")
                 raise refusal(reader, call.line, does.replace("_frozen_importlib_external", "importlib.util"))
         return parts
 

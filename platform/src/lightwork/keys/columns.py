@@ -86,6 +86,11 @@ def pairs(tag: bytes, mapping: Mapping[Any, Any], write: Callable[[Any], bytes])
     return tag + head + column(list(map(values.__getitem__, order)), write)
 
 
+def ordered_pairs(tag: bytes, mapping: Mapping[Any, Any], write: Callable[[Any], bytes]) -> bytes:
+    """Encode the keys and values of a dict whose order counts."""
+    return tag + column(list(mapping), write) + column(list(mapping.values()), write)
+
+
 def _sortable(values: list[Any]) -> type | None:
     """Return the type of the values; None if they have several, or no order."""
     kinds = set(map(type, values))

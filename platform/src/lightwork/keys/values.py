@@ -260,7 +260,10 @@ def _column(tag: bytes, value: Sequence[Any]) -> bytes:
 
 
 def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = False) -> bytes:
-    """Encode pairs under a tag, sorted by their encodings unless their order counts."""
+    """Encode pairs under a tag, sorted by their encodings unless their order counts.
+
+    It does count in what code holds, such as the names of columns, and does not in an argument.
+    """
     parts: list[bytes] = []
     add = parts.append
     writers = WRITERS
@@ -270,7 +273,7 @@ def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = Fal
             add(writers[type(key)](key) + writers[type(item)](item))
     except Unkeyable as error:
         raise error.under(f"[{key!r}]" if isinstance(key, (str, int, float, bytes)) else "[…]") from None
-    if not ordered:
+    if not ordered and STATE.walk is None:
         parts.sort()
     return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
 
@@ -282,7 +285,8 @@ def _dict(value: dict[Any, Any]) -> bytes:
             return namespace
     if len(value) >= columns.MANY:
         with suppress(Unkeyable):  # `mapping` raises it again, with the path of the item
-            data = columns.pairs(b"d=", value, _write)
+            pairs = columns.pairs if STATE.walk is None else columns.ordered_pairs
+            data = pairs(b"d=", value, _write)
             if data is not None:
                 return finish(data)
     return mapping(b"d", value.items())

@@ -93,9 +93,18 @@ class Walk:
                 self._module(item)
             else:
                 self._class(item)
+        self._docstrings()
         for name, error in self._doubts:
             if name in self._names or (self._computes and not name.startswith("__")):
                 raise error
+
+    def _docstrings(self) -> None:
+        """Record the docstrings of what was reached, if any of the code reads one."""
+        if "__doc__" in self._names:
+            for item in self._seen.values():
+                for part in (item, *(classify.methods(item) if isinstance(item, type) else ())):
+                    if isinstance(part.__doc__, str):
+                        self.add("global", f"{_shown(part)}.__doc__", text(part.__doc__))
 
     def _reached_by_reflection(self) -> bool:
         """Add subclasses and submodules that only `__subclasses__()` and `getattr` by name reach."""
@@ -457,6 +466,12 @@ class Walk:
         for reads in acting:
             parts += self._chains.reads(reads, reader, soft=True)
         return parts
+
+
+def _shown(item: Any) -> str:
+    if isinstance(item, FunctionType):
+        return classify.function_name(item)
+    return item.__name__ if isinstance(item, ModuleType) else classify.class_name(item)
 
 
 def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bool:
