@@ -55,7 +55,7 @@ def _outcomes(
     programs = _by_program(edits)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(max(WORKERS, os.cpu_count() or 1)))
-        plain = Bench(PLAIN, pythons[PLAIN.name], place)
+        plain = stack.enter_context(Bench(PLAIN, pythons[PLAIN.name], place))
         rights = pool.map(lambda group: _right(group, plain, place / "plain" / str(id(group))), programs)
         right = {edit: run for group in rights for edit, run in group.items()}
         apis = stack.enter_context(_servers(tools, pythons, place))
@@ -63,6 +63,9 @@ def _outcomes(
             stack.enter_context(Bench(tool, pythons[tool.name], place / "home", apis.get(tool.runner, "")))
             for tool in tools
         ]
+        stack.callback(
+            pool.shutdown, wait=False, cancel_futures=True
+        )  # the first thing if the run is stopped
         # Neighbours in the queue belong to different tools, so that none waits for its own process.
         jobs = [
             (bench.tool.name, pool.submit(bench.outcomes, some, right, place / str(index) / str(number)))
@@ -275,17 +278,35 @@ def _rows(tool: Tool, sums: verdicts.Totals) -> list[Row]:
         f"{tool.name}: edits noticed",
         "all" if ours else "",
         f"{sums.noticed} of {sums.changes}",
-        sums.noticed == sums.changes if ours else None,
+        sums.noticed == sums.changes if ours else _ran(sums),
         f"{claims}{sums.stale} stale; {sums.kept} of {sums.programs} unchanged programs kept",
     )
     harmless = Row(
         f"{tool.name}: kept after harmless edits",
         "all" if ours else "",
         f"{sums.hits} of {sums.harmless}",
-        sums.hits == sums.harmless if ours else None,
+        sums.hits == sums.harmless if ours else _ran(sums),
         "",
     )
     return [*([noticed] if sums.changes else []), *([harmless] if sums.harmless else [])]
+
+
+def _ran(sums: verdicts.Totals) -> bool | None:
+    """Return False for a peer that ran nothing, which says nothing of it, and None otherwise."""
+    return None if sums.errors < sums.changes + sums.harmless else False
+
+
+def _remarks(tools: Sequence[Tool], outcomes: Mapping[str, Mapping[Edit, Outcome]]) -> list[str]:
+    """Return a line for each error, with all the edits before it, and for each edit that lightwork missed."""
+    edits: dict[tuple[str, str, str], list[str]] = {}
+    for tool in tools:
+        for edit, outcome in outcomes[tool.name].items():
+            if outcome.verdict is Verdict.ERROR or (tool.runner == LIGHTWORK and outcome.detail):
+                edits.setdefault((tool.name, outcome.verdict.value, outcome.detail), []).append(edit.kind)
+    return [
+        f"{name}: {verdict}: {detail} ({'; '.join(kinds)})"
+        for (name, verdict, detail), kinds in edits.items()
+    ]
 
 
 def _show(
@@ -304,9 +325,6 @@ def _show(
             table.add_row(f"[bold]{first}[/]")
     console.print(table)
     console.print("* not claimed by the tool's documentation   ! not kept even without an edit", markup=False)
-    for tool in tools:
-        for edit, outcome in outcomes[tool.name].items():
-            if outcome.verdict is Verdict.ERROR or (tool.runner == LIGHTWORK and outcome.detail):
-                line = f"{tool.name}: {edit.group}: {edit.kind}: {outcome.verdict.value}: {outcome.detail}"
-                console.print(line, markup=False, soft_wrap=True)
+    for line in _remarks(tools, outcomes):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(verdicts.headline(tools, outcomes), markup=False, soft_wrap=True)

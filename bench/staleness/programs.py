@@ -9,6 +9,7 @@ import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ITSELF = "the function itself"
@@ -118,7 +119,7 @@ def _replaced(kind: str, path: str, text: Text, change: Replace) -> Text:
 
 
 def lay(folder: Path, files: Files, header: str, decorator: str) -> None:
-    """Write a program's files, and delete all others in the folder.
+    """Write a program's files, and delete all others in the folder. Files that do not change are not touched.
 
     Args:
         folder: where to; it is created if it does not exist.
@@ -129,14 +130,18 @@ def lay(folder: Path, files: Files, header: str, decorator: str) -> None:
     Raises:
         CompilerError: the program holds a module in C, which cannot be compiled here.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, text in files.items():
-        path = folder / name
+    wanted = {folder / name: text for name, text in files.items()}
+    for path in [path for path in folder.rglob("*") if path.is_file() and path not in wanted]:
+        path.unlink()
+    for path, text in wanted.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(text, Extension):
-            _compile(text.source, path)
-        else:
-            path.write_text(written(text, header, decorator))
+        content = (
+            compiled(text.source)
+            if isinstance(text, Extension)
+            else written(text, header, decorator).encode()
+        )
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def written(text: str, header: str, decorator: str) -> str:
@@ -146,16 +151,23 @@ def written(text: str, header: str, decorator: str) -> str:
     return header + MARK.sub(lambda _: decorator, text)
 
 
-def _compile(source: str, path: Path) -> None:
+@cache
+def compiled(source: str) -> bytes:
+    """Compile a module in C.
+
+    Raises:
+        CompilerError: it cannot be compiled here.
+    """
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     headers = sysconfig.get_path("include")
     if compiler is None or not (Path(headers) / "Python.h").is_file():
         raise CompilerError("no C compiler, or no Python.h")
     loose = ["-undefined", "dynamic_lookup"] if sysconfig.get_platform().startswith("macosx") else []
     with tempfile.TemporaryDirectory() as folder:
-        code = Path(folder) / "code.c"
+        code, module = Path(folder) / "code.c", Path(folder) / "code.so"
         code.write_text(source)
-        command = [compiler, "-shared", "-fPIC", f"-I{headers}", *loose, str(code), "-o", str(path)]
+        command = [compiler, "-shared", "-fPIC", f"-I{headers}", *loose, str(code), "-o", str(module)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CompilerError(f"{compiler} failed: {done.stderr.strip().splitlines()[-1]}")
+        if done.returncode:
+            raise CompilerError(f"{compiler} failed: {' '.join(done.stderr.split())[-200:]}")
+        return module.read_bytes()

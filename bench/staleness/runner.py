@@ -114,9 +114,7 @@ def prefect(
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: cache}):
-        result: tuple[Calls, int] = flow(plain, validate_parameters=False)(
-            job, values, between, cache, folder
-        )
+        result: tuple[Calls, int] = flow(lambda: plain(job, values, between, cache, folder), name="run")()
     return result
 
 

@@ -83,6 +83,7 @@ class Totals:
         hits: edits without an effect after which nothing was computed; `harmless` is how many there were.
         kept: programs whose second run computed nothing; `programs` is how many there were.
         stale: edits after which the results were wrong, and no error said so.
+        errors: edits after which the program did not run to its end.
     """
 
     noticed: int
@@ -94,6 +95,7 @@ class Totals:
     kept: int
     programs: int
     stale: int
+    errors: int
 
 
 Outcomes = Mapping[Edit, Outcome]
@@ -117,6 +119,7 @@ def totals(tool: Tool, outcomes: Outcomes) -> Totals:
         kept=sum(programs.values()),
         programs=len(programs),
         stale=_count(measured.values(), Verdict.STALE),
+        errors=_count(measured.values(), Verdict.ERROR),
     )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from bench import staleness
+from bench import measure, staleness
+from bench.__main__ import main
 from bench.staleness import environments, server, tools, verdicts
 from bench.staleness.programs import (
     ARGUMENTS,
@@ -80,6 +83,15 @@ def test_what_was_in_a_folder_before_is_gone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "p").iterdir()] == ["job.py"]
 
 
+def test_a_file_that_stays_the_same_is_not_touched(tmp_path: Path) -> None:
+    lay(tmp_path, {"job.py": JOB, "data.txt": "1"}, "", "")
+    os.utime(tmp_path / "job.py", (1, 1))
+    os.utime(tmp_path / "data.txt", (1, 1))
+    lay(tmp_path, {"job.py": JOB, "data.txt": "2"}, "", "")
+    assert (tmp_path / "job.py").stat().st_mtime == 1
+    assert (tmp_path / "data.txt").stat().st_mtime > 1
+
+
 # Verdicts
 
 
@@ -133,6 +145,18 @@ def test_the_tables_show_what_is_not_claimed_and_what_is_not_kept() -> None:
         "| ours | 1 of 1 | 1 of 1 | 1 of 1 |",
         "| theirs | 0 of 1 | not measured | not measured |",
     ]
+
+
+def test_a_peer_that_ran_nothing_is_no_figure_of_it() -> None:
+    peer = tool("theirs", peer="theirs")
+    failed, right = Outcome(Verdict.ERROR, detail="no module"), Outcome(Verdict.RIGHT)
+    other = Edit("another", ITSELF, {"job.py": JOB})
+    rows = staleness._rows(peer, verdicts.totals(peer, {CHANGE: failed, other: failed}))
+    assert [row.ok for row in rows] == [False]
+    rows = staleness._rows(peer, verdicts.totals(peer, {CHANGE: failed, other: right}))
+    assert [row.ok for row in rows] == [None]
+    remarks = staleness._remarks([peer], {"theirs": {CHANGE: failed, other: failed}})
+    assert remarks == ["theirs: error: no module (its body; another)"]
 
 
 # Runs
@@ -255,6 +279,16 @@ def test_a_server_that_ends_at_once_is_reported(tmp_path: Path) -> None:
 
 
 # Environments
+
+
+def test_the_peers_are_installed_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(measure, "apart", lambda name: ran.append(name) or [])
+    CliRunner().invoke(main, [])
+    assert "keys" in ran
+    assert "staleness" not in ran
+    CliRunner().invoke(main, ["staleness"])
+    assert ran[-1] == "staleness"
 
 
 def test_tools_are_chosen_by_a_part_of_their_names() -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST = 100
 """Items of a list, dict or object of which the cheap look compares each."""
+_LONG = 0.2
+"""Seconds of a full look, as at millions of values, from which there is none for the first call."""
 _MOST_CONTAINERS = 30
 """Lists, dicts and objects of which it compares the items."""
 
@@ -92,7 +94,7 @@ class Watch:
         """Take a full look before some calls, the first ones most often; return as `changed` does."""
         self._calls += 1
         rare = self._calls & (self._calls - 1) or time.perf_counter() - self._looked < 20 * self.seconds
-        self._looks = self._calls == 1 or not rare
+        self._looks = not rare or (self._calls == 1 and self.seconds < _LONG)
         return self.changed() if self._looks else []
 
     def after_call(self) -> list[str]:

@@ -404,7 +404,8 @@ def _job(parcel: Parcel) -> Job:
             return _jobs[parcel.id]
         job = _unpack_checked(parcel)
         _jobs[parcel.id] = job
-        if job.code is not None or parcel.proof.names:
+        small = parcel.data is not None  # a look at much data takes long
+        if small and (job.code is not None or parcel.proof.names):
             _changes[parcel.id] = Changes(job.fn, parcel.proof)
         while len(_jobs) > _JOBS_KEPT:
             old, _ = _jobs.popitem(last=False)

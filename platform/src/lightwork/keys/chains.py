@@ -235,8 +235,8 @@ class Chains:
                 if isinstance(value, type) and attributes:
                     self._of_class(value, attributes)
                 return _stand_in(shown, value)
-            elif callable(value) and (holder := holder_of(value)):
-                if kind_of_name(holder) == "distribution":
+            elif callable(value) and hasattr(value, "__name__") and not _is_bound(value):
+                if kind_of_name(holder := holder_of(value)) == "distribution":
                     self._follower.distribution(holder)
                 return _stand_in(shown, value)
             elif _is_constant(home, value) and not attributes:
@@ -368,6 +368,12 @@ class Chains:
             raise refusal(reader, call.line, "imports a module by a computed name")
         attribute = "." if function == "__import__" else ""
         return self._import(Import(name[level:], level, attribute, call.rest), reader, ())
+
+
+def _is_bound(value: Any) -> bool:
+    """Tell whether a value is a method of an object, such as `numpy.random.rand`, which no module holds."""
+    owner = getattr(value, "__self__", None)
+    return owner is not None and not isinstance(owner, ModuleType)
 
 
 def _reads_globals_of_names(reads: Reads) -> bool:

@@ -342,7 +342,8 @@ def _data(found: _Found, bases: set[Path], texts: set[str]) -> Iterator[tuple[st
         if (package := package_around(folder)) is not None:
             found.places.add(package)
         else:
-            yield folder.name, files_token(folder, f"in {folder}", deep=False)
+            # Without its name: it may be the folder of the source tree, which may be anywhere.
+            yield "around the code", files_token(folder, f"in {folder}", deep=False)
     for place in found.places:
         yield place.name, place_data(place)
     whole = [place.folder for place in found.places if place.folder is not None]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.waiting import patience, wait_until
 
-pytestmark = [pytest.mark.timeout(patience(120))]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(patience(120))]
 
 NOTEBOOK = """
 import json, queue, sys, threading, time, traceback
