@@ -97,6 +97,8 @@ def _sortable(values: list[Any]) -> type | None:
     if len(kinds) != 1 or not kinds <= _SORTED:
         return None
     kind = kinds.pop()
+    if kind is str and any(map(may_be_path, values)):
+        return None  # their encodings may not be sorted as they are
     return None if kind is float and not all(map(operator.eq, values, values)) else kind  # NaN has no order
 
 
@@ -136,6 +138,8 @@ def _mixed(values: Sequence[Any], write: Callable[[Any], bytes], above: _Levels,
 def _of_type(
     kind: type, values: Sequence[Any], write: Callable[[Any], bytes], above: _Levels, depth: int
 ) -> bytes:
+    if kind is str:
+        return _texts(values, write)
     writer = _COLUMNS.get(kind)
     if writer is not None:
         return writer(values)
@@ -207,9 +211,16 @@ def _floats(values: Sequence[float]) -> bytes:
     return data.tobytes()
 
 
-def _texts(values: Sequence[str]) -> bytes:
-    data = "".join(values).encode("utf-8", "surrogatepass")
-    return _numbers(map(len, values)) + data
+def may_be_path(value: str) -> bool:
+    """Return whether a text looks like an absolute path, which code may hold for its own folder."""
+    return value[:1] == "/" or ":///" in value
+
+
+def _texts(values: Sequence[str], write: Callable[[Any], bytes]) -> bytes:
+    joined = "".join(values)
+    if "/" in joined and any(map(may_be_path, values)):
+        return b"/" + b"".join(map(write, values))
+    return b"u" + _numbers(map(len, values)) + joined.encode("utf-8", "surrogatepass")
 
 
 def _byte_strings(values: Sequence[bytes]) -> bytes:
@@ -223,7 +234,6 @@ def _nothing(_: Sequence[None]) -> bytes:
 _COLUMNS: dict[type, Callable[[Any], bytes]] = {
     int: _ints,
     float: _floats,
-    str: _texts,
     bytes: _byte_strings,
     bool: bytes,
     type(None): _nothing,

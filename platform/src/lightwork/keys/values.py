@@ -159,6 +159,8 @@ def _remember(value: object, data: bytes) -> bytes:
 
 def _cannot_change(values: Iterable[Any]) -> bool:
     kinds = set(map(type, values))
+    if str in kinds and any(columns.may_be_path(value) for value in values if type(value) is str):
+        return False  # in code it counts relative to the code's folder
     if kinds <= _IMMUTABLE:
         return True
     inner = kinds & {tuple, frozenset}
@@ -194,10 +196,9 @@ def _text(value: str) -> bytes:
 
 
 def _str(value: str) -> bytes:
-    if (value[:1] == "/" or ":///" in value) and STATE.walk is not None:
+    if columns.may_be_path(value) and STATE.walk is not None:
         return HOOKS.path_text(value)
-    data = value.encode("utf-8", "surrogatepass")
-    return finish(b"s%d:%b" % (len(data), data))
+    return text(value)
 
 
 def _bytes(value: bytes) -> bytes:
