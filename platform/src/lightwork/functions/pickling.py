@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.functions import mapped
 from lightwork.functions.compiled import is_compiled
+from lightwork.functions.computed_globals import computed_globals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -141,6 +142,7 @@ def _code_pickler() -> Any:
         ) -> None:
             super().__init__(file, protocol=5, buffer_callback=buffer_callback)
             self._names = names
+            self._trying = False
 
         def reducer_override(self, obj: Any) -> Any:
             if type(obj) is _CACHED and not _is_found(obj):
@@ -148,7 +150,27 @@ def _code_pickler() -> Any:
             if _held and isinstance(obj, (type, types.ModuleType)) and _is_held_compiled(obj):
                 return _by_import(obj)
             reduced = super().reducer_override(obj)
-            return _note(obj, self._names) if reduced is NotImplemented else reduced
+            if reduced is NotImplemented:
+                return _note(obj, self._names)
+            if isinstance(obj, types.FunctionType) and not self._trying:
+                self._add_globals(obj, reduced)
+            return reduced
+
+        def _add_globals(self, fn: types.FunctionType, reduced: Any) -> None:
+            """Add the globals that the function looks up by computed names, if they can be sent."""
+            sent = reduced[2][1]["__globals__"]
+            for name, value in computed_globals(fn).items():
+                if name not in sent and self._can_send(value):
+                    sent[name] = value
+
+        def _can_send(self, value: Any) -> bool:
+            attempt = CodePickler(io.BytesIO(), set())
+            attempt._trying = True
+            try:
+                attempt.dump(value)
+            except Exception:  # noqa: BLE001 - a lock, an open file: a worker that needs it fails by its name
+                return False
+            return True
 
     return CodePickler
 
