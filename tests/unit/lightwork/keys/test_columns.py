@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightwork.keys import Unkeyable, call_key, code_key, columns, encode, slow, values
+from lightwork.keys import Unkeyable, call_key, code_key, encode
+from lightwork.keys.values import canonical as values
+from lightwork.keys.values import columns, slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

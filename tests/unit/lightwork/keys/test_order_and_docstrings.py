@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lightwork.keys import Unkeyable, code_key
-from lightwork.keys.values import encode
+from lightwork.keys.values.canonical import encode
 
 MANY = ", ".join(f"'k{i}': {i}" for i in range(100))
 DICTS = {

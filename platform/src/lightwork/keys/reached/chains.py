@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.functions.origin import (
+from lightwork.functions.origins.origin import (
     holder_of,
     kind_of_import,
     kind_of_name,
@@ -18,24 +18,25 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify, slow
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
-from lightwork.keys.namespaces import (
+from lightwork.keys.source import classify
+from lightwork.keys.source.computed import REVEALING, Reader, kind_of, refusal
+from lightwork.keys.source.namespaces import (
     IMPORT_NAMES,
     brought_into,
     builtin,
     is_brought,
     is_replaced,
 )
-from lightwork.keys.reads import NOTHING, Import, Name, reads_of
-from lightwork.keys.values import finish, pack, text
+from lightwork.keys.source.reads import NOTHING, Import, Name, reads_of
+from lightwork.keys.values import slow
+from lightwork.keys.values.canonical import finish, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lightwork.functions.origin import Kind
-    from lightwork.keys.reads import Call, Chain, Reads
+    from lightwork.functions.origins.origin import Kind
+    from lightwork.keys.source.reads import Call, Chain, Reads
 
 MISSING = object()
 _ADVICE = (

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.functions.origin import (
+from lightwork.functions.origins.origin import (
     distribution_of,
     holder_of,
     home_of,
@@ -20,12 +20,12 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify, packages
-from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
-from lightwork.keys.computed import Reader, kind_of
-from lightwork.keys.named import held_by
-from lightwork.keys.namespaces import (
+from lightwork.keys.reached.chains import Chains, advise
+from lightwork.keys.reached.named import held_by
+from lightwork.keys.source import classify
+from lightwork.keys.source.computed import Reader, kind_of
+from lightwork.keys.source.namespaces import (
     IMPORT_NAMES,
     attributes_of,
     globals_of,
@@ -34,16 +34,17 @@ from lightwork.keys.namespaces import (
     module_of,
     registered_with,
 )
-from lightwork.keys.reads import ast_digest
-from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
-from lightwork.keys.values import WRITERS, cycle, pack, text
+from lightwork.keys.source.reads import ast_digest
+from lightwork.keys.source.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
+from lightwork.keys.values import packages
+from lightwork.keys.values.canonical import WRITERS, cycle, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
-    from lightwork.functions.origin import Distribution, Home
-    from lightwork.keys.reads import Reads
+    from lightwork.functions.origins.origin import Distribution, Home
+    from lightwork.keys.source.reads import Reads
 
 
 _MISSING = object()

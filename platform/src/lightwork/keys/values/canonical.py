@@ -16,13 +16,13 @@ from struct import Struct
 from types import EllipsisType, NotImplementedType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.keys import columns
 from lightwork.keys.components import Unkeyable
+from lightwork.keys.values import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origins.origin import Home
 
 
 Writer = Callable[[Any], bytes]

@@ -15,8 +15,8 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import kind_of_function, kind_of_name
-from lightwork.keys import classify
+from lightwork.functions.origins.origin import kind_of_function, kind_of_name
+from lightwork.keys.source import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
