@@ -14,7 +14,7 @@ from infra.config import settings
 from infra.config.naming import Names
 from infra.config.stack import ENVIRONMENTS
 from lightwork.cli import running
-from lightwork.errors import InputError, RunFailed
+from lightwork.errors import InputError, RunFailed, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def run(command: click.Command, module: str, arguments: Sequence[str] | None, ob
         command,
         f"python -m {module}",
         arguments,
-        say=lambda text: print(text, file=sys.stderr),
+        say=lambda text: print(visible(text), file=sys.stderr),
         obj=obj,
     )
 

@@ -13,7 +13,7 @@ import click
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
 from lightwork.cli import running
-from lightwork.errors import InputError
+from lightwork.errors import InputError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -278,7 +278,7 @@ def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path 
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        click.echo(f"{NAME}: {warning}", err=True)
+        click.echo(f"{NAME}: {visible(warning)}", err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -12,6 +12,7 @@ from infra.driver import table
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 from infra.driver.summary import Summary, changes
 from infra.driver.work import Work
+from lightwork.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ def run(
     )
     if summary_dir:
         summary.write(summary_dir)
-    click.echo(json.dumps(summary.as_json(), indent=2) if as_json else text(summary))
+    click.echo(json.dumps(summary.as_json(), indent=2) if as_json else visible(text(summary)))
     if interrupted:
         click.echo(f"lightwork-estate: {_unfinished(outcomes)}", err=True)
         return 130
