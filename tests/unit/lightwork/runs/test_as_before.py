@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import dask
 import pytest
@@ -88,30 +91,64 @@ def in_threads(folder, on):
         thread.join()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def imported(tmp_path_factory):
-    """A first session imports Dask, which makes loggers."""
-    plain(tmp_path_factory.mktemp("first"), "local")
+USES = (plain, failing, left_early, nested, crossed, in_threads)
+PLACES = ("serial", "local", "address")
 
 
-@pytest.mark.parametrize("use", [plain, failing, left_early, nested, crossed, in_threads])
-@pytest.mark.parametrize("on", ["serial", "local", "address"])
-def test_the_process_is_as_before(request, tmp_path, monkeypatch, on, use):
-    if on == "address":
-        on = request.getfixturevalue("scheduler")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # a program without logging of its own
+def changes(folder, address):
+    """Return what each use of a session changed in this process, by use and place."""
+    plain(folder / "first", "local")  # a first session imports Dask, which makes loggers
+    os.environ["OMP_NUM_THREADS"] = "7"
+    os.environ.pop("PYTHONHASHSEED", None)
     logging.getLogger("distributed").setLevel(logging.INFO)
-    before = snapshot()
-    use(tmp_path, on)
-    after = snapshot()
-    for part in before:
-        changed = (
-            {key for key in before[part] if before[part][key] != after[part].get(key)}
-            if isinstance(before[part], dict)
-            else before[part] != after[part]
-        )
-        assert not changed, part
-        if part == "environment":
-            assert before[part].keys() == after[part].keys()
+    changed = {}
+    for place in PLACES:
+        for use in USES:
+            before = snapshot()
+            use(folder / place / use.__name__, address if place == "address" else place)
+            after = snapshot()
+            changed[f"{place} {use.__name__}"] = [
+                part for part in before if _differs(before[part], after[part])
+            ]
+    return changed
+
+
+def _differs(before, after):
+    """Tell whether something is other than before; loggers that a session has made do not count."""
+    if not isinstance(before, dict) or not all(isinstance(key, str | None) for key in before):
+        return before != after
+    return any(after.get(key) != value for key, value in before.items()) or (
+        "PATH" in before and before.keys() != after.keys()
+    )
+
+
+def _shown(before, after):
+    if not isinstance(before, dict):
+        return f"{before} -> {after}"
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return ", ".join(f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys)
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory, scheduler):
+    """Use sessions in a process of its own: those that other tests have left open belong to this one."""
+    folder = tmp_path_factory.mktemp("as-before")
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder), scheduler],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("place", PLACES)
+def test_the_process_is_as_before(changed, place, use):
+    assert changed[f"{place} {use.__name__}"] == []
+
+
+if __name__ == "__main__":
+    print(json.dumps(changes(Path(sys.argv[1]), sys.argv[2])))
