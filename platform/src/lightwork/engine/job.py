@@ -97,7 +97,7 @@ class Parcel:
         """
         data = self.data
         if data is not None and len(data) > INLINE_BYTES:
-            self.lake.write(self.path, data)
+            self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
         return replace(self, data=data, mark=mark)
 

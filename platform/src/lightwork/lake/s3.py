@@ -54,7 +54,7 @@ class S3Lake(Lake):
             raise FileNotFoundError(self.uri(path))
         return self._get(path, Range=f"bytes={start}-{start + length - 1}")
 
-    def write(self, path: str, data: Data) -> None:
+    def write(self, path: str, data: Data, *, durable: bool = True) -> None:  # noqa: ARG002 - S3 always is
         """Write a file atomically, replacing any at the same path; above 64 MiB in several parts."""
         body = _joined(data)
         key = self._key(path)

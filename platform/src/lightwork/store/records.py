@@ -35,7 +35,8 @@ def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
     def beat() -> None:
         while not ended.wait(every):
             with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
-                lake.write(f"{folder}/{_NAME}", dt.datetime.now(dt.UTC).isoformat().encode())
+                now = dt.datetime.now(dt.UTC).isoformat()
+                lake.write(f"{folder}/{_NAME}", now.encode(), durable=False)  # the next one follows
 
     thread = threading.Thread(target=beat, name="lightwork-heartbeat", daemon=True)
     thread.start()
