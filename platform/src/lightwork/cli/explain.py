@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from lightwork.functions.decorated import Pipeline, TaskFunction
     from lightwork.keys import CodeKey
-    from lightwork.store.results import ResultStore
+    from lightwork.store.results import CodeResults, ResultStore
 
 
 @click.command("explain")
@@ -42,12 +42,13 @@ def explain_command(
 
     With the arguments of a call as NAME=VALUE, also show whether that call's result is cached.
     """
-    from lightwork import settings
+    from lightwork import logs, settings
     from lightwork.functions import discovery
     from lightwork.keys import Unkeyable, code_key
     from lightwork.lake import open_lake
     from lightwork.store.results import ResultStore
 
+    logs.configure()  # what is damaged is told by log lines
     function = _task(discovery.find(pipeline), task)
     arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
@@ -60,9 +61,10 @@ def explain_command(
     else:
         cached = function.options.cache
         facts |= {"cached": cached, "reason": "" if cached else "the task has cache=False"}
-        facts |= _code(code, store)
+        results = store.open(code, mends=False).refresh()
+        facts |= _code(code, store, results)
         if arguments is not None:
-            facts["call"] = _call(function, code, arguments, store)
+            facts["call"] = _call(function, code, arguments, results)
     if as_json:
         show_json(facts)
     else:
@@ -130,7 +132,7 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
+def _code(code: CodeKey, store: ResultStore, results: CodeResults) -> dict[str, Any]:
     """Return a code key, its components, the number of its results, and the changes since earlier code."""
     from lightwork.keys import differences
 
@@ -141,7 +143,7 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
         "components": [
             {"kind": item.kind, "name": item.name, "digest": item.digest} for item in code.components
         ],
-        "kept": len(store.open(code).refresh()),
+        "kept": len(results),
         "code_versions": [{"code_key": old.digest, "first": moment} for old, moment in versions],
         "changed_since": None,
         "changes": [],
@@ -152,7 +154,7 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
 
 
 def _call(
-    task: TaskFunction[..., Any], code: CodeKey, arguments: dict[str, Any], store: ResultStore
+    task: TaskFunction[..., Any], code: CodeKey, arguments: dict[str, Any], results: CodeResults
 ) -> dict[str, Any]:
     from lightwork.keys import Unkeyable, call_key
     from lightwork.runs.jsonable import jsonable
@@ -164,7 +166,7 @@ def _call(
         key = call_key(task.fn, code, bound.args, bound.kwargs, task.options.ignore)
     except Unkeyable as error:
         return facts | {"key": None, "kept": False, "reason": str(error)}
-    (value,) = store.open(code).refresh().lookup([key])
+    (value,) = results.lookup([key])
     result = {} if value is MISSING else {"result": jsonable(value)}
     return facts | {"key": key.hex(), "kept": value is not MISSING} | result
 
