@@ -215,6 +215,7 @@ def _each(count: int, lengths: list[int], data: bytes) -> bytes:
         (3, _each(2**32, [2, 2, 2], b"N.N.N.")),
         (3, _each(2, [2, 2], b"N.N.")),
     ],
+    ids=range(15),
 )
 def test_a_block_that_holds_other_than_it_claims_is_absent(lake, caplog, claimed, block):
     """Its checksum is right: it was written so."""
