@@ -233,7 +233,7 @@ class _Cutting(BaseHTTPRequestHandler):
 def cutting(s3_environment: str, monkeypatch) -> Iterator[type[_Cutting]]:
     """A server on this machine whose responses break off; the lake `s3://bucket` uses it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Cutting)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_address[1]}")
