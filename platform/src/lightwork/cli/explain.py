@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lightwork.functions.decorated import Pipeline, TaskFunction
     from lightwork.keys import CodeKey
-    from lightwork.store.results import ResultStore
+    from lightwork.store.results import CodeResults, ResultStore
 
 
 @click.command("explain")
@@ -55,7 +55,7 @@ def explain_command(
 
     With the arguments of a call as NAME=VALUE, also show whether that call's result is cached.
     """
-    from lightwork import settings
+    from lightwork import logs, settings
     from lightwork.functions import discovery
     from lightwork.keys import Unkeyable, code_key
     from lightwork.lake import open_lake
@@ -63,6 +63,7 @@ def explain_command(
 
     if with_value and not items:
         raise InputError("explain: --value needs the arguments of a call; expected name=value")
+    logs.configure()  # what is damaged is told by log lines
     function = _task(discovery.find(pipeline), task)
     arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
@@ -75,9 +76,10 @@ def explain_command(
     else:
         cached = function.options.cache
         facts |= {"cached": cached, "reason": "" if cached else "the task has cache=False"}
-        facts |= _code(code, store)
+        results = store.open(code, mends=False).refresh()
+        facts |= _code(code, store, results)
         if arguments is not None:
-            facts["call"] = _call(function, code, arguments, store, with_value)
+            facts["call"] = _call(function, code, arguments, results, with_value)
     if as_json:
         show_json(facts)
     else:
@@ -145,7 +147,7 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
+def _code(code: CodeKey, store: ResultStore, results: CodeResults) -> dict[str, Any]:
     """Return a code key, its components, the number of its results, and the changes since earlier code."""
     from lightwork.keys import differences
 
@@ -156,7 +158,7 @@ def _code(code: CodeKey, store: ResultStore) -> dict[str, Any]:
         "components": [
             {"kind": item.kind, "name": item.name, "digest": item.digest} for item in code.components
         ],
-        "kept": len(store.open(code).refresh()),
+        "kept": len(results),
         "code_versions": [{"code_key": old.digest, "first": moment} for old, moment in versions],
         "changed_since": None,
         "changes": [],
@@ -170,7 +172,7 @@ def _call(
     task: TaskFunction[..., Any],
     code: CodeKey,
     arguments: dict[str, Any],
-    store: ResultStore,
+    results: CodeResults,
     with_value: bool,
 ) -> dict[str, Any]:
     """Return a call's key and whether its result is cached, by the index alone; its result if asked for."""
@@ -184,7 +186,6 @@ def _call(
         key = call_key(task.fn, code, bound.args, bound.kwargs, task.options.ignore)
     except Unkeyable as error:
         return facts | {"key": None, "kept": False, "reason": str(error)}
-    results = store.open(code).refresh()
     facts |= {"key": key.hex(), "kept": key in results}
     if with_value and facts["kept"]:
         (value,) = results.lookup([key])

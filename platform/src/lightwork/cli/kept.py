@@ -158,9 +158,10 @@ def prune(
 
 
 def _open(lake: str | None, tenant: str | None) -> Lake:
-    from lightwork import settings
+    from lightwork import logs, settings
     from lightwork.lake import open_lake
 
+    logs.configure()  # what is damaged is told by log lines
     return open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import pickle
+import re
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,9 @@ CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)
 
 MARK = "lightwork-lake"
 """The marker file in the lake: by its content a worker recognizes the driver's lake."""
+
+MARK_ANEW = "lightwork-lake-anew"
+"""What the marker file is to hold where it was found damaged."""
 
 INLINE_BYTES = 32 * 1024
 """A job up to this size is sent with each batch; a larger one is put in the lake and read once."""
@@ -69,6 +73,11 @@ class Job:
         return fn
 
 
+def is_mark(text: str) -> bool:
+    """Return whether a text is the content of a marker file."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """A packed job: its bytes, or their path in the lake.
@@ -97,7 +106,7 @@ class Parcel:
         """
         data = self.data
         if data is not None and len(data) > INLINE_BYTES:
-            self.lake.write(self.path, data)
+            self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
         return replace(self, data=data, mark=mark)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightwork import logs
-from lightwork.engine.job import MARK, Job, Parcel, pack
+from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import Places, Shared
 from lightwork.engine.watch import Watch
@@ -260,7 +260,18 @@ class Runner:
     def _lake_mark(self) -> str:
         if not self.lake.exists(MARK):
             self.lake.create(MARK, uuid.uuid4().hex.encode())
-        return self.lake.read(MARK).decode()
+        mark = self.lake.read(MARK).decode(errors="replace")
+        if is_mark(mark):
+            return mark
+        self.log.warning(f"wrote a damaged file anew: {self.lake.uri(MARK)}")
+        # Of several runs that find it damaged, all write the same.
+        self.lake.create(MARK_ANEW, uuid.uuid4().hex.encode())
+        mark = self.lake.read(MARK_ANEW).decode(errors="replace")
+        if not is_mark(mark):
+            mark = uuid.uuid4().hex
+            self.lake.write(MARK_ANEW, mark.encode())
+        self.lake.write(MARK, mark.encode())
+        return mark
 
     def count(self, stats: Stats) -> None:
         """Add a finished map to the totals."""

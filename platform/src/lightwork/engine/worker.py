@@ -430,7 +430,7 @@ def _unpack_checked(parcel: Parcel) -> Job:
     if job is not None and job.code is None:
         return job  # it does not use the lake
     try:
-        mark = parcel.lake.read(MARK).decode()
+        mark = parcel.lake.read(MARK).decode(errors="replace")
     except FileNotFoundError:
         mark = ""
     if job is None and mark:

@@ -61,12 +61,19 @@ class Lake(ABC):
         """
 
     @abstractmethod
-    def write(self, path: str, data: Data) -> None:
-        """Write a file atomically, replacing any at the same path."""
+    def write(self, path: str, data: Data, *, durable: bool = True) -> None:
+        """Write a file atomically, replacing any at the same path.
+
+        Args:
+            path: its path.
+            data: its content.
+            durable: return only when it would survive a power cut. False is faster, for what is not needed
+                after one; such a file may then be empty.
+        """
 
     @abstractmethod
     def create(self, path: str, data: Data) -> bool:
-        """Write a file atomically unless it exists; return whether it was written.
+        """Write a file atomically and durably unless it exists; return whether it was written.
 
         If several processes create the same path, exactly one gets True.
         """

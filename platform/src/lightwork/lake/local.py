@@ -1,6 +1,6 @@
 """A lake in a folder on a local disk or a mounted file system."""
 
-# ruff: noqa: PTH103, PTH106, PTH108, PTH112, PTH116, PTH120, PTH123 (a Path costs more than the call)
+# ruff: noqa: PTH106, PTH108, PTH112, PTH116, PTH120, PTH123 (a Path costs more than the call)
 from __future__ import annotations
 
 import errno
@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lightwork.errors import LightworkError
+from lightwork.lake import syncing
 from lightwork.lake.base import (
     TEMPORARY,
     Data,
@@ -46,12 +47,17 @@ _ADVICE = {
 
 
 class LocalLake(Lake):
-    """A lake in a folder: files are written under a temporary name next to their path, then moved there."""
+    """A lake in a folder: files are written under a temporary name next to their path, then moved there.
+
+    Before a write returns, the file's data are synced, then its name, with the names of the folders above
+    it, so that a power cut takes nothing that was written, and leaves no file with half of its data.
+    """
 
     def __init__(self, folder: Path, tenant: str) -> None:
         super().__init__(folder.as_uri().rstrip("/"), tenant)
         self.folder = folder / tenant
         self._base = os.fspath(self.folder)
+        self._top = os.path.dirname(os.path.dirname(self._base))
 
     def __reduce__(self) -> tuple[type[LocalLake], tuple[Path, str]]:
         return LocalLake, (self.folder.parent, self.tenant)
@@ -68,9 +74,9 @@ class LocalLake(Lake):
             file.seek(start)
             return file.read(length)
 
-    def write(self, path: str, data: Data) -> None:
-        """Write a file atomically, replacing any at the same path."""
-        self._write_and_move(path, data, os.replace)
+    def write(self, path: str, data: Data, *, durable: bool = True) -> None:
+        """Write a file atomically, replacing any at the same path; it then survives a power cut."""
+        self._write_and_move(path, data, os.replace, durable=durable)
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
@@ -160,14 +166,19 @@ class LocalLake(Lake):
     def _has_files(self, folder: str) -> bool:
         return any(not item.name.startswith(TEMPORARY) for _, item in self._walk(folder))
 
-    def _write_and_move(self, path: str, data: Data, move: Callable[[str, str], None]) -> None:
+    def _write_and_move(
+        self, path: str, data: Data, move: Callable[[str, str], None], *, durable: bool = True
+    ) -> None:
         full = self._full(checked(path))
         parent = os.path.dirname(full)
         with self._clear_errors("write", path):
-            temporary, descriptor = _open_temporary(parent)
+            temporary, descriptor = _open_temporary(parent, self._top)
             try:
                 with open(descriptor, "wb") as file:
                     file.writelines(pieces(data))
+                    if durable:
+                        file.flush()
+                        syncing.sync_data(descriptor)
                 move(temporary, full)
             except FileExistsError as error:
                 if os.path.isdir(full):
@@ -176,6 +187,9 @@ class LocalLake(Lake):
             finally:
                 with suppress(FileNotFoundError):
                     os.unlink(temporary)
+            if durable:
+                with suppress(FileNotFoundError):  # the file and its folder have been deleted again
+                    syncing.sync_folder(parent, self._top)
 
     def _prune(self, folder: str) -> None:
         """Delete a folder and its parents below the root, as long as they are empty."""
@@ -218,7 +232,7 @@ def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
         return iter(())
 
 
-def _open_temporary(parent: str) -> tuple[str, int]:
+def _open_temporary(parent: str, top: str) -> tuple[str, int]:
     """Create a temporary file in a folder, and the folder if needed; return its path and descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     for attempt in range(_ATTEMPTS):
@@ -229,6 +243,6 @@ def _open_temporary(parent: str) -> tuple[str, int]:
             if attempt == _ATTEMPTS - 1:
                 raise
             # Other processes may remove the folder at any moment: create it and try again.
-            with suppress(FileNotFoundError, FileExistsError):
-                os.makedirs(parent, exist_ok=True)
+            with suppress(FileNotFoundError):
+                syncing.make_folders(parent, top)
     raise AssertionError("unreachable")

@@ -15,7 +15,7 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.s3_connection import clear_errors, client, http_status, retried
+from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status, retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,13 +54,13 @@ class S3Lake(Lake):
             raise FileNotFoundError(self.uri(path))
         return self._get(path, Range=f"bytes={start}-{start + length - 1}")
 
-    def write(self, path: str, data: Data) -> None:
+    def write(self, path: str, data: Data, *, durable: bool = True) -> None:  # noqa: ARG002 - S3 always is
         """Write a file atomically, replacing any at the same path; above 64 MiB in several parts."""
         body = _joined(data)
         key = self._key(path)
         with clear_errors("write", self.uri(path)):
             if len(body) <= _ONE_PUT:
-                client().put_object(Bucket=self.bucket, Key=key, Body=body)
+                retried(lambda: client().put_object(Bucket=self.bucket, Key=key, Body=body))
                 return
             from boto3.s3.transfer import TransferConfig
 
@@ -76,15 +76,22 @@ class S3Lake(Lake):
         put = {"Bucket": self.bucket, "Key": self._key(path), "Body": body, "Metadata": {_WRITER: writer}}
         with clear_errors("write", self.uri(path)):
             for _ in range(_CONFLICTS):
-                try:
+                sent = 0
+
+                def attempt() -> None:
+                    nonlocal sent
+                    sent += 1
                     client().put_object(**put, IfNoneMatch="*")
+
+                try:
+                    retried(attempt)
                     return True
                 except ClientError as error:
                     status = http_status(error)
                     if status == 412:
                         # A put that was sent again may have been refused because of its own first attempt.
-                        resent = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                        return resent and self._written_by(path) == writer
+                        again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                        return (again or sent > 1) and self._written_by(path) == writer
                     if status != 409:
                         raise
                 if self.exists(path):  # 409: another request for the same key was in progress
@@ -126,7 +133,7 @@ class S3Lake(Lake):
 
         with clear_errors("check", self.uri(path)):
             try:
-                client().head_object(Bucket=self.bucket, Key=self._key(path))
+                retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
             except ClientError as error:
                 if http_status(error) == 404:
                     return False
@@ -164,23 +171,34 @@ class S3Lake(Lake):
             return retried(attempt)
 
     def _written_by(self, path: str) -> str:
-        head = client().head_object(Bucket=self.bucket, Key=self._key(path))
+        head = retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
         return str(head["Metadata"].get(_WRITER, ""))
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         folder = checked_folder(prefix)
         start = f"{self._base}{folder}/" if folder else self._base
-        with clear_errors("list", f"s3://{self.bucket}/{start}"):
-            pages = client().get_paginator("list_objects_v2")
-            yield from pages.paginate(
-                Bucket=self.bucket, Prefix=start, PaginationConfig={"PageSize": _LISTED}, **options
-            )
+        options |= {"Bucket": self.bucket, "Prefix": start}
+
+        def attempt() -> dict[str, Any]:
+            page: dict[str, Any] = client().list_objects_v2(**options, MaxKeys=_LISTED)
+            if "Name" not in page and "IsTruncated" not in page:  # botocore takes no body for an empty list
+                raise CutShortError("the list is missing")
+            return page
+
+        while True:
+            with clear_errors("list", f"s3://{self.bucket}/{start}"):
+                page = retried(attempt)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _delete(self, batch: list[dict[str, str]]) -> None:
         from lightwork.errors import LightworkError
 
         with clear_errors("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
-            response = client().delete_objects(Bucket=self.bucket, Delete={"Objects": batch, "Quiet": True})
+            names = {"Objects": batch, "Quiet": True}
+            response = retried(lambda: client().delete_objects(Bucket=self.bucket, Delete=names))
         if failed := response.get("Errors"):
             first = failed[0]
             raise LightworkError(

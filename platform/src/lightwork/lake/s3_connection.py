@@ -111,16 +111,53 @@ def http_status(error: Any) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def retried(attempt: Callable[[], T], attempts: int = 4) -> T:
-    """Call a function again if the response body breaks off, which botocore does not retry by itself."""
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+class CutShortError(Exception):
+    """A response that is complete as far as HTTP goes, but lacks what it must hold."""
 
+
+def retried(attempt: Callable[[], T], attempts: int = 4) -> T:
+    """Call a function again if the response breaks off, which botocore does not always retry by itself."""
+    from botocore.exceptions import ClientError
+
+    transient = _cut_short()
     for number in range(1, attempts):
         try:
             return attempt()
-        except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
-            time.sleep(0.1 * 2**number)
+        except transient:
+            pass
+        except ClientError as error:
+            # Without a code the body was cut: it says what is missing or wrong. Only a HEAD has no body.
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            is_cut = code.isdigit() and (code == "404" or code >= "500")
+            if not is_cut or error.operation_name.startswith("Head"):
+                raise
+        time.sleep(0.1 * 2**number)
     return attempt()
+
+
+def _cut_short() -> tuple[type[Exception], ...]:
+    """Return the errors of responses that break off, in their body or in that of an error."""
+    from http.client import HTTPException
+
+    from botocore.exceptions import (
+        ConnectionClosedError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseStreamingError,
+    )
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError
+
+    return (
+        ConnectionClosedError,
+        CutShortError,
+        HTTPException,
+        HTTPError,
+        IncompleteReadError,
+        ReadTimeoutError,
+        ResponseParserError,
+        ResponseStreamingError,
+    )
 
 
 @contextmanager
@@ -136,6 +173,7 @@ def clear_errors(action: str, address: str) -> Iterator[None]:
         message = error.response.get("Error", {}).get("Message", "")
         meaning = _MEANING.get(code) or one_line(f"{code} {message}")
         raise LightworkError(f"cannot {action} {address}: {meaning}") from error
-    except (BotoCoreError, Boto3Error) as error:
-        meaning = _MEANING.get(type(error).__name__) or one_line(error)
+    except (BotoCoreError, Boto3Error, *_cut_short()) as error:
+        cut = "the endpoint's response broke off; try again" if isinstance(error, _cut_short()) else ""
+        meaning = _MEANING.get(type(error).__name__) or cut or one_line(error)
         raise LightworkError(f"cannot {action} {address}: {meaning}") from error

@@ -17,6 +17,7 @@ from lightwork.errors import one_line
 from lightwork.kube import contract
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import records
+from lightwork.store.documents import seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,8 +153,7 @@ class Record:
     def write(self, status: str) -> None:
         """Write the record with a new status, atomically."""
         self.values |= {"status": status, "elements": elements(self.session)}
-        text = json.dumps(self.values, ensure_ascii=False, indent=2)
-        self.session.lake.write(f"runs/{self.session.run_id}/run.json", text.encode())
+        self.session.lake.write(f"runs/{self.session.run_id}/run.json", seal(self.values, indent=2))
 
     def finish(
         self,

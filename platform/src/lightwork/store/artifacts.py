@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from lightwork.errors import InputError, LightworkError, near, one_line, public
+from lightwork.store.commits import check_schema, checked_commit
+from lightwork.store.documents import OddError, TornError, digest, seal
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Artifacts:
         self.provenance = dict(provenance)
         self._inside = inside
         self.written: list[Artifact] = []
+        self._reported: set[str] = set()
 
     def write(
         self,
@@ -138,7 +141,7 @@ class Artifacts:
                 "columns": written.schema.names,
                 "bytes": sum(part.bytes for part in written.parts),
                 "partition_by": list(by),
-                "files": [[part.path, part.rows, part.bytes] for part in written.parts],
+                "files": [list(part) for part in written.parts],
                 "schema": base64.b64encode(written.schema.serialize()).decode(),
             }
             return self._publish(document)
@@ -164,7 +167,8 @@ class Artifacts:
         document = self._document(name, "file", version, created, None)
         try:
             self.lake.write(f"{folder}/{name}", content)
-            return self._publish(document | {"bytes": len(content), "files": [[name, 0, len(content)]]})
+            file = [name, 0, len(content), digest(content)]
+            return self._publish(document | {"bytes": len(content), "files": [file]})
         except BaseException:
             self._discard(folder)
             raise
@@ -202,6 +206,7 @@ class Artifacts:
             LightworkError: no such artifact, run or column; the message suggests existing ones.
         """
         from lightwork.store.tables_reading import Stored, read_lazily, read_now
+        from lightwork.store.tables_writing import Part
 
         document = self._newest(_check_name(name, _FILE_NAME), run, "table")
         stored = Stored(
@@ -209,7 +214,7 @@ class Artifacts:
             folder=f"{_ROOT}/{name}/{document['version']}",
             partition_by=tuple(document["partition_by"]),
             schema=base64.b64decode(document["schema"]),
-            parts=tuple((path, rows) for path, rows, _ in document["files"]),
+            parts=tuple(Part(*file) for file in document["files"]),
         )
         return (read_lazily if lazy else read_now)(stored, None if columns is None else list(columns))
 
@@ -222,9 +227,12 @@ class Artifacts:
         document = self._newest(_check_name(name, _FILE_NAME), run, "file")
         path = f"{_ROOT}/{name}/{document['version']}/{name}"
         try:
-            return self.lake.read(path)
+            data = self.lake.read(path)
         except FileNotFoundError:
             raise LightworkError(f"{self.lake.uri(path)} is missing although it was written") from None
+        if len(data) != document["bytes"] or document["files"][0][3:] not in ([], [digest(data)]):
+            raise LightworkError(f"{self.lake.uri(path)} is damaged; write the artifact again")
+        return data
 
     def list(self, name: str | None = None) -> list[Artifact]:
         """List the versions of one artifact, or of all, newest first; empty if there are none."""
@@ -283,7 +291,7 @@ class Artifacts:
 
     def _publish(self, document: dict[str, Any]) -> Artifact:
         path = f"{_ROOT}/{document['name']}/{_VERSIONS}/{document['version']}.json"
-        if not self.lake.create(path, _dumps(document).encode()):
+        if not self.lake.create(path, seal(document)):
             raise LightworkError(f"{self.lake.uri(path)} exists: another process of the same run wrote it")
         artifact = self._artifact(document)
         self.written.append(artifact)
@@ -319,25 +327,40 @@ class Artifacts:
         """List the finished versions, newest first."""
         start = f"{_ROOT}/{name}/{_VERSIONS}/"
         paths = [entry.path.removeprefix(start) for entry in self.lake.entries(start)]
-        return sorted((path.removesuffix(".json") for path in paths if path.endswith(".json")), reverse=True)
+        files = (path for path in paths if path.endswith(".json") and "/" not in path)
+        return sorted((path.removesuffix(".json") for path in files), reverse=True)
 
-    def _load(self, name: str, version: str) -> dict[str, Any] | None:
+    def _load(self, name: str, version: str, *, to_read: bool = False) -> dict[str, Any] | None:
+        """Read the commit file of a version; None, with a warning, if it is damaged.
+
+        Args:
+            name: the artifact's name.
+            version: the version.
+            to_read: whether the version is to be read. A run then deletes a file that is empty or truncated,
+                so that it is reported once.
+        """
         path = f"{_ROOT}/{name}/{_VERSIONS}/{version}.json"
         try:
-            document = json.loads(self.lake.read(path))
-            self._artifact(document)
+            document = checked_commit(self.lake.read(path), name, version)
+            if to_read and document["kind"] == "table":
+                check_schema(document)
+            return document
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            _log.warning("ignored a damaged file: %s: %s", self.lake.uri(path), one_line(error))
+        except OddError as error:
+            if path not in self._reported:
+                _log.warning("ignored a damaged file: %s: %s", self.lake.uri(path), one_line(error))
+            self._reported.add(path)
+            if to_read and self.run_id and isinstance(error, TornError):
+                with contextlib.suppress(LightworkError):  # a lake that may only be read
+                    self.lake.delete([path])
             return None
-        return dict(document)
 
     def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
         versions = self._versions(name)
         for version in versions:
             if run is None or version.partition("-")[2] == run:
-                document = self._load(name, version)
+                document = self._load(name, version, to_read=True)
                 if document is not None and document["kind"] == kind:
                     return document
                 if document is not None:

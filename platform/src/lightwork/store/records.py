@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from lightwork.errors import one_line
+from lightwork.logs import get_logger
+from lightwork.store import documents
+from lightwork.store.documents import OddError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +39,8 @@ def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
     def beat() -> None:
         while not ended.wait(every):
             with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
-                lake.write(f"{folder}/{_NAME}", dt.datetime.now(dt.UTC).isoformat().encode())
+                now = dt.datetime.now(dt.UTC).isoformat()
+                lake.write(f"{folder}/{_NAME}", now.encode(), durable=False)  # the next one follows
 
     thread = threading.Thread(target=beat, name="lightwork-heartbeat", daemon=True)
     thread.start()
@@ -58,7 +63,7 @@ def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None
         return recorded
     times = [_time(record.get("started"))]
     with contextlib.suppress(FileNotFoundError):
-        times.append(_time(lake.read(f"runs/{record.get('run_id')}/{_NAME}").decode()))
+        times.append(_time(lake.read(f"runs/{record.get('run_id')}/{_NAME}").decode(errors="replace")))
     last_seen = max((time for time in times if time is not None), default=None)
     if last_seen is not None and (now or dt.datetime.now(dt.UTC)) - last_seen > SILENCE:
         return "lost"
@@ -66,7 +71,7 @@ def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None
 
 
 def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return the records of the runs in a lake, newest first, without unreadable ones.
+    """Return the records of the runs in a lake, newest first; damaged ones are ignored with a warning.
 
     The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing.
     """
@@ -74,13 +79,43 @@ def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
     for folder in sorted(lake.folders("runs"), reverse=True):
         if limit is not None and len(records) >= limit:
             break
+        path = f"runs/{folder.rsplit('/', 1)[-1]}/run.json"
         try:
-            record = json.loads(lake.read(f"runs/{folder.rsplit('/', 1)[-1]}/run.json"))
-        except (FileNotFoundError, ValueError):
+            record = _checked(lake.read(path), path.split("/")[1])
+        except FileNotFoundError:
             continue
-        if isinstance(record, dict):
-            records.append({**record, "status": status(lake, record)})
+        except OddError as error:
+            get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(path)}: {one_line(error)}")
+            continue
+        records.append({**record, "status": status(lake, record)})
     return records
+
+
+def _checked(data: bytes, run_id: str) -> dict[str, Any]:
+    """Read a run's record.
+
+    Raises:
+        OddError: it is not a record of this run.
+    """
+    record = documents.parse(data)
+    if documents.text(record, "run_id") != run_id:
+        raise OddError("run_id: it is the record of another run")
+    documents.text(record, "status")
+    for name in ("pipeline", "error"):
+        if record.get(name) is not None:
+            documents.text(record, name)
+    for name in ("started", "finished"):
+        if record.get(name) is not None:
+            documents.moment(record, name)
+    if record.get("seconds") is not None:
+        documents.number(record, "seconds")
+    elements = record.get("elements")
+    if elements is not None:
+        if not isinstance(elements, dict):
+            raise OddError("elements: expected numbers by name")
+        for name in elements:
+            documents.whole(elements, name)
+    return record
 
 
 def location(lake: Lake, path: str) -> str:
@@ -91,6 +126,7 @@ def location(lake: Lake, path: str) -> str:
 
 def _time(text: object) -> dt.datetime | None:
     try:
-        return dt.datetime.fromisoformat(str(text))
+        time = dt.datetime.fromisoformat(str(text))
     except ValueError:
         return None
+    return None if time.tzinfo is None else time

@@ -8,8 +8,8 @@ again.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-import json
 import time
 import uuid
 from collections import OrderedDict
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import LightworkError, near, one_line
 from lightwork.functions.frozen import Frozen, Unfreezable, thaw_or_tell
 from lightwork.logs import get_logger
-from lightwork.store import segments
-from lightwork.store.segments import Block, Index, SegmentError
+from lightwork.store import documents, segments
+from lightwork.store.documents import OddError
+from lightwork.store.segments import Block, Index, IntactError, SegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,23 +59,21 @@ class ResultStore:
         self.lake = lake
         self.task = task
 
-    def open(self, code: CodeKey) -> CodeResults:
-        """Open the results of one version of the code."""
-        return CodeResults(self.lake, self.task, code.digest)
+    def open(self, code: CodeKey, *, mends: bool = True) -> CodeResults:
+        """Open the results of one version of the code; damaged segments are deleted if `mends`."""
+        return CodeResults(self.lake, self.task, code.digest, mends=mends)
 
     def versions(self) -> list[tuple[CodeKey, float]]:
         """List the versions of the code with results, and the times of their first commits, newest first."""
-        from lightwork.keys import CodeKey
-
         entries = [e for e in self.lake.entries(results_folder(self.task)) if e.path.endswith("/code.json")]
         entries.sort(key=lambda entry: entry.modified, reverse=True)
         versions = []
         for entry in entries:
             try:
-                code = CodeKey.from_json(json.loads(self.lake.read(entry.path)))
+                code = _code_of(self.lake.read(entry.path), entry.path.split("/")[-2])
             except FileNotFoundError:
                 continue
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except OddError as error:
                 get_logger("lightwork").warning(
                     f"ignored a damaged file: {self.lake.uri(entry.path)}: {one_line(error)}"
                 )
@@ -87,13 +86,20 @@ class CodeResults:
     """The results of one version of a task's code, as one process sees them.
 
     Several processes may use the same results, but only one thread may use an object of this class.
+
+    Args:
+        lake: the tenant's lake.
+        task: the task's name.
+        code_digest: the digest of the code's key.
+        mends: delete damaged segments, so that they are reported once.
     """
 
-    def __init__(self, lake: Lake, task: str, code_digest: str) -> None:
+    def __init__(self, lake: Lake, task: str, code_digest: str, *, mends: bool = True) -> None:
         self.lake = lake
         self.task = task
         self.code = code_digest
         self.folder = f"{results_folder(task)}/{code_digest}"
+        self._mends = mends
         self._added: set[str] = set()
         self._damaged: set[str] = set()
         self._positions: dict[bytes, int] = {}
@@ -260,6 +266,18 @@ class CodeResults:
         self._damaged.add(path)
         self._whole.pop(path, None)
         self._warn(path, error)
+        if self._mends and not isinstance(error, IntactError):
+            with contextlib.suppress(LightworkError):  # a lake that may only be read
+                self._remove_damaged(path)
+
+    def _remove_damaged(self, path: str) -> None:
+        """Delete a segment if it is damaged when it is read again."""
+        try:
+            _check_whole(self.lake.read(path))
+        except (FileNotFoundError, IntactError):
+            return
+        except SegmentError:
+            self.lake.delete([path])
 
     def _warn(self, path: str, error: SegmentError) -> None:
         get_logger("lightwork").warning(
@@ -287,8 +305,16 @@ class CodeResults:
     def describe(self, code: CodeKey) -> None:
         """Record what the code key is made of, unless already recorded, for `lightwork explain`."""
         path = f"{self.folder}/code.json"
-        if not self.lake.exists(path):
-            self.lake.create(path, json.dumps(code.to_json()).encode())
+        data = documents.seal(code.to_json())
+        try:
+            _code_of(self.lake.read(path), code.digest)
+        except FileNotFoundError:
+            self.lake.create(path, data)
+        except OddError as error:
+            get_logger("lightwork").warning(
+                f"wrote a damaged file anew: {self.lake.uri(path)}: {one_line(error)}"
+            )
+            self.lake.write(path, data)
 
     def compact(self, paths: Iterable[str] | None = None) -> int:
         """Merge small segments into few, while others may read and write.
@@ -322,12 +348,38 @@ class CodeResults:
     def _read_intact(self, path: str) -> tuple[bytes, Index] | None:
         try:
             data = self.lake.read(path)
-            index = segments.decode_index(data, len(data))
-            for block in index.blocks:
-                segments.read_block(memoryview(data)[block.offset : block.offset + block.length], block)
+            return data, _check_whole(data)
         except (FileNotFoundError, SegmentError):
             return None  # merged by another process, or damaged: not ours to delete
-        return data, index
+
+
+def _check_whole(data: bytes) -> Index:
+    """Read all of a segment; return its index.
+
+    Raises:
+        SegmentError: it is damaged, or cannot be unpickled.
+    """
+    index = segments.decode_index(data, len(data))
+    for block in index.blocks:
+        segments.read_block(memoryview(data)[block.offset : block.offset + block.length], block)
+    return index
+
+
+def _code_of(data: bytes, digest: str) -> CodeKey:
+    """Read the code key from a `code.json`.
+
+    Raises:
+        OddError: it holds no code key, or one with another digest.
+    """
+    from lightwork.keys import CodeKey
+
+    document = documents.parse(data)
+    if documents.text(document, "digest") != digest:
+        raise OddError("it describes another code key")
+    for component in documents.items(document, "components", list):
+        if len(component) != 3 or not all(isinstance(part, str) for part in component):
+            raise OddError("components: expected lists of three texts")
+    return CodeKey.from_json(document)
 
 
 def _now() -> str:

@@ -36,11 +36,17 @@ _COPIED = 1 << 14
 """Bytes up to which a value's pickle is copied out of its block rather than referred to."""
 HEAD_BYTES = _HEAD.size
 BLOCK_VALUES = 4096
+MOST_VALUES = 1 << 16
+"""The number of values above which a block is damaged; positions in a block have 16 bits."""
 BLOCK_BYTES = 256 * 1024
 
 
 class SegmentError(ValueError):
     """A truncated or damaged segment; the text gives the reason."""
+
+
+class IntactError(SegmentError):
+    """A segment that is whole, but of another version, or written by code whose classes are gone."""
 
 
 class Head(NamedTuple):
@@ -133,13 +139,21 @@ def frozen_from_block(data: bytes | memoryview) -> list[Any]:
     """Return the values of a block: all of them plain, or all of them `Frozen`."""
     if data[: len(_EACH)] != _EACH:
         values: list[Any] = load(data)
+        if type(values) is not list:
+            raise SegmentError(f"a block holds {type(values).__name__}, not a list")
         # Written before values were pickled one by one.
         return values if all_plain(values) else [Frozen(dump(value)) for value in values]
     view = memoryview(data)
     start = len(_EACH) + _COUNT.size
+    if len(view) < start:
+        raise SegmentError("a block is truncated")
     (count,) = _COUNT.unpack_from(view, len(_EACH))
+    if count > MOST_VALUES or len(view) < start + count * _COUNT.size:
+        raise SegmentError(f"a block claims {count:,} values")
     lengths = struct.unpack_from(f"<{count}Q", view, start)
     start += count * _COUNT.size
+    if sum(lengths) != len(view) - start:
+        raise SegmentError("the lengths of a block's values do not add up to its own")
     frozen = []
     for length in lengths:
         part = view[start : start + length]
@@ -167,7 +181,9 @@ def decode_head(data: bytes | memoryview) -> Head:
         raise SegmentError(f"truncated after {len(data)} bytes")
     magic, keys, blocks, check = _HEAD.unpack_from(data)
     if magic != _MAGIC:
-        raise SegmentError("not a segment of this version")
+        if magic[:5] == _MAGIC[:5] and magic[6:] == _MAGIC[6:]:
+            raise IntactError("a segment of another version")
+        raise SegmentError("not a segment")
     return Head(keys, blocks, check)
 
 
@@ -189,6 +205,8 @@ def decode_index(data: bytes | memoryview, size: int) -> Index:
         raise SegmentError("its index does not match its checksum")
     blocks, offset, values = [], head.index_end, 0
     for count, length, check in _BLOCK.iter_unpack(index[head.keys * KEY_BYTES :]):
+        if count > MOST_VALUES:
+            raise SegmentError(f"a block claims {count:,} values")
         blocks.append(Block(offset, length, count, check))
         offset, values = offset + length, values + count
     if offset != size or values != head.keys:
@@ -211,6 +229,8 @@ def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
         raise SegmentError("a block does not match its checksum")
     try:
         values = frozen_from_block(data)
+    except SegmentError:
+        raise
     except Exception as error:
         raise unpickling_error(error) from error
     if len(values) != block.count:
@@ -220,7 +240,7 @@ def read_block(data: bytes | memoryview, block: Block) -> list[Any]:
 
 def unpickling_error(error: BaseException) -> SegmentError:
     """Return the error of a block whose values cannot be unpickled, usually because classes are gone."""
-    return SegmentError(f"a block cannot be unpickled ({describe(error)})")
+    return IntactError(f"a block cannot be unpickled ({describe(error)})")
 
 
 def merge(segments: Iterable[tuple[bytes, Index]]) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:

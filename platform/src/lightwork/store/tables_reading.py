@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lightwork.errors import LightworkError, near, one_line
+from lightwork.store.documents import digest
+from lightwork.store.tables_writing import Part, footer_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,14 +19,19 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
 
 
+_THREADS = 8
+_FOOTER = 64 << 10
+"""Bytes at the end of a file that are read for its footer; most footers are shorter."""
+
+
 class Stored(NamedTuple):
-    """A table in the lake: its serialized Arrow schema, and its parts, each a file and its number of rows."""
+    """A table in the lake: its serialized Arrow schema, and its parts, each a file."""
 
     lake: Lake
     folder: str
     partition_by: tuple[str, ...]
     schema: bytes
-    parts: tuple[tuple[str, int], ...]
+    parts: tuple[Part, ...]
 
 
 def read_now(stored: Stored, columns: list[str] | None) -> pd.DataFrame:
@@ -43,10 +51,10 @@ def read_lazily(stored: Stored, columns: list[str] | None) -> Any:
     _check_columns(schema, columns)
     empty = clear_known_categories(_to_pandas(schema.empty_table(), None))
     bare = stored._replace(parts=())
-    parts = stored.parts or ((None, 0),)
+    parts = stored.parts or (None,)
     starts = [0]
-    for _, rows in parts[:-1]:
-        starts.append(starts[-1] + rows)
+    for part in stored.parts[:-1]:
+        starts.append(starts[-1] + part.rows)
     with dask.config.set({"dataframe.convert-string": False}):
         frame = dd.from_map(
             _read_part, parts, starts, stored=bare, meta=empty, enforce_metadata=False, label="artifact"
@@ -55,10 +63,10 @@ def read_lazily(stored: Stored, columns: list[str] | None) -> Any:
 
 
 def _read_part(
-    part: tuple[str | None, int], start: int, *, stored: Stored, columns: Sequence[str] | None = None
+    part: Part | None, start: int, *, stored: Stored, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
     schema = _schema(stored)
-    parts = () if part[0] is None else ((part[0], part[1]),)
+    parts = () if part is None else (part,)
     return _frame(stored, schema, parts, start, None if columns is None else list(columns))
 
 
@@ -81,7 +89,7 @@ def _check_columns(schema: pa.Schema, columns: Sequence[str] | None) -> None:
 def _frame(
     stored: Stored,
     schema: pa.Schema,
-    parts: Sequence[tuple[str, int]],
+    parts: Sequence[Part],
     start: int,
     columns: list[str] | None,
 ) -> pd.DataFrame:
@@ -95,9 +103,7 @@ def _frame(
     return _to_pandas(table.cast(selected).replace_schema_metadata(selected.metadata), start)
 
 
-def _table(
-    stored: Stored, schema: pa.Schema, parts: Sequence[tuple[str, int]], names: Sequence[str]
-) -> pa.Table:
+def _table(stored: Stored, schema: pa.Schema, parts: Sequence[Part], names: Sequence[str]) -> pa.Table:
     system, base = stored.lake.arrow()
     folder = f"{base}/{stored.folder}"
     plain = pa.schema([_plain(field) if field.name in stored.partition_by else field for field in schema])
@@ -107,11 +113,13 @@ def _table(
         partitioning = ds.partitioning(
             pa.schema([plain.field(name) for name in stored.partition_by]), flavor="hive"
         )
+    _check_footers(stored, parts)
+    scanning = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     try:
-        return ds.dataset(
-            [f"{folder}/{path}" for path, _ in parts],
+        table = ds.dataset(
+            [f"{folder}/{part.path}" for part in parts],
             schema=plain,
-            format="parquet",
+            format=ds.ParquetFileFormat(default_fragment_scan_options=scanning),
             filesystem=system,
             partitioning=partitioning,
             partition_base_dir=folder,
@@ -120,6 +128,39 @@ def _table(
         raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
     except (OSError, pa.ArrowException) as error:
         raise LightworkError(f"cannot read {where}: {one_line(error)}") from error
+    if table.num_rows != sum(part.rows for part in parts):
+        raise LightworkError(f"cannot read {where}: a file is damaged: it has another number of rows")
+    return table
+
+
+def _check_footers(stored: Stored, parts: Sequence[Part]) -> None:
+    """Check that the footers of files are as they were written; pages have checksums of their own.
+
+    Raises:
+        LightworkError: a file is missing or damaged.
+    """
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for part, is_whole in zip(
+            parts, pool.map(lambda part: _has_footer(stored, part), parts), strict=True
+        ):
+            if not is_whole:
+                where = stored.lake.uri(f"{stored.folder}/{part.path}")
+                raise LightworkError(f"cannot read {where}: the file is damaged; write the artifact again")
+
+
+def _has_footer(stored: Stored, part: Part) -> bool:
+    path = f"{stored.folder}/{part.path}"
+    if not part.footer:
+        return True  # written by an earlier version
+    start = max(0, part.bytes - _FOOTER)
+    try:
+        end = stored.lake.read_range(path, start, _FOOTER + 1)
+        length = footer_bytes(end)
+        if length > len(end) and length <= part.bytes:
+            end = stored.lake.read_range(path, part.bytes - length, length)
+    except FileNotFoundError:
+        raise LightworkError(f"{stored.lake.uri(path)}: a file is missing") from None
+    return start + len(end) == part.bytes and digest(end[len(end) - length :]) == part.footer
 
 
 def _plain(field: pa.Field) -> pa.Field:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lightwork.errors import InputError, one_line
+from lightwork.store.documents import digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +24,27 @@ PART_BYTES = 128 * 2**20
 """Size in memory of the part of a table that goes into one file."""
 
 _PROVENANCE = b"lightwork"
+_TAIL = 8  # bytes at the end of a Parquet file: the length of its footer, and "PAR1"
 _THREADS = 8
 _PATIENCE = 60.0  # seconds for running tasks to finish after a failure
 _abandoned: set[str] = set()  # folders of versions that failed in this process
 
 
 class Part(NamedTuple):
-    """One Parquet file: its path below the version's folder, its number of rows, its size in bytes."""
+    """One Parquet file of a table.
+
+    Attributes:
+        path: its path below the version's folder.
+        rows: its number of rows.
+        bytes: its size.
+        footer: the digest of its footer, which describes the pages; these have checksums of their own. It is
+            empty for a file of an earlier version.
+    """
 
     path: str
     rows: int
     bytes: int
+    footer: str = ""
 
 
 class Written(NamedTuple):
@@ -359,7 +370,16 @@ def _write_file(target: _Target, path: str, table: pa.Table) -> Part:
     stored = _stored_schema(table.schema, target.partition_by)
     metadata = {**(stored.metadata or {}), _PROVENANCE: target.provenance}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+    pq.write_table(
+        table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True
+    )
     data = memoryview(sink.getvalue())
     target.lake.write(f"{target.folder}/{path}", data)
-    return Part(path, table.num_rows, data.nbytes)
+    return Part(path, table.num_rows, data.nbytes, digest(data[-footer_bytes(data) :]))
+
+
+def footer_bytes(end: bytes | memoryview) -> int:
+    """Return the length of a Parquet file's footer, given its last bytes; 0 if it is not a Parquet file."""
+    if len(end) < _TAIL or end[-4:] != b"PAR1":
+        return 0
+    return int.from_bytes(end[-_TAIL:-4], "little") + _TAIL

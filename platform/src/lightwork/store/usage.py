@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError, near
+from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from lightwork.lake import Entry, Lake
 
 _ROOT = "results"
+_AT_ONCE = 64 << 10
+"""Bytes at the start of a segment that are read at once; most indexes are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,17 @@ def _by_task(lake: Lake) -> dict[str, list[Entry]]:
 
 
 def _count(lake: Lake, entry: Entry) -> int:
-    """Read the number of results of a segment from its head; 0 if it is damaged or deleted."""
+    """Read the number of results of a segment from its index; 0, with a warning, if it is damaged."""
     from lightwork.store import segments
 
     try:
-        return segments.decode_head(lake.read_range(entry.path, 0, segments.HEAD_BYTES)).keys
-    except (FileNotFoundError, segments.SegmentError):
+        start = lake.read_range(entry.path, 0, _AT_ONCE)
+        end = segments.decode_head(start).index_end
+        if len(start) < end <= entry.size:
+            start += lake.read_range(entry.path, len(start), end - len(start))
+        return segments.decode_index(start, entry.size).count
+    except FileNotFoundError:
+        return 0
+    except segments.SegmentError as error:
+        get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(entry.path)}: {error}")
         return 0

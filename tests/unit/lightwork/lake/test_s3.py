@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import pickle
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import pytest
 
@@ -199,3 +202,100 @@ def test_a_forked_process_creates_its_own_client(lake) -> None:
     assert s3_connection._cached is None
     lake.write("x", b"1")
     assert lake.read("x") == b"1"
+
+
+class _Cutting(BaseHTTPRequestHandler):
+    """Passes requests on to nothing: answers with what it is given, the last answer for ever."""
+
+    answers: ClassVar[list[tuple[int, bytes, int]]] = []
+    """Status, body, and the length that is claimed: negative for a body in chunks."""
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, body, length = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status)
+        if length < 0:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        self.close_connection = True
+
+    do_GET = do_PUT = do_HEAD = do_POST = _answer
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def cutting(s3_environment: str, monkeypatch) -> Iterator[type[_Cutting]]:
+    """A server on this machine whose responses break off; the lake `s3://bucket` uses it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Cutting)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setattr(s3_connection.time, "sleep", lambda _: None)  # botocore's pauses too
+    yield _Cutting
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+_ERROR = b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>"
+_LIST = (
+    b"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated><Contents><Key>acme/x</Key>"
+    b"<Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>"
+)
+_CALLS = {
+    "read": lambda lake: lake.read("x"),
+    "read_range": lambda lake: lake.read_range("x", 0, 5),
+    "write": lambda lake: lake.write("x", b"1"),
+    "create": lambda lake: lake.create("x", b"1"),
+    "entries": lambda lake: lake.entries(),
+    "folders": lambda lake: lake.folders(),
+    "delete": lambda lake: lake.delete(["x"]),
+}
+_CUTS = {
+    "error": (404, _ERROR[:20], len(_ERROR)),
+    "error without its end": (404, _ERROR[:20], 20),
+    "error in chunks": (404, b"50\r\n" + _ERROR[:20], -1),
+    "server error in chunks": (503, b"50\r\n" + _ERROR[:20], -1),
+    "list in chunks": (200, b"200\r\n" + _LIST[:60], -1),
+    "server error": (500, _ERROR[:20], len(_ERROR)),
+    "list": (200, _LIST[:60], len(_LIST)),
+    "list without its end": (200, _LIST[:60], 60),
+    "rubbish": (500, b"<html>\xff\xfe", 8),
+}
+
+
+@pytest.mark.parametrize("cut", _CUTS)
+@pytest.mark.parametrize("call", _CALLS)
+def test_a_response_that_is_always_cut_is_one_line(cutting: type[_Cutting], call: str, cut: str) -> None:
+    cutting.answers = [_CUTS[cut]]
+    lake = open_lake("s3://bucket", tenant="acme")
+    if cut.startswith("list") and call not in ("entries", "folders"):
+        return  # to them it is no response that was cut
+    with pytest.raises(LightworkError, match=r"^cannot [^\n]* s3://bucket[^\n]*$"):
+        _CALLS[call](lake)
+
+
+@pytest.mark.parametrize(
+    "cut", ["error", "error in chunks", "list", "list in chunks", "list without its end"]
+)
+def test_a_list_that_is_cut_once_is_asked_for_again(cutting: type[_Cutting], cut: str) -> None:
+    cutting.answers = [_CUTS[cut], (200, _LIST, len(_LIST))]
+    assert [entry.path for entry in open_lake("s3://bucket", tenant="acme").entries()] == ["x"]
+
+
+def test_an_error_that_is_cut_once_is_asked_for_again(cutting: type[_Cutting]) -> None:
+    cutting.answers = [_CUTS["error"], (200, b"whole", 5)]
+    assert open_lake("s3://bucket", tenant="acme").read("x") == b"whole"
+
+
+def test_a_list_without_a_body_is_not_an_empty_list(cutting: type[_Cutting]) -> None:
+    cutting.answers = [(200, b"", 0)]
+    with pytest.raises(LightworkError, match=r"cannot list .*: the endpoint's response broke off"):
+        open_lake("s3://bucket", tenant="acme").entries()

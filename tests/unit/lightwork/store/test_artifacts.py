@@ -201,3 +201,37 @@ def test_an_invalid_name_is_refused(local: Artifacts, name: str) -> None:
 def test_a_missing_local_file_is_refused(local: Artifacts, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*nothing: No such file"):
         local.write_file("x", tmp_path / "nothing")
+
+
+def test_a_version_without_checksums_is_read(local: Artifacts) -> None:
+    """Earlier versions of lightwork wrote such files."""
+    for artifact in (local.write("wins", TABLE), local.write_file("a.txt", "text")):
+        path = f"artifacts/{artifact.name}/_versions/{artifact.version}.json"
+        document = json.loads(local.lake.read(path))
+        document.pop("seal")
+        document["files"] = [file[:3] for file in document["files"]]
+        local.lake.write(path, json.dumps(document).encode())
+    assert len(local.read("wins")) == len(TABLE)
+    assert local.read_file("a.txt") == b"text"
+
+
+def test_a_run_that_reads_deletes_an_empty_commit_and_a_look_does_not(local: Artifacts, caplog) -> None:
+    local.write("wins", TABLE)
+    second = local.write("wins", TABLE[:1])
+    path = f"artifacts/wins/_versions/{second.version}.json"
+    local.lake.write(path, b"")
+    look = Artifacts(local.lake, run_id="", provenance={})
+    assert len(look.read("wins")) == len(TABLE)
+    assert local.lake.exists(path)
+    assert len(local.read("wins")) == len(TABLE)
+    assert not local.lake.exists(path)
+    caplog.clear()
+    assert len(local.read("wins")) == len(TABLE)
+    assert not caplog.text
+
+
+def test_a_file_with_another_content_is_refused(local: Artifacts) -> None:
+    artifact = local.write_file("a.txt", "text")
+    local.lake.write(artifact.path, b"tex!")
+    with pytest.raises(LightworkError, match=r"a\.txt is damaged; write the artifact again"):
+        local.read_file("a.txt")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import struct
 import subprocess
 import sys
 from hashlib import blake2b
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lightwork.errors import LightworkError
 from lightwork.lake import open_lake
 from lightwork.store import segments, usage
 from lightwork.store.results import MISSING, CodeResults
@@ -186,3 +189,83 @@ def test_a_large_file_is_looked_up_without_reading_all_of_it(lake):
     results.lake.__class__ = Watched
     assert results.refresh().lookup([key(5)]) == [values[5]]
     assert paths_read == []
+
+
+def _each(count: int, lengths: list[int], data: bytes) -> bytes:
+    """Return a block of values that were pickled one by one, with a table that may be wrong."""
+    return b"LWEACH1\n" + struct.pack(f"<Q{len(lengths)}Q", count, *lengths) + data
+
+
+@pytest.mark.parametrize(
+    ("claimed", "block"),
+    [
+        (70_000, pickle.dumps([0] * 70_000)),
+        (70_000, pickle.dumps([0] * 3)),
+        (3, pickle.dumps([0] * 2)),
+        (3, pickle.dumps([0] * 4)),
+        (3, pickle.dumps("abc")),
+        (3, pickle.dumps({1: 1, 2: 2, 3: 3})),
+        (3, b""),
+        (3, b"LWEACH1\n"),
+        (3, _each(3, [4, 4], b"N.N.N.N.")),
+        (3, _each(3, [2, 2, 200], b"N.N.N.")),
+        (3, _each(3, [2, 2, 1], b"N.N.N.")),
+        (3, _each(3, [2, 2, 2**64 - 1], b"N.N.N.")),
+        (3, _each(2**63, [], b"")),
+        (3, _each(2**32, [2, 2, 2], b"N.N.N.")),
+        (3, _each(2, [2, 2], b"N.N.")),
+    ],
+    ids=range(15),
+)
+def test_a_block_that_holds_other_than_it_claims_is_absent(lake, caplog, claimed, block):
+    """Its checksum is right: it was written so."""
+    keys = b"".join(key(number) for number in range(claimed))
+    view(lake).commit(keys, [(claimed, block)])
+    commit(lake, [100_000])
+    assert look_up(lake, [0, claimed - 1, 100_000]) == [MISSING, MISSING, 100_000]
+    assert caplog.text.count("damaged") == 1
+
+
+def test_a_damaged_file_is_deleted_by_a_run_and_kept_by_a_look(lake, tmp_path, caplog):
+    commit(lake, [1])
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(CodeResults(lake, "tests.square", "c0de", mends=False).refresh()) == 0
+    assert path.exists()
+    assert look_up(lake, [1]) == [MISSING]
+    assert not path.exists()
+    caplog.clear()
+    assert look_up(lake, [1]) == [MISSING]
+    assert not caplog.text
+
+
+def test_a_file_of_another_version_is_not_deleted(lake, tmp_path, caplog):
+    commit(lake, [1])
+    (path,) = files(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[5] += 1
+    path.write_bytes(data)
+    assert look_up(lake, [1]) == [MISSING]
+    assert "another version" in caplog.text
+    assert path.read_bytes() == data
+
+
+def test_a_file_whose_classes_are_gone_is_not_deleted(lake, tmp_path, caplog):
+    block = b"cno_such_module\nClass\n."
+    view(lake).commit(key(1), [(1, block)])
+    (path,) = files(tmp_path)
+    assert look_up(lake, [1]) == [MISSING]
+    assert "no_such_module" in caplog.text
+    assert path.exists()
+
+
+def test_a_damaged_file_of_a_lake_that_may_only_be_read_is_ignored(lake, tmp_path, monkeypatch):
+    commit(lake, [1])
+    (path,) = files(tmp_path)
+    path.write_bytes(b"")
+
+    def refuse(*_: object) -> None:
+        raise LightworkError("cannot delete")
+
+    monkeypatch.setattr(type(lake), "delete", refuse)
+    assert look_up(lake, [1]) == [MISSING]
