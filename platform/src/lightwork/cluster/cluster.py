@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
-from lightwork.cluster.local import start_coiled, start_local
+from lightwork.cluster.local import kill_workers, start_coiled, start_local
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -44,6 +44,7 @@ class Cluster:
         workers: the number of workers to start, for `local` and `coiled`.
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
+        before_kill: is called in each worker process on this machine before busy ones are killed.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -56,7 +57,10 @@ class Cluster:
         RunFailed: the scheduler does not respond, or the workers cannot be started.
     """
 
-    def __init__(self, on: str, workers: int, batches: int = 0) -> None:
+    def __init__(
+        self, on: str, workers: int, batches: int = 0, before_kill: Callable[[], object] = time.time
+    ) -> None:
+        self._before_kill = before_kill
         self.on = on
         self.local = on == "local"
         self._owned: Any = None
@@ -181,6 +185,7 @@ class Cluster:
 
     def _free_workers(self) -> None:
         """End worker processes on this machine that still compute what was cancelled; others replace them."""
+        self._commit_running()
         deadline = time.monotonic() + _GRACE
         while True:
             try:
@@ -244,8 +249,24 @@ class Cluster:
                 log.info(f"reconnected to the scheduler at {self.on}")
                 return
 
+    def kill(self) -> None:
+        """End the worker processes on this machine at once."""
+        if self.local:
+            kill_workers(self._owned)
+
+    def _commit_running(self) -> None:
+        """Let the workers commit what they have computed of the batches that they still run."""
+        with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
+            self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+
     def close(self) -> None:
-        """Disconnect from the cluster; stop it if it was started here."""
+        """Disconnect from the cluster; stop it if it was started here.
+
+        After an interrupt, workers on this machine are not waited for.
+        """
+        if self._interrupted:
+            self._commit_running()
+            self.kill()
         pickling.release(self._packages)
         self._packages = set()
         if self.keeper is not None:

@@ -85,6 +85,7 @@ def compute(
     stop_at_failure: bool = True,
     budget: float | None = None,
     keep: Callable[[Any], Any] = _as_it_is,
+    values: list[Any] | None = None,
 ) -> Computed:
     """Call a function on each element, one after the other.
 
@@ -97,13 +98,14 @@ def compute(
         budget: seconds after which to stop; at least one element is always computed.
         keep: is called with each result that may change, before the next element; returns what to put in
             its place. It must not raise.
+        values: an empty list, which gets the outcomes one by one; another thread may read it meanwhile.
 
     Returns:
         The outcome of all elements, or of the first ones after an early stop.
     """
     clock = time.perf_counter
     begin = clock()
-    values: list[Any] = []
+    values = [] if values is None else values
     failures: list[Failure] = []
     append = values.append
     if Frozen in set(map(type, elements)):

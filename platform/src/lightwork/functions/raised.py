@@ -91,6 +91,11 @@ def interruption(error: BaseException) -> BaseException | None:
     return None
 
 
+def is_quit(error: BaseException | None) -> bool:
+    """Return whether an error is what quitting the debugger raises."""
+    return type(error) is getattr(sys.modules.get("bdb"), "BdbQuit", None)
+
+
 def linked(error: BaseException) -> list[BaseException]:
     """Return an exception's cause, its context, and the members of a group."""
     # Not by attributes: a class may define `__getattribute__`, and raise in it.
