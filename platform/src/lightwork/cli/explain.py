@@ -16,9 +16,9 @@ from lightwork.cli.output import (
     show_table,
     tenant_option,
     when,
-    where,
 )
 from lightwork.errors import InputError, near
+from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def explain_command(
     arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
     store = ResultStore(opened, function.name)
-    facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": where(opened)}
+    facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": shown(opened)}
     try:
         code = code_key(function)
     except Unkeyable as error:

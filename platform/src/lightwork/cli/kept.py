@@ -17,10 +17,10 @@ from lightwork.cli.output import (
     size,
     tenant_option,
     when,
-    where,
 )
 from lightwork.cli.running import Group
 from lightwork.errors import InputError, near
+from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
     from lightwork.lake import Lake
@@ -44,11 +44,11 @@ def artifacts_command(name: str | None, lake: str | None, tenant: str | None, as
     items = artifacts.list(name)
     if name is not None and not items:
         names = {item.name for item in artifacts.list()}
-        raise InputError(f"there is no artifact {name!r} in {where(opened)}{near(name, names)}")
+        raise InputError(f"there is no artifact {name!r} in {shown(opened)}{near(name, names)}")
     if as_json:
         show_json({"artifacts": [item.to_json() for item in items]})
     elif not items:
-        click.echo(f"No artifacts in {where(opened)}.")
+        click.echo(f"No artifacts in {shown(opened)}.")
     elif name is None:
         _show_newest(items)
     else:
@@ -112,7 +112,7 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
         show_json({"tasks": [asdict(item) for item in tasks], "bytes": total})
         return
     if not tasks:
-        click.echo(f"No cached results in {where(opened)}.")
+        click.echo(f"No cached results in {shown(opened)}.")
         return
     rows = [
         [i.task, f"{i.results:,}", f"{i.versions:,}", f"{i.files:,}", size(i.bytes), when(i.newest)]
@@ -152,7 +152,7 @@ def prune(
         show_json({"files": len(entries), "bytes": total, "removed": not dry_run})
         return
     verb = "Would delete" if dry_run else "Deleted"
-    click.echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {where(opened)}.")
+    click.echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {shown(opened)}.")
 
 
 def _open(lake: str | None, tenant: str | None) -> Lake:
@@ -191,7 +191,7 @@ def runs_command(
         return
     if not records:
         of_pipeline = f" of {pipeline}" if pipeline else ""
-        click.echo(f"No runs{of_pipeline} in {where(opened)}.")
+        click.echo(f"No runs{of_pipeline} in {shown(opened)}.")
         return
     rows = []
     for record in records:

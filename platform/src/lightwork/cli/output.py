@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import click
 
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from lightwork.lake import Lake
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 lake_option = click.option(
-    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+    "--lake",
+    metavar="URL",
+    help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
 )
 tenant_option = click.option(
     "--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local]."
@@ -52,12 +51,6 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: 
     for row in rows:
         table.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
     console().print(table)
-
-
-def where(lake: Lake) -> str:
-    """Return the address of a tenant's part of a lake; a plain path if it is a folder."""
-    root = lake.root
-    return unquote(root.removeprefix("file://")) if root.startswith("file://") else root
 
 
 def size(count: float) -> str:

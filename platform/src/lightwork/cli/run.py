@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 )
 @click.option("--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local].")
 @click.option(
-    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+    "--lake",
+    metavar="URL",
+    help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
 )
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
