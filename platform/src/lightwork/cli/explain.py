@@ -181,7 +181,7 @@ def _show(facts: dict[str, Any]) -> None:
         return
     out.print(f"code key {facts['code_key']}, made of:\n")
     rows = [[item["kind"], item["name"], Text(item["digest"][:16], "dim")] for item in facts["components"]]
-    show_table(["kind", "name", "digest"], rows)
+    show_table(["kind", "name", "digest"], rows, fold=["name"])
     out.print()
     out.print(f"cached results of this code: {facts['kept']:,} in {escape(facts['lake'])}", soft_wrap=True)
     if facts["changed_since"] is None:

@@ -19,7 +19,7 @@ from lightwork.cli.output import (
     when,
 )
 from lightwork.cli.running import Group
-from lightwork.errors import InputError, near
+from lightwork.errors import InputError, near, one_line
 from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
@@ -64,13 +64,22 @@ def _show_newest(artifacts: list[Artifact]) -> None:
         for name, items in sorted(versions.items())
     ]
     show_table(
-        ["artifact", "rows", "size", "versions", "newest", "run"], rows, right=("rows", "size", "versions")
+        ["artifact", "rows", "size", "versions", "newest", "run"],
+        rows,
+        right=("rows", "size", "versions"),
+        drop=("versions", "size", "rows", "newest"),
     )
 
 
 def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
     rows = [[when(item.created), item.run_id, _rows(item), size(item.bytes), item.uri] for item in versions]
-    show_table(["written", "run", "rows", "size", "address"], rows, right=("rows", "size"))
+    show_table(
+        ["written", "run", "rows", "size", "address"],
+        rows,
+        right=("rows", "size"),
+        fold=["address"],
+        drop=("size", "rows", "written"),
+    )
     newest = versions[0]
     if newest.rows is None:
         return
@@ -78,9 +87,10 @@ def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
 
     frame = artifacts.read(newest.name, run=newest.run_id, lazy=True).head(_HEAD, npartitions=-1)
     head = table_head(frame)
-    columns = head["columns"][:12]
+    columns = list(head["columns"])
     click.echo()
-    show_table(columns, ([record[column] for column in columns] for record in head["records"]))
+    records = ([record[column] for column in columns] for record in head["records"])
+    show_table(columns, records, cut=columns, drop=columns[:0:-1])
     if newest.rows > _HEAD:
         console().print(f"the first {_HEAD} of {newest.rows:,} rows of the newest version", style="dim")
 
@@ -119,7 +129,7 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
         for i in tasks
     ]
     columns = ["task", "results", "code versions", "files", "size", "newest"]
-    show_table(columns, rows, right=columns[1:5])
+    show_table(columns, rows, right=columns[1:5], drop=("code versions", "files", "newest", "results"))
 
 
 @cache_command.command("prune")
@@ -165,6 +175,19 @@ def _open(lake: str | None, tenant: str | None) -> Lake:
 _STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "lost": "red"}
 
 
+def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
+    """Refuse the name of a pipeline that has no runs in a lake and is not installed.
+
+    Raises:
+        InputError: there is no such pipeline.
+    """
+    from lightwork.functions import discovery
+
+    names = with_runs | set(discovery.pipelines())
+    if name not in names:
+        raise InputError(f"runs: there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}")
+
+
 @click.command("runs")
 @click.argument("pipeline", required=False, metavar="[PIPELINE]")
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many.")
@@ -181,11 +204,15 @@ def runs_command(
 
     opened = _open(lake, tenant)
     records: list[dict[str, Any]] = []
+    others: set[str] = set()
     for record in recent(opened):
+        others.add(str(record.get("pipeline")))
         if pipeline is None or record.get("pipeline") == pipeline:
             records.append(record)
         if len(records) == last:
             break
+    if pipeline is not None and not records:
+        _check_pipeline(pipeline, others, opened)
     if as_json:
         show_json({"runs": records})
         return
@@ -206,8 +233,14 @@ def runs_command(
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",
                 f"{counts.get('cached', 0):,}",
-                record.get("error") or "",
+                one_line(record.get("error") or ""),
             ]
         )
     columns = ["run", "pipeline", "status", "started", "seconds", "elements", "cached", "error"]
-    show_table(columns, rows, right=("seconds", "elements", "cached"))
+    show_table(
+        columns,
+        rows,
+        right=("seconds", "elements", "cached"),
+        cut=("error",),
+        drop=("cached", "elements", "started", "seconds", "error"),
+    )

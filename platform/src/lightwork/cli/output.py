@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 lake_option = click.option(
@@ -39,18 +40,79 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table, with the columns named in `right` aligned to the right."""
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    cut: Sequence[str] = (),
+    fold: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> None:
+    """Print a table that fits the terminal; a line below it names what is left out.
+
+    Args:
+        columns: the columns' titles.
+        rows: the cells, as text or Rich text.
+        right: columns that are aligned to the right.
+        cut: columns that are shortened, with "…", if there is no room.
+        fold: columns that go on in the next line if there is no room.
+        drop: columns that are left out if there is no room, the first one first. All others stay whole.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
+    widths = {name: max([len(name), *(_width(row[i]) for row in cells)]) for i, name in enumerate(columns)}
+    least = {n: min(width, _LEAST) if n in (*cut, *fold) else width for n, width in widths.items()}
+    shown, dropped = list(columns), []
+    for name in drop:
+        if _total(shown, least) <= out.width:
+            break
+        shown.remove(name)
+        dropped.append(name)
+    out.width = max(out.width, _total(shown, least))
+    # The room that is left goes to the columns that give way, to the narrow ones first.
+    flexible = sorted((name for name in shown if name in (*cut, *fold)), key=lambda name: widths[name])
+    room = out.width - _total(shown, least)
+    for number, name in enumerate(flexible):
+        more = min(widths[name] - least[name], room // (len(flexible) - number))
+        least[name] += more
+        room -= more
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(value if isinstance(value, Text) else Text(str(value)) for value in row))
-    console().print(table)
+    for name in shown:
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            overflow="ellipsis" if name in cut else "fold",
+            no_wrap=name not in fold,
+            width=least[name],
+        )
+    for row in cells:
+        for cell in row:
+            cell.overflow = None  # as the column says
+        table.add_row(*(cell for cell, name in zip(row, columns, strict=True) if name in shown))
+    out.print(table)
+    if dropped:
+        names = ", ".join(dropped)
+        click.echo(f"left out for lack of room: {names}; a wider terminal or --json shows all")
+
+
+_LEAST = 12
+"""The width of a column that is cut or folded, at least."""
+_GAP = 3
+"""The spaces between two columns."""
+
+
+def _total(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[name] for name in names) + _GAP * (len(names) - 1)
+
+
+def _width(cell: Text) -> int:
+    """Return the width of a cell's longest line."""
+    return max((line.cell_len for line in cell.split()), default=0)
 
 
 def size(count: float) -> str:
