@@ -15,6 +15,8 @@ from tests.programs.processes import Processes
 from tests.programs.shrink import show, shrink
 
 EDITS = 10_000
+TOLD = 500
+"""Edits after which the progress is told."""
 SHOWN = 10
 """Findings of one sort that are shrunk and printed, each of another kind."""
 
@@ -43,7 +45,13 @@ def _tally(series: str, edits: int) -> Tally:
                     number = next(numbers)
                 tally = compare(processes, f"{series}-{number}")
                 with lock:
+                    before = whole.edits
                     whole.add(tally)
+                    if before // TOLD < whole.edits // TOLD:
+                        bad = len(whole.of("stale") + whole.of("wrong"))
+                        print(
+                            f"edits: {whole.edits:,} of {edits:,}, {bad} stale", file=sys.stderr, flush=True
+                        )
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for future in [pool.submit(work) for _ in range(WORKERS)]:

@@ -13,8 +13,7 @@ template defines. `[whole]` after the title says that it reaches its module by c
     <<ref role: $a || $b>>      the same; an edit imports the other name
     <<module role>>             another module as an object
 
-Left out are edits that do not count by definition, though a program could tell: the order of a dictionary,
-and a docstring that code reads.
+Left out are edits of comments that code reads by `inspect.getsource`, as such code has no key.
 """
 
 from __future__ import annotations

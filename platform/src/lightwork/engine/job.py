@@ -14,7 +14,7 @@ from lightwork.engine.proof import NOTHING, Proof, names_of, proof_of
 from lightwork.errors import InputError, LightworkError
 from lightwork.functions import pickling
 from lightwork.functions.callables import modules_of
-from lightwork.keys.survey import survey
+from lightwork.keys.reached.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
-    from lightwork.keys.survey import Name
+    from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
 
 CURRENT: ContextVar[Job | None] = ContextVar("lightwork_job", default=None)

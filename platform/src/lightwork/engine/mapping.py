@@ -219,7 +219,7 @@ class MapCall:
 def _keyer(request: Request, code: CodeKey) -> Keyer | None:
     """Return a function that computes elements' keys; None, with a warning, if shared arguments have none."""
     from lightwork.keys import ElementKeys, Unkeyable
-    from lightwork.keys.values import Scope
+    from lightwork.keys.values.canonical import Scope
 
     task, log = request.task, get_logger("lightwork")
     try:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import RunFailed
 from lightwork.functions import pickling
-from lightwork.functions.origin import kind_of_name
-from lightwork.keys.survey import (
+from lightwork.functions.origins.origin import kind_of_name
+from lightwork.keys.reached.survey import (
     ABSENT,
     HOLE,
     Library,
@@ -31,7 +31,7 @@ from lightwork.keys.survey import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lightwork.keys.survey import Survey
+    from lightwork.keys.reached.survey import Survey
 
 _Place = tuple[str, str]
 _Places = dict[_Place, frozenset[str]]

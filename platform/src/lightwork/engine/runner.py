@@ -20,8 +20,7 @@ from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.survey import survey
-from lightwork.keys.values import encode
+from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
 from lightwork.store.results import CodeResults, ResultStore
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
     from lightwork.keys import CodeKey
-    from lightwork.keys.survey import Name
+    from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
 
 

@@ -220,7 +220,7 @@ def _address(view: memoryview) -> int:
 def _differ(one: Any, other: Any) -> bool:
     """Return whether two values differ, for the warning."""
     from lightwork.keys import Unkeyable
-    from lightwork.keys.values import encode
+    from lightwork.keys.values.canonical import encode
 
     try:
         return encode(one) != encode(other)

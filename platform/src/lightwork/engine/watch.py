@@ -14,12 +14,12 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.proof import changed_values
-from lightwork.keys.survey import bindings_of, survey
+from lightwork.keys.reached.survey import bindings_of, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from lightwork.keys.survey import Survey
+    from lightwork.keys.reached.survey import Survey
 
     _Read = tuple[Callable[[Any], Iterable[Any]], Any]
 

@@ -477,7 +477,7 @@ def _unpack_checked(parcel: Parcel) -> Job:
         mark = ""
     if job is None and mark:
         job = unpack(parcel)
-    if job is None or mark != parcel.mark:
+    if job is None or not mark or mark != parcel.mark:
         raise LightworkError(
             f"the workers cannot reach the driver's lake {parcel.lake.root}; "
             "choose a lake that both can reach, such as s3://bucket/prefix"

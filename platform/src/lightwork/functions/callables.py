@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightwork.functions.origin import holder_of
+from lightwork.functions.origins.origin import holder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

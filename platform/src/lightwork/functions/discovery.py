@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.functions import installed
 from lightwork.functions.decorated import Pipeline, TaskFunction
+from lightwork.functions.origins import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions import mapped
-from lightwork.functions.compiled import is_compiled
+from lightwork.functions.computed_globals import computed_globals
+from lightwork.functions.origins.compiled import is_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -35,7 +36,7 @@ _MOVED = {
     "lightwork.forwarding": "lightwork.kube.forwarding",
     "lightwork.housekeeping": "lightwork.store.usage",
     "lightwork.jsonable": "lightwork.runs.jsonable",
-    "lightwork.keys.origin": "lightwork.functions.origin",
+    "lightwork.keys.origin": "lightwork.functions.origins.origin",
     "lightwork.keys.unkeyable": "lightwork.keys.components",
     "lightwork.kube_api": "lightwork.kube.api",
     "lightwork.lake.s3_client": "lightwork.lake.s3_connection",
@@ -141,6 +142,7 @@ def _code_pickler() -> Any:
         ) -> None:
             super().__init__(file, protocol=5, buffer_callback=buffer_callback)
             self._names = names
+            self._trying = False
 
         def reducer_override(self, obj: Any) -> Any:
             if type(obj) is _CACHED and not _is_found(obj):
@@ -148,13 +150,33 @@ def _code_pickler() -> Any:
             if _held and isinstance(obj, (type, types.ModuleType)) and _is_held_compiled(obj):
                 return _by_import(obj)
             reduced = super().reducer_override(obj)
-            return _note(obj, self._names) if reduced is NotImplemented else reduced
+            if reduced is NotImplemented:
+                return _note(obj, self._names)
+            if isinstance(obj, types.FunctionType) and not self._trying:
+                self._add_globals(obj, reduced)
+            return reduced
+
+        def _add_globals(self, fn: types.FunctionType, reduced: Any) -> None:
+            """Add the globals that the function looks up by computed names, if they can be sent."""
+            sent = reduced[2][1]["__globals__"]
+            for name, value in computed_globals(fn).items():
+                if name not in sent and self._can_send(value):
+                    sent[name] = value
+
+        def _can_send(self, value: Any) -> bool:
+            attempt = CodePickler(io.BytesIO(), set())
+            attempt._trying = True
+            try:
+                attempt.dump(value)
+            except Exception:  # noqa: BLE001 - a lock, an open file: a worker that needs it fails by its name
+                return False
+            return True
 
     return CodePickler
 
 
 def _is_held_compiled(item: type | ModuleType) -> bool:
-    from lightwork.functions.origin import is_compiled_object
+    from lightwork.functions.origins.origin import is_compiled_object
 
     home = item.__module__ if isinstance(item, type) else item.__name__
     if not is_held(home):
@@ -163,7 +185,7 @@ def _is_held_compiled(item: type | ModuleType) -> bool:
 
 
 def _by_import(item: type | ModuleType) -> Any:
-    from lightwork.functions.origin import holder_of, loaded_name
+    from lightwork.functions.origins.origin import holder_of, loaded_name
 
     if isinstance(item, ModuleType):
         return importlib.import_module, (loaded_name(item),)
@@ -208,7 +230,7 @@ def _reduces_itself(kind: type) -> bool:
 
 def _is_own(module: str | None) -> bool:
     """Tell whether a module is first-party and may be imported by other processes."""
-    from lightwork.functions.origin import kind_of_name
+    from lightwork.functions.origins.origin import kind_of_name
 
     if module is None or module == "__main__" or module not in sys.modules:
         return False
@@ -331,7 +353,7 @@ def _file(module: ModuleType | None) -> str:
 
 
 def _is_own_module(module: ModuleType) -> bool:
-    from lightwork.functions.origin import module_kind
+    from lightwork.functions.origins.origin import module_kind
 
     try:
         return module_kind(module) == "source"

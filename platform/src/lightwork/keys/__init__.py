@@ -3,7 +3,7 @@
 from lightwork.keys.calls import ElementKeys, call_key
 from lightwork.keys.code import code_key
 from lightwork.keys.components import CodeKey, Component, Unkeyable, differences
-from lightwork.keys.values import encode
+from lightwork.keys.values.canonical import encode
 
 __all__ = [
     "CodeKey",

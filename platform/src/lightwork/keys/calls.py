@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions.callables import own_signature, signature_of
-from lightwork.keys import slow
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.values import SCALARS, WRITERS, Scope, encode_in_scope, text
+from lightwork.keys.values import slow
+from lightwork.keys.values.canonical import SCALARS, WRITERS, Scope, encode_in_scope, text
 
 if TYPE_CHECKING:
     import inspect

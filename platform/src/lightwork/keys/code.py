@@ -9,13 +9,13 @@ from typing import Any
 
 from lightwork.functions.callables import name_of
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import home_of
-from lightwork.keys import classify
+from lightwork.functions.origins.origin import home_of
 from lightwork.keys.components import CodeKey, Component
-from lightwork.keys.named import held_by, held_by_function
-from lightwork.keys.objects import CODE_HOOKS, forget_own_types
-from lightwork.keys.values import STATE, Scope, pack, text
-from lightwork.keys.walk import Walk, digest_of
+from lightwork.keys.reached.named import held_by, held_by_function
+from lightwork.keys.reached.walk import Walk, digest_of
+from lightwork.keys.source import classify
+from lightwork.keys.values.canonical import STATE, Scope, pack, text
+from lightwork.keys.values.objects import CODE_HOOKS, forget_own_types
 
 
 def code_key(fn: Any, *, version: str | None = None) -> CodeKey:

@@ -392,8 +392,8 @@ def test_a_library_of_another_version_ends_the_run(local, case, make, how, monke
     case.edit(case.lib, "return x * SCALE", "import numpy\n    return int(numpy.abs(x * SCALE))")
     importlib.reload(case.lib)
     assert run(function, how, 3) == 6
-    from lightwork.functions.origin import Distribution
-    from lightwork.keys import survey, walk
+    from lightwork.functions.origins.origin import Distribution
+    from lightwork.keys.reached import survey, walk
 
     def other(name: str) -> Distribution:
         return Distribution("numpy", "0.1", "0.1")

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from lightwork import pipeline, task
-from lightwork.functions import origin
+from lightwork.functions.origins import origin
 from lightwork.keys import CodeKey, Component, Unkeyable, code_key, differences, encode
 
 
@@ -156,7 +156,7 @@ def test_lightwork_counts_as_a_distribution():
         return encode(x)
 
     assert [n.partition(" ")[0] for n in names(code_key(f), "distribution")] == ["lightwork"]
-    assert origin.kind_of_name("lightwork.keys.values") == "distribution"
+    assert origin.kind_of_name("lightwork.keys.values.canonical") == "distribution"
 
 
 def test_another_version_of_a_distribution_is_a_difference(monkeypatch):
@@ -165,7 +165,7 @@ def test_another_version_of_a_distribution_is_a_difference(monkeypatch):
 
     before = code_key(f)
     newer = origin.Distribution("numpy", "99.0", "99.0")
-    monkeypatch.setattr("lightwork.keys.walk.distribution_of", lambda name: newer)
+    monkeypatch.setattr("lightwork.keys.reached.walk.distribution_of", lambda name: newer)
     assert differences(before, code_key(f)) == [f"distribution numpy {np.__version__} -> 99.0"]
 
 

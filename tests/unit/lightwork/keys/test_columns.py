@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightwork.keys import Unkeyable, call_key, code_key, columns, encode, slow, values
+from lightwork.keys import Unkeyable, call_key, code_key, encode
+from lightwork.keys.values import canonical as values
+from lightwork.keys.values import columns, slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,9 +201,10 @@ def test_a_large_value_that_cannot_change_is_encoded_once(make, monkeypatch):
     assert len(values._remembered) <= values._REMEMBERED
 
 
-@pytest.mark.parametrize("inner", [[1], {"a": 1}, {1}, bytearray(b"1")])
+@pytest.mark.parametrize("make", [lambda: [1], lambda: {"a": 1}, lambda: {1}, lambda: bytearray(b"1")])
 @pytest.mark.parametrize("around", [lambda v: v, lambda v: (v,)])
-def test_a_large_tuple_that_holds_what_can_change_is_encoded_on_each_call(inner, around):
+def test_a_large_tuple_that_holds_what_can_change_is_encoded_on_each_call(make, around):
+    inner = make()
     value = (*range(5000), around(inner))
     before = encode(value)
     inner.clear()
@@ -245,3 +248,19 @@ def test_the_layout_of_a_large_array_does_not_count(dtype):
     different = array.copy()
     different[7, 7] = array[0, 0]
     assert encode(different) != encode(array)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set, frozenset, dict.fromkeys])
+def test_many_paths_in_code_count_as_one_by_one(kind, monkeypatch):
+    seen: list[str] = []
+
+    def path_text(value: str) -> bytes:
+        seen.append(value)
+        return values.text(value.removeprefix("/here"))
+
+    monkeypatch.setattr(values.STATE, "walk", object())
+    monkeypatch.setattr(values.HOOKS, "path_text", path_text)
+    here = kind([f"/here/{i}" for i in range(9000)])
+    there = kind([f"/{i}" for i in range(9000)])
+    assert encode(here) == encode(here) == encode(there)
+    assert len(seen) == 27_000

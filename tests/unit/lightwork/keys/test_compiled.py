@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightwork.functions.compiled import file_digest
+from lightwork.functions.origins.compiled import file_digest
 from tests.unit.lightwork.keys.extension import NEEDED, compiled, library
 from tests.unit.lightwork.keys.installed import FOLDER, components, install, write
 

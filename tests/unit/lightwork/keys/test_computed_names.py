@@ -326,7 +326,6 @@ FINE = [
     "operator.attrgetter(y)(x)",
     "operator.itemgetter(y)(x)",
     "'numpy' in sys.modules",
-    "importlib.util.find_spec('numpy')",
     "importlib.metadata.version('numpy')",
     "dir(x)",
     "inspect.signature(x)",

@@ -16,7 +16,8 @@ import pytest
 import lightwork
 from lightwork import Artifact, ElementError, connect
 from lightwork.engine.runner import Runner
-from lightwork.keys import CodeKey, classify
+from lightwork.keys import CodeKey
+from lightwork.keys.source import classify
 from lightwork.runs.run import RunResult
 
 HERE = Path(__file__).with_name("lake_of_0_1_0")

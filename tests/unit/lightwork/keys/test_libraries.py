@@ -8,7 +8,7 @@ import numpy as np
 import numpy.linalg._umath_linalg as unexported
 import pytest
 
-from lightwork.functions import origin
+from lightwork.functions.origins import origin
 from lightwork.keys import Unkeyable, encode
 
 OBJECTS = {

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from lightwork.keys import Unkeyable, packages
+from lightwork.keys import Unkeyable
+from lightwork.keys.values import packages
 from tests.unit.lightwork.keys.installed import FOLDER, components, install, write
 
 HEAD = """

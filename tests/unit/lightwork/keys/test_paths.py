@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from lightwork.keys import Unkeyable, encode
-from lightwork.keys import objects as keyed_objects
+from lightwork.keys.values import objects as keyed_objects
 
 
 def test_a_path_counts_by_its_text_and_a_file_also_by_size_and_time(tmp_path):

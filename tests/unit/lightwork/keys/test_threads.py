@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightwork.keys.units import Source
+from lightwork.keys.source.units import Source
 
 TEXT = Path(ast.__file__).read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lightwork.errors import InputError
-from lightwork.functions import origin
+from lightwork.functions.origins import origin
 from tests.unit.lightwork.keys.installed import FOLDER, SOURCES, components, digest, install, write
 
 JOB = "from pkg.inner.helper import scaled\n\ndef f(x):\n    return scaled(x)\n"

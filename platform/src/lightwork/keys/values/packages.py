@@ -17,9 +17,9 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.functions.compiled import file_digest, root_of
-from lightwork.functions.installed import is_packages_folder
-from lightwork.functions.origin import (
+from lightwork.functions.origins.compiled import file_digest, root_of
+from lightwork.functions.origins.installed import is_packages_folder
+from lightwork.functions.origins.origin import (
     ENV_FIRST_PARTY,
     Distribution,
     distribution_of,
@@ -30,12 +30,12 @@ from lightwork.functions.origin import (
     module_name,
 )
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.values import encode, finish_parts, sequence, text
+from lightwork.keys.values.canonical import encode, finish_parts, sequence, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lightwork.keys.reads import Chain, Import, Reads
+    from lightwork.keys.source.reads import Chain, Import, Reads
 
 MOST_FILES = 10_000
 MOST_BYTES = 256 * 2**20

@@ -86,12 +86,19 @@ def pairs(tag: bytes, mapping: Mapping[Any, Any], write: Callable[[Any], bytes])
     return tag + head + column(list(map(values.__getitem__, order)), write)
 
 
+def ordered_pairs(tag: bytes, mapping: Mapping[Any, Any], write: Callable[[Any], bytes]) -> bytes:
+    """Encode the keys and values of a dict whose order counts."""
+    return tag + column(list(mapping), write) + column(list(mapping.values()), write)
+
+
 def _sortable(values: list[Any]) -> type | None:
     """Return the type of the values; None if they have several, or no order."""
     kinds = set(map(type, values))
     if len(kinds) != 1 or not kinds <= _SORTED:
         return None
     kind = kinds.pop()
+    if kind is str and any(map(may_be_path, values)):
+        return None  # their encodings may not be sorted as they are
     return None if kind is float and not all(map(operator.eq, values, values)) else kind  # NaN has no order
 
 
@@ -131,6 +138,8 @@ def _mixed(values: Sequence[Any], write: Callable[[Any], bytes], above: _Levels,
 def _of_type(
     kind: type, values: Sequence[Any], write: Callable[[Any], bytes], above: _Levels, depth: int
 ) -> bytes:
+    if kind is str:
+        return _texts(values, write)
     writer = _COLUMNS.get(kind)
     if writer is not None:
         return writer(values)
@@ -202,9 +211,16 @@ def _floats(values: Sequence[float]) -> bytes:
     return data.tobytes()
 
 
-def _texts(values: Sequence[str]) -> bytes:
-    data = "".join(values).encode("utf-8", "surrogatepass")
-    return _numbers(map(len, values)) + data
+def may_be_path(value: str) -> bool:
+    """Return whether a text looks like an absolute path, which code may hold for its own folder."""
+    return value[:1] == "/" or ":///" in value
+
+
+def _texts(values: Sequence[str], write: Callable[[Any], bytes]) -> bytes:
+    joined = "".join(values)
+    if "/" in joined and any(map(may_be_path, values)):
+        return b"/" + b"".join(map(write, values))
+    return b"u" + _numbers(map(len, values)) + joined.encode("utf-8", "surrogatepass")
 
 
 def _byte_strings(values: Sequence[bytes]) -> bytes:
@@ -218,7 +234,6 @@ def _nothing(_: Sequence[None]) -> bytes:
 _COLUMNS: dict[type, Callable[[Any], bytes]] = {
     int: _ints,
     float: _floats,
-    str: _texts,
     bytes: _byte_strings,
     bool: bytes,
     type(None): _nothing,

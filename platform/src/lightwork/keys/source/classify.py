@@ -23,7 +23,7 @@ from types import (
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import Kind, kind_of_function, kind_of_name, module_name
+from lightwork.functions.origins.origin import Kind, kind_of_function, kind_of_name, module_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.functions.origin import (
+from lightwork.functions.origins.origin import (
     holder_of,
     kind_of_import,
     kind_of_name,
@@ -18,24 +18,25 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify, slow
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.computed import REVEALING, Reader, kind_of, refusal
-from lightwork.keys.namespaces import (
+from lightwork.keys.source import classify
+from lightwork.keys.source.computed import REVEALING, Reader, kind_of, refusal
+from lightwork.keys.source.namespaces import (
     IMPORT_NAMES,
     brought_into,
     builtin,
     is_brought,
     is_replaced,
 )
-from lightwork.keys.reads import NOTHING, Import, Name, reads_of
-from lightwork.keys.values import finish, pack, text
+from lightwork.keys.source.reads import NOTHING, Import, Name, reads_of
+from lightwork.keys.values import slow
+from lightwork.keys.values.canonical import finish, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lightwork.functions.origin import Kind
-    from lightwork.keys.reads import Call, Chain, Reads
+    from lightwork.functions.origins.origin import Kind
+    from lightwork.keys.source.reads import Call, Chain, Reads
 
 MISSING = object()
 _ADVICE = (
@@ -113,6 +114,7 @@ class Chains:
     def _global(self, chain: Chain, reads: Reads, reader: Reader, *, soft: bool) -> list[bytes]:
         name = chain[0]
         if name in IMPORT_NAMES:
+            self._docstring(name, reader.globals)
             return []
         value = reader.globals.get(name, MISSING)
         shown = f"{module_name(str(reader.globals.get('__name__', '')))}.{name}"
@@ -125,6 +127,13 @@ class Chains:
             return []
         return [self.name("global", reader, shown, value, chain, calls)]
 
+    def _docstring(self, name: str, module_globals: Mapping[str, Any]) -> None:
+        """Record the docstring of a module of one's own whose code reads it."""
+        value = module_globals.get(name)
+        home = str(module_globals.get("__name__", ""))
+        if name == "__doc__" and isinstance(value, str) and kind_of_name(home) == "source":
+            self._follower.add("global", f"{module_name(home)}.__doc__", text(value))
+
     def name(
         self, kind: str, reader: Reader, shown: str, value: Any, chain: Chain, calls: Sequence[Call] = ()
     ) -> bytes:
@@ -136,6 +145,7 @@ class Chains:
                 attributes.clear()
                 break
             if attributes[0] in IMPORT_NAMES:
+                self._docstring(attributes[0], vars(value))
                 return written
             if module_kind(value) != "source":
                 return pack(b"H", written, *self._in_library(value, attributes, reader, calls))
@@ -306,6 +316,8 @@ class Chains:
                 parts.append(self._imported(value.__name__, call, reader))
             else:
                 does = f"calls {value.__module__}.{value.__qualname__}"
+                if kind == "source":
+                    raise refusal(reader, call.line, does, "but keys leave out comments and lines")
                 raise refusal(reader, call.line, does.replace("_frozen_importlib_external", "importlib.util"))
         return parts
 

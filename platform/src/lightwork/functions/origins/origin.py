@@ -23,8 +23,8 @@ from types import (
 from typing import TYPE_CHECKING, Literal
 
 from lightwork.errors import InputError
-from lightwork.functions.compiled import compiled, is_compiled, root_of
-from lightwork.functions.installed import is_packages_folder, owner_of, pipeline_packages
+from lightwork.functions.origins.compiled import compiled, is_compiled, root_of
+from lightwork.functions.origins.installed import is_packages_folder, owner_of, pipeline_packages
 from lightwork.version import __version__
 
 if TYPE_CHECKING:

@@ -41,6 +41,8 @@ _KINDS = {
     "importlib._bootstrap.module_from_spec": "unknown",
     "_frozen_importlib.module_from_spec": "unknown",
     "inspect.getmodule": "unknown",
+    **{f"inspect.{name}": "source" for name in ("findsource", "getcomments", "getsource", "getsourcelines")},
+    "inspect.getdoc": "source",
     "gc.get_objects": "unknown",
     "gc.get_referrers": "unknown",
 }
@@ -74,7 +76,8 @@ def kind_of(value: object) -> str:
     """Return how an object reaches code by a computed name; empty if it does not.
 
     `globals`, `text` and `exec` evaluate names of the module that calls them; `modules` and `import` reach
-    modules; `attribute` reads an attribute of an object; `unknown` may reach anything.
+    modules; `attribute` reads an attribute of an object; `source` reads source text, with its comments;
+    `unknown` may reach anything.
     """
     if value is sys.modules:
         return "modules"
@@ -83,10 +86,12 @@ def kind_of(value: object) -> str:
     return _KINDS.get(f"{value.__module__}.{value.__qualname__}", "")
 
 
-def refusal(reader: Reader, line: int, does: str) -> Unkeyable:
+def refusal(
+    reader: Reader, line: int, does: str, so: str = "so the code that it reaches is unknown"
+) -> Unkeyable:
     """Return the error for code that cannot be followed; it names file and line."""
     place = f"{_shown(reader.file)}:{line}: " if reader.file and line else ""
-    context = f"{place}{reader.name} {does}, so the code that it reaches is unknown; {_ADVICE}"
+    context = f"{place}{reader.name} {does}, {so}; {_ADVICE}"
     return Unkeyable(does, "", context.replace("{", "{{").replace("}", "}}"))
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.values import WRITERS, Writer, finish, finish_parts, mapping, pack, sequence, text
+from lightwork.keys.values.canonical import (
+    WRITERS,
+    Writer,
+    finish,
+    finish_parts,
+    mapping,
+    pack,
+    sequence,
+    text,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

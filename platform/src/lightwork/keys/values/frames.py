@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
-from lightwork.keys.arrays import array as numpy_array
-from lightwork.keys.arrays import dtype as numpy_dtype
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.values import WRITERS, Writer, pack, sequence, text, zone
+from lightwork.keys.values.arrays import array as numpy_array
+from lightwork.keys.values.arrays import dtype as numpy_dtype
+from lightwork.keys.values.canonical import WRITERS, Writer, pack, sequence, text, zone
 
 
 def writer_of(kind: type) -> Writer | None:
@@ -109,7 +109,7 @@ def _array(value: Any) -> bytes:
     if isinstance(dtype, pd.StringDtype):
         return pack(b"PX", kind, text(str(dtype.na_value)), _strings(value))
     if isinstance(dtype, pd.ArrowDtype):
-        from lightwork.keys.arrow import array as arrow_array
+        from lightwork.keys.values.arrow import array as arrow_array
 
         return pack(b"PA", kind, arrow_array(value.__arrow_array__()))
     if getattr(value, "_mask", None) is not None:
@@ -142,7 +142,7 @@ def _strings(value: Any) -> bytes:
         import pyarrow as pa
     except ImportError:
         return sequence(b"l", [None if item is pd.NA or item != item else item for item in value])
-    from lightwork.keys.arrow import array as arrow_array
+    from lightwork.keys.values.arrow import array as arrow_array
 
     return arrow_array(pa.array(value, type=pa.large_string(), from_pandas=True))
 

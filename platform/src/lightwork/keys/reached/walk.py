@@ -9,7 +9,7 @@ from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.functions.origin import (
+from lightwork.functions.origins.origin import (
     distribution_of,
     holder_of,
     home_of,
@@ -20,12 +20,12 @@ from lightwork.functions.origin import (
     module_kind,
     module_name,
 )
-from lightwork.keys import classify, packages
-from lightwork.keys.chains import Chains, advise
 from lightwork.keys.components import Component, Unkeyable
-from lightwork.keys.computed import Reader, kind_of
-from lightwork.keys.named import held_by
-from lightwork.keys.namespaces import (
+from lightwork.keys.reached.chains import Chains, advise
+from lightwork.keys.reached.named import held_by
+from lightwork.keys.source import classify
+from lightwork.keys.source.computed import Reader, kind_of
+from lightwork.keys.source.namespaces import (
     IMPORT_NAMES,
     attributes_of,
     globals_of,
@@ -34,16 +34,17 @@ from lightwork.keys.namespaces import (
     module_of,
     registered_with,
 )
-from lightwork.keys.reads import ast_digest
-from lightwork.keys.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
-from lightwork.keys.values import WRITERS, cycle, pack, text
+from lightwork.keys.source.reads import ast_digest
+from lightwork.keys.source.units import Decorator, Unit, class_unit, function_unit, is_inside, source_of
+from lightwork.keys.values import packages
+from lightwork.keys.values.canonical import WRITERS, cycle, pack, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
 
-    from lightwork.functions.origin import Distribution, Home
-    from lightwork.keys.reads import Reads
+    from lightwork.functions.origins.origin import Distribution, Home
+    from lightwork.keys.source.reads import Reads
 
 
 _MISSING = object()
@@ -93,9 +94,18 @@ class Walk:
                 self._module(item)
             else:
                 self._class(item)
+        self._docstrings()
         for name, error in self._doubts:
             if name in self._names or (self._computes and not name.startswith("__")):
                 raise error
+
+    def _docstrings(self) -> None:
+        """Record the docstrings of what was reached, if any of the code reads one."""
+        if "__doc__" in self._names:
+            for item in self._seen.values():
+                for part in (item, *(classify.methods(item) if isinstance(item, type) else ())):
+                    if isinstance(part.__doc__, str):
+                        self.add("global", f"{_shown(part)}.__doc__", text(part.__doc__))
 
     def _reached_by_reflection(self) -> bool:
         """Add subclasses and submodules that only `__subclasses__()` and `getattr` by name reach."""
@@ -457,6 +467,12 @@ class Walk:
         for reads in acting:
             parts += self._chains.reads(reads, reader, soft=True)
         return parts
+
+
+def _shown(item: Any) -> str:
+    if isinstance(item, FunctionType):
+        return classify.function_name(item)
+    return item.__name__ if isinstance(item, ModuleType) else classify.class_name(item)
 
 
 def _of_lightwork(decorator: Decorator, module_globals: Mapping[str, Any]) -> bool:

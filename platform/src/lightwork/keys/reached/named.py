@@ -15,17 +15,17 @@ from weakref import WeakKeyDictionary
 
 from lightwork.functions.callables import CACHED, is_lasting, name_of, names_of
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import home_of, kind_of_function
-from lightwork.keys import classify
+from lightwork.functions.origins.origin import home_of, kind_of_function
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.objects import CODE_HOOKS
-from lightwork.keys.units import definitions, function_unit
-from lightwork.keys.values import STATE, WRITERS, Scope, cycle, mapping, pack, text
+from lightwork.keys.source import classify
+from lightwork.keys.source.units import definitions, function_unit
+from lightwork.keys.values.canonical import STATE, WRITERS, Scope, cycle, mapping, pack, text
+from lightwork.keys.values.objects import CODE_HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origins.origin import Home
 
 _ADVICE = "{name} with version= {holds}: {{}}; pass it as an argument that ignore= names"
 

@@ -13,20 +13,26 @@ from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightwork.functions.origin import distribution_of, file_of, kind_of_function, kind_of_name, module_kind
-from lightwork.keys import classify
-from lightwork.keys.chains import Chains
+from lightwork.functions.origins.origin import (
+    distribution_of,
+    file_of,
+    kind_of_function,
+    kind_of_name,
+    module_kind,
+)
 from lightwork.keys.components import Component, Unkeyable
-from lightwork.keys.namespaces import IMPORT_NAMES
-from lightwork.keys.units import class_unit, function_unit
-from lightwork.keys.values import STATE, Scope, text
-from lightwork.keys.walk import Walk, digest_of
+from lightwork.keys.reached.chains import Chains
+from lightwork.keys.reached.walk import Walk, digest_of
+from lightwork.keys.source import classify
+from lightwork.keys.source.namespaces import IMPORT_NAMES
+from lightwork.keys.source.units import class_unit, function_unit
+from lightwork.keys.values.canonical import STATE, Scope, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lightwork.keys.computed import Reader
-    from lightwork.keys.reads import Call, Chain, Import
+    from lightwork.keys.source.computed import Reader
+    from lightwork.keys.source.reads import Call, Chain, Import
 
 HOLE = ""
 """The digest of a component whose content has no stable key."""

@@ -22,17 +22,18 @@ from pathlib import Path, PurePath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import (
+from lightwork.functions.origins.origin import (
     distribution_of,
     holder_of,
     is_compiled_object,
     kind_of_name,
     libraries_of,
 )
-from lightwork.keys import classify, packages
 from lightwork.keys.components import Unkeyable
-from lightwork.keys.namespaces import module_of
-from lightwork.keys.values import (
+from lightwork.keys.source import classify
+from lightwork.keys.source.namespaces import module_of
+from lightwork.keys.values import packages
+from lightwork.keys.values.canonical import (
     HOOKS,
     STATE,
     WRITERS,
@@ -49,7 +50,7 @@ from lightwork.keys.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lightwork.functions.origin import Distribution
+    from lightwork.functions.origins.origin import Distribution
 
 
 _HEAP_TYPE = 1 << 9
@@ -122,7 +123,7 @@ def _library(kind: type) -> Writer | None:
     for base in kind.__mro__:
         top = base.__module__.partition(".")[0]
         if top in _LIBRARIES:
-            writer = importlib.import_module(f"lightwork.keys.{_LIBRARIES[top]}").writer_of(kind)
+            writer = importlib.import_module(f"lightwork.keys.values.{_LIBRARIES[top]}").writer_of(kind)
             if writer is not None:
                 return writer  # type: ignore[no-any-return]
     return None

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.keys.classify import methods
-from lightwork.keys.reads import (
+from lightwork.keys.source.classify import methods
+from lightwork.keys.source.reads import (
     Chain,
     Definition,
     Reads,

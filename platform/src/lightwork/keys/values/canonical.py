@@ -16,13 +16,13 @@ from struct import Struct
 from types import EllipsisType, NotImplementedType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lightwork.keys import columns
 from lightwork.keys.components import Unkeyable
+from lightwork.keys.values import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lightwork.functions.origin import Home
+    from lightwork.functions.origins.origin import Home
 
 
 Writer = Callable[[Any], bytes]
@@ -159,6 +159,8 @@ def _remember(value: object, data: bytes) -> bytes:
 
 def _cannot_change(values: Iterable[Any]) -> bool:
     kinds = set(map(type, values))
+    if str in kinds and any(columns.may_be_path(value) for value in values if type(value) is str):
+        return False  # in code it counts relative to the code's folder
     if kinds <= _IMMUTABLE:
         return True
     inner = kinds & {tuple, frozenset}
@@ -194,10 +196,9 @@ def _text(value: str) -> bytes:
 
 
 def _str(value: str) -> bytes:
-    if (value[:1] == "/" or ":///" in value) and STATE.walk is not None:
+    if columns.may_be_path(value) and STATE.walk is not None:
         return HOOKS.path_text(value)
-    data = value.encode("utf-8", "surrogatepass")
-    return finish(b"s%d:%b" % (len(data), data))
+    return text(value)
 
 
 def _bytes(value: bytes) -> bytes:
@@ -260,7 +261,10 @@ def _column(tag: bytes, value: Sequence[Any]) -> bytes:
 
 
 def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = False) -> bytes:
-    """Encode pairs under a tag, sorted by their encodings unless their order counts."""
+    """Encode pairs under a tag, sorted by their encodings unless their order counts.
+
+    It does count in what code holds, such as the names of columns, and does not in an argument.
+    """
     parts: list[bytes] = []
     add = parts.append
     writers = WRITERS
@@ -270,7 +274,7 @@ def mapping(tag: bytes, items: Iterable[tuple[Any, Any]], *, ordered: bool = Fal
             add(writers[type(key)](key) + writers[type(item)](item))
     except Unkeyable as error:
         raise error.under(f"[{key!r}]" if isinstance(key, (str, int, float, bytes)) else "[…]") from None
-    if not ordered:
+    if not ordered and STATE.walk is None:
         parts.sort()
     return finish(b"%b%d:%b" % (tag, len(parts), b"".join(parts)))
 
@@ -282,7 +286,8 @@ def _dict(value: dict[Any, Any]) -> bytes:
             return namespace
     if len(value) >= columns.MANY:
         with suppress(Unkeyable):  # `mapping` raises it again, with the path of the item
-            data = columns.pairs(b"d=", value, _write)
+            pairs = columns.pairs if STATE.walk is None else columns.ordered_pairs
+            data = pairs(b"d=", value, _write)
             if data is not None:
                 return finish(data)
     return mapping(b"d", value.items())

@@ -15,8 +15,8 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions.decorated import Pipeline, TaskFunction
-from lightwork.functions.origin import kind_of_function, kind_of_name
-from lightwork.keys import classify
+from lightwork.functions.origins.origin import kind_of_function, kind_of_name
+from lightwork.keys.source import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -88,14 +88,10 @@ _WRAPPER_NAMES = frozenset(
         "__qualname__",
         "__type_params__",
         "__wrapped__",
-        "fn",
-        "module",
-        "name",
-        "doc",
-        "options",
-        "signature",
     }
 )
+_OF_TASKS = frozenset({"fn", "name", "options", "binding", "instance_ignored"})
+_OF_PIPELINES = frozenset({"fn", "name", "module", "doc", "signature"})
 _UNREADABLE = frozenset(
     {
         "_thread.lock",
@@ -138,18 +134,17 @@ def attributes_of(value: Any) -> Names:
         return []
     inner = classify.wrapped(value)
     copied = getattr(inner, "__dict__", {}) if inner is not None else {}
-    if isinstance(value, (TaskFunction, Pipeline)):
-        skipped = _WRAPPER_NAMES
+    if isinstance(value, FunctionType):
+        skipped = frozenset({"__wrapped__"})
+    elif isinstance(value, TaskFunction):
+        skipped = _WRAPPER_NAMES | _OF_TASKS
     else:
-        skipped = frozenset({"__wrapped__"}) if isinstance(value, FunctionType) else _WRAPPER_NAMES - _OPTIONS
+        skipped = _WRAPPER_NAMES | (_OF_PIPELINES if isinstance(value, Pipeline) else frozenset())
     return sorted(
         (name, held)
         for name, held in list(own.items())
         if name not in skipped and copied.get(name, skipped) is not held
     )
-
-
-_OPTIONS = frozenset({"fn", "module", "name", "doc", "options", "signature"})
 
 
 def registered_with(cls: type) -> list[type]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lightwork.keys.arrays import array as numpy_array
-from lightwork.keys.values import WRITERS, Writer, pack, sequence, text
+from lightwork.keys.values.arrays import array as numpy_array
+from lightwork.keys.values.canonical import WRITERS, Writer, pack, sequence, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,67 @@
+"""The globals that code looks up by computed names, which have to go with it when it is sent by value.
+
+Cloudpickle sends the globals that a function's bytecode names. `globals()[name]`, `eval(text)` and
+`frame.query("x > @LIMIT")` look up others: without them, a worker would not find them, or, worse, find fewer.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_EVALUATING = tuple(map(id, (builtins.globals, builtins.eval, builtins.exec, builtins.compile)))
+_REVEALING = frozenset({"__globals__", "f_globals", "globals"})
+_QUERYING = frozenset({"eval", "query"})
+_WORD = re.compile(r"[^\W\d]\w*")
+_OF_IMPORTS = frozenset(
+    {
+        "__builtins__",
+        "__cached__",
+        "__file__",
+        "__loader__",
+        "__name__",
+        "__package__",
+        "__path__",
+        "__spec__",
+    }
+)
+
+
+def computed_globals(fn: FunctionType) -> dict[str, Any]:
+    """Return the globals that a function may look up by computed names, without those of the import system.
+
+    >>> LIMIT = 3
+    >>> def above(frame):
+    ...     return frame.query("speed > @LIMIT")
+    >>> computed_globals(above)
+    {'LIMIT': 3}
+    """
+    names: set[str] = set()
+    texts: list[str] = []
+    for code in _nested(fn.__code__):
+        names.update(code.co_names)
+        texts += [const for const in code.co_consts if isinstance(const, str)]
+    scope = fn.__globals__
+    if not _REVEALING.isdisjoint(names) or any(_evaluates(name, scope) for name in names):
+        return {name: value for name, value in scope.items() if name not in _OF_IMPORTS}
+    if _QUERYING.isdisjoint(names):
+        return {}
+    mentioned = {word for text in texts for word in _WORD.findall(text)}
+    return {name: scope[name] for name in sorted(mentioned - _OF_IMPORTS) if name in scope}
+
+
+def _evaluates(name: str, scope: dict[str, Any]) -> bool:
+    """Tell whether a name may stand for a builtin that looks up names of its caller."""
+    return id(scope.get(name, getattr(builtins, name, None))) in _EVALUATING
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _nested(const)

@@ -1,0 +1,1 @@
+"""Whose code it is: the standard library, an installed distribution, or first-party source."""

@@ -1,0 +1,1 @@
+"""All code and libraries that a function reaches."""

@@ -1,0 +1,1 @@
+"""What source and live objects say: definitions, the names that code reads, namespaces."""

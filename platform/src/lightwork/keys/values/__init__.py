@@ -1,0 +1,1 @@
+"""Canonical bytes of values by type, and of data files."""
