@@ -20,6 +20,7 @@ from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
+from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
 from lightwork.store.results import CodeResults, ResultStore
