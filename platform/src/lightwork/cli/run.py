@@ -77,6 +77,10 @@ def run_command(
     if pipeline is None:
         names = ", ".join(discovery.pipelines()) or "none yet; create one with `lightwork new NAME`"
         raise InputError(f"run: the pipeline's name is missing; available: {names}")
+    if refresh and no_cache:
+        raise InputError(
+            "run: --refresh keeps new results and --no-cache keeps none; expected one of the two"
+        )
     # Everything is checked before anything starts, in the order of the command line.
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)

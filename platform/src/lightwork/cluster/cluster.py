@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.fleet import fleet_from
@@ -28,6 +29,8 @@ _SLOTS_EVERY = 1.0
 """Seconds for which the number of slots is not asked for again."""
 _GRACE = 0.5
 """Seconds for which a worker may go on with what was cancelled before its process is ended."""
+_DASHBOARD = 1.0
+"""Seconds within which the dashboard responds."""
 _RESPONSE = 5.0
 """Seconds within which workers respond."""
 
@@ -120,7 +123,8 @@ class Cluster:
         """The address of Dask's dashboard; None if there is none."""
         try:
             has_dashboard = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
-            return str(self.client.dashboard_link) if has_dashboard else None
+            link = str(self.client.dashboard_link)
+            return link if has_dashboard and (self.local or _is_served(link)) else None
         except Exception:  # noqa: BLE001 - the link is optional
             return None
 
@@ -274,6 +278,23 @@ class Cluster:
         self.client.close_quietly()
         if self._owned is not None:
             self._owned.close()
+
+
+def _is_served(link: str) -> bool:
+    """Return whether a dashboard is served there: schedulers name their HTTP server even without one."""
+    import urllib.error
+    import urllib.request
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(link, timeout=_DASHBOARD).close()
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.NOT_FOUND
+    except urllib.error.URLError as error:
+        return not isinstance(error.reason, ConnectionRefusedError)
+    except OSError:
+        pass  # it may be reachable from elsewhere
+    return True
 
 
 def _busy_process(dask_worker: Any) -> int:

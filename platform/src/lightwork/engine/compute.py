@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import one_line
 from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
-from lightwork.functions.raised import bounded, describe, raise_if_interrupted
+from lightwork.functions.raised import bounded, describe, detach, raise_if_interrupted
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def try_again(
     call: Callable[[Any], Any], element: Any, position: int, error: BaseException, retries: int, delay: float
 ) -> Any:
     """Retry an element whose first call raised; return its result, or its `Failure` after the last retry."""
-    attempt = 1
+    attempt, first = 1, error
     while attempt <= retries:
         pause = min(LONGEST_DELAY, delay * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
         get_logger("lightwork").warning(
@@ -164,6 +164,7 @@ def try_again(
             value = call(element)
         except BaseException as retry_error:  # noqa: BLE001
             raise_if_interrupted(retry_error)
+            detach(retry_error, first)
             error = retry_error
         else:
             set_attempt(1)

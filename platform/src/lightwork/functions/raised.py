@@ -114,6 +114,19 @@ def _context(error: BaseException) -> BaseException | None:
     return link
 
 
+def detach(error: BaseException, earlier: BaseException) -> None:
+    """Remove the first attempt's exception, which is still being handled, from the context of a later one."""
+    last = error
+    for _ in range(_CHAIN):
+        context = _context(last)
+        if context is None or context is error:
+            return
+        if context is earlier:
+            BaseException.__dict__["__context__"].__set__(last, None)
+            return
+        last = context
+
+
 def members(error: BaseException) -> tuple[BaseException, ...]:
     """Return the exceptions of a group; none if it is not a group."""
     if not issubclass(type(error), BaseExceptionGroup):

@@ -95,6 +95,10 @@ def connect(
         InputError: an argument or an environment variable is invalid; nothing has been started.
     """
     check("connect", locals(), _KINDS)
+    if refresh and not cache:
+        raise InputError(
+            "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
+        )
     session = _session(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress)
     if session.on == "local":
         check_main()
