@@ -77,7 +77,11 @@ def resolve_workers(workers: int | str | None) -> int:
 
 
 def resolve_lake(url: str | os.PathLike[str] | None) -> str:
-    """Return the lake's address: `url`, else LIGHTWORK_LAKE, else `.lightwork/lake` in the current folder.
+    """Return the lake's address: `url`, else LIGHTWORK_LAKE, else the nearest `.lightwork/lake`.
+
+    That is looked for in the current folder and those above it, up to the root of the Git repository or the
+    home folder, but not above a folder that another user owns or can write to. If there is none, it is the
+    current folder's.
 
     Returns:
         The address as given: a folder, `file:///folder`, or `s3://bucket/prefix`. Nothing is created yet.
@@ -86,8 +90,11 @@ def resolve_lake(url: str | os.PathLike[str] | None) -> str:
         InputError: the address is invalid or has another scheme.
     """
     option = None if url is None else os.fspath(url)
-    value, where = _first(option, "lake", ENV_LAKE, default=DEFAULT_LAKE)
+    value, where = _first(option, "lake", ENV_LAKE, default="")
     from lightwork.lake import open_lake
+
+    if option is None and not value:
+        value = _nearest_lake()
 
     try:
         open_lake(value, tenant=DEFAULT_TENANT)
@@ -109,6 +116,56 @@ def resolve_tenant(name: str | None) -> str:
         return check_tenant(value)
     except InputError as error:
         raise InputError(str(error) if where == "tenant" else f"{where}: {error}") from None
+
+
+def _nearest_lake() -> str:
+    """Return the lake of the current folder, or that of a folder above it which is the user's own."""
+    here = Path.cwd()
+    folders = [] if not hasattr(os, "geteuid") or Path(DEFAULT_LAKE).is_dir() else _folders_above(here)
+    for folder in folders:
+        lake = folder / DEFAULT_LAKE
+        if not _is_own(folder):
+            break
+        if lake.is_dir():
+            if not (_is_own(lake.parent) and _is_own(lake)):
+                break
+            return str(lake)
+    return DEFAULT_LAKE
+
+
+def _folders_above(here: Path) -> list[Path]:
+    """Return the folders above one, nearest first, up to a repository's root or the home folder."""
+    home = Path(os.path.expanduser("~")).resolve()  # noqa: PTH111 - `Path.home` raises if there is none
+    folders = [here, *here.parents]
+    for number, folder in enumerate(folders):
+        if folder == home or (folder / ".git").exists():
+            return folders[1 : number + 1]
+    return []
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether this user owns a folder, and no other one can write to it."""
+    import stat
+
+    try:
+        found = [folder.stat(), folder.lstat()]  # both of a link
+    except OSError:
+        return False
+    if any(item.st_uid != os.geteuid() for item in found) or found[0].st_mode & stat.S_IWOTH:
+        return False
+    return not found[0].st_mode & stat.S_IWGRP or _is_private(found[0].st_gid)
+
+
+def _is_private(group: int) -> bool:
+    """Return whether a group is the user's own, with no other members, as many systems make one for each."""
+    import grp
+    import pwd
+
+    try:
+        entry, user = grp.getgrgid(group), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return group == user.pw_gid and entry.gr_name == user.pw_name and set(entry.gr_mem) <= {user.pw_name}
 
 
 def cores() -> int:

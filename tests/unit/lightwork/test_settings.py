@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,96 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(InputError, match=r"^\.env: cannot be read"):
         settings.load_env()
+
+
+# The nearest lake
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder with the folders of a project in it, the innermost of which is the current one."""
+    (tmp_path / "outside" / "home" / "project" / "a" / "b").mkdir(parents=True)
+    home = tmp_path / "outside" / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv(settings.ENV_LAKE, raising=False)
+    monkeypatch.chdir(home / "project" / "a" / "b")
+    return home
+
+
+def lake_in(folder: Path) -> str:
+    lake = folder / settings.DEFAULT_LAKE
+    lake.mkdir(parents=True)
+    return str(lake)
+
+
+def test_the_lake_is_the_nearest_one_up_to_the_home_folder(home):
+    outside = lake_in(home.parent)
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+    assert settings.resolve_lake(None) != outside
+    for folder in (home, home / "project", home / "project" / "a"):
+        lake = lake_in(folder)
+        assert settings.resolve_lake(None) == lake
+    lake_in(home / "project" / "a" / "b")
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+    assert settings.resolve_lake("here") == "here"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_repository_is_not_left(home, kind):
+    lake_in(home)
+    git = home / "project" / "a" / ".git"
+    git.mkdir() if kind == "folder" else git.write_text("gitdir: elsewhere")
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+    inside = lake_in(home / "project" / "a")
+    assert settings.resolve_lake(None) == inside
+
+
+def test_outside_of_the_home_folder_and_of_a_repository_nothing_is_looked_for(home, monkeypatch):
+    lake_in(home)
+    monkeypatch.setenv("HOME", str(home / "project" / "other"))
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+
+
+@pytest.mark.parametrize("part", ["project", "project/.lightwork", "project/.lightwork/lake"])
+def test_a_lake_that_others_can_write_to_is_not_taken(home, part):
+    lake = lake_in(home / "project")
+    lake_in(home)
+    assert settings.resolve_lake(None) == lake
+    (home / part).chmod(0o777)
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+
+
+def test_nothing_is_looked_for_above_a_folder_that_others_can_write_to(home):
+    lake_in(home / "project")
+    (home / "project" / "a").chmod(0o777)
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+
+
+@pytest.mark.parametrize("part", ["project", "project/.lightwork", "project/.lightwork/lake"])
+def test_a_lake_of_another_user_is_not_taken(home, part, monkeypatch):
+    lake_in(home / "project")
+    other = home / part
+    stat = Path.stat
+
+    def as_another_user(path, **options):
+        found = stat(path, **options)
+        return os.stat_result((*found[:4], found.st_uid + 1, *found[5:])) if path == other else found
+
+    monkeypatch.setattr(Path, "stat", as_another_user)
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE
+
+
+def test_a_link_of_another_user_is_not_followed(home, monkeypatch):
+    real = lake_in(home / "project" / "real")
+    (home / "project" / ".lightwork").mkdir()
+    link = home / "project" / settings.DEFAULT_LAKE
+    link.symlink_to(real)
+    assert settings.resolve_lake(None) == str(link)
+    lstat = Path.lstat
+
+    def as_another_user(path):
+        found = lstat(path)
+        return os.stat_result((*found[:4], found.st_uid + 1, *found[5:])) if path == link else found
+
+    monkeypatch.setattr(Path, "lstat", as_another_user)
+    assert settings.resolve_lake(None) == settings.DEFAULT_LAKE

@@ -17,9 +17,9 @@ from lightwork.cli.output import (
     show_table,
     tenant_option,
     when,
-    where,
 )
 from lightwork.errors import InputError, near
+from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def explain_command(
     arguments = _arguments(function, items) if items else None
     opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
     store = ResultStore(opened, function.name)
-    facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": where(opened)}
+    facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": shown(opened)}
     try:
         code = code_key(function)
     except Unkeyable as error:
@@ -204,7 +204,7 @@ def _show(facts: dict[str, Any]) -> None:
         return
     out.print(f"code key {facts['code_key']}, made of:\n")
     rows = [[item["kind"], item["name"], cell(item["digest"][:16], "dim")] for item in facts["components"]]
-    show_table(["kind", "name", "digest"], rows)
+    show_table(["kind", "name", "digest"], rows, fold=["name"])
     out.print()
     out.print(f"cached results of this code: {facts['kept']:,} in {escape(facts['lake'])}", soft_wrap=True)
     if facts["changed_since"] is None:

@@ -19,10 +19,10 @@ from lightwork.cli.output import (
     size,
     tenant_option,
     when,
-    where,
 )
 from lightwork.cli.running import Group
-from lightwork.errors import InputError, near
+from lightwork.errors import InputError, near, one_line
+from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
     from lightwork.lake import Lake
@@ -46,11 +46,11 @@ def artifacts_command(name: str | None, lake: str | None, tenant: str | None, as
     items = artifacts.list(name)
     if name is not None and not items:
         names = {item.name for item in artifacts.list()}
-        raise InputError(f"there is no artifact {name!r} in {where(opened)}{near(name, names)}")
+        raise InputError(f"there is no artifact {name!r} in {shown(opened)}{near(name, names)}")
     if as_json:
         show_json({"artifacts": [item.to_json() for item in items]})
     elif not items:
-        echo(f"No artifacts in {where(opened)}.")
+        echo(f"No artifacts in {shown(opened)}.")
     elif name is None:
         _show_newest(items)
     else:
@@ -66,13 +66,22 @@ def _show_newest(artifacts: list[Artifact]) -> None:
         for name, items in sorted(versions.items())
     ]
     show_table(
-        ["artifact", "rows", "size", "versions", "newest", "run"], rows, right=("rows", "size", "versions")
+        ["artifact", "rows", "size", "versions", "newest", "run"],
+        rows,
+        right=("rows", "size", "versions"),
+        drop=("versions", "size", "rows", "newest"),
     )
 
 
 def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
     rows = [[when(item.created), item.run_id, _rows(item), size(item.bytes), item.uri] for item in versions]
-    show_table(["written", "run", "rows", "size", "address"], rows, right=("rows", "size"))
+    show_table(
+        ["written", "run", "rows", "size", "address"],
+        rows,
+        right=("rows", "size"),
+        fold=["address"],
+        drop=("size", "rows", "written"),
+    )
     newest = versions[0]
     if newest.rows is None:
         return
@@ -80,9 +89,10 @@ def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
 
     frame = artifacts.read(newest.name, run=newest.run_id, lazy=True).head(_HEAD, npartitions=-1)
     head = table_head(frame)
-    columns = head["columns"][:12]
+    columns = list(head["columns"])
     echo()
-    show_table(columns, ([record[column] for column in columns] for record in head["records"]))
+    records = ([record[column] for column in columns] for record in head["records"])
+    show_table(columns, records, cut=columns, drop=columns[:0:-1])
     if newest.rows > _HEAD:
         console().print(f"the first {_HEAD} of {newest.rows:,} rows of the newest version", style="dim")
 
@@ -114,14 +124,14 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
         show_json({"tasks": [asdict(item) for item in tasks], "bytes": total})
         return
     if not tasks:
-        echo(f"No cached results in {where(opened)}.")
+        echo(f"No cached results in {shown(opened)}.")
         return
     rows = [
         [i.task, f"{i.results:,}", f"{i.versions:,}", f"{i.files:,}", size(i.bytes), when(i.newest)]
         for i in tasks
     ]
     columns = ["task", "results", "code versions", "files", "size", "newest"]
-    show_table(columns, rows, right=columns[1:5])
+    show_table(columns, rows, right=columns[1:5], drop=("code versions", "files", "newest", "results"))
 
 
 @cache_command.command("prune")
@@ -154,7 +164,7 @@ def prune(
         show_json({"files": len(entries), "bytes": total, "removed": not dry_run})
         return
     verb = "Would delete" if dry_run else "Deleted"
-    echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {where(opened)}.")
+    echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {shown(opened)}.")
 
 
 def _open(lake: str | None, tenant: str | None) -> Lake:
@@ -166,6 +176,19 @@ def _open(lake: str | None, tenant: str | None) -> Lake:
 
 
 _STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "lost": "red"}
+
+
+def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
+    """Refuse the name of a pipeline that has no runs in a lake and is not installed.
+
+    Raises:
+        InputError: there is no such pipeline.
+    """
+    from lightwork.functions import discovery
+
+    names = with_runs | set(discovery.pipelines())
+    if name not in names:
+        raise InputError(f"runs: there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}")
 
 
 @click.command("runs")
@@ -182,17 +205,21 @@ def runs_command(
 
     opened = _open(lake, tenant)
     records: list[dict[str, Any]] = []
+    others: set[str] = set()
     for record in recent(opened):
+        others.add(str(record.get("pipeline")))
         if pipeline is None or record.get("pipeline") == pipeline:
             records.append(record)
         if len(records) == last:
             break
+    if pipeline is not None and not records:
+        _check_pipeline(pipeline, others, opened)
     if as_json:
         show_json({"runs": records})
         return
     if not records:
         of_pipeline = f" of {pipeline}" if pipeline else ""
-        echo(f"No runs{of_pipeline} in {where(opened)}.")
+        echo(f"No runs{of_pipeline} in {shown(opened)}.")
         return
     rows = []
     for record in records:
@@ -207,8 +234,14 @@ def runs_command(
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",
                 f"{counts.get('cached', 0):,}",
-                record.get("error") or "",
+                one_line(record.get("error") or ""),
             ]
         )
     columns = ["run", "pipeline", "status", "started", "seconds", "elements", "cached", "error"]
-    show_table(columns, rows, right=("seconds", "elements", "cached"))
+    show_table(
+        columns,
+        rows,
+        right=("seconds", "elements", "cached"),
+        cut=("error",),
+        drop=("cached", "elements", "started", "seconds", "error"),
+    )

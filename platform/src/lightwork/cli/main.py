@@ -16,6 +16,8 @@ import click
 from lightwork.cli import running
 from lightwork.cli.output import echo
 from lightwork.errors import ElementError, LightworkError, near, one_line
+from lightwork.functions.raised import is_quit
+from lightwork.runs.stopping import STOPPED
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -91,10 +93,10 @@ def execute(argv: Sequence[str] | None = None) -> int:
         "lightwork",
         argv,
         say=_say,
-        stopped="stopped; finished results are kept, and the same command resumes from there",
+        stopped=STOPPED,
         usage=_usage,
         details=_traceback,
-        unexpected=lambda error: f"failed: {type(error).__name__}: {error}",
+        unexpected=lambda error: STOPPED if is_quit(error) else f"failed: {type(error).__name__}: {error}",
     )
 
 
@@ -105,7 +107,7 @@ def _traceback(error: Exception) -> str:
     """
     if isinstance(error, ElementError):
         return error.traceback
-    if isinstance(error, LightworkError):
+    if isinstance(error, LightworkError) or is_quit(error):
         return ""
     import traceback
 

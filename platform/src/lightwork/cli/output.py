@@ -6,23 +6,22 @@ import datetime as dt
 import json
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import click
 
 from lightwork.errors import is_hidden, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
 
-    from lightwork.lake import Lake
-
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 lake_option = click.option(
-    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+    "--lake",
+    metavar="URL",
+    help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
 )
 tenant_option = click.option(
     "--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local]."
@@ -67,24 +66,81 @@ def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(character)[1:-1] if is_hidden(character) else character
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table, with the columns named in `right` aligned to the right."""
+def show_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    cut: Sequence[str] = (),
+    fold: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> None:
+    """Print a table that fits the terminal; a line below it names what is left out.
+
+    Args:
+        columns: the columns' titles.
+        rows: the cells, as text or Rich text.
+        right: columns that are aligned to the right.
+        cut: columns that are shortened, with "…", if there is no room.
+        fold: columns that go on in the next line if there is no room.
+        drop: columns that are left out if there is no room, the first one first. All others stay whole.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    cells = [[value if isinstance(value, Text) else cell(value) for value in row] for row in rows]
+    widths = {
+        name: max([cell(name).cell_len, *(_width(row[i]) for row in cells)]) for i, name in enumerate(columns)
+    }
+    least = {n: min(width, _LEAST) if n in (*cut, *fold) else width for n, width in widths.items()}
+    shown, dropped = list(columns), []
+    for name in drop:
+        if _total(shown, least) <= out.width:
+            break
+        shown.remove(name)
+        dropped.append(name)
+    out.width = max(out.width, _total(shown, least))
+    # The room that is left goes to the columns that give way, to the narrow ones first.
+    flexible = sorted((name for name in shown if name in (*cut, *fold)), key=lambda name: widths[name])
+    room = out.width - _total(shown, least)
+    for number, name in enumerate(flexible):
+        more = min(widths[name] - least[name], room // (len(flexible) - number))
+        least[name] += more
+        room -= more
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(cell(column), justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
-    console().print(table)
+    for name in shown:
+        table.add_column(
+            cell(name),
+            justify="right" if name in right else "left",
+            overflow="ellipsis" if name in cut else "fold",
+            no_wrap=name not in fold,
+            width=least[name],
+        )
+    for row in cells:
+        for text in row:
+            text.overflow = None  # as the column says
+        table.add_row(*(text for text, name in zip(row, columns, strict=True) if name in shown))
+    out.print(table)
+    if dropped:
+        names = ", ".join(dropped)
+        echo(f"left out for lack of room: {names}; a wider terminal or --json shows all")
 
 
-def where(lake: Lake) -> str:
-    """Return the address of a tenant's part of a lake; a plain path if it is a folder."""
-    root = lake.root
-    return unquote(root.removeprefix("file://")) if root.startswith("file://") else root
+_LEAST = 12
+"""The width of a column that is cut or folded, at least."""
+_GAP = 3
+"""The spaces between two columns."""
+
+
+def _total(names: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[name] for name in names) + _GAP * (len(names) - 1)
+
+
+def _width(text: Text) -> int:
+    """Return the width of a cell's longest line."""
+    return max((line.cell_len for line in text.split()), default=0)
 
 
 def size(count: float) -> str:

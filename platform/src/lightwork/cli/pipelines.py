@@ -33,11 +33,31 @@ def list_command(as_json: bool) -> None:
         rows = [
             (name, pipeline.doc.partition("\n")[0], _signature(items)) for name, pipeline, items in usable
         ]
-        show_table(["pipeline", "description", "parameters"], rows)
+        columns = ["pipeline", "description", "parameters"]
+        show_table(columns, rows, fold=columns[1:])
     elif not problems:
         echo("No pipelines yet; create one with `lightwork new NAME`.")
     for module, reason in problems.items():
         echo(f"lightwork: warning: {module} cannot be used: {one_line(reason)}", err=True)
+
+
+def describe(name: str) -> tuple[str, list[tuple[str, str]]]:
+    """Return a title and, for each parameter of a pipeline, its name with its default, and its type.
+
+    Raises:
+        InputError: there is no such pipeline, or its signature is wrong.
+    """
+    from lightwork.functions import discovery, parameters
+    from lightwork.functions.parameter_types import is_structured, to_text
+
+    pipeline = discovery.find(name)
+    rows = []
+    for item in parameters.of(pipeline).values():
+        text = f"{item.type}{' as JSON' if is_structured(item.annotation) else ''}"
+        start = item.name if item.required else f"{item.name}={to_text(item.default)}"
+        rows.append((start, f"{text}, required" if item.required else text))
+    doc = one_line(pipeline.doc.partition("\n\n")[0])
+    return f"Parameters of {name}" + (f" ({doc.rstrip('.')})" if doc else ""), rows or [("none", "")]
 
 
 def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:

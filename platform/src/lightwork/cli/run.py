@@ -14,7 +14,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@click.command("run")
+class RunCommand(click.Command):
+    """A command whose help shows the parameters of the pipeline that is named before `--help`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note the pipeline's name: Click shows the help before it looks at the arguments."""
+        if any(item in ctx.help_option_names for item in args):
+            ctx.meta[__name__] = self.make_parser(ctx).parse_args(list(args))[0].get("pipeline")
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the pipeline's parameters before the options."""
+        name = ctx.meta.get(__name__)
+        if isinstance(name, str):
+            from lightwork.cli.pipelines import describe
+
+            title, rows = describe(name)
+            with formatter.section(title):
+                formatter.write_dl(rows)
+        super().format_options(ctx, formatter)
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("pipeline", required=False, metavar="PIPELINE")
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option("--on", metavar="WHERE", help="serial, local, tcp://host:port, tls://host:port or coiled.")
@@ -23,7 +44,9 @@ if TYPE_CHECKING:
 )
 @click.option("--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local].")
 @click.option(
-    "--lake", metavar="URL", help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else .lightwork/lake]."
+    "--lake",
+    metavar="URL",
+    help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
 )
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
@@ -43,8 +66,8 @@ def run_command(
 ) -> None:
     """Run a pipeline, with parameters as NAME=VALUE.
 
-    Lists, dicts and models are given as JSON. The place to run is --on, else LIGHTWORK_ON, else
-    DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
+    Lists, dicts and models are given as JSON; `lightwork run PIPELINE --help` shows the parameters. The place
+    to run is --on, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
     """
     from lightwork import settings
     from lightwork.errors import InputError
@@ -54,6 +77,10 @@ def run_command(
     if pipeline is None:
         names = ", ".join(discovery.pipelines()) or "none yet; create one with `lightwork new NAME`"
         raise InputError(f"run: the pipeline's name is missing; available: {names}")
+    if refresh and no_cache:
+        raise InputError(
+            "run: --refresh keeps new results and --no-cache keeps none; expected one of the two"
+        )
     # Everything is checked before anything starts, in the order of the command line.
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)
@@ -76,7 +103,7 @@ def run_command(
         )
     from lightwork.cli.summary import summarise
 
-    summarise(result)
+    summarise(result, stderr=as_json)
     if result_file is not None:
         _write(result_file, result.result)
     if as_json:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +17,10 @@ from lightwork.errors import InputError, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+STOPPED_CODE = 130
+"""The exit code after Ctrl-C."""
 
 
 class Group(click.Group):
@@ -79,7 +84,7 @@ def execute(
         if stopped is None:
             raise
         say(stopped)
-        return 130
+        return STOPPED_CODE
     except BrokenPipeError:
         _discard_stdout()
         return 1
@@ -102,6 +107,8 @@ def _print_details(details: Callable[[Exception], str] | None, error: Exception)
 
 def end(code: int) -> NoReturn:
     """Flush stdout and end the process with an exit code."""
+    if code == STOPPED_CODE:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what is left without a traceback
     try:
         sys.stdout.flush()
     except BrokenPipeError:

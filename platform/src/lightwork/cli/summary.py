@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
 _BAR = 40
 _ROWS = 12
+_COLUMNS = 8
 
 
-def summarise(result: RunResult) -> None:
-    """Print the summary on stderr, because stdout belongs to the pipeline and to `--json`."""
-    out = console(stderr=True)
+def summarise(result: RunResult, *, stderr: bool = False) -> None:
+    """Print the summary and the result.
+
+    Args:
+        result: the run's result.
+        stderr: print on stderr, because stdout belongs to `--json`.
+    """
+    out = console(stderr=stderr)
     out.print()
     head = Text.assemble(
         cell(result.pipeline, "bold"), "  ", cell(result.run_id, "dim"), f"  {result.seconds:,.1f} s"
@@ -106,12 +112,22 @@ def _head(value: Mapping[str, Any], title: str = "") -> Table:
     table = Table(
         title=cell(name), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False
     )
-    columns = list(value["columns"])[:8]
+    columns, records = list(value["columns"])[:_COLUMNS], value["records"][:_ROWS]
+    cut = [
+        f"{len(part):,} of {counted(number, noun)}"
+        for part, number, noun in (
+            (records, value["rows"], "row"),
+            (columns, len(value["columns"]), "column"),
+        )
+        if len(part) < number
+    ]
+    table.caption = f"the first {' and '.join(cut)}" if cut else None
+    table.caption_justify = "left"
     for column in columns:
-        cells = [record.get(column) for record in value["records"]]
-        is_numeric = all(isinstance(cell, int | float) or cell is None for cell in cells)
+        items = [record.get(column) for record in value["records"]]
+        is_numeric = all(isinstance(item, int | float) or item is None for item in items)
         table.add_column(cell(column), justify="right" if is_numeric else "left")
-    for record in value["records"][:_ROWS]:
+    for record in records:
         table.add_row(*(cell(_short(record.get(column))) for column in columns))
     return table
 
@@ -120,11 +136,26 @@ def _bars(title: str, unit: str, values: Mapping[str, float]) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_row(cell(title, "bold"), Text(""), cell(unit, "dim"))
     largest = max((abs(value) for value in values.values()), default=0) or 1
-    for name, value in list(values.items())[: 2 * _ROWS]:
-        eighths = round(abs(value) / largest * _BAR * 8)
-        bar = "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
+    shown = dict(list(values.items())[: 2 * _ROWS])
+    negative = any(value < 0 for value in shown.values())
+    width = _BAR // 2 if negative else _BAR
+    for name, value in shown.items():
+        bar = _bar(abs(value) / largest * width, pointing_left=value < 0)
+        if negative:
+            bar = bar.rjust(width) + "│" if value < 0 else f"{'':{width}}│{bar}"
         table.add_row(cell(name), Text(bar, "red" if value < 0 else "cyan"), cell(_short(value)))
+    if len(values) > len(shown):
+        table.add_row(Text("…", "dim"), Text(f"{len(values) - len(shown):,} more", "dim"))
     return table
+
+
+def _bar(length: float, *, pointing_left: bool) -> str:
+    """Return a bar of a length in columns, to an eighth; to a half if it points to the left."""
+    if pointing_left:
+        halves = round(2 * length)
+        return "▐" * (halves % 2) + "█" * (halves // 2)
+    eighths = round(8 * length)
+    return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
 
 
 def _short(value: Any) -> str:

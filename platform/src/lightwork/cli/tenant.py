@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import running
-from lightwork.cli.output import echo, show_table
+from lightwork.cli.output import echo, json_option, show_json, show_table
 from lightwork.errors import InputError
 from lightwork.version import __version__
 
@@ -106,11 +106,15 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
 
 @tenant_command.command("show")
 @click.argument("name")
-def show(name: str) -> None:
+@json_option
+def show(name: str, as_json: bool) -> None:
     """Show a tenant's quota, what each run needs, and the next times of its schedules."""
     with _one_line_a_mistake():
         loaded, warnings = _check(name)
     tenant = loaded.tenant
+    if as_json:
+        show_json(_object(tenant, warnings))
+        return
     echo(f"{tenant.name}: environments {', '.join(tenant.environments)}; namespace {tenant.namespace}\n")
     columns = ["pods", "cpu", "memory", "storage"]
     show_table(["", *columns], _sizes(tenant), right=columns)
@@ -199,6 +203,39 @@ def _target(
         lake=lake or f"s3://lightwork-{chosen}-{loaded.tenant.name}",
         variables=dict(item.split("=", 1) for item in variables),
     )
+
+
+def _object(tenant: Tenant, warnings: Sequence[str]) -> dict[str, Any]:
+    """Return what `tenant show --json` prints: the same as its tables, by name."""
+    from lightwork.tenants import fit, schedules
+
+    def named(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    now = dt.datetime.now(dt.UTC)
+    times = [
+        {
+            "pipeline": name,
+            "schedule": entry.schedule,
+            "timezone": entry.timezone,
+            "suspended": bool(entry.suspended),
+            "next": [moment.isoformat() for moment in schedules.times(entry.schedule, entry.timezone, now, 3)]
+            if entry.schedule is not None and entry.timezone is not None
+            else [],
+        }
+        for name, entry in tenant.pipelines.items()
+    ]
+    steps = ["pipeline", "step", "runs", "waits_for", "cpu", "memory"]
+    return {
+        "name": tenant.name,
+        "environments": list(tenant.environments),
+        "namespace": tenant.namespace,
+        "needs": named(["of", "pods", "cpu", "memory", "storage"], _sizes(tenant)),
+        "runs_at_once": fit.concurrent(tenant),
+        "steps": named(steps, _steps(tenant)),
+        "schedules": times,
+        "warnings": list(warnings),
+    }
 
 
 def _sizes(tenant: Tenant) -> list[list[Any]]:

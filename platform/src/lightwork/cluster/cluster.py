@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
-from lightwork.cluster.local import start_coiled, start_local
+from lightwork.cluster.local import kill_workers, start_coiled, start_local
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -28,6 +29,8 @@ _SLOTS_EVERY = 1.0
 """Seconds for which the number of slots is not asked for again."""
 _GRACE = 0.5
 """Seconds for which a worker may go on with what was cancelled before its process is ended."""
+_DASHBOARD = 1.0
+"""Seconds within which the dashboard responds."""
 _RESPONSE = 5.0
 """Seconds within which workers respond."""
 
@@ -44,6 +47,7 @@ class Cluster:
         workers: the number of workers to start, for `local` and `coiled`.
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
+        before_kill: is called in each worker process on this machine before busy ones are killed.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -56,7 +60,10 @@ class Cluster:
         RunFailed: the scheduler does not respond, or the workers cannot be started.
     """
 
-    def __init__(self, on: str, workers: int, batches: int = 0) -> None:
+    def __init__(
+        self, on: str, workers: int, batches: int = 0, before_kill: Callable[[], object] = time.time
+    ) -> None:
+        self._before_kill = before_kill
         self.on = on
         self.local = on == "local"
         self._owned: Any = None
@@ -116,7 +123,8 @@ class Cluster:
         """The address of Dask's dashboard; None if there is none."""
         try:
             has_dashboard = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
-            return str(self.client.dashboard_link) if has_dashboard else None
+            link = str(self.client.dashboard_link)
+            return link if has_dashboard and (self.local or _is_served(link)) else None
         except Exception:  # noqa: BLE001 - the link is optional
             return None
 
@@ -181,6 +189,7 @@ class Cluster:
 
     def _free_workers(self) -> None:
         """End worker processes on this machine that still compute what was cancelled; others replace them."""
+        self._commit_running()
         deadline = time.monotonic() + _GRACE
         while True:
             try:
@@ -244,8 +253,24 @@ class Cluster:
                 log.info(f"reconnected to the scheduler at {self.on}")
                 return
 
+    def kill(self) -> None:
+        """End the worker processes on this machine at once."""
+        if self.local:
+            kill_workers(self._owned)
+
+    def _commit_running(self) -> None:
+        """Let the workers commit what they have computed of the batches that they still run."""
+        with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
+            self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+
     def close(self) -> None:
-        """Disconnect from the cluster; stop it if it was started here."""
+        """Disconnect from the cluster; stop it if it was started here.
+
+        After an interrupt, workers on this machine are not waited for.
+        """
+        if self._interrupted:
+            self._commit_running()
+            self.kill()
         pickling.release(self._packages)
         self._packages = set()
         if self.keeper is not None:
@@ -253,6 +278,23 @@ class Cluster:
         self.client.close_quietly()
         if self._owned is not None:
             self._owned.close()
+
+
+def _is_served(link: str) -> bool:
+    """Return whether a dashboard is served there: schedulers name their HTTP server even without one."""
+    import urllib.error
+    import urllib.request
+
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(link, timeout=_DASHBOARD).close()
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.NOT_FOUND
+    except urllib.error.URLError as error:
+        return not isinstance(error.reason, ConnectionRefusedError)
+    except OSError:
+        pass  # it may be reachable from elsewhere
+    return True
 
 
 def _busy_process(dask_worker: Any) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightwork.cluster.scripts import check_main
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.logs import Shared
 
@@ -32,7 +31,7 @@ def start_local(workers: int) -> Any:
         InputError: the script that runs has no `if __name__ == "__main__":`.
         RunFailed: the processes could not be started.
     """
-    _check_main()
+    check_main()
     start = _Start(workers)
     start.start()
     try:
@@ -124,15 +123,21 @@ class _Start(threading.Thread):
     def run(self) -> None:
         """Start the cluster; close it if it has been abandoned meanwhile."""
         import logging
+        from multiprocessing import resource_tracker
 
         _changed.__enter__()
-        from distributed import LocalCluster, SpecCluster
+        from distributed import LocalCluster
 
-        before = set(SpecCluster._instances)  # noqa: SLF001
+        class Cluster(LocalCluster):  # type: ignore[misc, unused-ignore]
+            # Its processes end with this one. Dask would wait up to 10 s at exit for one that is starting.
+            shutdown_on_close = property(lambda _: False, lambda *_: None)
+
         if hasattr(signal, "pthread_sigmask"):
+            # It is started with the first process otherwise, and that unblocks SIGINT in the starting thread.
+            resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            cluster = LocalCluster(
+            cluster = Cluster(
                 n_workers=self._workers,
                 threads_per_worker=1,
                 processes=True,
@@ -142,9 +147,6 @@ class _Start(threading.Thread):
                 preload=["lightwork.cluster.preload"],
             )
         except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
-            # Its processes end with this one, and Dask must not close it at exit.
-            for started in set(SpecCluster._instances) - before:  # noqa: SLF001
-                started.shutdown_on_close = False
             self.error = error
             _changed.__exit__()
             return
@@ -164,10 +166,20 @@ class _Start(threading.Thread):
             threading.Thread(target=self._close, daemon=True).start()
 
     def _close(self) -> None:
-        # Its processes end with this one in any case, and Dask must not close it at exit.
-        self.cluster.shutdown_on_close = False
         with contextlib.suppress(Exception):
             self.cluster.close()
+
+
+def kill_workers(cluster: Any) -> None:
+    """End the worker processes of a cluster on this machine at once; they are not replaced."""
+    import logging
+
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)  # their connections are lost
+    for nanny in list(cluster.workers.values()):
+        nanny.auto_restart = False
+        if nanny.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 def _undo_after(cluster: Any) -> None:
@@ -182,27 +194,6 @@ def _undo_after(cluster: Any) -> None:
                 _changed.__exit__()
 
     cluster._close = close_and_undo  # noqa: SLF001
-
-
-def _check_main() -> None:
-    """Refuse to start workers from a script that each of them would run again from the top.
-
-    Raises:
-        InputError: the script that runs has no `if __name__ == "__main__":`.
-    """
-    import multiprocessing
-
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(1)  # this process is such a worker; its parent reports the error
-    main = sys.modules.get("__main__")
-    path = getattr(main, "__file__", None)
-    if path is None or getattr(main, "__spec__", None) is not None or not Path(path).is_file():
-        return
-    if "__main__" not in Path(path).read_text(encoding="utf-8", errors="replace"):
-        raise InputError(
-            f"{Path(path).name} starts worker processes, and each would run the script again; "
-            'put its main code under `if __name__ == "__main__":`'
-        )
 
 
 def start_coiled(workers: int) -> Any:

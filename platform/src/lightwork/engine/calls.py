@@ -267,7 +267,10 @@ class Future(Generic[R]):
         return f"<future {self.name}, {'done' if self.done() else 'pending'}>"
 
     def __reduce__(self) -> Any:
-        raise InputError("a future cannot be an element of a map; pass its result() instead")
+        raise InputError(FUTURE_REFUSED)
+
+
+FUTURE_REFUSED = "a future cannot be an element of a map; pass its result() instead"
 
 
 def extract_futures(value: Any, futures: list[Future[Any]]) -> Any:

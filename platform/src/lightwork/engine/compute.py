@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import one_line
 from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
-from lightwork.functions.raised import bounded, describe, raise_if_interrupted
+from lightwork.functions.raised import bounded, describe, detach, raise_if_interrupted
 from lightwork.logs import get_logger, set_attempt
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def compute(
     stop_at_failure: bool = True,
     budget: float | None = None,
     keep: Callable[[Any], Any] = _as_it_is,
+    values: list[Any] | None = None,
 ) -> Computed:
     """Call a function on each element, one after the other.
 
@@ -97,13 +98,14 @@ def compute(
         budget: seconds after which to stop; at least one element is always computed.
         keep: is called with each result that may change, before the next element; returns what to put in
             its place. It must not raise.
+        values: an empty list, which gets the outcomes one by one; another thread may read it meanwhile.
 
     Returns:
         The outcome of all elements, or of the first ones after an early stop.
     """
     clock = time.perf_counter
     begin = clock()
-    values: list[Any] = []
+    values = [] if values is None else values
     failures: list[Failure] = []
     append = values.append
     if Frozen in set(map(type, elements)):
@@ -149,7 +151,7 @@ def try_again(
     call: Callable[[Any], Any], element: Any, position: int, error: BaseException, retries: int, delay: float
 ) -> Any:
     """Retry an element whose first call raised; return its result, or its `Failure` after the last retry."""
-    attempt = 1
+    attempt, first = 1, error
     while attempt <= retries:
         pause = min(LONGEST_DELAY, delay * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
         get_logger("lightwork").warning(
@@ -162,6 +164,7 @@ def try_again(
             value = call(element)
         except BaseException as retry_error:  # noqa: BLE001
             raise_if_interrupted(retry_error)
+            detach(retry_error, first)
             error = retry_error
         else:
             set_attempt(1)

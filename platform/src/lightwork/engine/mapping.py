@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections.abc import Mapping
@@ -330,6 +331,8 @@ class Inside(Protocol):
 class Results(Generic[R]):
     """The results of a map, in the order of its input; an iterator, which can be read once.
 
+    Iterating again over results that have been read to their end raises `InputError`.
+
     The map starts when the first result is asked for. `len()` works if the input has a length.
     """
 
@@ -337,7 +340,7 @@ class Results(Generic[R]):
         self._request = request
         self._engine = engine
         self._inside = inside
-        self._results: Iterator[R] | None = None
+        self._results: Generator[R, None, None] | None = None
 
     @property
     def stats(self) -> Stats:
@@ -345,12 +348,20 @@ class Results(Generic[R]):
         return self._request.stats
 
     def __iter__(self) -> Iterator[R]:
+        if self._results is not None and inspect.getgeneratorstate(self._results) == inspect.GEN_CLOSED:
+            raise InputError(
+                f"the results of {self._request.task.name} have been read already; map again, which takes "
+                "cached ones from the lake, or keep them: results = list(...)"
+            )
+        return self._started()
+
+    def _started(self) -> Iterator[R]:
         if self._results is None:
             self._results = _run(self._request, self._engine, self._inside)
         return self._results
 
     def __next__(self) -> R:
-        return next(iter(self))
+        return next(self._started())
 
     def __len__(self) -> int:
         if self._request.total is None:
@@ -363,7 +374,7 @@ class Results(Generic[R]):
         Returns:
             Counts of the elements.
         """
-        for _ in self:
+        for _ in self._started():
             pass
         return self.stats
 
@@ -373,7 +384,9 @@ class Results(Generic[R]):
         return f"<results of {self._request.task.name}, {state}>"
 
 
-def _run(request: Request, engine: Callable[[MapCall], Iterator[R]], inside: Inside) -> Iterator[R]:
+def _run(
+    request: Request, engine: Callable[[MapCall], Iterator[R]], inside: Inside
+) -> Generator[R, None, None]:
     # A generator, so that nothing happens before the first result is asked for. It holds no reference to its
     # `Results`: leaving a loop early then ends the map at once, not at the next garbage collection.
     steps = _steps(request, engine)

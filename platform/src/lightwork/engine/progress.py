@@ -72,12 +72,17 @@ class Progress:
             self._display.start()
         return _Row(self, self._display, name, total)
 
+    def close(self) -> None:
+        """Release the terminal, whatever is open."""
+        display, self._display, self._open = self._display, None, 0
+        if display is not None:
+            display.stop()
+
     def row_closed(self) -> None:
         """Note that a map has ended; release the terminal after the last one."""
         self._open -= 1
         if self._open == 0:
-            self._display.stop()
-            self._display = None
+            self.close()
 
 
 class _Lines:

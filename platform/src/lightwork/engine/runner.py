@@ -22,6 +22,7 @@ from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
+from lightwork.lake.base import shown
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -141,15 +142,18 @@ class Runner:
 
     def _start_cluster(self, batches: int) -> Cluster:
         from lightwork.cluster.cluster import Cluster
+        from lightwork.engine.worker import commit_running
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches)
+        cluster = Cluster(self.on, self._workers, batches, commit_running)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
         dashboard = f", dashboard {cluster.dashboard}" if cluster.dashboard else ""
-        self.log.info(f"running on {where}{dashboard}")
+        # A pipeline's run has named the lake before.
+        lake = "" if "pipeline" in self.context else f", lake {shown(self.lake)}"
+        self.log.info(f"running on {where}{dashboard}{lake}")
         return cluster
 
     def parcel(self, task: TaskFunction[..., Any], code: CodeKey | None, state: State) -> Parcel:

@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.calls import not_cached
-from lightwork.engine.compute import Failure, opening, try_again
+from lightwork.engine.calls import FUTURE_REFUSED, Future, not_cached
+from lightwork.engine.compute import Failure, opening, shorten, try_again
 from lightwork.engine.shared import changed
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
@@ -142,6 +142,8 @@ class _Attempts:
         return element, freeze_or_keep(element) if lent or self._options.retries else element
 
     def _attempt(self, function: Any, index: int, element: Any, again: Any) -> Any:
+        if type(element) is Future or (type(element) is tuple and Future in set(map(type, element))):
+            return Failure(index, shorten(element), FUTURE_REFUSED, "", None, 1)
         # The context covers the call alone: the caller's own code runs between two results.
         tokens = self._enter()
         try:

@@ -10,6 +10,7 @@ import errno
 import math
 import os
 import pickle
+import sys
 import threading
 import time
 from bdb import BdbQuit
@@ -60,6 +61,8 @@ _jobs: OrderedDict[str, Job] = OrderedDict()
 _changes: dict[str, Changes] = {}
 """What the runs of the jobs above have changed, for those whose results are kept."""
 _jobs_lock = threading.Lock()
+_running: set[_Partial] = set()
+"""The batches that run in this process."""
 _gave_up = -math.inf
 """When the last commit was given up; minus infinity after one that succeeded."""
 
@@ -107,7 +110,7 @@ def run_batch(payload: bytes) -> bytes:
     if (difference := check(parcel.proof)) is not None:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
-    with _inside(job):
+    with _inside(job), _Partial(job, elements, keys) as partial:
         options = job.options
         done, warning = job.shared.run(
             lambda loan: compute(
@@ -118,12 +121,51 @@ def run_batch(payload: bytes) -> bytes:
                 stop_at_failure=options.on_error == "raise",
                 budget=budget,
                 keep=freeze,
+                # What a loan has given counts once the loan is checked.
+                values=partial.values if loan is None else None,
             )
         )
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or warning
         reply.changed = _changed(parcel)
         return pickle.dumps(reply, protocol=5)
+
+
+class _Partial:
+    """A batch that runs, and what is computed of it so far.
+
+    Attributes:
+        values: the results and failures so far, in order.
+    """
+
+    def __init__(self, job: Job, elements: Sequence[Any], keys: bytes | None) -> None:
+        self._job = job
+        self._elements = elements
+        self._keys = keys
+        self.values: list[Any] = []
+
+    def __enter__(self) -> _Partial:
+        _running.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _running.discard(self)
+
+    def commit(self) -> None:
+        """Commit what is computed so far to the lake."""
+        values = list(self.values)
+        failures = [value for value in values if type(value) is Failure]
+        if self._keys is not None and len(values) > len(failures):
+            _reply(self._job, self._elements, self._keys, values, failures, 0.0)
+
+
+def commit_running() -> None:
+    """Commit what is computed so far of the batches that run in this process, before it is killed.
+
+    A batch that ends meanwhile commits the same results once more.
+    """
+    for partial in list(_running):
+        partial.commit()
 
 
 def _reply(
@@ -447,6 +489,8 @@ def _unpack_checked(parcel: Parcel) -> Job:
 def _inside(job: Job) -> Iterator[None]:
     """Set the logging context and the current job while a task runs on a worker."""
     logs.configure(forward=_forward if job.forward else None)
+    if sys.breakpointhook is sys.__breakpointhook__:
+        sys.breakpointhook = _breakpoint
     with ExitStack() as stack:
         stack.enter_context(logs.context(**job.context, task=job.task, attempt=1, worker=_worker_name()))
         token = CURRENT.set(job)
@@ -455,8 +499,16 @@ def _inside(job: Job) -> Iterator[None]:
             yield
         except BdbQuit:
             raise LightworkError(
-                f"{job.task}: a debugger was quit; a worker has no terminal: debug the task with on='serial'"
+                f"{job.task}: a debugger needs a terminal, which a worker does not have; use --on serial, "
+                "in a script connect(on='serial')"
             ) from None
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> Any:
+    """Stand in for `breakpoint()`: quit the debugger at once in a worker, which has no terminal."""
+    if CURRENT.get() is None or os.environ.get("PYTHONBREAKPOINT", "") not in ("", "pdb.set_trace"):
+        return sys.__breakpointhook__(*args, **kwargs)  # noqa: T100 - asked for by the caller
+    raise BdbQuit
 
 
 @lru_cache(maxsize=1)

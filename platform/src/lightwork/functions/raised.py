@@ -91,6 +91,11 @@ def interruption(error: BaseException) -> BaseException | None:
     return None
 
 
+def is_quit(error: BaseException | None) -> bool:
+    """Return whether an error is what quitting the debugger raises."""
+    return type(error) is getattr(sys.modules.get("bdb"), "BdbQuit", None)
+
+
 def linked(error: BaseException) -> list[BaseException]:
     """Return an exception's cause, its context, and the members of a group."""
     # Not by attributes: a class may define `__getattribute__`, and raise in it.
@@ -107,6 +112,19 @@ def _cause(error: BaseException) -> BaseException | None:
 def _context(error: BaseException) -> BaseException | None:
     link: BaseException | None = BaseException.__dict__["__context__"].__get__(error)
     return link
+
+
+def detach(error: BaseException, earlier: BaseException) -> None:
+    """Remove the first attempt's exception, which is still being handled, from the context of a later one."""
+    last = error
+    for _ in range(_CHAIN):
+        context = _context(last)
+        if context is None or context is error:
+            return
+        if context is earlier:
+            BaseException.__dict__["__context__"].__set__(last, None)
+            return
+        last = context
 
 
 def members(error: BaseException) -> tuple[BaseException, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
 
 from lightwork.errors import InputError
 
@@ -24,6 +25,12 @@ class Entry(NamedTuple):
     path: str
     size: int
     modified: float
+
+
+def shown(lake: Lake) -> str:
+    """Return the address of a tenant's part of a lake; a plain path if it is a folder."""
+    root = lake.root
+    return unquote(root.removeprefix("file://")) if root.startswith("file://") else root
 
 
 class Lake(ABC):

@@ -241,7 +241,9 @@ def _open_temporary(parent: str, top: str) -> tuple[str, int]:
             return temporary, os.open(temporary, flags, 0o666)
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
-                raise
+                raise LightworkError(
+                    f"cannot create the folder {parent}: this file system does not allow it; use another lake"
+                ) from None
             # Other processes may remove the folder at any moment: create it and try again.
             with suppress(FileNotFoundError):
                 syncing.make_folders(parent, top)

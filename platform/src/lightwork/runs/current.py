@@ -69,6 +69,12 @@ def enter(session: Opened) -> None:
             _open.append(session)
 
 
+def is_innermost(session: Opened) -> bool:
+    """Return whether a session is the one that this context entered last."""
+    entries = _entries.get()
+    return bool(entries) and entries[-1].session is session
+
+
 def leave(session: Opened) -> None:
     """Forget a session that has been closed; contexts that entered it elsewhere refuse to use it."""
     with _lock:

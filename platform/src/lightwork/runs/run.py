@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
 from lightwork.errors import one_line
+from lightwork.functions.raised import describe, is_quit
 from lightwork.kube import contract
+from lightwork.lake.base import shown
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import records
 from lightwork.store.documents import seal
@@ -102,12 +104,13 @@ def run_pipeline(
     ) as session:
         record = Record(session, pipeline.name, plain)
         record.write("running")
+        session.log.info(f"{pipeline.name} runs as {session.run_id}, lake {shown(session.lake)}")
         try:
             with records.beating(session.lake, session.folder):
                 returned = pipeline.fn(**parameters)
                 result = result_json(returned, session, pipeline.name)
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
+            stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
             record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
             raise
         seconds = time.perf_counter() - start
@@ -168,7 +171,7 @@ class Record:
         self.values |= {
             "finished": _now(),
             "seconds": round(seconds, 3),
-            "error": None if error is None else one_line(f"{type(error).__name__}: {error}")[:1000],
+            "error": None if error is None else describe(error)[:1000],
             "artifacts": [item.to_json() for item in self.session.artifacts.written],
             "result": result,
             "report": report,

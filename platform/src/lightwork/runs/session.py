@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import secrets
 import threading
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from lightwork import logs, settings
+from lightwork.cluster.scripts import check_main
 from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
 from lightwork.engine.mapping import Results, check_map
@@ -17,8 +17,9 @@ from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner
 from lightwork.errors import InputError, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
+from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
-from lightwork.runs import current
+from lightwork.runs import current, stopping
 
 if TYPE_CHECKING:
     import os
@@ -64,7 +65,7 @@ def connect(
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
 ) -> Session:
-    """Open a session for use in a `with` statement, inside which tasks run there.
+    """Open a session: until it is closed, tasks run there. A `with` statement closes it at its end.
 
     >>> from lightwork import connect, task
     >>> @task
@@ -81,7 +82,7 @@ def connect(
             default LIGHTWORK_ON, then DASK_SCHEDULER_ADDRESS, else `serial`.
         workers: number of worker processes, for `local` and `coiled`; by default one per core.
         lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
-            `.lightwork/lake`.
+            `.lightwork/lake` of the current folder, or the nearest one above it in the repository.
         tenant: the tenant whose data it is; by default LIGHTWORK_TENANT, else `local`.
         refresh: compute everything again, and keep the new results.
         cache: whether to look up and keep results at all.
@@ -94,6 +95,29 @@ def connect(
         InputError: an argument or an environment variable is invalid; nothing has been started.
     """
     check("connect", locals(), _KINDS)
+    if refresh and not cache:
+        raise InputError(
+            "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
+        )
+    session = _session(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress)
+    if session.on == "local":
+        check_main()
+    return session._open()  # noqa: SLF001
+
+
+def _session(
+    on: str | None = None,
+    workers: int | None = None,
+    lake: str | os.PathLike[str] | None = None,
+    tenant: str | None = None,
+    refresh: bool = False,
+    cache: bool = True,
+    run_id: str | None = None,
+    pipeline: str = "",
+    parameters: Mapping[str, object] | None = None,
+    progress: Mode | None = None,
+) -> Session:
+    """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
     return Session(
         on=settings.resolve_on(on, default="serial"),
@@ -153,8 +177,8 @@ def _default_session() -> Session:
     global _default
     with _default_lock:
         if _default is None:
-            _default = connect()
-            atexit.register(_default.close)
+            _default = _session()
+            stopping.watch(_default)
         return _default
 
 
@@ -165,7 +189,7 @@ def _runner_here() -> Runner:
 
 def _inner(job: Job) -> Session:
     cache = job.code is not None
-    return connect(on="serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
+    return _session("serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
 
 
 @public
@@ -297,17 +321,31 @@ class Session:
     def __enter__(self) -> Session:
         if self._closed:
             raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+        return self if current.is_innermost(self) else self._open()
+
+    def _open(self) -> Session:
+        """Make it the current session of this context."""
         if not self._logging:
             self._logging = True
             logs.session_logging.__enter__()
         current.enter(self)
+        stopping.watch(self)
         collections.open_on(self.runner, _runner_here)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if is_quit(error):
+            stopping.note(error)
+        if kind is None or not issubclass(kind, KeyboardInterrupt):
+            self.close()
+            return
+        if (cluster := self.runner.cluster_if_any) is not None:
+            cluster.interrupted()
+        stopping.note(error)
+        with stopping.at_once(cluster.kill if cluster is not None else None):
+            self.close()
 
     def close(self) -> None:
         """Stop the workers that this session started, and delete what only this session needed."""
@@ -315,7 +353,9 @@ class Session:
             return
         self._closed = True
         current.leave(self)
+        stopping.forget(self)
         try:
+            self.progress.close()
             self.runner.close()
         finally:
             collections.close_on(self.runner)

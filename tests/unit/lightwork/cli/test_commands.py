@@ -12,6 +12,7 @@ import pytest
 import lightwork as package
 from lightwork.cli import output
 from lightwork.lake import open_lake
+from tests.waiting import patience
 
 
 def record(project: Path) -> dict:
@@ -83,22 +84,69 @@ def test_a_runs_json_is_the_last_line_of_stdout_and_the_only_one_by_lightwork(li
     assert Path(run["report"]).is_file()
 
 
-def test_the_summary_goes_to_stderr_with_result_bars_and_report(lightwork) -> None:
+def test_summary_and_result_go_to_stdout_and_the_log_to_stderr(lightwork) -> None:
     done = lightwork("run", "windy-city", "--on", "serial")
-    assert done.out == "from the pipeline\n"
+    assert done.out.startswith("from the pipeline\n")
     for words in ("windy-city", "10 elements: 10 computed", "sum", "90", "JFK", "█", "report.html"):
-        assert words in done.err
+        assert words in done.out
+    assert done.err == ""  # under pytest, which takes the log
+
+
+def test_the_first_line_of_a_run_names_its_lake(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lightwork", "run", "windy-city", "--on", "serial"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, cwd=project,
+        capture_output=True, text=True, timeout=patience(60), check=True,
+    )  # fmt: skip
+    line = done.stderr.splitlines()[0]
+    assert "windy-city runs as" in line
+    assert line.endswith(f"lake {project / '.lightwork' / 'lake' / 'local'}")
+
+
+def test_with_json_the_summary_goes_to_stderr(lightwork) -> None:
+    assert "10 elements: 10 computed" in lightwork("run", "windy-city", "--on", "serial", "--json").err
 
 
 def test_a_mapping_shown_as_bars_is_not_shown_twice(lightwork) -> None:
-    assert lightwork("run", "drawn", "--on", "serial").err.count("JFK") == 1
+    assert lightwork("run", "drawn", "--on", "serial").out.count("JFK") == 1
+
+
+@pytest.mark.parametrize("args", [("windy-city", "--help"), ("--on", "serial", "windy-city", "-h")])
+def test_the_help_of_a_pipeline_shows_its_parameters(lightwork, args) -> None:
+    done = lightwork("run", *args)
+    assert done.code == 0
+    text = " ".join(done.out.split())
+    assert "Parameters of windy-city (Which place is windiest):" in text
+    assert "max_timestamps=10 int > 0" in text
+    assert "data=none" in text
+    assert "mode=fast 'fast' or 'slow'" in text
+    assert "--refresh" in text
+
+
+def test_the_help_of_a_pipeline_says_what_is_required(lightwork) -> None:
+    assert "rows  int, required" in lightwork("run", "table", "--help").out
+
+
+def test_help_for_a_pipeline_that_does_not_exist_is_an_error(lightwork) -> None:
+    done = lightwork("run", "windy-cty", "--help")
+    assert done.code == 2
+    assert "did you mean 'windy-city'?" in done.err
+
+
+def test_runs_of_a_pipeline_that_does_not_exist_are_an_error(lightwork) -> None:
+    done = lightwork("runs", "windy-cty")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no pipeline 'windy-cty'" in done.err
+    assert "did you mean 'windy-city'?" in done.err
+    assert lightwork("runs", "windy-city").out.startswith("No runs of windy-city in ")
+    assert lightwork("runs", "windy-cty", "--json").code == 2
 
 
 def test_a_second_run_says_that_everything_is_cached(lightwork) -> None:
     lightwork("run", "windy-city", "--on", "serial")
-    assert "10 elements: all cached" in lightwork("run", "windy-city", "--on", "serial").err
-    assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--refresh").err
-    assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--no-cache").err
+    assert "10 elements: all cached" in lightwork("run", "windy-city", "--on", "serial").out
+    assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--refresh").out
+    assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--no-cache").out
 
 
 def test_the_record_of_a_run_says_how_it_ended(lightwork, project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def test_show_prints_what_a_run_needs_and_the_next_runs(
     times = [line for line in lines if "02:30 +0" in line]
     assert len(times) == 3
     assert all(line.rstrip().endswith(("00:30", "01:30")) for line in times), "in UTC too"
+
+
+def test_show_prints_the_same_as_one_json_object(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["tenant", "show", "acme", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["name"], shown["namespace"]) == ("acme", "tenant-acme")
+    (run,) = [need for need in shown["needs"] if need["of"].startswith("a run of windy-city")]
+    assert [run[name] for name in ("pods", "cpu", "memory", "storage")] == ["5", "3600m", "7424Mi", "26880Mi"]
+    (times,) = [entry for entry in shown["schedules"] if entry["schedule"]]
+    assert len(times["next"]) == 3
 
 
 def test_render_prints_all_objects_with_the_namespace_first(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 WRONG = [
+    ("run windy-city --refresh --no-cache", "expected one of the two"),
     ("lst", "there is no command 'lst'; did you mean 'list'?"),
     ("--versio", "there is no option '--versio'; did you mean '--version'?"),
     ("list --jsn", "list: there is no option '--jsn'; did you mean '--json'?"),

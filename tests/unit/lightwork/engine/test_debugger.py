@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from tests.unit.lightwork.terminal import Terminal
 from tests.waiting import patience
 
 SCRIPT = """
@@ -46,3 +49,49 @@ def test_post_mortem_debugging_shows_the_tasks_own_frame(tmp_path):
     )  # fmt: skip
     assert "ValueError: 2.5" in process.stdout + process.stderr
     assert "in halve" in process.stdout + process.stderr
+
+
+QUITS = """
+import sys
+
+import pytest
+from lightwork import connect, task
+
+@task(on_error="collect", retries=2)
+def halve(x: int) -> float:
+    breakpoint()
+    return x / 2
+
+if __name__ == "__main__":
+    with connect(on=sys.argv[1], workers=1, lake="lake", progress="off"):
+        print(HOW)
+"""
+HOW = ["list(halve.map(range(3)))", "halve.submit(1).result()"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_quitting_the_debugger_ends_the_run(tmp_path, how):
+    (tmp_path / "script.py").write_text(QUITS.replace("HOW", how))
+    terminal = Terminal(tmp_path, "script.py", "serial", PYTHONBREAKPOINT="")
+    try:
+        terminal.wait_for("(Pdb)")
+        terminal.type("q\n")
+        assert terminal.end() == 1
+    finally:
+        terminal.stop()
+    assert terminal.text.count("(Pdb)") == 1
+    assert "Traceback" not in terminal.text
+    assert "lightwork: stopped; finished results are kept" in terminal.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", HOW)
+def test_a_breakpoint_on_a_worker_names_serial_in_one_line(tmp_path, how):
+    (tmp_path / "script.py").write_text(QUITS.replace("HOW", how))
+    terminal = Terminal(tmp_path, "script.py", "local", PYTHONBREAKPOINT="")
+    try:
+        assert terminal.end() == 1
+    finally:
+        terminal.stop()
+    assert "(Pdb)" not in terminal.text
+    assert "use --on serial" in terminal.text.rstrip().split("\n")[-1]

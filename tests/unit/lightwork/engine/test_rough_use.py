@@ -296,20 +296,62 @@ def test_a_tls_address_without_certificates_names_the_settings_it_needs(tmp_path
         list(double.map([1]))
 
 
-def test_a_script_without_a_main_guard_is_refused_in_one_line(tmp_path):
-    script = tmp_path / "bare.py"
-    script.write_text(
-        "from lightwork import connect, task\n"
-        "with connect(on='local', workers=1, lake='lake', progress='off'):\n"
-        "    print(list(task(lambda x: x).map([1])))\n"
-    )
-    command = [sys.executable, str(script)]
+MAP = "print(list(task(lambda x: x).map([1])))"
+BARE = f"""
+from lightwork import connect, task
+with connect(on='local', workers=1, lake='lake', progress='off'):
+    {MAP}
+"""
+UNGUARDED = {
+    "no guard": BARE,
+    "a comment": f"{BARE}# if __name__ == '__main__': main()",
+    "a docstring": f"'''Put it under if __name__ == '__main__'.'''{BARE}",
+    "before the guard": f"{BARE}if __name__ == '__main__':\n    pass",
+    "after the guard": f"if __name__ == '__main__':\n    pass{BARE}",
+    "in the else part": f"if __name__ == '__main__':\n    pass\nelse:\n    pass{BARE}",
+    "without with": f"from lightwork import connect, task\ns = connect(on='local', lake='lake')\n{MAP}",
+    "in a function": f"def main():{BARE.replace(chr(10), chr(10) + '    ')}\nmain()",
+}
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["a script", "python -m"])
+@pytest.mark.parametrize("script", UNGUARDED.values(), ids=UNGUARDED)
+def test_a_script_without_a_main_guard_is_refused_at_once(tmp_path, script, by_name):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "bare.py").write_text(f"print('first')\n{script}")
     process = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=False
-    )
+        [sys.executable, *(["-m", "package.bare"] if by_name else ["package/bare.py"])],
+        cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=False,
+    )  # fmt: skip
     assert process.returncode == 1
+    assert process.stdout == "first\n"
     assert "bare.py starts worker processes" in process.stderr.splitlines()[-1]
     assert 'under `if __name__ == "__main__":`' in process.stderr.splitlines()[-1]
+
+
+GUARDED = {
+    "if": "if __name__ == '__main__':\n    HERE",
+    "the other way round": "if '__main__' == __name__:\n    HERE",
+    "a condition more": "if True and __name__ == '__main__':\n    HERE",
+    "a function": "def main():\n    HERE\nif __name__ == '__main__':\n    main()",
+    "in one line": "if __name__ == '__main__': HERE",
+    "an expression": "__name__ == '__main__' and HERE",
+    "leaving first": "import sys\nif __name__ != '__main__':\n    raise SystemExit\nHERE",
+    "the else part": "if __name__ != '__main__':\n    pass\nelse:\n    HERE",
+    "a thread": "from threading import Thread\nif __name__ == '__main__':\n"
+    "    t = Thread(target=lambda: HERE)\n    t.start(); t.join()",
+}
+
+
+@pytest.mark.parametrize("script", GUARDED.values(), ids=GUARDED)
+def test_a_guarded_script_is_accepted(tmp_path, script):
+    call = "print(connect(on='local', lake='lake'))"
+    (tmp_path / "guarded.py").write_text("from lightwork import connect\n" + script.replace("HERE", call))
+    process = subprocess.run(
+        [sys.executable, "guarded.py"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=patience(60), check=True,
+    )  # fmt: skip
+    assert process.stdout.startswith("<session on local"), process.stderr
 
 
 def test_a_map_waits_for_a_worker_process_that_restarts_slowly(tmp_path):

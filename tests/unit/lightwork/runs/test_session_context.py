@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import logging
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from distributed import Client, LocalCluster
 from lightwork import InputError, Session, connect, current_session, get_logger, task
 from lightwork.cluster.cluster import start_local
 from lightwork.engine.feed import PAGE
+from lightwork.runs import session
 from tests.waiting import patience
 
 TENANTS = ("acme", "globex")
@@ -168,11 +171,12 @@ def test_two_threads_share_one_default_session(lake, monkeypatch):
     opened = []
 
     def slowly(*arguments, **options):
-        opened.append(connect(*arguments, **options))
+        opened.append(make(*arguments, **options))
         threading.Event().wait(0.2)
         return opened[-1]
 
-    monkeypatch.setattr("lightwork.runs.session.connect", slowly)
+    make = session._session
+    monkeypatch.setattr(session, "_session", slowly)
 
     def work():
         both.wait()
@@ -330,17 +334,6 @@ def test_a_closed_session_cannot_be_entered(lake):
         pass
     refused(session.__enter__, "the session is closed; open one")
     refused(current_session, "no session is open")
-
-
-def test_a_session_that_is_not_entered_is_not_current(lake):
-    session = open_for("acme")
-    refused(current_session, "no session is open")
-    assert list(double.map([1])) == [2]
-    assert kept(lake, "local")
-    assert not kept(lake, "acme")
-    assert list(session.map(double, [[1]], {})) == [2]
-    session.close()
-    assert kept(lake, "acme")
 
 
 # Results
@@ -529,3 +522,53 @@ def test_a_task_on_a_worker_thread_of_this_process_uses_its_own_worker(lake):
     assert doubled == [2]
     assert "Dask" in task_thread
     assert "Dask" in collection_thread
+
+
+# Sessions without a `with` statement
+
+
+def test_a_session_without_with_is_current_until_it_is_closed(lake, tmp_path):
+    first = connect("serial", lake=tmp_path / "first", tenant="acme", progress="off")
+    assert current_session() is first
+    assert list(tenant_inside.map([1])) == ["acme"]
+    second = connect("serial", lake=tmp_path / "second", tenant="globex", progress="off")
+    assert list(tenant_inside.map([1])) == ["globex"]
+    second.close()
+    assert list(tenant_inside.map([1])) == ["acme"]
+    with first as same:
+        assert same is first
+    with pytest.raises(InputError):
+        current_session()
+
+
+def test_a_thread_takes_the_session_that_is_open_without_with(lake):
+    session = connect("serial", tenant="acme", progress="off")
+    try:
+        assert in_new_thread(lambda: list(tenant_inside.map([1]))) == ["acme"]
+        other = connect("serial", tenant="globex", progress="off")
+        with pytest.raises(InputError, match="2 sessions are open"):
+            in_new_thread(lambda: list(tenant_inside.map([1])))
+        other.close()
+        assert in_new_thread(lambda: list(tenant_inside.map([1]))) == ["acme"]
+    finally:
+        session.close()
+
+
+def test_a_script_that_does_not_close_its_session_ends_in_peace(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from lightwork import connect, task\n"
+        "@task\n"
+        "def pid(x: int) -> int:\n"
+        "    import os\n"
+        "    return os.getpid()\n"
+        "if __name__ == '__main__':\n"
+        "    import os\n"
+        "    session = connect(on='local', workers=1, lake='lake', progress='off')\n"
+        "    print(list(pid.map([1])) != [os.getpid()])\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True,
+        timeout=patience(60), check=True,
+    )  # fmt: skip
+    assert process.stdout == "True\n"
+    assert len(process.stderr.splitlines()) == 1, process.stderr  # where it runs
