@@ -144,7 +144,7 @@ def run(processes: Processes, program: Program, edit: Edit, lake: object) -> Out
 def _edits(
     program: Program, random: Random, before: dict[str, str], number: int
 ) -> Iterator[tuple[Edit, str]]:
-    kind, after = neutral.edit(before, random)
+    kind, after = neutral.edit(before, random, ordered=bool(_whole(program)))
     yield Edit(f"neutral: {kind}", "two processes", before, after), "neutral"
     slots = program.reached_slots()
     dead = [at for at in slots if program.slots[at].dead]

@@ -9,9 +9,18 @@ from random import Random
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def edit(files: dict[str, str], random: Random) -> tuple[str, dict[str, str]]:
-    """Make one kind of neutral edit to the modules of a program; return its kind and the new files."""
-    kind = random.choice(sorted(EDITS))
+def edit(files: dict[str, str], random: Random, *, ordered: bool = False) -> tuple[str, dict[str, str]]:
+    """Make one kind of neutral edit to the modules of a program; return its kind and the new files.
+
+    Args:
+        files: the modules' text by path.
+        random: chooses the edit.
+        ordered: whether code reads all names of a module, so that the order of its functions may matter.
+    """
+    kinds = set(EDITS) - ({"functions moved"} if ordered else set())
+    if any("__doc__" in text for text in files.values()):
+        kinds.remove("docstrings")
+    kind = random.choice(sorted(kinds))
     return kind, {
         path: EDITS[kind](text, random) if path.endswith(".py") else text for path, text in files.items()
     }
