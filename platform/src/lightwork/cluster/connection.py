@@ -12,6 +12,8 @@ from distributed import Client
 from distributed.client import _set_global_client
 from distributed.spans import SpanMetadata
 
+from lightwork.logs import Shared
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -93,16 +95,22 @@ class Connection(Client):  # type: ignore[misc, unused-ignore]
 
     def close_quietly(self) -> None:
         """Close the client within about two seconds, even if the scheduler is gone; log nothing."""
-        logger = logging.getLogger("distributed.client")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL)
-        try:
+        with _silenced:
             with contextlib.suppress(Exception):
                 self.close(timeout=2)
             with contextlib.suppress(Exception):
                 self._loop_runner.stop()  # close() does not stop it if the client closed itself
-        finally:
-            logger.setLevel(level)
 
     def __del__(self) -> None:
         """Do nothing: the owner closes the client."""
+
+
+def _silence() -> Callable[[], None]:
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    return lambda: logger.setLevel(level)
+
+
+_silenced = Shared(_silence)
+"""Dask's client logs nothing while any thread closes one."""

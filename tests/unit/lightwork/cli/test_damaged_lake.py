@@ -110,7 +110,7 @@ class Kept:
             ["artifacts"],
             ["cache", "size", "--json"],
         ]
-        looks += [["cache", "size"], ["explain", "keeps", "square", "x=3"]]
+        looks += [["cache", "size"], ["explain", "keeps", "square", "x=3", "--value"]]
         looks += [["artifacts", name] for name in ("wins", "split", "note.txt")]
         outputs = {}
         for command in looks:
@@ -125,7 +125,7 @@ class Kept:
         for task in json.loads(outputs["cache size --json"].out)["tasks"]:
             if task["results"] not in (0, self.tasks[task["task"]]["results"]):
                 yield f"cache size: {task}"
-        explained = outputs["explain keeps square x=3"].out
+        explained = outputs["explain keeps square x=3 --value"].out
         if "cached: 9" not in explained and "not cached" not in explained:
             yield f"explain: {explained[-300:]}"
         yield from self._reads()

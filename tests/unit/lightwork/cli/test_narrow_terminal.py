@@ -53,7 +53,7 @@ def table(monkeypatch):
         screen = io.StringIO()
         console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
         monkeypatch.setattr(output, "console", lambda **_: console)
-        monkeypatch.setattr(output.click, "echo", lambda text: print(text, file=screen))
+        monkeypatch.setattr(output.click, "echo", lambda text, **_: print(text, file=screen))
         rows = [
             [RUN, "windy-city", "succeeded", ""],
             [RUN[::-1], "winds", "failed", "ValueError: " + "x" * 99],

@@ -24,6 +24,7 @@ from lightwork.cli import remote
 from lightwork.errors import one_line, visible
 from lightwork.functions import discovery
 from lightwork.lake import open_lake
+from lightwork.store import documents
 from lightwork.store.artifacts import Artifacts
 
 TEXTS = {
@@ -120,12 +121,14 @@ def lake(project: Path, text: str):
     (project / "cli_pipelines" / "pipes.py").write_text(CODE.format(text=text), encoding="utf-8")
     discovery.scan.cache_clear()
     opened = open_lake(project / ".lightwork/lake", tenant="local")
-    record = dict.fromkeys(("run_id", "pipeline", "status", "started", "error"), text)
+    record = dict.fromkeys(("pipeline", "status", "error"), text) | {"run_id": "1"}
     opened.write("runs/1/run.json", json.dumps(record).encode())
+    damaged = record | {"run_id": text, "started": text}
+    opened.write("runs/2/run.json", json.dumps(damaged).encode())
     artifacts = Artifacts(opened, run_id="1", provenance={})
     artifacts.write("winds", pd.DataFrame({text: [text], "[/]": ["[link=http://x]y[/link]"]}))
     (file,) = (project / ".lightwork/lake").glob("local/artifacts/winds/_versions/*.json")
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"run_id": text}))
+    file.write_bytes(documents.seal(documents.parse(file.read_bytes()) | {"run_id": text}))
     opened.write(f"results/{text.replace(chr(92), '')}/{'0' * 32}/1.seg", b"x")
     return opened
 

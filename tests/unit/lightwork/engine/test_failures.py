@@ -416,10 +416,13 @@ def test_a_signal_ends_the_run(serial, name, how):
 
 def test_after_an_interrupt_an_element_may_raise_its_own(serial):
     results = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(1000):
             pass
     except KeyboardInterrupt:
         results = list(task(cache=False, on_error="skip")(make.fn).map(["a", "ValueError", "b"]))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert results == ["a", "b"]
