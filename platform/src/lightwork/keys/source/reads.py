@@ -127,6 +127,8 @@ def reads_of(code: CodeType) -> Reads:
                 stored.add(name)
             if not isinstance(name, str) or not step.op.startswith("LOAD_"):
                 continue
+            if step.op not in _GLOBALS and step.op not in _CELLS and name not in aliases:
+                continue  # a local variable, an attribute or a constant
             chain, end = _chain(block, at)
             exact |= _read_by_name(block, at, chain, end)
             if at in exact:

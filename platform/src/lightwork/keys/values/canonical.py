@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Writer = Callable[[Any], bytes]
 
 LONGEST = 64
+_SHORT = 60
+"""Bytes up to which a text's encoding is at most `LONGEST`."""
 _double = Struct("<d").pack
 _NAN = b"f" + _double(float("nan"))
 
@@ -196,6 +198,10 @@ def _text(value: str) -> bytes:
 
 
 def _str(value: str) -> bytes:
+    if len(value) <= _SHORT and "/" not in value and "\\" not in value:  # most texts, without further calls
+        data = value.encode("utf-8", "surrogatepass")
+        if len(data) <= _SHORT:
+            return b"s%d:%b" % (len(data), data)
     if columns.may_be_path(value) and STATE.walk is not None:
         return HOOKS.path_text(value)
     return text(value)
