@@ -211,13 +211,14 @@ def _kind(name: str, file: str | None, chosen: str) -> Kind:
         own = name == "__main__" or _top(name) not in sys.stdlib_module_names
         return "source" if own else "stdlib"
     path = Path(file).absolute()
-    if not _is_chosen(name, chosen):
-        if _is_standard(path):
-            return "stdlib"
+    # What is chosen is looked for last, as it takes a look at every distribution.
+    if not _is_standard(path):
         if path.is_dir():
             return "source"  # a namespace package: the modules in it may be anybody's
-        if not _is_own(name, path):
+        if not _is_own(name, path) and not _is_chosen(name, chosen):
             return "distribution"
+    elif _top(name) in sys.stdlib_module_names or not _is_chosen(name, chosen):
+        return "stdlib"
     return "distribution" if is_compiled(path.name) else "source"
 
 
