@@ -68,7 +68,7 @@ def install(folder) -> None:
 
 def lines_after(terminal: Terminal) -> list[str]:
     """Return the lines that were shown, without those of the program itself."""
-    own = ("at it", "closing", "running on", "http://")
+    own = ("at it", "closing", "running on", "http://", " runs as ")
     lines = terminal.text.replace("^C", "").split("\n")
     return [line for line in lines if line.strip() and not any(word in line for word in own)]
 
