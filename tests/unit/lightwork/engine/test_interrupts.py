@@ -38,6 +38,7 @@ def execute(number, cell, names):
     # As a kernel does: an interrupt counts while a cell runs, and is ignored between two.
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        print("started", number, flush=True)
         exec(cell, names)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("done", number, flush=True)
@@ -89,16 +90,20 @@ class Notebook:
         return self.lines.get(timeout=patience(20))
 
     def start(self, cell: str) -> int:
+        """Start a cell; lines of earlier ones are skipped."""
         self.numbers += 1
         self.process.stdin.write(json.dumps([self.numbers, cell]) + "\n")
         self.process.stdin.flush()
+        self._skip_to(f"started {self.numbers}")
         return self.numbers
 
     def run(self, cell: str) -> None:
-        """Execute a cell to its end; lines of earlier ones are skipped."""
-        number = self.start(cell)
-        while (line := self.line()) != f"done {number}":
-            assert line.startswith(("done", "interrupted")), line
+        """Execute a cell to its end."""
+        self._skip_to(f"done {self.start(cell)}")
+
+    def _skip_to(self, wanted: str) -> None:
+        while (line := self.line()) != wanted:
+            assert line.startswith(("started", "done", "interrupted")), line
 
     def interrupt(self) -> None:
         if self.to_all:
