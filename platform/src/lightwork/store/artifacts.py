@@ -35,6 +35,8 @@ _VERSIONS = "_versions"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_NUMBER = re.compile(r"n([0-9]{10})\.")
+"""The start of a version; those of earlier versions of lightwork start with the time, and sort before it."""
 _ORPHANED = 24 * 3600.0
 
 _log = logging.getLogger("lightwork.artifacts")
@@ -50,7 +52,7 @@ class Artifact:
     Attributes:
         name: the artifact's name.
         run_id: the run that wrote it.
-        version: the time of writing and the run; later versions sort after earlier ones.
+        version: its number, the time of writing and the run; later versions sort after earlier ones.
         path: the folder of a table, or the path of a file, relative to the tenant's part of the lake.
         uri: the full address of `path`.
         rows: number of rows of a table; None for a file.
@@ -130,7 +132,7 @@ class Artifacts:
 
         _check_name(name, _NAME)
         by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
-        version, created = self._version()
+        version, created = self._version(name)
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "table", version, created, code_key)
         try:
@@ -162,7 +164,7 @@ class Artifacts:
         """
         _check_name(name, _FILE_NAME)
         content = _content(name, data)
-        version, created = self._version()
+        version, created = self._version(name)
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "file", version, created, None)
         try:
@@ -241,7 +243,7 @@ class Artifacts:
         with ThreadPoolExecutor(8) as pool:
             documents = pool.map(lambda pair: self._load(*pair), versions)
             artifacts = [self._artifact(document) for document in documents if document is not None]
-        return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
+        return _newest_first(artifacts)
 
     def sweep(self, older_than: float = _ORPHANED) -> int:
         """Delete the files of unfinished versions, whose writers were killed.
@@ -264,15 +266,20 @@ class Artifacts:
                     removed += 1
         return removed
 
-    def _version(self) -> tuple[str, datetime]:
-        """Return the name and time of a new version; the name sorts after earlier ones of this process."""
+    def _version(self, name: str) -> tuple[str, datetime]:
+        """Return the name and time of a new version; the name sorts after those that exist or are begun.
+
+        Clocks differ: the time alone would leave one newest that was written by a clock that is fast.
+        """
         global _last_time
+        existing = [*self._versions(name), *self.lake.folders(f"{_ROOT}/{name}")]
+        number = 1 + max((int(match[1]) for each in existing if (match := _NUMBER.match(each))), default=0)
         with _clock_lock:
             _last_time = max(time.time_ns() // 1000, _last_time + 1)
             created = datetime.fromtimestamp(_last_time // 1_000_000, UTC).replace(
                 microsecond=_last_time % 1_000_000
             )
-        return f"{created.strftime(_STAMP)}-{self.run_id}", created
+        return f"n{number:010d}.{created.strftime(_STAMP)}-{self.run_id}", created
 
     def _document(
         self, name: str, kind: str, version: str, created: datetime, code_key: object
@@ -373,6 +380,17 @@ class Artifacts:
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
+
+
+def _newest_first(artifacts: list[Artifact]) -> list[Artifact]:
+    """Sort artifacts by time, those of one name by version, whatever the clocks said that wrote them."""
+    moments: dict[str, datetime] = {}
+    dated = []
+    for artifact in sorted(artifacts, key=lambda artifact: artifact.version):
+        moment = max(artifact.created, moments.get(artifact.name, artifact.created))
+        moments[artifact.name] = moment
+        dated.append((moment, artifact.version, artifact))
+    return [artifact for _, _, artifact in sorted(dated, key=lambda item: item[:2], reverse=True)]
 
 
 def _check_name(name: str, pattern: re.Pattern[str]) -> str:
