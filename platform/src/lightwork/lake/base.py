@@ -79,6 +79,13 @@ class Lake(ABC):
         """
 
     @abstractmethod
+    def stream(self, path: str, data: Iterable[bytes]) -> None:
+        """Write a file as `write` does, from pieces that are made while it is written, in bounded memory.
+
+        An error of theirs is raised, and nothing is written.
+        """
+
+    @abstractmethod
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically and durably unless it exists; return whether it was written.
 

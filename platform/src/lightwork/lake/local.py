@@ -21,7 +21,6 @@ from lightwork.lake.base import (
     checked,
     checked_folder,
     checked_range,
-    pieces,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +76,10 @@ class LocalLake(Lake):
     def write(self, path: str, data: Data, *, durable: bool = True) -> None:
         """Write a file atomically, replacing any at the same path; it then survives a power cut."""
         self._write_and_move(path, data, os.replace, durable=durable)
+
+    def stream(self, path: str, data: Iterable[bytes]) -> None:
+        """Write a file atomically from pieces that are made while it is written."""
+        self._write_and_move(path, data, os.replace)
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
@@ -167,7 +170,12 @@ class LocalLake(Lake):
         return any(not item.name.startswith(TEMPORARY) for _, item in self._walk(folder))
 
     def _write_and_move(
-        self, path: str, data: Data, move: Callable[[str, str], None], *, durable: bool = True
+        self,
+        path: str,
+        data: Data | Iterable[bytes],
+        move: Callable[[str, str], None],
+        *,
+        durable: bool = True,
     ) -> None:
         full = self._full(checked(path))
         parent = os.path.dirname(full)
@@ -175,7 +183,7 @@ class LocalLake(Lake):
             temporary, descriptor = _open_temporary(parent, self._top)
             try:
                 with open(descriptor, "wb") as file:
-                    file.writelines(pieces(data))
+                    file.writelines((data,) if isinstance(data, bytes | bytearray | memoryview) else data)
                     if durable:
                         file.flush()
                         syncing.sync_data(descriptor)

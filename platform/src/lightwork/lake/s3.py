@@ -67,6 +67,16 @@ class S3Lake(Lake):
             settings = TransferConfig(multipart_threshold=_ONE_PUT, multipart_chunksize=_ONE_PUT // 4)
             client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
 
+    def stream(self, path: str, data: Iterable[bytes]) -> None:
+        """Write a file atomically from pieces made while it is written; a large one in several parts."""
+        from boto3.s3.transfer import TransferConfig
+
+        settings = TransferConfig(
+            multipart_threshold=_ONE_PUT // 4, multipart_chunksize=_ONE_PUT // 4, max_concurrency=4
+        )
+        with clear_errors("write", self.uri(path)):
+            client().upload_fileobj(_Pieces(data), self.bucket, self._key(path), Config=settings)
+
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
         from botocore.exceptions import ClientError
@@ -211,3 +221,28 @@ def _joined(data: Data) -> bytes:
     parts = pieces(data)
     first = parts[0] if len(parts) == 1 else None
     return first if isinstance(first, bytes) else b"".join(parts)
+
+
+class _Pieces(io.RawIOBase):
+    """A file to read, made of pieces."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return that many bytes, fewer only at the end."""
+        parts, length = [self._rest], len(self._rest)
+        while size < 0 or length < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            parts.append(piece)
+            length += len(piece)
+        joined = b"".join(parts)
+        end = length if size < 0 else size
+        self._rest = joined[end:]
+        return joined[:end]
