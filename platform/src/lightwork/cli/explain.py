@@ -158,7 +158,7 @@ def _code(code: CodeKey, store: ResultStore, results: CodeResults) -> dict[str, 
         "components": [
             {"kind": item.kind, "name": item.name, "digest": item.digest} for item in code.components
         ],
-        "kept": len(results),
+        "kept": results.count(),
         "code_versions": [{"code_key": old.digest, "first": moment} for old, moment in versions],
         "changed_since": None,
         "changes": [],

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SLOTS_EVERY = 1.0
 """Seconds for which the number of slots is not asked for again."""
+_WORKERS = 30.0
+"""Seconds for which workers are waited for that commit the results of calls."""
 _GRACE = 0.5
 """Seconds for which a worker may go on with what was cancelled before its process is ended."""
 _DASHBOARD = 1.0
@@ -262,6 +264,13 @@ class Cluster:
         """Let the workers commit what they have computed of the batches that they still run."""
         with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
             self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+
+    def on_workers(self, function: Callable[[], Any]) -> None:
+        """Call a function on all workers; return when they have, or some do not respond for half a minute."""
+        try:
+            self.client.sync(self.client._run, function, on_error="ignore", callback_timeout=_WORKERS)  # noqa: SLF001
+        except Exception as error:  # noqa: BLE001 - a worker or the scheduler is gone, or does not respond
+            get_logger("lightwork").debug("not all workers respond: %s", one_line(error))
 
     def close(self) -> None:
         """Disconnect from the cluster; stop it if it was started here.

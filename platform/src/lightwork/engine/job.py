@@ -53,6 +53,7 @@ class Job:
         code: the digest of the code key under which results are kept; None if they are not kept.
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
+        generation: the generation of a map's results in the lake; a call has its own.
     """
 
     fn: Callable[..., Any]
@@ -64,6 +65,7 @@ class Job:
     code: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
+    generation: int = 0
 
     def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
         """Return the function of one element, with shared arguments of a loan, or with new ones."""

@@ -23,7 +23,9 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.store.groups import Group, Groups
 from lightwork.store.results import CodeResults, ResultStore
+from lightwork.store.tending import Tender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,6 +107,9 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
+        self._groups: Groups[CodeResults] = Groups(self._commit_group)
+        self._calls_sent = False
+        self.tender = Tender()
         self.places = Places(on, lake)
 
     @property
@@ -234,6 +239,7 @@ class Runner:
         *,
         shared: Shared | None = None,
         wide: bool = False,
+        generation: int = 0,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
         self._hold_packages()
@@ -247,6 +253,7 @@ class Runner:
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
+            generation=generation,
         )
 
     def _hold_packages(self) -> None:
@@ -314,20 +321,66 @@ class Runner:
         if opened is None:
             results = ResultStore(self.lake, task.name).open(code)
             results.describe(code)
+            is_new = True
         else:
             results, refreshed = opened
+            is_new = False
             if not newest and time.monotonic() - refreshed < _REFRESH_EVERY:
                 return results
         results.refresh()
+        if is_new:
+            self.tender.found(self.lake, results.folder, *results.untended)
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
 
+    def keep(
+        self, task: TaskFunction[..., Any], code: CodeKey, key: bytes, value: Any, generation: int
+    ) -> None:
+        """Keep the result of a call in this process; it is committed with others, a moment later."""
+        results = self._results[task.name, code.digest][0]
+        self._groups.add((task.name, code.digest), results, key, value, generation)
+
+    def _commit_group(self, group: Group[CodeResults]) -> None:
+        results = group.about
+        keys, blocks, generations = group.parts()
+        results.commit(keys, blocks, generations)
+        self.tender.note(self.lake, results.folder, 1, len(generations))
+
+    def pending(self, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
+        """Return the result of a call in this process that is still to be committed; else `MISSING`."""
+        return self._groups.find((task.name, code.digest), key)
+
+    def note_call(self, task: TaskFunction[..., Any], code: CodeKey) -> None:
+        """Note that a call has been sent to a worker, which will commit its result."""
+        self._calls_sent = True
+        self.tender.note(self.lake, self._results[task.name, code.digest][0].folder, 1, 1)
+
+    def commit_calls(self) -> None:
+        """Commit the results of calls that are still to be committed, here and on the workers."""
+        self._groups.commit()
+        if self._calls_sent and self._cluster is not None:
+            from lightwork.engine.worker import commit_calls
+
+            self._calls_sent = False
+            self._cluster.on_workers(commit_calls)
+
+    def generation_of(self, results: CodeResults) -> int:
+        """Return the generation of results that are computed from now on."""
+        return results.next_generation() if self.refresh else results.generation
+
     def close(self) -> None:
         """Disconnect from the cluster; stop it if this session started it."""
-        if not self._closed:
-            pickling.release(set(self._carried))
-            pickling.release(self._held)
-        self._closed = True
+        if self._closed:
+            return
+        pickling.release(set(self._carried))
+        pickling.release(self._held)
+        try:
+            self.commit_calls()
+        finally:
+            self._closed = True
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         for (task, kind), count in self._warnings.items():
             if count > 1:
                 self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
@@ -336,6 +389,7 @@ class Runner:
                 self._cluster.close()
         finally:
             self.places.close()
+            self.tender.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""

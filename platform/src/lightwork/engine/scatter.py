@@ -354,7 +354,7 @@ class Scatter:
             self._warned = True  # further batches have the same warning
             get_logger("lightwork").warning(f"{self._call.task.name}: {reply.warning}")
         self._call.note_changes(reply.changed)
-        self._call.add_segment(reply.path)
+        self._call.add_segment(reply.path, reply.done)
         start = 0
         unreached: list[Span] = []
         for span in batch.spans:

@@ -227,8 +227,8 @@ class _Buffer:
         keys, values = self._keys, self._values
         self._keys, self._values, self._bytes = [], [], 0
         self._call.stats.batches += 1
-        path = self._call.results.commit(b"".join(keys), segments.to_blocks(values))
-        self._call.add_segment(path)
+        path = self._call.results.commit(b"".join(keys), segments.to_blocks(values), self._call.generation)
+        self._call.add_segment(path, len(keys))
 
     def _warn(self, result: Unfreezable) -> None:
         if not self._warned:

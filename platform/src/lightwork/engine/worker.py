@@ -6,6 +6,7 @@ happens to the worker, the scheduler or the driver.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import math
 import os
@@ -16,7 +17,7 @@ import time
 from bdb import BdbQuit
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from lightwork.functions.frozen import (
 from lightwork.functions.pickling import dump, noting
 from lightwork.functions.raised import describe
 from lightwork.store import segments
+from lightwork.store.groups import Group, Groups, at_exit
 from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 NO_KEY = bytes(segments.KEY_BYTES)
 """Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
+_REFRESH_EVERY = 1.0
+"""Seconds after which a call looks again for new results in the lake."""
 _WARNINGS_KEPT = 1000
 _COMMIT_PATIENCE = 120.0
 """Seconds for which a failed commit is retried."""
@@ -166,6 +170,7 @@ def commit_running() -> None:
     """
     for partial in list(_running):
         partial.commit()
+    _calls.commit()
 
 
 def _reply(
@@ -193,10 +198,11 @@ def _reply(
     size = segments.KEY_BYTES
     kept = [i for i in range(tried) if i not in failed and keys[i * size : (i + 1) * size] != NO_KEY]
     if len(kept) == tried:
-        reply.path, reply.warning = _commit(job, keys[: tried * size], blocks)
+        reply.path, reply.warning = _commit(job, keys[: tried * size], blocks, job.generation)
     elif kept:
         kept_keys = b"".join(keys[i * size : (i + 1) * size] for i in kept)
-        reply.path, reply.warning = _commit(job, kept_keys, segments.to_blocks([values[i] for i in kept]))
+        kept_blocks = segments.to_blocks([values[i] for i in kept])
+        reply.path, reply.warning = _commit(job, kept_keys, kept_blocks, job.generation)
         return reply
     if reply.path and sum(len(data) for _, data in blocks) > _LARGE_REPLY and not failures:
         reply.blocks = None
@@ -215,8 +221,16 @@ def unloadable(position: int, element: str, result: Unfreezable) -> Failure:
     return Failure(position, element, text, "", result.error, 1)
 
 
-def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
+def _commit(
+    job: Job, keys: bytes, blocks: list[tuple[int, bytes]], generation: int | list[tuple[int, int]]
+) -> tuple[str, str]:
     """Commit results to the lake, with retries; if that fails, go on without keeping them.
+
+    Args:
+        job: the job that computed them.
+        keys: their keys, joined.
+        blocks: the results.
+        generation: their generation, or numbers of consecutive ones and their generation.
 
     Returns:
         The path of the segment, empty if nothing was kept; and a warning, empty if all is well.
@@ -228,7 +242,7 @@ def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str
     deadline = 0.0 if time.monotonic() - _gave_up < _COMMIT_PATIENCE else time.monotonic() + _COMMIT_PATIENCE
     while True:
         try:
-            path = results.commit(keys, blocks)
+            path = results.commit(keys, blocks, generation)
             _gave_up = -math.inf
             return path, ""
         except (LightworkError, OSError) as error:
@@ -299,7 +313,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if key is None and job.code is not None and code is not None:
             key = _call_key(job, code, *first)
             if key is not None and not call.refresh:
-                cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
+                cached = _look_up(job, key)
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
         done = compute(
@@ -319,10 +333,56 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if type(value) is Failure:
             raise _sent_error(job, value)
         if key is not None:
-            _, warning = _commit(job, key, segments.to_blocks([value]))
-            if warning:
-                _warn_once(job, "lake", warning)
+            _calls.add((job.lake, job.task, job.code), job, key, value, call.generation)
         return value
+
+
+def _commit_group(group: Group[Job]) -> None:
+    """Commit the results of some calls; if that fails, warn and go on without keeping them."""
+    with _inside(group.about):
+        _, warning = _commit(group.about, *group.parts())
+        if warning:
+            _warn_once(group.about, "lake", warning)
+
+
+_calls = Groups(_commit_group)
+"""The results of calls that this process has still to commit."""
+at_exit(_calls.commit)
+
+
+async def commit_calls() -> None:
+    """Commit the results of calls that this worker has returned; return when that is done."""
+    await asyncio.to_thread(_calls.commit)
+
+
+@dataclass(slots=True)
+class _View:
+    """Results in the lake, as one run's calls on this worker see them."""
+
+    results: CodeResults
+    refreshed: float = -math.inf
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_views: OrderedDict[tuple[Any, ...], _View] = OrderedDict()
+
+
+def _look_up(job: Job, key: bytes) -> Any:
+    """Return a call's result from the lake, as it was a second ago at most; `MISSING` if there is none."""
+    value = _calls.find((job.lake, job.task, job.code), key)
+    if value is not MISSING:
+        return value
+    name = (job.context.get("run", ""), job.lake, job.task, job.code)
+    with _jobs_lock:
+        view = _views.pop(name, None) or _View(CodeResults(job.lake, job.task, job.code or ""))
+        _views[name] = view
+        while len(_views) > _JOBS_KEPT:
+            _views.popitem(last=False)
+    with view.lock:
+        if time.monotonic() - view.refreshed > _REFRESH_EVERY:
+            view.results.refresh()
+            view.refreshed = time.monotonic()
+        return view.results.lookup([key])[0]
 
 
 def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
@@ -366,6 +426,7 @@ class Call:
         code: the task's code key; None if the result is not kept.
         key: the call's key, if it does not depend on other calls.
         refresh: compute the call even if the lake has its result.
+        generation: the generation of its result in the lake.
     """
 
     parcel: Parcel
@@ -373,6 +434,7 @@ class Call:
     code: CodeKey | None
     key: bytes | None
     refresh: bool
+    generation: int
 
     @classmethod
     def of(
@@ -383,6 +445,7 @@ class Call:
         key: bytes | None,
         refresh: bool,
         place: Place | None,
+        generation: int = 0,
     ) -> Call:
         """Return a call with its arguments frozen, large ones at a place where workers map them."""
         names: set[tuple[str, str]] = set()
@@ -392,13 +455,13 @@ class Call:
                 data = Frozen(dump(arguments))  # raises what is wrong with them
         if names:
             parcel = replace(parcel, proof=extended(parcel.proof, names))
-        return cls(parcel, data, code, key, refresh)
+        return cls(parcel, data, code, key, refresh, generation)
 
     def again(
         self, parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], place: Place | None
     ) -> Call:
         """Return the call with another job, its arguments pickled anew."""
-        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place)
+        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place, self.generation)
 
     @property
     def proof(self) -> Proof:

@@ -341,6 +341,7 @@ class Session:
         if kind is None or not issubclass(kind, KeyboardInterrupt):
             self.close()
             return
+        self.runner.tender.cancel()
         if (cluster := self.runner.cluster_if_any) is not None:
             cluster.interrupted()
         stopping.note(error)
