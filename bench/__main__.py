@@ -16,6 +16,7 @@ BENCHMARKS = {
     "tiny": "100,000 calls of x + 1",
     "shapes": "calls of 50 ms, and calls of lognormal duration",
     "cache": "lookup of cached results",
+    "durable": "what it costs that results survive a power cut",
     "many": "100,000 results among 100 million, and on S3 among 10 million",
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",

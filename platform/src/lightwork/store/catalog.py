@@ -180,9 +180,18 @@ class Catalog:
         from lightwork.store.index_rows import Damaged
 
         name = entry.path.rpartition("/")[2]
+
+        def read(start: int, length: int) -> bytes:
+            return self.lake.read_range(entry.path, start, length)
+
+        def load() -> memoryview:
+            return index_copies.mapped(self.lake, entry)
+
         while True:
             try:
-                return index_files.opened(index_copies.mapped(self.lake, entry), name)
+                if not index_copies.has(self.lake, entry):
+                    return index_files.opened_remotely(read, entry.size, load, name)
+                return index_files.opened(load(), name)
             except Damaged as error:
                 if not index_copies.discard(self.lake, entry.path):
                     self._ignore_index(name, error)
@@ -311,6 +320,8 @@ class Catalog:
         """Return the positions of results, as `locate` does, and their generations."""
         while True:
             try:
+                if len(keys) == 1 and keys[0] and not any(table.rows.is_remote for table in self.tables):
+                    return [self._find(keys[0])]
                 return self._search(keys)
             except _DamagedTable as error:
                 self.tables.remove(error.table)
@@ -323,6 +334,34 @@ class Catalog:
 
         if table.name and not index_copies.discard(self.lake, f"{self.folder}/{table.name}"):
             self._ignore_index(table.name, error)
+
+    def _find(self, key: bytes) -> tuple[int | None, int]:
+        """Search one key, as `_search` does."""
+        from lightwork.store import index_rows
+        from lightwork.store.index_rows import Damaged
+
+        value = self._recent.get(key)
+        place, best = (None, -1) if value is None else (value, value >> 48)
+        if len(key) != segments.KEY_BYTES:
+            return None, -1
+        firsts, seconds = index_rows.halves(key)
+        gone = -1
+        for table in self.tables:
+            if not len(table):
+                continue
+            try:
+                locator = table.rows.find(firsts[0], seconds[0])
+            except Damaged as error:
+                raise _DamagedTable(table, str(error)) from error
+            if locator is None:
+                continue
+            block, position, rank = index_rows.unpack_one(locator)
+            generation = int(table.generations[rank])
+            if not table.alive[block]:
+                gone = max(gone, generation)
+            elif generation > best or (generation == best and place != value):
+                place, best = (block + table.base) << 16 | position, generation
+        return (place, best) if best >= gone else (None, -1)
 
     def _search(self, keys: Sequence[bytes | None]) -> list[tuple[int | None, int]]:
         import numpy as np
@@ -337,11 +376,11 @@ class Catalog:
         best = np.full(len(asked), -1, np.int64)
         overtaken = np.full(len(asked), -1, np.int64)
         places = np.zeros(len(asked), np.int64)
-        for table in self.tables:
-            try:
-                found, locators = table.rows.search(firsts, seconds)
-            except Damaged as error:
-                raise _DamagedTable(table, str(error)) from error
+        each = in_parallel if any(table.rows.is_remote for table in self.tables) else _one_by_one
+        for table, searched in each(lambda table: _searched(table, firsts, seconds), self.tables):
+            if isinstance(searched, Damaged):
+                raise _DamagedTable(table, str(searched)) from searched
+            found, locators = searched
             at = np.flatnonzero(found)
             blocks, positions, ranks = index_rows.unpack(locators[at])
             generations = table.generations[ranks].astype(np.int64)
@@ -413,6 +452,20 @@ class Catalog:
         get_logger("lightwork").warning(
             f"ignored a damaged file, its results are computed again: {self.lake.uri(path)}: {error}"
         )
+
+
+def _one_by_one(function: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return ((item, function(item)) for item in items)
+
+
+def _searched(table: Table, firsts: Any, seconds: Any) -> Any:
+    """Search a table; return what it finds, or its damage."""
+    from lightwork.store.index_rows import Damaged
+
+    try:
+        return table.rows.search(firsts, seconds)
+    except Damaged as error:
+        return error
 
 
 class _DamagedTable(Exception):  # noqa: N818

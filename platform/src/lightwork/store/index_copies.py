@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 COPIES_BYTES = 4 << 30
 """Bytes of copies that are kept."""
 _CHUNK = 8 << 20
+_SMALL = 4 << 20
+"""Bytes of an index file that is copied even for one key."""
 _AT_ONCE = 4
 _TEMPORARY = ".tmp-"
 _ABANDONED = 3600.0
@@ -63,6 +65,17 @@ def mapped(lake: Lake, entry: Entry) -> memoryview:
                 os.utime(file.fileno())
                 return _map(file)
     return _download(lake, entry, copy)
+
+
+def has(lake: Lake, entry: Entry) -> bool:
+    """Return whether an index file can be mapped without reading much from the lake."""
+    if isinstance(lake, LocalLake) or entry.size <= _SMALL:
+        return True
+    copy = _copy_path(lake, entry.path)
+    try:
+        return copy is not None and copy.stat().st_size == entry.size
+    except OSError:
+        return False
 
 
 def discard(lake: Lake, path: str) -> bool:

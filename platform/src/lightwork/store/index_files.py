@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lightwork.store import index_rows
-from lightwork.store.index_rows import PAGE, Damaged, Sorted
+from lightwork.store.index_rows import PAGE, Damaged, Remote, Sorted
 from lightwork.store.segments import KEY_BYTES, MOST_GENERATION, Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -256,27 +256,79 @@ def opened(data: memoryview, name: str) -> Table:
     Raises:
         Damaged: the file is truncated or damaged.
     """
-    size = len(data)
-    if size < _TAIL.size:
+    counts, end = _counts(len(data), bytes(data[-_TAIL.size :]))
+    rows = np.frombuffer(data, "<u8", 3 * counts[0]).reshape(-1, 3)
+    return _table(data[end:], counts, name, lambda fences, checks: Sorted(rows, fences, checks))
+
+
+def opened_remotely(
+    read: Callable[[int, int], bytes], size: int, load: Callable[[], memoryview], name: str
+) -> Table:
+    """Return the table in an index file elsewhere, whose rows are read as they are searched.
+
+    Args:
+        read: returns bytes of the file, given their start and number.
+        size: the size of the file.
+        load: returns all of it, for a search of many keys.
+        name: its name.
+
+    Raises:
+        Damaged: the file is truncated or damaged.
+    """
+    counts, end = _counts(size, read(max(0, size - _TAIL.size), _TAIL.size))
+
+    def load_rows() -> Array:
+        return np.frombuffer(load(), "<u8", 3 * counts[0]).reshape(-1, 3)
+
+    def rows(fences: Array, checks: Array) -> Remote:
+        return Remote(counts[0], fences, checks, read, load_rows)
+
+    return _table(memoryview(read(end, size - end)), counts, name, rows)
+
+
+def _counts(size: int, tail: bytes) -> tuple[tuple[int, int, int, int], int]:
+    """Return the numbers of rows, blocks, generations and bytes of JSON, and where the rows end."""
+    if len(tail) < _TAIL.size:
         raise Damaged(f"truncated after {size} bytes")
-    magic, rows, blocks, generations, length, check = _TAIL.unpack(data[-_TAIL.size :])
+    magic, rows, blocks, generations, length, _ = _TAIL.unpack(tail)
     if magic != _MAGIC:
         raise Damaged("truncated, or not an index file")
-    pages = -(-rows // PAGE)
-    sizes = (rows * _ROW, pages * 8, pages * 8, blocks * BLOCKS.itemsize, generations * 8, length, _TAIL.size)
-    if sum(sizes) != size:
-        raise Damaged(f"{size:,} bytes, expected {sum(sizes):,}")
-    offsets = [sum(sizes[:i]) for i in range(len(sizes))]
-    if blake2b(data[offsets[1] : offsets[6]], digest_size=16).digest() != check:
+    expected = rows * _ROW + _end_size(rows, blocks, generations, length)
+    if expected != size:
+        raise Damaged(f"{size:,} bytes, expected {expected:,}")
+    return (rows, blocks, generations, length), rows * _ROW
+
+
+def _end_size(rows: int, blocks: int, generations: int, length: int) -> int:
+    return -(-rows // PAGE) * 16 + blocks * BLOCKS.itemsize + generations * 8 + length + _TAIL.size
+
+
+def _table(
+    end: memoryview,
+    counts: tuple[int, int, int, int],
+    name: str,
+    rows: Callable[[Array, Array], Sorted],
+) -> Table:
+    """Return the table whose file ends so, with its rows made of their fences and checksums."""
+    count, blocks, generations, length = counts
+    pages = -(-count // PAGE)
+    sizes = (pages * 8, pages * 8, blocks * BLOCKS.itemsize, generations * 8, length)
+    offsets = [sum(sizes[:i]) for i in range(len(sizes) + 1)]
+    check = bytes(end[-16:])
+    if len(end) != offsets[-1] + _TAIL.size or _digest(end[: offsets[-1]]) != check:
         raise Damaged("its end does not match its checksum")
-    arrays = [np.frombuffer(data, "<u8", sizes[i] // 8, offsets[i]) for i in (0, 1, 2, 4)]
-    table_of_blocks = np.frombuffer(data, BLOCKS, blocks, offsets[3])
-    names = json.loads(bytes(data[offsets[5] : offsets[6]]))
-    if not all("/" not in name for kind in ("segments", "replaces") for name in names[kind]):
+    fences, checks, values = (np.frombuffer(end, "<u8", sizes[i] // 8, offsets[i]) for i in (0, 1, 3))
+    table_of_blocks = np.frombuffer(end, BLOCKS, blocks, offsets[2])
+    names = json.loads(bytes(end[offsets[4] : offsets[5]]))
+    if not all("/" not in each for kind in ("segments", "replaces") for each in names[kind]):
         raise Damaged("it names a file in another folder")
-    if len(arrays[3]) and int(arrays[3][-1]) >= MOST_GENERATION:
+    if len(values) and int(values[-1]) >= MOST_GENERATION:
         raise Damaged("it claims a generation that cannot be")
     if blocks and int(table_of_blocks["segment"].max()) >= len(names["segments"]):
         raise Damaged("it names a segment that it does not list")
-    found = Sorted(arrays[0].reshape(-1, 3), arrays[1], arrays[2])
-    return Table(found, table_of_blocks, arrays[3], names["segments"], names["replaces"], name)
+    found = rows(fences, checks)
+    return Table(found, table_of_blocks, values, names["segments"], names["replaces"], name)
+
+
+def _digest(data: memoryview) -> bytes:
+    return blake2b(data, digest_size=16).digest()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PAGE = 64
 """Rows that have a checksum together."""
+FEW = 32
+"""Keys up to which rows elsewhere are searched page by page."""
 MOST_BLOCKS = 1 << 28
 MOST_GENERATIONS = 1 << 20
 _POSITION_AT = np.uint64(20)
@@ -59,6 +61,11 @@ def locators(blocks: Array, positions: Array, ranks: Array) -> Array:
 def unpack(locators: Array) -> tuple[Array, Array, Array]:
     """Return the blocks, positions and ranks of locators."""
     return locators >> _BLOCK_AT, (locators >> _POSITION_AT) & _POSITION, locators & _RANK
+
+
+def unpack_one(locator: int) -> tuple[int, int, int]:
+    """Return the block, position and rank of one locator."""
+    return locator >> 36, locator >> 20 & 0xFFFF, locator & (MOST_GENERATIONS - 1)
 
 
 def sort(rows: Array) -> Array:
@@ -127,6 +134,11 @@ class Sorted:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the rows are elsewhere."""
+        return False
 
     def pages(self, numbers: Array) -> Array:
         """Return the rows of pages, one page a line, checked.
@@ -201,6 +213,26 @@ class Sorted:
             self._match(places, some, seconds[part], found[part], locators[part])
         return found, locators
 
+    def find(self, first: np.uint64, second: np.uint64) -> int | None:
+        """Search one key, as `search` does; return its locator, None if it is not there."""
+        rows, page = self.rows, max(0, int(self.fences.searchsorted(first)) - 1)
+        self._check(page)
+        start = page * PAGE
+        at = start + int(rows[start : start + PAGE, 0].searchsorted(first))
+        if at == start + PAGE and page + 1 < len(self.fences) and self.fences[page + 1] == first:
+            self._check(page + 1)
+        while at < len(rows) and rows[at, 0] == first:
+            self._check(at // PAGE)
+            if rows[at, 1] == second:
+                return int(rows[at, 2])
+            at += 1
+        return None
+
+    def _check(self, page: int) -> None:
+        if not self._checked[page]:
+            self.pages(np.array([page], np.uint64))
+            self._checked[page] = True
+
     def _match(
         self, places: Any, firsts: Array, seconds: Array, found: NDArray[np.bool_], locators: Array
     ) -> None:
@@ -220,6 +252,87 @@ class Sorted:
             left, at = left[~same], at[~same] + 1
             inside = at < len(self)
             left, at = left[inside], at[inside]
+
+
+class Remote(Sorted):
+    """Sorted rows elsewhere: pages are read for a search of few keys, all of them for anything else.
+
+    Args:
+        count: the number of rows.
+        fences: the first half of the first key of each page.
+        checks: the checksum of each page.
+        read: returns bytes of the rows, given their start and number.
+        load: returns all rows.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        fences: Array,
+        checks: Array,
+        read: Callable[[int, int], bytes],
+        load: Callable[[], Array],
+    ) -> None:
+        super().__init__(np.empty((0, 3), np.uint64), fences, checks)
+        self._count = count
+        self._read = read
+        self._load = load
+        self._is_here = False
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the rows are elsewhere."""
+        return not self._is_here
+
+    def pages(self, numbers: Array) -> Array:
+        """Return the rows of pages, as `Sorted` does."""
+        self._bring()
+        return super().pages(numbers)
+
+    def search(self, firsts: Array, seconds: Array) -> tuple[NDArray[np.bool_], Array]:
+        """Search keys, as `Sorted` does."""
+        if self._is_here or len(firsts) > FEW:
+            self._bring()
+            return super().search(firsts, seconds)
+        found, locators = np.zeros(len(firsts), bool), np.zeros(len(firsts), np.uint64)
+        for i, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+            rows = self._around(first)
+            at = np.flatnonzero((rows[:, 0] == first) & (rows[:, 1] == second))
+            if len(at):
+                found[i], locators[i] = True, rows[at[0], 2]
+        return found, locators
+
+    def _around(self, first: np.uint64) -> Array:
+        """Read the pages that may have keys with this first half.
+
+        Raises:
+            Damaged: one does not match its checksum.
+        """
+        start = max(0, int(np.searchsorted(self.fences, first, "left")) - 1)
+        stop = max(start + 1, int(np.searchsorted(self.fences, first, "right")))
+        size = 24 * PAGE
+        data = self._read(start * size, min(24 * self._count, stop * size) - start * size)
+        if len(data) % 24:
+            raise Damaged("truncated in its rows")
+        rows = np.frombuffer(data, "<u8").reshape(-1, 3)
+        full = len(rows) // PAGE
+        pages = rows[: full * PAGE].reshape(full, 3 * PAGE)
+        if len(rows) % PAGE:
+            pages = np.concatenate([pages, padded(rows[full * PAGE :])])
+        numbers = np.arange(start, start + len(pages), dtype=np.uint64)
+        if self._checks is not None and not np.array_equal(
+            checksums(pages, numbers), self._checks[start:stop]
+        ):
+            raise Damaged("rows of it do not match their checksum")
+        return rows
+
+    def _bring(self) -> None:
+        if not self._is_here:
+            super().__init__(self._load(), self.fences, self._checks)
+            self._is_here = True
 
 
 def split(tables: Sequence[Sorted], most: int) -> list[np.uint64]:

@@ -329,6 +329,8 @@ class Tender:
             for (lake, folder), work in worth.items():
                 try:
                     tend(lake, folder, self._stop.is_set)
+                except FileNotFoundError:
+                    pass  # another process tends the same results
                 except Exception as error:  # noqa: BLE001 - untended results are only slower to look up
                     if work.files:  # not a lake that may only be read
                         get_logger("lightwork").warning(f"small files of results were not merged: {error}")

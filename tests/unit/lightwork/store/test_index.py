@@ -156,6 +156,10 @@ def test_no_changed_byte_of_an_index_gives_another_result(local, small, tmp_path
         path.write_bytes(changed)
         some = draw.sample(range(400), 40)
         assert look_up(local, some, mends=False) == [n if n < 300 else MISSING for n in some]
+        results = view(local, mends=False).refresh()
+        assert [results.lookup([key(n)])[0] for n in some[:9]] == [
+            n if n < 300 else MISSING for n in some[:9]
+        ]
 
 
 def test_an_index_of_a_damaged_segment_gives_none_of_its_results(local, small, tmp_path, caplog):
@@ -345,6 +349,67 @@ def test_without_a_folder_for_copies_the_index_is_read_each_time(
         monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     assert look_up(remote, range(1000)) == [*range(1000)]
     assert copies(tmp_path) == []
+
+
+@pytest.fixture
+def large(monkeypatch) -> None:
+    """As if index files were too large to be copied for a few keys."""
+    monkeypatch.setattr(index_copies, "_SMALL", 0)
+
+
+def test_a_few_keys_are_searched_without_a_copy(remote, small, large, tmp_path, monkeypatch):
+    path = indexed(remote, 20_000)
+    (size,) = [entry.size for entry in remote.entries() if entry.path == path]
+    read = type(remote).read_range
+    sizes: list[int] = []
+
+    def watched(self, path, start, length):
+        data = read(self, path, start, length)
+        if path.endswith(".idx"):
+            sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(type(remote), "read_range", watched)
+    results = view(remote).refresh()
+    assert results.lookup([key(5)]) == [5]
+    assert results.lookup([key(n) for n in (19_999, 20_000, 0)]) == [19_999, MISSING, 0]
+    assert [results.lookup([key(n)])[0] for n in range(30)] == [*range(30)]
+    assert copies(tmp_path) == []
+    assert sum(sizes[:3]) < size / 10
+    assert results.lookup([key(n) for n in range(20_010)]) == [*range(20_000)] + [MISSING] * 10
+    assert len(copies(tmp_path)) == 1
+    sizes.clear()
+    assert results.lookup([key(7)]) == look_up(remote, [7]) == [7]
+    assert sizes == []
+
+
+@pytest.mark.parametrize("where", PARTS)
+def test_damage_elsewhere_is_found_by_a_search_of_one_key(remote, small, large, caplog, where):
+    path = indexed(remote)
+    data = bytearray(remote.read(path))
+    data[int(len(data) * PARTS[where])] ^= 1
+    remote.write(path, bytes(data))
+    results = view(remote).refresh()
+    assert [results.lookup([key(n)])[0] for n in range(0, 1000, 10)] == [*range(0, 1000, 10)]
+    assert results.lookup([key(1000)]) == [MISSING]
+    assert caplog.text.count("damaged index") == 1
+
+
+def test_keys_that_begin_alike_are_told_apart_elsewhere(remote, small, large):
+    keys = [bytes(7) + bytes([first]) + bytes([i]) * 8 for first in (0, 1) for i in range(100)]
+    view(remote).commit(b"".join(keys), segments.to_blocks(list(range(len(keys)))))
+    tending._Tending(remote, FOLDER, lambda: False).index()
+    results = view(remote).refresh()
+    assert [results.lookup([one])[0] for one in keys[::9]] == [*range(0, 200, 9)]
+    assert results.lookup([keys[0][:8] + b"x" * 8]) == [MISSING]
+
+
+def test_an_index_that_is_merged_away_while_it_is_searched_is_looked_for_again(remote, small, large):
+    path = indexed(remote)
+    results = view(remote).refresh()
+    remote.delete([path])
+    tending._Tending(remote, FOLDER, lambda: False).index()
+    assert results.lookup([key(3)]) == [3]
 
 
 def test_copies_are_bounded_and_the_least_used_go(remote, small, tmp_path, monkeypatch):

@@ -176,6 +176,7 @@ def test_any_order_of_commits_refreshes_merges_and_indexes(lake, clock, monkeypa
             long_lived.refresh()
             got = long_lived.lookup([key(n) for n in range(150)])
             assert got == [expected.get(n, MISSING) for n in range(150)]
+            assert [long_lived.lookup([key(n)])[0] for n in range(150)] == got
     assert look_up(lake, range(150)) == [expected.get(n, MISSING) for n in range(150)]
     assert view(lake).count() == len(expected)
 
