@@ -106,7 +106,7 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
                 **common,
                 "worker_class": LocalWorker,
                 "nthreads": 1,
-                "memory_limit": int(MEMORY_LIMIT / workers),
+                "memory_limit": int(MEMORY_LIMIT / max(1, workers)),
                 "silence_logs": silence_logs,
                 "preload": preload,
             },
