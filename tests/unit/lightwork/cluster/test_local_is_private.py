@@ -25,6 +25,8 @@ from tornado.websocket import websocket_connect
 from lightwork import connect, task
 from lightwork.cluster import private
 from lightwork.cluster.local import start_local
+from lightwork.engine.shared import Places
+from lightwork.functions import mapped
 from tests.waiting import patience
 
 if TYPE_CHECKING:
@@ -177,6 +179,19 @@ def test_a_folder_that_others_have_prepared_is_not_used(tmp_path, kind):
     (folder / "spilled").touch()
     give_up()
     assert set(tmp_path.iterdir()) == before
+
+
+def test_large_inputs_are_in_it_where_workers_cannot_map_the_memory_of_the_driver(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(mapped.SharedMemory, "available", lambda: False)
+    (tmp_path / "lightwork").mkdir()  # of somebody else
+    places = Places("local", SimpleNamespace())  # a lake that is not a folder
+    source = places.place(lake_is_used=True).put([b"customers' data"])
+    assert bytes(source.view()).endswith(b"customers' data")
+    top = tmp_path / Path(source.path).relative_to(tmp_path).parts[0]
+    assert top.stat().st_mode & 0o777 == 0o700
+    places.close()
+    assert not [path for path in top.rglob("*") if path.is_file()]
 
 
 def test_the_folder_of_a_user_is_the_same_each_time(tmp_path):
