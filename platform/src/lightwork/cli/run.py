@@ -50,7 +50,9 @@ class RunCommand(click.Command):
 )
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
-@click.option()
+@click.option(
+    "--dashboard", is_flag=True, help="Serve Dask's dashboard of a local run; the log names the address."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
 @click.option("--result", "result_file", metavar="FILE", help="Write the pipeline's result to FILE as JSON.")
 def run_command(

@@ -56,7 +56,7 @@ class LocalScheduler(Scheduler):  # type: ignore[misc, unused-ignore]
         self.http_server = HTTPServer(self.http_application)
         self.http_server.listen(0, address=HOST)
         address, port = get_tcp_server_addresses(self.http_server)[0][:2]
-        self.http_server.address, self.http_server.port = address, port
+        self.http_server.address, self.http_server.port = address, port  # type: ignore[attr-defined, unused-ignore]
         self.services["dashboard"] = self.http_server
 
 
