@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from lightwork.functions import discovery
+from tests.waiting import patience
 
 LOOKS = """
 import urllib.request
@@ -26,17 +29,30 @@ def looks() -> list:
 """
 
 
+PROGRAM = """
+import sys
+from lightwork.cli.main import execute
+from lightwork.functions import discovery
+
+if __name__ == "__main__":
+    discovery.packages = lambda: ["cli_pipelines"]
+    sys.exit(execute(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--dashboard"]])
-def test_a_local_run_names_the_address_of_its_dashboard_if_it_is_asked_to(lightwork, project, options):
+def test_a_local_run_names_the_address_of_its_dashboard_if_it_is_asked_to(project, options):
     (project / "cli_pipelines" / "looking.py").write_text(LOOKS)
-    discovery.scan.cache_clear()
-    done = lightwork("run", "looks", "--on", "local", "--workers", "1", "--result", "result.json", *options)
-    assert done.code == 0, done.err
-    named = re.findall(r"dashboard (http://[^\s,]+)", done.err)
-    assert len(named) == len(options)
-    expected = f'["{named[0]}", 200]' if options else "[]"
-    assert (project / "result.json").read_text().strip() == expected
+    (project / "program.py").write_text(PROGRAM)
+    words = ["run", "looks", "--on", "local", "--workers", "1", "--result", "result.json", *options]
+    done = subprocess.run(
+        [sys.executable, "program.py", *words], capture_output=True, text=True, timeout=patience(60)
+    )
+    assert done.returncode == 0, done.stderr
+    named = re.findall(r"dashboard (http://[^\s,]+)", done.stderr)
+    assert len(named) == len(options), done.stderr
+    assert json.loads((project / "result.json").read_text()) == ([named[0], 200] if options else [])
 
 
 def test_a_serial_run_has_no_dashboard(lightwork):
