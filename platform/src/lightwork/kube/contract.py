@@ -61,8 +61,15 @@ ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
-LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_STEP)
-"""The accounts whose pods run the tenant's code; `infra.tenant.identity` gives them the tenant's AWS role."""
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
+"""The accounts that read and write all of the tenant's lake; `infra.tenant.identity` gives them a role of AWS.
+
+`ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.
+"""
+LAKE_CLOSED = ("results", "runs")
+"""Folders that a step neither reads nor writes: drivers and workers unpickle files that are in there."""
+LAKE_COMMITS = ("artifacts/*/_versions/*", "lightwork-lake*")
+"""Files that a step does not write: the commit files of artifacts, and the marks of the lake."""
 
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
