@@ -46,7 +46,7 @@ CLOSED = (
     "results/wind.speed/0123/code.json",
     "results/deep/er/and/deeper",
 )
-COMMITS = ("artifacts/sun/_versions/20260101T000000Z-1.json", "lightwork-lake", "lightwork-lake-anew")
+COMMITS = ("artifacts/sun/_versions/20260101T000000Z-1.json", "lightwork-lake", "lightwork-lake-anew", "lightwork-new")
 OPEN = (
     "artifacts/sun/20260101T000000Z-1/part-0.parquet",
     "argo/nightly-1/nightly-1-step-fetch/main.log",  # where Argo saves the step's log
