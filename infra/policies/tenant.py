@@ -90,7 +90,7 @@ def lake_of_steps(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
     """
     folder = f"{bucket_arn}/{tenant}"
     closed = [f"{folder}/{name}/*" for name in contract.LAKE_CLOSED]
-    commits = [f"{folder}/{pattern}" for pattern in contract.LAKE_COMMITS]
+    read_only = [f"{folder}/{pattern}" for pattern in contract.LAKE_READ_ONLY]
     wider = {f"{name}/"[:end] for name in contract.LAKE_CLOSED for end in range(len(name) + 1)}
     hidden = [f"{tenant}/{text}" for text in sorted(wider)] + [
         f"{tenant}/{name}/*" for name in contract.LAKE_CLOSED
@@ -102,7 +102,7 @@ def lake_of_steps(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
         refuse("Runs", [*_READ, *_WRITE], closed),
         refuse("RunsList", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": hidden}}),
-        refuse("Commits", _WRITE, commits),
+        refuse("Commits", _WRITE, read_only),
     )
 
 

@@ -46,9 +46,13 @@ CLOSED = (
     "results/wind.speed/0123/code.json",
     "results/deep/er/and/deeper",
 )
-COMMITS = ("artifacts/sun/_versions/20260101T000000Z-1.json", "lightwork-lake", "lightwork-lake-anew", "lightwork-new")
-OPEN = (
+COMMITS = (
+    "artifacts/sun/_versions/20260101T000000Z-1.json",  # a commit
     "artifacts/sun/20260101T000000Z-1/part-0.parquet",
+    "lightwork-lake",
+    "lightwork-lake-anew",
+)
+OPEN = (
     "argo/nightly-1/nightly-1-step-fetch/main.log",  # where Argo saves the step's log
     "files/rows.csv",
     "results.csv",
@@ -71,7 +75,7 @@ def test_a_step_neither_reads_nor_writes_what_drivers_and_workers_unpickle(path:
 
 
 @pytest.mark.parametrize("path", COMMITS)
-def test_a_step_reads_commits_and_writes_none(path: str) -> None:
+def test_a_step_reads_artifacts_and_writes_none(path: str) -> None:
     for action in WRITES:
         assert not may(action, path), f"{action} of {path}"
         assert may(action, path, PODS), "a driver needs it"
@@ -179,7 +183,9 @@ def test_the_server_refuses_a_step_that_touches_a_job_or_a_result(
 
 @needs_server
 @pytest.mark.parametrize("path", COMMITS)
-def test_the_server_refuses_a_step_that_writes_a_commit(server: s3_server.Server, path: str) -> None:
+def test_the_server_refuses_a_step_that_writes_a_commit_or_an_artifact(
+    server: s3_server.Server, path: str
+) -> None:
     tried = attempts(server.client("steps"), f"acme/{path}")
     assert {tried.pop("read"), tried.pop("look")} == {"done"}
     assert set(tried.values()) == {"refused"}
@@ -243,7 +249,7 @@ def test_a_step_uses_the_library_as_far_as_its_account_goes(
         assert list(double.map([1, 2])) == [2, 4]
         session.lake.write("files/mine", b"x")
         assert session.lake.read("files/mine") == b"x"
-        with pytest.raises(LightworkError, match=r"artifacts/by-a-step/_versions/\S+.*(denied|refused)"):
+        with pytest.raises(LightworkError, match=r"artifacts/by-a-step/\S+.*(denied|refused)"):
             session.artifacts.write("by-a-step", pd.DataFrame({"n": [1]}))
     with connect(**place) as session, pytest.raises(LightworkError, match=r"results.*(denied|refused)"):
         list(double.map([1, 2]))

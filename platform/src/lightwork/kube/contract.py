@@ -68,8 +68,8 @@ LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """
 LAKE_CLOSED = ("results", "runs")
 """Folders that a step neither reads nor writes: drivers and workers unpickle files that are in there."""
-LAKE_COMMITS = ("artifacts/*/_versions/*", "lightwork-*")
-"""Files that a step does not write: the commit files of artifacts, and what lightwork keeps at the top."""
+LAKE_READ_ONLY = ("artifacts/*", "lightwork-*")
+"""Files that a step does not write: artifacts with their commit files, and what lightwork keeps at the top."""
 
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
