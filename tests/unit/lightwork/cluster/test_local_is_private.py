@@ -42,14 +42,14 @@ def double(x: int) -> int:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """A local session with two workers, its new sockets, and the folder of its temporary files."""
+    """A local session with a worker, its new sockets, and the folder of its temporary files."""
     folder = tmp_path_factory.mktemp("temporary")
     before = sockets()
     umask = os.umask(0)  # the most open one
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
         patch.setenv("TMPDIR", str(folder))
-        with connect("local", workers=2, lake=folder / "lake", progress="off") as session:
+        with connect("local", workers=1, lake=folder / "lake", progress="off") as session:
             assert list(double.map(range(4))) == [0, 2, 4, 6]
             os.umask(umask)
             yield SimpleNamespace(session=session, folder=folder, sockets=sockets() - before)
@@ -100,8 +100,8 @@ needs_proc = pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="nee
 
 @needs_proc
 def test_a_stranger_hears_nothing_at_any_socket_of_a_local_session(running, tmp_path):
-    # A scheduler, two nannies, two workers.
-    assert Counter(kind for kind, _ in running.sockets) == {"SOCK_STREAM": 5}
+    # A scheduler, a nanny, a worker.
+    assert Counter(kind for kind, _ in running.sockets) == {"SOCK_STREAM": 3}
     assert told("stranger.py", certificate(tmp_path), running.sockets) == {}
 
 
@@ -121,7 +121,7 @@ def test_the_key_is_in_no_command_line_environment_or_file(running):
             Path(f"/proc/{process.pid}/{name}").read_text(errors="replace") for name in ("cmdline", "environ")
         ]
     shown += [path.read_text(errors="replace") for path in running.folder.rglob("*") if path.is_file()]
-    assert len(shown) >= 4
+    assert len(shown) >= 3
     assert not [text for text in shown if secret in text]
     assert secret not in repr(running.session.runner.cluster._owned.security)
 
