@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
+from lightwork.cluster.relief import relieve
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -216,6 +217,14 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._slots_at = -1e9
+
+    def relieve(self) -> None:
+        """End workers of the session's own cluster that compute what nobody waits for."""
+        if self._owned is None and self.keeper is None:
+            return  # others may keep data on these workers
+        with contextlib.suppress(Exception):  # whoever waits notices what is wrong
+            if relieve(self.client, self._before_kill, _GRACE):
+                self._slots_at = -1e9
 
     def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:
         """Return the results of finished futures, in one request.
