@@ -50,6 +50,9 @@ class RunCommand(click.Command):
 )
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
+@click.option(
+    "--dashboard", is_flag=True, help="Serve Dask's dashboard of a local run; the log names the address."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
 @click.option("--result", "result_file", metavar="FILE", help="Write the pipeline's result to FILE as JSON.")
 def run_command(
@@ -61,6 +64,7 @@ def run_command(
     lake: str | None,
     refresh: bool,
     no_cache: bool,
+    dashboard: bool,
     as_json: bool,
     result_file: str | None,
 ) -> None:
@@ -85,6 +89,8 @@ def run_command(
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)
     place = settings.resolve_on(on, "local")
+    if dashboard and place == "serial":
+        raise InputError("run: --dashboard: a serial run has none; run it with --on local")
     count = settings.resolve_workers(workers)
     lake = settings.resolve_lake(lake)
     tenant = settings.resolve_tenant(tenant)
@@ -100,6 +106,7 @@ def run_command(
             tenant=tenant,
             refresh=refresh,
             cache=not no_cache,
+            dashboard=dashboard,
         )
     from lightwork.cli.summary import summarise
 

@@ -65,6 +65,7 @@ class Runner:
         refresh: compute everything again.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
@@ -82,9 +83,11 @@ class Runner:
         refresh: bool,
         cache: bool,
         progress: Progress,
+        dashboard: bool = False,
     ) -> None:
         self.on = on
         self._workers = workers
+        self._dashboard = dashboard
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
@@ -146,7 +149,7 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running)
+        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on

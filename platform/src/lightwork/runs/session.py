@@ -48,6 +48,7 @@ _KINDS = {
     "pipeline": TEXT,
     "parameters": maybe(BY_NAME),
     "progress": maybe(one_of(*get_args(Mode))),
+    "dashboard": FLAG,
 }
 
 
@@ -64,6 +65,7 @@ def connect(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> Session:
     """Open a session: until it is closed, tasks run there. A `with` statement closes it at its end.
 
@@ -90,6 +92,8 @@ def connect(
         pipeline: the pipeline's name, for logs and records.
         parameters: the run's parameters, for records.
         progress: `bar`, `lines` or `off`; by default what suits standard error.
+        dashboard: serve Dask's dashboard for `local`, at an address that the log names and nobody can guess;
+            it has no effect elsewhere, as a cluster has one or not.
 
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
@@ -99,7 +103,9 @@ def connect(
         raise InputError(
             "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
         )
-    session = _session(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress)
+    session = _session(
+        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard)
+    )
     if session.on == "local":
         check_main()
     return session._open()  # noqa: SLF001
@@ -116,6 +122,7 @@ def _session(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
@@ -130,6 +137,7 @@ def _session(
         pipeline=pipeline,
         parameters=dict(parameters or {}),
         progress=Progress(progress),
+        dashboard=dashboard,
     )
 
 
@@ -225,6 +233,7 @@ class Session:
         pipeline: str,
         parameters: dict[str, object],
         progress: Progress,
+        dashboard: bool,
     ) -> None:
         self.tenant = tenant
         self.run_id = run_id
@@ -240,6 +249,7 @@ class Session:
             refresh=refresh,
             cache=cache,
             progress=progress,
+            dashboard=dashboard,
         )
         self.on = on
         self.workers = workers
