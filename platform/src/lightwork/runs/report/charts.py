@@ -280,4 +280,7 @@ def _short(value: float) -> float | int | None:
         return None
     if value == int(value) and abs(value) < 1e15:
         return int(value)
-    return round(value, 1) if 1000 <= abs(value) < 1e15 else float(f"{value:.5g}")
+    if 1000 <= abs(value) < 1e15:
+        return round(value, 1)
+    short = float(f"{value:.5g}")
+    return short if math.isfinite(short) else value
