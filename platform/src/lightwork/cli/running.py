@@ -71,6 +71,11 @@ def execute(
     Returns:
         The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 after Ctrl-C.
     """
+    if any(variable.endswith("_COMPLETE") for variable in os.environ):
+        from lightwork.cli import completion
+
+        if completion.is_asked(name):
+            return completion.answer(command, name)
     try:
         # As in Click's own `main`, except that KeyboardInterrupt is not turned into `Abort`.
         with command.make_context(name, list(sys.argv[1:] if argv is None else argv), obj=obj) as context:
