@@ -1,8 +1,8 @@
 """Tab completion of bash, zsh and fish, by Click's mechanism: the shell calls the program for each Tab.
 
-Click's own scripts split values at spaces and commas, and put a space after `name=`. So each shell has a script
-here. It passes the line up to the cursor, and gets back a line for each candidate: its kind, its text and a
-note. What is offered is in `candidates`.
+Click's own scripts split values at spaces and commas, and put a space after `name=`. So each shell has a
+script here. It passes the line up to the cursor, and gets back a line for each candidate: its kind, its text
+and a note. What is offered is in `candidates`.
 """
 
 from __future__ import annotations
