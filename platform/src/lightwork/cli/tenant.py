@@ -214,6 +214,9 @@ def _target(
     for item in variables:
         if not item.partition("=")[0] or "=" not in item:
             raise InputError(f"tenant render: --variable {item!r}: expected NAME=VALUE")
+    for option, text in (("--image", image), ("--lake", lake)):
+        if "{{" in (text or ""):
+            raise InputError(f"tenant render: {option} {text!r} contains {{{{, which Argo fills in")
     return Target(
         environment=chosen,
         image=image or f"lightwork:{__version__}",

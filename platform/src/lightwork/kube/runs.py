@@ -78,9 +78,12 @@ class Remote:
             The run's name.
 
         Raises:
-            InputError: an unknown pipeline or parameter, a missing parameter, or a run that can never fit the
-                namespace's quota.
+            InputError: an unknown pipeline or parameter, a missing parameter, a value that Argo would change,
+                or a run that can never fit the namespace's quota.
         """
+        for key, text in values.items():
+            if "{{" in text:
+                raise InputError(f"{name}: parameter {key}: {text!r} contains {{{{, which Argo fills in")
         template = self._template(name)
         arguments = template["spec"].get("arguments", {})
         parameters = {item["name"]: item for item in arguments.get("parameters", [])}
