@@ -70,6 +70,8 @@ class Runner:
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
         places: where large inputs are stored for workers.
+        replaced: whether another session took the place of this one.
+        maps: the maps that have started and not ended.
     """
 
     def __init__(
@@ -109,6 +111,8 @@ class Runner:
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
         self.large_inputs = LargeInputs(on, lake)
+        self.replaced = False
+        self.maps: set[object] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -133,7 +137,7 @@ class Runner:
         """
         with self._cluster_lock:
             if self._closed:
-                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+                raise InputError(closed(self))
             if self._cluster is None:
                 self._cluster = self._start_cluster(batches)
             return self._cluster
@@ -344,6 +348,16 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+
+
+def closed(runner: Runner) -> str:
+    """Return the text of an error of a session that is closed."""
+    if runner.replaced:
+        return (
+            "the session is closed: connect was called again with the same arguments, and its session took"
+            " the place of this one; use that one, or open each in a `with` statement"
+        )
+    return "the session is closed; open one: with lightwork.connect() as session: ..."
 
 
 @dataclass(frozen=True, slots=True)
