@@ -222,7 +222,7 @@ def unloadable(position: int, element: str, result: Unfreezable) -> Failure:
 
 
 def _commit(
-    job: Job, keys: bytes, blocks: list[tuple[int, bytes]], generation: int | list[tuple[int, int]]
+    job: Job, keys: bytes, blocks: list[tuple[int, bytes]], generation: int | list[tuple[int, int]] = 0
 ) -> tuple[str, str]:
     """Commit results to the lake, with retries; if that fails, go on without keeping them.
 

@@ -35,7 +35,7 @@ _KEPT_WHOLE = 256 << 10  # bytes: smaller segments stay in memory
 _KEPT_BYTES = 32 << 20
 _FIRST_OF_TABLES = 1 << 31
 _LISTS = 8
-_AT_ONCE = 64
+_AT_ONCE = 32
 
 
 class Catalog:
@@ -506,4 +506,8 @@ def _in_parallel(function: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any
     with ThreadPoolExecutor(16, thread_name_prefix="lightwork-lake") as pool:
         for start in range(0, len(items), _AT_ONCE):
             part = items[start : start + _AT_ONCE]
-            yield from zip(part, pool.map(function, part), strict=True)
+            try:
+                results = pool.map(function, part)
+            except RuntimeError:  # this process ends, and starts no threads any more
+                results = map(function, part)
+            yield from zip(part, results, strict=True)

@@ -55,6 +55,7 @@ class Table:
         replaces: the names of index files that it replaces.
         alive: for each block whether its segment exists.
         base: the number of its first block among those of all tables of a view.
+        nbytes: the size of the blocks in bytes.
     """
 
     def __init__(
@@ -74,23 +75,22 @@ class Table:
         self.replaces = tuple(replaces)
         self.alive = np.ones(len(blocks), bool)
         self.base = 0
+        self.nbytes = int(blocks["length"].sum())
+        self._live = len(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    @property
-    def nbytes(self) -> int:
-        """The size of the blocks in bytes."""
-        return int(self.blocks["length"].sum())
 
     def set_alive(self, segments: set[str]) -> None:
         """Note which segments exist."""
         exists = np.array([name in segments for name in self.segments], bool)
         self.alive = exists[self.blocks["segment"]]
+        is_whole = self.alive.all()
+        self._live = len(self) if is_whole else int(self.blocks["count"][self.alive].sum())
 
     def live_rows(self) -> int:
         """Return the number of rows whose segment exists; those overtaken by other rows count too."""
-        return int(self.blocks["count"][self.alive].sum()) if not self.alive.all() else len(self)
+        return self._live
 
     def block(self, number: int) -> tuple[str, Block]:
         """Return a block by its number in this table, and the name of its segment."""

@@ -21,10 +21,12 @@ no two share an object: magic (8 bytes), number of values (u64), the length of e
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 import time
 import uuid
+from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -333,7 +335,7 @@ class Merger:
         self.size = 0
 
     def add(
-        self, data: bytes, index: Index, runs: Iterable[tuple[int, int]], taken: Sequence[bool] | None = None
+        self, data: bytes, index: Index, runs: Sequence[tuple[int, int]], taken: Sequence[bool] | None = None
     ) -> None:
         """Add a segment.
 
@@ -344,29 +346,34 @@ class Merger:
             taken: for each key whether its result is needed; by default all are. Those in large blocks are
                 kept in any case.
         """
-        generations = [generation for count, generation in runs for _ in range(count)]
-        keys, start = split_keys(index.keys), 0
+        starts = [0, *itertools.accumulate(count for count, _ in runs)]
+        start = 0
         for block in index.blocks:
             part = memoryview(data)[block.offset : block.offset + block.length]
-            places = range(start, start + block.count)
-            start += block.count
+            stop = start + block.count
+            self.size += block.length
+            chosen = [slice(start, stop)]
             if block.count >= BLOCK_VALUES // 4 or block.length >= BLOCK_BYTES // 4:
                 self._join_small()
                 self._blocks.append((block.count, bytes(part)))
-                self.size += block.length
             else:
                 values = read_block(part, block)
-                if taken is not None:
-                    values = [value for value, i in zip(values, places, strict=True) if taken[i]]
-                    places = [i for i in places if taken[i]]  # type: ignore[assignment]
+                if taken is not None and not all(taken[start:stop]):
+                    chosen = [slice(i, i + 1) for i in range(start, stop) if taken[i]]
+                    values = [values[one.start - start] for one in chosen]
                 self._small += values
                 self._small_bytes += block.length
-                self.size += block.length
                 if len(self._small) >= BLOCK_VALUES or self._small_bytes >= BLOCK_BYTES:
                     self._join_small()
-            self._keys += [keys[i] for i in places]
-            for i in places:
-                self._add_run(generations[i])
+            for one in chosen:
+                self._keys.append(index.keys[one.start * KEY_BYTES : one.stop * KEY_BYTES])
+                first = bisect_right(starts, one.start) - 1
+                for at, (_, generation) in enumerate(runs[first:], first):
+                    if starts[at] >= one.stop:
+                        break
+                    count = min(one.stop, starts[at + 1]) - max(one.start, starts[at])
+                    self._add_run(count, generation)
+            start = stop
 
     def take(self) -> tuple[bytes, list[tuple[int, bytes]], list[tuple[int, int]]]:
         """Return the keys, blocks and generations of one segment of what was added, and start anew."""
@@ -380,8 +387,8 @@ class Merger:
             self._blocks += to_blocks(self._small)
         self._small, self._small_bytes = [], 0
 
-    def _add_run(self, generation: int) -> None:
+    def _add_run(self, count: int, generation: int) -> None:
         if self._runs and self._runs[-1][1] == generation:
-            self._runs[-1] = (self._runs[-1][0] + 1, generation)
-        else:
-            self._runs.append((1, generation))
+            self._runs[-1] = (self._runs[-1][0] + count, generation)
+        elif count:
+            self._runs.append((count, generation))

@@ -6,6 +6,7 @@ before the files that it replaces are deleted, and a result may be in several fi
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass
@@ -30,10 +31,11 @@ _OFTEN = 8 * MANY
 """New segments at which tending starts in the midst of a run."""
 INDEXED = 1 << 16
 """Results without an index file that are worth one."""
-_TIERS = (64 << 10, 512 << 10, 4 << 20, 32 << 20)
+_TIERS = (64 << 10, 512 << 10, 4 << 20, 16 << 20)
 """Bytes below which segments are of about the same size; larger ones are not merged."""
-_MERGED_BYTES = 64 << 20
+_MERGED_BYTES = 32 << 20
 """Bytes of segments that are merged at once, and of a merged segment, about."""
+_SEARCHED = 1 << 16
 _MERGED_KEYS = 1 << 20
 _LISTING = 0.1
 """Seconds that another process may take to list a folder on a disk."""
@@ -140,27 +142,35 @@ class _Tending:
 
     def _taken(self, parts: Sequence[tuple[str, Index]]) -> list[list[bool] | None]:
         """Return for each segment which of its results no other overtakes; None if all of them."""
-        best: dict[bytes, tuple[int, int]] = {}
-        for number, (path, index) in enumerate(parts):
-            keys, start = segments.split_keys(index.keys), 0
-            for count, generation in index.generations(path):
-                for key in keys[start : start + count]:
-                    if best.get(key, (-1, -1)) <= (generation, number):
-                        best[key] = (generation, number)
-                start += count
-        if len(best) == sum(index.count for _, index in parts) and not self._catalog.generation:
+        import numpy as np
+
+        from lightwork.store import index_rows
+        from lightwork.store.index_files import Builder
+
+        builder = Builder()
+        for path, index in parts:
+            builder.add(path, index)
+        table = builder.build()
+        seen = self._catalog.generation
+        if len(table) == builder.count and not seen:
             return [None] * len(parts)
-        overtaken = set()
-        if self._catalog.generation:
-            keys = list(best)
-            for key, (_, generation) in zip(keys, self._catalog.search(keys), strict=True):
-                if generation > best[key][0]:
-                    overtaken.add(key)
-        taken: list[list[bool] | None] = []
-        for number, (_, index) in enumerate(parts):
-            taken.append(
-                [best[key][1] == number and key not in overtaken for key in segments.split_keys(index.keys)]
-            )
+        blocks, positions, ranks = index_rows.unpack(table.rows.rows[:, 2])
+        if seen:
+            # Some at a time: positions take more memory than rows.
+            best = np.empty(len(table), np.int64)
+            halves = table.rows.rows[:, :2].astype(">u8").tobytes()
+            for start in range(0, len(table), _SEARCHED):
+                keys = segments.split_keys(halves[start * 16 : (start + _SEARCHED) * 16])
+                best[start : start + len(keys)] = [highest for _, highest in self._catalog.search(keys)]
+            needed = best <= table.generations[ranks].astype(np.int64)
+            blocks, positions = blocks[needed], positions[needed]
+        ends = np.cumsum(table.blocks["count"].astype(np.int64))
+        flags = np.zeros(int(ends[-1]) if len(ends) else 0, bool)
+        flags[ends[blocks] - table.blocks["count"][blocks] + positions.astype(np.int64)] = True
+        taken, start = [], 0
+        for _, index in parts:
+            taken.append(flags[start : start + index.count].tolist())
+            start += index.count
         return taken
 
     # Index files
@@ -315,8 +325,10 @@ class Tender:
 
     def _start(self) -> None:
         if any(work.is_worth for work in self._work.values()):
-            self._thread = threading.Thread(target=self._run, name="lightwork-tending", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="lightwork-tending", daemon=True)
+            with contextlib.suppress(RuntimeError):  # this process ends, and starts no threads any more
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -331,6 +343,9 @@ class Tender:
                     tend(lake, folder, self._stop.is_set)
                 except FileNotFoundError:
                     pass  # another process tends the same results
+                except RuntimeError as error:
+                    if "shutdown" not in str(error):  # this process ends, and starts no threads any more
+                        raise
                 except Exception as error:  # noqa: BLE001 - untended results are only slower to look up
                     if work.files:  # not a lake that may only be read
                         get_logger("lightwork").warning(f"small files of results were not merged: {error}")
