@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.output import (
     cell,
     console,
@@ -33,7 +34,7 @@ _HEAD = 5
 
 
 @click.command("artifacts")
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=candidates.artifacts)
 @lake_option
 @tenant_option
 @json_option
@@ -136,7 +137,12 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
 
 @cache_command.command("prune")
 @click.option("--older-than", metavar="AGE", help="Only results older than this, for example 30d or 12h.")
-@click.option("--task", metavar="NAME", help="Only the results of this task.")
+@click.option(
+    "--task",
+    metavar="NAME",
+    help="Only the results of this task.",
+    shell_complete=candidates.cached_tasks,
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @lake_option
 @tenant_option
@@ -192,7 +198,9 @@ def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
 
 
 @click.command("runs")
-@click.argument("pipeline", required=False, metavar="[PIPELINE]")
+@click.argument(
+    "pipeline", required=False, metavar="[PIPELINE]", shell_complete=candidates.pipelines_with_runs
+)
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many.")
 @lake_option
 @tenant_option

@@ -65,10 +65,13 @@ class Runner:
         refresh: compute everything again.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
         places: where large inputs are stored for workers.
+        replaced: whether another session took the place of this one.
+        maps: the maps that have started and not ended.
     """
 
     def __init__(
@@ -82,9 +85,11 @@ class Runner:
         refresh: bool,
         cache: bool,
         progress: Progress,
+        dashboard: bool = False,
     ) -> None:
         self.on = on
         self._workers = workers
+        self._dashboard = dashboard
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
@@ -106,6 +111,8 @@ class Runner:
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
         self.large_inputs = LargeInputs(on, lake)
+        self.replaced = False
+        self.maps: set[object] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -130,7 +137,7 @@ class Runner:
         """
         with self._cluster_lock:
             if self._closed:
-                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+                raise InputError(closed(self))
             if self._cluster is None:
                 self._cluster = self._start_cluster(batches)
             return self._cluster
@@ -146,7 +153,7 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running)
+        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -341,6 +348,16 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+
+
+def closed(runner: Runner) -> str:
+    """Return the text of an error of a session that is closed."""
+    if runner.replaced:
+        return (
+            "the session is closed: connect was called again with the same arguments, and its session took"
+            " the place of this one; use that one, or open each in a `with` statement"
+        )
+    return "the session is closed; open one: with lightwork.connect() as session: ..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def run_pipeline(
     refresh: bool = False,
     cache: bool = True,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> RunResult:
     """Run a pipeline with checked parameters (see `functions.parameters`) in a session of its own.
 
@@ -101,6 +102,7 @@ def run_pipeline(
         pipeline=pipeline.name,
         parameters=plain,
         progress=progress,
+        dashboard=dashboard,
     ) as session:
         record = Record(session, pipeline.name, plain)
         record.write("running")
