@@ -27,7 +27,8 @@ ZYGOTE = """
 import json, os, sys
 from infra.driver import cli as estate
 from lightwork.cli import explain, kept, main, pipelines, remote, run, tenant
-import infra.driver.plan, lightwork.store.artifacts, lightwork.store.records, lightwork.store.usage, rich.table
+import infra.driver.plan, rich.table
+import lightwork.store.artifacts, lightwork.store.records, lightwork.store.usage
 
 programs = {"lightwork": main.main, "lightwork-estate": estate.main}
 outcomes = []
