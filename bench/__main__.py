@@ -13,6 +13,7 @@ from bench.measure import Row, to_json
 
 BENCHMARKS = {
     "startup": "startup of the command line",
+    "keyboard": "help, Tab, silence and Ctrl-C on a real terminal",
     "tiny": "100,000 calls of x + 1",
     "shapes": "calls of 50 ms, and calls of lognormal duration",
     "cache": "lookup of cached results",
