@@ -13,7 +13,7 @@ State = Literal["held", "free", "unknown"]
 
 @functools.cache
 def machine() -> str:
-    """Return 8 characters that name this machine until it starts again; `unknown` where it has no such name."""
+    """Return 8 characters that name this machine until it starts again, else `unknown`."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
             return file.read(8)

@@ -1,4 +1,4 @@
-"""Uploads in several parts that were not completed: they take space in a bucket, and no listing shows them."""
+"""Uploads in several parts that were not completed: they take space, and no listing shows them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def uploads(bucket: str, prefix: str) -> Iterator[tuple[str, str, float]]:
 
 
 def upload_size(bucket: str, key: str, number: str, began: float) -> tuple[int, float]:
-    """Return the size of an upload's parts in bytes, and when the newest of them arrived; its start if none."""
+    """Return the size of an upload's parts in bytes, and when the newest one arrived, else its start."""
     from botocore.exceptions import ClientError
 
     size, newest = 0, began

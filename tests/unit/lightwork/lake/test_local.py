@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,31 @@ def test_unfinished_files_are_not_listed_and_abandoned_when_old(here: Lake, fold
     assert here.folders() == ["a"]
     left = [item for item in here.unfinished() if here.is_abandoned(item, here.now())]
     assert [item.path for item in left] == ["b/.tmp-1-old"]
+
+
+class Standing(list[bytes]):
+    """Pieces of a file whose writer stands still for so long that others delete its temporary file."""
+
+    def __init__(self, folder: Path, times: int) -> None:
+        super().__init__([b"one", b"two"])
+        self.folder, self.times = folder, times
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.times:
+            self.times -= 1
+            for file in self.folder.rglob(".tmp-*"):
+                file.unlink()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("method", ["write", "create"])
+def test_a_write_whose_temporary_file_is_gone_is_made_again(
+    here: Lake, folder: Path, method: str, times: int
+) -> None:
+    getattr(here, method)("a/x", Standing(folder, times))
+    assert here.read("a/x") == b"onetwo"
+    assert not list(folder.rglob(".tmp-*"))
 
 
 def test_a_failed_write_leaves_no_temporary_file(here: Lake, folder: Path) -> None:
