@@ -201,7 +201,7 @@ def _show_collected(collected: Collected, lake: Lake, *, dry_run: bool, as_json:
             {"kind": kind, **asdict(amount)} for kind, amount in collected.kinds.items()
         ]
         total = {"files": collected.files, "bytes": collected.bytes, "removed": not dry_run}
-        show_json({**total, "kinds": kinds})
+        show_json({**total, "kinds": kinds, "spared": asdict(collected.spared)})
         return
     if len(collected.kinds) > 1:
         rows = [[kind, f"{amount.files:,}", size(amount.bytes)] for kind, amount in collected.kinds.items()]
@@ -210,6 +210,9 @@ def _show_collected(collected: Collected, lake: Lake, *, dry_run: bool, as_json:
     what = f" of {next(iter(collected.kinds))}" if len(collected.kinds) == 1 else ""
     verb = "Would delete" if dry_run else "Deleted"
     echo(f"{verb} {counted(collected.files, 'file')}{what} ({size(collected.bytes)}) in {shown(lake)}.")
+    if collected.spared.files:
+        amount = f"{counted(collected.spared.files, 'file')} ({size(collected.spared.bytes)})"
+        echo(f"Spared {amount} that a process may still use.")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _GONE = "NoSuchUpload"
+_PART_GONE = "InvalidPart"
+"""What a server may say of an upload that was ended while its parts arrived."""
 _ATTEMPTS = 3
 
 
@@ -74,10 +76,10 @@ def with_upload_again(upload: Callable[[], object]) -> None:
         try:
             upload()
         except ClientError as error:
-            if not _is_gone(error):
+            if not (_is_gone(error) or error.response.get("Error", {}).get("Code") == _PART_GONE):
                 raise
         except S3UploadFailedError as error:
-            if _GONE not in str(error):
+            if not any(code in str(error) for code in (_GONE, _PART_GONE)):
                 raise
         else:
             return

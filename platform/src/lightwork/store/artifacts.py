@@ -365,17 +365,20 @@ class Artifacts:
             return None
 
     def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
-        versions = self._versions(name)
-        for version in versions:
-            if run is None or version.partition("-")[2] == run:
-                document = self._load(name, version, to_read=True)
-                if document is not None and document["kind"] == kind:
-                    return document
-                if document is not None:
-                    method = "read_file" if kind == "table" else "read"
-                    raise LightworkError(
-                        f"artifact {name!r} is not a {kind}; read it with {method}({name!r})"
-                    )
+        versions: Sequence[str] | None = None
+        # Those that were listed may be gone by now, since newer ones have replaced them: list again then.
+        while (listed := self._versions(name)) != versions:
+            versions = listed
+            for version in versions:
+                if run is None or version.partition("-")[2] == run:
+                    document = self._load(name, version, to_read=True)
+                    if document is not None and document["kind"] == kind:
+                        return document
+                    if document is not None:
+                        method = "read_file" if kind == "table" else "read"
+                        raise LightworkError(
+                            f"artifact {name!r} is not a {kind}; read it with {method}({name!r})"
+                        )
         if run is not None and versions:
             runs = list(dict.fromkeys(version.partition("-")[2] for version in versions))
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")

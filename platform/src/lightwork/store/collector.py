@@ -53,10 +53,17 @@ class Policy:
 
 
 class Leftover(NamedTuple):
-    """Items that go together, all of one kind."""
+    """Items that go together, all of one kind.
+
+    Attributes:
+        kind: one of `kinds.ALL`.
+        items: the items.
+        spared: whether they stay, as a process may still use them.
+    """
 
     kind: str
     items: list[Item]
+    spared: bool = False
 
 
 @dataclass(slots=True)
@@ -74,13 +81,20 @@ class Amount:
 
 @dataclass(slots=True)
 class Collected:
-    """What was deleted so far, by kind, or would be."""
+    """What was deleted so far, by kind, or would be.
+
+    Attributes:
+        kinds: the amount of each kind.
+        spared: what stays, as a process may still use it.
+    """
 
     kinds: dict[str, Amount] = field(default_factory=lambda: defaultdict(Amount))
+    spared: Amount = field(default_factory=Amount)
 
     def add(self, leftover: Leftover) -> None:
         """Count items."""
-        self.kinds[leftover.kind].add(len(leftover.items), sum(item.size for item in leftover.items))
+        amount = self.spared if leftover.spared else self.kinds[leftover.kind]
+        amount.add(len(leftover.items), sum(item.size for item in leftover.items))
 
     def __str__(self) -> str:
         """Return a line such as `3 jobs, 1 runs (2,034 bytes)`."""
@@ -127,7 +141,9 @@ def collect(
         batch.clear()
 
     for leftover in find(lake, policy):
-        if leftover.items[0].kind == "file" and leftover.kind != kinds.INPUTS:
+        if leftover.spared:
+            collected.add(leftover)
+        elif leftover.items[0].kind == "file" and leftover.kind != kinds.INPUTS:
             batch.append(leftover)
             if sum(len(each.items) for each in batch) >= _BATCH:
                 flush()
@@ -140,7 +156,7 @@ def collect(
 
 
 def find(lake: Lake, policy: Policy) -> Iterator[Leftover]:
-    """Yield what nobody needs; that which has to be deleted first comes first."""
+    """Yield what nobody needs, and what a process may still use; what has to be deleted first comes first."""
     now = lake.now()
     yield from _artifacts(lake, policy, now)
     yield from _runs(lake, policy, now)
@@ -150,8 +166,8 @@ def find(lake: Lake, policy: Policy) -> Iterator[Leftover]:
     for item in lake.unfinished():
         if item.kind == "folder":
             folders.append(item)
-        elif lake.is_abandoned(item, now, policy.silent):
-            yield Leftover(kinds.kind_of(item), [item])
+        else:
+            yield Leftover(kinds.kind_of(item), [item], not lake.is_abandoned(item, now, policy.silent))
     for item in reversed(folders):  # a folder that holds nothing but an empty one is empty once that is gone
         if lake.is_abandoned(item, now, policy.silent):
             yield Leftover(kinds.FOLDERS, [item])
@@ -182,8 +198,8 @@ def _runs(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
         items = list(group)
         live = presence.is_live(lake, items, now, policy.silent)
         needed = [item for item in items if kinds.kind_of(item) not in (kinds.JOBS, kinds.SIGNS)]
-        if not live:
-            yield from _by_kind(item for item in items if item not in needed)
+        used = [item for item in items if kinds.kind_of(item) in (kinds.JOBS, kinds.SIGNS)]
+        yield from _by_kind(used, spared=live)
         if not needed:
             continue
         newest = max(item.modified for item in needed)
@@ -241,8 +257,9 @@ def _artifacts(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
                 else:
                     parts[version].append(item)
         for version, items in parts.items():
-            if version not in commits and _is_uncommitted(lake, name, version, items, policy, now):
-                yield Leftover(kinds.UNCOMMITTED, items)
+            if version not in commits:
+                left = _is_uncommitted(lake, name, version, items, policy, now)
+                yield Leftover(kinds.UNCOMMITTED, items, spared=not left)
         for version in _replaced(lake, name, commits, policy, now):
             # Without its commit, a version does not exist any more.
             yield Leftover(kinds.ARTIFACTS, [commits[version], *parts.get(version, ())])
@@ -300,9 +317,9 @@ def _step_logs(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
             yield Leftover(kinds.STEP_LOGS, items)
 
 
-def _by_kind(items: Iterable[Item]) -> Iterator[Leftover]:
+def _by_kind(items: Iterable[Item], *, spared: bool = False) -> Iterator[Leftover]:
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         groups[kinds.kind_of(item)].append(item)
     for kind, group in groups.items():
-        yield Leftover(kind, group)
+        yield Leftover(kind, group, spared)

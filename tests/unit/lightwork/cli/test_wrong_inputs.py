@@ -56,7 +56,7 @@ WRONG = [
     ("runs --last x", "runs: invalid value for '--last': 'x' is not a valid integer"),
     ("logs", "logs: RUN is missing; expected `lightwork logs RUN --env ENV`"),
     ("cache prun", "cache: there is no command 'prun'; did you mean 'prune'?"),
-    ("cache prune --keep-last 0", "cache prune: --keep-last: 0 is not in the range x>=1"),
+    ("cache prune --keep-last 0", "'--keep-last': 0 is not in the range x>=1"),
     ("cache prune --keep-for soon", "'soon': expected a number and s, m, h, d or w, for example 30d"),
     ("cache prune --silent-for 1m", "--silent-for: expected 5m or more, got 1m"),
     ("cache prune --task x --keep-last 3", "--older-than and --task select results, and the --keep-"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from lightwork.store import kinds, usage
 from lightwork.store.artifacts import Artifacts
 from lightwork.store.collector import Collected, Policy, collect
 from lightwork.store.documents import seal
+from lightwork.store.results import MISSING, CodeResults
 from tests.unit.lightwork import gateway
 
 if TYPE_CHECKING:
@@ -421,3 +424,69 @@ def test_uploads_that_nobody_completes_are_shown_and_ended(place: Place) -> None
     assert amounts(collect(lake, Policy(silent=-10))) == {kinds.UPLOADS: 3}
     assert list(lake.unfinished()) == []
     assert len(client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])) == 1
+
+
+BUSY = """
+import itertools, os, sys
+from lightwork.lake import open_lake
+from lightwork.store import presence, segments
+from lightwork.store.artifacts import Artifacts
+from lightwork.store.results import CodeResults
+
+lake, kind, run = open_lake(sys.argv[1], tenant="acme"), sys.argv[2], sys.argv[3]
+artifacts = Artifacts(lake, run_id=run, provenance={})
+for number in itertools.count():
+    if kind == "reader":
+        try:
+            data = artifacts.read_file("notes.txt")
+            assert data == data[:1] * 200_000, "mixed"
+        except Exception as error:
+            print(f"failed: {error!r}", flush=True)
+            break
+        print(".", flush=True)
+        continue
+    with presence.present(lake, run):
+        lake.write(f"runs/{run}/jobs/{number}.job", b"job")
+        artifacts.write_file("notes.txt", bytes([number % 256]) * 200_000)
+        key = os.urandom(16)
+        CodeResults(lake, "task", "code").commit(key, segments.to_blocks([number]))
+        assert lake.read(f"runs/{run}/jobs/{number}.job") == b"job"
+    print(key.hex(), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place) -> None:
+    def start(kind: str, run_id: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", BUSY, place.url, kind, run_id], stdout=subprocess.PIPE, text=True
+        )
+
+    Artifacts(place.lake, run_id="", provenance={}).write_file("notes.txt", b"x" * 200_000)
+    steady = [start("reader", "r"), start("reader", "r"), start("writer", "steady")]
+    said: list[str] = []
+    collected = Collected()
+    for number in range(4):
+        victim = start("writer", f"victim-{number}")
+        assert victim.stdout is not None
+        said += [victim.stdout.readline().strip()]
+        until = time.monotonic() + random.uniform(0.5, 1.5)
+        while time.monotonic() < until:
+            done = collect(place.lake, Policy(history=0.0, newest=1))
+            for kind, amount in done.kinds.items():
+                collected.kinds[kind].add(amount.files, amount.bytes)
+        victim.kill()
+        said += victim.communicate()[0].split()
+    for process in steady:
+        process.kill()
+    words = [line for process in steady for line in process.communicate()[0].split("\n") if line]
+    assert [word for word in words if word.startswith(("failed", "mixed"))] == []
+    assert words.count(".") > 20
+    keys = [bytes.fromhex(word) for word in [*said, *words] if len(word) == 32]
+    assert len(keys) > 20
+    assert MISSING not in CodeResults(place.lake, "task", "code").refresh().lookup(keys)
+    assert collected.kinds[kinds.ARTIFACTS].files > 20
+    place.age(2)
+    collect(place.lake, Policy(history=0.0, newest=1))
+    left = {kind: count for kind, count in found(place).items() if kind != kinds.RESULTS}
+    assert left == {kinds.ARTIFACTS: 2}
