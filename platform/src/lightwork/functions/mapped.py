@@ -324,7 +324,7 @@ def abandoned(base: Path) -> list[Path]:
     """List the folders of processes that have ended without deleting them."""
     found = []
     try:
-        folders = sorted(base.iterdir())
+        folders = [] if base.is_symlink() else sorted(base.iterdir())
     except OSError:
         return []
     for folder in folders:

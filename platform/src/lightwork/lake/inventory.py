@@ -33,7 +33,8 @@ def everything(base: str, prefix: str) -> Iterator[Item]:
     counted: set[tuple[int, int]] = set()
     start = f"{base}/{prefix}" if prefix else base
     with suppress(FileNotFoundError, NotADirectoryError):
-        status = os.stat(start)
+        # A folder that is a link to another one is not followed, as those below are not.
+        status = os.lstat(start) if prefix else os.stat(start)
         if stat.S_ISDIR(status.st_mode):
             yield _item(prefix, status, "folder")
             yield from _below(start, prefix, counted)

@@ -280,6 +280,22 @@ def test_a_lock_shows_at_once_who_lives_and_elsewhere_time_does(
     assert files[1].exists() is (not goes)
 
 
+def test_links_to_other_folders_are_not_followed(here: Place, tmp_path: Path) -> None:
+    other = open_lake(tmp_path, tenant="other")
+    for folder in ("runs", "artifacts", "argo", "mapped"):
+        other.write(f"{folder}/x/owner", b"")
+        other.write(f"{folder}/x/jobs/y", b"")
+        other.write(f"{folder}/x/.hidden", b"")
+    before = {item.path for item in other.files()}
+    here.lake.write("runs/r1/run.json", b"{}")
+    for folder in ("artifacts", "argo", "mapped", "runs/x"):
+        (here.folder / folder).symlink_to(tmp_path / "other" / folder)
+    for path in (tmp_path / "other").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    collect(here.lake, Policy(silent=0.0, history=-10, newest=1))
+    assert {item.path for item in other.files()} == before
+
+
 def run(place: Place, run_id: str, pipeline: str = "windy-city", status: str = "succeeded") -> None:
     """Write a run's record and report."""
     record = {"run_id": run_id, "pipeline": pipeline, "status": status}
