@@ -23,8 +23,7 @@ def uploads(bucket: str, prefix: str) -> Iterator[tuple[str, str, float]]:
         with clear_errors("list the uploads in", f"s3://{bucket}/{prefix}"):
             page = retried(lambda: client().list_multipart_uploads(**options))
         for item in page.get("Uploads", ()):
-            if item["Key"].startswith(prefix):
-                yield item["Key"], item["UploadId"], item["Initiated"].timestamp()
+            yield item["Key"], item["UploadId"], item["Initiated"].timestamp()
         if not page.get("IsTruncated") or not page.get("NextKeyMarker"):
             return
         options["KeyMarker"] = page["NextKeyMarker"]

@@ -67,10 +67,13 @@ def test_a_run_neither_fails_nor_waits_because_of_it(lake, tmp_path, monkeypatch
         monkeypatch.setenv("LIGHTWORK_HISTORY_DAYS", "soon")
     else:
         monkeypatch.setattr(upkeep, "keep_up", broken)
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
     begun = time.monotonic()
     result = run_pipeline(doubles, {}, on="serial", lake=tmp_path, tenant="local", progress="off")
     assert result.result == 6
     assert time.monotonic() - begun < patience(10)
+    assert raised == []
     assert going.is_set() is (fault != "setting")
     assert ("LIGHTWORK_HISTORY_DAYS: 'soon' is not" in caplog.text) is (fault == "setting")
 

@@ -280,6 +280,15 @@ def test_a_lock_shows_at_once_who_lives_and_elsewhere_time_does(
     assert files[1].exists() is (not goes)
 
 
+@pytest.mark.parametrize("hours", [1, 25])
+def test_of_two_processes_of_a_run_the_other_machines_may_live(here: Place, hours: float) -> None:
+    killed_run(here, "r1", locks.machine())
+    here.lake.write("runs/r1/owner-2", b"elsewhr")
+    here.age(hours / 24)
+    collect(here.lake, Policy())
+    assert here.lake.exists("runs/r1/jobs/a.job") is (hours == 1)
+
+
 def test_links_to_other_folders_are_not_followed(here: Place, tmp_path: Path) -> None:
     other = open_lake(tmp_path, tenant="other")
     for folder in ("runs", "artifacts", "argo", "mapped"):

@@ -71,6 +71,17 @@ def test_a_clock_that_jumps_deletes_no_history(
 
 def test_of_many_processes_one_does_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
+    all_there, read = threading.Barrier(20), upkeep._read
+    looked = threading.local()
+
+    def read_together(lake: Lake) -> upkeep.Marker | None:
+        marker = read(lake)
+        if not hasattr(looked, "once"):
+            looked.once = True
+            all_there.wait()
+        return marker
+
+    monkeypatch.setattr(upkeep, "_read", read_together)
     collect = upkeep.collect
     monkeypatch.setattr(upkeep, "collect", lambda *a, **k: (begun.append(1), collect(*a, **k))[1])
     with ThreadPoolExecutor(20) as pool:
