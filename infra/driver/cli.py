@@ -13,10 +13,14 @@ import click
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
 from lightwork.cli import running
+from lightwork.cli.candidates import names
+from lightwork.cli.completion import command_for
 from lightwork.errors import InputError, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
 
     from infra.config.stack import AnyEnvironment
     from infra.driver.engine import Engine
@@ -46,20 +50,55 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+def _tenant_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the tenants with a file, for Tab."""
+    return names(incomplete, _tenants())
+
+
+def _stack_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the stacks of the estates and of all tenants, for Tab."""
+    tenants = ["", *(f".{name}" for name in _tenants())]
+    return names(incomplete, (f"{env}{tenant}" for env in WITH_LOCAL for tenant in tenants))
+
+
+def _tenants() -> list[str]:
+    return [path.stem for path in (ROOT / "tenants").glob("*.yaml") if "." not in path.stem]
+
+
+def _revisions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the branches and tags, for Tab."""
+    import subprocess
+
+    command = ["git", "-C", str(ROOT), "for-each-ref", "--format=%(refname:short)"]
+    refs = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return names(incomplete, refs.split())
+
+
 def _stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose the stacks; the command gets them as one `Choice`."""
     options = (
         click.option("--env", type=click.Choice(WITH_LOCAL), help="The environment."),
         click.option("--estate", is_flag=True, help="The environment's estate."),
-        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant; can be repeated."),
+        click.option(
+            "--tenant",
+            "tenants",
+            multiple=True,
+            metavar="NAME",
+            help="A tenant; can be repeated.",
+            shell_complete=_tenant_names,
+        ),
         click.option(
             "--changed-since",
             metavar="REV",
             help="The stacks affected by the files that differ from this commit.",
+            shell_complete=_revisions,
         ),
         click.option("--all", "everything", is_flag=True, help="The estate and all its tenants."),
         click.option(
-            "--stack", metavar="STACK", help="One stack: dev is the estate of dev, dev.acme a tenant in it."
+            "--stack",
+            metavar="STACK",
+            help="One stack: dev is the estate of dev, dev.acme a tenant in it.",
+            shell_complete=_stack_names,
         ),
     )
 
@@ -197,7 +236,12 @@ def stacks(choice: Choice, as_json: bool) -> int:
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 @click.option(
-    "--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant to include; can be repeated."
+    "--tenant",
+    "tenants",
+    multiple=True,
+    metavar="NAME",
+    help="A tenant to include; can be repeated.",
+    shell_complete=_tenant_names,
 )
 @click.option(
     "--workers",
@@ -241,6 +285,9 @@ def bootstrap(env: Any) -> int:
     for line in prepare(ROOT, env):
         click.echo(line)
     return 0
+
+
+cli.add_command(command_for(NAME))
 
 
 def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path | None, as_json: bool) -> int:

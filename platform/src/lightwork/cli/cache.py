@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.kept import open_shown
 from lightwork.cli.output import (
     console,
@@ -98,7 +99,12 @@ def _show_spaces(spaces: list[Space]) -> None:
 
 @cache_command.command("prune")
 @click.option("--older-than", metavar="AGE", help="Only results, those older than this, such as 30d or 12h.")
-@click.option("--task", metavar="NAME", help="Only results, those of this task.")
+@click.option(
+    "--task",
+    metavar="NAME",
+    help="Only results, those of this task.",
+    shell_complete=candidates.cached_tasks,
+)
 @click.option(
     "--keep-for",
     metavar="AGE",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.output import (
     cell,
     console,
@@ -30,7 +31,7 @@ _HEAD = 5
 
 
 @click.command("artifacts")
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=candidates.artifacts)
 @lake_option
 @tenant_option
 @json_option
@@ -124,7 +125,9 @@ def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
 
 
 @click.command("runs")
-@click.argument("pipeline", required=False, metavar="[PIPELINE]")
+@click.argument(
+    "pipeline", required=False, metavar="[PIPELINE]", shell_complete=candidates.pipelines_with_runs
+)
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many.")
 @lake_option
 @tenant_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.errors import is_hidden, visible
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ lake_option = click.option(
     "--lake",
     metavar="URL",
     help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
+    shell_complete=candidates.folders,
 )
 tenant_option = click.option(
-    "--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local]."
+    "--tenant",
+    metavar="NAME",
+    help="The tenant whose data it is [LIGHTWORK_TENANT, else local].",
+    shell_complete=candidates.tenants,
 )
 
 

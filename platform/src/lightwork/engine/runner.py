@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
-from lightwork.engine.shared import Places, Shared
+from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -66,10 +66,13 @@ class Runner:
         refresh: compute everything again.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
         places: where large inputs are stored for workers.
+        replaced: whether another session took the place of this one.
+        maps: the maps that have started and not ended.
     """
 
     def __init__(
@@ -83,9 +86,11 @@ class Runner:
         refresh: bool,
         cache: bool,
         progress: Progress,
+        dashboard: bool = False,
     ) -> None:
         self.on = on
         self._workers = workers
+        self._dashboard = dashboard
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
@@ -109,7 +114,9 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
-        self.places = Places(on, lake)
+        self.large_inputs = LargeInputs(on, lake)
+        self.replaced = False
+        self.maps: set[object] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -134,7 +141,7 @@ class Runner:
         """
         with self._cluster_lock:
             if self._closed:
-                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+                raise InputError(closed(self))
             if self._cluster is None:
                 self._cluster = self._start_cluster(batches)
             return self._cluster
@@ -150,7 +157,7 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running)
+        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -344,7 +351,7 @@ class Runner:
             if self._cluster is not None:
                 self._cluster.close()
         finally:
-            self.places.close()
+            self.large_inputs.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
@@ -353,6 +360,16 @@ class Runner:
         if self._is_present:
             self._is_present = False
             presence.leave(self.lake, self._run_id)
+
+
+def closed(runner: Runner) -> str:
+    """Return the text of an error of a session that is closed."""
+    if runner.replaced:
+        return (
+            "the session is closed: connect was called again with the same arguments, and its session took"
+            " the place of this one; use that one, or open each in a `with` statement"
+        )
+    return "the session is closed; open one: with lightwork.connect() as session: ..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,15 @@ ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
-LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_STEP)
-"""The accounts whose pods run the tenant's code; `infra.tenant.identity` gives them the tenant's AWS role."""
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
+"""The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
+
+`ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.
+"""
+LAKE_CLOSED = ("results", "runs")
+"""Folders that a step neither reads nor writes: drivers and workers unpickle files that are in there."""
+LAKE_READ_ONLY = ("artifacts/*", "lightwork-*")
+"""Files that a step does not write: artifacts with their commit files, and what is kept at the top."""
 
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.

@@ -77,6 +77,7 @@ def run_pipeline(
     refresh: bool = False,
     cache: bool = True,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> RunResult:
     """Run a pipeline with checked parameters (see `functions.parameters`) in a session of its own.
 
@@ -102,6 +103,7 @@ def run_pipeline(
             pipeline=pipeline.name,
             parameters=plain,
             progress=progress,
+            dashboard=dashboard,
         ) as session,
         presence.present(session.lake, session.run_id),
     ):
@@ -197,11 +199,12 @@ def result_json(value: Any, session: Session, name: str) -> Any:
 
     def keep(table_name: str, table: Any) -> dict[str, Any]:
         # A Dask frame is written partition by partition, and only its first rows are collected here.
-        series = not hasattr(table, "columns") and hasattr(table, "to_frame")
+        kind = type(table)
+        series = not hasattr(kind, "columns") and hasattr(kind, "to_frame")
         frame = table.to_frame(name=table.name or "value") if series else table
         artifact = session.artifacts.write(_artifact_name(table_name), frame)
         head = table_head(
-            frame.head(20, npartitions=-1) if hasattr(frame, "npartitions") else to_frame(frame)
+            frame.head(20, npartitions=-1) if hasattr(type(frame), "npartitions") else to_frame(frame)
         )
         return {"artifact": artifact.name, **head, "rows": artifact.rows}
 
