@@ -23,6 +23,7 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.store import presence
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class Runner:
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
+        self._run_id = folder.rpartition("/")[2]
+        self._is_present = False
+        self._presence_lock = threading.Lock()
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -236,6 +240,11 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        with self._presence_lock:
+            if parcel.is_large and not self._is_present:
+                # As long as it is, nobody takes the jobs for those of a killed run.
+                self._is_present = True
+                presence.enter(self.lake, self._run_id)
         return parcel.stored(self._lake_mark)
 
     def job(
@@ -352,6 +361,9 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+        if self._is_present:
+            self._is_present = False
+            presence.leave(self.lake, self._run_id)
 
 
 def closed(runner: Runner) -> str:
