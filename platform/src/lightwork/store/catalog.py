@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from bisect import bisect_right
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.segments import Block, Index, IntactError, SegmentError
+from lightwork.store.segments_reading import in_parallel, read_index, remove_damaged, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lightwork.lake import Entry, Lake
     from lightwork.store.index_files import Table
@@ -30,12 +30,9 @@ FAN = 8
 BLOCK = 0xFFFFFFFF
 """The bits of a block's number in a position >> 16."""
 _POSITION = (1 << 48) - 1
-_READ_WHOLE = 4 << 20  # bytes: of larger segments, the index alone is read
-_KEPT_WHOLE = 256 << 10  # bytes: smaller segments stay in memory
 _KEPT_BYTES = 32 << 20
 _FIRST_OF_TABLES = 1 << 31
 _LISTS = 8
-_AT_ONCE = 32
 
 
 class Catalog:
@@ -135,13 +132,17 @@ class Catalog:
         is_complete = self._open_tables()
         covered = self._added.union(*(table.segments for table in self.tables))
         new = [e for name, e in self.listed.items() if name not in covered and e.path not in self.damaged]
-        for entry, index in in_parallel(self._read_index, new):
-            if isinstance(index, SegmentError):
-                self.ignore(entry.path, index)
-            elif index is None:
+        for entry, read in in_parallel(lambda entry: read_index(self.lake, entry), new):
+            if isinstance(read, SegmentError):
+                self.ignore(entry.path, read)
+            elif read is None:
                 is_complete = False
             else:
+                index, data = read
                 self._add(entry.path, index)
+                if data and self._whole_bytes < _KEPT_BYTES:
+                    self.whole[entry.path] = data
+                    self._whole_bytes += len(data)
         names = set(self.listed)
         for table in self.tables:
             table.set_alive(names)
@@ -201,24 +202,6 @@ class Catalog:
         table.base = self._next_base
         self._next_base += len(table.blocks)
         self.tables.append(table)
-
-    def _read_index(self, entry: Entry) -> Index | SegmentError | None:
-        try:
-            if entry.size <= _READ_WHOLE:
-                data = self.lake.read(entry.path)
-                index = segments.decode_index(data, len(data))
-                if entry.size <= _KEPT_WHOLE and self._whole_bytes < _KEPT_BYTES:
-                    self.whole[entry.path] = data
-                    self._whole_bytes += len(data)
-                return index
-            head = segments.decode_head(self.lake.read_range(entry.path, 0, segments.HEAD_BYTES))
-            if head.index_end > entry.size:
-                return SegmentError("truncated in its index")
-            return segments.decode_index(self.lake.read_range(entry.path, 0, head.index_end), entry.size)
-        except SegmentError as error:
-            return error
-        except FileNotFoundError:
-            return None
 
     def _add(self, path: str, index: Index) -> None:
         name = path.rpartition("/")[2]
@@ -423,19 +406,9 @@ class Catalog:
         """Take a segment for absent, with a warning; delete it if it is damaged."""
         self.damaged.add(path)
         self.whole.pop(path, None)
-        self.warn(path, error)
+        warn(self.lake, path, error)
         if self._mends and not isinstance(error, IntactError):
-            with contextlib.suppress(LightworkError):  # a lake that may only be read
-                self._remove_damaged(path)
-
-    def _remove_damaged(self, path: str) -> None:
-        """Delete a segment if it is damaged when it is read again."""
-        try:
-            check_whole(self.lake.read(path))
-        except (FileNotFoundError, IntactError):
-            return
-        except SegmentError:
-            self.lake.delete([path])
+            remove_damaged(self.lake, path)
 
     def _ignore_index(self, name: str, error: Exception) -> None:
         path = f"{self.folder}/{name}"
@@ -446,12 +419,6 @@ class Catalog:
         if self._mends:
             with contextlib.suppress(LightworkError):  # a lake that may only be read
                 self.lake.delete([path])
-
-    def warn(self, path: str, error: SegmentError) -> None:
-        """Warn of a segment that cannot be read."""
-        get_logger("lightwork").warning(
-            f"ignored a damaged file, its results are computed again: {self.lake.uri(path)}: {error}"
-        )
 
 
 def _one_by_one(function: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
@@ -480,34 +447,3 @@ def level_of(rows: int) -> int:
     while rows >= limit:
         level, limit = level + 1, limit * FAN
     return level
-
-
-def check_whole(data: bytes) -> Index:
-    """Read all of a segment; return its index.
-
-    Raises:
-        SegmentError: it is damaged, or cannot be unpickled.
-    """
-    index = segments.decode_index(data, len(data))
-    for block in index.blocks:
-        segments.read_block(memoryview(data)[block.offset : block.offset + block.length], block)
-    return index
-
-
-def in_parallel(function: Any, items: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Yield each item with the function's result, several lake reads at a time, in bounded memory."""
-    return _in_parallel(function, items)
-
-
-def _in_parallel(function: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    if len(items) < 4:
-        yield from ((item, function(item)) for item in items)
-        return
-    with ThreadPoolExecutor(16, thread_name_prefix="lightwork-lake") as pool:
-        for start in range(0, len(items), _AT_ONCE):
-            part = items[start : start + _AT_ONCE]
-            try:
-                results = pool.map(function, part)
-            except RuntimeError:  # this process ends, and starts no threads any more
-                results = map(function, part)
-            yield from zip(part, results, strict=True)

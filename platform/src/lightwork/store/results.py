@@ -24,6 +24,7 @@ from lightwork.store import documents, segments
 from lightwork.store.catalog import BLOCK, Catalog
 from lightwork.store.documents import OddError
 from lightwork.store.segments import SegmentError
+from lightwork.store.segments_reading import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,7 +217,7 @@ class CodeResults:
         thawed = [thaw_or_tell(value) for value in values]
         errors = [value.error for value in thawed if type(value) is Unfreezable]
         if errors:
-            self._catalog.warn(self._catalog.block(number)[0], segments.unpickling_error(errors[0]))
+            warn(self.lake, self._catalog.block(number)[0], segments.unpickling_error(errors[0]))
             return [MISSING if type(value) is Unfreezable else value for value in thawed]
         return thawed
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork.lake.local import LocalLake
 from lightwork.logs import get_logger
 from lightwork.store import segments
-from lightwork.store.catalog import FAN, Catalog, check_whole, in_parallel, level_of
+from lightwork.store.catalog import FAN, Catalog, level_of
 from lightwork.store.segments import SegmentError
+from lightwork.store.segments_reading import check_whole, in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
