@@ -211,6 +211,32 @@ def test_refreshes_by_late_clocks_count(tmp_path, clock, how):
     assert run("sixth") == "fourth"
 
 
+def test_refreshes_on_workers_with_other_clocks_count(tmp_path, scheduler):
+    source = tmp_path / "value"
+
+    def shift(nanoseconds: int) -> None:
+        real = getattr(time, "real_time_ns", time.time_ns)
+        time.real_time_ns = real
+        time.time_ns = lambda: real() + nanoseconds
+
+    def run(text: str, clock: int, how: str, *, refresh: bool) -> str:
+        source.write_text(text)
+        with connect(scheduler, lake=tmp_path / "lake", refresh=refresh, progress="off") as session:
+            session.client.run(shift, clock)
+            try:
+                if how == "map":
+                    return next(iter(reads.map([str(source)])))
+                return reads.submit(str(source)).result()
+            finally:
+                session.client.run(shift, 0)
+
+    for how, other in (("map", "submit"), ("submit", "map")):
+        run(f"{how} first", HOUR, how, refresh=True)
+        assert run(f"{how} second", -HOUR, how, refresh=True) == f"{how} second"
+        assert run("none", 0, how, refresh=False) == f"{how} second"
+        assert run("none", HOUR, other, refresh=False) == f"{how} second"
+
+
 def test_the_later_of_two_refreshes_in_one_session_counts(tmp_path, clock):
     source = tmp_path / "value"
     with connect("serial", lake=tmp_path / "lake", refresh=True, progress="off"):
