@@ -12,7 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -38,8 +38,7 @@ _ROOT = "artifacts"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-_NUMBER = re.compile(r"n([0-9]{10})\.")
-"""The start of a version; those of earlier versions of lightwork start with the time, and sort before it."""
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-")
 
 _log = logging.getLogger("lightwork.artifacts")
 _clock_lock = threading.Lock()
@@ -54,7 +53,8 @@ class Artifact:
     Attributes:
         name: the artifact's name.
         run_id: the run that wrote it.
-        version: its number, the time of writing and the run; later versions sort after earlier ones.
+        version: the time of writing and the run; later versions sort after earlier ones, whatever the clocks
+            of their writers said: the time is later than that of all versions before.
         path: the folder of a table, or the path of a file, relative to the tenant's part of the lake.
         uri: the full address of `path`.
         rows: number of rows of a table; None for a file.
@@ -262,22 +262,27 @@ class Artifacts:
         with ThreadPoolExecutor(8) as pool:
             documents = pool.map(lambda pair: self._load(*pair), versions)
             artifacts = [self._artifact(document) for document in documents if document is not None]
-        return _newest_first(artifacts)
+        return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
 
     def _version(self, name: str) -> tuple[str, datetime]:
         """Return the name and time of a new version; the name sorts after those that exist or are begun.
 
-        Clocks differ: the time alone would leave one newest that was written by a clock that is fast.
+        Clocks differ: the time of this one alone might be earlier than that of the version to replace.
         """
         global _last_time
-        existing = [*self._versions(name), *self.lake.folders(f"{_ROOT}/{name}")]
-        number = 1 + max((int(match[1]) for each in existing if (match := _NUMBER.match(each))), default=0)
         with _clock_lock:
             _last_time = max(time.time_ns() // 1000, _last_time + 1)
             created = datetime.fromtimestamp(_last_time // 1_000_000, UTC).replace(
                 microsecond=_last_time % 1_000_000
             )
-        return f"n{number:010d}.{created.strftime(_STAMP)}-{self.run_id}", created
+        stamp = created.strftime(_STAMP)
+        existing = [*self._versions(name), *self.lake.folders(f"{_ROOT}/{name}")]
+        highest = max((each for each in existing if _VERSION.match(each)), default="")
+        if highest >= stamp:
+            with contextlib.suppress(ValueError, OverflowError):  # no such date, or none after it
+                latest = datetime.strptime(highest.partition("-")[0], _STAMP)  # noqa: DTZ007 - UTC by its Z
+                stamp = (latest + timedelta(microseconds=1)).strftime(_STAMP)
+        return f"{stamp}-{self.run_id}", created
 
     def _document(
         self, name: str, kind: str, version: str, created: datetime, code_key: object
@@ -391,17 +396,6 @@ class Artifacts:
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
-
-
-def _newest_first(artifacts: list[Artifact]) -> list[Artifact]:
-    """Sort artifacts by time, those of one name by version, whatever the clocks said that wrote them."""
-    moments: dict[str, datetime] = {}
-    dated = []
-    for artifact in sorted(artifacts, key=lambda artifact: artifact.version):
-        moment = max(artifact.created, moments.get(artifact.name, artifact.created))
-        moments[artifact.name] = moment
-        dated.append((moment, artifact.version, artifact))
-    return [artifact for _, _, artifact in sorted(dated, key=lambda item: item[:2], reverse=True)]
 
 
 def newest_first(versions: Iterable[str]) -> Sequence[str]:

@@ -282,7 +282,7 @@ def test_versions_of_artifacts_by_earlier_versions_of_lightwork_are_older(lake):
     from lightwork.store import documents
 
     document = documents.parse(lake.read(path))
-    version = "29991231T000000.000000Z-run"
+    version = "29991231T235959.999999Z-run"
     lake.write(f"artifacts/a.txt/{version}/a.txt", lake.read(artifact.path))
     lake.write(path.replace(artifact.version, version), documents.seal(document | {"version": version}))
     lake.delete([path, artifact.path])
