@@ -105,10 +105,14 @@ class Catalog:
 
     # Reading the list
 
-    def refresh(self) -> None:
-        """List the folder; open new index files, and read the indexes of segments that none covers."""
+    def refresh(self, most: int | None = None) -> None:
+        """List the folder; open new index files, and read the indexes of segments that none covers.
+
+        Args:
+            most: the number of results after which further segments are left out; by default none are.
+        """
         for _ in range(_LISTS):
-            if self._take_in(self.lake.entries(self.folder)):
+            if self._take_in(self.lake.entries(self.folder), most):
                 return
 
     def forget(self) -> None:
@@ -124,7 +128,7 @@ class Catalog:
         self._added = set()
         self._recent_bytes = self._recent_highest = 0
 
-    def _take_in(self, entries: Sequence[Entry]) -> bool:
+    def _take_in(self, entries: Sequence[Entry], most: int | None) -> bool:
         """Take in a list of files; return False if some of them have vanished since."""
         by_name = {entry.path.rpartition("/")[2]: entry for entry in entries}
         self.listed = {name: e for name, e in by_name.items() if name.endswith(segments.SUFFIX)}
@@ -140,6 +144,8 @@ class Catalog:
             else:
                 index, data = read
                 self._add(entry.path, index)
+                if most is not None and self.untended[1] >= most:
+                    break
                 if data and self._whole_bytes < _KEPT_BYTES:
                     self.whole[entry.path] = data
                     self._whole_bytes += len(data)

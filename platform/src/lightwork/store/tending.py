@@ -32,6 +32,8 @@ _OFTEN = 8 * MANY
 """New segments at which tending starts in the midst of a run."""
 INDEXED = 1 << 16
 """Results without an index file that are worth one."""
+_INDEXED_AT_ONCE = 1 << 20
+"""Results of segments without an index file that are indexed at once, about."""
 _TIERS = (64 << 10, 512 << 10, 4 << 20, 16 << 20)
 """Bytes below which segments are of about the same size; larger ones are not merged."""
 _MERGED_BYTES = 32 << 20
@@ -177,11 +179,19 @@ class _Tending:
     # Index files
 
     def index(self) -> None:
-        """Write an index file for segments that have none, if worth it; merge index files of one level."""
+        """Write index files for segments that have none, if worth it; merge index files of one level.
+
+        A lake of before may have many such segments: what is indexed so far stays if this is stopped.
+        """
+        while not self._index_some() and not self._stopped():
+            pass
+
+    def _index_some(self) -> bool:
+        """Index some segments; return whether there is nothing more to do."""
         from lightwork.store.index_files import Merging
 
         catalog = self._catalog = Catalog(self._lake, self._folder, mends=False)
-        catalog.refresh()
+        catalog.refresh(_INDEXED_AT_ONCE)
         loose = [table for table in catalog.tables if not table.name]
         recent = catalog.recent_table()
         if recent is not None:
@@ -198,45 +208,44 @@ class _Tending:
             self._lake.delete([f"{self._folder}/{table.name}"])
             files.remove(table)
         if sum(table.live_rows() for table in loose) >= INDEXED:
-            levels = self._mergeable(files, loose)
-            merging = Merging([*levels, *loose], [table.name for table in levels])
-            self._write(merging, levels)
-        elif levels := self._mergeable(files, []):
+            return not self._write(Merging(loose), [])
+        if levels := _mergeable(files):
             self._write(Merging(levels, [table.name for table in levels]), levels)
+        return True
 
-    @staticmethod
-    def _mergeable(files: Sequence[Table], loose: Sequence[Table]) -> list[Table]:
-        """Return the index files to merge: those of the highest level with many, and of those below it.
-
-        Files most of whose segments are gone count as smaller than they are.
-        """
-        sizes = {id(table): level_of(table.live_rows()) for table in files}
-        new = level_of(sum(table.live_rows() for table in loose)) if loose else -1
-        chosen: list[Table] = []
-        for level in sorted({*sizes.values(), new}):
-            at_level = sum(size == level for size in sizes.values())
-            # What the levels below make together counts as one more.
-            if at_level + (bool(chosen) or new == level) >= FAN:
-                chosen = [table for table in files if sizes[id(table)] <= level]
-        return chosen
-
-    def _write(self, merging: Any, inputs: Sequence[Table]) -> None:
+    def _write(self, merging: Any, inputs: Sequence[Table]) -> bool:
+        """Write an index file and delete those that it replaces; return whether that was possible."""
         from lightwork.store.index_files import new_name
 
         if not merging.fits:
-            return
+            return False
         rows = merging.count
         try:
             self._lake.stream(f"{self._folder}/{new_name(rows)}", self._unless_stopped(merging.encoded()))
         except _StoppedError:
-            return
+            return False
         self._lake.delete([f"{self._folder}/{table.name}" for table in inputs])
+        return True
 
     def _unless_stopped(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             if self._stopped():
                 raise _StoppedError
             yield piece
+
+
+def _mergeable(files: Sequence[Table]) -> list[Table]:
+    """Return the index files to merge: those of the highest level with many, and of those below it.
+
+    Files most of whose segments are gone count as smaller than they are.
+    """
+    sizes = {id(table): level_of(table.live_rows()) for table in files}
+    chosen: list[Table] = []
+    for level in sorted(set(sizes.values())):
+        # What the levels below make together counts as one more.
+        if sum(size == level for size in sizes.values()) + bool(chosen) >= FAN:
+            chosen = [table for table in files if sizes[id(table)] <= level]
+    return chosen
 
 
 def _groups(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
@@ -289,6 +298,8 @@ class Tender:
         with self._lock:
             work = self._work.setdefault((lake, folder), _Work())
             work.found_files, work.found_results = files, results
+            if results >= 4 * INDEXED and not self._is_running():
+                self._start()  # an index that is missing takes a while
 
     def note(self, lake: Lake, folder: str, files: int, results: int) -> None:
         """Note new segments; start tending if there are many.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import struct
 import threading
 from hashlib import blake2b
@@ -71,6 +72,7 @@ def indexed(lake: Lake, count: int = 1000) -> str:
     commit(lake, range(count // 2))
     commit(lake, range(count // 2, count))
     tending._Tending(lake, FOLDER, lambda: False).index()
+    shutil.rmtree(Path(os.environ["XDG_CACHE_HOME"]), ignore_errors=True)
     (path,) = names(lake, ".idx")
     return path
 
@@ -253,6 +255,23 @@ def test_a_lake_without_an_index_is_read_in_bounded_memory(local, small, monkeyp
     assert names(local, ".idx") == []
 
 
+def test_a_lake_without_an_index_gets_one_bit_by_bit(local, small, monkeypatch):
+    monkeypatch.setattr(tending, "_INDEXED_AT_ONCE", 100)
+    for start in range(0, 1200, 30):
+        commit(local, range(start, start + 30))
+    covered = 0
+    for _ in range(20):
+        looks = iter([False] * 40)
+        tending._Tending(local, FOLDER, lambda looks=looks: next(looks, True)).index()
+        before, covered = (
+            covered,
+            sum(len(table.segments) for table in view(local).refresh().catalog.tables if table.name),
+        )
+        assert covered > before or covered >= 38
+        assert look_up(local, range(1210)) == [*range(1200)] + [MISSING] * 10
+    assert covered >= 38
+
+
 def test_what_is_added_rewrites_at_most_ten_times_its_index(local, monkeypatch):
     """Maps of 1,000 with limits a hundredth of the real ones: as maps of 100,000."""
     monkeypatch.setattr(tending, "INDEXED", tending.INDEXED // 100)
@@ -411,13 +430,13 @@ def test_an_index_that_is_merged_away_while_it_is_searched_is_looked_for_again(r
 
 
 def test_copies_are_bounded_and_the_least_used_go(remote, small, tmp_path, monkeypatch):
+    path = indexed(remote)
     folder = index_copies.folder()
     for number in range(5):
         (folder / f"{number}.idx").write_bytes(bytes(1000))
         os.utime(folder / f"{number}.idx", (number, number))
     (folder / ".tmp-abandoned").write_bytes(b"x")
     os.utime(folder / ".tmp-abandoned", (1, 1))
-    path = indexed(remote)
     (entry,) = [e for e in remote.entries() if e.path == path]
     monkeypatch.setattr(index_copies, "COPIES_BYTES", entry.size + 2500)
     assert look_up(remote, [1]) == [1]

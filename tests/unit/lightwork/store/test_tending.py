@@ -109,3 +109,11 @@ def test_calls_by_thousands_stay_few_files(lake):
             written += sum(e.size for e in lake.entries(FOLDER) if e.path not in before)
     assert len(sizes(lake)) < 3 * tending.MANY
     assert written < 20 * sum(sizes(lake))
+
+
+def test_an_index_that_is_missing_is_begun_at_once(lake, forever):
+    tender = tending.Tender(patience=0.1)
+    tender.found(lake, FOLDER, 3, 4 * tending.INDEXED)
+    assert tender._is_running()
+    tender.close()
+    assert forever.wait(patience(2))
