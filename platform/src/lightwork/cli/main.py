@@ -82,7 +82,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and end the process: 0 success, 1 a failed run, 2 a wrong input, 130 Ctrl-C."""
+    """Run the command line and end the process: 0 success, 1 a failed run, 2 a wrong input, 75 no lake, 130 Ctrl-C."""
     running.end(execute(argv))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from lightwork.cli.output import echo
-from lightwork.errors import InputError, LightworkError, near, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 STOPPED_CODE = 130
 """The exit code after Ctrl-C."""
+_CHAIN = 16
+"""Causes of an error that are looked at, at most."""
+LAKE_AWAY_CODE = 75
+"""The exit code if the lake stayed away (EX_TEMPFAIL): the same command may succeed later."""
 
 
 class Group(click.Group):
@@ -69,7 +73,8 @@ def execute(
         obj: the object in the command's Click context.
 
     Returns:
-        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 after Ctrl-C.
+        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 75 if the lake stayed away,
+        130 after Ctrl-C.
     """
     try:
         # As in Click's own `main`, except that KeyboardInterrupt is not turned into `Abort`.
@@ -91,13 +96,25 @@ def execute(
     except LightworkError as error:
         _print_details(details, error)
         say(str(error))
-        return 2 if isinstance(error, InputError) else 1
+        return _code(error)
     except Exception as error:
         if unexpected is None:
             raise
         _print_details(details, error)
         say(unexpected(error))
-        return 1
+        return _code(error)
+
+
+def _code(error: Exception) -> int:
+    """Return the exit code for an error; a lake that stayed away counts also where it is only the cause."""
+    cause: BaseException | None = error
+    for _ in range(_CHAIN):
+        if isinstance(cause, LakeAway):
+            return LAKE_AWAY_CODE
+        if cause is None:
+            break
+        cause = cause.__cause__
+    return 2 if isinstance(error, InputError) else 1
 
 
 def _print_details(details: Callable[[Exception], str] | None, error: Exception) -> None:

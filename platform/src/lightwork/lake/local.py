@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import secrets
 import stat
@@ -11,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lightwork.errors import LightworkError
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import syncing
 from lightwork.lake.base import (
     TEMPORARY,
@@ -23,6 +24,7 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
+from lightwork.lake.patience import RUN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +46,13 @@ _ADVICE = {
     errno.EISDIR: "a folder exists where a file is needed: remove it, or use another name",
     errno.EEXIST: "a file exists where a folder is needed: remove it, or use another lake",
 }
+_AWAY = {
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN),
+    *(getattr(errno, name, errno.EIO) for name in ("EREMOTEIO", "ENOLINK", "ECOMM", "ENONET")),
+}
+"""Errors of a mounted file system whose server, network or process is away."""
 
 
 class LocalLake(Lake):
@@ -53,45 +62,82 @@ class LocalLake(Lake):
     it, so that a power cut takes nothing that was written, and leaves no file with half of its data.
     """
 
-    def __init__(self, folder: Path, tenant: str) -> None:
-        super().__init__(folder.as_uri().rstrip("/"), tenant)
+    def __init__(self, folder: Path, tenant: str, patience: float = RUN_SECONDS) -> None:
+        super().__init__(folder.as_uri().rstrip("/"), tenant, patience)
         self.folder = folder / tenant
         self._base = os.fspath(self.folder)
         self._top = os.path.dirname(os.path.dirname(self._base))
 
-    def __reduce__(self) -> tuple[type[LocalLake], tuple[Path, str]]:
-        return LocalLake, (self.folder.parent, self.tenant)
+    def __reduce__(self) -> tuple[type[LocalLake], tuple[Path, str, float]]:
+        return LocalLake, (self.folder.parent, self.tenant, self.patience)
+
+    def with_patience(self, patience: float) -> LocalLake:
+        """Return the same lake with another patience."""
+        return LocalLake(self.folder.parent, self.tenant, patience)
 
     def read(self, path: str) -> bytes:
         """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
-        with self._reading(path) as full, open(full, "rb", buffering=0) as file:
-            return file.read()
+
+        def attempt() -> bytes:
+            with self._reading(path) as full, open(full, "rb", buffering=0) as file:
+                return file.read()
+
+        return self.patiently(attempt)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Return at most `length` bytes from byte `start` on; raise FileNotFoundError if it is missing."""
         checked_range(start, length)
-        with self._reading(path) as full, open(full, "rb") as file:
-            file.seek(start)
-            return file.read(length)
+
+        def attempt() -> bytes:
+            with self._reading(path) as full, open(full, "rb") as file:
+                file.seek(start)
+                return file.read(length)
+
+        return self.patiently(attempt)
 
     def write(self, path: str, data: Data, *, durable: bool = True) -> None:
         """Write a file atomically, replacing any at the same path; it then survives a power cut."""
-        self._write_and_move(path, data, os.replace, durable=durable)
+        full = self._full(checked(path))
+        self.patiently(
+            lambda: self._write_and_move(full, path, data, os.replace, durable=durable), _size(data)
+        )
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
-        if self.exists(path):
-            return False
-        try:
-            self._write_and_move(path, data, os.link)
-        except FileExistsError:
-            return False
-        return True
+        full = self._full(checked(path))
+        linked = False
+
+        def link(temporary: str, full: str) -> None:
+            nonlocal linked
+            try:
+                os.link(temporary, full)
+            except FileExistsError:
+                # A server may have lost its own reply, and been asked again.
+                if not os.path.samestat(os.stat(temporary), os.stat(full)):
+                    raise
+            linked = True
+
+        def attempt() -> bool:
+            if linked:  # by an attempt that then failed to sync the name
+                with self._clear_errors("write", path):
+                    syncing.sync_folder(os.path.dirname(full), self._top)
+                return True
+            if self._exists(full, path):
+                return False
+            try:
+                self._write_and_move(full, path, data, link)
+            except FileExistsError:
+                return False
+            return True
+
+        return self.patiently(attempt, _size(data))
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
+        return self.patiently(lambda: self._entries(checked_folder(prefix)))
+
+    def _entries(self, prefix: str) -> list[Entry]:
         files: list[Entry] = []
-        prefix = checked_folder(prefix)
         with self._clear_errors("list", prefix):
             for path, item in self._walk(prefix):
                 if not item.name.startswith(TEMPORARY):
@@ -104,7 +150,9 @@ class LocalLake(Lake):
 
     def folders(self, prefix: str = "") -> list[str]:
         """List the names of the direct subfolders that hold at least one file, sorted."""
-        prefix = checked_folder(prefix)
+        return self.patiently(lambda: self._folders(checked_folder(prefix)))
+
+    def _folders(self, prefix: str) -> list[str]:
         with self._clear_errors("list", prefix):
             names = [item.name for item in _scan(self._full(prefix)) if item.is_dir(follow_symlinks=False)]
             return sorted(name for name in names if self._has_files(f"{prefix}/{name}" if prefix else name))
@@ -114,8 +162,7 @@ class LocalLake(Lake):
         parents = set()
         for path in paths:
             full = self._full(checked(path))
-            with self._clear_errors("delete", path), suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(full)
+            self.patiently(functools.partial(self._unlink, full, path))
             parents.add(os.path.dirname(full))
         for parent in sorted(parents, key=len, reverse=True):
             self._prune(parent)
@@ -123,6 +170,13 @@ class LocalLake(Lake):
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
         full = self._full(checked(path))
+        return self.patiently(lambda: self._exists(full, path))
+
+    def _unlink(self, full: str, path: str) -> None:
+        with self._clear_errors("delete", path), suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(full)
+
+    def _exists(self, full: str, path: str) -> bool:
         with self._clear_errors("check", path):
             try:
                 return stat.S_ISREG(os.stat(full).st_mode)
@@ -135,9 +189,15 @@ class LocalLake(Lake):
 
         return LocalFileSystem(), self._base
 
+    def is_away(self, error: Exception) -> bool:
+        """Return whether an error of the pyarrow file system says that the lake is away."""
+        return isinstance(error, OSError) and error.errno in _AWAY
+
     def sweep(self, older_than: float = 3600.0) -> int:
         """Delete temporary files not written to for `older_than` seconds; return how many."""
-        limit = time.time() - older_than
+        return self.patiently(lambda: self._sweep(time.time() - older_than))
+
+    def _sweep(self, limit: float) -> int:
         removed = 0
         with self._clear_errors("clean up", ""):
             for _, item in self._walk(""):
@@ -167,9 +227,14 @@ class LocalLake(Lake):
         return any(not item.name.startswith(TEMPORARY) for _, item in self._walk(folder))
 
     def _write_and_move(
-        self, path: str, data: Data, move: Callable[[str, str], None], *, durable: bool = True
+        self,
+        full: str,
+        path: str,
+        data: Data,
+        move: Callable[[str, str], None],
+        *,
+        durable: bool = True,
     ) -> None:
-        full = self._full(checked(path))
         parent = os.path.dirname(full)
         with self._clear_errors("write", path):
             temporary, descriptor = _open_temporary(parent, self._top)
@@ -219,8 +284,14 @@ class LocalLake(Lake):
         except OSError as error:
             code = errno.ENOTSUP if error.errno in {errno.EOPNOTSUPP, errno.EMLINK} else error.errno or 0
             advice = _ADVICE.get(code, "check the disk, or use another lake")
-            where = self._full(path)
-            raise LightworkError(f"cannot {action} {where}: {error.strerror or error}; {advice}") from error
+            text = f"cannot {action} {self._full(path)}: {error.strerror or error}"
+            if code in _AWAY:
+                raise LakeAway(f"{text}; check the disk or its server") from error
+            raise LightworkError(f"{text}; {advice}") from error
+
+
+def _size(data: Data) -> int:
+    return sum(map(len, pieces(data)))
 
 
 def _scan(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from lightwork.errors import LightworkError
 from lightwork.lake.base import (
     Data,
     Entry,
@@ -15,14 +16,23 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status, retried
+from lightwork.lake.patience import RUN_SECONDS, in_force, note_progress
+from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status
+from lightwork.lake.threads import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow.fs
 
+T = TypeVar("T")
+
 _ONE_PUT = 64 * 2**20
+"""Bytes above which a file is uploaded in parts."""
+_PART = 16 * 2**20
+_PARTS_AT_ONCE = 4
+_CHUNK = 1 << 20
+"""Bytes of a response that are read at once."""
 _DELETES = 1000
 _LISTED = 1000
 _CONFLICTS = 10
@@ -32,14 +42,18 @@ _WRITER = "lightwork-writer"
 class S3Lake(Lake):
     """A lake in a bucket; the connection belongs to the process that uses it."""
 
-    def __init__(self, bucket: str, prefix: str, tenant: str) -> None:
-        super().__init__(f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}", tenant)
+    def __init__(self, bucket: str, prefix: str, tenant: str, patience: float = RUN_SECONDS) -> None:
+        super().__init__(f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}", tenant, patience)
         self.bucket = bucket
         self.prefix = prefix
         self._base = f"{prefix}/{tenant}/" if prefix else f"{tenant}/"
 
-    def __reduce__(self) -> tuple[type[S3Lake], tuple[str, str, str]]:
-        return S3Lake, (self.bucket, self.prefix, self.tenant)
+    def __reduce__(self) -> tuple[type[S3Lake], tuple[str, str, str, float]]:
+        return S3Lake, (self.bucket, self.prefix, self.tenant, self.patience)
+
+    def with_patience(self, patience: float) -> S3Lake:
+        """Return the same lake with another patience."""
+        return S3Lake(self.bucket, self.prefix, self.tenant, patience)
 
     def read(self, path: str) -> bytes:
         """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
@@ -58,14 +72,15 @@ class S3Lake(Lake):
         """Write a file atomically, replacing any at the same path; above 64 MiB in several parts."""
         body = _joined(data)
         key = self._key(path)
-        with clear_errors("write", self.uri(path)):
-            if len(body) <= _ONE_PUT:
-                retried(lambda: client().put_object(Bucket=self.bucket, Key=key, Body=body))
-                return
-            from boto3.s3.transfer import TransferConfig
-
-            settings = TransferConfig(multipart_threshold=_ONE_PUT, multipart_chunksize=_ONE_PUT // 4)
-            client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
+        if len(body) > _ONE_PUT:
+            self._upload(path, key, body)
+            return
+        self._call(
+            "write",
+            self.uri(path),
+            lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=body),
+            len(body),
+        )
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
@@ -74,29 +89,27 @@ class S3Lake(Lake):
         body = _joined(data)
         writer = secrets.token_hex(16)
         put = {"Bucket": self.bucket, "Key": self._key(path), "Body": body, "Metadata": {_WRITER: writer}}
-        with clear_errors("write", self.uri(path)):
-            for _ in range(_CONFLICTS):
-                sent = 0
+        sent = conflicts = 0
 
-                def attempt() -> None:
-                    nonlocal sent
-                    sent += 1
-                    client().put_object(**put, IfNoneMatch="*")
-
+        def attempt() -> bool:
+            nonlocal sent, conflicts
+            while True:
+                sent += 1
                 try:
-                    retried(attempt)
+                    self._client.put_object(**put, IfNoneMatch="*")
                     return True
                 except ClientError as error:
                     status = http_status(error)
                     if status == 412:
-                        # A put that was sent again may have been refused because of its own first attempt.
-                        again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                        return (again or sent > 1) and self._written_by(path) == writer
-                    if status != 409:
+                        # A put that is sent again may be refused because of its own first attempt.
+                        return sent > 1 and self._written_by(path) == writer
+                    conflicts += 1
+                    if status != 409 or conflicts > _CONFLICTS:
                         raise
-                if self.exists(path):  # 409: another request for the same key was in progress
-                    return False
-        return False
+                if self._exists(path):  # 409: another request for the same key was in progress
+                    return self._written_by(path) == writer
+
+        return self._call("write", self.uri(path), attempt, len(body))
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
@@ -129,22 +142,19 @@ class S3Lake(Lake):
 
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
-        from botocore.exceptions import ClientError
-
-        with clear_errors("check", self.uri(path)):
-            try:
-                retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
-            except ClientError as error:
-                if http_status(error) == 404:
-                    return False
-                raise
-        return True
+        return self._call("check", self.uri(path), lambda: self._exists(path))
 
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return a pyarrow file system, and the path of the root in it."""
         from lightwork.lake.s3_arrow import file_system
 
         return file_system(), f"{self.bucket}/{self._base}".rstrip("/")
+
+    def is_away(self, error: Exception) -> bool:
+        """Return whether an error of the pyarrow file system says that the lake is away."""
+        from lightwork.lake.s3_arrow import is_away
+
+        return is_away(error)
 
     def sweep(self, older_than: float = 3600.0) -> int:  # noqa: ARG002
         """Return 0: unfinished uploads are never visible, and the bucket's lifecycle rule deletes them."""
@@ -153,26 +163,89 @@ class S3Lake(Lake):
     def _key(self, path: str) -> str:
         return self._base + checked(path)
 
+    @property
+    def _client(self) -> Any:
+        return client(in_force(self.patience))
+
+    def _call(self, action: str, address: str, attempt: Callable[[], T], size: int = 0) -> T:
+        """Send a request, again as long as the lake is away; its errors have one line of text."""
+
+        def clearly() -> T:
+            with clear_errors(action, address):
+                return attempt()
+
+        return self.patiently(clearly, size)
+
     def _get(self, path: str, **options: str) -> bytes:
         from botocore.exceptions import ClientError
 
         def attempt() -> bytes:
             try:
-                response = client().get_object(Bucket=self.bucket, Key=self._key(path), **options)
+                response = self._client.get_object(Bucket=self.bucket, Key=self._key(path), **options)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                     raise FileNotFoundError(self.uri(path)) from None
                 if http_status(error) == 416:  # the range starts after the end
                     return b""
                 raise
-            return bytes(response["Body"].read())
+            parts: list[bytes] = []
+            while part := response["Body"].read(_CHUNK):
+                parts.append(part)
+                note_progress()
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        with clear_errors("read", self.uri(path)):
-            return retried(attempt)
+        return self._call("read", self.uri(path), attempt)
+
+    def _exists(self, path: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=self._key(path))
+        except ClientError as error:
+            if http_status(error) == 404:
+                return False
+            raise
+        return True
 
     def _written_by(self, path: str) -> str:
-        head = retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
+        head = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
         return str(head["Metadata"].get(_WRITER, ""))
+
+    def _upload(self, path: str, key: str, body: bytes) -> None:
+        """Write a large file in parts; each of them is sent again by itself."""
+        writer = secrets.token_hex(16)
+        target = {"Bucket": self.bucket, "Key": key}
+
+        def call(attempt: Callable[[], T], size: int = 0) -> T:
+            return self._call("write", self.uri(path), attempt, size)
+
+        upload = call(lambda: self._client.create_multipart_upload(**target, Metadata={_WRITER: writer}))
+        target["UploadId"] = upload["UploadId"]
+
+        def send(start: int) -> dict[str, Any]:
+            part, number = body[start : start + _PART], start // _PART + 1
+            response = call(
+                lambda: self._client.upload_part(**target, PartNumber=number, Body=part), len(part)
+            )
+            return {"PartNumber": number, "ETag": response["ETag"]}
+
+        def complete() -> None:
+            from botocore.exceptions import ClientError
+
+            try:
+                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+            except ClientError as error:
+                # Its first attempt may have arrived.
+                if http_status(error) != 404 or self._written_by(path) != writer:
+                    raise
+
+        try:
+            parts = in_threads(send, range(0, len(body), _PART), _PARTS_AT_ONCE)
+            call(complete)
+        except BaseException:
+            with contextlib.suppress(Exception):  # the bucket's lifecycle rule deletes it in the end
+                client(0.0).abort_multipart_upload(**target)
+            raise
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         folder = checked_folder(prefix)
@@ -180,25 +253,25 @@ class S3Lake(Lake):
         options |= {"Bucket": self.bucket, "Prefix": start}
 
         def attempt() -> dict[str, Any]:
-            page: dict[str, Any] = client().list_objects_v2(**options, MaxKeys=_LISTED)
+            page: dict[str, Any] = self._client.list_objects_v2(**options, MaxKeys=_LISTED)
             if "Name" not in page and "IsTruncated" not in page:  # botocore takes no body for an empty list
                 raise CutShortError("the list is missing")
             return page
 
         while True:
-            with clear_errors("list", f"s3://{self.bucket}/{start}"):
-                page = retried(attempt)
+            page = self._call("list", f"s3://{self.bucket}/{start}", attempt)
             yield page
             if not page.get("IsTruncated"):
                 return
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _delete(self, batch: list[dict[str, str]]) -> None:
-        from lightwork.errors import LightworkError
-
-        with clear_errors("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
-            names = {"Objects": batch, "Quiet": True}
-            response = retried(lambda: client().delete_objects(Bucket=self.bucket, Delete=names))
+        names = {"Objects": batch, "Quiet": True}
+        response = self._call(
+            "delete",
+            f"s3://{self.bucket}/{batch[0]['Key']}",
+            lambda: self._client.delete_objects(Bucket=self.bucket, Delete=names),
+        )
         if failed := response.get("Errors"):
             first = failed[0]
             raise LightworkError(

@@ -19,6 +19,7 @@ from lightwork.errors import InputError, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
+from lightwork.lake.patience import RUN_SECONDS
 from lightwork.runs import current, stopping
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _session(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
+    patience: float | None = None,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
@@ -124,6 +126,7 @@ def _session(
         workers=settings.resolve_workers(workers),
         lake=settings.resolve_lake(lake),
         tenant=settings.resolve_tenant(tenant),
+        patience=settings.resolve_patience(RUN_SECONDS) if patience is None else patience,
         refresh=refresh,
         cache=cache,
         run_id=run_id or new_run_id(),
@@ -189,7 +192,10 @@ def _runner_here() -> Runner:
 
 def _inner(job: Job) -> Session:
     cache = job.code is not None
-    return _session("serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
+    lake = job.lake
+    return _session(
+        "serial", None, lake.url, lake.tenant, cache=cache, progress="off", patience=lake.patience
+    )
 
 
 @public
@@ -219,6 +225,7 @@ class Session:
         workers: int,
         lake: str,
         tenant: str,
+        patience: float,
         refresh: bool,
         cache: bool,
         run_id: str,
@@ -234,7 +241,7 @@ class Session:
         self.runner = Runner(
             on=on,
             workers=workers,
-            lake=open_lake(lake, tenant=tenant),
+            lake=open_lake(lake, tenant=tenant, patience=patience),
             folder=f"runs/{run_id}",
             context={name: value for name, value in context.items() if value},
             refresh=refresh,

@@ -13,11 +13,11 @@ import itertools
 import time
 import uuid
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError, near, one_line
 from lightwork.functions.frozen import Frozen, Unfreezable, thaw_or_tell
+from lightwork.lake.threads import in_threads
 from lightwork.logs import get_logger
 from lightwork.store import documents, segments
 from lightwork.store.documents import OddError
@@ -391,10 +391,9 @@ def _parallel(function: Any, items: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
     if len(items) < 4:
         yield from ((item, function(item)) for item in items)
         return
-    with ThreadPoolExecutor(16, thread_name_prefix="lightwork-lake") as pool:
-        for start in range(0, len(items), MANY):
-            part = items[start : start + MANY]
-            yield from zip(part, pool.map(function, part), strict=True)
+    for start in range(0, len(items), MANY):
+        part = items[start : start + MANY]
+        yield from zip(part, in_threads(function, part, 16), strict=True)
 
 
 def check_task_name(lake: Lake, task: str) -> None:
