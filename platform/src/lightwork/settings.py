@@ -122,7 +122,7 @@ def resolve_tenant(name: str | None) -> str:
 
 
 def resolve_patience(default: float) -> float:
-    """Return how many seconds a call waits for a lake that is away: LIGHTWORK_LAKE_PATIENCE, else the default.
+    """Return the seconds to wait for a lake that is away: LIGHTWORK_LAKE_PATIENCE, else the default.
 
     Raises:
         InputError: the variable is not a number of seconds.

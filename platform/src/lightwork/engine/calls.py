@@ -13,7 +13,7 @@ from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
 from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
-from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+from lightwork.errors import ElementError, InputError, LakeAway, LightworkError, RunFailed
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -318,6 +318,8 @@ def start_call(
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
+        elif not runner.keeps(task, code):
+            code = key = None
     if serial:
         return _call_here(runner, task, code, key, call)
     state = state_of(task, code)
@@ -354,7 +356,14 @@ def _call_here(
     if type(kept) is Unfreezable:
         runner.warn(task.name, "result", not_cached(task.name, kept))
         return future.settle(value)
-    runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
+    try:
+        runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
+    except LakeAway:
+        raise
+    except LightworkError as error:
+        runner.warn(
+            task.name, "lake", f"{task.name}: results were computed but not kept in the lake: {error}"
+        )
     return future.settle(kept, value=value)
 
 

@@ -89,6 +89,7 @@ class Parcel:
         path: their path in it.
         proof: what a worker has to find by name as the driver has it.
         mark: the content of the lake's marker file.
+        keeps: whether a worker looks results up in the lake, and keeps them there.
     """
 
     id: str
@@ -97,18 +98,21 @@ class Parcel:
     path: str
     proof: Proof = NOTHING
     mark: str = ""
+    keeps: bool = True
 
-    def stored(self, mark: str) -> Parcel:
+    def stored(self, mark: Callable[[], str]) -> Parcel:
         """Return the parcel, ready to send; put a large job in the lake.
 
         Args:
-            mark: the content of the lake's marker file.
+            mark: returns the content of the lake's marker file; called if a worker uses the lake.
         """
         data = self.data
+        if data is not None and len(data) <= INLINE_BYTES and not self.keeps:
+            return self
         if data is not None and len(data) > INLINE_BYTES:
             self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
-        return replace(self, data=data, mark=mark)
+        return replace(self, data=data, mark=mark())
 
 
 def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
@@ -137,7 +141,8 @@ def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     kept = job.code is not None and job.options.version is None
     proof = proof_of(names_of(names, code) - set(absent), code.libraries if kept else ())
     name = _digest(data)
-    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
+    keeps = job.code is not None
+    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof, keeps=keeps)
 
 
 def _digest(data: bytes) -> str:

@@ -16,6 +16,7 @@ from lightwork.engine.proof import changes_line, explain, extended
 from lightwork.engine.runner import state_of
 from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, RunFailed, public
+from lightwork.lake.patience import LOOK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store.results import MANY, CodeResults
 
@@ -84,6 +85,8 @@ class MapCall:
         results = None if code is None else self.runner.results_of(self.task, code, newest=True)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
+        if self.code is not None and not self.runner.keeps(self.task, self.code):
+            self.code = None  # results are looked up, but the lake refuses new ones
         self.feed = Feed(
             request.source,
             request.total,
@@ -100,6 +103,7 @@ class MapCall:
         self._paths: list[str] = []
         self._merging: threading.Thread | None = None
         self._changed: set[str] = set()
+        self._unkept = 0
 
     def _freeze_shared(self, values: Mapping[str, Any]) -> Shared:
         serial = self.runner.on == "serial"
@@ -184,6 +188,14 @@ class MapCall:
                 f"{self.task.name}: further failed elements are counted but not logged", task=self.task.name
             )
 
+    def note_unkept(self, count: int, reason: str) -> None:
+        """Count results that are not in the lake; the first ones are told at once, all when the map ends."""
+        if not self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: results were computed but not kept in the lake: {reason}"
+            )
+        self._unkept += count
+
     def add_segment(self, path: str) -> None:
         """Note a new segment in the lake; merge them in the background once there are many.
 
@@ -201,7 +213,9 @@ class MapCall:
     def _merge(self, paths: list[str]) -> None:
         assert self.results is not None  # noqa: S101 - only called after a commit
         try:
-            CodeResults(self.results.lake, self.results.task, self.results.code).compact(paths)
+            # The end of the map waits for it, and it can be left undone.
+            lake = self.results.lake.with_patience(min(LOOK_SECONDS, self.results.lake.patience))
+            CodeResults(lake, self.results.task, self.results.code).compact(paths)
         except Exception as error:  # noqa: BLE001 - unmerged segments are only slower to list
             get_logger("lightwork").warning(f"{self.task.name}: small cache files were not merged: {error}")
 
@@ -211,6 +225,11 @@ class MapCall:
         self.runner.count(self.stats)
         if self._bar is not None:
             self._bar.close(self.stats)
+        if self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: {self._unkept:,} computed results are not in the lake; "
+                "the next run computes them again"
+            )
         if self._merging is not None:
             self._merging.join()
         if self.results is not None and len(self._paths) >= MANY:

@@ -17,12 +17,13 @@ from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import Places, Shared
 from lightwork.engine.watch import Watch
-from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.lake.patience import hurried, is_news
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Runner:
         self._calls: WeakKeyDictionary[TaskFunction[..., Any], int] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
         self._held: set[str] = set()
+        self._unkept: set[tuple[str, str]] = set()
         self._warnings: Counter[tuple[str, str]] = Counter()
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
@@ -148,7 +150,7 @@ class Runner:
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
         cluster = Cluster(self.on, self._workers, batches, commit_running)
         if cluster.local:
-            cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
+            cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
         dashboard = f", dashboard {cluster.dashboard}" if cluster.dashboard else ""
         # A pipeline's run has named the lake before.
@@ -225,7 +227,7 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
-        return parcel.stored(self._lake_mark)
+        return parcel.stored(lambda: self._lake_mark)
 
     def job(
         self,
@@ -299,7 +301,8 @@ class Runner:
 
         Args:
             task: the task's name.
-            kind: what has no key or cannot be kept: `code`, `arguments` or `result`.
+            kind: what has no key or cannot be kept, `code`, `arguments` or `result`; `lake` if the lake
+                refuses results.
             message: the warning.
         """
         with self._warnings_lock:
@@ -313,7 +316,13 @@ class Runner:
         opened = self._results.get((task.name, code.digest))
         if opened is None:
             results = ResultStore(self.lake, task.name).open(code)
-            results.describe(code)
+            try:
+                results.describe(code)
+            except LakeAway:
+                raise
+            except LightworkError as error:
+                self._unkept.add((task.name, code.digest))
+                self.warn(task.name, "lake", f"{task.name}: results are not kept in the lake: {error}")
         else:
             results, refreshed = opened
             if not newest and time.monotonic() - refreshed < _REFRESH_EVERY:
@@ -321,6 +330,10 @@ class Runner:
         results.refresh()
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
+
+    def keeps(self, task: TaskFunction[..., Any], code: CodeKey) -> bool:
+        """Return whether the lake takes new results of a task; `results_of` has tried it."""
+        return (task.name, code.digest) not in self._unkept
 
     def close(self) -> None:
         """Disconnect from the cluster; stop it if this session started it."""
@@ -330,7 +343,8 @@ class Runner:
         self._closed = True
         for (task, kind), count in self._warnings.items():
             if count > 1:
-                self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
+                cause = "the lake" if kind == "lake" else f"their {kind}"
+                self.log.warning(f"{task}: {count - 1:,} more calls were not cached, because of {cause}")
         try:
             if self._cluster is not None:
                 self._cluster.close()
@@ -338,9 +352,15 @@ class Runner:
             self.places.close()
 
     def remove_jobs(self) -> None:
-        """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
-        with contextlib.suppress(Exception):
+        """Delete the jobs that were put in the lake for this run's workers, without waiting; ignore errors."""
+        with contextlib.suppress(Exception), hurried():
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+
+
+def _show(line: str) -> None:
+    """Show a log line of a worker on this machine; not one that says once more what is waited for."""
+    if is_news(line):
+        logs.show(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,10 @@ happens to the worker, the scheduler or the driver.
 
 from __future__ import annotations
 
-import errno
-import math
 import os
 import pickle
 import sys
 import threading
-import time
 from bdb import BdbQuit
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
@@ -25,7 +22,7 @@ from lightwork.engine.causes import Sent, receive, send
 from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
-from lightwork.errors import ElementError, LightworkError
+from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -36,6 +33,7 @@ from lightwork.functions.frozen import (
 )
 from lightwork.functions.pickling import dump, noting
 from lightwork.functions.raised import describe
+from lightwork.lake.patience import hurried
 from lightwork.store import segments
 from lightwork.store.results import MISSING, CodeResults
 
@@ -50,10 +48,6 @@ NO_KEY = bytes(segments.KEY_BYTES)
 """Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
 _WARNINGS_KEPT = 1000
-_COMMIT_PATIENCE = 120.0
-"""Seconds for which a failed commit is retried."""
-_PERMANENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors that a retry does not fix: the disk is full, or writing is not allowed."""
 _LARGE_REPLY = 8 << 20
 """Bytes of results above which the driver reads them from the lake."""
 
@@ -63,8 +57,6 @@ _changes: dict[str, Changes] = {}
 _jobs_lock = threading.Lock()
 _running: set[_Partial] = set()
 """The batches that run in this process."""
-_gave_up = -math.inf
-"""When the last commit was given up; minus infinity after one that succeeded."""
 
 
 @dataclass(slots=True)
@@ -80,6 +72,8 @@ class Reply:
         path: the path of the segment in the lake that holds the results; empty if there is none.
         warning: a problem that did not affect the results; usually empty.
         changed: names of values that the function reads and that its runs have changed; usually empty.
+        unkept: the number of results that the lake has refused; usually 0.
+        refusal: why it has; usually empty.
     """
 
     done: int
@@ -89,6 +83,8 @@ class Reply:
     path: str = ""
     warning: str = ""
     changed: tuple[str, ...] = ()
+    unkept: int = 0
+    refusal: str = ""
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -162,10 +158,17 @@ class _Partial:
 def commit_running() -> None:
     """Commit what is computed so far of the batches that run in this process, before it is killed.
 
-    A batch that ends meanwhile commits the same results once more.
+    A batch that ends meanwhile commits the same results once more. A lake that is away is not waited for.
     """
     for partial in list(_running):
-        partial.commit()
+        try:
+            with hurried():
+                partial.commit()
+        except LakeAway as error:
+            logs.get_logger("lightwork").warning(
+                f"results were computed but not kept in the lake: {one_line(error)}"
+            )
+            return
 
 
 def _reply(
@@ -193,12 +196,17 @@ def _reply(
     size = segments.KEY_BYTES
     kept = [i for i in range(tried) if i not in failed and keys[i * size : (i + 1) * size] != NO_KEY]
     if len(kept) == tried:
-        reply.path, reply.warning = _commit(job, keys[: tried * size], blocks)
+        reply.path, reply.refusal = _commit(job, keys[: tried * size], blocks)
     elif kept:
         kept_keys = b"".join(keys[i * size : (i + 1) * size] for i in kept)
-        reply.path, reply.warning = _commit(job, kept_keys, segments.to_blocks([values[i] for i in kept]))
-        return reply
-    if reply.path and sum(len(data) for _, data in blocks) > _LARGE_REPLY and not failures:
+        reply.path, reply.refusal = _commit(job, kept_keys, segments.to_blocks([values[i] for i in kept]))
+    reply.unkept = len(kept) if reply.refusal else 0
+    if (
+        len(kept) == tried
+        and reply.path
+        and sum(len(data) for _, data in blocks) > _LARGE_REPLY
+        and not failures
+    ):
         reply.blocks = None
     return reply
 
@@ -216,41 +224,20 @@ def unloadable(position: int, element: str, result: Unfreezable) -> Failure:
 
 
 def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
-    """Commit results to the lake, with retries; if that fails, go on without keeping them.
+    """Commit results to the lake; go on without keeping them if it refuses.
 
     Returns:
-        The path of the segment, empty if nothing was kept; and a warning, empty if all is well.
+        The path of the segment, empty if nothing was kept; and why the lake refuses, empty if all is well.
+
+    Raises:
+        LakeAway: the lake stayed away.
     """
-    global _gave_up
-    results = CodeResults(job.lake, job.task, job.code or "")
-    pause = 0.5
-    # Wait for the lake once, not again for each batch.
-    deadline = 0.0 if time.monotonic() - _gave_up < _COMMIT_PATIENCE else time.monotonic() + _COMMIT_PATIENCE
-    while True:
-        try:
-            path = results.commit(keys, blocks)
-            _gave_up = -math.inf
-            return path, ""
-        except (LightworkError, OSError) as error:
-            reason = describe(error)
-            if time.monotonic() + pause > deadline or _errno(error) in _PERMANENT:
-                _gave_up = time.monotonic()
-                return "", f"results were computed but not kept in the lake: {reason}"
-            if pause == 0.5:
-                logs.get_logger("lightwork").warning(
-                    f"results not kept in the lake yet; retrying for {_COMMIT_PATIENCE:.0f} s: {reason}"
-                )
-            time.sleep(pause)
-            pause = min(10.0, 2 * pause)
-
-
-def _errno(error: BaseException | None) -> int | None:
-    """Return the `errno` of an error or of the first cause that has one."""
-    while error is not None:
-        if isinstance(error, OSError):
-            return error.errno
-        error = error.__cause__
-    return None
+    try:
+        return CodeResults(job.lake, job.task, job.code or "").commit(keys, blocks), ""
+    except LakeAway:
+        raise
+    except (LightworkError, OSError) as error:
+        return "", one_line(error) or type(error).__name__
 
 
 def _sent_error(job: Job, failure: Failure) -> ElementError:
@@ -319,9 +306,11 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if type(value) is Failure:
             raise _sent_error(job, value)
         if key is not None:
-            _, warning = _commit(job, key, segments.to_blocks([value]))
-            if warning:
-                _warn_once(job, "lake", warning)
+            _, refusal = _commit(job, key, segments.to_blocks([value]))
+            if refusal:
+                _warn_once(
+                    job, "lake", f"{job.task}: results were computed but not kept in the lake: {refusal}"
+                )
         return value
 
 

@@ -14,7 +14,8 @@ from lightwork.errors import LightworkError
 from lightwork.lake.s3_connection import client, credentials
 
 _AWAY = re.compile(
-    r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE|SERVICE_UNAVAILABLE)"
+    r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE)"
+    r"|AWS Error SERVICE_UNAVAILABLE"
     r"|HTTP response code: 5\d\d|curlCode|Couldn't connect|Timeout was reached|Connection (reset|refused)",
     re.IGNORECASE,
 )

@@ -17,6 +17,7 @@ from lightwork.errors import one_line
 from lightwork.functions.raised import describe, is_quit
 from lightwork.kube import contract
 from lightwork.lake.base import shown
+from lightwork.lake.patience import hurried
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import records
 from lightwork.store.documents import seal
@@ -111,7 +112,8 @@ def run_pipeline(
                 result = result_json(returned, session, pipeline.name)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
-            record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
+            with hurried(stopped):
+                record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
             raise
         seconds = time.perf_counter() - start
         report = _report(session, pipeline, plain, result, seconds)

@@ -19,7 +19,7 @@ from lightwork.errors import InputError, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
-from lightwork.lake.patience import RUN_SECONDS
+from lightwork.lake.patience import RUN_SECONDS, hurried
 from lightwork.runs import current, stopping
 
 if TYPE_CHECKING:
@@ -351,7 +351,7 @@ class Session:
         if (cluster := self.runner.cluster_if_any) is not None:
             cluster.interrupted()
         stopping.note(error)
-        with stopping.at_once(cluster.kill if cluster is not None else None):
+        with stopping.at_once(cluster.kill if cluster is not None else None), hurried():
             self.close()
 
     def close(self) -> None:
