@@ -352,7 +352,7 @@ class Runner:
             self.places.close()
 
     def remove_jobs(self) -> None:
-        """Delete the jobs that were put in the lake for this run's workers, without waiting; ignore errors."""
+        """Delete the jobs that were put in the lake for this run's workers; do not wait, ignore errors."""
         with contextlib.suppress(Exception), hurried():
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
 

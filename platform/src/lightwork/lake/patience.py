@@ -143,7 +143,7 @@ def patiently(lake: str, patience: float, attempt: Callable[[], T], *, size: int
             state.ended[lake] = time.monotonic(), str(error)
         raise
     except Exception:
-        _note_response(state, lake)  # a refusal is a response too
+        _note_response(state, call)  # a refusal is a response too
         raise
     except BaseException:
         if call.reason or time.monotonic() > call.late:
@@ -151,7 +151,8 @@ def patiently(lake: str, patience: float, attempt: Callable[[], T], *, size: int
         raise
     finally:
         state.calls.pop(thread, None)
-    _note_response(state, lake)
+    if state.said:
+        _note_response(state, call)
     return result
 
 
@@ -188,11 +189,17 @@ def _raise_if_ended(state: _State, lake: str) -> None:
     state.ended.pop(lake, None)
 
 
-def _note_response(state: _State, lake: str) -> None:
-    if lake in state.said and (since := state.said.pop(lake, None)) is not None:
-        seconds = time.monotonic() - since
+def _note_response(state: _State, call: _Call) -> None:
+    """Say that a lake is back once the last call that waits for it has a response."""
+    lake, now = call.lake, time.monotonic()
+    if lake not in state.said:
+        return
+    others = [other for other in list(state.calls.values()) if other.lake == lake and other is not call]
+    if any(other.reason or now > other.late for other in others):
+        return
+    if (since := state.said.pop(lake, None)) is not None:
         get_logger("lightwork").info(
-            f"the lake {lake} responds again after {seconds:.0f} s", **{_FIELD: lake}
+            f"the lake {lake} responds again after {now - since:.0f} s", **{_FIELD: lake}
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,6 +41,10 @@ _AWAY_CODES = {
     *("RequestThrottledException", "PriorRequestNotComplete", "ClientDisconnected", "EC2ThrottledException"),
 }
 """S3's codes for the same; they may come with any status."""
+
+
+_REFUSED_IDENTITY = re.compile(r"response 4(?!08|29)\d\d")
+"""What botocore says of a service for credentials that refuses, in contrast to one that is away."""
 
 
 class _Connection(NamedTuple):
@@ -121,14 +126,12 @@ def _settings() -> Iterator[None]:
 
 def credentials() -> Any:
     """Return botocore's current credentials, renewed if they are about to expire."""
-    from botocore.exceptions import CredentialRetrievalError, MetadataRetrievalError
-
     try:
         with _settings():
             renewable = connection().session.get_credentials()
             frozen = renewable and renewable.get_frozen_credentials()
     except LightworkError as error:
-        if isinstance(error.__cause__, CredentialRetrievalError | MetadataRetrievalError):
+        if isinstance(error.__cause__, Exception) and _is_network(error.__cause__):
             raise LakeAway(str(error)) from error
         raise
     if frozen is None:
@@ -221,5 +224,7 @@ def _is_network(error: Exception) -> bool:
 
     if isinstance(error, SSLError):
         return "CERTIFICATE_VERIFY_FAILED" not in str(error)  # a certificate does not get better
-    kinds = ConnectionFailed | HTTPClientError | CredentialRetrievalError | MetadataRetrievalError
-    return isinstance(error, kinds) and not isinstance(error, InvalidProxiesConfigError)
+    if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
+        return _REFUSED_IDENTITY.search(str(error)) is None
+    is_http = isinstance(error, ConnectionFailed | HTTPClientError)
+    return is_http and not isinstance(error, InvalidProxiesConfigError)
