@@ -236,7 +236,7 @@ def _say_late(state: _State) -> None:
 def _say(call: _Call, now: float) -> None:
     reason = call.reason or f"no response for {now - call.since:.0f} s"
     get_logger("lightwork").warning(
-        f"waiting up to {call.seconds:.0f} s for the lake {call.lake}: {reason}", **{_FIELD: call.lake}
+        f"waiting up to {call.seconds:g} s for the lake {call.lake}: {reason}", **{_FIELD: call.lake}
     )
 
 

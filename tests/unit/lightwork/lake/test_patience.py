@@ -224,7 +224,7 @@ def test_many_calls_that_wait_say_so_once_and_once_when_it_is_back(monkeypatch, 
         back.set()
         assert [call.result() for call in calls] == [1] * 8
     assert len(lines()) == 2
-    waiting = f"waiting up to {patience(60):.0f} s for the lake s3://b/acme: cannot read x: it is away"
+    waiting = f"waiting up to {patience(60):g} s for the lake s3://b/acme: cannot read x: it is away"
     assert lines()[0] == waiting
     assert lines()[1].startswith("the lake s3://b/acme responds again after ")
 
