@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
-from lightwork.errors import one_line
+from lightwork.errors import LakeAway, LightworkError, one_line
 from lightwork.functions.raised import describe, is_quit
 from lightwork.kube import contract
 from lightwork.lake.base import shown
@@ -47,6 +47,7 @@ class RunResult:
         artifacts: the artifacts written, oldest first.
         report: the location of the report, a path if the lake is a folder; None if it could not be written.
         bars: the report's bar charts: title to (unit, values).
+        unrecorded: why the lake refused the run's record; empty if it has it.
     """
 
     run_id: str
@@ -59,11 +60,12 @@ class RunResult:
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     report: str | None = None
     bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
+    unrecorded: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `lightwork run --json` prints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        del values["bars"]
+        del values["bars"], values["unrecorded"]
         return values
 
 
@@ -86,6 +88,7 @@ def run_pipeline(
     Raises:
         InputError: the session or the pipeline refuses an input.
         RunFailed: an element failed after all its attempts.
+        LakeAway: the lake stayed away.
         Exception: any other error of the pipeline, which is also recorded.
     """
     from lightwork.runs.session import connect
@@ -117,7 +120,13 @@ def run_pipeline(
             raise
         seconds = time.perf_counter() - start
         report = _report(session, pipeline, plain, result, seconds)
-        record.finish("succeeded", seconds, result=result, report=report)
+        unrecorded = ""
+        try:
+            record.finish("succeeded", seconds, result=result, report=report)
+        except LakeAway:
+            raise
+        except LightworkError as error:
+            unrecorded = str(error)  # what was computed is shown all the same
         return RunResult(
             run_id=session.run_id,
             pipeline=pipeline.name,
@@ -129,6 +138,7 @@ def run_pipeline(
             artifacts=[item.to_json() for item in session.artifacts.written],
             report=report,
             bars=dict(session.report.charts()),
+            unrecorded=unrecorded,
         )
 
 

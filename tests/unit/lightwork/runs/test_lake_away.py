@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -18,6 +20,7 @@ import pytest
 
 import lightwork
 from lightwork.cli.main import execute
+from lightwork.errors import LightworkError
 from lightwork.functions import discovery
 from lightwork.lake import patience as policy
 from tests.unit.lightwork.gateway import Gateway, gateway_in
@@ -180,7 +183,7 @@ class Runs:
         seconds = time.monotonic() - at[-1]
         if fault is not None:
             watcher.join(patience(10))
-        return Outcome(code, json.loads(out.splitlines()[-1]) if code == 0 else {}, log, seconds)
+        return Outcome(code, json.loads(out.splitlines()[-1]) if out else {}, log, seconds)
 
 
 def _lines(log: str, pattern: str) -> list[str]:
@@ -196,6 +199,10 @@ def server(tmp_path_factory):
 @pytest.fixture
 def runs(server: Gateway, tmp_path: Path, monkeypatch, capfd, caplog) -> Iterator[Runs]:
     yield Runs(tmp_path, f"s3://lake/{tmp_path.name}", server.environment(), monkeypatch, capfd, caplog)
+    _forget_pipelines()
+
+
+def _forget_pipelines() -> None:
     discovery.scan.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == "away_pipelines"]:
         del sys.modules[name]
@@ -319,3 +326,111 @@ def test_a_wrong_patience_is_one_line(runs, words: str, text: str) -> None:
     run = runs.execute(*words.split(), wait=text)
     assert run.code == 2
     assert re.fullmatch(r"lightwork: LIGHTWORK_LAKE_PATIENCE: '.*' is not a number of seconds .*\n", run.log)
+
+
+# Folders
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch, capfd, caplog) -> Iterator[Runs]:
+    yield Runs(tmp_path, str(tmp_path / "lake"), {}, monkeypatch, capfd, caplog)
+    _forget_pipelines()
+
+
+def _in_results(monkeypatch, number: int) -> Callable[[int], None]:
+    """Return a fault after which nothing can be created in the folder of results."""
+    real = os.open
+
+    def refuse(path, *args, **options):
+        if "/results/" in str(path):
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *args, **options)
+
+    return lambda _: monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES], ids=os.strerror)
+@pytest.mark.parametrize("pipeline", ["mapped", "submitted"])
+def test_a_folder_that_refuses_results_is_told_of_at_once_and_the_run_goes_on(
+    folder, monkeypatch, pipeline, number
+) -> None:
+    run = folder.run(pipeline, fault=_in_results(monkeypatch, number))
+    assert run.code == 0, run.log
+    assert run.json["result"] == EXPECTED[pipeline]
+    _check_told_once(run.log, pipeline, "serial", os.strerror(number))
+
+
+@pytest.mark.parametrize("pipeline", ["mapped", "submitted"])
+def test_a_network_folder_that_stays_away_ends_the_run_with_75(folder, monkeypatch, pipeline) -> None:
+    run = folder.run(pipeline, wait=2.5, fault=_in_results(monkeypatch, errno.ESTALE))
+    assert run.code == 75, run.log
+    assert len(_lines(run.log, "waiting up to 2.5 s for the lake /.*Stale file handle")) == 1
+    assert run.log.rstrip().endswith("; gave up after 3 s") or run.log.rstrip().endswith("2 s"), run.log
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize(("pipeline", "on"), ALL)
+def test_a_real_disk_that_is_full_or_read_only(folder, pipeline, on, fault) -> None:
+    disk = Path(folder.lake)
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs to mount a tmpfs")
+
+    def fill(_: int) -> None:
+        if fault == "read-only":
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            return
+        with contextlib.suppress(OSError), (disk / "full").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+
+    try:
+        run = folder.run(pipeline, on, 120, fault=fill)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    reason = "No space left on device" if fault == "full" else "Read-only file system"
+    assert run.json["result"] == EXPECTED[pipeline], run.log
+    _check_told_once(run.log, pipeline, on, reason)
+    assert run.code == 1
+    last = run.log.splitlines()[-1]
+    assert last.startswith(
+        "lightwork: the run succeeded, but its record could not be written: cannot write /"
+    )
+    assert reason in last
+
+
+@pytest.mark.parametrize("on", ["serial", pytest.param("workers", marks=pytest.mark.slow)])
+def test_a_lake_that_takes_nothing_new_is_read_and_results_are_handed_out(
+    tmp_path, monkeypatch, caplog, request, on
+) -> None:
+    from lightwork import connect, task
+    from lightwork.lake.local import LocalLake
+
+    @task
+    def triple(x: int) -> int:
+        return 3 * x
+
+    @task
+    def negative(x: int) -> int:
+        return -x
+
+    def refuse(self, full, path, *_, **__):
+        raise LightworkError(f"cannot write {full}: Permission denied")
+
+    where = "serial" if on == "serial" else request.getfixturevalue("scheduler")
+    with connect(on="serial", lake=tmp_path / "lake", progress="off"):
+        assert sum(triple.map(range(10))) == 135
+    monkeypatch.setattr(LocalLake, "_write_and_move", refuse)
+    with connect(on=where, lake=tmp_path / "lake", progress="off") as session:
+        assert sum(triple.map(range(10))) == 135
+        assert session.elements["cached"] == 10
+        assert sum(negative.map(range(10))) == -45
+        assert negative.submit(3).result() == -3
+        assert list(negative.map(range(3))) == [0, -1, -2]
+    told = [record.msg["event"] for record in caplog.records if "not kept" in str(record.msg)]
+    assert len(told) == 1
+    assert re.search(
+        r"negative: results are not kept in the lake: cannot write .*: Permission denied", told[0]
+    )
