@@ -90,6 +90,7 @@ class Parcel:
         proof: what a worker has to find by name as the driver has it.
         mark: the content of the lake's marker file.
         keeps: whether a worker looks results up in the lake, and keeps them there.
+        forward: whether log lines are forwarded to the driver.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Parcel:
     proof: Proof = NOTHING
     mark: str = ""
     keeps: bool = True
+    forward: bool = False
 
     def stored(self, mark: Callable[[], str]) -> Parcel:
         """Return the parcel, ready to send; put a large job in the lake.
@@ -141,8 +143,8 @@ def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     kept = job.code is not None and job.options.version is None
     proof = proof_of(names_of(names, code) - set(absent), code.libraries if kept else ())
     name = _digest(data)
-    keeps = job.code is not None
-    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof, keeps=keeps)
+    path = f"{folder}/{name}.job"
+    return Parcel(name, data, job.lake, path, proof, keeps=job.code is not None, forward=job.forward)
 
 
 def _digest(data: bytes) -> str:

@@ -429,6 +429,7 @@ def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
 
 
 def _job(parcel: Parcel) -> Job:
+    logs.configure(forward=_forward if parcel.forward else None)  # first: it may have to wait for the lake
     with _jobs_lock:
         if parcel.id in _jobs:
             _jobs.move_to_end(parcel.id)
@@ -477,7 +478,6 @@ def _unpack_checked(parcel: Parcel) -> Job:
 @contextmanager
 def _inside(job: Job) -> Iterator[None]:
     """Set the logging context and the current job while a task runs on a worker."""
-    logs.configure(forward=_forward if job.forward else None)
     if sys.breakpointhook is sys.__breakpointhook__:
         sys.breakpointhook = _breakpoint
     with ExitStack() as stack:

@@ -174,6 +174,7 @@ class S3Lake(Lake):
             with clear_errors(action, address):
                 return attempt()
 
+        _ = self._client  # it takes seconds to import and to make on a busy machine; the lake does not
         return self.patiently(clearly, size)
 
     def _get(self, path: str, **options: str) -> bytes:
