@@ -45,6 +45,8 @@ _FIELD = "waits_for"
 """The field of a log line about a wait; it holds the lake's address."""
 
 _hurried: ContextVar[bool] = ContextVar("lightwork_lake_hurried", default=False)
+abandoned: ContextVar[threading.Event | None] = ContextVar("lightwork_lake_abandoned", default=None)
+"""Set once nobody needs this context's calls any more, whose waits then end."""
 
 
 class _Call:
@@ -77,7 +79,8 @@ class _State:
         self.lock = threading.Lock()
         self.calls: dict[int, _Call] = {}  # by thread
         self.said: dict[str, float] = {}  # by lake that a line says is waited for: since when
-        self.ended: dict[str, tuple[float, str]] = {}  # by lake: when a wait ended without it, and why
+        # By lake: when a wait ended without it, how long that call would have waited, and why it ended.
+        self.ended: dict[str, tuple[float, float, str]] = {}
         self.watched = False  # whether a thread looks at the calls
 
 
@@ -95,7 +98,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def silence(patience: float) -> float:
     """Return the seconds without a response after which a connection is given up, for a call's patience."""
-    return min(_LONGEST_SILENCE, max(_SHORTEST_SILENCE, patience))
+    if _hurried.get():
+        return _SHORTEST_SILENCE
+    # A call that is not repeated may yet have a slow response.
+    return min(_LONGEST_SILENCE, max(_SHORTEST_SILENCE, patience or LOOK_SECONDS))
 
 
 def in_force(patience: float) -> float:
@@ -132,22 +138,26 @@ def patiently(lake: str, patience: float, attempt: Callable[[], T], *, size: int
     seconds = in_force(patience)
     state, thread = _state, threading.get_ident()
     if state.ended:
-        _raise_if_ended(state, lake)
+        _raise_if_ended(state, lake, seconds)
     call = state.calls[thread] = _Call(lake, seconds, size)
     if not state.watched:
         _watch(state)
     try:
         result = _repeated(call, attempt)
     except LakeAway as error:
-        if seconds:
-            state.ended[lake] = time.monotonic(), str(error)
+        if call.seconds:
+            state.ended[lake] = time.monotonic(), seconds, str(error)
         raise
     except Exception:
         _note_response(state, call)  # a refusal is a response too
         raise
     except BaseException:
         if call.reason or time.monotonic() > call.late:
-            state.ended[lake] = time.monotonic(), f"the wait for the lake {lake} was interrupted"
+            state.ended[lake] = (
+                time.monotonic(),
+                float("inf"),
+                f"the wait for the lake {lake} was interrupted",
+            )
         raise
     finally:
         state.calls.pop(thread, None)
@@ -172,8 +182,18 @@ def _repeated(call: _Call, attempt: Callable[[], T]) -> T:
             if waited >= call.seconds:
                 hint = f"; gave up after {waited:.0f} s" if call.seconds else ""
                 raise LakeAway(f"{error}{hint}") from error
-            time.sleep(min(call.seconds - waited, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+            _pause(call, min(call.seconds - waited, pause * random.uniform(0.5, 1.0)))  # noqa: S311
             pause = min(_LONGEST_PAUSE, 2 * pause)
+
+
+def _pause(call: _Call, seconds: float) -> None:
+    """Wait before the next attempt, or until nobody needs the call any more."""
+    event = abandoned.get()
+    if event is None:
+        time.sleep(seconds)
+    elif event.wait(seconds):
+        call.seconds = 0.0
+        raise LakeAway(call.reason)
 
 
 def note_progress() -> None:
@@ -182,11 +202,12 @@ def note_progress() -> None:
         call.late = time.monotonic() + _SAY_AFTER
 
 
-def _raise_if_ended(state: _State, lake: str) -> None:
-    when, reason = state.ended.get(lake, (float("-inf"), ""))
-    if time.monotonic() - when < _ONE_WAIT:
+def _raise_if_ended(state: _State, lake: str, seconds: float) -> None:
+    when, waited, reason = state.ended.get(lake, (float("-inf"), 0.0, ""))
+    if time.monotonic() - when > _ONE_WAIT:
+        state.ended.pop(lake, None)
+    elif seconds <= waited:  # a call with more patience still waits
         raise LakeAway(reason)
-    state.ended.pop(lake, None)
 
 
 def _note_response(state: _State, call: _Call) -> None:

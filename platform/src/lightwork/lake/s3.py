@@ -16,7 +16,7 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.patience import RUN_SECONDS, in_force, note_progress
+from lightwork.lake.patience import RUN_SECONDS, hurried, note_progress
 from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status
 from lightwork.lake.threads import in_threads
 
@@ -165,7 +165,7 @@ class S3Lake(Lake):
 
     @property
     def _client(self) -> Any:
-        return client(in_force(self.patience))
+        return client(self.patience)
 
     def _call(self, action: str, address: str, attempt: Callable[[], T], size: int = 0) -> T:
         """Send a request, again as long as the lake is away; its errors have one line of text."""
@@ -244,8 +244,9 @@ class S3Lake(Lake):
             parts = in_threads(send, range(0, len(body), _PART), _PARTS_AT_ONCE)
             call(complete)
         except BaseException:
-            with contextlib.suppress(Exception):  # the bucket's lifecycle rule deletes it in the end
-                client(0.0).abort_multipart_upload(**target)
+            # The bucket's lifecycle rule deletes it in the end.
+            with contextlib.suppress(Exception), hurried():
+                self._client.abort_multipart_upload(**target)
             raise
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,8 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lightwork.lake.patience import abandoned
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -25,8 +27,9 @@ def in_threads(function: Callable[[T], R], items: Sequence[T], threads: int) -> 
     results: list[Any] = [None] * len(items)
     errors: dict[int, BaseException] = {}
     numbers = itertools.count()
-    context = copy_context()
     over = threading.Event()
+    context = copy_context()
+    context.run(abandoned.set, over)
 
     def work() -> None:
         while not over.is_set() and (number := next(numbers)) < len(items):

@@ -163,11 +163,20 @@ def test_after_a_wait_further_calls_do_not_wait_again(monkeypatch) -> None:
         policy.patiently("lake", 0.2, _never(attempts))
     before = len(attempts)
     with pytest.raises(LakeAway, match="it is away; gave up"):
+        policy.patiently("lake", 0.2, _never(attempts))
+    with pytest.raises(LakeAway, match="it is away; gave up"), policy.hurried():
         policy.patiently("lake", 60, _never(attempts))
     assert len(attempts) == before
-    assert policy.patiently("another lake", 60, lambda: 1) == 1
+    assert policy.patiently("another lake", 0.2, lambda: 1) == 1
     monkeypatch.setattr(policy, "_ONE_WAIT", 0.0)
-    assert policy.patiently("lake", 60, lambda: 2) == 2
+    assert policy.patiently("lake", 0.2, lambda: 2) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_a_call_in_the_background_that_gives_up_early_ends_no_wait_of_the_run(seconds: float) -> None:
+    with pytest.raises(LakeAway):
+        policy.patiently("lake", seconds, _never([]))
+    assert policy.patiently("lake", 60, lambda: 1) == 1
 
 
 def _interrupt_soon() -> None:
@@ -194,6 +203,9 @@ def test_an_interrupt_ends_a_wait_at_once(where: str) -> None:
         with pytest.raises(LakeAway, match="the wait for the lake lake was interrupted"):
             wait()
         assert time.monotonic() - start < patience(3)
+    else:
+        names = {f"lightwork-lake-{number}" for number in range(4)}
+        wait_until(lambda: not names & {thread.name for thread in threading.enumerate()}, "all threads end")
     over.set()
 
 
