@@ -18,7 +18,7 @@ from lightwork.errors import LightworkError
 from lightwork.lake import Lake, open_lake, syncing
 from lightwork.lake import patience as policy
 from lightwork.lake.threads import in_threads
-from tests.unit.lightwork.gateway import Gateway, gateway_in
+from tests.unit.lightwork.outages import Gateway, gateway_in
 from tests.waiting import patience, wait_until
 
 AWAY = [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.ECONNREFUSED]

@@ -23,7 +23,7 @@ from lightwork.cli.main import execute
 from lightwork.errors import LightworkError
 from lightwork.functions import discovery
 from lightwork.lake import patience as policy
-from tests.unit.lightwork.gateway import Gateway, gateway_in
+from tests.unit.lightwork.outages import Gateway, gateway_in
 from tests.waiting import patience, wait_until
 
 if TYPE_CHECKING:
