@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -73,7 +74,7 @@ class S3Lake(Lake):
         body = _joined(data)
         key = self._key(path)
         if len(body) > _ONE_PUT:
-            self._upload(path, key, body)
+            self._upload(path, key, (body[start : start + _PART] for start in range(0, len(body), _PART)))
             return
         self._call(
             "write",
@@ -212,8 +213,8 @@ class S3Lake(Lake):
         head = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
         return str(head["Metadata"].get(_WRITER, ""))
 
-    def _upload(self, path: str, key: str, body: bytes) -> None:
-        """Write a large file in parts; each of them is sent again by itself."""
+    def _upload(self, path: str, key: str, parts: Iterable[bytes]) -> None:
+        """Write a large file in parts of at least 5 MiB, but for the last; each is sent again by itself."""
         writer = secrets.token_hex(16)
         target = {"Bucket": self.bucket, "Key": key}
 
@@ -223,8 +224,8 @@ class S3Lake(Lake):
         upload = call(lambda: self._client.create_multipart_upload(**target, Metadata={_WRITER: writer}))
         target["UploadId"] = upload["UploadId"]
 
-        def send(start: int) -> dict[str, Any]:
-            part, number = body[start : start + _PART], start // _PART + 1
+        def send(numbered: tuple[int, bytes]) -> dict[str, Any]:
+            number, part = numbered
             response = call(
                 lambda: self._client.upload_part(**target, PartNumber=number, Body=part), len(part)
             )
@@ -234,14 +235,17 @@ class S3Lake(Lake):
             from botocore.exceptions import ClientError
 
             try:
-                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": sent})
             except ClientError as error:
                 # Its first attempt may have arrived.
                 if http_status(error) != 404 or self._written_by(path) != writer:
                     raise
 
         try:
-            parts = in_threads(send, range(0, len(body), _PART), _PARTS_AT_ONCE)
+            sent: list[dict[str, Any]] = []
+            numbered = enumerate(parts, 1)
+            while some := list(itertools.islice(numbered, _PARTS_AT_ONCE)):
+                sent += in_threads(send, some, _PARTS_AT_ONCE)
             call(complete)
         except BaseException:
             # The bucket's lifecycle rule deletes it in the end.
