@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
+from lightwork.cluster.relief import relieve
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -207,6 +208,13 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._slots_at = -1e9
+
+    def relieve(self) -> None:
+        """End worker processes that compute what nobody waits for."""
+        is_own = self._owned is not None or self.keeper is not None
+        with contextlib.suppress(Exception):  # whoever waits notices what is wrong
+            if relieve(self.client, self._before_kill, _GRACE, is_own=is_own):
+                self._slots_at = -1e9
 
     def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:
         """Return the results of finished futures, in one request.

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
-from lightwork.engine.shared import Places, Shared
+from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -107,7 +107,7 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
-        self.places = Places(on, lake)
+        self.large_inputs = LargeInputs(on, lake)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -349,7 +349,7 @@ class Runner:
             if self._cluster is not None:
                 self._cluster.close()
         finally:
-            self.places.close()
+            self.large_inputs.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; do not wait, ignore errors."""
