@@ -48,7 +48,8 @@ class Cluster:
         workers: the number of workers to start, for `local` and `coiled`.
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
-        before_kill: is called in each worker process on this machine before busy ones are killed.
+        before_kill: is called in each worker process on this machine before busy ones are killed; a text that
+            it returns is logged here as a warning.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -269,7 +270,9 @@ class Cluster:
     def _commit_running(self) -> None:
         """Let the workers commit what they have computed of the batches that they still run."""
         with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
-            self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            told = self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            for text in {text for text in told.values() if text and isinstance(text, str)}:
+                get_logger("lightwork").warning(text)
 
     def close(self) -> None:
         """Disconnect from the cluster; stop it if it was started here.

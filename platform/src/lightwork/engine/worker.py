@@ -155,20 +155,21 @@ class _Partial:
             _reply(self._job, self._elements, self._keys, values, failures, 0.0)
 
 
-def commit_running() -> None:
+def commit_running() -> str:
     """Commit what is computed so far of the batches that run in this process, before it is killed.
 
     A batch that ends meanwhile commits the same results once more. A lake that is away is not waited for.
+
+    Returns:
+        What to tell the user: results that could not be kept; usually empty.
     """
     for partial in list(_running):
         try:
             with hurried():
                 partial.commit()
         except LakeAway as error:
-            logs.get_logger("lightwork").warning(
-                f"results were computed but not kept in the lake: {one_line(error)}"
-            )
-            return
+            return f"results were computed but not kept in the lake: {one_line(error)}"
+    return ""
 
 
 def _reply(
