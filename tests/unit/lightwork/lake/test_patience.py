@@ -324,7 +324,7 @@ def test_a_large_file_and_a_table_survive_an_outage(server, bucket, monkeypatch)
     with ThreadPoolExecutor(2) as pool:
         writing = pool.submit(bucket.write, "big", data)
         reading = pool.submit(artifacts.read, "t")
-        time.sleep(0.3)
+        time.sleep(2.5)  # longer than pyarrow's own attempts
         server.start()
         writing.result()
         assert list(reading.result()["x"]) == [1, 2]
