@@ -50,6 +50,7 @@ class Cluster:
             to the scheduler, so that both start at the same time.
         before_kill: is called in each worker process on this machine before busy ones are killed; a text that
             it returns is logged here as a warning.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -63,7 +64,13 @@ class Cluster:
     """
 
     def __init__(
-        self, on: str, workers: int, batches: int = 0, before_kill: Callable[[], object] = time.time
+        self,
+        on: str,
+        workers: int,
+        batches: int = 0,
+        before_kill: Callable[[], object] = time.time,
+        *,
+        dashboard: bool = False,
     ) -> None:
         self._before_kill = before_kill
         self.on = on
@@ -77,7 +84,7 @@ class Cluster:
         self._address: Any = on
         timeout = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if self.local:
-            self._owned = self._address = start_local(workers)
+            self._owned = self._address = start_local(workers, dashboard=dashboard)
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
         fleet = fleet_from(os.environ) if "://" in on else None
@@ -123,10 +130,12 @@ class Cluster:
     @property
     def dashboard(self) -> str | None:
         """The address of Dask's dashboard; None if there is none."""
+        if self.local:
+            return self._owned.dashboard_link or None
         try:
             has_dashboard = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
             link = str(self.client.dashboard_link)
-            return link if has_dashboard and (self.local or _is_served(link)) else None
+            return link if has_dashboard and _is_served(link) else None
         except Exception:  # noqa: BLE001 - the link is optional
             return None
 

@@ -102,6 +102,11 @@ class Parcel:
     keeps: bool = True
     forward: bool = False
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it holds bytes that are put in the lake rather than sent."""
+        return self.data is not None and len(self.data) > INLINE_BYTES
+
     def stored(self, mark: Callable[[], str]) -> Parcel:
         """Return the parcel, ready to send; put a large job in the lake.
 
@@ -109,9 +114,9 @@ class Parcel:
             mark: returns the content of the lake's marker file; called if a worker uses the lake.
         """
         data = self.data
-        if data is not None and len(data) <= INLINE_BYTES and not self.keeps:
+        if data is not None and not (self.is_large or self.keeps):
             return self
-        if data is not None and len(data) > INLINE_BYTES:
+        if data is not None and self.is_large:
             self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
         return replace(self, data=data, mark=mark())
@@ -155,9 +160,15 @@ def unpack(parcel: Parcel) -> Job:
     """Return the job in a parcel.
 
     Raises:
-        LightworkError: the bytes are not those that were packed.
+        LightworkError: the bytes are not those that were packed, or are gone from the lake.
     """
-    data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    try:
+        data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    except FileNotFoundError:
+        raise LightworkError(
+            f"{parcel.path} is gone from the lake: the run has ended, or stood still for so long that it "
+            "counted as ended; run again"
+        ) from None
     if _digest(data) != parcel.id:
         raise LightworkError(f"{parcel.path} in the lake is damaged; run again")
     job: Job = pickle.loads(data)

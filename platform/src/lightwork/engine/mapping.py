@@ -433,7 +433,9 @@ def _run(
 
 def _steps(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Generator[R, None, None]:
     call = MapCall(request)
+    call.runner.maps.add(call)
     try:
         yield from engine(call)
     finally:
+        call.runner.maps.discard(call)
         call.finish()

@@ -24,6 +24,7 @@ from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
 from lightwork.lake.patience import hurried, is_news
+from lightwork.store import presence
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -66,10 +67,13 @@ class Runner:
         refresh: compute everything again.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
         places: where large inputs are stored for workers.
+        replaced: whether another session took the place of this one.
+        maps: the maps that have started and not ended.
     """
 
     def __init__(
@@ -83,12 +87,17 @@ class Runner:
         refresh: bool,
         cache: bool,
         progress: Progress,
+        dashboard: bool = False,
     ) -> None:
         self.on = on
         self._workers = workers
+        self._dashboard = dashboard
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
+        self._run_id = folder.rpartition("/")[2]
+        self._is_present = False
+        self._presence_lock = threading.Lock()
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -108,6 +117,8 @@ class Runner:
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
         self.large_inputs = LargeInputs(on, lake)
+        self.replaced = False
+        self.maps: set[object] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -132,7 +143,7 @@ class Runner:
         """
         with self._cluster_lock:
             if self._closed:
-                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+                raise InputError(closed(self))
             if self._cluster is None:
                 self._cluster = self._start_cluster(batches)
             return self._cluster
@@ -148,7 +159,11 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running)
+        is_own = self.on in ("local", "coiled")
+        with self.progress.doing(
+            f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
+        ):
+            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -227,6 +242,11 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        with self._presence_lock:
+            if parcel.is_large and not self._is_present:
+                # As long as it is, nobody takes the jobs for those of a killed run.
+                self._is_present = True
+                presence.enter(self.lake, self._run_id)
         return parcel.stored(lambda: self._lake_mark)
 
     def job(
@@ -355,6 +375,19 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; do not wait, ignore errors."""
         with contextlib.suppress(Exception), hurried():
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+        if self._is_present:
+            self._is_present = False
+            presence.leave(self.lake, self._run_id)
+
+
+def closed(runner: Runner) -> str:
+    """Return the text of an error of a session that is closed."""
+    if runner.replaced:
+        return (
+            "the session is closed: connect was called again with the same arguments, and its session took"
+            " the place of this one; use that one, or open each in a `with` statement"
+        )
+    return "the session is closed; open one: with lightwork.connect() as session: ..."
 
 
 def _show(line: str) -> None:

@@ -139,6 +139,7 @@ def patiently(lake: str, patience: float, attempt: Callable[[], T], *, size: int
     state, thread = _state, threading.get_ident()
     if state.ended:
         _raise_if_ended(state, lake, seconds)
+    outer = state.calls.get(thread)  # of which this call is a part
     call = state.calls[thread] = _Call(lake, seconds, size)
     if not state.watched:
         _watch(state)
@@ -160,7 +161,10 @@ def patiently(lake: str, patience: float, attempt: Callable[[], T], *, size: int
             )
         raise
     finally:
-        state.calls.pop(thread, None)
+        if outer is None:
+            state.calls.pop(thread, None)
+        else:
+            state.calls[thread] = outer
     if state.said:
         _note_response(state, call)
     return result

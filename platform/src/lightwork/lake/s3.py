@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
+import time
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightwork.errors import LightworkError
 from lightwork.lake.base import (
+    ABANDONED,
     Data,
     Entry,
+    Item,
     Lake,
     checked,
     checked_folder,
@@ -19,7 +23,9 @@ from lightwork.lake.base import (
 )
 from lightwork.lake.patience import RUN_SECONDS, hurried, note_progress
 from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status
+from lightwork.lake.s3_uploads import abort_upload, upload_size, uploads, with_upload_again
 from lightwork.lake.threads import in_threads
+from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -74,7 +80,10 @@ class S3Lake(Lake):
         body = _joined(data)
         key = self._key(path)
         if len(body) > _ONE_PUT:
-            self._upload(path, key, (body[start : start + _PART] for start in range(0, len(body), _PART)))
+            starts = range(0, len(body), _PART)
+            with_upload_again(
+                lambda: self._upload(path, key, (body[start : start + _PART] for start in starts))
+            )
             return
         self._call(
             "write",
@@ -157,9 +166,47 @@ class S3Lake(Lake):
 
         return is_away(error)
 
-    def sweep(self, older_than: float = 3600.0) -> int:  # noqa: ARG002
-        """Return 0: unfinished uploads are never visible, and the bucket's lifecycle rule deletes them."""
-        return 0
+    def now(self) -> float:
+        """Return the time by the server's clock; by this machine's if the server does not say."""
+        names = {"Bucket": self.bucket, "Prefix": self._base, "MaxKeys": 1}
+        response = self._call(
+            "list", f"s3://{self.bucket}/{self._base}", lambda: self._client.list_objects_v2(**names)
+        )
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+        return time.time()
+
+    def inventory(self) -> Iterator[Item]:
+        """Yield all objects, and the uploads that have not been completed; older versions are left out."""
+        yield from self.files()
+        yield from self.unfinished()
+
+    def files(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the objects below a folder, those of one subfolder after the other."""
+        start = len(self._base)
+        for page in self._pages(prefix):
+            for item in page.get("Contents", ()):
+                size = item["Size"]
+                yield Item(item["Key"][start:], size, item["LastModified"].timestamp(), size, "file")
+
+    def unfinished(self) -> Iterator[Item]:
+        """Yield the uploads that have not been completed."""
+        try:
+            for key, number, began in uploads(self._call, self.bucket, self._base):
+                size, modified = upload_size(self._call, self.bucket, key, number, began)
+                yield Item(key[len(self._base) :], size, modified, size, "upload", number)
+        except LightworkError as error:  # the server does not have this, or this user may not
+            get_logger("lightwork").warning(f"unfinished uploads are left out: {error}")
+
+    def is_abandoned(self, item: Item, now: float, silent: float = ABANDONED) -> bool:
+        """Return whether no part of an upload has arrived for `silent` seconds."""
+        return item.kind == "upload" and now - item.modified > silent
+
+    def discard(self, item: Item) -> bool:
+        """End an upload, which deletes its parts; return whether there was one."""
+        return item.kind == "upload" and abort_upload(
+            self._call, self.bucket, self._base + item.path, item.upload
+        )
 
     def _key(self, path: str) -> str:
         return self._base + checked(path)

@@ -29,14 +29,21 @@ def workers(scheduler, tmp_path):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark most cases of long lists on workers as slow: the same cases run on serial, in a fraction of the time."""
+    """Mark most cases of long lists on workers as slow; serial runs all of them in far less time."""
     on_workers = defaultdict(list)
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and callspec.params.get("session") == "workers":
+        if _is_on_workers(item):
             on_workers[item.nodeid.partition("[")[0]].append(item)
     for cases in on_workers.values():
         step = -(-len(cases) // FAST_CASES)
         for number, case in enumerate(cases):
             if number % step:
                 case.add_marker("slow")
+
+
+def _is_on_workers(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return False
+    places = [value for value in callspec.params.values() if value in ("serial", "workers", "local")]
+    return "serial" not in places and bool(places or {"workers", "local"} & set(item.fixturenames))
