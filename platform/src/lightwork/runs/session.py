@@ -128,8 +128,9 @@ def _session(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
-    patience: float | None = None,
     dashboard: bool = False,
+    *,
+    patience: float | None = None,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
