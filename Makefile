@@ -35,6 +35,7 @@ setup-newest: ## Create an environment of Python 3.13 for the tests that need on
 run: setup ## Run the pipeline windy-city on all cores of this machine
 	@echo "run: windy-city on all cores of this machine"
 	@.venv/bin/lightwork run windy-city $(ARGS)
+	@echo "run: the same command again computes nothing; next: docs/writing-a-pipeline.md, for one of your own"
 
 test: setup ## Run the fast tests
 	@echo "test: tests/unit and tests/infra"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from infra.policies.statements import Condition, Policy, allow, let, policy
+from infra.policies.statements import Condition, Policy, allow, let, policy, refuse
+from lightwork.kube import contract
 
 
 def trust_operator(*, role_arn: str) -> Policy:
@@ -70,6 +71,38 @@ def tenant_boundary(*, account: str, region: str, environment: str, domain_arn: 
             [f"arn:aws:secretsmanager:{region}:{account}:secret:lightwork/{environment}/*"],
         ),
         allow("Logs", ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"], [f"{domain_arn}/*"]),
+    )
+
+
+_READ = ["s3:GetObject", "s3:ListMultipartUploadParts"]
+_WRITE = ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+
+
+def lake_of_steps(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
+    """Allow using a tenant's folder of a lake, except for what only its drivers and workers may use.
+
+    `contract.LAKE_CLOSED` cannot be listed either, also not by a prefix that covers more than it.
+
+    Args:
+        bucket_arn: the lake's bucket.
+        key_arn: its key.
+        tenant: the tenant, whose folder is of that name.
+    """
+    folder = f"{bucket_arn}/{tenant}"
+    closed = [f"{folder}/{name}/*" for name in contract.LAKE_CLOSED]
+    read_only = [f"{folder}/{pattern}" for pattern in contract.LAKE_READ_ONLY]
+    wider = {f"{name}/"[:end] for name in contract.LAKE_CLOSED for end in range(len(name) + 1)}
+    hidden = [f"{tenant}/{text}" for text in sorted(wider)] + [
+        f"{tenant}/{name}/*" for name in contract.LAKE_CLOSED
+    ]
+    return policy(
+        allow("Bucket", ["s3:GetBucketLocation"], [bucket_arn]),
+        allow("List", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{tenant}/*"]}}),
+        allow("Objects", [*_READ, *_WRITE], [f"{folder}/*"]),
+        allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+        refuse("Runs", [*_READ, *_WRITE], closed),
+        refuse("RunsList", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": hidden}}),
+        refuse("Commits", _WRITE, read_only),
     )
 
 

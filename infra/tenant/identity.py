@@ -1,4 +1,4 @@
-"""The AWS role of a tenant's pods."""
+"""The AWS roles of a tenant's pods."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.policies import pods
-from lightwork.kube.contract import LAKE_ACCOUNTS
+from lightwork.kube import contract
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
@@ -33,56 +33,79 @@ class TenantIdentityArgs:
 
 
 class TenantIdentity(pulumi.ComponentResource):
-    """A role that the pods with the tenant's code assume, by EKS Pod Identity.
+    """The roles that the pods with the tenant's code assume, by EKS Pod Identity.
 
-    It has no permissions of its own: the lake and the secrets grant access to themselves.
+    One is for drivers and workers; the other for steps that run a container of the tenant's choice. They have
+    no permissions of their own: the lake and the secrets grant access to themselves.
 
     Costs: nothing.
 
     Deleting: the tenant's pods lose their access to AWS when their credentials expire, within six hours.
 
     Attributes:
-        role: the role's name.
+        role: the name of the role of drivers and workers.
         arn: its ARN.
+        steps_role: the name of the steps' role.
     """
 
     role: pulumi.Output[str]
     arn: pulumi.Output[str]
+    steps_role: pulumi.Output[str]
 
     def __init__(self, name: str, args: TenantIdentityArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:TenantIdentity", name, {}, opts)
-        inner = pulumi.ResourceOptions(parent=self)
-        names, tags = args.names, args.names.tags(args.tenant.name)
-        trust = pods.trust(
-            cluster_arn=names.cluster_arn, namespace=args.tenant.namespace, accounts=list(LAKE_ACCOUNTS)
+        self._name, self._args = name, args
+        tenant = args.tenant.name
+        role = self._make_role(
+            "role", pods_role(args.names, tenant), f"The pods of the tenant {tenant}", contract.LAKE_ACCOUNTS
         )
+        steps = self._make_role(
+            "steps-role",
+            steps_role(args.names, tenant),
+            f"The steps of the tenant {tenant}",
+            (contract.ACCOUNT_STEP,),
+        )
+        self.role, self.arn, self.steps_role = role.name, role.arn, steps.name
+        self.register_outputs({"role": self.role, "arn": self.arn, "steps_role": self.steps_role})
+
+    def _make_role(
+        self, logical: str, name: str, description: str, accounts: tuple[str, ...]
+    ) -> aws.iam.Role:
+        """Make a role, and associate it with service accounts of the tenant's namespace."""
+        names, namespace = self._args.names, self._args.tenant.namespace
+        inner, tags = pulumi.ResourceOptions(parent=self), names.tags(self._args.tenant.name)
+        trust = pods.trust(cluster_arn=names.cluster_arn, namespace=namespace, accounts=list(accounts))
         role = aws.iam.Role(
-            f"{name}-role",
-            name=pods_role(names, args.tenant.name),
+            f"{self._name}-{logical}",
+            name=name,
             path=names.tenant_role_path,
-            description=f"The pods of the tenant {args.tenant.name}",
+            description=description,
             assume_role_policy=json.dumps(trust),
-            permissions_boundary=args.boundary,
+            permissions_boundary=self._args.boundary,
             tags=tags,
             opts=inner,
         )
-        for account in LAKE_ACCOUNTS:
+        for account in accounts:
             aws.eks.PodIdentityAssociation(
-                f"{name}-{account}",
+                f"{self._name}-{account}",
                 cluster_name=names.cluster,
-                namespace=args.tenant.namespace,
+                namespace=namespace,
                 service_account=account,
                 role_arn=role.arn,
                 tags=tags,
                 opts=inner,
             )
-        self.role, self.arn = role.name, role.arn
-        self.register_outputs({"role": self.role, "arn": self.arn})
+        return role
 
 
 def pods_role(names: Names, tenant: str) -> str:
     """Return the name of the pods' role. The purpose comes before the tenant, so that names never collide."""
     return names.named(f"pods-{tenant}", limit=64)
+
+
+def steps_role(names: Names, tenant: str) -> str:
+    """Return the name of the role of the tenant's container steps."""
+    return names.named(f"steps-{tenant}", limit=64)
 
 
 def secrets_role(names: Names, tenant: str) -> str:

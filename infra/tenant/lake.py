@@ -118,6 +118,19 @@ class Lake(pulumi.ComponentResource):
         )
         return aws.iam.RolePolicy(name, role=role, policy=document, opts=pulumi.ResourceOptions(parent=self))
 
+    def grant_steps(self, name: str, role: pulumi.Input[str], tenant: str) -> aws.iam.RolePolicy:
+        """Let a role use this lake as far as a step may.
+
+        Args:
+            name: the grant's logical name.
+            role: the role's name.
+            tenant: the tenant whose lake it is.
+        """
+        document = pulumi.Output.all(bucket_arn=self.bucket_arn, key_arn=self.key_arn).apply(
+            lambda arns: json.dumps(tenant_policies.lake_of_steps(tenant=tenant, **arns))
+        )
+        return aws.iam.RolePolicy(name, role=role, policy=document, opts=pulumi.ResourceOptions(parent=self))
+
     def _keep_versions(self, name: str, deleted_days: int, opts: pulumi.ResourceOptions) -> None:
         versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",

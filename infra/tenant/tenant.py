@@ -104,6 +104,8 @@ class Tenant(pulumi.ComponentResource):
         )
         self.lake.grant_read_write("lake-of-pods", identity.role)
         secrets.grant_read("secrets-of-pods", identity.role)
+        self.lake.grant_steps("lake-of-steps", identity.steps_role, tenant.name)
+        secrets.grant_read("secrets-of-steps", identity.steps_role)
         TenantBudget(
             "budget",
             TenantBudgetArgs(tenant=tenant, names=names, topic_arn=args.estate.alarm_topic_arn),

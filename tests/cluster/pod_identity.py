@@ -30,7 +30,7 @@ ACCOUNT = "pod-identity"
 NAMESPACE = "lightwork-tests"
 _TOKEN_DURATION = "168h"
 ACCOUNTS = contract.LAKE_ACCOUNTS
-"""The service accounts of a tenant that have its role."""
+"""The service accounts of a tenant that have its own role; steps have another one."""
 
 
 def start() -> None:

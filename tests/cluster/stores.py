@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from infra.policies import tenant as tenant_policies
 from tests.cluster import processes
 from tests.cluster.binaries import program
 from tests.cluster.progress import HarnessError, run, wait_for
@@ -123,7 +124,7 @@ def start_s3() -> None:
 
 
 def client(account: str) -> Any:
-    """Return a boto3 client with the credentials of an account (`root`, or a tenant's name)."""
+    """Return a boto3 client with the credentials of an account: `root`, a tenant's name, `steps_of` one."""
     import boto3
     from botocore.config import Config
 
@@ -147,16 +148,52 @@ def credentials(account: str) -> dict[str, str]:
 
 
 def add_tenant(name: str, bucket: str) -> None:
-    """Create a tenant's account and the bucket that only this account may use."""
-    file = run_folder() / "s3" / f"{name}.json"
-    if file.exists():
+    """Create a tenant's account, its steps' account, and the bucket that only these may use."""
+    if (run_folder() / "s3" / f"{name}.json").exists():
         return
+    keys = {account: _add_account(account) for account in (steps_of(name), name)}
+    client("root").create_bucket(Bucket=bucket)
+    _admin("change-bucket-owner", "--bucket", bucket, "--owner", keys[name])
+    policy = bucket_policy(name, bucket, owner=keys[name], steps=keys[steps_of(name)])
+    client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+def steps_of(tenant: str) -> str:
+    """Return the name of the account of a tenant's steps."""
+    return f"{tenant}-steps"
+
+
+def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str) -> dict[str, Any]:
+    """Return what AWS has as the policies of two roles, as the policy of a bucket.
+
+    Args:
+        tenant: the tenant.
+        bucket: its lake's bucket.
+        owner: the access key of the account of its drivers and workers.
+        steps: the access key of the account of its steps.
+    """
+    arn = f"arn:aws:s3:::{bucket}"
+    granted = {
+        owner: tenant_policies.lake_read_write(bucket_arn=arn, key_arn=""),
+        steps: tenant_policies.lake_of_steps(bucket_arn=arn, key_arn="", tenant=tenant),
+    }
+    statements = [
+        {**statement, "Sid": f"{statement['Sid']}{number}", "Principal": {"AWS": [account]}}
+        for number, (account, document) in enumerate(granted.items())
+        for statement in document["Statement"]
+        if statement["Action"][0].startswith("s3:")
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _add_account(name: str) -> str:
+    """Create an account of the S3 server; return its access key."""
     key = {"access": f"AKIA{secrets.token_hex(8).upper()}", "secret": secrets.token_hex(20)}
     _admin("create-user", "--access", key["access"], "--secret", key["secret"], "--role", "user")
-    client("root").create_bucket(Bucket=bucket)
-    _admin("change-bucket-owner", "--bucket", bucket, "--owner", key["access"])
+    file = run_folder() / "s3" / f"{name}.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(key))
+    return key["access"]
 
 
 def _admin(*arguments: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lightwork.kube import contract
 from tests.cluster import pod_identity, stores
 from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
@@ -126,6 +127,7 @@ def set_up(tenant: str) -> None:
     stores.add_tenant(tenant, bucket(tenant))
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
+    pod_identity.associate(namespace(tenant), contract.ACCOUNT_STEP, stores.steps_of(tenant))
     objects = render(tenant)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)

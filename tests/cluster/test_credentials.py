@@ -179,6 +179,26 @@ def test_a_pods_credentials_open_its_tenants_bucket_and_no_other(acme, globex):
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
+def test_a_steps_credentials_write_no_job_no_result_and_no_commit(globex):
+    import boto3
+
+    status, document = pod_identity.ask(token(tenants.namespace(globex), contract.ACCOUNT_STEP))
+    assert status == 200
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stores.s3_url(),
+        region_name=stores.REGION,
+        aws_access_key_id=document["AccessKeyId"],
+        aws_secret_access_key=document["SecretAccessKey"],
+    )
+    bucket = tenants.bucket(globex)
+    s3.put_object(Bucket=bucket, Key="globex/files/by-a-step", Body=b"x")
+    for path in ("runs/1/jobs/1.job", "results/t/c/1.seg", "artifacts/t/_versions/1.json"):
+        with pytest.raises(ClientError) as raised:
+            s3.put_object(Bucket=bucket, Key=f"globex/{path}", Body=b"x")
+        assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, path
+
+
 @pytest.mark.parametrize("account", WITHOUT_ROLE)
 def test_an_account_without_a_role_gets_no_credentials(globex, account):
     status, document = pod_identity.ask(token(tenants.namespace(globex), account))

@@ -7,7 +7,7 @@ import pytest
 from infra.config.naming import Names
 from infra.policies import pods
 from infra.policies import tenant as tenant_policies
-from infra.tenant.identity import pods_role, secrets_role
+from infra.tenant.identity import pods_role, secrets_role, steps_role
 from lightwork.errors import InputError
 from lightwork.kube.contract import LAKE_ACCOUNTS
 from tests.infra.engine import ACCOUNT, REGION
@@ -109,6 +109,7 @@ def test_pods_with_the_tenants_code_can_assume_its_role(account: str) -> None:
         ("tenant-globex", "driver", "lightwork-dev"),
         ("tenant-acme-2", "driver", "lightwork-dev"),
         ("tenant-acme", "default", "lightwork-dev"),
+        ("tenant-acme", "step", "lightwork-dev"),
         ("tenant-acme", "scaler", "lightwork-dev"),
         ("tenant-acme", "scheduler", "lightwork-dev"),
         ("argo", "driver", "lightwork-dev"),
@@ -152,10 +153,10 @@ def test_only_the_operator_can_assume_the_secrets_role() -> None:
 def test_role_names_never_collide() -> None:
     names = [
         role(NAMES, tenant)
-        for role in (pods_role, secrets_role)
-        for tenant in ("acme", "pods-acme", "secrets")
+        for role in (pods_role, steps_role, secrets_role)
+        for tenant in ("acme", "pods-acme", "secrets", "steps", "steps-acme")
     ]
-    assert len(set(names)) == 6, "role names are unique in an account, whatever their paths"
+    assert len(set(names)) == 15, "role names are unique in an account, whatever their paths"
 
 
 def test_the_longest_tenant_has_roles_in_every_environment() -> None:

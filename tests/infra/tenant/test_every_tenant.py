@@ -12,7 +12,7 @@ from infra.config.sizes import DEFAULTS
 from infra.estate.outputs import READ
 from infra.offline.answers import estate as pretended
 from infra.policies import pods, resources
-from lightwork.kube.contract import LABEL_TENANT, LAKE_ACCOUNTS
+from lightwork.kube.contract import ACCOUNT_STEP, LABEL_TENANT, LAKE_ACCOUNTS
 from lightwork.tenants import Environment
 from tests.infra.conftest import STACKS, TENANTS, Deployed, deploy, plain
 from tests.infra.engine import ACCOUNT, REGION
@@ -129,22 +129,24 @@ def test_nothing_refers_to_another_tenant_or_environment(deployed: Deployed) -> 
 def test_each_role_has_its_boundary_and_only_its_own_pods_assume_it(deployed: Deployed) -> None:
     names, tenant = deployed.names, deployed.tenant
     roles = {role.name: role.inputs for role in deployed.run.all(ROLE)}
-    assert set(roles) == {"identity-role", "secrets-role"}, "for its pods, and for its secrets"
+    assert set(roles) == {"identity-role", "identity-steps-role", "secrets-role"}, (
+        "for its pods, for its steps, and for its secrets"
+    )
     for name, role in roles.items():
         assert role["permissionsBoundary"] == names.boundary_arn("tenant"), (
             f"{name}: a wrong grant would take effect"
         )
-    trust = pods.trust(
-        cluster_arn=names.cluster_arn, namespace=tenant.namespace, accounts=list(LAKE_ACCOUNTS)
-    )
-    assert json.loads(roles["identity-role"]["assumeRolePolicy"]) == trust, (
-        "tests/infra/policies/test_tenant.py shows which pods it refuses"
-    )
+    for role, accounts in {"identity-role": LAKE_ACCOUNTS, "identity-steps-role": (ACCOUNT_STEP,)}.items():
+        trust = pods.trust(cluster_arn=names.cluster_arn, namespace=tenant.namespace, accounts=list(accounts))
+        assert json.loads(roles[role]["assumeRolePolicy"]) == trust, (
+            "tests/infra/policies/test_tenant.py shows which pods it refuses"
+        )
     bound = {
         (b.inputs["clusterName"], b.inputs["namespace"], b.inputs["serviceAccount"])
         for b in deployed.run.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
     }
-    assert bound == {(names.cluster, tenant.namespace, account) for account in LAKE_ACCOUNTS}, (
+    accounts = (*LAKE_ACCOUNTS, ACCOUNT_STEP)
+    assert bound == {(names.cluster, tenant.namespace, account) for account in accounts}, (
         "the accounts that run its code"
     )
 
@@ -152,6 +154,7 @@ def test_each_role_has_its_boundary_and_only_its_own_pods_assume_it(deployed: De
 def test_its_roles_are_granted_only_its_own_resources_and_the_linter_agrees(deployed: Deployed) -> None:
     bucket = f"arn:aws:s3:::{deployed.names.lake_bucket(deployed.tenant.name)}"
     prefix = deployed.names.secret_prefix(deployed.tenant.name)
+    folder = f"{bucket}/{deployed.tenant.name}/"
     own = {
         bucket,
         f"{bucket}/*",
@@ -159,10 +162,11 @@ def test_its_roles_are_granted_only_its_own_resources_and_the_linter_agrees(depl
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{prefix}*",
     }
     grants = deployed.run.all(GRANT)
-    assert len(grants) == 3, "lake and secrets for the pods, secrets for the operator"
+    assert len(grants) == 5, "lake and secrets for the pods and for the steps, secrets for the operator"
     for grant in grants:
         for statement in json.loads(grant.inputs["policy"])["Statement"]:
-            assert set(statement["Resource"]) <= own, f"{grant.name}: {statement['Resource']}"
+            wide = {resource for resource in statement["Resource"] if not resource.startswith(folder)}
+            assert wide <= own, f"{grant.name}: {statement['Resource']}"
             assert not any("*" in action for action in statement["Action"]), f"{grant.name}: {statement}"
         findings = analyze_policy_string(grant.inputs["policy"]).findings
         assert not findings, f"{grant.name}: {[(f.issue, f.detail) for f in findings]}"

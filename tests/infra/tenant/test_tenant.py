@@ -12,6 +12,7 @@ from infra.config import image
 from infra.config.naming import Names
 from infra.estate.outputs import EstateOutputs
 from infra.offline.answers import estate
+from infra.policies import tenant as tenant_policies
 from infra.tenant import search, secrets, target
 from lightwork import manifests
 from lightwork.errors import InputError
@@ -112,17 +113,18 @@ def test_the_provider_gets_a_token_for_each_call_and_stores_none(acme: Run) -> N
 
 def test_only_pods_with_the_tenants_code_have_its_role(acme: Run) -> None:
     bound = acme.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
-    assert {b.inputs["serviceAccount"] for b in bound} == {"driver", "worker", "step"}, (
+    roles = {b.inputs["serviceAccount"]: b.inputs["roleArn"].rpartition("-dev-")[2] for b in bound}
+    assert roles == {"driver": "pods-acme", "worker": "pods-acme", "step": "steps-acme"}, (
         "the accounts that run its code"
     )
     for association in bound:
         assert association.inputs["namespace"] == "tenant-acme", "another tenant's pods"
         assert association.inputs["clusterName"] == "lightwork-dev", "another cluster's pods"
-        assert association.inputs["roleArn"].endswith(":role/lightwork/dev/tenants/lightwork-dev-pods-acme")
+        assert ":role/lightwork/dev/tenants/lightwork-dev-" in association.inputs["roleArn"]
 
 
 def test_every_role_of_a_tenant_is_bounded(acme: Run) -> None:
-    assert len(acme.all(ROLE)) == 2, "for its pods, and for its secrets"
+    assert len(acme.all(ROLE)) == 3, "for its pods, for its steps, and for its secrets"
     for role in acme.all(ROLE):
         assert role.inputs["permissionsBoundary"] == ESTATE.tenant_boundary_arn, (
             f"{role.name}: a wrong grant would take effect"
@@ -130,11 +132,21 @@ def test_every_role_of_a_tenant_is_bounded(acme: Run) -> None:
         assert role.inputs["path"] == "/lightwork/dev/tenants/", f"{role.name}: policies refer to this path"
 
 
-def test_the_pods_role_is_granted_lake_and_secrets_and_nothing_else(acme: Run) -> None:
-    grants = [g for g in acme.all(GRANT) if g.inputs["role"] == "lightwork-dev-pods-acme"]
-    assert {g.name for g in grants} == {"lake-of-pods", "secrets-of-pods"}, "no other grant"
-    other = [g for g in acme.all(GRANT) if g not in grants]
-    assert [g.inputs["role"] for g in other] == ["lightwork-dev-secrets-acme"], "the secrets operator's role"
+def test_each_role_is_granted_what_it_needs_and_nothing_else(acme: Run) -> None:
+    grants = {g.name: g.inputs["role"].removeprefix("lightwork-dev-") for g in acme.all(GRANT)}
+    operators = [name for name, role in grants.items() if role == "secrets-acme"]
+    assert len(operators) == 1, "the secrets operator's role"
+    assert {name: role for name, role in grants.items() if name not in operators} == {
+        "lake-of-pods": "pods-acme",
+        "secrets-of-pods": "pods-acme",
+        "lake-of-steps": "steps-acme",
+        "secrets-of-steps": "steps-acme",
+    }, "no other grant"
+    policies = {g.name: json.loads(g.inputs["policy"]) for g in acme.all(GRANT)}
+    (whole, _, key) = (statement["Resource"] for statement in policies["lake-of-pods"]["Statement"])
+    assert policies["lake-of-steps"] == tenant_policies.lake_of_steps(
+        bucket_arn=whole[0], key_arn=key[0], tenant="acme"
+    ), "tests/infra/policies/test_steps.py shows what it refuses"
     text = " ".join(g.inputs["policy"] for g in acme.all(GRANT))
     assert "globex" not in text, "another tenant's"
     assert "secret:lightwork/dev/acme/*" in text, "its own secrets"
@@ -194,7 +206,7 @@ def test_a_budget_counts_only_the_tenants_costs_in_this_environment(root: Path) 
 
 def test_everything_on_aws_that_takes_tags_has_the_tenants(acme: Run) -> None:
     tagged = [r for r in acme.resources if r.type.startswith("aws:") and "tags" in r.inputs]
-    assert len(tagged) == 9, "bucket, key, two roles, three associations, a secret, the budget"
+    assert len(tagged) == 10, "bucket, key, three roles, three associations, a secret, the budget"
     for resource in tagged:
         assert resource.inputs["tags"]["tenant"] == "acme", (
             f"{resource.name}: its cost would not be allocated"

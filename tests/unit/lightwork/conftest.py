@@ -50,7 +50,7 @@ def bucket(s3_environment: str) -> str:
 @pytest.fixture(scope="session")
 def scheduler():
     """The address of a real scheduler with two worker processes of one thread each; nobody's default."""
-    from lightwork.cluster.cluster import start_local
+    from tests.dask_workers import dask_workers
 
-    with start_local(2) as cluster:
-        yield cluster.scheduler_address
+    with dask_workers(2) as address:
+        yield address

@@ -52,6 +52,9 @@ class RunCommand(click.Command):
 @lake_option
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
+@click.option(
+    "--dashboard", is_flag=True, help="Serve Dask's dashboard of a local run; the log names the address."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
 @click.option(
     "--result",
@@ -69,6 +72,7 @@ def run_command(
     lake: str | None,
     refresh: bool,
     no_cache: bool,
+    dashboard: bool,
     as_json: bool,
     result_file: str | None,
 ) -> None:
@@ -93,6 +97,8 @@ def run_command(
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)
     place = settings.resolve_on(on, "local")
+    if dashboard and place == "serial":
+        raise InputError("run: --dashboard: a serial run has none; run it with --on local")
     count = settings.resolve_workers(workers)
     lake = settings.resolve_lake(lake)
     tenant = settings.resolve_tenant(tenant)
@@ -108,6 +114,7 @@ def run_command(
             tenant=tenant,
             refresh=refresh,
             cache=not no_cache,
+            dashboard=dashboard,
         )
     from lightwork.cli.summary import summarise
 

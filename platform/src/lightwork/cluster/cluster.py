@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
+from lightwork.cluster.relief import relieve
 from lightwork.cluster.versions import check_versions
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -49,6 +50,7 @@ class Cluster:
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
         before_kill: is called in each worker process on this machine before busy ones are killed.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -62,7 +64,13 @@ class Cluster:
     """
 
     def __init__(
-        self, on: str, workers: int, batches: int = 0, before_kill: Callable[[], object] = time.time
+        self,
+        on: str,
+        workers: int,
+        batches: int = 0,
+        before_kill: Callable[[], object] = time.time,
+        *,
+        dashboard: bool = False,
     ) -> None:
         self._before_kill = before_kill
         self.on = on
@@ -76,7 +84,7 @@ class Cluster:
         self._address: Any = on
         timeout = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if self.local:
-            self._owned = self._address = start_local(workers)
+            self._owned = self._address = start_local(workers, dashboard=dashboard)
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
         fleet = fleet_from(os.environ) if "://" in on else None
@@ -133,10 +141,12 @@ class Cluster:
     @property
     def dashboard(self) -> str | None:
         """The address of Dask's dashboard; None if there is none."""
+        if self.local:
+            return self._owned.dashboard_link or None
         try:
             has_dashboard = "dashboard" in self.client.scheduler_info(n_workers=0)["services"]
             link = str(self.client.dashboard_link)
-            return link if has_dashboard and (self.local or _is_served(link)) else None
+            return link if has_dashboard and _is_served(link) else None
         except Exception:  # noqa: BLE001 - the link is optional
             return None
 
@@ -219,6 +229,13 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._slots_at = -1e9
+
+    def relieve(self) -> None:
+        """End worker processes that compute what nobody waits for."""
+        is_own = self._owned is not None or self.keeper is not None
+        with contextlib.suppress(Exception):  # whoever waits notices what is wrong
+            if relieve(self.client, self._before_kill, _GRACE, is_own=is_own):
+                self._slots_at = -1e9
 
     def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:
         """Return the results of finished futures, in one request.

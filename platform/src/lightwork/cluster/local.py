@@ -20,19 +20,27 @@ LOCAL_ALLOWED_FAILURES = 1
 
 _LOGGERS = ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny", "bokeh")
 """The loggers that are changed; the first three are silenced."""
+_PROFILES = "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"
+"""Dask's own variable, by which a user turns its profiler on."""
 _JOIN = 0.1
 """Seconds between two looks at whether the cluster has started."""
 
 
-def start_local(workers: int) -> Any:
+def start_local(workers: int, *, dashboard: bool = False) -> Any:
     """Start workers as processes of one thread each, so that Python code runs on all cores.
+
+    Other users of this machine cannot connect to any of them.
+
+    Args:
+        workers: their number.
+        dashboard: whether Dask's dashboard is served; the cluster's `dashboard_link` is its address.
 
     Raises:
         InputError: the script that runs has no `if __name__ == "__main__":`.
         RunFailed: the processes could not be started.
     """
     check_main()
-    start = _Start(workers)
+    start = _Start(workers, dashboard=dashboard)
     start.start()
     try:
         while start.is_alive():
@@ -60,7 +68,15 @@ def _change_process() -> Callable[[], None]:
     import dask
     import distributed  # noqa: F401 - it defines its settings and loggers
 
+    from lightwork.cluster import private
+    from lightwork.cluster.servers import ROUTES
+
+    folder, give_up = private.folder(dask.config.get("temporary-directory", None))
     settings = {
+        # Dask imports modules from there, and unpickles what it has spilled.
+        "temporary-directory": str(folder),
+        "distributed.scheduler.http.routes": ROUTES,
+        "distributed.worker.http.routes": [],
         "distributed.scheduler.allowed-failures": LOCAL_ALLOWED_FAILURES,
         # Batches wait at the scheduler, where any worker can take them.
         "distributed.scheduler.worker-saturation": 1.0,
@@ -69,6 +85,9 @@ def _change_process() -> Callable[[], None]:
         "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
+    if _PROFILES not in os.environ:
+        # It takes about two percent of the workers' time; Dask's dashboard says on its page that it is off.
+        settings["distributed.worker.profile.enabled"] = False
     loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
     handlers = [(logger, list(logger.handlers)) for logger in loggers]
     parts: list[logging.Logger | logging.Handler] = [*loggers, *(h for _, own in handlers for h in own)]
@@ -82,6 +101,7 @@ def _change_process() -> Callable[[], None]:
 
     def undo() -> None:
         settings_before.__exit__(None, None, None)
+        give_up()
         for part, level in levels:
             part.setLevel(level)
         for logger, before in handlers:
@@ -112,40 +132,30 @@ class _Start(threading.Thread):
         error: why it could not be started; None otherwise.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, dashboard: bool) -> None:
         super().__init__(name="lightwork-start", daemon=True)
         self.cluster: Any = None
         self.error: BaseException | None = None
         self._workers = workers
+        self._dashboard = dashboard
         self._lock = threading.Lock()
         self._abandoned = False
 
     def run(self) -> None:
         """Start the cluster; close it if it has been abandoned meanwhile."""
-        import logging
         from multiprocessing import resource_tracker
 
-        _changed.__enter__()
-        from distributed import LocalCluster
-
-        class Cluster(LocalCluster):  # type: ignore[misc, unused-ignore]
-            # Its processes end with this one. Dask would wait up to 10 s at exit for one that is starting.
-            shutdown_on_close = property(lambda _: False, lambda *_: None)
-
+        try:
+            _changed.__enter__()
+        except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+            self.error = error
+            return
         if hasattr(signal, "pthread_sigmask"):
             # It is started with the first process otherwise, and that unblocks SIGINT in the starting thread.
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            cluster = Cluster(
-                n_workers=self._workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-                preload=["lightwork.cluster.preload"],
-            )
+            cluster = self._make()
         except BaseException as error:  # noqa: BLE001 - the thread that waits raises it
             self.error = error
             _changed.__exit__()
@@ -156,6 +166,18 @@ class _Start(threading.Thread):
             abandoned = self._abandoned
         if abandoned:
             self._close()
+
+    def _make(self) -> Any:
+        import logging
+
+        from lightwork.cluster.servers import LocalCluster
+
+        return LocalCluster(
+            self._workers,
+            dashboard=self._dashboard,
+            preload=["lightwork.cluster.preload"],
+            silence_logs=logging.CRITICAL,
+        )
 
     def abandon(self) -> None:
         """Close the cluster once it has started; do not wait for that."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
+from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import KILLED, Failure, compute, renewing
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
@@ -200,7 +204,7 @@ class Future(Generic[R]):
         if state != self._state:
             raise RunFailed(explain(task.name, difference, "and it has changed again since the call"))
         arguments = thaw(sent.data)
-        place = runner.places.place(lake_is_used=code is not None)
+        place = runner.large_inputs.place(lake_is_used=code is not None)
         again = runner.pack_again(
             task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments, place)
         )
@@ -227,7 +231,7 @@ class Future(Generic[R]):
         while True:
             try:
                 future = self._future or self._send()
-                value = future.result(timeout)
+                value = self._await(future, timeout)
             except (FutureCancelledError, Lost, OSError) as error:
                 if isinstance(error, TimeoutError):
                     raise
@@ -257,6 +261,17 @@ class Future(Generic[R]):
             else:
                 self.settle(value)
                 return
+
+    def _await(self, future: distributed.Future, timeout: float | None) -> Any:
+        """Wait for Dask's future; look at times whether work that was cancelled holds its worker."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        patience = Patience()
+        while not _ends_within(future, min(end - time.monotonic(), patience.left)):
+            if time.monotonic() >= end:
+                raise TimeoutError(f"{self.name} has no result after {timeout:g} s")
+            if patience.ends():
+                self.runner.cluster.relieve()
+        return future.result()
 
     def _not_run(self, error: BaseException) -> RunFailed:
         failure = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
@@ -321,7 +336,7 @@ def start_call(
     if serial:
         return _call_here(runner, task, code, key, call)
     state = state_of(task, code)
-    place = runner.places.place(lake_is_used=code is not None)
+    place = runner.large_inputs.place(lake_is_used=code is not None)
     sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place)
     return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
 
@@ -377,3 +392,20 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
 def _lookup(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
     """Return the call's result from the lake; `MISSING` if it is not there or is to be computed again."""
     return MISSING if runner.refresh else runner.results_of(task, code).lookup([key])[0]
+
+
+def _ends_within(future: distributed.Future, seconds: float) -> bool:
+    """Wait for the end of Dask's future, `seconds` at most; return whether it has ended.
+
+    Not by a timeout of Dask's, which now and then ends in an error of its own, nor by a callback, which would
+    keep a dropped future's work going.
+    """
+
+    async def wait() -> None:
+        waiting = asyncio.ensure_future(future._state.wait())  # noqa: SLF001
+        await asyncio.wait({waiting}, timeout=max(0.0, seconds))
+        waiting.cancel()
+
+    if not future.done():
+        future.client.sync(wait)
+    return bool(future.done())

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
-from lightwork.engine.shared import Places, Shared
+from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -23,6 +23,7 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.store import presence
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Runner:
         refresh: compute everything again.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
+        dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
@@ -84,12 +86,17 @@ class Runner:
         refresh: bool,
         cache: bool,
         progress: Progress,
+        dashboard: bool = False,
     ) -> None:
         self.on = on
         self._workers = workers
+        self._dashboard = dashboard
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
+        self._run_id = folder.rpartition("/")[2]
+        self._is_present = False
+        self._presence_lock = threading.Lock()
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -107,9 +114,9 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
+        self.large_inputs = LargeInputs(on, lake)
         self.replaced = False
         self.maps: set[object] = set()
-        self.places = Places(on, lake)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -154,7 +161,7 @@ class Runner:
         with self.progress.doing(
             f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
         ):
-            cluster = Cluster(self.on, self._workers, batches, commit_running)
+            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -233,6 +240,11 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        with self._presence_lock:
+            if parcel.is_large and not self._is_present:
+                # As long as it is, nobody takes the jobs for those of a killed run.
+                self._is_present = True
+                presence.enter(self.lake, self._run_id)
         return parcel.stored(self._lake_mark)
 
     def job(
@@ -343,12 +355,15 @@ class Runner:
             if self._cluster is not None:
                 self._cluster.close()
         finally:
-            self.places.close()
+            self.large_inputs.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+        if self._is_present:
+            self._is_present = False
+            presence.leave(self.lake, self._run_id)
 
 
 def closed(runner: Runner) -> str:

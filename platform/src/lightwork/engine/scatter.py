@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.cluster import Lost
+from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import KILLED, Failure, shorten
 from lightwork.engine.feed import PAGE, Page, Span
 from lightwork.engine.places import Places
@@ -104,6 +105,7 @@ class Scatter:
         self._arrived: deque[Batch] = deque()
         self._suspects: deque[list[Span]] = deque()
         self._wake = threading.Event()
+        self._patience = Patience()
         self._error: ElementError | None = None
         self._waiting_since: float | None = None
         self._warned = False
@@ -161,6 +163,7 @@ class Scatter:
         try:
             collected = bool(self._arrived)
             if collected:
+                self._patience.renew()
                 self._collect()
             if self._error is not None:
                 raise self._error
@@ -192,6 +195,8 @@ class Scatter:
             self._wake.wait(_WAIT)
             self._wake.clear()
         cluster = self._call.runner.cluster
+        if self._inflight and not self._arrived and self._patience.ends():
+            cluster.relieve()
         if cluster.slots():
             self._waiting_since = None
             self._working_since = self._working_since or time.monotonic()

@@ -12,14 +12,13 @@ import contextlib
 import functools
 import io
 import pickle
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lightwork.cluster import private
 from lightwork.functions import mapped, pickling
 from lightwork.functions.frozen import ATOMIC, Frozen, is_plain, open_argument
 from lightwork.lake.local import LocalLake
@@ -41,7 +40,7 @@ _code: dict[int, Any] = {}
 """Functions, classes and modules of this process that shared arguments refer to, by their ids."""
 
 
-class Places:
+class LargeInputs:
     """Where the large inputs of a session's maps are stored for its workers.
 
     Args:
@@ -56,6 +55,7 @@ class Places:
         self._memory: mapped.SharedMemory | None = None
         self._folder: mapped.Folder | None = None
         self._looked = False
+        self._give_up: Callable[[], object] = lambda: None
 
     def place(self, *, lake_is_used: bool) -> mapped.Place | None:
         """Return the place for inputs of a map; None if they are sent by Dask.
@@ -75,8 +75,10 @@ class Places:
 
     def _in_folder(self) -> mapped.Folder:
         if self._folder is None:
-            lake = self._lake
-            base = lake.folder if isinstance(lake, LocalLake) else Path(tempfile.gettempdir()) / "lightwork"
+            if isinstance(self._lake, LocalLake):
+                base = self._lake.folder
+            else:
+                base, self._give_up = private.folder()
             self._folder = mapped.Folder(base / _FOLDER)
         return self._folder
 
@@ -85,6 +87,7 @@ class Places:
         with self._lock:
             if self._folder is not None:
                 self._folder.close()
+            self._give_up()
 
 
 @dataclass(slots=True)

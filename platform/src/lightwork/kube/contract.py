@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from lightwork.logs import ENV_LOG as ENV_LOG
+from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
+from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
 from lightwork.settings import ENV_TENANT as ENV_TENANT
 
@@ -61,8 +63,15 @@ ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
-LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_STEP)
-"""The accounts whose pods run the tenant's code; `infra.tenant.identity` gives them the tenant's AWS role."""
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
+"""The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
+
+`ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.
+"""
+LAKE_CLOSED = ("results", "runs")
+"""Folders that a step neither reads nor writes: drivers and workers unpickle files that are in there."""
+LAKE_READ_ONLY = ("artifacts/*", "lightwork-*")
+"""Files that a step does not write: artifacts with their commit files, and what is kept at the top."""
 
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
@@ -86,8 +95,8 @@ WORK_SECONDS = 2.0
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
 
-# Environment variables of pods. ENV_LOG, ENV_LAKE and ENV_TENANT (above) also work outside a cluster; in one,
-# SETTINGS sets them.
+# Environment variables of pods. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
+# also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import socketserver
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError
+from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +21,8 @@ CONNECTIONS = 32
 """The most connections at once; a browser opens about six. Further ones wait."""
 _CHUNK = 64 * 1024
 _IDLE = 1.0
+_TABLE = Path("/proc/net/tcp")
+"""Linux's table of this machine's TCP connections, each with the user whose it is."""
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -29,7 +34,18 @@ class _Server(socketserver.ThreadingTCPServer):
         self.connect = connect
         self.slots = threading.BoundedSemaphore(CONNECTIONS)
         self.ending = threading.Event()
+        self.refused: set[int] = set()
         super().__init__(("127.0.0.1", port), _Connection)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """Return whether the one who connects is the user whose credentials open the other side."""
+        user = _user_of(client_address[1], int(self.server_address[1]))
+        if user is None or user == os.getuid():
+            return True
+        if user >= 0 and user not in self.refused:
+            self.refused.add(user)
+            get_logger("lightwork").warning(f"refused a connection of another user of this machine: {user}")
+        return False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a broken connection: the browser opens a new one."""
@@ -46,6 +62,8 @@ class _Connection(socketserver.BaseRequestHandler):
 @contextlib.contextmanager
 def forwarded(connect: Callable[[], Any], port: int = 0) -> Iterator[int]:
     """Listen on 127.0.0.1 and forward each connection while the `with` block runs.
+
+    Connections of other users of this machine are refused on Linux, which tells whose they are.
 
     Args:
         connect: opens the remote side, an object with `recv`, `sendall`, `fileno` and `close`. It is called
@@ -73,6 +91,18 @@ def forwarded(connect: Callable[[], Any], port: int = 0) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _user_of(port: int, server_port: int) -> int | None:
+    """Return the user who has connected from a port of 127.0.0.1; None if the system does not tell.
+
+    A connection that has ended meanwhile is nobody's: -1.
+    """
+    if not _TABLE.exists():
+        return None
+    addresses = [f"0100007F:{port:04X}", f"0100007F:{server_port:04X}"]
+    rows = (line.split() for line in _TABLE.read_text().splitlines()[1:])
+    return next((int(row[7]) for row in rows if row[1:3] == addresses), -1)
 
 
 def _pump(local: socket.socket, remote: Any, ending: threading.Event) -> None:

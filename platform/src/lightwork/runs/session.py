@@ -22,6 +22,7 @@ from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, 
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
 from lightwork.runs import current, openings, stopping
+from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +52,7 @@ _KINDS = {
     "pipeline": TEXT,
     "parameters": maybe(BY_NAME),
     "progress": maybe(one_of(*get_args(Mode))),
+    "dashboard": FLAG,
 }
 
 
@@ -67,6 +69,7 @@ def connect(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> Session:
     """Open a session: until it is closed, tasks run there. A `with` statement closes it at its end.
 
@@ -93,6 +96,8 @@ def connect(
         pipeline: the pipeline's name, for logs and records.
         parameters: the run's parameters, for records.
         progress: `bar`, `lines` or `off`; by default what suits standard error.
+        dashboard: serve Dask's dashboard for `local`, at an address that the log names and nobody can guess;
+            it has no effect elsewhere, as a cluster has one or not.
 
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
@@ -102,7 +107,9 @@ def connect(
         raise InputError(
             "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
         )
-    session = _session(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress)
+    session = _session(
+        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard)
+    )
     if session.on == "local":
         check_main()
     openings.settle()
@@ -120,6 +127,7 @@ def _session(
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
+    dashboard: bool = False,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
@@ -134,6 +142,7 @@ def _session(
         pipeline=pipeline,
         parameters=dict(parameters or {}),
         progress=Progress(progress),
+        dashboard=dashboard,
     )
 
 
@@ -216,6 +225,7 @@ class Session:
         report: the content of the run's report.
         log: a logger whose lines carry the run's context.
         folder: this run's folder in the lake.
+        upkeep: deletes now and then what nobody needs in the lake.
     """
 
     def __init__(
@@ -231,6 +241,7 @@ class Session:
         pipeline: str,
         parameters: dict[str, object],
         progress: Progress,
+        dashboard: bool,
     ) -> None:
         self.tenant = tenant
         self.run_id = run_id
@@ -246,6 +257,7 @@ class Session:
             refresh=refresh,
             cache=cache,
             progress=progress,
+            dashboard=dashboard,
         )
         self.on = on
         self.workers = workers
@@ -253,6 +265,7 @@ class Session:
         self.folder = self.runner.folder
         self.elements = self.runner.elements
         self.progress = progress
+        self.upkeep = Upkeep(self.lake)
         self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
         self._closed = False
         self._gone = False
@@ -358,6 +371,7 @@ class Session:
         self._opening = current.enter(self)
         stopping.watch(self)
         collections.open_on(self.runner, _runner_here)
+        self.upkeep.start_if_long()
         return self
 
     def __exit__(
@@ -391,6 +405,7 @@ class Session:
             self.progress.close()
             self.runner.close()
         finally:
+            self.upkeep.end()
             collections.close_on(self.runner)
             if self._logging:
                 logs.session_logging.__exit__()

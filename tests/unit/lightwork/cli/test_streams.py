@@ -28,7 +28,7 @@ import json, os, sys
 from infra.driver import cli as estate
 from lightwork.cli import explain, kept, main, pipelines, remote, run, tenant
 import infra.driver.plan, rich.table
-import lightwork.store.artifacts, lightwork.store.records, lightwork.store.usage
+from lightwork.store import artifacts, records, usage
 
 programs = {"lightwork": main.main, "lightwork-estate": estate.main}
 outcomes = []

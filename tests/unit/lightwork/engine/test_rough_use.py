@@ -269,9 +269,8 @@ def test_a_session_closed_by_hand_is_no_longer_current(tmp_path):
 
 
 def test_an_interrupted_start_leaves_nothing_to_close_at_exit(monkeypatch):
-    from distributed import LocalCluster
-
     from lightwork.cluster.cluster import Cluster
+    from lightwork.cluster.servers import LocalCluster
 
     started = []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -99,3 +101,25 @@ def test_the_port_is_closed_afterwards(uppercase: int) -> None:
         client(port).close()
     with pytest.raises(ConnectionRefusedError):
         client(port)
+
+
+STRANGER = """
+import os, socket, sys
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+connection = socket.create_connection((b"127.0.0.1".decode("ascii"), int(sys.argv[1])), 20)
+try:
+    connection.sendall(b"word\\n")
+    sys.stdout.buffer.write(connection.recv(100))
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.parametrize("is_other", [pytest.param(True, marks=pytest.mark.root), False])
+def test_another_user_of_the_machine_reaches_nothing(uppercase: int, is_other: bool) -> None:
+    program = STRANGER if is_other else STRANGER.replace("os.getuid() == 0", "False")
+    with forwarded(lambda: client(uppercase)) as port:
+        command = [sys.executable, "-c", "import encodings.idna" + program, str(port)]
+        heard = subprocess.run(command, capture_output=True, timeout=patience(30), check=False).stdout
+    assert heard == (b"" if is_other else b"WORD\n")

@@ -188,6 +188,14 @@ def test_a_container_has_the_account_with_the_fewest_rights_and_the_tenants_sett
     assert TEMPLATES["step-fetch-all"]["container"]["resources"] == base.resources("250m", "300Mi", "1Gi")
 
 
+def test_a_container_mounts_no_secret_and_has_no_certificate() -> None:
+    for name in ("step-fetch-all", "step-report"):
+        text = json.dumps(TEMPLATES[name])
+        assert [list(volume) for volume in TEMPLATES[name]["volumes"] or [] if "secret" in volume] == []
+        for hidden in (contract.TLS, contract.TLS_AUTHORITY, contract.TLS_FOLDER, "DASK_", "8786"):
+            assert hidden not in text, f"{name}: {hidden}"
+
+
 def test_only_a_container_that_allows_spot_tolerates_it() -> None:
     assert TEMPLATES["step-report"]["affinity"] == base.never_spot()
     assert "tolerations" not in TEMPLATES["step-report"]

@@ -19,9 +19,9 @@ import structlog
 from distributed import Client, LocalCluster
 
 from lightwork import InputError, Session, connect, current_session, get_logger, task
-from lightwork.cluster.cluster import start_local
 from lightwork.engine.feed import PAGE
 from lightwork.runs import session
+from tests.dask_workers import dask_workers
 from tests.waiting import patience
 
 TENANTS = ("acme", "globex")
@@ -61,8 +61,8 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def schedulers():
     """The addresses of two schedulers with one worker process each."""
-    with start_local(1) as first, start_local(1) as second:
-        yield first.scheduler_address, second.scheduler_address
+    with dask_workers(1) as first, dask_workers(1) as second:
+        yield first, second
 
 
 def open_for(tenant: str, on: str = "serial") -> Session:
