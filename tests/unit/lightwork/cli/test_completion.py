@@ -233,8 +233,6 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "keep_for",
             "keep_last",
             "silent_for",
-            "keep_for",
-            "keep_last",
             "port",
             "parallel",
             "hours",
