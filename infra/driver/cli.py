@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,10 +12,15 @@ import click
 from infra.config.stack import ENVIRONMENTS, LOCAL, WITH_LOCAL, StackName
 from infra.driver.outcome import Command
 from lightwork.cli import running
-from lightwork.errors import InputError, visible
+from lightwork.cli.candidates import names
+from lightwork.cli.completion import command_for
+from lightwork.cli.output import echo, show_json
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
 
     from infra.config.stack import AnyEnvironment
     from infra.driver.engine import Engine
@@ -43,7 +47,31 @@ def cli(context: click.Context) -> None:
     Exit codes: 0 success, 1 a stack failed or was refused, 2 wrong input (nothing started), 130 interrupted.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())
+
+
+def _tenant_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the tenants with a file, for Tab."""
+    return names(incomplete, _tenants())
+
+
+def _stack_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the stacks of the estates and of all tenants, for Tab."""
+    tenants = ["", *(f".{name}" for name in _tenants())]
+    return names(incomplete, (f"{env}{tenant}" for env in WITH_LOCAL for tenant in tenants))
+
+
+def _tenants() -> list[str]:
+    return [path.stem for path in (ROOT / "tenants").glob("*.yaml") if "." not in path.stem]
+
+
+def _revisions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
+    """Offer the branches and tags, for Tab."""
+    import subprocess
+
+    command = ["git", "-C", str(ROOT), "for-each-ref", "--format=%(refname:short)"]
+    refs = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return names(incomplete, refs.split())
 
 
 def _stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,15 +79,26 @@ def _stack_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--env", type=click.Choice(WITH_LOCAL), help="The environment."),
         click.option("--estate", is_flag=True, help="The environment's estate."),
-        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant; can be repeated."),
+        click.option(
+            "--tenant",
+            "tenants",
+            multiple=True,
+            metavar="NAME",
+            help="A tenant; can be repeated.",
+            shell_complete=_tenant_names,
+        ),
         click.option(
             "--changed-since",
             metavar="REV",
             help="The stacks affected by the files that differ from this commit.",
+            shell_complete=_revisions,
         ),
         click.option("--all", "everything", is_flag=True, help="The estate and all its tenants."),
         click.option(
-            "--stack", metavar="STACK", help="One stack: dev is the estate of dev, dev.acme a tenant in it."
+            "--stack",
+            metavar="STACK",
+            help="One stack: dev is the estate of dev, dev.acme a tenant in it.",
+            shell_complete=_stack_names,
         ),
     )
 
@@ -186,18 +225,23 @@ def stacks(choice: Choice, as_json: bool) -> int:
     """Print the chosen stacks, the estate first. Needs no account and no Pulumi."""
     _warn(choice.warnings)
     if as_json:
-        click.echo(json.dumps(choice.stacks))
+        show_json(choice.stacks)
         return 0
     for stack in choice.stacks:
         reason = choice.reasons.get(stack)
-        click.echo(f"{stack}  ({reason})" if reason else stack)
+        echo(f"{stack}  ({reason})" if reason else stack)
     return 0
 
 
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 @click.option(
-    "--tenant", "tenants", multiple=True, metavar="NAME", help="A tenant to include; can be repeated."
+    "--tenant",
+    "tenants",
+    multiple=True,
+    metavar="NAME",
+    help="A tenant to include; can be repeated.",
+    shell_complete=_tenant_names,
 )
 @click.option(
     "--workers",
@@ -224,7 +268,7 @@ def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
     from infra.offline.cost import report
 
     plan.named(Repository(ROOT, env), tenants, estate=True)
-    click.echo(report(env, tenants, workers=workers, hours=hours))
+    echo(report(env, tenants, workers=workers, hours=hours))
     return 0
 
 
@@ -239,8 +283,11 @@ def bootstrap(env: Any) -> int:
     from infra.estate.bootstrap import bootstrap as prepare
 
     for line in prepare(ROOT, env):
-        click.echo(line)
+        echo(line)
     return 0
+
+
+cli.add_command(command_for(NAME))
 
 
 def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path | None, as_json: bool) -> int:
@@ -278,7 +325,7 @@ def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path 
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        click.echo(f"{NAME}: {visible(warning)}", err=True)
+        echo(f"{NAME}: {warning}", err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

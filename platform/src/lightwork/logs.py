@@ -86,6 +86,11 @@ def _terminal_type() -> type[Console]:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else segment._replace(text=visible(segment.text))
 
+        def on_broken_pipe(self) -> None:
+            """Raise the error, which the command line handles; rich would end the process."""
+            self.quiet = True
+            raise
+
     return Terminal
 
 

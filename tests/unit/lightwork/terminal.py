@@ -22,20 +22,27 @@ CTRL_C = "\x03"
 
 
 class Terminal:
-    """A Python program as the foreground process group of a new terminal.
+    """A program, Python's unless another is named, as the foreground process group of a new terminal.
 
     Attributes:
         text: what it has shown so far, without escape sequences and progress bars.
     """
 
-    def __init__(self, folder: Path, *arguments: str, columns: int = 200, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        program: str = sys.executable,
+        columns: int = 200,
+        **environment: str,
+    ) -> None:
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             try:
                 os.chdir(folder)
                 signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
                 names = {"COLUMNS": str(columns), "TERM": "xterm", **environment}
-                os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **names})
+                os.execve(program, [program, *arguments], {**os.environ, **names})
             finally:
                 os._exit(99)
         self._bytes = b""

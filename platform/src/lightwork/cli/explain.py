@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.output import (
     cell,
     console,
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 
 
 @click.command("explain")
-@click.argument("pipeline", metavar="PIPELINE")
-@click.argument("task", metavar="TASK")
-@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("pipeline", metavar="PIPELINE", shell_complete=candidates.pipelines)
+@click.argument("task", metavar="TASK", shell_complete=candidates.tasks)
+@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
 @click.option(
     "--value",
     "with_value",

@@ -23,6 +23,8 @@ from lightwork.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "run": ("run", "Run a pipeline: lightwork run windy-city max_timestamps=1000"),
     "list": ("pipelines", "Show the pipelines and their parameters."),
@@ -32,13 +34,14 @@ COMMANDS = {
         "Show what a task's cache key is made of, and what changed since earlier results.",
     ),
     "artifacts": ("kept", "Show the tables and files that runs have written."),
-    "cache": ("kept", "Show the size of the cached results, or delete old ones."),
+    "cache": ("cache", "Show the space that a lake takes, or delete what nobody needs."),
     "runs": ("kept", "Show recent runs."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "Stop a run in a cluster."),
     "logs": ("remote", "Print the logs of a run's pods in a cluster."),
     "dashboard": ("remote", "Show the Dask dashboard of a run in a cluster."),
     "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
+    "completion": ("completion", "Show how to complete commands with Tab in bash, zsh or fish."),
 }
 """By command, its module in lightwork.cli and its line in the help, in the order in which users need them."""
 
@@ -57,6 +60,17 @@ class Commands(running.Group):
         module = import_module(f"lightwork.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands, and the options of the group, that start as the incomplete word does."""
+        from click.shell_completion import CompletionItem
+
+        items = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands' lines in the help."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.errors import is_hidden, visible
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ lake_option = click.option(
     "--lake",
     metavar="URL",
     help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
+    shell_complete=candidates.folders,
 )
 tenant_option = click.option(
-    "--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local]."
+    "--tenant",
+    metavar="NAME",
+    help="The tenant whose data it is [LIGHTWORK_TENANT, else local].",
+    shell_complete=candidates.tenants,
 )
 
 
@@ -55,8 +60,13 @@ def cell(value: object, style: str = "", *, right: bool = False) -> Text:
 
 def show_json(value: Any) -> None:
     """Print a value as JSON on one line; what a terminal would obey is escaped as JSON escapes it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    click.echo(re.sub(r"[^\x20-\x7e]", _json_escape, text))
+    click.echo(json_text(value))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON; what a terminal would obey is escaped as JSON escapes it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return re.sub(r"[^\x20-\x7e\n]", _json_escape, text)
 
 
 def _json_escape(match: re.Match[str]) -> str:

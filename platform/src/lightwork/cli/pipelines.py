@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.output import echo, json_option, show_json, show_table
 from lightwork.errors import InputError, one_line
 
@@ -85,7 +86,10 @@ def _signature(parameters: list[Parameter]) -> str:
 @click.command("new")
 @click.argument("name", metavar="NAME")
 @click.option(
-    "--into", metavar="FOLDER", help="The folder of a package of pipelines; by default the one found here."
+    "--into",
+    metavar="FOLDER",
+    help="The folder of a package of pipelines; by default the one found here.",
+    shell_complete=candidates.folders,
 )
 @json_option
 def new_command(name: str, into: str | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightwork.cli import candidates
 from lightwork.cli.output import echo, show_json
 from lightwork.errors import InputError
 
@@ -20,10 +21,25 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that select the cluster and the namespace."""
     for option in (
         click.option(
-            "--context", metavar="NAME", help="A context of the kubeconfig; lightwork-ENV by default."
+            "--context",
+            metavar="NAME",
+            help="A context of the kubeconfig; lightwork-ENV by default.",
+            shell_complete=candidates.contexts,
         ),
-        click.option("--tenant", metavar="NAME", help="The tenant [LIGHTWORK_TENANT, else local]."),
-        click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod."),
+        click.option(
+            "--tenant",
+            metavar="NAME",
+            help="The tenant [LIGHTWORK_TENANT, else local].",
+            shell_complete=candidates.tenants,
+        ),
+        click.option(
+            "--env",
+            "environment",
+            required=True,
+            metavar="ENV",
+            help="dev, staging or prod.",
+            shell_complete=candidates.environments,
+        ),
     ):
         command = option(command)
     return command
@@ -37,8 +53,8 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 
 
 @click.command("submit")
-@click.argument("pipeline", metavar="PIPELINE")
-@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("pipeline", metavar="PIPELINE", shell_complete=candidates.pipelines)
+@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
 @_cluster_options
 @click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -72,7 +88,7 @@ def submit_command(
 
 
 @click.command("stop")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
 @_cluster_options
 @click.option("--terminate", is_flag=True, help="Stop at once, without the exit handler.")
 def stop_command(
@@ -84,7 +100,7 @@ def stop_command(
 
 
 @click.command("logs")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
 @_cluster_options
 @click.option(
     "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
@@ -98,7 +114,7 @@ def logs_command(
 
 
 @click.command("dashboard")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
 @_cluster_options
 @click.option(
     "--port",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lightwork.cli.output import show_json
+from lightwork.cli import candidates
+from lightwork.cli.output import lake_option, show_json, tenant_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,25 +37,32 @@ class RunCommand(click.Command):
 
 
 @click.command("run", cls=RunCommand)
-@click.argument("pipeline", required=False, metavar="PIPELINE")
-@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--on", metavar="WHERE", help="serial, local, tcp://host:port, tls://host:port or coiled.")
+@click.argument("pipeline", required=False, metavar="PIPELINE", shell_complete=candidates.pipelines)
+@click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
+@click.option(
+    "--on",
+    metavar="WHERE",
+    help="serial, local, tcp://host:port, tls://host:port or coiled.",
+    shell_complete=candidates.places,
+)
 @click.option(
     "--workers", metavar="N", help="The number of worker processes; the number of cores by default."
 )
-@click.option("--tenant", metavar="NAME", help="The tenant whose data it is [LIGHTWORK_TENANT, else local].")
-@click.option(
-    "--lake",
-    metavar="URL",
-    help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
-)
+@tenant_option
+@lake_option
 @click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
 @click.option(
     "--dashboard", is_flag=True, help="Serve Dask's dashboard of a local run; the log names the address."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
-@click.option("--result", "result_file", metavar="FILE", help="Write the pipeline's result to FILE as JSON.")
+@click.option(
+    "--result",
+    "result_file",
+    metavar="FILE",
+    help="Write the pipeline's result to FILE as JSON.",
+    shell_complete=candidates.files,
+)
 def run_command(
     pipeline: str | None,
     items: tuple[str, ...],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from lightwork.cli import streams
 from lightwork.cli.output import echo
 from lightwork.errors import InputError, LightworkError, near, one_line
 
@@ -71,48 +72,65 @@ def execute(
     Returns:
         The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 after Ctrl-C.
     """
+    if any(variable.endswith("_COMPLETE") for variable in os.environ):
+        from lightwork.cli import completion
+
+        if completion.is_asked(name):
+            return completion.answer(command, name)
+    streams.open_all()
+    report = _Report(say, details)
     try:
         # As in Click's own `main`, except that KeyboardInterrupt is not turned into `Abort`.
         with command.make_context(name, list(sys.argv[1:] if argv is None else argv), obj=obj) as context:
-            return int(command.invoke(context) or 0)
+            code = int(command.invoke(context) or 0)
+        sys.stdout.flush()
+        return code
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError as error:
-        say(usage(error) if usage else f"{one_line(error.format_message()).rstrip('.')} ({name} --help)")
+        report(usage(error) if usage else f"{one_line(error.format_message()).rstrip('.')} ({name} --help)")
         return 2
     except KeyboardInterrupt:
         if stopped is None:
             raise
-        say(stopped)
+        report(stopped)
         return STOPPED_CODE
-    except BrokenPipeError:
-        _discard_stdout()
-        return 1
     except LightworkError as error:
-        _print_details(details, error)
-        say(str(error))
+        report(str(error), error)
         return 2 if isinstance(error, InputError) else 1
     except Exception as error:
+        if (reason := streams.lost(error)) is not None:
+            if reason:
+                report(f"the output cannot be written: {reason}")
+            return 1
         if unexpected is None:
             raise
-        _print_details(details, error)
-        say(unexpected(error))
+        report(unexpected(error), error)
         return 1
 
 
-def _print_details(details: Callable[[Exception], str] | None, error: Exception) -> None:
-    if details and (text := details(error).rstrip()):
-        echo(text, err=True)
+class _Report:
+    """Prints the text of an error, unless standard error cannot be written either."""
+
+    def __init__(self, say: Callable[[str], None], details: Callable[[Exception], str] | None) -> None:
+        self._say = say
+        self._details = details
+
+    def __call__(self, text: str, error: Exception | None = None) -> None:
+        try:
+            if error is not None and self._details and (details := self._details(error).rstrip()):
+                echo(details, err=True)
+            self._say(text)
+        except OSError as problem:
+            if streams.lost(problem) is None:
+                raise
 
 
 def end(code: int) -> NoReturn:
     """Flush stdout and end the process with an exit code."""
     if code == STOPPED_CODE:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # another one ends what is left without a traceback
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
+    streams.flush()
     sys.exit(code)
 
 
@@ -120,8 +138,3 @@ def lines(name: str, text: str) -> None:
     """Print each line of a text on stderr, prefixed with the program's name."""
     for line in text.splitlines():
         echo(f"{name}: {one_line(line)}", err=True)
-
-
-def _discard_stdout() -> None:
-    """Point stdout at the null device once its reader is gone, so that the flush at exit does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

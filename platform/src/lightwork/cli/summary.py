@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from lightwork.cli.output import cell, console, counted, size
+from lightwork.runs.report.numbers import number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from lightwork.runs.run import RunResult
 
+_INDENT = 2
 _BAR = 40
+_LEAST_BAR = 12
 _ROWS = 12
 _COLUMNS = 8
 
@@ -37,10 +41,11 @@ def summarise(result: RunResult, *, stderr: bool = False) -> None:
     out.print(head)
     out.print(_elements(result.elements))
     charts = [dict(values) for _, values in result.bars.values()]
-    for block in _result(result.result, charts):
-        out.print(Padding(block, (1, 0, 0, 2), expand=False))
+    room = out.width - _INDENT
+    for block in _result(result.result, charts, room):
+        out.print(Padding(block, (1, 0, 0, _INDENT), expand=False))
     for title, (unit, values) in result.bars.items():
-        out.print(Padding(_bars(title, unit, values), (1, 0, 0, 2), expand=False))
+        out.print(Padding(_bars(title, unit, values, room), (1, 0, 0, _INDENT), expand=False))
     facts: list[tuple[str, str]] = []
     for artifact in result.artifacts:
         rows = f"{counted(artifact['rows'], 'row')}, " if artifact.get("rows") is not None else ""
@@ -67,22 +72,22 @@ def _elements(counts: Mapping[str, int]) -> Text:
     return text
 
 
-def _result(value: Any, charts: list[dict[str, float]]) -> list[RenderableType]:
+def _result(value: Any, charts: list[dict[str, float]], room: int) -> list[RenderableType]:
     """Return a result as blocks: one for all single values, one for each table and each mapping.
 
-    A mapping that a bar chart shows already is left out.
+    A mapping that a bar chart shows already is left out. Tables are at most `room` columns wide.
     """
     if value is None or value in ({}, []):
         return []
     if not isinstance(value, Mapping):
         return [cell(_short(value))]
     if _is_head(value):
-        return [_head(value)]
+        return [_head(value, room)]
     plain = Table.grid(padding=(0, 3))
     blocks: list[RenderableType] = []
     for key, item in value.items():
         if isinstance(item, Mapping) and item and _is_head(item):
-            blocks.append(_head(item, str(key)))
+            blocks.append(_head(item, room, str(key)))
         elif isinstance(item, Mapping) and item:
             if any(all(bars.get(k) == v for k, v in item.items()) for bars in charts):
                 continue
@@ -106,13 +111,20 @@ def _pairs(title: str, values: Mapping[str, Any]) -> Table:
     return table
 
 
-def _head(value: Mapping[str, Any], title: str = "") -> Table:
-    """Return the first records of a table."""
+def _head(value: Mapping[str, Any], room: int, title: str = "") -> Table:
+    """Return the first records of a table, and as many of its columns as fit side by side."""
     name = f"{title or value['artifact']}: {counted(value['rows'], 'row')}"
     table = Table(
         title=cell(name), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False
     )
-    columns, records = list(value["columns"])[:_COLUMNS], value["records"][:_ROWS]
+    records = value["records"][:_ROWS]
+    columns: list[str] = []
+    for column in list(value["columns"])[:_COLUMNS]:
+        widths = [cell(column).cell_len, *(cell(_short(record.get(column))).cell_len for record in records)]
+        room -= max(widths) + 3
+        if columns and room < 0:
+            break
+        columns.append(column)
     cut = [
         f"{len(part):,} of {counted(number, noun)}"
         for part, number, noun in (
@@ -132,29 +144,40 @@ def _head(value: Mapping[str, Any], title: str = "") -> Table:
     return table
 
 
-def _bars(title: str, unit: str, values: Mapping[str, float]) -> Table:
+def _bars(title: str, unit: str, values: Mapping[str, float], room: int) -> RenderableType:
+    """Return bars that fit into `room` columns; long names are cut, with "…", before the bars are."""
+    shown = [(cell(name), value, number(value)) for name, value in list(values.items())[: 2 * _ROWS]]
+    largest = max((abs(value) for _, value, _ in shown), default=0) or 1
+    negative = any(value < 0 for _, value, _ in shown)
+    both = negative and any(value > 0 for _, value, _ in shown)
+    others = max((len(text) for *_, text in shown), default=0) + 2 + negative
+    longest = max((name.cell_len for name, *_ in shown), default=0)
+    names = min(longest, max(min(room // 2, room - others - _LEAST_BAR), 8))
+    width = max(min(_BAR, room - others - names), 2) // (2 if both else 1)
     table = Table.grid(padding=(0, 1))
-    table.add_row(cell(title, "bold"), Text(""), cell(unit, "dim"))
-    largest = max((abs(value) for value in values.values()), default=0) or 1
-    shown = dict(list(values.items())[: 2 * _ROWS])
-    negative = any(value < 0 for value in shown.values())
-    width = _BAR // 2 if negative else _BAR
-    for name, value in shown.items():
-        bar = _bar(abs(value) / largest * width, pointing_left=value < 0)
+    for name, value, text in shown:
+        name.truncate(names, overflow="ellipsis")
+        length = max(abs(value) / largest * width, 0.01 if value else 0.0)
+        bar = _bar(length, pointing_left=value < 0)
         if negative:
             bar = bar.rjust(width) + "│" if value < 0 else f"{'':{width}}│{bar}"
-        table.add_row(cell(name), Text(bar, "red" if value < 0 else "cyan"), cell(_short(value)))
+        table.add_row(name, Text(bar, "red" if value < 0 else "cyan"), cell(text, right=True))
     if len(values) > len(shown):
         table.add_row(Text("…", "dim"), Text(f"{len(values) - len(shown):,} more", "dim"))
-    return table
+    if not shown:
+        table.add_row(Text("no values", "dim"))
+    return Group(Text.assemble(cell(title, "bold"), "  " if unit else "", cell(unit, "dim")), table)
 
 
 def _bar(length: float, *, pointing_left: bool) -> str:
-    """Return a bar of a length in columns, to an eighth; to a half if it points to the left."""
+    """Return a bar of a length in columns, to an eighth; to a half if it points to the left.
+
+    Only a length of zero is nothing.
+    """
     if pointing_left:
-        halves = round(2 * length)
+        halves = max(round(2 * length), length > 0)
         return "▐" * (halves % 2) + "█" * (halves // 2)
-    eighths = round(8 * length)
+    eighths = max(round(8 * length), length > 0)
     return "█" * (eighths // 8) + ("▏▎▍▌▋▊▉"[eighths % 8 - 1] if eighths % 8 else "")
 
 
@@ -162,9 +185,7 @@ def _short(value: Any) -> str:
     """Return a value as the text of a cell."""
     if value is None:
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        text = str(value)
-        return text if len(text) <= 100 else f"{text[:100]}…"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if isinstance(value, float):
+        return number(value)
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return text if len(text) <= 100 else f"{text[:100]}…"

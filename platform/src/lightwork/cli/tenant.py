@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.cli import running
+from lightwork.cli import candidates, running
 from lightwork.cli.output import echo, json_option, show_json, show_table
 from lightwork.errors import InputError
 from lightwork.version import __version__
@@ -42,7 +42,7 @@ def tenant_command(ctx: click.Context) -> None:
 
 
 @tenant_command.command("validate")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=candidates.tenant_files)
 def validate(files: tuple[str, ...]) -> None:
     """Check files: print a line for each valid file and for each mistake.
 
@@ -65,7 +65,11 @@ def validate(files: tuple[str, ...]) -> None:
 @tenant_command.command("new")
 @click.argument("name")
 @click.option(
-    "--folder", default="tenants", metavar="FOLDER", help="The folder for the file; tenants by default."
+    "--folder",
+    default="tenants",
+    metavar="FOLDER",
+    help="The folder for the file; tenants by default.",
+    shell_complete=candidates.folders,
 )
 @click.option(
     "--pipeline",
@@ -73,6 +77,7 @@ def validate(files: tuple[str, ...]) -> None:
     multiple=True,
     metavar="NAME",
     help="A pipeline that the tenant runs; repeatable.",
+    shell_complete=candidates.pipelines,
 )
 def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
     """Write a commented file for a new tenant."""
@@ -105,7 +110,7 @@ def new(name: str, folder: str, pipelines: tuple[str, ...]) -> None:
 
 
 @tenant_command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.tenant_files)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show a tenant's quota, what each run needs, and the next times of its schedules."""
@@ -132,12 +137,24 @@ def show(name: str, as_json: bool) -> None:
 
 
 @tenant_command.command("render")
-@click.argument("name")
-@click.option("--env", "environment", required=True, metavar="ENV", help="dev, staging or prod.")
+@click.argument("name", shell_complete=candidates.tenant_files)
+@click.option(
+    "--env",
+    "environment",
+    required=True,
+    metavar="ENV",
+    help="dev, staging or prod.",
+    shell_complete=candidates.environments,
+)
 @click.option(
     "--image", metavar="IMAGE", help="The image of all pods [LIGHTWORK_IMAGE].", envvar="LIGHTWORK_IMAGE"
 )
-@click.option("--lake", metavar="URL", help="The tenant's lake; s3://lightwork-ENV-NAME by default.")
+@click.option(
+    "--lake",
+    metavar="URL",
+    help="The tenant's lake; s3://lightwork-ENV-NAME by default.",
+    shell_complete=candidates.folders,
+)
 @click.option(
     "--variable",
     "variables",
@@ -197,6 +214,9 @@ def _target(
     for item in variables:
         if not item.partition("=")[0] or "=" not in item:
             raise InputError(f"tenant render: --variable {item!r}: expected NAME=VALUE")
+    for option, text in (("--image", image), ("--lake", lake)):
+        if "{{" in (text or ""):
+            raise InputError(f"tenant render: {option} {text!r} contains {{{{, which Argo fills in")
     return Target(
         environment=chosen,
         image=image or f"lightwork:{__version__}",

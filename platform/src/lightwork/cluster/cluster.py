@@ -219,11 +219,10 @@ class Cluster:
         self._slots_at = -1e9
 
     def relieve(self) -> None:
-        """End workers of the session's own cluster that compute what nobody waits for."""
-        if self._owned is None and self.keeper is None:
-            return  # others may keep data on these workers
+        """End worker processes that compute what nobody waits for."""
+        is_own = self._owned is not None or self.keeper is not None
         with contextlib.suppress(Exception):  # whoever waits notices what is wrong
-            if relieve(self.client, self._before_kill, _GRACE):
+            if relieve(self.client, self._before_kill, _GRACE, is_own=is_own):
                 self._slots_at = -1e9
 
     def gather(self, futures: Sequence[distributed.Future]) -> list[Any]:

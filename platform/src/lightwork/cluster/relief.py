@@ -51,18 +51,20 @@ class Patience:
         return True
 
 
-def relieve(client: Connection, before_kill: Callable[[], object], grace: float) -> bool:
+def relieve(client: Connection, before_kill: Callable[[], object], grace: float, *, is_own: bool) -> bool:
     """End the worker processes that compute only what was cancelled; others replace them.
 
     Args:
-        client: the connection to a cluster that is the session's own.
+        client: the connection to the cluster.
         before_kill: is called on these workers first, to commit what they have computed.
         grace: seconds for which they may still end by themselves.
+        is_own: whether the cluster is the session's own. On another, workers that hold data are left alone.
 
     Returns:
         Whether there were any.
     """
-    busy = _on_each(client, _is_cancelled, client.nthreads())
+    is_cancelled = _is_cancelled if is_own else _is_cancelled_without_data
+    busy = _on_each(client, is_cancelled, client.nthreads())
     if busy:
         _on_each(client, before_kill, busy)
         time.sleep(grace)
@@ -95,6 +97,10 @@ def _is_cancelled(dask_worker: Any) -> bool:
         and dask_worker.nanny is not None
         and any(item.state == "cancelled" for item in dask_worker.state.tasks.values())
     )
+
+
+def _is_cancelled_without_data(dask_worker: Any) -> bool:
+    return not dask_worker.data and _is_cancelled(dask_worker)
 
 
 def _end_if_cancelled(dask_worker: Any) -> None:

@@ -204,7 +204,7 @@ class Future(Generic[R]):
         if state != self._state:
             raise RunFailed(explain(task.name, difference, "and it has changed again since the call"))
         arguments = thaw(sent.data)
-        place = runner.places.place(lake_is_used=code is not None)
+        place = runner.large_inputs.place(lake_is_used=code is not None)
         again = runner.pack_again(
             task.name, difference, lambda: sent.again(runner.parcel(task, code, state), arguments, place)
         )
@@ -336,7 +336,7 @@ def start_call(
     if serial:
         return _call_here(runner, task, code, key, call)
     state = state_of(task, code)
-    place = runner.places.place(lake_is_used=code is not None)
+    place = runner.large_inputs.place(lake_is_used=code is not None)
     sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place)
     return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
 

@@ -90,7 +90,7 @@ class MapCall:
             keyer,
             None if self.runner.refresh else self.results,
             live=self.runner.on == "serial",
-            place=self.runner.places.place(lake_is_used=self.code is not None),
+            place=self.runner.large_inputs.place(lake_is_used=self.code is not None),
         )
         self.shared = self._freeze_shared(request.shared)
         self._state = None if self.runner.on == "serial" else state_of(self.task, code)
@@ -106,7 +106,7 @@ class MapCall:
         return freeze_shared(
             values,
             self.task.options.ignore,
-            self.runner.places.place(lake_is_used=True),
+            self.runner.large_inputs.place(lake_is_used=True),
             None if serial else by_value(self.task.fn),
             borrow=serial and self.code is None,
         )
@@ -414,7 +414,9 @@ def _run(
 
 def _steps(request: Request, engine: Callable[[MapCall], Iterator[R]]) -> Generator[R, None, None]:
     call = MapCall(request)
+    call.runner.maps.add(call)
     try:
         yield from engine(call)
     finally:
+        call.runner.maps.discard(call)
         call.finish()

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from lightwork import logs
 from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
-from lightwork.engine.shared import Places, Shared
+from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -23,6 +23,7 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.store import presence
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Runner:
     Attributes:
         elements: totals over all maps and calls so far: total, cached, computed, failed.
         places: where large inputs are stored for workers.
+        replaced: whether another session took the place of this one.
+        maps: the maps that have started and not ended.
     """
 
     def __init__(
@@ -91,6 +94,9 @@ class Runner:
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
+        self._run_id = folder.rpartition("/")[2]
+        self._is_present = False
+        self._presence_lock = threading.Lock()
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -108,7 +114,9 @@ class Runner:
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
-        self.places = Places(on, lake)
+        self.large_inputs = LargeInputs(on, lake)
+        self.replaced = False
+        self.maps: set[object] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -133,7 +141,7 @@ class Runner:
         """
         with self._cluster_lock:
             if self._closed:
-                raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
+                raise InputError(closed(self))
             if self._cluster is None:
                 self._cluster = self._start_cluster(batches)
             return self._cluster
@@ -149,7 +157,11 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+        is_own = self.on in ("local", "coiled")
+        with self.progress.doing(
+            f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
+        ):
+            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -228,6 +240,11 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        with self._presence_lock:
+            if parcel.is_large and not self._is_present:
+                # As long as it is, nobody takes the jobs for those of a killed run.
+                self._is_present = True
+                presence.enter(self.lake, self._run_id)
         return parcel.stored(self._lake_mark)
 
     def job(
@@ -338,12 +355,25 @@ class Runner:
             if self._cluster is not None:
                 self._cluster.close()
         finally:
-            self.places.close()
+            self.large_inputs.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+        if self._is_present:
+            self._is_present = False
+            presence.leave(self.lake, self._run_id)
+
+
+def closed(runner: Runner) -> str:
+    """Return the text of an error of a session that is closed."""
+    if runner.replaced:
+        return (
+            "the session is closed: connect was called again with the same arguments, and its session took"
+            " the place of this one; use that one, or open each in a `with` statement"
+        )
+    return "the session is closed; open one: with lightwork.connect() as session: ..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _code: dict[int, Any] = {}
 """Functions, classes and modules of this process that shared arguments refer to, by their ids."""
 
 
-class Places:
+class LargeInputs:
     """Where the large inputs of a session's maps are stored for its workers.
 
     Args:

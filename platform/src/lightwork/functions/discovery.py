@@ -21,7 +21,7 @@ from lightwork.functions.decorated import Pipeline, TaskFunction
 from lightwork.functions.origins import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import ModuleType
 
 GROUP = installed.GROUP
@@ -154,10 +154,18 @@ def _modules(name: str, problems: dict[str, str]) -> Iterator[ModuleType]:
 
 
 def _members(package: ModuleType) -> list[str]:
-    """Return the modules directly inside a package, including folders of modules without an `__init__.py`."""
-    folders = [str(folder) for folder in getattr(package, "__path__", ())]
-    names = {info.name for info in pkgutil.iter_modules(folders)}
-    for folder in map(Path, folders):
+    return members(map(Path, getattr(package, "__path__", ())))
+
+
+def members(folders: Iterable[Path]) -> list[str]:
+    """Return the modules directly inside a package, including folders of modules without an `__init__.py`.
+
+    Args:
+        folders: the folders of the package.
+    """
+    names: set[str] = set()
+    for folder in folders:
+        names |= {info.name for info in pkgutil.iter_modules([str(folder)])}
         if folder.is_dir():
             names |= {item.name for item in folder.iterdir() if item.is_dir() and any(item.glob("*.py"))}
     return [name for name in sorted(names) if name.isidentifier() and not _SKIPPED.match(name)]

@@ -78,9 +78,12 @@ class Remote:
             The run's name.
 
         Raises:
-            InputError: an unknown pipeline or parameter, a missing parameter, or a run that can never fit the
-                namespace's quota.
+            InputError: an unknown pipeline or parameter, a missing parameter, a value that Argo would change,
+                or a run that can never fit the namespace's quota.
         """
+        for key, text in values.items():
+            if "{{" in text:
+                raise InputError(f"{name}: parameter {key}: {text!r} contains {{{{, which Argo fills in")
         template = self._template(name)
         arguments = template["spec"].get("arguments", {})
         parameters = {item["name"]: item for item in arguments.get("parameters", [])}
@@ -137,6 +140,13 @@ class Remote:
         )
         state = workflow.get("status", {})
         return Status(run, state.get("phase", ""), status.message(state), state.get("progress", ""))
+
+    def runs(self) -> list[str]:
+        """Return the names of the runs that are in the cluster, the newest first."""
+        workflows = self._request("list the runs", lambda: self._api.get(f"{self._argo}/workflows"))
+        items = [item["metadata"] for item in workflows["items"]]
+        newest_first = sorted(items, key=lambda item: str(item.get("creationTimestamp")), reverse=True)
+        return [str(item["name"]) for item in newest_first]
 
     def follow(self, run: str, every: float = 2.0) -> Iterator[Status]:
         """Yield a run's state each time it changes, until the run ends.

@@ -163,4 +163,5 @@ def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
 def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
     if entry.steps is not None:
         return f"Several steps: {', '.join(entry.steps)}"
-    return pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"
+    line = pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"
+    return line.replace("{{", "{ {")  # Argo would fill it in

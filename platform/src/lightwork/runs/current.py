@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lightwork import logs
 from lightwork.errors import InputError
+from lightwork.runs import openings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lightwork.engine.runner import Runner
-
-
-class Opened(Protocol):
-    """The part of a session that this module reads."""
-
-    @property
-    def tenant(self) -> str:
-        """The tenant whose data it is."""
-
-    @property
-    def runner(self) -> Runner:
-        """The part that runs maps and calls."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` has been called."""
+    from lightwork.runs.openings import Opened, Opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,35 +22,31 @@ class _Entry:
     """A session that was entered in this context.
 
     Attributes:
-        session: the session.
+        opening: where it was opened; None if only its work runs here.
         before: the run's fields of log lines that it replaced.
-        pinned: whether it counts even if it is closed, because its own work runs here.
+        pinned: the session if it counts even if it is closed, because its own work runs here.
     """
 
-    session: Opened
+    opening: Opening | None
     before: Mapping[str, object]
-    pinned: bool = False
+    pinned: Opened | None = None
 
     @property
-    def usable(self) -> bool:
-        """Whether it can be the current session."""
-        return self.pinned or not self.session.closed
+    def session(self) -> Opened | None:
+        """The session if it can be the current one; None if it is closed or gone."""
+        return self.pinned or (None if self.opening is None else self.opening.session)
 
 
 _entries: ContextVar[tuple[_Entry, ...]] = ContextVar("lightwork_sessions", default=())
-_open: list[Opened] = []
-"""The sessions that are open in this process, in any context."""
-_lock = threading.Lock()
 
 
-def enter(session: Opened) -> None:
-    """Make a session the current one in this context."""
+def enter(session: Opened) -> Opening:
+    """Make a session the current one in this context; return where it was opened."""
     _prune()
     before = logs.set_run(session.runner.context)
-    _entries.set((*_entries.get(), _Entry(session, before)))
-    with _lock:
-        if session not in _open:
-            _open.append(session)
+    opening = openings.add(session)
+    _entries.set((*_entries.get(), _Entry(opening, before)))
+    return opening
 
 
 def is_innermost(session: Opened) -> bool:
@@ -77,9 +57,7 @@ def is_innermost(session: Opened) -> bool:
 
 def leave(session: Opened) -> None:
     """Forget a session that has been closed; contexts that entered it elsewhere refuse to use it."""
-    with _lock:
-        if session in _open:
-            _open.remove(session)
+    openings.remove(session)
     _prune()
 
 
@@ -94,17 +72,18 @@ def current() -> Opened | None:
     """
     entries = _entries.get()
     if entries:
-        if entries[-1].usable:
-            return entries[-1].session
-        if any(entry.usable for entry in entries):
-            _prune()
-            return _entries.get()[-1].session
+        for entry in reversed(entries):
+            if (session := entry.session) is not None:
+                if entry is not entries[-1]:
+                    _prune()
+                return session
         raise InputError(
             "the session of this thread or coroutine is closed; "
             "open another one in it: with lightwork.connect() as session: ..."
         )
-    with _lock:
-        opened = tuple(_open)
+    if len(openings.sessions()) > 1:
+        openings.settle()  # nothing here may refer to them meanwhile
+    opened = openings.sessions()
     if len(opened) > 1:
         tenants = ", ".join(sorted({session.tenant for session in opened}))
         raise InputError(
@@ -118,12 +97,12 @@ def current() -> Opened | None:
 def _prune() -> None:
     """Remove closed sessions from this context, in whatever order they were closed."""
     entries = _entries.get()
-    if all(entry.usable for entry in entries):
+    if all(entry.session is not None for entry in entries):
         return
     kept: list[_Entry] = []
     before: Mapping[str, object] | None = None
     for entry in entries:
-        if not entry.usable:
+        if entry.session is None:
             before = entry.before if before is None else before
         else:
             kept.append(entry if before is None else replace(entry, before=before))
@@ -161,17 +140,19 @@ class Inside:
             What `leave` restores; None if the session is the current one anyway.
         """
         here = _entries.get()
-        if self.entered is None and here and here[-1].session is self._session and here[-1].usable:
+        if self.entered is None and here and here[-1].session is self._session:
             self.entered = here
         if here is self.entered:
             return None
-        steps = self.entered or (_Entry(self._session, {}, pinned=True),)
+        steps = self.entered or (_Entry(None, {}, pinned=self._session),)
         if not any(entry.pinned for entry in steps):
             steps = tuple(
-                replace(entry, pinned=True) if entry.session is self._session else entry for entry in steps
+                replace(entry, pinned=self._session) if entry.session is self._session else entry
+                for entry in steps
             )
         _entries.set(steps)
-        return here, logs.set_run(steps[-1].session.runner.context)
+        innermost = steps[-1].session or self._session
+        return here, logs.set_run(innermost.runner.context)
 
     def leave(self, token: Token | None) -> None:
         """End a step that `enter` started."""

@@ -70,11 +70,12 @@ def is_table(value: Any) -> bool:
 
 def to_frame(table: Any) -> Any:
     """Convert any kind of table to a pandas DataFrame."""
-    if hasattr(table, "compute"):
+    # Of the type: a column or a label called `compute` is an attribute of the table.
+    if hasattr(type(table), "compute"):
         table = table.compute()
-    if hasattr(table, "to_pandas"):
+    if hasattr(type(table), "to_pandas"):
         table = table.to_pandas()
-    if hasattr(table, "to_frame"):
+    if hasattr(type(table), "to_frame"):
         table = table.to_frame(name=table.name if table.name is not None else "value")
     return table
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 import threading
+import weakref
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -14,16 +16,18 @@ from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
 from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
-from lightwork.engine.runner import Runner
+from lightwork.engine.runner import Runner, closed
 from lightwork.errors import InputError, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
-from lightwork.runs import current, stopping
+from lightwork.runs import current, openings, stopping
+from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     import structlog
@@ -108,6 +112,7 @@ def connect(
     )
     if session.on == "local":
         check_main()
+    openings.settle()
     return session._open()  # noqa: SLF001
 
 
@@ -192,7 +197,9 @@ def _default_session() -> Session:
 
 def _runner_here() -> Runner:
     """Return the runner of the current session, for Dask's collections."""
-    return current_session().runner
+    session = current_session()
+    session._begin()  # noqa: SLF001
+    return session.runner
 
 
 def _inner(job: Job) -> Session:
@@ -218,6 +225,7 @@ class Session:
         report: the content of the run's report.
         log: a logger whose lines carry the run's context.
         folder: this run's folder in the lake.
+        upkeep: deletes now and then what nobody needs in the lake.
     """
 
     def __init__(
@@ -257,13 +265,18 @@ class Session:
         self.folder = self.runner.folder
         self.elements = self.runner.elements
         self.progress = progress
+        self.upkeep = Upkeep(self.lake)
+        self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
         self._closed = False
+        self._gone = False
         self._logging = False
+        self._begun = False
+        self._opening: openings.Opening | None = None
 
     @property
     def closed(self) -> bool:
         """Whether the session has been closed."""
-        return self._closed
+        return self._closed or self._gone
 
     @property
     def refresh(self) -> bool:
@@ -288,9 +301,13 @@ class Session:
         from lightwork.store.artifacts import Artifacts
 
         provenance = {"pipeline": self.pipeline, "parameters": self.parameters, "tenant": self.tenant}
-        return Artifacts(
-            self.lake, run_id=self.run_id, provenance=provenance, inside=lambda: current.inside(self)
-        )
+        this = weakref.ref(self)  # the session should end as soon as nobody refers to it
+
+        def inside() -> AbstractContextManager[None]:
+            session = this()
+            return contextlib.nullcontext() if session is None else current.inside(session)
+
+        return Artifacts(self.lake, run_id=self.run_id, provenance=provenance, inside=inside)
 
     @functools.cached_property
     def report(self) -> Report:
@@ -302,6 +319,7 @@ class Session:
     @property
     def client(self) -> Client | None:
         """The session's Dask client; None if it is serial."""
+        self._begin()
         return None if self.on == "serial" else self.runner.cluster.client
 
     # Running
@@ -310,6 +328,7 @@ class Session:
         self, task: TaskFunction[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
     ) -> Results[Any]:
         """Run `Task.map` in this session."""
+        self._begin()
         request = check_map(self.runner, task, iterables, shared)
         if self.on == "serial":
             from lightwork.engine import serial as engine
@@ -323,6 +342,7 @@ class Session:
         """Run `Task.submit` in this session."""
         from lightwork.engine.calls import start_call
 
+        self._begin()
         with current.inside(self):
             return start_call(self.runner, task, args, kwargs)
 
@@ -330,17 +350,28 @@ class Session:
 
     def __enter__(self) -> Session:
         if self._closed:
-            raise InputError("the session is closed; open one: with lightwork.connect() as session: ...")
-        return self if current.is_innermost(self) else self._open()
+            raise InputError(closed(self.runner))
+        if not current.is_innermost(self):
+            self._open()
+        if self._opening is not None:
+            self._opening.in_with = True
+        return self
+
+    def _begin(self) -> None:
+        """Take the place of an earlier session that nobody can close, before anything starts here."""
+        if not self._begun:
+            self._begun = True
+            openings.settle()
 
     def _open(self) -> Session:
         """Make it the current session of this context."""
         if not self._logging:
             self._logging = True
             logs.session_logging.__enter__()
-        current.enter(self)
+        self._opening = current.enter(self)
         stopping.watch(self)
         collections.open_on(self.runner, _runner_here)
+        self.upkeep.start_if_long()
         return self
 
     def __exit__(
@@ -357,21 +388,36 @@ class Session:
         with stopping.at_once(cluster.kill if cluster is not None else None):
             self.close()
 
-    def close(self) -> None:
-        """Stop the workers that this session started, and delete what only this session needed."""
+    def close(self, replaced: bool = False) -> None:
+        """Stop the workers that this session started, and delete what only this session needed.
+
+        Args:
+            replaced: whether `connect` was called again with the same arguments; the errors of what is still
+                asked of this session say so.
+        """
         if self._closed:
             return
         self._closed = True
+        self.runner.replaced = replaced
         current.leave(self)
         stopping.forget(self)
         try:
             self.progress.close()
             self.runner.close()
         finally:
+            self.upkeep.end()
             collections.close_on(self.runner)
             if self._logging:
                 logs.session_logging.__exit__()
         self.runner.remove_jobs()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_logging", False) or self._closed:
+            return
+        self._gone = True
+        # The garbage collector runs in any thread, also in one that closing waits for.
+        with contextlib.suppress(RuntimeError):  # the interpreter ends, and all processes with it
+            threading.Thread(target=self.close, name="lightwork-close", daemon=True).start()
 
     def __repr__(self) -> str:
         return f"<session on {self.on}, lake {self.lake.root}, run {self.run_id}>"

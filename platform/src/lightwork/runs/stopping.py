@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from lightwork.functions.raised import is_quit
@@ -33,7 +34,7 @@ class Session(Protocol):
         """Stop its workers."""
 
 
-_open: list[Session] = []
+_open: list[weakref.ref[Session]] = []
 """The sessions that are open in this process, and its default session."""
 _noted: list[BaseException] = []
 """The interrupt, or the end of a debugger, that has ended the last session."""
@@ -46,21 +47,25 @@ def watch(session: Session) -> None:
     """
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
-    if session not in _open:
-        if not _open:
+    opened = _still_open()
+    if session not in opened:
+        if not opened:
             atexit.unregister(_close_all)
             atexit.register(_close_all)  # after Dask's own, so that it runs before them
-        _open.append(session)
+        _open.append(weakref.ref(session))
 
 
 def forget(session: Session) -> None:
     """Note that a session is closed."""
-    with contextlib.suppress(ValueError):
-        _open.remove(session)
+    _open[:] = [item for item in _open if item() not in (None, session)]
+
+
+def _still_open() -> list[Session]:
+    return [session for item in _open if (session := item()) is not None]
 
 
 def _close_all() -> None:
-    for session in reversed(_open):
+    for session in reversed(_still_open()):
         session.close()
 
 
@@ -73,8 +78,8 @@ def note(error: BaseException | None) -> None:
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Show the exception that ends the program; an interrupt of a session as one line."""
     stops = issubclass(kind, KeyboardInterrupt) or is_quit(error)
-    if (any(error is noted for noted in _noted) or (stops and _open)) and not _interactive():
-        for session in _open:
+    if (any(error is noted for noted in _noted) or (stops and _still_open())) and not _interactive():
+        for session in _still_open():
             if (cluster := session.runner.cluster_if_any) is not None:
                 cluster.interrupted()
         say_at_exit()

@@ -129,6 +129,13 @@ def _parameters(
                 continue  # a path in the pod, which cannot be checked here
             shown = repr(value) if text == text_of(value) else f"{value!r}, which becomes {text!r}"
             lines.append(f"{where}: found {shown}; {str(error).partition('; ')[2] or error}")
+    if isinstance(entry, Entry):
+        lines += [
+            f"{loaded.place(*location)}: the default of parameter {parameter} contains {{{{, which Argo fills"
+            f" in; set {parameter} to a value without it"
+            for parameter, item in signature.items()
+            if parameter not in values and not item.required and "{{" in text_of(item.default)
+        ]
     if unattended := _unattended(entry):
         where = loaded.place(*location, "parameters")
         lines += [

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import near
+from lightwork.functions.parameter_types import to_text
 from lightwork.tenants import graph
 from lightwork.tenants.fit import Problem
 from lightwork.tenants.model import ContainerStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
@@ -45,16 +46,16 @@ def _check_parameters(parameters: Mapping[str, Any]) -> Iterator[tuple[tuple[str
         if not _PARAMETER.fullmatch(name):
             reason = "should be letters, digits and _, and not start with a digit"
             yield ("parameters", name), f"found {name!r}; {reason}"
-        if _has_braces(value):
+        if has_braces(value):
             yield ("parameters", name), f"found {reprlib.repr(value)}; {BRACES}"
 
 
-def _has_braces(value: Any) -> bool:
+def has_braces(value: Any) -> bool:
     """Return whether a text in a value, or a key of a mapping in it, contains what Argo fills in."""
     if isinstance(value, Mapping):
-        return any(_has_braces(item) for pair in value.items() for item in pair)
+        return any(has_braces(item) for pair in value.items() for item in pair)
     if isinstance(value, list | tuple):
-        return any(map(_has_braces, value))
+        return any(map(has_braces, value))
     return isinstance(value, str) and "{{" in value
 
 
@@ -116,6 +117,16 @@ def _check_texts(
         for part in parts:
             if isinstance(part, graph.Reference) and (reason := _check_reference(name, part, entry, steps)):
                 yield location, f"found {text!r}; {reason}"
+        if "{{" in (whole := _filled(parts, entry)):
+            yield location, f"found {text!r}, which becomes {whole!r}; {BRACES}"
+
+
+def _filled(parts: Iterable[str | graph.Reference], entry: Entry) -> str:
+    """Return a text with the run's parameters filled in, as far as they are known before the run."""
+    known = {name: to_text(value) for name, value in entry.parameters.items() if not has_braces(value)}
+    return "".join(
+        part if isinstance(part, str) else "\0" if part.step else known.get(part.name, "\0") for part in parts
+    )
 
 
 def _check_reference(

@@ -92,7 +92,7 @@ def test_a_summary_says_what_it_cuts(shown):
     summary.summarise(RunResult("run", "winds", "acme", {}, elements, 1.0, head, bars=bars))
     text = " ".join(shown.getvalue().split())
     assert "12 of 1,000 rows" in text
-    assert "8 of 20 columns" in text
+    assert "7 of 20 columns" in text
     assert "76 more" in text
 
 
@@ -106,3 +106,77 @@ def test_negative_bars_point_the_other_way(shown):
     assert "█" not in b.partition("│")[0]
     assert "█" in b.partition("│")[2]
     assert a.index("│") == b.index("│")
+
+
+# Charts and tables of the summary
+
+
+def summary_of(monkeypatch, width: int, **values) -> list[str]:
+    """Return the lines of a summary on a terminal of some width."""
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr(summary, "console", lambda **_: console)
+    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
+    summary.summarise(RunResult("run", "winds", "acme", {}, elements, 1.0, **{"result": None} | values))
+    return screen.getvalue().splitlines()
+
+
+LONG = "a name that goes on and on, with_a_part_that_cannot_be_broken_and_goes_on_and_on"
+VALUES = {
+    "plain": {"EWR": 1231.0, "JFK": 3516.0, "(tie)": 1566.0},
+    "signs": {"up": 3.5, LONG: -2.25, "nothing": 0.0},
+    "far apart": {"tiny": 1e-7, "huge": 1e300, "small": -1e-300},
+    "one": {"a": 1.0},
+    "one below": {"a": -1.0},
+    "zeros": {"a": 0.0, "b": 0.0},
+    "wide characters": {"風速" * 20: 1.0, "שלום": -1.0},
+    "control characters": {"\x1b[2J" + "x" * 50: 1.0},
+}
+
+
+@pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_bars_fit_the_terminal_each_in_one_line_with_its_whole_value(monkeypatch, width, values):
+    from rich.cells import cell_len
+
+    from lightwork.runs.report.numbers import number
+
+    lines = summary_of(monkeypatch, width, bars={"Title": ("a unit that is rather long", values)})
+    begin = next(i for i, line in enumerate(lines) if "Title" in line)
+    rows = [line for line in lines[begin + 1 :] if line.strip()]
+    assert len(rows) == len(values)
+    assert max(map(cell_len, lines)) <= width
+    for row, (name, value) in zip(rows, values.items(), strict=True):
+        assert row.split()[-1] == number(value)
+        bar = "".join(part for part in row if part in "█▏▎▍▌▋▊▉▐")
+        assert bool(bar) == (value != 0)
+        if any(other < 0 for other in values.values()):
+            assert (bar in row.partition("│")[0]) == (value < 0 or not bar)
+        assert name[:4].isprintable() is False or name[:4] in row
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("columns", [1, 3, 8, 12])
+def test_a_table_shows_whole_columns_and_names_how_many(monkeypatch, width, columns):
+    names = [f"column {i}" for i in range(columns)]
+    records = [{name: 1234.5 * i for i, name in enumerate(names)}] * 3
+    head = {"artifact": "t", "rows": 3, "columns": names, "records": records}
+    lines = summary_of(monkeypatch, width, result=head)
+    header = next(line for line in lines if "column 0" in line)
+    shown = header.count("column")
+    assert shown == min(8, columns, (width - 2) // 11)
+    assert max(map(len, lines)) <= width
+    assert any(f"{shown} of {columns} columns" in line for line in lines) == (shown < columns)
+    assert sum("1,234.5" in line for line in lines) == (3 if shown > 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(float("inf"), "∞"), (-float("inf"), "-∞"), (float("nan"), "–"), (1e300, "1×10³⁰⁰"), (True, "True"),
+     (10**400, "10,000,000"), (0.1 + 0.2, "0.3"), (1e-9, "1×10⁻⁹"), (-0.0, "0"),
+     (2**53, "9,007,199,254,740,992")],
+)  # fmt: skip
+def test_any_number_is_shown(monkeypatch, value, text):
+    assert any(text in line for line in summary_of(monkeypatch, 80, result={"x": value}))

@@ -37,6 +37,7 @@ LOOKS = {
     "tenant show": ["acme.yaml"],
     "tenant render": ["acme.yaml --env dev"],
     "tenant schema": [""],
+    "completion": ["", "bash"],
 }
 """By command, the argument lines to try."""
 

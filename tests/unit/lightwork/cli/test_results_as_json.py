@@ -172,3 +172,18 @@ def test_a_report_that_cannot_be_drawn_does_not_fail_the_run(
     monkeypatch.setattr(Report, "html", broken)
     done = run_pipeline(pipeline(lambda: 1), {}, on="serial", lake=str(tmp_path))
     assert (done.result, done.report) == (1, None)
+
+
+@pytest.mark.parametrize("name", ["compute", "to_pandas", "to_frame", "name", "columns", "npartitions"])
+def test_tables_may_hold_columns_and_labels_called_like_their_methods(tmp_path, name):
+    from lightwork import connect
+    from lightwork.runs.run import result_json
+
+    tables = {
+        "series": pd.Series([1.0, 2.0], index=[name, "b"], name=name),
+        "frame": pd.DataFrame({name: [1.0, 2.0]}),
+    }
+    with connect("serial", lake=tmp_path) as session:
+        shown = result_json(tables, session, "result")
+    assert [shown[key]["records"][0][str(name)] for key in tables] == [1.0, 1.0]
+    assert [shown[key]["rows"] for key in tables] == [2, 2]

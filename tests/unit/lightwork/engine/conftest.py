@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
 from lightwork import connect
+
+FAST_CASES = 3
+"""Cases of a test on workers that `make test` runs; `make test-slow` runs the others."""
 
 
 @pytest.fixture(params=["serial", "workers"])
@@ -20,3 +25,25 @@ def workers(scheduler, tmp_path):
     """A session on two worker processes, with its own lake."""
     with connect(on=scheduler, lake=tmp_path / "lake", tenant="acme", progress="off") as opened:
         yield opened
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most cases of long lists on workers as slow; serial runs all of them in far less time."""
+    on_workers = defaultdict(list)
+    for item in items:
+        if _is_on_workers(item):
+            on_workers[item.nodeid.partition("[")[0]].append(item)
+    for cases in on_workers.values():
+        step = -(-len(cases) // FAST_CASES)
+        for number, case in enumerate(cases):
+            if number % step:
+                case.add_marker("slow")
+
+
+def _is_on_workers(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    if callspec is None:
+        return False
+    places = [value for value in callspec.params.values() if value in ("serial", "workers", "local")]
+    return "serial" not in places and bool(places or {"workers", "local"} & set(item.fixturenames))

@@ -92,7 +92,34 @@ def test_a_worker_is_free_again_for_what_comes_next(one_worker, tmp_path, leave,
         assert double.submit(double.submit(4)).result() == 16
 
 
-@pytest.mark.parametrize("how", ["map", "submit"])
+@pytest.fixture
+def of_another(tmp_path):
+    """A session on one worker process that is not its own."""
+    from lightwork.cluster.cluster import start_local
+
+    with (
+        start_local(1) as cluster,
+        connect(cluster.scheduler_address, lake=tmp_path / "lake", progress="off") as session,
+    ):
+        yield session
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_is_free_again_unless_it_holds_data(of_another, tmp_path):
+    drop_a_call(tmp_path / "mark")
+    assert double.submit(4).result() == 8
+    kept = of_another.client.submit(os.getpid, pure=False)
+    pid = kept.result()
+    drop_a_call(tmp_path / "second")
+    with pytest.raises(TimeoutError):
+        double.submit(5).result(timeout=8)
+    assert (tmp_path / "second").read_text().split() == [str(pid)]
+    assert kept.result() == pid
+    kept.release()
+    assert double.submit(5).result() == 10
+
+
+@pytest.mark.parametrize("how", [pytest.param("map", marks=pytest.mark.slow), "submit"])
 def test_slow_work_that_is_waited_for_goes_on(one_worker, tmp_path, how):
     mark = tmp_path / "mark"
     if how == "map":

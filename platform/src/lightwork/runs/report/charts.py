@@ -1,184 +1,286 @@
-"""The charts: Bokeh figures with colours that suit a light and a dark page."""
+"""The charts as data for the template: paths, marks and ticks, and the values that the script shows.
+
+A chart is drawn when the report is written, so it needs no script; the script adds values at the pointer,
+hiding of lines, and zoom. A plot is as wide as the page allows: its lines are stretched, its labels are not.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from bokeh.models import (
-    ColumnDataSource,
-    CustomJSTickFormatter,
-    FactorRange,
-    HoverTool,
-    Legend,
-    LegendItem,
-    NumeralTickFormatter,
-)
-from bokeh.plotting import figure
+
+from lightwork.runs.report.axis import NARROW, WIDE, Axis, Tick, over, places, shortened, side_by_side
+from lightwork.runs.report.numbers import labels, number, ticks
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lightwork.runs.report.sections import Bars, Lines
 
-
-COLORS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#ec4899", "#14b8a6", "#a3a830")
-_TEXT = "#7b8494"
-_GRID = "#808080"
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-
-
-def bars(section: Bars) -> Any:
-    """Draw horizontal bars with their values at the end, the first at the top."""
-    names = list(section.values)
-    values = list(section.values.values())
-    unit = f" {section.unit}" if section.unit else ""
-    source = ColumnDataSource({"name": names, "value": values, "label": [number(value) for value in values]})
-    low, high = min([0.0, *values]), max([0.0, *values])
-    span = (high - low) or 1.0
-    plot = figure(
-        y_range=FactorRange(*reversed(names)),
-        x_range=(low - (0.14 * span if low < 0 else 0), high + 0.14 * span),
-        height=34 * len(names) + 44,
-        toolbar_location=None,
-        tools="",
-    )
-    plot.hbar(
-        y="name", right="value", left=0, height=0.68, source=source, color=COLORS[0], hover_alpha=0.75,
-        border_radius=3,
-    )  # fmt: skip
-    for below, align, offset in ((False, "left", 6), (True, "right", -6)):
-        rows = [i for i, value in enumerate(values) if (value < 0) is below]
-        part = ColumnDataSource({key: [column[i] for i in rows] for key, column in source.data.items()})
-        plot.text(
-            x="value", y="name", text="label", source=part, x_offset=offset, text_align=align,
-            text_baseline="middle", text_color=_TEXT, text_font={"value": _FONT}, text_font_size="13px",
-        )  # fmt: skip
-    plot.add_tools(HoverTool(tooltips=[("", f"@name: @label{unit}")]))
-    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[000]")
-    plot.xaxis.axis_label = section.unit or None
-    _style(plot)
-    plot.ygrid.grid_line_color = None
-    return plot
+COLORS = 8
+ACROSS, DOWN = 4000, 1000
+"""The units of a plot; its lines are stretched to the size of the page."""
+MAX_CATEGORIES = 40
+_MARKED = 40
+"""Lines of at most so many rows have a dot at each value."""
+_Y_TICKS = 6
 
 
-def lines(section: Lines) -> Any:
-    """Draw lines over times, numbers or labels; a click in the legend hides a line."""
-    frame, x, kind = _over(section.frame)
-    many = len(frame.columns) > 1
-    plot = figure(
-        x_axis_type="datetime" if kind == "time" else "linear",
-        height=380 if many else 340,
-        tools="pan,box_zoom,xwheel_zoom,reset,save",
-        active_drag="box_zoom",
-        active_scroll=None,
-    )
-    items = []
-    unit = f" {section.unit}" if section.unit else ""
-    shown_x = "@x{%F %H:%M}" if kind == "time" else "@label" if kind == "label" else "@x{0,0.[000]}"
-    for position, column in enumerate(frame.columns):
-        data = {"x": x, "y": frame[column].to_numpy()}
-        if kind == "label":
-            data["label"] = [str(value) for value in section.frame.index]
-        line = plot.line(
-            "x", "y", source=ColumnDataSource(data), color=COLORS[position % len(COLORS)], width=1.6,
-            alpha=0.9, muted_alpha=0.1, dash=("solid", "dashed", "dotted")[position // len(COLORS) % 3],
-        )  # fmt: skip
-        tips = [("", str(column)), ("", shown_x), ("", f"@y{{0,0.[000]}}{unit}")]
-        formatters = {"@x": "datetime"} if kind == "time" else {}
-        plot.add_tools(HoverTool(renderers=[line], tooltips=tips, formatters=formatters))
-        items.append(LegendItem(label=str(column), renderers=[line]))
-    if many:
-        legend = Legend(
-            items=items, click_policy="hide", orientation="horizontal", ncols=6, border_line_color=None,
-            background_fill_alpha=0, label_text_color=_TEXT, label_text_font=_FONT,
-            label_text_font_size="13px", margin=0, padding=4, inactive_fill_alpha=0.0,
-        )  # fmt: skip
-        plot.add_layout(legend, "above")
-    if kind == "label":
-        names = [str(value) for value in section.frame.index]
-        plot.xaxis.formatter = CustomJSTickFormatter(
-            args={"names": names}, code="return Number.isInteger(tick) ? names[tick] ?? '' : ''"
-        )
-    plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000]")
-    plot.yaxis.axis_label = section.unit or None
-    _style(plot)
-    plot.xgrid.grid_line_color = None
-    plot.toolbar.autohide = True
-    return plot
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or kind of dot.
 
-
-def number(value: float) -> str:
-    """Format a number for people: `26,115`, `0.0312`."""
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _over(frame: pd.DataFrame) -> tuple[pd.DataFrame, Any, str]:
-    """Return the frame, its x values, and their kind: `time` (local clock time), `number` or `label`."""
-    index = frame.index
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if isinstance(index, pd.DatetimeIndex):
-        return frame, index.tz_localize(None).to_numpy(), "time"
-    if len(index) and all(hasattr(value, "isoformat") for value in index):  # dates as objects
-        return frame, pd.to_datetime(index).to_numpy(), "time"
-    if pd.api.types.is_numeric_dtype(index.dtype):
-        return frame, index.to_numpy(), "number"
-    return frame, list(range(len(frame))), "label"
-
-
-def _style(plot: Any) -> None:
-    plot.sizing_mode = "stretch_width"
-    plot.background_fill_color = plot.border_fill_color = None
-    plot.outline_line_color = None
-    plot.toolbar.logo = None
-    plot.grid.grid_line_color = _GRID
-    plot.grid.grid_line_alpha = 0.22
-    for axis in plot.axis:
-        axis.axis_line_color = axis.minor_tick_line_color = axis.major_tick_line_color = None
-        axis.major_label_text_color = axis.axis_label_text_color = _TEXT
-        axis.major_label_text_font = axis.axis_label_text_font = _FONT
-        axis.major_label_text_font_size = axis.axis_label_text_font_size = "13px"
-        axis.axis_label_text_font_style = "normal"
-
-
-MAX_POINTS = 2000
-
-
-def thinned(frame: pd.DataFrame, points: int = MAX_POINTS) -> pd.DataFrame:
-    """Thin out a frame to at most `points` rows, keeping each column's minimum and maximum per interval.
-
-    Args:
-        frame: numbers over an index.
-        points: maximum number of rows; even.
-
-    Returns:
-        A copy of the frame if it is short enough. Otherwise two rows for each of points / 2 equally long
-        intervals, at the interval's first and middle row; an interval without values has none either.
+    Attributes:
+        name: as the legend shows it.
+        color: from 1 to COLORS.
+        dash: 0 for a full line, 1 and 2 for others, once the colors are used up.
+        path: the line, in units of the plot; empty for dots.
+        dots: a path with a dot for each value that no line reaches; empty if there is none.
     """
-    count = len(frame)
-    if count <= points:
-        return frame.copy()
-    intervals = points // 2
-    edges = np.linspace(0, count, intervals + 1).astype(int)
-    rows = np.sort(np.concatenate([edges[:-1], (edges[:-1] + edges[1:]) // 2]))
-    columns = {}
-    for column in frame.columns:
-        values = frame[column].to_numpy()
-        lows = np.where(np.isnan(values), np.inf, values)
-        highs = np.where(np.isnan(values), -np.inf, values)
-        low = np.minimum.reduceat(lows, edges[:-1])
-        high = np.maximum.reduceat(highs, edges[:-1])
-        rising = _first(np.isclose(highs, np.repeat(high, np.diff(edges))), edges) > _first(
-            np.isclose(lows, np.repeat(low, np.diff(edges))), edges
-        )
-        pair = np.where(rising, (low, high), (high, low)).T.ravel()
-        columns[column] = np.where(np.isfinite(pair), pair, np.nan)
-    return pd.DataFrame(columns, index=frame.index[rows])
+
+    name: str
+    color: int
+    dash: int
+    path: str
+    dots: str
 
 
-def _first(hits: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the position of the first hit in each interval."""
-    positions = np.where(hits, np.arange(len(hits)), len(hits))
-    return np.minimum.reduceat(positions, edges[:-1])
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Lines or dots over times, numbers, or more labels than rows fit on a page."""
+
+    title: str
+    description: str
+    unit: str
+    x_title: str
+    series: list[Series]
+    y_labels: list[str]
+    y_places: list[float]
+    wide: list[Tick]
+    narrow: list[Tick]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row of bars: the name, the value as text, and the bar from `begin` over `length`, in percent."""
+
+    name: str
+    text: str
+    begin: float
+    length: float
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarChart:
+    """Horizontal bars, the first at the top; `zero` is the place of zero in percent."""
+
+    title: str
+    name: str
+    unit: str
+    zero: float
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A dot at a place in percent; `text` says whose and which value."""
+
+    place: float
+    color: int
+    hollow: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DotChart:
+    """A row for each label with a dot for each column."""
+
+    title: str
+    name: str
+    unit: str
+    series: list[Series]
+    rows: list[tuple[str, list[Dot]]]
+    ticks: list[Tick]
+
+
+Chart = LineChart | BarChart | DotChart
+
+
+def bars(section: Bars) -> BarChart | None:
+    """Arrange bars; None without values."""
+    return _bars(section.title, "", section.unit, list(section.values), list(section.values.values()))
+
+
+def lines(section: Lines) -> Chart | None:
+    """Arrange lines; labels become bars or rows of dots; None without values."""
+    frame = section.frame
+    if not np.isfinite(frame.to_numpy()).any():
+        return None
+    axis = over(frame.index)
+    if axis.kind != "label" or len(frame) > MAX_CATEGORIES:
+        return _lines(section, axis)
+    if len(frame.columns) == 1:
+        name = str(frame.columns[0])
+        unit = shortened(f"{name} ({section.unit})" if section.unit else name)
+        return _bars(section.title, axis.title, unit, axis.names, frame.iloc[:, 0].tolist())
+    return _dots(section, axis)
+
+
+def _bars(title: str, name: str, unit: str, names: list[str], values: list[float]) -> BarChart | None:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return None
+    low, high = Decimal(repr(min(0.0, *finite))), Decimal(repr(max(0.0, *finite)))
+    zero, at = 0.0, np.full(len(values), np.nan)
+    if low != high:
+        zero = 100 * float(places(np.array([0.0]), low, high)[0])
+        at = 100 * places(np.array(values, dtype=float), low, high)
+    rows = []
+    for row, value, end in zip(names, values, at.tolist(), strict=True):
+        length = 0.0 if math.isnan(end) or not value else max(abs(end - zero), 0.2)
+        begin = max(0.0, zero - length) if value < 0 else min(zero, 100 - length)
+        rows.append(Bar(shortened(row), number(value), round(begin, 2), round(length, 2), value < 0))
+    return BarChart(title, name, unit, round(zero, 2), rows)
+
+
+def _lines(section: Lines, axis: Axis) -> LineChart:
+    frame, joined = section.frame, axis.kind != "label"
+    across = np.rint(axis.places() * ACROSS).astype(int).tolist()
+    marks, low, high = _scale(frame)
+    series = []
+    for position, (name, values) in enumerate(_columns(frame)):
+        at = places(values, low, high)
+        down = [None if math.isnan(place) else round(DOWN * (1 - place)) for place in at.tolist()]
+        path, dots = _paths(across, down, joined=joined, marked=len(frame) <= _MARKED)
+        series.append(Series(name, position % COLORS + 1, position // COLORS % 3, path, dots))
+    return LineChart(
+        title=section.title,
+        description=_description(section, axis),
+        unit=section.unit,
+        x_title=axis.title,
+        series=series,
+        y_labels=labels(marks)[::-1],
+        y_places=[round(100 - 100 * float((mark - low) / (high - low)), 2) for mark in reversed(marks)],
+        wide=axis.ticks(WIDE),
+        narrow=axis.ticks(NARROW),
+        data=_data(section, axis, across, (low, high)),
+    )
+
+
+def _dots(section: Lines, axis: Axis) -> DotChart:
+    frame = section.frame
+    for most in range(_Y_TICKS, 2, -1):
+        marks, low, high = _scale(frame, most)
+        at_marks = [float((mark - low) / (high - low)) for mark in marks]
+        placed = side_by_side(list(map(Tick, at_marks, labels(marks))), NARROW, alone=most == 3)
+        if placed:
+            break
+    series = [
+        Series(name, position % COLORS + 1, position // COLORS % 3, "", "")
+        for position, (name, _) in enumerate(_columns(frame))
+    ]
+    columns = _columns(frame)
+    at = [100 * places(values, low, high) for _, values in columns]
+    unit = f" {section.unit}" if section.unit else ""
+    rows = []
+    for row, name in enumerate(axis.names):
+        dots = [
+            Dot(
+                round(float(at[i][row]), 2),
+                item.color,
+                item.dash > 0,
+                f"{item.name}: {number(columns[i][1][row])}{unit}",
+            )
+            for i, item in enumerate(series)
+            if not math.isnan(at[i][row])
+        ]
+        rows.append((shortened(name), dots))
+    return DotChart(section.title, axis.title, section.unit, series, rows, placed)
+
+
+def _columns(frame: pd.DataFrame) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    """Return the columns by position, since names may occur twice."""
+    names = [shortened(str(name), 60) for name in frame.columns]
+    return [(name, frame.iloc[:, position].to_numpy()) for position, name in enumerate(names)]
+
+
+def _scale(frame: pd.DataFrame, most: int = _Y_TICKS) -> tuple[list[Decimal], Decimal, Decimal]:
+    """Return the ticks of all values, and the first and the last, between which the plot extends."""
+    values = frame.to_numpy()
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if 0 < low <= high / 3:
+        low = 0.0
+    marks = ticks(low, high, most, around=True)
+    return marks, marks[0], marks[-1]
+
+
+def _paths(across: list[int], down: list[int | None], *, joined: bool, marked: bool) -> tuple[str, str]:
+    """Return the path through the points, and that of the dots.
+
+    Dots mark the points that no line reaches; all points if `marked` or not `joined`.
+    """
+    path, dots = [], []
+    last: tuple[int, int] | None = None
+    for i, (x, y) in enumerate(zip(across, down, strict=True)):
+        if y is None:
+            last = None
+            continue
+        alone = last is None and (i + 1 == len(down) or down[i + 1] is None)
+        if marked or alone or not joined:
+            dots.append(f"M{x} {y}h0")
+        if joined and not alone:
+            # Relative steps are short, which keeps the page small.
+            path.append(f"M{x} {y}" if last is None else f"l{x - last[0]} {y - last[1]}")
+        last = (x, y)
+    return "".join(path), "".join(dots)
+
+
+def _description(section: Lines, axis: Axis) -> str:
+    texts = axis.texts()
+    named = f"{axis.title}: " if axis.title else ""
+    unit = f" {section.unit}" if section.unit else ""
+    parts = []
+    for name, values in _columns(section.frame):
+        if np.isnan(values).all():
+            parts.append(f"{name}: no values")
+        else:
+            low, high = number(float(np.nanmin(values))), number(float(np.nanmax(values)))
+            parts.append(f"{name}: {low} to {high}{unit}")
+    return f"{named}{texts[0]} to {texts[-1]}. {'; '.join(parts)}."
+
+
+def _data(section: Lines, axis: Axis, across: list[int], bounds: tuple[Decimal, Decimal]) -> dict[str, Any]:
+    """Return what the script needs: each row's place and text, and the values."""
+    from lightwork.runs.report import times
+
+    shown: dict[str, Any] = {"kind": axis.kind}
+    if axis.kind == "time":
+        # Milliseconds of the local clock, as steps of their greatest common divisor.
+        local = axis.local.astype(np.int64)
+        differences = np.diff(local)
+        unit = int(np.gcd.reduce(differences)) or 1 if len(differences) else 1
+        shown |= {"start": int(local[0]) / 1000, "unit": unit / 1000, "steps": (differences // unit).tolist()}
+        shown["cut"] = times.texts(axis.local)[1]
+    else:
+        shown["texts"] = [shortened(text, 60) for text in axis.texts()]
+    values = [[_short(value) for value in column.tolist()] for _, column in _columns(section.frame)]
+    low, high = (max(-1.7e308, min(1.7e308, float(bound))) for bound in bounds)
+    return {"unit": section.unit, "across": across, "x": shown, "low": low, "high": high, "values": values}
+
+
+def _short(value: float) -> float | int | None:
+    """Return a value with the digits that are shown."""
+    if math.isnan(value):
+        return None
+    if value == int(value) and abs(value) < 1e15:
+        return int(value)
+    if 1000 <= abs(value) < 1e15:
+        return round(value, 1)
+    short = float(f"{value:.5g}")
+    return short if math.isfinite(short) else value

@@ -5,18 +5,29 @@ The template defines the layout and escapes the content. The page loads nothing.
 
 from __future__ import annotations
 
+import base64
+import decimal
+import hashlib
 import json
+import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
+from lightwork.runs.report.numbers import number
 from lightwork.runs.report.sections import Bars, Lines, Section, Table, Text
 
 if TYPE_CHECKING:
     import jinja2
+    from markupsafe import Markup
 
-Kind = Literal["value", "note", "heading", "json", "chart", "table", "pairs", "definitions", "figures"]
+Kind = Literal[
+    "value", "note", "heading", "json", "bars", "dots", "lines", "values", "table", "pairs", "definitions",
+    "figures",
+]  # fmt: skip
 Block = tuple[Kind, Any]
 """A part of a section: how the template shows it, and its content."""
 
@@ -38,19 +49,23 @@ class Grid:
 
 def page(heading: str, facts: Mapping[str, str], sections: Sequence[Section], result: Any) -> str:
     """Render the page as text."""
-    charts = {f"chart{i}": item for i, item in enumerate(sections) if isinstance(item, Bars | Lines)}
-    drawable = {key: item for key, item in charts.items() if not isinstance(item, Bars) or item.values}
-    bokeh, script, divs = _bokeh(drawable)
     blocks = [("Result", _result(result))] if result not in (None, {}, []) else []
-    blocks += [_section(item, divs.get(f"chart{i}", "")) for i, item in enumerate(sections)]
+    blocks += [_section(item) for item in sections]
     return _template().render(
         heading=heading,
         run=str(facts.get("run", "")),
         facts=_grouped(facts),
         sections=blocks,
-        bokeh=bokeh,
-        script=script,
+        lively=any(kind == "lines" for _, content in blocks for kind, _ in content),
+        style=_own("page.css"),
+        script=_own("page.js"),
     )
+
+
+@cache
+def _own(name: str) -> str:
+    """Read a file of this package."""
+    return (resources.files(__name__.rpartition(".")[0]) / name).read_text("utf-8")
 
 
 @cache
@@ -65,37 +80,58 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["shown"] = _shown
+    environment.filters |= {"shown": _shown, "json": _embedded, "digest": _digest}
     return environment.get_template("page.html.jinja")
 
 
-def _bokeh(charts: Mapping[str, Bars | Lines]) -> tuple[str, str, dict[str, str]]:
-    """Return Bokeh's code, the script that draws the charts, and the charts' divs; empty without charts."""
-    if not charts:
-        return "", "", {}
-    from bokeh.embed import components
-    from bokeh.resources import Resources
-
-    from lightwork.runs.report import charts as draw
-
-    figures = {
-        key: draw.bars(item) if isinstance(item, Bars) else draw.lines(item) for key, item in charts.items()
-    }
-    script, divs = components(figures)
-    return Resources(mode="inline", components=["bokeh"]).render(), script, dict(divs)
+def _digest(text: str) -> str:
+    """Return the digest by which a content security policy admits a script or a style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _section(section: Section, chart: str) -> tuple[str, list[Block]]:
+def _embedded(value: Any) -> Markup:
+    """Return JSON that may stand in a script element: no text in it can end the element."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
+
+
+def _section(section: Section) -> tuple[str, list[Block]]:
     """Return the title and the blocks of a section."""
     if isinstance(section, Text):
         return "", [("value", part.strip()) for part in section.text.split("\n\n") if part.strip()]
-    content: Block
     if isinstance(section, Table):
         frame = section.frame
-        content = ("table", _grid(frame.itertuples(index=False, name=None), map(str, frame.columns)))
-    else:
-        content = ("chart", chart) if chart else ("value", "No values.")
-    return section.title, [content, *_note(section.note)]
+        cells = frame.itertuples(index=False, name=None)
+        return section.title, [("table", _grid(cells, map(str, frame.columns))), *_note(section.note)]
+    return section.title, [*_chart(section), *_note(section.note)]
+
+
+def _chart(section: Bars | Lines) -> list[Block]:
+    """Return the blocks of a chart, and of its values unless the chart itself is a table of them."""
+    from lightwork.runs.report import charts
+
+    chart = charts.bars(section) if isinstance(section, Bars) else charts.lines(section)
+    if chart is None:
+        return [("value", "No values.")]
+    if isinstance(chart, charts.BarChart):
+        return [("bars", chart)]
+    kind: Kind = "dots" if isinstance(chart, charts.DotChart) else "lines"
+    values: list[Block] = [("values", _values(section))] if isinstance(section, Lines) else []
+    return [(kind, chart), *values]
+
+
+def _values(section: Lines) -> tuple[str, Grid]:
+    """Return a heading, and the values of a chart; a summary of each line if they are many."""
+    from lightwork.runs.report.axis import over
+
+    if section.summary is not None:
+        rows = section.summary.itertuples(index=False, name=None)
+        return "Summary of each line", _grid(rows, section.summary.columns)
+    axis = over(section.frame.index)
+    rows = zip(axis.texts(), *(section.frame.iloc[:, i] for i in range(section.frame.shape[1])), strict=True)
+    return "Values", _grid(rows, [axis.title, *map(str, section.frame.columns)])
 
 
 def _note(text: str) -> list[Block]:
@@ -152,19 +188,27 @@ def _grouped(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+    real = isinstance(value, numbers.Real | decimal.Decimal) or type(value).__name__ == "NAType"
+    return real and not isinstance(value, bool)
 
 
 def _shown(value: Any) -> str | None:
     """Format one value as text; None for a missing one."""
-    if value is None or (value != value):
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
-    if _is_number(value):
-        number = float(value)
-        if number == int(number) and abs(number) < 1e15:
-            return f"{int(number):,}" if abs(number) >= 10_000 else str(int(number))
-        return f"{number:,.2f}" if abs(number) >= 1000 else f"{number:.4g}"
-    return str(value)
+    if not _is_number(value):
+        return str(value)
+    if isinstance(value, numbers.Integral) and abs(int(value)) < 10_000:
+        return str(value)
+    try:
+        real = float(value)
+    except OverflowError:
+        return str(value)
+    if math.isnan(real):
+        return None
+    if abs(real) < 10_000 and real == int(real):
+        return str(int(real))
+    return number(real, decimals=2)
 
 
 def _json(value: Any) -> Block:

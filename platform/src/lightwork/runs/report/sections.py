@@ -28,12 +28,21 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """One line per column over the index, with at most 2,000 points each."""
+    """One line per column over the index, with at most 2,000 points each.
+
+    Attributes:
+        title: the section's title.
+        frame: floats, in the order of their times or numbers.
+        unit: the unit of the values; empty if there is none.
+        note: what was left out or changed, and the author's note.
+        summary: a row for each line, in place of a table of the values if they are many.
+    """
 
     title: str
     frame: pd.DataFrame
     unit: str
     note: str
+    summary: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +13,8 @@ import pytest
 
 from lightwork.errors import LightworkError
 from lightwork.runs.report import Report
-from lightwork.runs.report.charts import thinned
+from lightwork.runs.report.frames import thinned
+from tests.unit.lightwork.runs.report.drawn import tree
 
 FACTS = {"run": "20261124T063518-1a2b3c", "parameters": "n=1"}
 
@@ -62,8 +67,33 @@ def test_the_page_loads_nothing() -> None:
     page = full().html(heading="windy-city", facts=FACTS, result={"a": 1})
     assert Loads(page).loads == []
     assert "@import" not in page
-    assert not re.search(r"url\((?![\"']?(data:|#|\"\+|\$\{|'\s*\+))\s*[\"']?https?:", page)
+    assert "url(" not in page
     assert "default-src 'none'" in page
+
+
+def test_the_policy_admits_the_pages_own_style_and_script_only() -> None:
+    page = full().html(heading="h", facts=FACTS)
+    policy = next(item.get("content") for item in tree(page).iter("meta") if item.get("http-equiv"))
+    kinds = {"style": r"<style>(.*?)</style>", "script": r"<script>(.*?)</script>"}
+    for kind, pattern in kinds.items():
+        (content,) = re.findall(pattern, page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    for item in tree(page).iter():
+        assert not [name for name in item.attrib if name == "style" or name.startswith("on")]
+
+
+def test_a_page_without_lines_has_no_script() -> None:
+    report = Report()
+    report.bars("Wins", {"JFK": 3, "LGA": 2})
+    assert "<script" not in report.html(heading="h", facts={})
+
+
+def test_a_page_with_charts_is_small_besides_its_values() -> None:
+    page = full().html(heading="windy-city", facts=FACTS, result={"a": 1})
+    values = 2000 * 2  # two lines of 2,000 points
+    assert len(page.encode()) < 25_000 + 20 * values
 
 
 def test_content_is_escaped() -> None:
@@ -85,6 +115,11 @@ def hostile_page() -> Loads:
     report.bars(hostile("no bars"), {})
     lines = pd.DataFrame({hostile("line"): [1.0, 2.0]}, index=["a", hostile("index")])
     report.lines(hostile("lines"), lines, unit=hostile("line unit"), note=hostile("note"))
+    several = pd.DataFrame({hostile("dots"): [1.0], "b": [2.0]}, index=[hostile("row of dots")])
+    report.lines("dots", several.rename_axis(hostile("index name")), unit=hostile("dot unit"))
+    many = pd.DataFrame(np.ones((60, 2)), columns=[hostile("first"), hostile("second")])
+    many.index = pd.Index([hostile("label")] * 60, name=hostile("axis"))
+    report.lines(hostile("long lines"), many, unit=hostile("long unit"))
     report.table(hostile("table"), pd.DataFrame({hostile("column"): [hostile("cell")]}))
     head = {
         "artifact": hostile("artifact"),
@@ -102,9 +137,38 @@ def hostile_page() -> Loads:
     return Loads(report.html(heading=hostile("heading"), facts=facts, result=result))
 
 
+HOSTILE_IN_JSON = ("</script>", "<!--<script>", "\u2028", "&lt;/script&gt;", "]]>", "\u202e\u0627")
+
+
+@pytest.mark.parametrize("part", HOSTILE_IN_JSON)
+def test_text_within_the_data_of_a_chart_cannot_end_it(part: str) -> None:
+    index = pd.Index([f"a{part}{i}" for i in range(50)])
+    report = Report()
+    report.lines("l", pd.DataFrame({"x": range(50)}, index=index), unit=part)
+    page = report.html(heading="h", facts={})
+    data, script = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    assert json.loads(data)["x"]["texts"][0] == f"a{part}0"
+    assert json.loads(data)["unit"] == part
+    assert "use strict" in script
+    assert "<" not in data
+
+
+@pytest.mark.parametrize("name", ["\u202enwod edispu", "שלום", "مرحبا (1)"])
+def test_names_from_right_to_left_are_isolated(name: str) -> None:
+    report = Report()
+    report.bars("b", {name: 1.0, "other": 2.0})
+    report.lines("dots", pd.DataFrame({name: [1.0], "y": 2.0}, index=[name]))
+    report.lines("lines", pd.DataFrame({name: [1.0, 2.0], "y": 2.0}))
+    page = tree(report.html(heading="h", facts={}))
+    for item in page.iter():
+        assert (item.tail or "").strip() != name, "after an element, not inside one of its own"
+        if (item.text or "").strip() == name:
+            assert item.tag in ("bdi", "td", "th"), item.tag
+
+
 def test_no_text_becomes_a_tag_or_code(hostile_page: Loads) -> None:
     assert "evil" not in hostile_page.tags
-    assert hostile_page.tags.count("section") == 7
+    assert hostile_page.tags.count("section") == 9
     assert "1337" not in hostile_page.text
 
 
@@ -113,7 +177,8 @@ def test_no_text_becomes_a_tag_or_code(hostile_page: Loads) -> None:
     [
         *("heading", "run", "fact", "says", "text", "paragraph", "bars", "no bars", "lines", "note", "table"),
         *("column", "cell", "figure", "value", "pairs", "name", "of a pair", "json", "artifact", "head"),
-        "record",
+        *("record", "bar", "bar unit", "line", "index", "line unit", "dots", "row of dots", "index name"),
+        *("dot unit", "first", "second", "axis", "long lines", "long unit"),
     ],
 )
 def test_hostile_text_is_shown_literally(hostile_page: Loads, where: str) -> None:
@@ -153,6 +218,46 @@ def test_the_result_is_shown_with_its_figures_tables_and_artifacts() -> None:
 
 def test_a_page_without_charts_is_small() -> None:
     assert len(Report().html(heading="h", facts=FACTS)) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("inf"), "∞"), (float("nan"), "–"), (None, "–"), (pd.NA, "–"), (pd.NaT, "–"), (10**400, "1000"),
+        (Decimal("1.5"), "1.5"), (Decimal("nan"), "–"), (True, "True"), (np.float32(0.5), "0.5"),
+        (1 + 2j, "(1+2j)"),
+        (np.arange(3), "[0 1 2]"), ([1, None], "[1, None]"), (1e20, "1×10²⁰"), (2013, "2013"),
+        (pd.Timestamp("2026-01-01"), "2026-01-01 00:00:00"), (pd.Timedelta("1h"), "0 days 01:00:00"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_table_shows_any_value(value: object, text: str) -> None:
+    report = Report()
+    report.table("t", pd.DataFrame({"x": pd.Series([value], dtype=object)}))
+    (row,) = tree(report.html(heading="h", facts={})).iter("td")
+    assert "".join(row.itertext()).startswith(text)
+
+
+def test_bars_whose_names_read_alike_are_all_kept() -> None:
+    report = Report()
+    report.bars("same", {1: 1.0, "1": 2.0, 1.5: 3.0, "1 (2)": 4.0})
+    report.bars("same", {"x": 5.0})
+    assert [(title, values) for title, (_, values) in report.charts()] == [
+        ("same", {"1": 1.0, "1 (2)": 2.0, "1.5": 3.0, "1 (2) (2)": 4.0}),
+        ("same (2)", {"x": 5.0}),
+    ]
+    series = pd.Series([1.0, 2.0], index=["a", "a"])
+    report.bars("series", series)
+    assert report.charts()[2][1][1] == {"a": 1.0, "a (2)": 2.0}
+
+
+@pytest.mark.parametrize("value", [None, pd.NA, pd.NaT, float("nan"), float("inf"), 10**400, Decimal("nan")])
+def test_bars_without_a_finite_value_are_left_out_with_a_note(value: object) -> None:
+    report = Report()
+    report.bars("b", {"x": value, "y": 1})
+    page = report.html(heading="h", facts={})
+    assert "omitted 1 without a value" in page
+    assert page.count('class="bar f') == 1
 
 
 def test_a_report_is_empty_until_something_is_added() -> None:
@@ -228,7 +333,7 @@ def test_a_long_table_is_cut_to_its_first_rows_with_a_note() -> None:
 def test_lines_accept_any_index(index: pd.Index) -> None:
     report = Report()
     report.lines("l", pd.DataFrame({"x": [1, None, 3], "y": [True, False, True]}, index=index))
-    assert "<script" in report.html(heading="h", facts={})
+    assert report.html(heading="h", facts={}).count("<figure") == 1
 
 
 @pytest.mark.parametrize(
@@ -236,6 +341,10 @@ def test_lines_accept_any_index(index: pd.Index) -> None:
     [
         (lambda r: r.bars("B", {"x": "much"}), r"report.bars\('B'\): x: 'much' is not a number"),
         (lambda r: r.lines("L", pd.DataFrame({"x": ["a"]})), r"report.lines\('L'\): a column is not numeric"),
+        (lambda r: r.lines("L", pd.DataFrame({"x": [1j]})), "not numeric .complex numbers"),
+        (lambda r: r.lines("L", pd.DataFrame({"x": [1j, None]}, dtype=object)), "not numeric"),
+        (lambda r: r.lines("L", pd.DataFrame({"x": [10**400]}, dtype=object)), "not numeric"),
+        (lambda r: r.lines("L", pd.DataFrame({"x": pd.to_datetime(["2026-01-01"])})), "not numeric"),
         (lambda r: r.lines("L", pd.DataFrame(index=[1])), "0 columns; expected 1 to 24"),
         (lambda r: r.lines("L", year(25)), "25 columns; expected 1 to 24"),
     ],
