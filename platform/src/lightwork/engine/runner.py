@@ -157,7 +157,11 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+        is_own = self.on in ("local", "coiled")
+        with self.progress.doing(
+            f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
+        ):
+            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
