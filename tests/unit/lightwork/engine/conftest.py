@@ -45,5 +45,8 @@ def _is_on_workers(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
     if callspec is None:
         return False
-    places = [value for value in callspec.params.values() if value in ("serial", "workers", "local")]
+    texts = [
+        value for value in callspec.params.values() if isinstance(value, str)
+    ]  # others have no plain `==`
+    places = [value for value in texts if value in ("serial", "workers", "local")]
     return "serial" not in places and bool(places or {"workers", "local"} & set(item.fixturenames))
