@@ -167,7 +167,7 @@ def resolve_history() -> tuple[float | None, int | None]:
 def _whole(variable: str, value: str, most: int, example: str) -> int:
     if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= most:
         raise InputError(
-            f"{variable}: {value!r} is not a whole number from 1 to {most:,}; for example {example}"
+            f"{variable}: {value[:40]!r} is not a whole number from 1 to {most:,}; for example {example}"
         )
     return int(value)
 

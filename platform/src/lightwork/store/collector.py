@@ -7,6 +7,7 @@ an artifact stays in any case, and so do all results, whose own rules are in `st
 from __future__ import annotations
 
 import itertools
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 """Files that are deleted together: as many as S3 takes in one request."""
+_LONGEST = 1.0
+"""Seconds after which files are deleted that are not as many."""
 _INPUTS = "mapped"
 
 
@@ -132,8 +135,11 @@ def collect(
     """
     collected = Collected()
     batch: list[Leftover] = []
+    flushed = time.monotonic()
 
     def flush() -> None:
+        nonlocal flushed
+        flushed = time.monotonic()
         if not dry_run:
             lake.delete(item.path for leftover in batch for item in leftover.items)
         for leftover in batch:
@@ -145,7 +151,8 @@ def collect(
             collected.add(leftover)
         elif leftover.items[0].kind == "file" and leftover.kind != kinds.INPUTS:
             batch.append(leftover)
-            if sum(len(each.items) for each in batch) >= _BATCH:
+            is_full = sum(len(each.items) for each in batch) >= _BATCH
+            if is_full or time.monotonic() - flushed > _LONGEST:
                 flush()
         elif dry_run or _discard(lake, leftover):
             collected.add(leftover)
@@ -278,7 +285,7 @@ def _is_uncommitted(
 
 def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, now: float) -> Iterator[str]:
     """Yield the committed versions that are not kept: never the newest that can be read, nor newer ones."""
-    if policy.history is None and policy.newest is None:
+    if len(commits) < 2 or (policy.history is None and policy.newest is None):
         return
     versions = newest_first(commits)
     readable = next((i for i, each in enumerate(versions) if _is_readable(lake, name, each)), None)

@@ -105,7 +105,8 @@ else:
     client().upload_part(Bucket=lake.bucket, Key=key, UploadId=upload, PartNumber=1, Body=bytes(5 << 20))
 
 def pieces():
-        from lightwork.store import tables_writing
+    import pandas as pd
+    from lightwork.store import tables_writing
     tables_writing.PART_BYTES = 1
     for number in range(3):
         yield pd.DataFrame({"n": [number]})
