@@ -29,7 +29,7 @@ from lightwork.store import segments, tending
 from lightwork.store.results import ResultStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAP = 100_000
 SIZES = (100_000_000, 10_000_000)
@@ -63,14 +63,14 @@ def build(lake: Lake, count: int) -> tuple[float, float]:
     blocks = segments.to_blocks([x + 1 for x in range(MAP)])
     stream = type(lake).stream
 
-    def counting(self: Lake, path: str, pieces: Iterator[bytes]) -> None:
+    def counting(self: Lake, path: str, pieces: Callable[[], Iterator[bytes]], size: int) -> None:
         def counted() -> Iterator[bytes]:
             nonlocal written
-            for piece in pieces:
+            for piece in pieces():
                 written += len(piece)
                 yield piece
 
-        stream(self, path, counted())
+        stream(self, path, counted, size)
 
     type(lake).stream = counting  # type: ignore[method-assign, assignment]
     try:

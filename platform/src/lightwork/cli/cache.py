@@ -228,10 +228,13 @@ def _working(text: str) -> Iterator[Callable[[str], None]]:
     status = out.status(text)
     timer = threading.Timer(_SHOWN_AFTER, status.start)
     timer.daemon = True
-    if out.is_terminal:
-        timer.start()
+    if not out.is_terminal:
+        yield lambda _: None
+        return
+    timer.start()
     try:
         yield lambda more: status.update(f"{text}: {more}")
     finally:
         timer.cancel()
+        timer.join()
         status.stop()

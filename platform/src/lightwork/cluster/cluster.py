@@ -14,6 +14,7 @@ from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
 from lightwork.cluster.relief import relieve
+from lightwork.cluster.versions import check_versions
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -50,7 +51,8 @@ class Cluster:
         workers: the number of workers to start, for `local` and `coiled`.
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
-        before_kill: is called in each worker process on this machine before busy ones are killed.
+        before_kill: is called in each worker process on this machine before busy ones are killed; a text that
+            it returns is logged here as a warning.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
@@ -114,8 +116,9 @@ class Cluster:
     def _connect(self, timeout: float, *, first: bool = False) -> Connection:
         from lightwork.cluster.connection import connect
 
+        start = time.monotonic()
         try:
-            return connect(self._address, timeout)
+            connection = connect(self._address, timeout)
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise
@@ -126,7 +129,17 @@ class Cluster:
         except (OSError, TimeoutError, ValueError, ImportError, RuntimeError) as error:
             if not first:
                 raise Lost from error
-            raise RunFailed(f"no scheduler responds at {self.on}: {one_line(error)}") from error
+            reason = one_line(error)
+            if "timed out" in reason.lower():  # Dask names the time of its last attempt
+                reason = f"timed out after {time.monotonic() - start:.1f} s"
+            raise RunFailed(f"no scheduler responds at {self.on}: {reason}") from error
+        if first and not self.local:
+            try:
+                check_versions(connection, self.on)
+            except BaseException:
+                connection.close_quietly()
+                raise
+        return connection
 
     @property
     def dashboard(self) -> str | None:
@@ -280,12 +293,17 @@ class Cluster:
     def _commit_running(self) -> None:
         """Let the workers commit what they have computed of the batches that they still run."""
         with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
-            self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            told = self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            for text in {text for text in told.values() if text and isinstance(text, str)}:
+                get_logger("lightwork").warning(text)
 
     def on_workers(self, function: Callable[[], Any]) -> None:
-        """Call a function on all workers; return when they have, or some do not respond for half a minute."""
+        """Call a function on all workers, and warn of what they tell; wait for half a minute at most."""
         try:
-            self.client.sync(self.client._run, function, on_error="ignore", callback_timeout=_WORKERS)  # noqa: SLF001
+            run = self.client._run  # noqa: SLF001
+            told = self.client.sync(run, function, on_error="ignore", callback_timeout=_WORKERS)
+            for text in {text for text in told.values() if text and isinstance(text, str)}:
+                get_logger("lightwork").warning(text)
         except Exception as error:  # noqa: BLE001 - a worker or the scheduler is gone, or does not respond
             get_logger("lightwork").debug("not all workers respond: %s", one_line(error))
 

@@ -86,7 +86,7 @@ def _change_process() -> Callable[[], None]:
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
     if _PROFILES not in os.environ:
-        # It takes about two percent of the workers' time; Dask's dashboard says on its page that it is off.
+        # It takes time from the workers; Dask's dashboard says on its page that it is off.
         settings["distributed.worker.profile.enabled"] = False
     loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
     handlers = [(logger, list(logger.handlers)) for logger in loggers]

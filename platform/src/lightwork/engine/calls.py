@@ -333,6 +333,8 @@ def start_call(
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
+        elif not runner.keeps(task, code):
+            code = key = None
     if code is not None:
         # Set before the call is computed: a later refresh has a higher one.
         generation = runner.generation_of(runner.results_of(task, code, newest=runner.refresh))

@@ -86,6 +86,8 @@ class MapCall:
         self.generation = 0 if results is None else self.runner.generation_of(results)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
+        if self.code is not None and not self.runner.keeps(self.task, self.code):
+            self.code = None  # results are looked up, but the lake refuses new ones
         self.feed = Feed(
             request.source,
             request.total,
@@ -100,6 +102,7 @@ class MapCall:
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
         self._changed: set[str] = set()
+        self._unkept = 0
 
     def _freeze_shared(self, values: Mapping[str, Any]) -> Shared:
         serial = self.runner.on == "serial"
@@ -186,6 +189,14 @@ class MapCall:
                 f"{self.task.name}: further failed elements are counted but not logged", task=self.task.name
             )
 
+    def note_unkept(self, count: int, reason: str) -> None:
+        """Count results that are not in the lake; the first ones are told at once, all when the map ends."""
+        if not self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: results were computed but not kept in the lake: {reason}"
+            )
+        self._unkept += count
+
     def add_segment(self, path: str, count: int) -> None:
         """Note a new segment in the lake, so that small ones are merged once there are many.
 
@@ -202,6 +213,11 @@ class MapCall:
         self.runner.count(self.stats)
         if self._bar is not None:
             self._bar.close(self.stats)
+        if self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: {self._unkept:,} computed results are not in the lake; "
+                "the next run computes them again"
+            )
 
 
 def _keyer(request: Request, code: CodeKey) -> Keyer | None:

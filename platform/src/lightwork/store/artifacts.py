@@ -10,13 +10,13 @@ import os
 import re
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lightwork.errors import InputError, LightworkError, near, one_line, public
+from lightwork.lake.threads import in_threads
 from lightwork.store.commits import check_schema, checked_commit
 from lightwork.store.documents import OddError, TornError, digest, seal
 from lightwork.store.kinds import VERSIONS
@@ -259,9 +259,8 @@ class Artifacts:
         """List the versions of one artifact, or of all, newest first; empty if there are none."""
         names = self._names() if name is None else [_check_name(name, _FILE_NAME)]
         versions = [(each, version) for each in names for version in self._versions(each)]
-        with ThreadPoolExecutor(8) as pool:
-            documents = pool.map(lambda pair: self._load(*pair), versions)
-            artifacts = [self._artifact(document) for document in documents if document is not None]
+        documents = in_threads(lambda pair: self._load(*pair), versions, 8)
+        artifacts = [self._artifact(document) for document in documents if document is not None]
         return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
 
     def _version(self, name: str) -> tuple[str, datetime]:

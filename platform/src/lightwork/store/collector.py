@@ -7,14 +7,15 @@ an artifact stays in any case, and so do all results, whose own rules are in `st
 from __future__ import annotations
 
 import itertools
+import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightwork.functions import mapped
 from lightwork.lake.base import ABANDONED
 from lightwork.lake.local import LocalLake
+from lightwork.lake.threads import in_threads
 from lightwork.store import kinds, presence
 from lightwork.store.artifacts import newest_first
 from lightwork.store.commits import checked_commit
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1000
 """Files that are deleted together: as many as S3 takes in one request."""
+_LONGEST = 1.0
+"""Seconds after which files are deleted that are not as many."""
 _INPUTS = "mapped"
 
 
@@ -132,8 +135,11 @@ def collect(
     """
     collected = Collected()
     batch: list[Leftover] = []
+    flushed = time.monotonic()
 
     def flush() -> None:
+        nonlocal flushed
+        flushed = time.monotonic()
         if not dry_run:
             lake.delete(item.path for leftover in batch for item in leftover.items)
         for leftover in batch:
@@ -145,7 +151,8 @@ def collect(
             collected.add(leftover)
         elif leftover.items[0].kind == "file" and leftover.kind != kinds.INPUTS:
             batch.append(leftover)
-            if sum(len(each.items) for each in batch) >= _BATCH:
+            is_full = sum(len(each.items) for each in batch) >= _BATCH
+            if is_full or time.monotonic() - flushed > _LONGEST:
                 flush()
         elif dry_run or _discard(lake, leftover):
             collected.add(leftover)
@@ -217,8 +224,7 @@ def _beyond_number(
 ) -> Iterator[Leftover]:
     """Yield the runs of each pipeline that come after its `newest` newest ones."""
     runs.sort(key=lambda run: run[1], reverse=True)
-    with ThreadPoolExecutor(8) as pool:
-        records = list(pool.map(lambda run: record_of(lake, run[0]) or {}, runs))
+    records = in_threads(lambda run: record_of(lake, run[0]) or {}, runs, 8)
     seen: dict[str, int] = defaultdict(int)
     for (run_id, modified, items), record in zip(runs, records, strict=True):
         pipeline = str(record.get("pipeline"))
@@ -279,7 +285,7 @@ def _is_uncommitted(
 
 def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, now: float) -> Iterator[str]:
     """Yield the committed versions that are not kept: never the newest that can be read, nor newer ones."""
-    if policy.history is None and policy.newest is None:
+    if len(commits) < 2 or (policy.history is None and policy.newest is None):
         return
     versions = newest_first(commits)
     readable = next((i for i, each in enumerate(versions) if _is_readable(lake, name, each)), None)

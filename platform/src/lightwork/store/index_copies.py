@@ -13,12 +13,12 @@ import secrets
 import stat
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lightwork.lake.local import LocalLake
+from lightwork.lake.threads import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,8 +138,7 @@ def _fetch(lake: Lake, entry: Entry, file: IO[bytes]) -> None:
         data = lake.read_range(entry.path, start, _CHUNK)
         os.pwrite(file.fileno(), data, start)
 
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lightwork-lake") as pool:
-        list(pool.map(part, range(0, entry.size, _CHUNK)))
+    in_threads(part, range(0, entry.size, _CHUNK), _AT_ONCE)
 
 
 def _evict(newest: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError
+from lightwork.lake.threads import in_threads
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.segments import Index, IntactError, SegmentError
@@ -78,11 +78,10 @@ def in_parallel(function: Any, items: Sequence[Any]) -> Iterator[tuple[Any, Any]
     if len(items) < 4:
         yield from ((item, function(item)) for item in items)
         return
-    with ThreadPoolExecutor(16, thread_name_prefix="lightwork-lake") as pool:
-        for start in range(0, len(items), _AT_ONCE):
-            part = items[start : start + _AT_ONCE]
-            try:
-                results = pool.map(function, part)
-            except RuntimeError:  # this process ends, and starts no threads any more
-                results = map(function, part)
-            yield from zip(part, results, strict=True)
+    for start in range(0, len(items), _AT_ONCE):
+        part = items[start : start + _AT_ONCE]
+        try:
+            results = in_threads(function, part, 16)
+        except RuntimeError:  # this process ends, and starts no threads any more
+            results = [function(item) for item in part]
+        yield from zip(part, results, strict=True)

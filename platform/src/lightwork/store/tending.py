@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.lake.local import LocalLake
+from lightwork.lake.patience import LOOK_SECONDS
 from lightwork.logs import get_logger
 from lightwork.store import segments
 from lightwork.store.catalog import FAN, Catalog, level_of
@@ -30,6 +31,7 @@ MANY = 32
 """Segments of about the same size that are worth merging."""
 _OFTEN = 8 * MANY
 """New segments at which tending starts in the midst of a run."""
+_ROW = 24
 INDEXED = 1 << 16
 """Results without an index file that are worth one."""
 _INDEXED_AT_ONCE = 1 << 20
@@ -221,7 +223,8 @@ class _Tending:
             return False
         rows = merging.count
         try:
-            self._lake.stream(f"{self._folder}/{new_name(rows)}", self._unless_stopped(merging.encoded()))
+            path = f"{self._folder}/{new_name(rows)}"
+            self._lake.stream(path, lambda: self._unless_stopped(merging.encoded()), rows * _ROW)
         except _StoppedError:
             return False
         self._lake.delete([f"{self._folder}/{table.name}" for table in inputs])
@@ -352,7 +355,9 @@ class Tender:
                 return
             for (lake, folder), work in worth.items():
                 try:
-                    tend(lake, folder, self._stop.is_set)
+                    # It can be left undone.
+                    patience = min(LOOK_SECONDS, lake.patience)
+                    tend(lake.with_patience(patience), folder, self._stop.is_set)
                 except FileNotFoundError:
                     pass  # another process tends the same results
                 except RuntimeError as error:

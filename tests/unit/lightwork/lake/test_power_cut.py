@@ -247,7 +247,7 @@ def test_a_disk_that_fails_to_sync_is_one_line(tmp_path: Path, monkeypatch) -> N
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(local_lake.syncing, "sync_data", fail)
-    lake = open_lake(tmp_path / "lake", tenant="acme")
+    lake = open_lake(tmp_path / "lake", tenant="acme", patience=0)
     with pytest.raises(LightworkError, match=r"cannot write .*/acme/a/x: Input/output error"):
         lake.write("a/x", b"1")
     assert lake.entries() == []

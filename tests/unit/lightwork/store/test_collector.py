@@ -105,7 +105,8 @@ else:
     client().upload_part(Bucket=lake.bucket, Key=key, UploadId=upload, PartNumber=1, Body=bytes(5 << 20))
 
 def pieces():
-        from lightwork.store import tables_writing
+    import pandas as pd
+    from lightwork.store import tables_writing
     tables_writing.PART_BYTES = 1
     for number in range(3):
         yield pd.DataFrame({"n": [number]})
@@ -421,7 +422,7 @@ def test_an_upload_that_others_have_ended_is_made_again(
                 assert lake.is_abandoned(item, lake.now() + 2 * DAY)
                 assert lake.discard(item)
 
-    events = client().meta.events
+    events = client(lake.patience).meta.events
     events.register("before-call.s3.UploadPart", stand_still)
     try:
         lake.write("large", data)

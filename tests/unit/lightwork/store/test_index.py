@@ -279,14 +279,14 @@ def test_what_is_added_rewrites_at_most_ten_times_its_index(local, monkeypatch):
     written = 0
     stream = LocalLake.stream
 
-    def counting(self, path, pieces):
+    def counting(self, path, pieces, size):
         def counted():
             nonlocal written
-            for piece in pieces:
+            for piece in pieces():
                 written += len(piece)
                 yield piece
 
-        stream(self, path, counted())
+        stream(self, path, counted, size)
 
     monkeypatch.setattr(LocalLake, "stream", counting)
     maps, most = 100, 0
