@@ -314,10 +314,10 @@ class Catalog:
                 return self._search(keys)
             except _DamagedTable as error:
                 self.tables.remove(error.table)
-                self._give_up(error.table, error)
+                self.give_up(error.table, error)
                 self.refresh()
 
-    def _give_up(self, table: Table, error: Exception) -> None:
+    def give_up(self, table: Table, error: Exception) -> None:
         """Give up a damaged index file, unless only its copy on this machine is damaged."""
         from lightwork.store import index_copies
 

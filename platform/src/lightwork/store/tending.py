@@ -191,8 +191,9 @@ class _Tending:
     def _index_some(self) -> bool:
         """Index some segments; return whether there is nothing more to do."""
         from lightwork.store.index_files import Merging
+        from lightwork.store.index_rows import Damaged
 
-        catalog = self._catalog = Catalog(self._lake, self._folder, mends=False)
+        catalog = self._catalog = Catalog(self._lake, self._folder, mends=True)
         catalog.refresh(_INDEXED_AT_ONCE)
         loose = [table for table in catalog.tables if not table.name]
         recent = catalog.recent_table()
@@ -212,8 +213,26 @@ class _Tending:
         if sum(table.live_rows() for table in loose) >= INDEXED:
             return not self._write(Merging(loose), [])
         if levels := _mergeable(files):
-            self._write(Merging(levels, [table.name for table in levels]), levels)
+            try:
+                self._write(Merging(levels, [table.name for table in levels]), levels)
+            except Damaged:
+                given_up = [table.name for table in levels if self._is_given_up(table)]
+                # What cannot be deleted, or was damaged in the copy here alone, is left to another time.
+                left = [name for name in given_up if self._lake.exists(f"{self._folder}/{name}")]
+                return bool(left) or not given_up
         return True
+
+    def _is_given_up(self, table: Table) -> bool:
+        """Read all of an index file; if it is damaged, delete it with a warning and return True."""
+        from lightwork.store.index_rows import Damaged
+
+        try:
+            for start in range(0, len(table), 1 << 20):
+                table.rows.slice(start, min(len(table), start + (1 << 20)))
+        except Damaged as error:
+            self._catalog.give_up(table, error)
+            return True
+        return False
 
     def _write(self, merging: Any, inputs: Sequence[Table]) -> bool:
         """Write an index file and delete those that it replaces; return whether that was possible."""

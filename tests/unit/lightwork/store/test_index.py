@@ -148,6 +148,24 @@ def test_a_damaged_index_is_warned_of_once_and_costs_no_result(local, small, tmp
     assert look_up(local, range(1000)) == [*range(1000)]
 
 
+def test_damage_that_a_merge_of_index_files_meets_is_mended(local, small, tmp_path, caplog):
+    for start in range(0, 300, 100):
+        commit(local, range(start, start + 100))
+        if start == 200:
+            path = tmp_path / "lake" / "acme" / names(local, ".idx")[0]
+            data = bytearray(path.read_bytes())
+            data[50] ^= 1
+            path.write_bytes(data)
+        tending._Tending(local, FOLDER, lambda: False).index()
+    assert caplog.text.count("damaged index") == 1
+    assert path.name in caplog.text
+    tending._Tending(local, FOLDER, lambda: False).index()
+    assert look_up(local, range(310)) == [*range(300)] + [MISSING] * 10
+    covered = {name for table in view(local).refresh().catalog.tables for name in table.segments}
+    assert len(covered) == 3
+    assert caplog.text.count("damaged") == 1
+
+
 def test_no_changed_byte_of_an_index_gives_another_result(local, small, tmp_path):
     path = tmp_path / "lake" / "acme" / indexed(local, 300)
     data = path.read_bytes()
