@@ -14,6 +14,7 @@ import pytest
 
 from lightwork import InputError, connect, current_session, task
 from lightwork.runs import openings
+from tests.coroutines import run_coroutine
 from tests.waiting import patience, wait_until
 
 
@@ -147,7 +148,7 @@ def test_coroutines_that_run_at_once_keep_their_own(lake):
         use()
         assert openings.sessions() == [session]
 
-    asyncio.run(main())
+    run_coroutine(main())
 
 
 def test_cells_of_a_notebook(lake):
