@@ -430,7 +430,8 @@ class Runner:
                 self._cluster.close()
         finally:
             self.large_inputs.close()
-            self.tender.close()
+            with self.progress.doing("merging small files of results"):
+                self.tender.close()
 
     def remove_jobs(self) -> None:
         """Delete the jobs that were put in the lake for this run's workers; do not wait, ignore errors."""
