@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightwork import connect, task
+from tests.dask_workers import dask_workers
 from tests.waiting import patience, wait_until
 
 pytestmark = pytest.mark.timeout(patience(60))
@@ -95,11 +96,9 @@ def test_a_worker_is_free_again_for_what_comes_next(one_worker, tmp_path, leave,
 @pytest.fixture
 def of_another(tmp_path):
     """A session on one worker process that is not its own."""
-    from lightwork.cluster.cluster import start_local
-
     with (
-        start_local(1) as cluster,
-        connect(cluster.scheduler_address, lake=tmp_path / "lake", progress="off") as session,
+        dask_workers(1) as address,
+        connect(address, lake=tmp_path / "lake", progress="off") as session,
     ):
         yield session
 

@@ -385,7 +385,9 @@ def test_a_real_disk_that_is_full_or_read_only(folder, pipeline, on, fault) -> N
 
     def fill(_: int) -> None:
         if fault == "read-only":
-            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            # Mounted once more, as a disk with open files cannot be made read-only.
+            subprocess.run(["mount", "--bind", str(disk), str(disk)], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", str(disk)], check=True)
             return
         with contextlib.suppress(OSError), (disk / "full").open("wb", buffering=0) as file:
             while True:
@@ -394,7 +396,8 @@ def test_a_real_disk_that_is_full_or_read_only(folder, pipeline, on, fault) -> N
     try:
         run = folder.run(pipeline, on, 120, fault=fill)
     finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        while disk.is_mount():
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
     reason = "No space left on device" if fault == "full" else "Read-only file system"
     assert run.json["result"] == EXPECTED[pipeline], run.log
     _check_told_once(run.log, pipeline, on, reason)

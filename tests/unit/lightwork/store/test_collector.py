@@ -96,7 +96,7 @@ if lake.root.startswith("file"):
         time.sleep(1000)
 
     def unfinished():
-        lake.write("results/x/y/z.seg", half())
+        lake.stream("results/x/y/z.seg", half, 10_000)
 
     threading.Thread(target=unfinished, daemon=True).start()
 else:
