@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lightwork.kube.api import ByClient
 
 ARGO = "argoproj.io/v1alpha1"
-ENDED = ("Succeeded", "Failed", "Error")
+ENDED = ("Succeeded", "Failed", "Error", "Skipped")
 ROLES = ("driver", "scheduler", "worker", "step")
 
 
@@ -32,8 +32,9 @@ class Status:
 
     Attributes:
         name: the name of the run and of its Workflow.
-        phase: Argo's phase: Pending, Running, Succeeded, Failed or Error; empty until Argo schedules the run.
-        message: why it failed, or what it waits for; empty if neither.
+        phase: Pending (it waits for its turn), Running, Succeeded, Failed, Error or Skipped; empty until Argo
+            has seen the run.
+        message: why it failed or was skipped, or what it waits for; empty if none of that.
         progress: the finished steps out of all steps, such as `3/4`.
     """
 
@@ -139,7 +140,8 @@ class Remote:
             missing=f"{self.tenant} has no run {run!r} in the cluster; `lightwork runs` shows ended ones",
         )
         state = workflow.get("status", {})
-        return Status(run, state.get("phase", ""), status.message(state), state.get("progress", ""))
+        progress = state.get("progress", "")
+        return Status(run, status.phase(workflow), status.message(workflow), progress)
 
     def runs(self) -> list[str]:
         """Return the names of the runs that are in the cluster, the newest first."""
@@ -168,6 +170,10 @@ class Remote:
     def stop(self, run: str, *, at_once: bool = False) -> None:
         """End a run.
 
+        One that waits for its turn ends without its exit handler, as it has no objects: with it, the run
+        would stay in the queue until the handler ends, and a place that becomes free meanwhile would stay
+        empty.
+
         Args:
             run: the run's name.
             at_once: skip the exit handler; the run's objects are then deleted with its Workflow.
@@ -177,7 +183,8 @@ class Remote:
         """
         if (status := self.status(run)).ended:
             raise InputError(f"{run} has ended already: {status.phase}")
-        body = {"spec": {"shutdown": "Terminate" if at_once else "Stop"}}
+        waits = status.phase in ("", "Pending")
+        body = {"spec": {"shutdown": "Terminate" if at_once or waits else "Stop"}}
         self._request(
             f"stop {run}",
             lambda: self._api.patch(f"{self._argo}/workflows/{run}", body),

@@ -116,6 +116,20 @@ def test_a_run_is_stopped_with_or_without_its_exit_handler(api, at_once, word):
     assert api.requests[-1][3] == {"spec": {"shutdown": word}}
 
 
+@pytest.mark.parametrize("phase", ["", "Pending"])
+def test_a_run_that_waits_is_ended_at_once(api, phase):
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow(phase))
+    api.answers["PATCH", f"{ARGO}/workflows/r1"] = (200, {})
+    Remote("dev", "acme").stop("r1")
+    assert api.requests[-1][3] == {"spec": {"shutdown": "Terminate"}}
+
+
+def test_a_run_that_was_terminated_while_it_waited_has_not_succeeded(api):
+    ended = {**workflow("Succeeded"), "metadata": {"name": "r1"}, "spec": {"shutdown": "Terminate"}}
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, ended)
+    assert Remote("dev", "acme").status("r1").phase == "Failed"
+
+
 def test_a_run_that_has_ended_cannot_be_stopped(api):
     api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Succeeded"))
     with pytest.raises(InputError, match="r1 has ended already: Succeeded"):
