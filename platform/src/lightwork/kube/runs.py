@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 ARGO = "argoproj.io/v1alpha1"
 ENDED = ("Succeeded", "Failed", "Error", "Skipped")
 ROLES = ("driver", "scheduler", "worker", "step")
+PATIENCE = 3600.0
+"""For how many seconds without an answer of the API a run is still followed."""
+
+
+class AwayError(LightworkError):
+    """The API does not answer, or answers that it cannot at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +156,35 @@ class Remote:
         newest_first = sorted(items, key=lambda item: str(item.get("creationTimestamp")), reverse=True)
         return [str(item["name"]) for item in newest_first]
 
-    def follow(self, run: str, every: float = 2.0) -> Iterator[Status]:
+    def follow(
+        self, run: str, every: float = 2.0, away: Callable[[str], None] | None = None
+    ) -> Iterator[Status]:
         """Yield a run's state each time it changes, until the run ends.
+
+        The run goes on while the API is away, so following it does too, for up to PATIENCE.
 
         Args:
             run: the run's name.
             every: seconds between two requests.
+            away: is called with the reason each time the API goes away.
+
+        Raises:
+            LightworkError: the API was away for too long, or refuses to answer.
         """
-        last = None
+        last, answered = None, time.monotonic()
+        known_away = False
         while True:
-            status = self.status(run)
+            try:
+                status = self.status(run)
+            except AwayError as error:
+                if time.monotonic() - answered > PATIENCE:
+                    raise
+                if away and not known_away:
+                    away(str(error))
+                known_away = True
+                time.sleep(every)
+                continue
+            answered, known_away = time.monotonic(), False
             if status != last:
                 yield status
             if status.ended:
@@ -274,11 +299,10 @@ class Remote:
                 raise InputError(missing) from error
             if error.status in (401, 403):
                 raise LightworkError(f"not allowed to {action} in {self.namespace}: {error}") from error
-            raise LightworkError(f"cannot {action} in {self.namespace}: {error}") from error
+            kind = AwayError if error.status == 429 or error.status >= 500 else LightworkError
+            raise kind(f"cannot {action} in {self.namespace}: {error}") from error
         except OSError as error:
-            raise LightworkError(
-                f"cannot {action}: the cluster cannot be reached: {one_line(error)}"
-            ) from error
+            raise AwayError(f"cannot {action}: the cluster cannot be reached: {one_line(error)}") from error
 
 
 def _connection(environment: str, context: str | None) -> ByClient:
