@@ -13,12 +13,14 @@ from bench.measure import Row, to_json
 
 BENCHMARKS = {
     "startup": "startup of the command line",
+    "keyboard": "help, Tab, silence and Ctrl-C on a real terminal",
     "tiny": "100,000 calls of x + 1",
     "shapes": "calls of 50 ms, and calls of lognormal duration",
     "cache": "lookup of cached results",
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "large": "large inputs against Dask and joblib, their memory, and keys of many values",
+    "cores": "real work on all cores against joblib, Pool.map and LocalCluster, and its processor time",
     "scale": "many workers, many committers",
     "edits": "10,000 edits of random programs, a cached run against a plain one",
     "battery": "battery-health against a plain scan",
@@ -68,7 +70,8 @@ def _print(rows: list[Row]) -> None:
     table = Table("what", "target", "measured", "", "detail", title="both sides measured in this run")
     marks = {True: "[green]met[/]", False: "[red]missed[/]", None: "no target"}
     for row in rows:
-        table.add_row(row.what, row.target, row.measured, marks[row.ok], row.detail)
+        mark = "no result" if row.target and row.ok is None else marks[row.ok]
+        table.add_row(row.what, row.target, row.measured, mark, row.detail)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -23,6 +23,7 @@ import click
 
 from infra.ci.common import ROOT, environment, run, settings_and_names
 from infra.policies import trust
+from lightwork.cli.output import echo
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def command(words: list[str], role: Kind, env: Environment) -> None:
     if not words:
         raise click.UsageError("give the command to run after --")
     variables = prepared(role, env, os.environ)
-    print(f"as {variables['AWS_ROLE_ARN']}", file=sys.stderr, flush=True)
+    echo(f"as {variables['AWS_ROLE_ARN']}", err=True)
     try:
         # Replacing this process lets the runner's signals reach the command.
         os.execvpe(words[0], words, variables)  # noqa: S606 - the command is the caller's own

@@ -14,7 +14,8 @@ from infra.config import settings
 from infra.config.naming import Names
 from infra.config.stack import ENVIRONMENTS
 from lightwork.cli import running
-from lightwork.errors import InputError, RunFailed, visible
+from lightwork.cli.output import echo
+from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def run(command: click.Command, module: str, arguments: Sequence[str] | None, ob
         command,
         f"python -m {module}",
         arguments,
-        say=lambda text: print(visible(text), file=sys.stderr),
+        say=lambda text: echo(text, err=True),
         obj=obj,
     )
 

@@ -21,6 +21,7 @@ import click
 
 from infra.ci.common import ROOT, environment, run, settings_and_names
 from infra.config.image import DIGEST, checked
+from lightwork.cli.output import echo, show_json
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def command(what: str, env: Environment) -> None:
     s3 = client(names)
     if what == "record":
         record = write(s3, names, os.environ.get(COMMIT, ""), os.environ.get(DIGEST, ""))
-        print(f"{env}: recorded {record.commit} with {record.digest}")
+        echo(f"{env}: recorded {record.commit} with {record.digest}")
         return
-    print(json.dumps(asdict(required(s3, names))))
+    show_json(asdict(required(s3, names)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ import click
 from infra.ci import deployed
 from infra.ci.common import ROOT, call, environment, run, settings_and_names
 from infra.config.image import DIGEST
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def command(env: Environment, summary_dir: Path) -> None:
     """Compare, and print the differences."""
     _, names = settings_and_names(ROOT, env)
     record = deployed.required(deployed.client(names), names)
-    print(f"{env}: {record.commit} was deployed at {record.at}", flush=True)
+    echo(f"{env}: {record.commit} was deployed at {record.at}")
     lines = look(env, record, summary_dir)
     summary = summary_dir / "summary.md"
     if summary.exists():
-        print(summary.read_text(encoding="utf-8"))
+        echo(summary.read_text(encoding="utf-8"))
     if lines:
         raise RunFailed("\n".join((f"{env} differs from what was deployed:", *lines)))
-    print(f"{env} matches what was deployed")
+    echo(f"{env} matches what was deployed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

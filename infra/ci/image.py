@@ -26,6 +26,7 @@ from infra.ci.common import ROOT, call, environment, run, settings_and_names
 from infra.ci.deployed import COMMIT, checked_commit
 from infra.config.image import DIGEST, checked, is_digest
 from infra.config.stack import ENVIRONMENTS
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
@@ -206,9 +207,9 @@ def build(ecr: Any, names: Names, commit: str, *, root: Path = ROOT, push: bool)
     repository, tag = Repository.of(names), inputs_tag(root)
     digest = digest_of(ecr, repository.name, imageTag=tag)
     if digest is None:
-        print(f"{tag} is not in {repository.name}: building it", file=sys.stderr, flush=True)
+        echo(f"{tag} is not in {repository.name}: building it", err=True)
         return _build(ecr, repository, commit, tag, root=root, push=push)
-    print(f"{tag} is already in {repository.name}", file=sys.stderr)
+    echo(f"{tag} is already in {repository.name}", err=True)
     if push and digest_of(ecr, repository.name, imageTag=commit) is None:
         add_tag(ecr, repository.name, digest, commit)
     return digest
@@ -257,7 +258,7 @@ def build_command(env: Environment, push: bool, dotenv: Path | None) -> None:
     line = f"{DIGEST}={build(_ecr(names), names, _commit(), push=push)}"
     if dotenv:
         dotenv.write_text(f"{line}\n", encoding="utf-8")
-    print(line)
+    echo(line)
 
 
 @command.command("bring")
@@ -271,7 +272,7 @@ def bring_command(env: Environment, origin: Environment) -> None:
     _, source = settings_and_names(ROOT, origin)
     digest = checked(os.environ.get(DIGEST, ""))
     copied = bring(_read_only_ecr(source), source, _ecr(target), target, digest, _commit())
-    print(f"{digest}: {'copied to' if copied else 'already in'} {target.image_repository}")
+    echo(f"{digest}: {'copied to' if copied else 'already in'} {target.image_repository}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from infra.ci.common import ROOT, call, environment, installed, run, settings_an
 from infra.config.image import DIGEST, checked
 from infra.config.stack import ENVIRONMENTS, StackName
 from lightwork import tenants
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, RunFailed, near
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def since(record: Deployed | None, digest: str, root: Path = ROOT) -> str | None
             reason = f"{record.commit} is not an ancestor of this commit"
         else:
             return record.commit
-    print(f"all stacks: {reason}", file=sys.stderr)
+    echo(f"all stacks: {reason}", err=True)
     return None
 
 
@@ -224,7 +225,7 @@ def command(
     )
     text = yaml.safe_dump(content, sort_keys=False, width=110)
     if output is None:
-        print(text, end="")
+        echo(text, nl=False)
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
@@ -233,7 +234,7 @@ def command(
         for name, job in content.items()
         if isinstance(job, dict) and "CHOICE" in job.get("variables", {})
     ]
-    print(f"{env}: {', '.join(stacks) or 'no stack is touched'}", file=sys.stderr)
+    echo(f"{env}: {', '.join(stacks) or 'no stack is touched'}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ import click
 
 from infra.ci.common import run
 from infra.config import stack
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, RunFailed, one_line
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def command(folder: Path) -> None:
         )
     environments = listed(os.environ.get(ENVIRONMENTS, ""))
     action = put(place, token, text(summaries(folder, environments), place))
-    print(f"the note on !{place.merge_request} was {action}")
+    echo(f"the note on !{place.merge_request} was {action}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from infra.config.settings import PROJECT, Settings
+from lightwork.cli.output import echo
 
 NAME = "settings.schema.json"
 
@@ -47,4 +48,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    print(text(), end="")
+    echo(text(), nl=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +14,8 @@ from infra.driver.outcome import Command
 from lightwork.cli import running
 from lightwork.cli.candidates import names
 from lightwork.cli.completion import command_for
-from lightwork.errors import InputError, visible
+from lightwork.cli.output import echo, show_json
+from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ def cli(context: click.Context) -> None:
     Exit codes: 0 success, 1 a stack failed or was refused, 2 wrong input (nothing started), 130 interrupted.
     """
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        echo(context.get_help())
 
 
 def _tenant_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG001
@@ -225,11 +225,11 @@ def stacks(choice: Choice, as_json: bool) -> int:
     """Print the chosen stacks, the estate first. Needs no account and no Pulumi."""
     _warn(choice.warnings)
     if as_json:
-        click.echo(json.dumps(choice.stacks))
+        show_json(choice.stacks)
         return 0
     for stack in choice.stacks:
         reason = choice.reasons.get(stack)
-        click.echo(f"{stack}  ({reason})" if reason else stack)
+        echo(f"{stack}  ({reason})" if reason else stack)
     return 0
 
 
@@ -268,7 +268,7 @@ def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
     from infra.offline.cost import report
 
     plan.named(Repository(ROOT, env), tenants, estate=True)
-    click.echo(report(env, tenants, workers=workers, hours=hours))
+    echo(report(env, tenants, workers=workers, hours=hours))
     return 0
 
 
@@ -283,7 +283,7 @@ def bootstrap(env: Any) -> int:
     from infra.estate.bootstrap import bootstrap as prepare
 
     for line in prepare(ROOT, env):
-        click.echo(line)
+        echo(line)
     return 0
 
 
@@ -325,7 +325,7 @@ def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path 
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        click.echo(f"{NAME}: {visible(warning)}", err=True)
+        echo(f"{NAME}: {warning}", err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import TYPE_CHECKING
-
-import click
 
 from infra.driver import table
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 from infra.driver.summary import Summary, changes
 from infra.driver.work import Work
-from lightwork.errors import visible
+from lightwork.cli.output import echo, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,9 +71,9 @@ def run(
     )
     if summary_dir:
         summary.write(summary_dir)
-    click.echo(json.dumps(summary.as_json(), indent=2) if as_json else visible(text(summary)))
+    echo(json_text(summary.as_json(), indent=2) if as_json else text(summary))
     if interrupted:
-        click.echo(f"lightwork-estate: {_unfinished(outcomes)}", err=True)
+        echo(f"lightwork-estate: {_unfinished(outcomes)}", err=True)
         return 130
     return 0 if summary.good else 1
 

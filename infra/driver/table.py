@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.driver.outcome import GOOD, Result
+from lightwork.errors import visible
+from lightwork.logs import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,10 +34,9 @@ def view(stacks: Sequence[str]) -> Iterator[View]:
     if not sys.stderr.isatty():
         yield Lines()
         return
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     board = Board(stacks=stacks)
     with Live(get_renderable=board.table, console=console, refresh_per_second=4) as live:
         board.live = live
@@ -59,7 +60,7 @@ class Lines:
     def say(self, text: str) -> None:
         """Print a message about the whole run."""
         # A single call, so that lines of several threads do not mix.
-        sys.stderr.write(f"lightwork-estate: {text}\n")
+        sys.stderr.write(f"lightwork-estate: {visible(text)}\n")
         sys.stderr.flush()
 
 

@@ -23,6 +23,7 @@ from infra.config.image import DIGEST
 from infra.config.stack import LOCAL, WITH_LOCAL, StackName
 from infra.offline.answers import ACCOUNT
 from infra.offline.recording import run_program
+from lightwork.cli.output import echo
 from lightwork.errors import InputError, near
 
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ def command(env: str, tenant: str) -> None:
         lines = list(tree(run))
         components = sum(resource.type.startswith("lightwork:") for resource in run.resources)
         plural = "" if components == 1 else "s"
-        print(f"{stack}: {len(lines) - components} resources in {components} component{plural}")
-        print("\n".join(lines), end="\n\n")
-    print(LEGEND)
+        echo(f"{stack}: {len(lines) - components} resources in {components} component{plural}")
+        echo("\n".join(lines) + "\n")
+    echo(LEGEND)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

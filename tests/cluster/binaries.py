@@ -6,11 +6,12 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.cluster import go
-from tests.cluster.progress import HarnessError, phase, run, say
+from tests.cluster.progress import HarnessError, phase, run, run_while_it_advances, say
 from tests.cluster.settings import TEMPLATES, cache_folder, of_current_context, versions
 
 KUBERNETES = (
@@ -39,15 +40,19 @@ def build_servers() -> None:
             build(what)
 
 
+SILENCE = 1800.0
+"""Seconds without progress after which a build is stopped; Go keeps the packages that it has compiled."""
+
+
 def build(what: str) -> Path:
-    """Build one component unless it is cached; return its folder."""
+    """Build one component unless it is cached; return its folder. An earlier attempt's programs stay."""
     folder = folder_of(what)
     if (folder / "done").exists():
         say(f"build {folder.name}: cached")
         return folder
     with phase(f"build {folder.name}"):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        shutil.rmtree(folder / "source", ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
         _BUILDS[what](folder)
         (folder / "done").touch()
     return folder
@@ -72,15 +77,18 @@ def argo_manifests() -> Path:
     return folder_of("argo") / "manifests"
 
 
-def _go(*arguments: str, cwd: Path | None = None, timeout: float = 1800, **env: str) -> str:
+def _go(*arguments: str, cwd: Path | None = None, **env: str) -> str:
+    """Run Go, which names each package as it starts to compile it, for as long as it advances."""
     flags = f"{os.environ.get('GOFLAGS', '')} -p=2".strip()
     words = ["nice", "-n", "10", go.program(), *arguments]
-    return run(words, cwd=cwd, timeout=timeout, env={"GOFLAGS": flags, "CGO_ENABLED": "0", **env})
+    with tempfile.TemporaryDirectory(prefix="lightwork-go-") as work:
+        environment = {"GOFLAGS": flags, "CGO_ENABLED": "0", "GOTMPDIR": work, **env}
+        return run_while_it_advances(words, silence=SILENCE, folders=[Path(work)], cwd=cwd, env=environment)
 
 
 def _module(path: str, version: str) -> dict[str, str]:
     """Download a module; the result has its folder (Dir) and its go.mod (GoMod)."""
-    module: dict[str, str] = json.loads(_go("mod", "download", "-json", f"{path}@{version}"))
+    module: dict[str, str] = json.loads(_go("mod", "download", "-x", "-json", f"{path}@{version}"))
     return module
 
 
@@ -120,7 +128,7 @@ def _in_our_module(
     if package == ".":
         shutil.copy(TEMPLATES / f"{what}.go.txt", source / "main.go")
     binary = folder / "bin" / what
-    _go("build", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(binary), package, cwd=source)
+    _go("build", "-v", "-mod=mod", "-ldflags", f"-s -w {stamp}", "-o", str(binary), package, cwd=source)
     return binary
 
 
@@ -140,6 +148,7 @@ def _kubernetes(folder: Path) -> None:
     )
     binary = _in_our_module(folder, "kubernetes", "k8s.io/kubernetes", replaced=staging, stamp=stamp)
     for name in KUBERNETES:
+        binary.with_name(name).unlink(missing_ok=True)
         binary.with_name(name).symlink_to(binary.name)
 
 
@@ -158,19 +167,18 @@ def _argo(folder: Path) -> None:
     page = source / "ui/dist/app/index.html"
     page.parent.mkdir(parents=True)
     shutil.copy(TEMPLATES / "index.html.txt", page)
-    (folder / "bin").mkdir()
+    (folder / "bin").mkdir(exist_ok=True)
     stamp = f"-X github.com/argoproj/argo-workflows/v3.version={version}"
     for name in ARGO:
         with phase(f"build {name}"):
-            _go(
-                "build",
-                "-ldflags",
-                f"-s -w {stamp}",
-                "-o",
-                str(folder / "bin" / name),
-                f"./cmd/{name}",
-                cwd=source,
-            )
+            binary = folder / "bin" / name
+            if binary.exists():
+                say(f"build {name}: done in an earlier attempt")
+                continue
+            part = binary.with_suffix(".part")
+            _go("build", "-v", "-ldflags", f"-s -w {stamp}", "-o", str(part), f"./cmd/{name}", cwd=source)
+            part.rename(binary)
+    shutil.rmtree(folder / "manifests", ignore_errors=True)
     shutil.move(source / "manifests", folder / "manifests")
     shutil.rmtree(source)
 
@@ -178,7 +186,7 @@ def _argo(folder: Path) -> None:
 def _versitygw(folder: Path) -> None:
     version = versions()["modules"]["versitygw"]
     what = f"github.com/versity/versitygw/cmd/versitygw@{version}"
-    _go("install", "-ldflags", "-s -w", what, GOBIN=str(folder / "bin"))
+    _go("install", "-v", "-ldflags", "-s -w", what, GOBIN=str(folder / "bin"))
 
 
 def _pulumi(folder: Path) -> None:
@@ -199,7 +207,7 @@ def _pause(folder: Path) -> None:
     source.mkdir()
     (source / "go.mod").write_text(f"module lightwork/pause\ngo {versions()['go']}\n")
     shutil.copy(TEMPLATES / "pause.go.txt", source / "main.go")
-    _go("build", "-ldflags", "-s -w", "-o", str(folder / "bin" / "pause"), ".", cwd=source)
+    _go("build", "-v", "-ldflags", "-s -w", "-o", str(folder / "bin" / "pause"), ".", cwd=source)
 
 
 _BUILDS: dict[str, Callable[[Path], None]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.cluster import current
 from tests.cluster.binaries import folder_of, program
 from tests.cluster.node import ctr
-from tests.cluster.progress import HarnessError, phase, run, say
+from tests.cluster.progress import HarnessError, phase, run, run_while_it_advances, say
 from tests.cluster.settings import (
     ARGO_IMAGE,
     BASE_IMAGE,
@@ -101,11 +101,13 @@ def _digest_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def buildah(*arguments: str | os.PathLike[str], timeout: float = 300) -> str:
-    """Run buildah, with its store in the cache."""
+def buildah(*arguments: str | os.PathLike[str], timeout: float = 300, silence: float = 0) -> str:
+    """Run buildah, with its store in the cache; as long as it advances if `silence` is given."""
     driver = _driver()
     store = cache_folder() / f"buildah-{driver}"
     words = ["buildah", "--root", store, "--runroot", store / "run", "--storage-driver", driver, *arguments]
+    if silence:
+        return run_while_it_advances(words, silence=silence).strip()
     return run(words, timeout=timeout).strip()
 
 
@@ -167,7 +169,8 @@ def _base() -> str:
         root = cache_folder() / "debootstrap"
         shutil.rmtree(root, ignore_errors=True)
         include = f"--include={','.join(debian['base'])}"
-        run(["debootstrap", "--variant=minbase", include, debian["release"], root], timeout=900)
+        words = ["debootstrap", "--variant=minbase", include, debian["release"], root]
+        run_while_it_advances(words, silence=900, folders=[root])
         shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
         shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
         # Keep this machine's package sources out of the image.
@@ -197,11 +200,11 @@ def _platform(name: str) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, target)
         buildah(
-            *("build", "--quiet", "--layers", "--isolation", "chroot", "--network", "host"),
+            *("build", "--layers", "--isolation", "chroot", "--network", "host"),
             *("--build-arg", f"BASE_IMAGE={base}", "--file", context / "platform/Dockerfile", "--tag", name),
             *_pip(),
             context,
-            timeout=1200,
+            silence=1200,
         )
         for old in archive.parent.glob("platform-*.tar"):
             old.unlink()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +79,101 @@ def run(
         output = (process.stderr.strip() or process.stdout.strip())[-3000:]
         raise HarnessError(f"{' '.join(words[:8])}: exit code {process.returncode}\n{output}")
     return process.stdout
+
+
+def run_while_it_advances(
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    silence: float,
+    folders: Sequence[Path] = (),
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    every: float = 1.0,
+) -> str:
+    """Run a command that may take hours on a busy machine, and return its output.
+
+    Args:
+        command: the program and its arguments, without a shell.
+        silence: seconds without output, and without a change in the folders, after which it is stopped.
+        folders: where it writes.
+        cwd: the working directory.
+        env: variables in addition to those of this process.
+        every: seconds between two looks.
+
+    Raises:
+        HarnessError: the command failed, was stopped or cannot be run; with the end of its output.
+    """
+    words = [os.fspath(word) for word in command]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HarnessError(f"{words[0]}: {error}") from error
+        try:
+            stopped = _stopped_in_silence(process, (out.fileno(), err.fileno()), folders, silence, every)
+        except BaseException:
+            _end_group(process)
+            raise
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    if stopped or process.returncode:
+        end = (texts[1].strip() or texts[0].strip())[-3000:]
+        reason = f"stopped: nothing new for {silence:.0f} s" if stopped else f"exit code {process.returncode}"
+        raise HarnessError(f"{' '.join(words[:8])}: {reason}\n{end}")
+    return texts[0]
+
+
+def _stopped_in_silence(
+    process: subprocess.Popen[bytes],
+    outputs: Sequence[int],
+    folders: Sequence[Path],
+    silence: float,
+    every: float,
+) -> bool:
+    """Wait for a command to end; stop it, and return True, once nothing has changed for too long."""
+    last, since = None, time.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(every)
+            return False
+        seen = ([os.fstat(output).st_size for output in outputs], [_state(folder) for folder in folders])
+        if seen != last:
+            last, since = seen, time.monotonic()
+        elif time.monotonic() - since > silence:
+            _end_group(process)
+            return True
+
+
+def _state(folder: Path) -> tuple[int, int]:
+    """Return the total size and the newest change of all files in a folder."""
+    size = newest = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = (Path(parent) / name).stat()
+                size, newest = size + found.st_size, max(newest, found.st_mtime_ns)
+    return size, newest
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a command and what it has started, politely first: it may keep what it has done so far."""
+    for number, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 10.0)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_for(what: str, ready: object, *, seconds: float, every: float = 0.25) -> None:

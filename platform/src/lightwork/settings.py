@@ -14,6 +14,13 @@ DEFAULT_TENANT = "local"
 ENV_ON = "LIGHTWORK_ON"
 ENV_LAKE = "LIGHTWORK_LAKE"
 ENV_TENANT = "LIGHTWORK_TENANT"
+ENV_HISTORY_DAYS = "LIGHTWORK_HISTORY_DAYS"
+"""The days for which a lake keeps runs, their reports, and versions of artifacts that were replaced."""
+ENV_HISTORY_RUNS = "LIGHTWORK_HISTORY_RUNS"
+"""How many runs of each pipeline and versions of each artifact a lake keeps at most; unset for any number."""
+DEFAULT_HISTORY_DAYS = 365
+_DAYS = 36_500
+_RUNS = 1_000_000
 
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _PLACES_TEXT = "serial, local, tcp://host:port, tls://host:port or coiled"
@@ -116,6 +123,29 @@ def resolve_tenant(name: str | None) -> str:
         return check_tenant(value)
     except InputError as error:
         raise InputError(str(error) if where == "tenant" else f"{where}: {error}") from None
+
+
+def resolve_history() -> tuple[float | None, int | None]:
+    """Return for how many seconds the history of a lake is kept, and the most runs and versions of it.
+
+    The first is from LIGHTWORK_HISTORY_DAYS, else 365 days, the second from LIGHTWORK_HISTORY_RUNS; None,
+    which is `never` in the first and the default of the second, stands for no limit.
+
+    Raises:
+        InputError: a variable is invalid.
+    """
+    days = os.environ.get(ENV_HISTORY_DAYS) or str(DEFAULT_HISTORY_DAYS)
+    runs = os.environ.get(ENV_HISTORY_RUNS)
+    kept = None if days == "never" else _whole(ENV_HISTORY_DAYS, days, _DAYS, "365, or never") * 86400.0
+    return kept, _whole(ENV_HISTORY_RUNS, runs, _RUNS, "100") if runs else None
+
+
+def _whole(variable: str, value: str, most: int, example: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", value, re.ASCII) or not 1 <= int(value) <= most:
+        raise InputError(
+            f"{variable}: {value[:40]!r} is not a whole number from 1 to {most:,}; for example {example}"
+        )
+    return int(value)
 
 
 def _nearest_lake() -> str:

@@ -51,6 +51,7 @@ COMMITS = (
     "artifacts/sun/20260101T000000Z-1/part-0.parquet",
     "lightwork-lake",
     "lightwork-lake-anew",
+    "lightwork-collected",
 )
 OPEN = (
     "argo/nightly-1/nightly-1-step-fetch/main.log",  # where Argo saves the step's log

@@ -64,6 +64,36 @@ def test_lake_and_tenant_have_defaults_and_variables(monkeypatch: pytest.MonkeyP
     assert settings.resolve_lake(Path("x")) == "x"
 
 
+@pytest.mark.parametrize(
+    ("days", "runs", "expected"),
+    [
+        (None, None, (365 * 86400.0, None)),
+        ("", "", (365 * 86400.0, None)),
+        ("30", "5", (30 * 86400.0, 5)),
+        ("never", None, (None, None)),
+    ],
+)
+def test_the_history_is_kept_for_a_year_unless_variables_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+    days: str | None,
+    runs: str | None,
+    expected: tuple[float | None, int | None],
+) -> None:
+    for name, value in ((settings.ENV_HISTORY_DAYS, days), (settings.ENV_HISTORY_RUNS, runs)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert settings.resolve_history() == expected
+
+
+@pytest.mark.parametrize("variable", [settings.ENV_HISTORY_DAYS, settings.ENV_HISTORY_RUNS])
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "nan", "9" * 400, "٣", "Never"])
+def test_a_wrong_history_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=f"^{variable}: .* is not a whole number from 1 to "):
+        settings.resolve_history()
+
+
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LIGHTWORK_TENANT=file\nLIGHTWORK_LAKE=file\n")
     monkeypatch.setenv("LIGHTWORK_TENANT", "environment")

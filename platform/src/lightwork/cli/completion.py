@@ -237,7 +237,7 @@ def command_for(program: str) -> click.Command:
     """Return the command `completion` of a program."""
 
     @click.command("completion")
-    @click.argument("shell", required=False, metavar="[SHELL]", type=click.Choice(["bash", "zsh", "fish"]))
+    @click.argument("shell", required=False, metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
     def completion(shell: str | None) -> None:
         """Show how to complete commands with Tab; with SHELL (bash, zsh or fish), print its script."""
         if shell is None:

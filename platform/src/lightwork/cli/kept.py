@@ -1,8 +1,7 @@
-"""`lightwork artifacts`, `lightwork cache` and `lightwork runs`: the contents of a lake."""
+"""`lightwork artifacts` and `lightwork runs`: what runs have left in a lake."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +10,6 @@ from lightwork.cli import candidates
 from lightwork.cli.output import (
     cell,
     console,
-    counted,
     echo,
     json_option,
     lake_option,
@@ -21,7 +19,6 @@ from lightwork.cli.output import (
     tenant_option,
     when,
 )
-from lightwork.cli.running import Group
 from lightwork.errors import InputError, near, one_line
 from lightwork.lake.base import shown
 
@@ -42,7 +39,7 @@ def artifacts_command(name: str | None, lake: str | None, tenant: str | None, as
     """Show the tables and files that runs have written; with NAME, its versions and its first rows."""
     from lightwork.store.artifacts import Artifacts
 
-    opened = _open(lake, tenant)
+    opened = open_shown(lake, tenant)
     artifacts = Artifacts(opened, run_id="", provenance={})
     items = artifacts.list(name)
     if name is not None and not items:
@@ -102,78 +99,8 @@ def _rows(item: Artifact) -> str:
     return "" if item.rows is None else f"{item.rows:,}"
 
 
-@click.group("cache", cls=Group, invoke_without_command=True)
-@click.pass_context
-def cache_command(ctx: click.Context) -> None:
-    """Show the size of the cached results (`size`, the default), or delete old ones (`prune`)."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(size_command)
-
-
-@cache_command.command("size")
-@lake_option
-@tenant_option
-@json_option
-def size_command(lake: str | None = None, tenant: str | None = None, as_json: bool = False) -> None:
-    """Show the number and the size of the cached results of each task."""
-    from lightwork.store import usage
-
-    opened = _open(lake, tenant)
-    tasks = usage.usage(opened)
-    total = sum(item.bytes for item in tasks)
-    if as_json:
-        show_json({"tasks": [asdict(item) for item in tasks], "bytes": total})
-        return
-    if not tasks:
-        echo(f"No cached results in {shown(opened)}.")
-        return
-    rows = [
-        [i.task, f"{i.results:,}", f"{i.versions:,}", f"{i.files:,}", size(i.bytes), when(i.newest)]
-        for i in tasks
-    ]
-    columns = ["task", "results", "code versions", "files", "size", "newest"]
-    show_table(columns, rows, right=columns[1:5], drop=("code versions", "files", "newest", "results"))
-
-
-@cache_command.command("prune")
-@click.option("--older-than", metavar="AGE", help="Only results older than this, for example 30d or 12h.")
-@click.option(
-    "--task",
-    metavar="NAME",
-    help="Only the results of this task.",
-    shell_complete=candidates.cached_tasks,
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
-@lake_option
-@tenant_option
-@json_option
-def prune(
-    older_than: str | None,
-    task: str | None,
-    dry_run: bool,
-    lake: str | None,
-    tenant: str | None,
-    as_json: bool,
-) -> None:
-    """Delete cached results; runs that need them compute them again."""
-    from lightwork.store import usage
-
-    if older_than is None and task is None:
-        raise InputError("cache prune: nothing selected; expected --older-than 30d, --task NAME or both")
-    age = None if older_than is None else usage.seconds(older_than)
-    opened = _open(lake, tenant)
-    entries = usage.prunable(opened, older_than=age, task=task)
-    total = sum(entry.size for entry in entries)
-    if not dry_run:
-        opened.delete(entry.path for entry in entries)
-    if as_json:
-        show_json({"files": len(entries), "bytes": total, "removed": not dry_run})
-        return
-    verb = "Would delete" if dry_run else "Deleted"
-    echo(f"{verb} {counted(len(entries), 'file')} ({size(total)}) in {shown(opened)}.")
-
-
-def _open(lake: str | None, tenant: str | None) -> Lake:
+def open_shown(lake: str | None, tenant: str | None) -> Lake:
+    """Open the lake that a command is about."""
     from lightwork import logs, settings
     from lightwork.lake import open_lake
 
@@ -211,7 +138,7 @@ def runs_command(
     """Show recent runs, newest first."""
     from lightwork.store.records import recent
 
-    opened = _open(lake, tenant)
+    opened = open_shown(lake, tenant)
     records: list[dict[str, Any]] = []
     others: set[str] = set()
     for record in recent(opened):

@@ -34,7 +34,7 @@ COMMANDS = {
         "Show what a task's cache key is made of, and what changed since earlier results.",
     ),
     "artifacts": ("kept", "Show the tables and files that runs have written."),
-    "cache": ("kept", "Show the size of the cached results, or delete old ones."),
+    "cache": ("cache", "Show the space that a lake takes, or delete what nobody needs."),
     "runs": ("kept", "Show recent runs."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "Stop a run in a cluster."),

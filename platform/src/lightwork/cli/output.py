@@ -60,8 +60,13 @@ def cell(value: object, style: str = "", *, right: bool = False) -> Text:
 
 def show_json(value: Any) -> None:
     """Print a value as JSON on one line; what a terminal would obey is escaped as JSON escapes it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    click.echo(re.sub(r"[^\x20-\x7e]", _json_escape, text))
+    click.echo(json_text(value))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON; what a terminal would obey is escaped as JSON escapes it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return re.sub(r"[^\x20-\x7e\n]", _json_escape, text)
 
 
 def _json_escape(match: re.Match[str]) -> str:

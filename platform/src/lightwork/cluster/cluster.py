@@ -14,6 +14,7 @@ from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
 from lightwork.cluster.relief import relieve
+from lightwork.cluster.versions import check_versions
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
@@ -112,8 +113,9 @@ class Cluster:
     def _connect(self, timeout: float, *, first: bool = False) -> Connection:
         from lightwork.cluster.connection import connect
 
+        start = time.monotonic()
         try:
-            return connect(self._address, timeout)
+            connection = connect(self._address, timeout)
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise
@@ -124,7 +126,17 @@ class Cluster:
         except (OSError, TimeoutError, ValueError, ImportError, RuntimeError) as error:
             if not first:
                 raise Lost from error
-            raise RunFailed(f"no scheduler responds at {self.on}: {one_line(error)}") from error
+            reason = one_line(error)
+            if "timed out" in reason.lower():  # Dask names the time of its last attempt
+                reason = f"timed out after {time.monotonic() - start:.1f} s"
+            raise RunFailed(f"no scheduler responds at {self.on}: {reason}") from error
+        if first and not self.local:
+            try:
+                check_versions(connection, self.on)
+            except BaseException:
+                connection.close_quietly()
+                raise
+        return connection
 
     @property
     def dashboard(self) -> str | None:

@@ -20,6 +20,8 @@ LOCAL_ALLOWED_FAILURES = 1
 
 _LOGGERS = ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny", "bokeh")
 """The loggers that are changed; the first three are silenced."""
+_PROFILES = "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"
+"""Dask's own variable, by which a user turns its profiler on."""
 _JOIN = 0.1
 """Seconds between two looks at whether the cluster has started."""
 
@@ -83,6 +85,9 @@ def _change_process() -> Callable[[], None]:
         "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.admin.large-graph-warning-threshold": "1GB",
     }
+    if _PROFILES not in os.environ:
+        # It takes time from the workers; Dask's dashboard says on its page that it is off.
+        settings["distributed.worker.profile.enabled"] = False
     loggers = [logging.getLogger(name) for name in ("", *_LOGGERS)]
     handlers = [(logger, list(logger.handlers)) for logger in loggers]
     parts: list[logging.Logger | logging.Handler] = [*loggers, *(h for _, own in handlers for h in own)]

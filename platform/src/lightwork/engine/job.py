@@ -98,6 +98,11 @@ class Parcel:
     proof: Proof = NOTHING
     mark: str = ""
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it holds bytes that are put in the lake rather than sent."""
+        return self.data is not None and len(self.data) > INLINE_BYTES
+
     def stored(self, mark: str) -> Parcel:
         """Return the parcel, ready to send; put a large job in the lake.
 
@@ -105,7 +110,7 @@ class Parcel:
             mark: the content of the lake's marker file.
         """
         data = self.data
-        if data is not None and len(data) > INLINE_BYTES:
+        if data is not None and self.is_large:
             self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
         return replace(self, data=data, mark=mark)
@@ -148,9 +153,15 @@ def unpack(parcel: Parcel) -> Job:
     """Return the job in a parcel.
 
     Raises:
-        LightworkError: the bytes are not those that were packed.
+        LightworkError: the bytes are not those that were packed, or are gone from the lake.
     """
-    data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    try:
+        data = parcel.data if parcel.data is not None else parcel.lake.read(parcel.path)
+    except FileNotFoundError:
+        raise LightworkError(
+            f"{parcel.path} is gone from the lake: the run has ended, or stood still for so long that it "
+            "counted as ended; run again"
+        ) from None
     if _digest(data) != parcel.id:
         raise LightworkError(f"{parcel.path} in the lake is damaged; run again")
     job: Job = pickle.loads(data)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import sys
+import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lightwork.logs import default_style, get_logger, terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Mode = Literal["bar", "lines", "off"]
 LINE_EVERY = 10.0
 """Seconds between two log lines about a map."""
+QUIET = 1.5
+"""Seconds after which a log line says what else takes long."""
 
 
 @dataclass(slots=True)
@@ -65,12 +73,52 @@ class Progress:
             return None
         if self.mode == "lines":
             return _Lines(name, total)
+        return self._row(name.rsplit(".", 1)[-1], total)
+
+    def _row(self, title: str, total: int | None) -> _Row:
         if self._display is None:
             self._display = _display()
         self._open += 1
         if self._open == 1:
             self._display.start()
-        return _Row(self, self._display, name, total)
+        return _Row(self, self._display, title, total)
+
+    @contextlib.contextmanager
+    def doing(self, text: str) -> Iterator[None]:
+        """Say what takes long meanwhile: beside the bars, or in a line after QUIET seconds.
+
+        Args:
+            text: such as `starting 4 workers`.
+        """
+        if self.mode == "off":
+            yield
+        elif self.mode == "lines":
+            context = contextvars.copy_context()
+            timer = threading.Timer(QUIET, context.run, (get_logger("lightwork.run").info, text))
+            timer.daemon = True
+            timer.start()
+            try:
+                yield
+            finally:
+                timer.cancel()
+        elif self._display is not None:
+            from rich.markup import escape
+
+            rows = [task.id for task in self._display.tasks if not task.finished]
+            for row in rows:
+                self._display.update(row, detail=escape(text))
+            try:
+                yield
+            finally:
+                if self._display is not None:
+                    for row in rows:
+                        self._display.update(row, detail="")
+        else:
+            alone = self._row(text, None)
+            try:
+                yield
+            finally:
+                alone.remove()
 
     def close(self) -> None:
         """Release the terminal, whatever is open."""
@@ -118,11 +166,11 @@ class _Lines:
 
 
 class _Row:
-    def __init__(self, progress: Progress, display: Any, name: str, total: int | None) -> None:
+    def __init__(self, progress: Progress, display: Any, title: str, total: int | None) -> None:
         self._progress, self._display, self._total = progress, display, total
         from rich.markup import escape
 
-        self._id = display.add_task(escape(name.rsplit(".", 1)[-1]), total=total, rate="", detail="")
+        self._id = display.add_task(escape(title), total=total, rate="", detail="")
 
     def update(self, stats: Stats) -> None:
         done = stats.cached + stats.computed + stats.failed
@@ -134,6 +182,11 @@ class _Row:
     def close(self, stats: Stats) -> None:
         self.update(stats)
         self._display.stop_task(self._id)
+        self._progress.row_closed()
+
+    def remove(self) -> None:
+        """Erase the row: what it said is over."""
+        self._display.remove_task(self._id)
         self._progress.row_closed()
 
 

@@ -23,6 +23,7 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.store import presence
 from lightwork.store.results import CodeResults, ResultStore
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class Runner:
         self.lake = lake
         self.folder = folder
         self._jobs_folder = f"{folder}/jobs"
+        self._run_id = folder.rpartition("/")[2]
+        self._is_present = False
+        self._presence_lock = threading.Lock()
         self.context = context
         self.refresh = refresh
         self.cache = cache
@@ -153,7 +157,11 @@ class Runner:
 
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
-        cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+        is_own = self.on in ("local", "coiled")
+        with self.progress.doing(
+            f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
+        ):
+            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -232,6 +240,11 @@ class Runner:
 
     def store(self, parcel: Parcel) -> Parcel:
         """Make a packed job ready to send; a large one goes to the run's folder in the lake."""
+        with self._presence_lock:
+            if parcel.is_large and not self._is_present:
+                # As long as it is, nobody takes the jobs for those of a killed run.
+                self._is_present = True
+                presence.enter(self.lake, self._run_id)
         return parcel.stored(self._lake_mark)
 
     def job(
@@ -348,6 +361,9 @@ class Runner:
         """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
         with contextlib.suppress(Exception):
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
+        if self._is_present:
+            self._is_present = False
+            presence.leave(self.lake, self._run_id)
 
 
 def closed(runner: Runner) -> str:

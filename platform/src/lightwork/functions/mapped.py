@@ -320,18 +320,49 @@ def _try_lock(number: int) -> None:
     fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def abandoned(base: Path) -> list[Path]:
+    """List the folders of processes that have ended without deleting them."""
+    found = []
+    try:
+        folders = [] if base.is_symlink() else sorted(base.iterdir())
+    except OSError:
+        return []
+    for folder in folders:
+        with contextlib.suppress(OSError), _owned(folder):
+            found.append(folder)
+    return found
+
+
+def remove(folder: Path) -> bool:
+    """Delete the folder of a process that has ended; return whether that was so."""
+    with contextlib.suppress(OSError), _owned(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder whose process has ended.
+
+    Raises:
+        OSError: the process lives, or nothing shows whether it does.
+    """
+    is_old = time.time() - folder.stat().st_mtime >= _ABANDONED
+    if folder.name.startswith(_UNFINISHED) and not is_old:
+        raise BlockingIOError
+    number = os.open(folder / _OWNER, os.O_RDWR)
+    try:
+        _try_lock(number)
+        yield
+    finally:
+        os.close(number)
+
+
 def _sweep(base: Path) -> None:
     """Delete the folders of processes that have ended without doing so."""
-    for folder in base.iterdir():
-        with contextlib.suppress(OSError):
-            if folder.name.startswith(_UNFINISHED) and time.time() - folder.stat().st_mtime < _ABANDONED:
-                continue
-            number = os.open(folder / _OWNER, os.O_RDWR)
-            try:
-                _try_lock(number)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(number)
+    for folder in abandoned(base):
+        remove(folder)
 
 
 def _most_open() -> int:

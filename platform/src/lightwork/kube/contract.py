@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from lightwork.logs import ENV_LOG as ENV_LOG
+from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
+from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
 from lightwork.settings import ENV_TENANT as ENV_TENANT
 
@@ -102,8 +104,8 @@ WORK_SECONDS = 2.0
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
 
-# Environment variables of pods. ENV_LOG, ENV_LAKE and ENV_TENANT (above) also work outside a cluster; in one,
-# SETTINGS sets them.
+# Environment variables of pods. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
+# also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"

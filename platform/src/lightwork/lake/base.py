@@ -10,13 +10,41 @@ from urllib.parse import unquote
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow.fs
+
+    from lightwork.lake.locks import Lock, State
 
 TEMPORARY = ".tmp-"
 """Prefix of the name of an unfinished file; such files are never listed."""
 
 Data = bytes | bytearray | memoryview | Sequence[bytes | bytearray | memoryview]
 """Content to write: bytes, or consecutive pieces of bytes."""
+
+
+ABANDONED = 24 * 3600.0
+"""Seconds without a sign of life after which a writer counts as ended, where no lock shows whether it is."""
+
+
+class Item(NamedTuple):
+    """Something that takes space in a lake, also what `Lake.entries` does not list.
+
+    Attributes:
+        path: its path below the root; that of an upload is the path of the file that it is to become.
+        size: its size in bytes; for an upload, that of the parts that have arrived.
+        modified: the time of its last change, by the lake's clock (Unix seconds).
+        disk: bytes that it takes on the disk; its size if the lake is in S3.
+        kind: `file`, `folder`, `temporary` (the file of an unfinished write) or `upload` (one in S3).
+        upload: the upload's id.
+    """
+
+    path: str
+    size: int
+    modified: float
+    disk: int
+    kind: str
+    upload: str = ""
 
 
 class Entry(NamedTuple):
@@ -109,8 +137,43 @@ class Lake(ABC):
         """
 
     @abstractmethod
-    def sweep(self, older_than: float = 3600.0) -> int:
-        """Delete files left unfinished by killed writers over `older_than` seconds ago; return how many."""
+    def now(self) -> float:
+        """Return the time by the clock that stamps the lake's files (Unix seconds)."""
+
+    @abstractmethod
+    def inventory(self) -> Iterator[Item]:
+        """Yield all that takes space in the lake, with unfinished writes and with the folders themselves."""
+
+    @abstractmethod
+    def files(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the files in a folder and its subfolders, those of one subfolder after the other."""
+
+    @abstractmethod
+    def unfinished(self) -> Iterator[Item]:
+        """Yield what writers have left or are writing, and the folders, which may be empty."""
+
+    @abstractmethod
+    def is_abandoned(self, item: Item, now: float, silent: float = ABANDONED) -> bool:
+        """Return whether nobody needs an item: its writer has ended, or it is a folder that stays empty.
+
+        Args:
+            item: the item.
+            now: the time by the lake's clock.
+            silent: seconds without a sign of life after which a writer counts as ended, where nothing else
+                shows whether it is.
+        """
+
+    @abstractmethod
+    def discard(self, item: Item) -> bool:
+        """Delete the item of an unfinished write, or a folder if it is empty; return whether it was there."""
+
+    def lock(self, path: str) -> Lock | None:  # noqa: ARG002
+        """Create a file that is locked as long as this process lives; None if the lake has no locks."""
+        return None
+
+    def lock_state(self, path: str) -> State:  # noqa: ARG002
+        """Return whether a living process holds the lock of a file that `lock` has created."""
+        return "unknown"
 
     def uri(self, path: str) -> str:
         """Return the full address of a path."""

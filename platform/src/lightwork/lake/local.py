@@ -1,6 +1,6 @@
 """A lake in a folder on a local disk or a mounted file system."""
 
-# ruff: noqa: PTH106, PTH108, PTH112, PTH116, PTH120, PTH123 (a Path costs more than the call)
+# ruff: noqa: PTH105, PTH106, PTH108, PTH110, PTH112, PTH116, PTH120, PTH123 (a Path costs more than the call)
 from __future__ import annotations
 
 import errno
@@ -12,23 +12,28 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lightwork.errors import LightworkError
-from lightwork.lake import syncing
+from lightwork.lake import inventory, locks, syncing
 from lightwork.lake.base import (
+    ABANDONED,
     TEMPORARY,
     Data,
     Entry,
+    Item,
     Lake,
     checked,
     checked_folder,
     checked_range,
     pieces,
 )
+from lightwork.lake.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import pyarrow.fs
+
+    from lightwork.lake.locks import State
 
 _ATTEMPTS = 1000
 _ADVICE = {
@@ -135,18 +140,85 @@ class LocalLake(Lake):
 
         return LocalFileSystem(), self._base
 
-    def sweep(self, older_than: float = 3600.0) -> int:
-        """Delete temporary files not written to for `older_than` seconds; return how many."""
-        limit = time.time() - older_than
-        removed = 0
-        with self._clear_errors("clean up", ""):
-            for _, item in self._walk(""):
-                if item.name.startswith(TEMPORARY):
-                    with suppress(FileNotFoundError):
-                        if item.stat(follow_symlinks=False).st_mtime <= limit:
-                            os.unlink(item.path)
-                            removed += 1
-        return removed
+    def now(self) -> float:
+        """Return the time by the clock of the file system, which may be another machine's."""
+        temporary = ""
+        if not os.path.isdir(self._base):
+            return time.time()
+        try:
+            temporary, descriptor = _open_temporary(self._base, self._top)
+            with open(descriptor, "wb"):
+                return os.fstat(descriptor).st_mtime
+        except (OSError, LightworkError):  # it cannot be written to
+            return time.time()
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+    def inventory(self) -> Iterator[Item]:
+        """Yield all that takes space in the lake: files, temporary ones too, and folders."""
+        with self._clear_errors("list", ""):
+            yield from inventory.everything(self._base, "")
+
+    def files(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the files in a folder and its subfolders, those of one subfolder after the other."""
+        prefix = checked_folder(prefix)
+        with self._clear_errors("list", prefix):
+            yield from (item for item in inventory.everything(self._base, prefix) if item.kind == "file")
+
+    def unfinished(self) -> Iterator[Item]:
+        """Yield the temporary files and the folders."""
+        yield from (item for item in self.inventory() if item.kind != "file")
+
+    def is_abandoned(self, item: Item, now: float, silent: float = ABANDONED) -> bool:
+        """Return whether a temporary file's writer has ended, or a folder is empty and not new."""
+        age, full = now - item.modified, self._full(item.path)
+        with self._clear_errors("check", item.path):
+            if item.kind == "temporary":
+                return inventory.is_abandoned(full, age, silent)
+            return item.kind == "folder" and bool(item.path) and inventory.is_forgotten(full, age)
+
+    def discard(self, item: Item) -> bool:
+        """Delete a temporary file, or a folder if it is empty; return whether it was there."""
+        full = self._full(item.path)
+        with self._clear_errors("delete", item.path):
+            if item.kind == "folder":
+                try:
+                    os.rmdir(full)
+                except OSError:
+                    return False
+                return True
+            try:
+                os.unlink(full)
+            except FileNotFoundError:
+                return False
+        self._prune(os.path.dirname(full))
+        return True
+
+    def lock(self, path: str) -> Lock | None:
+        """Create a file that is locked as long as this process lives, and names its machine."""
+        full = self._full(checked(path))
+        with self._clear_errors("write", path):
+            temporary, descriptor = _open_temporary(os.path.dirname(full), self._top)
+            try:
+                os.write(descriptor, locks.machine().encode())
+                os.replace(temporary, full)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        return Lock(full, descriptor)
+
+    def lock_state(self, path: str) -> State:
+        """Return whether a living process holds the lock of a file; that of another machine is unknown."""
+        full = self._full(checked(path))
+        with self._clear_errors("check", path):
+            try:
+                state = locks.state(full)
+                if state == "free" and self.read(path).decode(errors="replace") != locks.machine():
+                    return "unknown"
+            except FileNotFoundError:
+                return "free"
+        return state
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
@@ -172,24 +244,35 @@ class LocalLake(Lake):
         full = self._full(checked(path))
         parent = os.path.dirname(full)
         with self._clear_errors("write", path):
-            temporary, descriptor = _open_temporary(parent, self._top)
-            try:
-                with open(descriptor, "wb") as file:
-                    file.writelines(pieces(data))
-                    if durable:
-                        file.flush()
-                        syncing.sync_data(descriptor)
-                move(temporary, full)
-            except FileExistsError as error:
-                if os.path.isdir(full):
-                    raise IsADirectoryError(errno.EISDIR, "Is a directory", full) from error
-                raise
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
+            while not self._write_once(full, data, move, durable=durable):
+                pass  # its temporary file is gone: this process has stood still, and counted as ended
             if durable:
                 with suppress(FileNotFoundError):  # the file and its folder have been deleted again
                     syncing.sync_folder(parent, self._top)
+
+    def _write_once(self, full: str, data: Data, move: Callable[[str, str], None], *, durable: bool) -> bool:
+        """Write a file and move it to its path; return False if another process has deleted it meanwhile."""
+        temporary, descriptor = _open_temporary(os.path.dirname(full), self._top)
+        try:
+            with open(descriptor, "wb") as file:
+                file.writelines(pieces(data))
+                if durable:
+                    file.flush()
+                    syncing.sync_data(descriptor)
+            move(temporary, full)
+        except FileNotFoundError:
+            if os.path.exists(temporary):
+                raise
+            return False
+        except FileExistsError as error:
+            if os.path.isdir(full):
+                raise IsADirectoryError(errno.EISDIR, "Is a directory", full) from error
+            raise
+        else:
+            return True
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
 
     def _prune(self, folder: str) -> None:
         """Delete a folder and its parents below the root, as long as they are empty."""
@@ -233,12 +316,17 @@ def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _open_temporary(parent: str, top: str) -> tuple[str, int]:
-    """Create a temporary file in a folder, and the folder if needed; return its path and descriptor."""
+    """Create a temporary file in a folder, and the folder if needed; return its path and descriptor.
+
+    It is locked, which shows that its writer lives.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     for attempt in range(_ATTEMPTS):
-        temporary = f"{parent}/{TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}"
+        temporary = f"{parent}/{TEMPORARY}{locks.machine()}-{os.getpid()}-{secrets.token_hex(8)}"
         try:
-            return temporary, os.open(temporary, flags, 0o666)
+            descriptor = os.open(temporary, flags, 0o666)
+            locks.hold(descriptor)
+            return temporary, descriptor
         except FileNotFoundError:
             if attempt == _ATTEMPTS - 1:
                 raise LightworkError(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import io
 import secrets
+import time
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from lightwork.errors import LightworkError
 from lightwork.lake.base import (
+    ABANDONED,
     Data,
     Entry,
+    Item,
     Lake,
     checked,
     checked_folder,
@@ -16,6 +22,8 @@ from lightwork.lake.base import (
     pieces,
 )
 from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status, retried
+from lightwork.lake.s3_uploads import abort_upload, upload_size, uploads, with_upload_again
+from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +73,9 @@ class S3Lake(Lake):
             from boto3.s3.transfer import TransferConfig
 
             settings = TransferConfig(multipart_threshold=_ONE_PUT, multipart_chunksize=_ONE_PUT // 4)
-            client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
+            with_upload_again(
+                lambda: client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
+            )
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
@@ -146,9 +156,44 @@ class S3Lake(Lake):
 
         return file_system(), f"{self.bucket}/{self._base}".rstrip("/")
 
-    def sweep(self, older_than: float = 3600.0) -> int:  # noqa: ARG002
-        """Return 0: unfinished uploads are never visible, and the bucket's lifecycle rule deletes them."""
-        return 0
+    def now(self) -> float:
+        """Return the time by the server's clock; by this machine's if the server does not say."""
+        with clear_errors("list", f"s3://{self.bucket}/{self._base}"):
+            names = {"Bucket": self.bucket, "Prefix": self._base, "MaxKeys": 1}
+            response = retried(lambda: client().list_objects_v2(**names))
+        with suppress(KeyError, TypeError, ValueError):
+            return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+        return time.time()
+
+    def inventory(self) -> Iterator[Item]:
+        """Yield all objects, and the uploads that have not been completed; older versions are left out."""
+        yield from self.files()
+        yield from self.unfinished()
+
+    def files(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the objects below a folder, those of one subfolder after the other."""
+        start = len(self._base)
+        for page in self._pages(prefix):
+            for item in page.get("Contents", ()):
+                size = item["Size"]
+                yield Item(item["Key"][start:], size, item["LastModified"].timestamp(), size, "file")
+
+    def unfinished(self) -> Iterator[Item]:
+        """Yield the uploads that have not been completed."""
+        try:
+            for key, number, began in uploads(self.bucket, self._base):
+                size, modified = upload_size(self.bucket, key, number, began)
+                yield Item(key[len(self._base) :], size, modified, size, "upload", number)
+        except LightworkError as error:  # the server does not have this, or this user may not
+            get_logger("lightwork").warning(f"unfinished uploads are left out: {error}")
+
+    def is_abandoned(self, item: Item, now: float, silent: float = ABANDONED) -> bool:
+        """Return whether no part of an upload has arrived for `silent` seconds."""
+        return item.kind == "upload" and now - item.modified > silent
+
+    def discard(self, item: Item) -> bool:
+        """End an upload, which deletes its parts; return whether there was one."""
+        return item.kind == "upload" and abort_upload(self.bucket, self._base + item.path, item.upload)
 
     def _key(self, path: str) -> str:
         return self._base + checked(path)
@@ -194,8 +239,6 @@ class S3Lake(Lake):
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _delete(self, batch: list[dict[str, str]]) -> None:
-        from lightwork.errors import LightworkError
-
         with clear_errors("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
             names = {"Objects": batch, "Quiet": True}
             response = retried(lambda: client().delete_objects(Bucket=self.bucket, Delete=names))

@@ -62,6 +62,8 @@ def settings(tenant: Tenant, target: Target) -> Manifest:
         contract.ENV_TENANT: tenant.name,
         contract.ENV_LAKE: target.lake,
         contract.ENV_LOG: "json",
+        contract.ENV_HISTORY_DAYS: str(tenant.kept_days),
+        **({contract.ENV_HISTORY_RUNS: str(tenant.history_runs)} if tenant.history_runs else {}),
         contract.ENV_SECRETS_PREFIX: f"lightwork/{target.environment}/{tenant.name}/",
         contract.ENV_SECRETS: ",".join(tenant.secrets),
         **target.variables,

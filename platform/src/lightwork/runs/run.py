@@ -18,7 +18,7 @@ from lightwork.functions.raised import describe, is_quit
 from lightwork.kube import contract
 from lightwork.lake.base import shown
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
-from lightwork.store import records
+from lightwork.store import presence, records
 from lightwork.store.documents import seal
 
 if TYPE_CHECKING:
@@ -92,25 +92,28 @@ def run_pipeline(
 
     start = time.perf_counter()
     plain = {name: jsonable(value) for name, value in parameters.items()}
-    with connect(
-        on=on,
-        workers=workers,
-        lake=lake,
-        tenant=tenant,
-        refresh=refresh,
-        cache=cache,
-        pipeline=pipeline.name,
-        parameters=plain,
-        progress=progress,
-        dashboard=dashboard,
-    ) as session:
+    with (
+        connect(
+            on=on,
+            workers=workers,
+            lake=lake,
+            tenant=tenant,
+            refresh=refresh,
+            cache=cache,
+            pipeline=pipeline.name,
+            parameters=plain,
+            progress=progress,
+            dashboard=dashboard,
+        ) as session,
+        presence.present(session.lake, session.run_id),
+    ):
+        session.upkeep.start()
         record = Record(session, pipeline.name, plain)
         record.write("running")
         session.log.info(f"{pipeline.name} runs as {session.run_id}, lake {shown(session.lake)}")
         try:
-            with records.beating(session.lake, session.folder):
-                returned = pipeline.fn(**parameters)
-                result = result_json(returned, session, pipeline.name)
+            returned = pipeline.fn(**parameters)
+            result = result_json(returned, session, pipeline.name)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
             record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)

@@ -22,6 +22,7 @@ from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, 
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
 from lightwork.runs import current, openings, stopping
+from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
@@ -224,6 +225,7 @@ class Session:
         report: the content of the run's report.
         log: a logger whose lines carry the run's context.
         folder: this run's folder in the lake.
+        upkeep: deletes now and then what nobody needs in the lake.
     """
 
     def __init__(
@@ -263,6 +265,7 @@ class Session:
         self.folder = self.runner.folder
         self.elements = self.runner.elements
         self.progress = progress
+        self.upkeep = Upkeep(self.lake)
         self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
         self._closed = False
         self._gone = False
@@ -368,6 +371,7 @@ class Session:
         self._opening = current.enter(self)
         stopping.watch(self)
         collections.open_on(self.runner, _runner_here)
+        self.upkeep.start_if_long()
         return self
 
     def __exit__(
@@ -401,6 +405,7 @@ class Session:
             self.progress.close()
             self.runner.close()
         finally:
+            self.upkeep.end()
             collections.close_on(self.runner)
             if self._logging:
                 logs.session_logging.__exit__()

@@ -14,15 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lightwork.errors import InputError, LightworkError, near, one_line, public
 from lightwork.store.commits import check_schema, checked_commit
 from lightwork.store.documents import OddError, TornError, digest, seal
+from lightwork.store.kinds import VERSIONS
+from lightwork.store.presence import present
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import pandas as pd
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
 
     from lightwork.lake import Lake
 
+T = TypeVar("T")
+
 _ROOT = "artifacts"
-_VERSIONS = "_versions"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-_ORPHANED = 24 * 3600.0
 
 _log = logging.getLogger("lightwork.artifacts")
 _clock_lock = threading.Lock()
@@ -133,7 +135,7 @@ class Artifacts:
         version, created = self._version()
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "table", version, created, code_key)
-        try:
+        with self._writing(folder):
             with self._inside():
                 written = write_table(self.lake, name, folder, table, by, _dumps(document).encode())
             document |= {
@@ -145,9 +147,6 @@ class Artifacts:
                 "schema": base64.b64encode(written.schema.serialize()).decode(),
             }
             return self._publish(document)
-        except BaseException:
-            self._discard(folder)
-            raise
 
     def write_file(self, name: str, data: bytes | str | os.PathLike[str]) -> Artifact:
         """Write a file.
@@ -165,13 +164,10 @@ class Artifacts:
         version, created = self._version()
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "file", version, created, None)
-        try:
+        with self._writing(folder):
             self.lake.write(f"{folder}/{name}", content)
             file = [name, 0, len(content), digest(content)]
             return self._publish(document | {"bytes": len(content), "files": [file]})
-        except BaseException:
-            self._discard(folder)
-            raise
 
     @overload
     def read(
@@ -208,15 +204,20 @@ class Artifacts:
         from lightwork.store.tables_reading import Stored, read_lazily, read_now
         from lightwork.store.tables_writing import Part
 
-        document = self._newest(_check_name(name, _FILE_NAME), run, "table")
-        stored = Stored(
-            lake=self.lake,
-            folder=f"{_ROOT}/{name}/{document['version']}",
-            partition_by=tuple(document["partition_by"]),
-            schema=base64.b64decode(document["schema"]),
-            parts=tuple(Part(*file) for file in document["files"]),
-        )
-        return (read_lazily if lazy else read_now)(stored, None if columns is None else list(columns))
+        _check_name(name, _FILE_NAME)
+        chosen = None if columns is None else list(columns)
+
+        def read(document: dict[str, Any]) -> Any:
+            stored = Stored(
+                lake=self.lake,
+                folder=f"{_ROOT}/{name}/{document['version']}",
+                partition_by=tuple(document["partition_by"]),
+                schema=base64.b64decode(document["schema"]),
+                parts=tuple(Part(*file) for file in document["files"]),
+            )
+            return (read_lazily if lazy else read_now)(stored, chosen)
+
+        return self._read_newest(name, run, "table", read)
 
     def read_file(self, name: str, *, run: str | None = None) -> bytes:
         """Read a file: its newest version, or the newest of one run.
@@ -224,15 +225,33 @@ class Artifacts:
         Raises:
             LightworkError: no such artifact or run; the message suggests existing ones.
         """
-        document = self._newest(_check_name(name, _FILE_NAME), run, "file")
-        path = f"{_ROOT}/{name}/{document['version']}/{name}"
-        try:
-            data = self.lake.read(path)
-        except FileNotFoundError:
-            raise LightworkError(f"{self.lake.uri(path)} is missing although it was written") from None
-        if len(data) != document["bytes"] or document["files"][0][3:] not in ([], [digest(data)]):
-            raise LightworkError(f"{self.lake.uri(path)} is damaged; write the artifact again")
-        return data
+        _check_name(name, _FILE_NAME)
+
+        def read(document: dict[str, Any]) -> bytes:
+            path = f"{_ROOT}/{name}/{document['version']}/{name}"
+            try:
+                data = self.lake.read(path)
+            except FileNotFoundError:
+                raise LightworkError(f"{self.lake.uri(path)} is missing although it was written") from None
+            if len(data) != document["bytes"] or document["files"][0][3:] not in ([], [digest(data)]):
+                raise LightworkError(f"{self.lake.uri(path)} is damaged; write the artifact again")
+            return data
+
+        return self._read_newest(name, run, "file", read)
+
+    def _read_newest(self, name: str, run: str | None, kind: str, read: Callable[[dict[str, Any]], T]) -> T:
+        """Read the newest version; if that is deleted meanwhile, since a newer one has replaced it, that one.
+
+        Raises:
+            LightworkError: there is none, or it cannot be read.
+        """
+        while True:
+            document = self._newest(name, run, kind)
+            try:
+                return read(document)
+            except LightworkError:
+                if self.lake.exists(f"{_ROOT}/{name}/{VERSIONS}/{document['version']}.json"):
+                    raise
 
     def list(self, name: str | None = None) -> list[Artifact]:
         """List the versions of one artifact, or of all, newest first; empty if there are none."""
@@ -242,27 +261,6 @@ class Artifacts:
             documents = pool.map(lambda pair: self._load(*pair), versions)
             artifacts = [self._artifact(document) for document in documents if document is not None]
         return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
-
-    def sweep(self, older_than: float = _ORPHANED) -> int:
-        """Delete the files of unfinished versions, whose writers were killed.
-
-        Args:
-            older_than: seconds since the last write to such a version.
-
-        Returns:
-            The number of versions deleted.
-        """
-        removed = 0
-        for name in self._names():
-            finished = set(self._versions(name))
-            for folder in self.lake.folders(f"{_ROOT}/{name}"):
-                if folder == _VERSIONS or folder in finished:
-                    continue
-                entries = self.lake.entries(f"{_ROOT}/{name}/{folder}")
-                if entries and max(entry.modified for entry in entries) <= time.time() - older_than:
-                    self.lake.delete(entry.path for entry in entries)
-                    removed += 1
-        return removed
 
     def _version(self) -> tuple[str, datetime]:
         """Return the name and time of a new version; the name sorts after earlier ones of this process."""
@@ -290,12 +288,22 @@ class Artifacts:
         }
 
     def _publish(self, document: dict[str, Any]) -> Artifact:
-        path = f"{_ROOT}/{document['name']}/{_VERSIONS}/{document['version']}.json"
+        path = f"{_ROOT}/{document['name']}/{VERSIONS}/{document['version']}.json"
         if not self.lake.create(path, seal(document)):
             raise LightworkError(f"{self.lake.uri(path)} exists: another process of the same run wrote it")
         artifact = self._artifact(document)
         self.written.append(artifact)
         return artifact
+
+    @contextlib.contextmanager
+    def _writing(self, folder: str) -> Iterator[None]:
+        """Show that a version is being written; delete its files if that fails."""
+        with present(self.lake, self.run_id):
+            try:
+                yield
+            except BaseException:
+                self._discard(folder)
+                raise
 
     def _discard(self, folder: str) -> None:
         """Delete the files of a failed write; only log if that fails too, so that the first error shows."""
@@ -325,10 +333,10 @@ class Artifacts:
 
     def _versions(self, name: str) -> Sequence[str]:
         """List the finished versions, newest first."""
-        start = f"{_ROOT}/{name}/{_VERSIONS}/"
+        start = f"{_ROOT}/{name}/{VERSIONS}/"
         paths = [entry.path.removeprefix(start) for entry in self.lake.entries(start)]
         files = (path for path in paths if path.endswith(".json") and "/" not in path)
-        return sorted((path.removesuffix(".json") for path in files), reverse=True)
+        return newest_first(path.removesuffix(".json") for path in files)
 
     def _load(self, name: str, version: str, *, to_read: bool = False) -> dict[str, Any] | None:
         """Read the commit file of a version; None, with a warning, if it is damaged.
@@ -339,7 +347,7 @@ class Artifacts:
             to_read: whether the version is to be read. A run then deletes a file that is empty or truncated,
                 so that it is reported once.
         """
-        path = f"{_ROOT}/{name}/{_VERSIONS}/{version}.json"
+        path = f"{_ROOT}/{name}/{VERSIONS}/{version}.json"
         try:
             document = checked_commit(self.lake.read(path), name, version)
             if to_read and document["kind"] == "table":
@@ -357,22 +365,30 @@ class Artifacts:
             return None
 
     def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
-        versions = self._versions(name)
-        for version in versions:
-            if run is None or version.partition("-")[2] == run:
-                document = self._load(name, version, to_read=True)
-                if document is not None and document["kind"] == kind:
-                    return document
-                if document is not None:
-                    method = "read_file" if kind == "table" else "read"
-                    raise LightworkError(
-                        f"artifact {name!r} is not a {kind}; read it with {method}({name!r})"
-                    )
+        versions: Sequence[str] | None = None
+        # Those that were listed may be gone by now, since newer ones have replaced them: list again then.
+        while (listed := self._versions(name)) != versions:
+            versions = listed
+            for version in versions:
+                if run is None or version.partition("-")[2] == run:
+                    document = self._load(name, version, to_read=True)
+                    if document is not None and document["kind"] == kind:
+                        return document
+                    if document is not None:
+                        method = "read_file" if kind == "table" else "read"
+                        raise LightworkError(
+                            f"artifact {name!r} is not a {kind}; read it with {method}({name!r})"
+                        )
         if run is not None and versions:
             runs = list(dict.fromkeys(version.partition("-")[2] for version in versions))
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
+
+
+def newest_first(versions: Iterable[str]) -> Sequence[str]:
+    """Sort the versions of an artifact, the newest first."""
+    return sorted(versions, reverse=True)
 
 
 def _check_name(name: str, pattern: re.Pattern[str]) -> str:

@@ -22,7 +22,8 @@ EVERY = 60.0
 """Seconds between two heartbeats; each writes a small file."""
 SILENCE = dt.timedelta(minutes=5)
 """Time without a heartbeat after which a run counts as lost; longer than a short outage of the lake."""
-_NAME = "alive"
+ALIVE = "alive"
+"""The name of the heartbeat's file in a run's folder."""
 
 
 @contextlib.contextmanager
@@ -40,7 +41,7 @@ def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
         while not ended.wait(every):
             with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
                 now = dt.datetime.now(dt.UTC).isoformat()
-                lake.write(f"{folder}/{_NAME}", now.encode(), durable=False)  # the next one follows
+                lake.write(f"{folder}/{ALIVE}", now.encode(), durable=False)  # the next one follows
 
     thread = threading.Thread(target=beat, name="lightwork-heartbeat", daemon=True)
     thread.start()
@@ -63,7 +64,7 @@ def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None
         return recorded
     times = [_time(record.get("started"))]
     with contextlib.suppress(FileNotFoundError):
-        times.append(_time(lake.read(f"runs/{record.get('run_id')}/{_NAME}").decode(errors="replace")))
+        times.append(_time(lake.read(f"runs/{record.get('run_id')}/{ALIVE}").decode(errors="replace")))
     last_seen = max((time for time in times if time is not None), default=None)
     if last_seen is not None and (now or dt.datetime.now(dt.UTC)) - last_seen > SILENCE:
         return "lost"
@@ -79,16 +80,22 @@ def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
     for folder in sorted(lake.folders("runs"), reverse=True):
         if limit is not None and len(records) >= limit:
             break
-        path = f"runs/{folder.rsplit('/', 1)[-1]}/run.json"
-        try:
-            record = _checked(lake.read(path), path.split("/")[1])
-        except FileNotFoundError:
-            continue
-        except OddError as error:
-            get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(path)}: {one_line(error)}")
-            continue
-        records.append({**record, "status": status(lake, record)})
+        record = record_of(lake, folder.rsplit("/", 1)[-1])
+        if record is not None:
+            records.append({**record, "status": status(lake, record)})
     return records
+
+
+def record_of(lake: Lake, run_id: str) -> dict[str, Any] | None:
+    """Return a run's record as it was written; None if there is none or, with a warning, if it is damaged."""
+    path = f"runs/{run_id}/run.json"
+    try:
+        return _checked(lake.read(path), run_id)
+    except FileNotFoundError:
+        return None
+    except OddError as error:
+        get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(path)}: {one_line(error)}")
+        return None
 
 
 def _checked(data: bytes, run_id: str) -> dict[str, Any]:

@@ -252,6 +252,17 @@ class Tenant(documents.Document):
         default=90,
         description="Days during which deleted or overwritten data in the tenant's lake can be restored.",
     )
+    history_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = Field(
+        default=None,
+        description="Days for which runs, their reports and logs, and versions of artifacts that newer ones"
+        " have replaced are kept. Once deleted, they can be restored for data_retention_days."
+        " Default: data_retention_days.",
+    )
+    history_runs: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="Maximum number of runs of each pipeline, and versions of each artifact that are kept."
+        " Default: any number.",
+    )
     budget: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
         default=500,
         description="Budget in US dollars per month and environment; operators are alerted as it runs out.",
@@ -279,6 +290,11 @@ class Tenant(documents.Document):
                 f"the tenant is not in {unknown[0]}; its environments are {', '.join(environments)}"
             )
         return value
+
+    @property
+    def kept_days(self) -> int:
+        """The days for which the history of its lake is kept."""
+        return self.history_days or self.data_retention_days
 
     @property
     def leaving(self) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -331,3 +332,53 @@ def test_sizes_have_a_readable_unit(count: float, text: str) -> None:
 
 def test_counted_nouns_are_singular_for_one() -> None:
     assert [output.counted(number, "file") for number in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+
+
+@pytest.fixture
+def littered(lightwork, project: Path) -> Path:
+    """A lake with two runs, and with what a run that was killed on another machine has left."""
+    for _ in range(2):
+        lightwork("run", "table", "rows=3", "--on", "serial")
+    lake = project / ".lightwork/lake/local"
+    for path in ("runs/r1/jobs/a.job", "artifacts/table/v1-r1/part-00000.parquet", "results/.tmp-1-a"):
+        (lake / path).parent.mkdir(parents=True, exist_ok=True)
+        (lake / path).write_bytes(bytes(1000))
+    return lake
+
+
+def test_cache_size_shows_all_kinds_of_files(lightwork, littered: Path) -> None:
+    shown = json.loads(lightwork("cache", "size", "--json").out)
+    files = {kind["kind"]: kind["files"] for kind in shown["kinds"]}
+    assert files["jobs"] == files["artifacts without a commit"] == files["temporary files"] == 1
+    assert files["runs"] == files["reports"] == 2
+    assert shown["bytes"] == sum(kind["bytes"] for kind in shown["kinds"])
+    everything = [littered, *littered.rglob("*")]
+    assert shown["bytes"] == sum(path.stat().st_size for path in everything)
+    assert shown["disk"] == sum(path.stat().st_blocks * 512 for path in everything)
+    assert "temporary files" in lightwork("cache").out
+
+
+def test_prune_deletes_what_was_left_and_the_history_that_is_asked_for(lightwork, littered: Path) -> None:
+    def prune(*options: str) -> tuple[dict[str, int], int]:
+        done = json.loads(lightwork("cache", "prune", "--json", *options).out)
+        amounts = {kind["kind"]: kind["files"] for kind in done["kinds"]}
+        assert done["files"] == sum(amounts.values())
+        return amounts, done["spared"]["files"]
+
+    assert prune() == ({}, 3), "it may still be at work"
+    assert "Spared 3 files (3.0 kB) that a process may still use." in lightwork("cache", "prune").out
+    for path in littered.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    left = {"artifacts without a commit": 1, "jobs": 1, "temporary files": 1}
+    assert prune("--dry-run", "--keep-for", "90000d") == (left, 0)
+    history = {"runs": 1, "reports": 1, "artifacts": 2}
+    assert prune("--dry-run", "--keep-for", "90000d", "--keep-last", "1") == (left | history, 0)
+    out = lightwork("cache", "prune", "--keep-for", "90000d", "--keep-last", "1").out
+    assert "jobs" in out
+    assert re.search(r"Deleted 7 files \([\d.]+ .?B\) in ", out)
+    assert prune("--keep-for", "90000d", "--keep-last", "1") == ({}, 0)
+    assert len(json.loads(lightwork("runs", "--json").out)["runs"]) == 1
+    assert len(json.loads(lightwork("artifacts", "--json").out)["artifacts"]) == 1
+    amounts, _ = prune("--keep-for", "1d")
+    assert amounts.keys() - {"folders"} == {"runs", "reports"}
+    assert len(json.loads(lightwork("artifacts", "--json").out)["artifacts"]) == 1

@@ -226,7 +226,20 @@ def test_what_is_offered(ask, line, expected):
 def test_all_parameters_offer_something_or_are_free_text(ask):
     """Each argument and option of the command trees."""
     free = {  # a number, a new name, or what nobody can know
-        *("workers", "last", "older_than", "port", "parallel", "hours", "variables", "image", "name in new"),
+        *(
+            "workers",
+            "last",
+            "older_than",
+            "keep_for",
+            "keep_last",
+            "silent_for",
+            "port",
+            "parallel",
+            "hours",
+            "variables",
+            "image",
+            "name in new",
+        ),
         *("name in tenant new",),
     }
     lacking = []

@@ -230,7 +230,7 @@ def _check(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_accidents_cause_no_traceback_and_no_wrong_value(kept: Kept, kind: str) -> None:
-    _check(kept, kind, _by_bytes, 2)
+    _check(kept, kind, _by_bytes, 1)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from tornado.websocket import websocket_connect
 from lightwork import connect, task
 from lightwork.cluster import private
 from lightwork.cluster.local import start_local
-from lightwork.engine.shared import Places
+from lightwork.engine.shared import LargeInputs
 from lightwork.functions import mapped
 from tests.waiting import patience
 
@@ -185,7 +185,7 @@ def test_large_inputs_are_in_it_where_workers_cannot_map_the_memory_of_the_drive
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(mapped.SharedMemory, "available", lambda: False)
     (tmp_path / "lightwork").mkdir()  # of somebody else
-    places = Places("local", SimpleNamespace())  # a lake that is not a folder
+    places = LargeInputs("local", SimpleNamespace())  # a lake that is not a folder
     source = places.place(lake_is_used=True).put([b"customers' data"])
     assert bytes(source.view()).endswith(b"customers' data")
     top = tmp_path / Path(source.path).relative_to(tmp_path).parts[0]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
 from lightwork import connect
 
+HERE = Path(__file__).parent
 FAST_CASES = 3
 """Cases of a test on workers that `make test` runs; `make test-slow` runs the others."""
 
@@ -32,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark most cases of long lists on workers as slow; serial runs all of them in far less time."""
     on_workers = defaultdict(list)
     for item in items:
-        if _is_on_workers(item):
+        if item.path.parent == HERE and _is_on_workers(item):
             on_workers[item.nodeid.partition("[")[0]].append(item)
     for cases in on_workers.values():
         step = -(-len(cases) // FAST_CASES)
@@ -45,5 +47,6 @@ def _is_on_workers(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
     if callspec is None:
         return False
-    places = [value for value in callspec.params.values() if value in ("serial", "workers", "local")]
+    texts = [value for value in callspec.params.values() if isinstance(value, str)]
+    places = {"serial", "workers", "local"} & set(texts)
     return "serial" not in places and bool(places or {"workers", "local"} & set(item.fixturenames))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,9 @@ def test_a_killed_writer_leaves_no_partial_file(here: Lake, folder: Path) -> Non
             assert len(data) in (
                 {1 + step * 300_000 for step in range(7)} if entry.path[0] == "w" else {100_000}
             )
-    here.sweep(older_than=-1)
+    left = [item for item in here.unfinished() if item.kind == "temporary"]
+    later = here.now() + 11
+    assert all(here.is_abandoned(item, later) and here.discard(item) for item in left)
     assert not list(folder.rglob(".tmp-*"))
 
 
@@ -122,19 +125,43 @@ def test_writers_may_create_and_remove_the_same_folders(here: Lake, folder: Path
     assert list((folder / "acme").iterdir()) == []
 
 
-def test_unfinished_files_are_not_listed_and_swept_when_old(here: Lake, folder: Path) -> None:
+def test_unfinished_files_are_not_listed_and_abandoned_when_old(here: Lake, folder: Path) -> None:
     here.write("a/x", b"1")
     fresh, old = folder / "acme/a/.tmp-1-fresh", folder / "acme/b/.tmp-1-old"
     old.parent.mkdir()
     for path in (fresh, old):
         path.write_bytes(b"half")
-    two_hours_ago = time.time() - 7200
-    os.utime(old, (two_hours_ago, two_hours_ago))
+    two_days_ago = time.time() - 2 * 86400
+    os.utime(old, (two_days_ago, two_days_ago))
     assert [entry.path for entry in here.entries()] == ["a/x"]
     assert here.folders() == ["a"]
-    assert here.sweep() == 1
-    assert fresh.exists()
-    assert not old.exists()
+    left = [item for item in here.unfinished() if here.is_abandoned(item, here.now())]
+    assert [item.path for item in left] == ["b/.tmp-1-old"]
+
+
+class Standing(list[bytes]):
+    """Pieces of a file whose writer stands still for so long that others delete its temporary file."""
+
+    def __init__(self, folder: Path, times: int) -> None:
+        super().__init__([b"one", b"two"])
+        self.folder, self.times = folder, times
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.times:
+            self.times -= 1
+            for file in self.folder.rglob(".tmp-*"):
+                file.unlink()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("method", ["write", "create"])
+def test_a_write_whose_temporary_file_is_gone_is_made_again(
+    here: Lake, folder: Path, method: str, times: int
+) -> None:
+    getattr(here, method)("a/x", Standing(folder, times))
+    assert here.read("a/x") == b"onetwo"
+    assert not list(folder.rglob(".tmp-*"))
 
 
 def test_a_failed_write_leaves_no_temporary_file(here: Lake, folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lightwork.functions import discovery
+from lightwork.kube import contract
 from lightwork.manifests import namespace, workflows
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
@@ -211,6 +212,19 @@ def test_settings_hold_the_names_of_secrets_but_no_values() -> None:
     assert data["LIGHTWORK_SECRETS_PREFIX"] == "lightwork/dev/acme/"
     assert (data["LIGHTWORK_TENANT"], data["LIGHTWORK_LAKE"]) == ("acme", "s3://lakes/dev")
     assert data["AWS_REGION"] == "eu-central-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "runs"),
+    [
+        ("{}", "90", None),
+        ("data_retention_days: 7", "7", None),
+        ("data_retention_days: 7\nhistory_days: 400\nhistory_runs: 12", "400", "12"),
+    ],
+)
+def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs: str | None) -> None:
+    data = namespace.settings(objects.tenant(text), objects.TARGET)["data"]
+    assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
 
 
 def test_the_quota_is_that_of_the_file_without_load_balancers_and_node_ports() -> None:

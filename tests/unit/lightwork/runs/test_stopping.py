@@ -110,7 +110,7 @@ def test_a_second_interrupt_ends_the_program_while_it_closes(tmp_path, terminal)
     program = terminal("script.py", "local", "closing")
     program.read_until((tmp_path / "here").exists, "the slow element")
     program.type(CTRL_C)
-    program.wait_for("closing")
+    program.wait_for("closing\r\n")
     program.type(CTRL_C)
     assert program.end() == 130, program.text
     assert len(lines_after(program)) == 1, program.text

@@ -74,7 +74,7 @@ class Axis:
     def places(self) -> np.ndarray[Any, Any]:
         """Return each row's place from 0 to 1; 0.5 if all are equal."""
         low, high = self.values.min(), self.values.max()
-        return places(self.values, Decimal(repr(low.item())), Decimal(repr(high.item())))
+        return places(self.values, Decimal(low.item()), Decimal(high.item()))
 
     def ticks(self, width: float) -> list[Tick]:
         """Choose as many round ticks as fit side by side into a width in pixels; at least one."""
@@ -87,7 +87,7 @@ class Axis:
 
     def _candidates(self) -> Iterator[list[Tick]]:
         low, high = self.values.min(), self.values.max()
-        first, last = Decimal(repr(low.item())), Decimal(repr(high.item()))
+        first, last = Decimal(low.item()), Decimal(high.item())
         if first == last:
             return
         if self.kind == "time":

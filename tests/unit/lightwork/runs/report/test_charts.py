@@ -168,6 +168,43 @@ def test_ticks_are_as_fine_as_the_rows(index: pd.Index, labels: list[str]) -> No
     assert shown == labels
 
 
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=40)
+@given(st.lists(FINITE | st.integers(-(10**18), 10**18).map(float), min_size=1, max_size=50))
+@example([1.7e308, -1.7e308])
+@example([5e-324, 0.0])
+@example([1e15, 1e15 + 1])
+@example([7.0, 7.0])
+@example([1999.0, 2000.0, 2020.0])
+def test_labels_of_numbers_fit_the_axis_and_do_not_overlap(index: list[float]) -> None:
+    plot = drawn(pd.Series(np.arange(float(len(index))), index=index))
+    assert_fits(plot)
+    assert plot.data["across"] == sorted(plot.data["across"])
+    assert {0, 4000} <= set(plot.data["across"]) or len(set(index)) == 1
+    assert len({label for _, _, label in plot.wide}) == len(plot.wide)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"x": []}), pd.DataFrame({"x": [], "y": []}, index=pd.DatetimeIndex([])),
+        pd.DataFrame({"x": [1.0]}, index=[pd.NaT]),
+        pd.DataFrame({"x": [1.0]}, index=pd.DatetimeIndex([None])),
+        pd.DataFrame({"x": [NAN, None]}), pd.DataFrame({"x": [INF, -INF]}, index=["a", "b"]),
+        pd.DataFrame({"x": [1.0]}, index=[NAN]), pd.DataFrame({"x": [1.0]}, index=[INF]),
+        pd.DataFrame({"x": [1.0]}, index=pd.TimedeltaIndex([None])),
+        pd.DataFrame({"x": []}, index=pd.Index([], str)),
+        pd.DataFrame({"x": np.full(5000, NAN)}),
+    ],
+    ids=lambda frame: f"{frame.index.dtype}-{len(frame)}",
+)  # fmt: skip
+def test_nothing_to_draw_is_said_in_words_or_drawn_as_a_label(frame: pd.DataFrame) -> None:
+    page = text(tree(page_of(frame)))
+    assert ("No values." in page) or ("–" in page)
+
+
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25)])
 def test_a_day_on_which_clocks_change_has_even_hours(day: str, hours: int) -> None:
     begin = pd.Timestamp(day, tz="Europe/Berlin")

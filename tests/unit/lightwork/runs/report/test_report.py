@@ -161,6 +161,7 @@ def test_names_from_right_to_left_are_isolated(name: str) -> None:
     report.lines("lines", pd.DataFrame({name: [1.0, 2.0], "y": 2.0}))
     page = tree(report.html(heading="h", facts={}))
     for item in page.iter():
+        assert (item.tail or "").strip() != name, "after an element, not inside one of its own"
         if (item.text or "").strip() == name:
             assert item.tag in ("bdi", "td", "th"), item.tag
 

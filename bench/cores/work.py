@@ -1,0 +1,179 @@
+"""Elements of pure Python on as many workers as cores, and a million calls of x + 1."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bench.cores.turns import CORES, Side, alternate, listed, most
+from bench.measure import Row, folder
+from lightwork import connect, task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Work = Callable[[float], Any]
+"""Does so many elements, or so many seconds of work."""
+
+LENGTHS = {0.001: 1.05, 0.01: 1.02}
+"""Seconds of an element, and the most processor time over that of the function alone."""
+ELAPSED = 1.10
+"""The most elapsed time over that of the faster peer."""
+DRIVER = 2.0
+"""The most milliseconds of the driver for each batch."""
+CALLS = 1_000_000
+FEW, MANY, FLAT = 2, 16, 1.2
+"""Workers, and the most processor time with many over that with few."""
+_LOOPS = 10**7
+"""An element is its number times this, plus its loops; so each is another one."""
+
+
+def burn(element: int) -> float:
+    """Spend some processor time in pure Python; return how much, in seconds."""
+    begin = time.thread_time()
+    total = 0
+    for number in range(element % _LOOPS):
+        total += number * number
+    return time.thread_time() - begin
+
+
+def increment(x: int) -> int:
+    return x + 1
+
+
+uncached = task(cache=False)(burn)
+cached = task(burn)
+uncached_increment = task(cache=False)(increment)
+
+
+def real_work(seconds: float, turns: int) -> list[Row]:
+    """Compare elements of 1 ms and 10 ms: processor time, elapsed time, and the driver's part."""
+    return [row for length in LENGTHS for row in _elements(length, seconds, turns)]
+
+
+def _elements(length: float, seconds: float, turns: int) -> list[Row]:
+    count = max(CORES, math.ceil(seconds * CORES / length))
+    elements = _Elements(_loops(length))
+
+    @contextmanager
+    def session(function: Any) -> Iterator[Work]:
+        with _session(CORES):
+            yield lambda amount: _mapped(function, elements.take(amount))
+
+    @contextmanager
+    def joblib() -> Iterator[Work]:
+        from joblib import Parallel, delayed
+
+        with Parallel(n_jobs=CORES) as parallel:
+            yield lambda amount: (sum(parallel(delayed(burn)(x) for x in elements.take(amount))), 1)
+
+    @contextmanager
+    def pool() -> Iterator[Work]:
+        with multiprocessing.get_context("spawn").Pool(CORES) as processes:
+            yield lambda amount: (sum(processes.map(burn, elements.take(amount))), 1)
+
+    ours = Side("lightwork", functools.partial(session, uncached), count)
+    kept = Side("with the cache", functools.partial(session, cached), count)
+    peers = (Side("joblib", joblib, count), Side("Pool.map", pool, count))
+    with ours, kept, peers[0], peers[1]:
+        alternate((ours, kept, *peers), turns)
+    return _rows(length, seconds, ours, kept, *peers)
+
+
+def _rows(length: float, seconds: float, ours: Side, kept: Side, *peers: Side) -> list[Row]:
+    """Make the rows of elements of one length."""
+    what = f"{ours.amount:,} elements of {1000 * length:g} ms, {CORES} workers"
+    over = {
+        side.name: [turn.processor / turn.result[0] for turn in side.turns] for side in (ours, kept, *peers)
+    }
+    others = {name: statistics.median(values) for name, values in over.items() if name != ours.name}
+    elapsed = {side.name: statistics.median(turn.elapsed for turn in side.turns) for side in (ours, *peers)}
+    best = min(peers, key=lambda side: elapsed[side.name])
+    ratios = [mine.elapsed / other.elapsed for mine, other in zip(ours.turns, best.turns, strict=True)]
+    driver = [1000 * turn.driver / turn.result[1] for turn in ours.turns]
+    with_cache = statistics.median(1000 * turn.driver / turn.result[1] for turn in kept.turns)
+    target = LENGTHS[length]
+    turns = f"turns of {seconds:g} s"
+    batches = ours.turns[-1].result[1]
+    return [
+        most(
+            f"{what}: processor time / the function's own", target, over[ours.name], target - 1,
+            f"{turns}; {listed(others)}",
+        ),
+        most(
+            f"{what}: elapsed / the faster of joblib and Pool.map", ELAPSED, ratios, ELAPSED - 1,
+            f"{turns}; {listed(elapsed, 2)} s",
+        ),
+        most(
+            f"{what}: the driver's processor time a batch", DRIVER, driver, DRIVER / 4,
+            f"{turns}; scheduler included; {batches:,} batches a turn; with the cache {with_cache:.2f} ms",
+            unit=" ms",
+        ),
+    ]  # fmt: skip
+
+
+def many_calls(seconds: float, turns: int) -> Row:
+    """Compare the processor time of a million calls of x + 1 with 2 and with 16 workers."""
+    expected = CALLS * (CALLS + 1) // 2
+
+    @contextmanager
+    def session(workers: int) -> Iterator[Work]:
+        def work(least: float) -> int:
+            """Make a million calls again and again for so many seconds; return how often."""
+            begin, times = time.perf_counter(), 0
+            while not times or time.perf_counter() - begin < least:
+                assert sum(uncached_increment.map(range(CALLS))) == expected
+                times += 1
+            return times
+
+        with _session(workers):
+            yield work
+
+    few = Side(f"{FEW} workers", functools.partial(session, FEW), seconds)
+    many = Side(f"{MANY} workers", functools.partial(session, MANY), seconds)
+    with few, many:
+        alternate((few, many), turns)
+    each = {side.name: [turn.processor / turn.result for turn in side.turns] for side in (few, many)}
+    ratios = [b / a for a, b in zip(each[few.name], each[many.name], strict=True)]
+    medians = listed({name: statistics.median(values) for name, values in each.items()}, 2)
+    return most(
+        f"{CALLS:,} calls of x + 1: processor time with {MANY} workers / {FEW}", FLAT, ratios, FLAT - 1,
+        f"turns of {seconds:g} s; {medians} s a million",
+    )  # fmt: skip
+
+
+def _loops(length: float) -> int:
+    """Return how many loops take so many seconds of processor time here."""
+    trial = 200_000
+    return max(1, round(trial * length / min(burn(trial) for _ in range(5))))
+
+
+class _Elements:
+    """Elements that no turn of any side has had."""
+
+    def __init__(self, loops: int) -> None:
+        self._loops = loops
+        self._numbers = itertools.count(1)
+
+    def take(self, count: float) -> list[int]:
+        return [n * _LOOPS + self._loops for n in itertools.islice(self._numbers, max(CORES, int(count)))]
+
+
+def _mapped(function: Any, elements: list[int]) -> tuple[float, int]:
+    """Return the function's own seconds, and the number of batches."""
+    results = function.map(elements)
+    return sum(results), max(1, results.stats.batches)
+
+
+@contextmanager
+def _session(workers: int) -> Iterator[None]:
+    """Start workers on this machine with a lake of their own."""
+    with folder() as lake, connect("local", workers=workers, lake=lake, progress="off"):
+        yield

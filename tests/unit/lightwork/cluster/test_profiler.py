@@ -1,0 +1,49 @@
+"""Dask's profiler is off where lightwork starts workers, and Dask's page says so."""
+
+from __future__ import annotations
+
+import dask
+import distributed  # noqa: F401 - it defines the setting
+import pytest
+
+from lightwork.cluster import local
+from lightwork.manifests import dask as manifests
+
+SETTING = "distributed.worker.profile.enabled"
+VARIABLE = "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"
+
+
+def test_it_is_off_on_local_workers_and_the_dashboards_pages_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bokeh.document import Document
+    from distributed import Client
+    from distributed.dashboard.components.shared import ProfileServer, ProfileTimePlot
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with local.start_local(1) as cluster:
+        pages = [kind(cluster.scheduler, doc=Document()) for kind in (ProfileTimePlot, ProfileServer)]
+        with Client(cluster, set_as_default=False) as client:
+            on_workers = client.run(lambda: dask.config.get("distributed.worker.profile.enabled"))
+            callbacks = client.run(lambda dask_worker: sorted(dask_worker.periodic_callbacks))
+    assert list(on_workers.values()) == [False]
+    assert [page.subtitle.text for page in pages] == ["Profiling is disabled."] * 2
+    assert not [name for names in callbacks.values() for name in names if "profile" in name]
+
+
+def test_dasks_own_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = dask.config.get(SETTING)
+    monkeypatch.setenv(VARIABLE, "True")
+    undo = local._change_process()
+    try:
+        assert dask.config.get(SETTING) is True
+    finally:
+        undo()
+    assert dask.config.get(SETTING) == before
+
+
+@pytest.mark.parametrize("objects", [manifests.scheduler, manifests.workers])
+def test_it_is_off_in_the_pods_of_schedulers_and_workers(objects) -> None:
+    (container,) = objects()["spec"]["template"]["spec"]["containers"]
+    value = next(item["value"] for item in container["env"] if item["name"] == VARIABLE)
+    assert dask.config.collect_env({VARIABLE: value}) == {
+        "distributed": {"worker": {"profile": {"enabled": False}}}
+    }
