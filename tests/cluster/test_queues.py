@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +28,12 @@ PIPELINES = [f"queue-{name}" for name in "abcde"]
 
 
 @pytest.fixture
-def remote(globex, monkeypatch) -> Remote:
+def remote(globex, monkeypatch) -> Iterator[Remote]:
     for name, value in tenants.environment().items():
         monkeypatch.setenv(name, value)
-    return Remote(tenants.ENVIRONMENT, globex)
+    yield Remote(tenants.ENVIRONMENT, globex)
+    # What a failed test leaves would hold up the next one.
+    kubectl("-n", tenants.namespace(globex), "delete", "workflows", "--all", "--wait=false")
 
 
 def submit(tenant: str, pipelines: list[str], **parameters: str) -> list[str]:
