@@ -20,8 +20,8 @@ from tests.cluster import tenants
 from tests.cluster.kube import get, items, kubectl
 from tests.cluster.progress import say, wait_for
 
-IDLE = 15
-"""Seconds for which a place may stay empty while a run waits for it: a pod's start, and Argo's own pace."""
+IDLE = 30
+"""Seconds for which a place may stay empty while a run waits for it: Argo's pace when many runs come at once."""
 STOPPED = 15
 """Seconds within which a waiting run that is stopped ends, on a machine that starts other runs meanwhile."""
 PIPELINES = [f"queue-{name}" for name in "abcde"]
@@ -32,7 +32,7 @@ def remote(globex, monkeypatch) -> Iterator[Remote]:
     for name, value in tenants.environment().items():
         monkeypatch.setenv(name, value)
     yield Remote(tenants.ENVIRONMENT, globex)
-    # What a failed test leaves would hold up the next one. Argo finds deleted runs in a queue within a minute.
+    # What a failed test leaves would hold up the next one. Argo takes deleted runs out of it in a minute.
     if any(status.phase(item) not in ENDED for item in items("-n", tenants.namespace(globex), "workflows")):
         kubectl("-n", tenants.namespace(globex), "delete", "workflows", "--all", "--wait=false")
         time.sleep(70)
