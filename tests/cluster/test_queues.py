@@ -21,7 +21,7 @@ from tests.cluster.kube import get, items, kubectl
 from tests.cluster.progress import say, wait_for
 
 IDLE = 30
-"""Seconds for which a place may stay empty while a run waits for it: Argo's pace when many runs come at once."""
+"""Seconds for which a place may stay empty while a run waits for it: Argo's pace if many come at once."""
 STOPPED = 15
 """Seconds within which a waiting run that is stopped ends, on a machine that starts other runs meanwhile."""
 PIPELINES = [f"queue-{name}" for name in "abcde"]
