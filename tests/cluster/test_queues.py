@@ -22,8 +22,8 @@ from tests.cluster.progress import say, wait_for
 
 IDLE = 30
 """Seconds for which a place may stay empty while a run waits for it: Argo's pace if many come at once."""
-STOPPED = 15
-"""Seconds within which a waiting run that is stopped ends, on a machine that starts other runs meanwhile."""
+STOPPED = 30
+"""Seconds within which a waiting run that is stopped ends, with thirty others that were submitted just before."""
 PIPELINES = [f"queue-{name}" for name in "abcde"]
 
 
