@@ -17,6 +17,8 @@ BENCHMARKS = {
     "tiny": "100,000 calls of x + 1",
     "shapes": "calls of 50 ms, and calls of lognormal duration",
     "cache": "lookup of cached results",
+    "durable": "what it costs that results survive a power cut",
+    "many": "100,000 results among 100 million, and on S3 among 10 million",
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "large": "large inputs against Dask and joblib, their memory, and keys of many values",
@@ -30,8 +32,8 @@ BENCHMARKS = {
     "scaler": "the scaler against the talk's design and one pod per task, on `make cluster-up`",
 }
 
-ASKED_FOR = ("staleness",)
-"""The benchmarks that run only when they are named, since they install packages."""
+ASKED_FOR = ("staleness", "many")
+"""The benchmarks that run only when they are named: they install packages, or take gigabytes."""
 
 
 @click.command(help=f"{__doc__}\n\n{', '.join(BENCHMARKS)}")

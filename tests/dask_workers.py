@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
-
-from lightwork.cluster import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,28 @@ if TYPE_CHECKING:
 def dask_workers(count: int) -> Iterator[str]:
     """Start worker processes of one thread each, like those of `local` but without credentials.
 
+    Their scheduler is in a process of its own, so that this one's settings stay as they are.
+
     Yields:
         The scheduler's address.
     """
+    command = [sys.executable, "-m", __name__, str(count)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, "the workers have not started"
+        yield address
+        process.stdin.close()
+
+
+def _serve(count: int) -> None:
+    """Run the workers until standard input ends; print the scheduler's address."""
+    from lightwork.cluster import local
+
     with local._changed:
         from distributed import LocalCluster
 
@@ -30,4 +50,9 @@ def dask_workers(count: int) -> Iterator[str]:
             silence_logs=logging.CRITICAL,
             preload=["lightwork.cluster.preload"],
         ) as cluster:
-            yield cluster.scheduler_address
+            print(cluster.scheduler_address, flush=True)
+            sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

@@ -23,7 +23,7 @@ from tests.cluster.progress import say, wait_for
 IDLE = 30
 """Seconds for which a place may stay empty while a run waits for it: Argo's pace if many come at once."""
 STOPPED = 30
-"""Seconds within which a waiting run that is stopped ends, with thirty others that were submitted just before."""
+"""Seconds within which a waiting run that is stopped ends, with thirty others that have just come."""
 PIPELINES = [f"queue-{name}" for name in "abcde"]
 
 

@@ -12,7 +12,7 @@ from lightwork.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lightwork.engine.mapping import Results
-    from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+    from lightwork.errors import ElementError, InputError, LakeAway, LightworkError, RunFailed
     from lightwork.functions.decorated import Pipeline, pipeline
     from lightwork.logs import get_logger
     from lightwork.runs.session import Session, connect, current_session
@@ -24,6 +24,7 @@ _HOMES = {
     "Artifacts": "store.artifacts",
     "ElementError": "errors",
     "InputError": "errors",
+    "LakeAway": "errors",
     "LightworkError": "errors",
     "Pipeline": "functions.decorated",
     "Results": "engine.mapping",
@@ -42,6 +43,7 @@ __all__ = [
     "Artifacts",
     "ElementError",
     "InputError",
+    "LakeAway",
     "LightworkError",
     "Pipeline",
     "Results",

@@ -86,6 +86,14 @@ class RunFailed(LightworkError):  # noqa: N818 - the name says what happened
 
 
 @public
+class LakeAway(LightworkError):  # noqa: N818 - the name says what happened
+    """A lake that stayed away for longer than the run waits: the command line exits with 75.
+
+    The same command resumes from what is kept; in a cluster, Argo starts it again.
+    """
+
+
+@public
 class ElementError(RunFailed):
     """One element of a map, or one submitted call, that failed in its last attempt.
 

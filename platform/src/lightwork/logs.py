@@ -40,8 +40,8 @@ _OWN = (*_ORDER[:3], "exception", "logger", "host", "tenant", "pipeline", "run",
 _NOISY = ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed")
 """Loggers whose lines below warnings are of no use to anybody."""
 _RUN = ("tenant", "pipeline", "run")
-_HIDDEN = ("tenant", "pipeline", "run", "host", "logger")
-"""Fields that text omits, because every line on a terminal has the same."""
+_HIDDEN = ("tenant", "pipeline", "run", "host", "logger", "waits_for")
+"""Fields that text omits: every line on a terminal has the same, or the text says it."""
 
 
 @public

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from lightwork.errors import InputError, nearest
+from lightwork.lake.patience import RUN_SECONDS
 
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"
@@ -14,6 +15,7 @@ DEFAULT_TENANT = "local"
 ENV_ON = "LIGHTWORK_ON"
 ENV_LAKE = "LIGHTWORK_LAKE"
 ENV_TENANT = "LIGHTWORK_TENANT"
+ENV_PATIENCE = "LIGHTWORK_LAKE_PATIENCE"
 ENV_HISTORY_DAYS = "LIGHTWORK_HISTORY_DAYS"
 """The days for which a lake keeps runs, their reports, and versions of artifacts that were replaced."""
 ENV_HISTORY_RUNS = "LIGHTWORK_HISTORY_RUNS"
@@ -22,6 +24,7 @@ DEFAULT_HISTORY_DAYS = 365
 _DAYS = 36_500
 _RUNS = 1_000_000
 
+_MOST_PATIENCE = 86_400
 _ADDRESS = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _PLACES_TEXT = "serial, local, tcp://host:port, tls://host:port or coiled"
 
@@ -123,6 +126,27 @@ def resolve_tenant(name: str | None) -> str:
         return check_tenant(value)
     except InputError as error:
         raise InputError(str(error) if where == "tenant" else f"{where}: {error}") from None
+
+
+def resolve_patience(default: float) -> float:
+    """Return the seconds to wait for a lake that is away: LIGHTWORK_LAKE_PATIENCE, else the default.
+
+    Raises:
+        InputError: the variable is not a number of seconds.
+    """
+    text = os.environ.get(ENV_PATIENCE, "")
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MOST_PATIENCE:
+        raise InputError(
+            f"{ENV_PATIENCE}: {text!r} is not a number of seconds from 0 to {_MOST_PATIENCE}; "
+            f"by default runs wait {RUN_SECONDS:.0f}"
+        )
+    return seconds
 
 
 def resolve_history() -> tuple[float | None, int | None]:

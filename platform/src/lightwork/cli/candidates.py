@@ -165,7 +165,7 @@ def _lake(ctx: click.Context) -> Lake:
 
     settings.load_env()
     url: Any = settings.resolve_lake(ctx.params.get("lake"))
-    return open_lake(url, tenant=settings.resolve_tenant(ctx.params.get("tenant")))
+    return open_lake(url, tenant=settings.resolve_tenant(ctx.params.get("tenant")), patience=1.0)
 
 
 def _remote(ctx: click.Context) -> Remote:

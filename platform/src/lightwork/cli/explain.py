@@ -60,6 +60,7 @@ def explain_command(
     from lightwork.functions import discovery
     from lightwork.keys import Unkeyable, code_key
     from lightwork.lake import open_lake
+    from lightwork.lake.patience import LOOK_SECONDS
     from lightwork.store.results import ResultStore
 
     if with_value and not items:
@@ -67,7 +68,11 @@ def explain_command(
     logs.configure()  # what is damaged is told by log lines
     function = _task(discovery.find(pipeline), task)
     arguments = _arguments(function, items) if items else None
-    opened = open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
+    opened = open_lake(
+        settings.resolve_lake(lake),
+        tenant=settings.resolve_tenant(tenant),
+        patience=settings.resolve_patience(LOOK_SECONDS),
+    )
     store = ResultStore(opened, function.name)
     facts: dict[str, Any] = {"pipeline": pipeline, "task": function.name, "lake": shown(opened)}
     try:
@@ -159,7 +164,7 @@ def _code(code: CodeKey, store: ResultStore, results: CodeResults) -> dict[str, 
         "components": [
             {"kind": item.kind, "name": item.name, "digest": item.digest} for item in code.components
         ],
-        "kept": len(results),
+        "kept": results.count(),
         "code_versions": [{"code_key": old.digest, "first": moment} for old, moment in versions],
         "changed_since": None,
         "changes": [],

@@ -103,9 +103,14 @@ def open_shown(lake: str | None, tenant: str | None) -> Lake:
     """Open the lake that a command is about."""
     from lightwork import logs, settings
     from lightwork.lake import open_lake
+    from lightwork.lake.patience import LOOK_SECONDS
 
     logs.configure()  # what is damaged is told by log lines
-    return open_lake(settings.resolve_lake(lake), tenant=settings.resolve_tenant(tenant))
+    return open_lake(
+        settings.resolve_lake(lake),
+        tenant=settings.resolve_tenant(tenant),
+        patience=settings.resolve_patience(LOOK_SECONDS),
+    )
 
 
 _STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "lost": "red"}

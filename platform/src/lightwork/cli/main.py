@@ -96,7 +96,11 @@ def cli(ctx: click.Context) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and end the process: 0 success, 1 a failed run, 2 a wrong input, 130 Ctrl-C."""
+    """Run the command line and end the process.
+
+    The exit code is 0 for success, 1 for a failed run, 2 for a wrong input, 75 if the lake stayed away, and
+    130 after Ctrl-C.
+    """
     running.end(execute(argv))
 
 

@@ -82,7 +82,7 @@ def run_command(
     to run is --on, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
     """
     from lightwork import settings
-    from lightwork.errors import InputError
+    from lightwork.errors import InputError, RunFailed
     from lightwork.functions import discovery, parameters
     from lightwork.runs.run import run_pipeline
 
@@ -123,6 +123,8 @@ def run_command(
         _write(result_file, result.result)
     if as_json:
         show_json(result.to_json())
+    if result.unrecorded:
+        raise RunFailed(f"the run succeeded, but its record could not be written: {result.unrecorded}")
 
 
 def _write(path: str, value: object) -> None:

@@ -14,7 +14,7 @@ import click
 
 from lightwork.cli import streams
 from lightwork.cli.output import echo
-from lightwork.errors import InputError, LightworkError, near, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 STOPPED_CODE = 130
 """The exit code after Ctrl-C."""
+_CHAIN = 16
+"""Causes of an error that are looked at, at most."""
+LAKE_AWAY_CODE = 75
+"""The exit code if the lake stayed away (EX_TEMPFAIL): the same command may succeed later."""
 
 
 class Group(click.Group):
@@ -70,7 +74,8 @@ def execute(
         obj: the object in the command's Click context.
 
     Returns:
-        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 130 after Ctrl-C.
+        The exit code: the command's own, 1 for a failure, 2 for a wrong input, 75 if the lake stayed away,
+        130 after Ctrl-C.
     """
     if any(variable.endswith("_COMPLETE") for variable in os.environ):
         from lightwork.cli import completion
@@ -97,7 +102,7 @@ def execute(
         return STOPPED_CODE
     except LightworkError as error:
         report(str(error), error)
-        return 2 if isinstance(error, InputError) else 1
+        return _code(error)
     except Exception as error:
         if (reason := streams.lost(error)) is not None:
             if reason:
@@ -106,7 +111,19 @@ def execute(
         if unexpected is None:
             raise
         report(unexpected(error), error)
-        return 1
+        return _code(error)
+
+
+def _code(error: Exception) -> int:
+    """Return the exit code for an error; a lake that stayed away counts also where it is only the cause."""
+    cause: BaseException | None = error
+    for _ in range(_CHAIN):
+        if isinstance(cause, LakeAway):
+            return LAKE_AWAY_CODE
+        if cause is None:
+            break
+        cause = cause.__cause__
+    return 2 if isinstance(error, InputError) else 1
 
 
 class _Report:

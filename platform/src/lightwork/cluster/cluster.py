@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _SLOTS_EVERY = 1.0
 """Seconds for which the number of slots is not asked for again."""
+_WORKERS = 30.0
+"""Seconds for which workers are waited for that commit the results of calls."""
 _GRACE = 0.5
 """Seconds for which a worker may go on with what was cancelled before its process is ended."""
 _DASHBOARD = 1.0
@@ -49,7 +51,8 @@ class Cluster:
         workers: the number of workers to start, for `local` and `coiled`.
         batches: the number of batches to compute at least; workers for them are requested before connecting
             to the scheduler, so that both start at the same time.
-        before_kill: is called in each worker process on this machine before busy ones are killed.
+        before_kill: is called in each worker process on this machine before busy ones are killed; a text that
+            it returns is logged here as a warning.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
@@ -290,7 +293,19 @@ class Cluster:
     def _commit_running(self) -> None:
         """Let the workers commit what they have computed of the batches that they still run."""
         with contextlib.suppress(Exception):  # some worker may not respond, as its code holds Python's lock
-            self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            told = self.client.sync(self.client._run, self._before_kill, callback_timeout=_GRACE)  # noqa: SLF001
+            for text in {text for text in told.values() if text and isinstance(text, str)}:
+                get_logger("lightwork").warning(text)
+
+    def on_workers(self, function: Callable[[], Any]) -> None:
+        """Call a function on all workers, and warn of what they tell; wait for half a minute at most."""
+        try:
+            run = self.client._run  # noqa: SLF001
+            told = self.client.sync(run, function, on_error="ignore", callback_timeout=_WORKERS)
+            for text in {text for text in told.values() if text and isinstance(text, str)}:
+                get_logger("lightwork").warning(text)
+        except Exception as error:  # noqa: BLE001 - a worker or the scheduler is gone, or does not respond
+            get_logger("lightwork").debug("not all workers respond: %s", one_line(error))
 
     def close(self) -> None:
         """Disconnect from the cluster; stop it if it was started here.

@@ -30,7 +30,6 @@ from lightwork.functions.frozen import (
     thaw_or_tell,
 )
 from lightwork.functions.raised import describe, watching
-from lightwork.store import segments
 from lightwork.store.results import MISSING
 
 if TYPE_CHECKING:
@@ -327,24 +326,37 @@ def start_call(
     if serial:
         call, inputs = fill(call, [future._as_argument() for future in inputs]), []  # noqa: SLF001
     key = None
+    generation = 0
     if code is not None and not inputs:
         key = _key_of(runner, task, code, call)
         if key is None:
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
             return Future[Any](runner, task).settle(freeze_or_keep(value), value=value, cached=True)
+        elif not runner.keeps(task, code):
+            code = key = None
+    if code is not None:
+        # Set before the call is computed: a later refresh has a higher one.
+        generation = runner.generation_of(runner.results_of(task, code, newest=runner.refresh))
     if serial:
-        return _call_here(runner, task, code, key, call)
+        return _call_here(runner, task, code, key, call, generation)
     state = state_of(task, code)
     place = runner.large_inputs.place(lake_is_used=code is not None)
-    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place)
+    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place, generation)
+    if code is not None:
+        runner.note_call(task, code)
     return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
 
 
 def _call_here(
-    runner: Runner, task: TaskFunction[..., Any], code: CodeKey | None, key: bytes | None, call: Any
+    runner: Runner,
+    task: TaskFunction[..., Any],
+    code: CodeKey | None,
+    key: bytes | None,
+    call: Any,
+    generation: int,
 ) -> Future[Any]:
-    """Run a call in this process; its result goes to the lake if it has a key."""
+    """Run a call in this process; its result goes to the lake, with others, if it has a key."""
     options = task.options
     call = freeze_views(call)
     # The retries get what the first attempt got.
@@ -369,7 +381,7 @@ def _call_here(
     if type(kept) is Unfreezable:
         runner.warn(task.name, "result", not_cached(task.name, kept))
         return future.settle(value)
-    runner.results_of(task, code).commit(key, segments.to_blocks([kept]))
+    runner.keep(task, code, key, kept, generation)
     return future.settle(kept, value=value)
 
 
@@ -391,7 +403,10 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
 
 def _lookup(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
     """Return the call's result from the lake; `MISSING` if it is not there or is to be computed again."""
-    return MISSING if runner.refresh else runner.results_of(task, code).lookup([key])[0]
+    if runner.refresh:
+        return MISSING
+    pending = runner.pending(task, code, key)
+    return thaw(pending) if pending is not MISSING else runner.results_of(task, code).lookup([key])[0]
 
 
 def _ends_within(future: distributed.Future, seconds: float) -> bool:

@@ -53,6 +53,7 @@ class Job:
         code: the digest of the code key under which results are kept; None if they are not kept.
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
+        generation: the generation of a map's results in the lake; a call has its own.
     """
 
     fn: Callable[..., Any]
@@ -64,6 +65,7 @@ class Job:
     code: str | None
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
+    generation: int = 0
 
     def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
         """Return the function of one element, with shared arguments of a loan, or with new ones."""
@@ -89,6 +91,8 @@ class Parcel:
         path: their path in it.
         proof: what a worker has to find by name as the driver has it.
         mark: the content of the lake's marker file.
+        keeps: whether a worker looks results up in the lake, and keeps them there.
+        forward: whether log lines are forwarded to the driver.
     """
 
     id: str
@@ -97,23 +101,27 @@ class Parcel:
     path: str
     proof: Proof = NOTHING
     mark: str = ""
+    keeps: bool = True
+    forward: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether it holds bytes that are put in the lake rather than sent."""
         return self.data is not None and len(self.data) > INLINE_BYTES
 
-    def stored(self, mark: str) -> Parcel:
+    def stored(self, mark: Callable[[], str]) -> Parcel:
         """Return the parcel, ready to send; put a large job in the lake.
 
         Args:
-            mark: the content of the lake's marker file.
+            mark: returns the content of the lake's marker file; called if a worker uses the lake.
         """
         data = self.data
+        if data is not None and not (self.is_large or self.keeps):
+            return self
         if data is not None and self.is_large:
             self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
-        return replace(self, data=data, mark=mark)
+        return replace(self, data=data, mark=mark())
 
 
 def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
@@ -142,7 +150,8 @@ def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:
     kept = job.code is not None and job.options.version is None
     proof = proof_of(names_of(names, code) - set(absent), code.libraries if kept else ())
     name = _digest(data)
-    return Parcel(name, data, job.lake, f"{folder}/{name}.job", proof)
+    path = f"{folder}/{name}.job"
+    return Parcel(name, data, job.lake, path, proof, keeps=job.code is not None, forward=job.forward)
 
 
 def _digest(data: bytes) -> str:

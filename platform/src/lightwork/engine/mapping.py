@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,6 @@ from lightwork.engine.runner import state_of
 from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, RunFailed, public
 from lightwork.logs import get_logger
-from lightwork.store.results import MANY, CodeResults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -70,6 +68,7 @@ class MapCall:
         stats: counts of the elements so far.
         code: the task's code key; None if nothing is cached.
         results: the results in the lake under this code; None if nothing is cached.
+        generation: the generation of its results in the lake.
         feed: reads the input.
         shared: the shared arguments, as they are when the map starts.
     """
@@ -81,9 +80,14 @@ class MapCall:
         self.task = request.task
         self.stats = request.stats
         code = self.runner.code_of(self.task)
+        self.runner.commit_calls()  # they count as kept from here on
         results = None if code is None else self.runner.results_of(self.task, code, newest=True)
+        # Set before anything is computed: a later refresh has a higher one.
+        self.generation = 0 if results is None else self.runner.generation_of(results)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
+        if self.code is not None and not self.runner.keeps(self.task, self.code):
+            self.code = None  # results are looked up, but the lake refuses new ones
         self.feed = Feed(
             request.source,
             request.total,
@@ -97,9 +101,8 @@ class MapCall:
         self._packed = self._pack()
         self._bar = self.runner.progress.start(self.task.name, request.total)
         self._ticked = 0.0
-        self._paths: list[str] = []
-        self._merging: threading.Thread | None = None
         self._changed: set[str] = set()
+        self._unkept = 0
 
     def _freeze_shared(self, values: Mapping[str, Any]) -> Shared:
         serial = self.runner.on == "serial"
@@ -113,7 +116,9 @@ class MapCall:
 
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
-        return self.runner.job(self.task, self.code, shared=self.shared, wide=self._request.width > 1)
+        return self.runner.job(
+            self.task, self.code, shared=self.shared, wide=self._request.width > 1, generation=self.generation
+        )
 
     def _pack(self) -> Parcel | InputError | None:
         """Pack the job as the map starts, before the caller's code runs again; the error if that fails."""
@@ -184,37 +189,35 @@ class MapCall:
                 f"{self.task.name}: further failed elements are counted but not logged", task=self.task.name
             )
 
-    def add_segment(self, path: str) -> None:
-        """Note a new segment in the lake; merge them in the background once there are many.
+    def note_unkept(self, count: int, reason: str) -> None:
+        """Count results that are not in the lake; the first ones are told at once, all when the map ends."""
+        if not self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: results were computed but not kept in the lake: {reason}"
+            )
+        self._unkept += count
+
+    def add_segment(self, path: str, count: int) -> None:
+        """Note a new segment in the lake, so that small ones are merged once there are many.
 
         Args:
             path: the segment's path; empty if nothing was kept.
+            count: the number of results in it, about.
         """
-        if not path or self.results is None:
-            return
-        self._paths.append(path)
-        if len(self._paths) >= 8 * MANY and (self._merging is None or not self._merging.is_alive()):
-            paths, self._paths = self._paths, []
-            self._merging = threading.Thread(target=self._merge, args=(paths,), daemon=True)
-            self._merging.start()
-
-    def _merge(self, paths: list[str]) -> None:
-        assert self.results is not None  # noqa: S101 - only called after a commit
-        try:
-            CodeResults(self.results.lake, self.results.task, self.results.code).compact(paths)
-        except Exception as error:  # noqa: BLE001 - unmerged segments are only slower to list
-            get_logger("lightwork").warning(f"{self.task.name}: small cache files were not merged: {error}")
+        if path and self.results is not None:
+            self.runner.tender.note(self.results.lake, self.results.folder, 1, count)
 
     def finish(self) -> None:
-        """Update the stats, close the progress display, and merge small segments."""
+        """Update the stats, and close the progress display."""
         self.tick(force=True)
         self.runner.count(self.stats)
         if self._bar is not None:
             self._bar.close(self.stats)
-        if self._merging is not None:
-            self._merging.join()
-        if self.results is not None and len(self._paths) >= MANY:
-            self._merge(self._paths)
+        if self._unkept:
+            get_logger("lightwork").warning(
+                f"{self.task.name}: {self._unkept:,} computed results are not in the lake; "
+                "the next run computes them again"
+            )
 
 
 def _keyer(request: Request, code: CodeKey) -> Keyer | None:

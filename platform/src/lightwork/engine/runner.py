@@ -17,14 +17,17 @@ from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.watch import Watch
-from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
+from lightwork.lake.patience import hurried, is_news
 from lightwork.store import presence
+from lightwork.store.groups import Group, Groups
 from lightwork.store.results import CodeResults, ResultStore
+from lightwork.store.tending import Tender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,10 +113,14 @@ class Runner:
         self._calls: WeakKeyDictionary[TaskFunction[..., Any], int] = WeakKeyDictionary()
         self._carried: frozenset[str] = frozenset()
         self._held: set[str] = set()
+        self._unkept: set[tuple[str, str]] = set()
         self._warnings: Counter[tuple[str, str]] = Counter()
         self._warnings_lock = threading.Lock()
         self._absent: frozenset[Name] = frozenset()
         self._closed = False
+        self._groups: Groups[CodeResults] = Groups(self._commit_group)
+        self._calls_sent = False
+        self.tender = Tender()
         self.large_inputs = LargeInputs(on, lake)
         self.replaced = False
         self.maps: set[object] = set()
@@ -163,7 +170,7 @@ class Runner:
         ):
             cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
         if cluster.local:
-            cluster.client.subscribe_topic(logs.TOPIC, lambda event: logs.show(event[1]))
+            cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
         dashboard = f", dashboard {cluster.dashboard}" if cluster.dashboard else ""
         # A pipeline's run has named the lake before.
@@ -245,7 +252,7 @@ class Runner:
                 # As long as it is, nobody takes the jobs for those of a killed run.
                 self._is_present = True
                 presence.enter(self.lake, self._run_id)
-        return parcel.stored(self._lake_mark)
+        return parcel.stored(lambda: self._lake_mark)
 
     def job(
         self,
@@ -254,6 +261,7 @@ class Runner:
         *,
         shared: Shared | None = None,
         wide: bool = False,
+        generation: int = 0,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
         self._hold_packages()
@@ -267,6 +275,7 @@ class Runner:
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
+            generation=generation,
         )
 
     def _hold_packages(self) -> None:
@@ -319,7 +328,8 @@ class Runner:
 
         Args:
             task: the task's name.
-            kind: what has no key or cannot be kept: `code`, `arguments` or `result`.
+            kind: what has no key or cannot be kept, `code`, `arguments` or `result`; `lake` if the lake
+                refuses results.
             message: the warning.
         """
         with self._warnings_lock:
@@ -333,33 +343,99 @@ class Runner:
         opened = self._results.get((task.name, code.digest))
         if opened is None:
             results = ResultStore(self.lake, task.name).open(code)
-            results.describe(code)
+            is_new = True
+            try:
+                results.describe(code)
+            except LakeAway:
+                raise
+            except LightworkError as error:
+                self._unkept.add((task.name, code.digest))
+                self.warn(task.name, "lake", f"{task.name}: results are not kept in the lake: {error}")
         else:
             results, refreshed = opened
+            is_new = False
             if not newest and time.monotonic() - refreshed < _REFRESH_EVERY:
                 return results
         results.refresh()
+        if is_new:
+            self.tender.found(self.lake, results.folder, *results.untended)
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
 
+    def keep(
+        self, task: TaskFunction[..., Any], code: CodeKey, key: bytes, value: Any, generation: int
+    ) -> None:
+        """Keep the result of a call in this process; it is committed with others, a moment later."""
+        results = self._results[task.name, code.digest][0]
+        self._groups.add((task.name, code.digest), results, key, value, generation)
+
+    def _commit_group(self, group: Group[CodeResults]) -> None:
+        results = group.about
+        keys, blocks, generations = group.parts()
+        try:
+            results.commit(keys, blocks, generations)
+        except LakeAway:
+            raise
+        except LightworkError as error:
+            text = f"{results.task}: results were computed but not kept in the lake: {error}"
+            self.warn(results.task, "lake", text)
+            return
+        self.tender.note(self.lake, results.folder, 1, len(generations))
+
+    def pending(self, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
+        """Return the result of a call in this process that is still to be committed; else `MISSING`."""
+        return self._groups.find((task.name, code.digest), key)
+
+    def note_call(self, task: TaskFunction[..., Any], code: CodeKey) -> None:
+        """Note that a call has been sent to a worker, which will commit its result."""
+        self._calls_sent = True
+        self.tender.note(self.lake, self._results[task.name, code.digest][0].folder, 1, 1)
+
+    def commit_calls(self) -> None:
+        """Commit the results of calls that are still to be committed, here and on the workers."""
+        self._groups.commit()
+        if self._calls_sent and self._cluster is not None:
+            from lightwork.engine.worker import commit_calls
+
+            self._calls_sent = False
+            self._cluster.on_workers(commit_calls)
+
+    def generation_of(self, results: CodeResults) -> int:
+        """Return the generation of results that are computed from now on."""
+        return results.next_generation() if self.refresh else results.generation
+
+    def keeps(self, task: TaskFunction[..., Any], code: CodeKey) -> bool:
+        """Return whether the lake takes new results of a task; `results_of` has tried it."""
+        return (task.name, code.digest) not in self._unkept
+
     def close(self) -> None:
         """Disconnect from the cluster; stop it if this session started it."""
-        if not self._closed:
-            pickling.release(set(self._carried))
-            pickling.release(self._held)
-        self._closed = True
+        if self._closed:
+            return
+        pickling.release(set(self._carried))
+        pickling.release(self._held)
+        try:
+            self.commit_calls()
+        finally:
+            self._closed = True
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         for (task, kind), count in self._warnings.items():
             if count > 1:
-                self.log.warning(f"{task}: {count - 1} more calls were not cached, because of their {kind}")
+                cause = "the lake" if kind == "lake" else f"their {kind}"
+                self.log.warning(f"{task}: {count - 1:,} more calls were not cached, because of {cause}")
         try:
             if self._cluster is not None:
                 self._cluster.close()
         finally:
             self.large_inputs.close()
+            with self.progress.doing("merging small files of results"):
+                self.tender.close()
 
     def remove_jobs(self) -> None:
-        """Delete the jobs that were put in the lake for this run's workers; ignore errors."""
-        with contextlib.suppress(Exception):
+        """Delete the jobs that were put in the lake for this run's workers; do not wait, ignore errors."""
+        with contextlib.suppress(Exception), hurried():
             self.lake.delete([entry.path for entry in self.lake.entries(self._jobs_folder)])
         if self._is_present:
             self._is_present = False
@@ -374,6 +450,12 @@ def closed(runner: Runner) -> str:
             " the place of this one; use that one, or open each in a `with` statement"
         )
     return "the session is closed; open one: with lightwork.connect() as session: ..."
+
+
+def _show(line: str) -> None:
+    """Show a log line of a worker on this machine; not one that says once more what is waited for."""
+    if is_news(line):
+        logs.show(line)
 
 
 @dataclass(frozen=True, slots=True)

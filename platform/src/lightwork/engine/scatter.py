@@ -26,7 +26,7 @@ from lightwork.engine.places import Places
 from lightwork.engine.proof import Difference
 from lightwork.engine.sizing import FIRST, Sizer
 from lightwork.engine.worker import NO_KEY, Reply, as_error, pack_batch, run_batch, unloadable
-from lightwork.errors import ElementError, LightworkError, RunFailed
+from lightwork.errors import ElementError, LakeAway, LightworkError, RunFailed
 from lightwork.functions.frozen import Frozen, Unfreezable, freeze, mapped_bytes, thaw
 from lightwork.functions.raised import describe, watching
 from lightwork.kube.contract import WORK_SECONDS
@@ -355,11 +355,13 @@ class Scatter:
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
+        if reply.unkept:
+            self._call.note_unkept(reply.unkept, reply.refusal)
         if reply.warning and not self._warned:
             self._warned = True  # further batches have the same warning
             get_logger("lightwork").warning(f"{self._call.task.name}: {reply.warning}")
         self._call.note_changes(reply.changed)
-        self._call.add_segment(reply.path)
+        self._call.add_segment(reply.path, reply.done)
         start = 0
         unreached: list[Span] = []
         for span in batch.spans:
@@ -391,6 +393,7 @@ class Scatter:
 
         Raises:
             Lost: it was lost with the scheduler.
+            LakeAway: the lake stayed away from the worker, which could not commit or read.
             RunFailed: a worker could not run it.
         """
         from distributed.scheduler import KilledWorker
@@ -403,7 +406,8 @@ class Scatter:
         batch.future = None
         if not isinstance(error, KilledWorker):
             if isinstance(error, LightworkError):
-                raise RunFailed(str(error)) from error
+                kind = LakeAway if isinstance(error, LakeAway) else RunFailed
+                raise kind(str(error)) from error
             text = f"{self._call.task.name}: a worker could not run a batch: {describe(error)}"
             raise RunFailed(text) from error
         if batch.count == 1 and batch.alone:

@@ -11,6 +11,7 @@ from lightwork.engine.compute import Failure, opening, shorten, try_again
 from lightwork.engine.shared import changed
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
+from lightwork.errors import LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
     ATOMIC,
     Frozen,
@@ -22,6 +23,7 @@ from lightwork.functions.frozen import (
     split,
 )
 from lightwork.functions.raised import raise_if_interrupted, watching
+from lightwork.lake.patience import hurried
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -46,34 +48,36 @@ def iterate(call: MapCall) -> Iterator[Any]:
     Raises:
         ElementError: an element failed, and the task's `on_error` is "raise".
     """
-    with watching():
-        yield from _iterate(call)
-
-
-def _iterate(call: MapCall) -> Iterator[Any]:
-    stats, options = call.stats, call.task.options
     # A version= says that the code does not count.
-    watch = None if call.code is None or options.version is not None else Watch(call.task.fn)
+    watch = None if call.code is None or call.task.options.version is not None else Watch(call.task.fn)
     buffer = _Buffer(call, watch)
-    try:
-        for index, key, result, cached in _Attempts(call, watch, buffer).outcomes():
-            if cached:
-                yield result
-                continue
-            if type(result) is Failure:
-                stats.failed += 1
-                failure = as_error(call.task.name, index, result)
-                if options.on_error == "raise":
-                    raise failure from failure.__cause__
-                call.report_failure(failure)
-                if options.on_error == "collect":
-                    yield failure
-                continue
-            stats.computed += 1
-            yield release(result) if key is None or buffer.over else buffer.add(key, result)
-        call.feed.check()
-    finally:
-        buffer.flush()
+    with watching():
+        try:
+            yield from _iterate(call, watch, buffer)
+            buffer.flush()
+        except BaseException as error:
+            buffer.close(error)
+            raise
+
+
+def _iterate(call: MapCall, watch: Watch | None, buffer: _Buffer) -> Iterator[Any]:
+    stats, options, keeps = call.stats, call.task.options, call.code is not None
+    for index, key, result, cached in _Attempts(call, watch, buffer).outcomes():
+        if cached:
+            yield result
+            continue
+        if type(result) is Failure:
+            stats.failed += 1
+            failure = as_error(call.task.name, index, result)
+            if options.on_error == "raise":
+                raise failure from failure.__cause__
+            call.report_failure(failure)
+            if options.on_error == "collect":
+                yield failure
+            continue
+        stats.computed += 1
+        yield buffer.add(key, result) if key is not None and keeps and not buffer.over else release(result)
+    call.feed.check()
 
 
 class _Attempts:
@@ -169,6 +173,9 @@ class _Attempts:
 class _Buffer:
     """Results to commit to the lake: every second or so, and at the end of the map in any case.
 
+    None leaves the buffer before it is committed, or the lake has refused it. While the lake is away, the map
+    waits in `add`, so that the buffer does not grow.
+
     Args:
         call: the map.
         watch: watches its code; None if its key does not depend on it.
@@ -224,11 +231,31 @@ class _Buffer:
         self._since = time.monotonic()
         if not self._keys or self._call.results is None or self.is_over():
             return
-        keys, values = self._keys, self._values
+        try:
+            path = self._call.results.commit(
+                b"".join(self._keys), segments.to_blocks(self._values), self._call.generation
+            )
+        except LakeAway:
+            raise
+        except LightworkError as error:
+            self._call.note_unkept(len(self._keys), one_line(error))
+        else:
+            self._call.stats.batches += 1
+            self._call.add_segment(path, len(self._keys))
         self._keys, self._values, self._bytes = [], [], 0
-        self._call.stats.batches += 1
-        path = self._call.results.commit(b"".join(keys), segments.to_blocks(values))
-        self._call.add_segment(path)
+        self._since = time.monotonic()
+
+    def close(self, error: BaseException) -> None:
+        """Commit what is left when an error ends the map; after an interrupt, do not wait for the lake."""
+        try:
+            with hurried(not isinstance(error, Exception | GeneratorExit)):
+                self.flush()
+        except BaseException as problem:
+            count = len(self._keys)
+            if count:
+                self._call.note_unkept(count, one_line(problem) or "interrupted")
+            if not isinstance(problem, LakeAway):
+                raise
 
     def _warn(self, result: Unfreezable) -> None:
         if not self._warned:

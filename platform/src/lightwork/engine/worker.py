@@ -6,7 +6,7 @@ happens to the worker, the scheduler or the driver.
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import math
 import os
 import pickle
@@ -16,7 +16,7 @@ import time
 from bdb import BdbQuit
 from collections import OrderedDict
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from lightwork.engine.causes import Sent, receive, send
 from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
-from lightwork.errors import ElementError, LightworkError
+from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -36,7 +36,9 @@ from lightwork.functions.frozen import (
 )
 from lightwork.functions.pickling import dump, noting
 from lightwork.functions.raised import describe
+from lightwork.lake.patience import hurried
 from lightwork.store import segments
+from lightwork.store.groups import Group, Groups, at_exit
 from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
@@ -49,11 +51,9 @@ if TYPE_CHECKING:
 NO_KEY = bytes(segments.KEY_BYTES)
 """Stands for the key of an element that has none."""
 _JOBS_KEPT = 4
+_REFRESH_EVERY = 1.0
+"""Seconds after which a call looks again for new results in the lake."""
 _WARNINGS_KEPT = 1000
-_COMMIT_PATIENCE = 120.0
-"""Seconds for which a failed commit is retried."""
-_PERMANENT = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors that a retry does not fix: the disk is full, or writing is not allowed."""
 _LARGE_REPLY = 8 << 20
 """Bytes of results above which the driver reads them from the lake."""
 
@@ -63,8 +63,6 @@ _changes: dict[str, Changes] = {}
 _jobs_lock = threading.Lock()
 _running: set[_Partial] = set()
 """The batches that run in this process."""
-_gave_up = -math.inf
-"""When the last commit was given up; minus infinity after one that succeeded."""
 
 
 @dataclass(slots=True)
@@ -80,6 +78,8 @@ class Reply:
         path: the path of the segment in the lake that holds the results; empty if there is none.
         warning: a problem that did not affect the results; usually empty.
         changed: names of values that the function reads and that its runs have changed; usually empty.
+        unkept: the number of results that the lake has refused; usually 0.
+        refusal: why it has; usually empty.
     """
 
     done: int
@@ -89,6 +89,8 @@ class Reply:
     path: str = ""
     warning: str = ""
     changed: tuple[str, ...] = ()
+    unkept: int = 0
+    refusal: str = ""
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -159,13 +161,26 @@ class _Partial:
             _reply(self._job, self._elements, self._keys, values, failures, 0.0)
 
 
-def commit_running() -> None:
+def commit_running() -> str:
     """Commit what is computed so far of the batches that run in this process, before it is killed.
 
-    A batch that ends meanwhile commits the same results once more.
+    A batch that ends meanwhile commits the same results once more. A lake that is away is not waited for.
+
+    Returns:
+        What to tell the user: results that could not be kept; usually empty.
     """
     for partial in list(_running):
-        partial.commit()
+        try:
+            with hurried():
+                partial.commit()
+        except LakeAway as error:
+            return f"results were computed but not kept in the lake: {one_line(error)}"
+    try:
+        with hurried():
+            _calls.commit()
+    except LakeAway as error:
+        return f"results were computed but not kept in the lake: {one_line(error)}"
+    return ""
 
 
 def _reply(
@@ -193,12 +208,18 @@ def _reply(
     size = segments.KEY_BYTES
     kept = [i for i in range(tried) if i not in failed and keys[i * size : (i + 1) * size] != NO_KEY]
     if len(kept) == tried:
-        reply.path, reply.warning = _commit(job, keys[: tried * size], blocks)
+        reply.path, reply.refusal = _commit(job, keys[: tried * size], blocks, job.generation)
     elif kept:
         kept_keys = b"".join(keys[i * size : (i + 1) * size] for i in kept)
-        reply.path, reply.warning = _commit(job, kept_keys, segments.to_blocks([values[i] for i in kept]))
-        return reply
-    if reply.path and sum(len(data) for _, data in blocks) > _LARGE_REPLY and not failures:
+        kept_blocks = segments.to_blocks([values[i] for i in kept])
+        reply.path, reply.refusal = _commit(job, kept_keys, kept_blocks, job.generation)
+    reply.unkept = len(kept) if reply.refusal else 0
+    if (
+        len(kept) == tried
+        and reply.path
+        and sum(len(data) for _, data in blocks) > _LARGE_REPLY
+        and not failures
+    ):
         reply.blocks = None
     return reply
 
@@ -215,42 +236,29 @@ def unloadable(position: int, element: str, result: Unfreezable) -> Failure:
     return Failure(position, element, text, "", result.error, 1)
 
 
-def _commit(job: Job, keys: bytes, blocks: list[tuple[int, bytes]]) -> tuple[str, str]:
-    """Commit results to the lake, with retries; if that fails, go on without keeping them.
+def _commit(
+    job: Job, keys: bytes, blocks: list[tuple[int, bytes]], generation: int | list[tuple[int, int]] = 0
+) -> tuple[str, str]:
+    """Commit results to the lake; go on without keeping them if it refuses.
+
+    Args:
+        job: the job that computed them.
+        keys: their keys, joined.
+        blocks: the results.
+        generation: their generation, or numbers of consecutive ones and their generation.
 
     Returns:
-        The path of the segment, empty if nothing was kept; and a warning, empty if all is well.
+        The path of the segment, empty if nothing was kept; and why the lake refuses, empty if all is well.
+
+    Raises:
+        LakeAway: the lake stayed away.
     """
-    global _gave_up
-    results = CodeResults(job.lake, job.task, job.code or "")
-    pause = 0.5
-    # Wait for the lake once, not again for each batch.
-    deadline = 0.0 if time.monotonic() - _gave_up < _COMMIT_PATIENCE else time.monotonic() + _COMMIT_PATIENCE
-    while True:
-        try:
-            path = results.commit(keys, blocks)
-            _gave_up = -math.inf
-            return path, ""
-        except (LightworkError, OSError) as error:
-            reason = describe(error)
-            if time.monotonic() + pause > deadline or _errno(error) in _PERMANENT:
-                _gave_up = time.monotonic()
-                return "", f"results were computed but not kept in the lake: {reason}"
-            if pause == 0.5:
-                logs.get_logger("lightwork").warning(
-                    f"results not kept in the lake yet; retrying for {_COMMIT_PATIENCE:.0f} s: {reason}"
-                )
-            time.sleep(pause)
-            pause = min(10.0, 2 * pause)
-
-
-def _errno(error: BaseException | None) -> int | None:
-    """Return the `errno` of an error or of the first cause that has one."""
-    while error is not None:
-        if isinstance(error, OSError):
-            return error.errno
-        error = error.__cause__
-    return None
+    try:
+        return CodeResults(job.lake, job.task, job.code or "").commit(keys, blocks, generation), ""
+    except LakeAway:
+        raise
+    except (LightworkError, OSError) as error:
+        return "", one_line(error) or type(error).__name__
 
 
 def _sent_error(job: Job, failure: Failure) -> ElementError:
@@ -299,7 +307,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if key is None and job.code is not None and code is not None:
             key = _call_key(job, code, *first)
             if key is not None and not call.refresh:
-                cached = CodeResults(job.lake, job.task, job.code or "").refresh().lookup([key])[0]
+                cached = _look_up(job, key)
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
         done = compute(
@@ -319,10 +327,66 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if type(value) is Failure:
             raise _sent_error(job, value)
         if key is not None:
-            _, warning = _commit(job, key, segments.to_blocks([value]))
-            if warning:
-                _warn_once(job, "lake", warning)
+            _calls.add((job.lake, job.task, job.code), job, key, value, call.generation)
         return value
+
+
+def _commit_group(group: Group[Job]) -> None:
+    """Commit the results of some calls; if the lake refuses, warn and go on without keeping them."""
+    with _inside(group.about):
+        job = group.about
+        _, refusal = _commit(job, *group.parts())
+        if refusal:
+            text = f"{job.task}: results were computed but not kept in the lake: {refusal}"
+            _warn_once(job, "lake", text)
+
+
+_calls = Groups(_commit_group)
+"""The results of calls that this process has still to commit."""
+at_exit(_calls.commit)
+
+
+async def commit_calls() -> str:
+    """Commit the results of calls that this worker has returned.
+
+    Returns:
+        What to tell the user: results that are not kept yet; usually empty.
+    """
+    try:
+        await asyncio.to_thread(_calls.commit)
+    except LakeAway as error:
+        return f"results were computed but not kept in the lake: {one_line(error)}"
+    return ""
+
+
+@dataclass(slots=True)
+class _View:
+    """Results in the lake, as one run's calls on this worker see them."""
+
+    results: CodeResults
+    refreshed: float = -math.inf
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_views: OrderedDict[tuple[Any, ...], _View] = OrderedDict()
+
+
+def _look_up(job: Job, key: bytes) -> Any:
+    """Return a call's result from the lake, as it was a second ago at most; `MISSING` if there is none."""
+    value = _calls.find((job.lake, job.task, job.code), key)
+    if value is not MISSING:
+        return value
+    name = (job.context.get("run", ""), job.lake, job.task, job.code)
+    with _jobs_lock:
+        view = _views.pop(name, None) or _View(CodeResults(job.lake, job.task, job.code or ""))
+        _views[name] = view
+        while len(_views) > _JOBS_KEPT:
+            _views.popitem(last=False)
+    with view.lock:
+        if time.monotonic() - view.refreshed > _REFRESH_EVERY:
+            view.results.refresh()
+            view.refreshed = time.monotonic()
+        return view.results.lookup([key])[0]
 
 
 def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
@@ -366,6 +430,7 @@ class Call:
         code: the task's code key; None if the result is not kept.
         key: the call's key, if it does not depend on other calls.
         refresh: compute the call even if the lake has its result.
+        generation: the generation of its result in the lake.
     """
 
     parcel: Parcel
@@ -373,6 +438,7 @@ class Call:
     code: CodeKey | None
     key: bytes | None
     refresh: bool
+    generation: int
 
     @classmethod
     def of(
@@ -383,6 +449,7 @@ class Call:
         key: bytes | None,
         refresh: bool,
         place: Place | None,
+        generation: int = 0,
     ) -> Call:
         """Return a call with its arguments frozen, large ones at a place where workers map them."""
         names: set[tuple[str, str]] = set()
@@ -392,13 +459,13 @@ class Call:
                 data = Frozen(dump(arguments))  # raises what is wrong with them
         if names:
             parcel = replace(parcel, proof=extended(parcel.proof, names))
-        return cls(parcel, data, code, key, refresh)
+        return cls(parcel, data, code, key, refresh, generation)
 
     def again(
         self, parcel: Parcel, arguments: tuple[tuple[Any, ...], dict[str, Any]], place: Place | None
     ) -> Call:
         """Return the call with another job, its arguments pickled anew."""
-        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place)
+        return Call.of(parcel, arguments, self.code, self.key, self.refresh, place, self.generation)
 
     @property
     def proof(self) -> Proof:
@@ -440,6 +507,7 @@ def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
 
 
 def _job(parcel: Parcel) -> Job:
+    logs.configure(forward=_forward if parcel.forward else None)  # first: it may have to wait for the lake
     with _jobs_lock:
         if parcel.id in _jobs:
             _jobs.move_to_end(parcel.id)
@@ -488,7 +556,6 @@ def _unpack_checked(parcel: Parcel) -> Job:
 @contextmanager
 def _inside(job: Job) -> Iterator[None]:
     """Set the logging context and the current job while a task runs on a worker."""
-    logs.configure(forward=_forward if job.forward else None)
     if sys.breakpointhook is sys.__breakpointhook__:
         sys.breakpointhook = _breakpoint
     with ExitStack() as stack:

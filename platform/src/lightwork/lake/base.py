@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 from urllib.parse import unquote
 
 from lightwork.errors import InputError
+from lightwork.lake.patience import RUN_SECONDS, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
     from lightwork.lake.locks import Lock, State
+
+T = TypeVar("T")
 
 TEMPORARY = ".tmp-"
 """Prefix of the name of an unfinished file; such files are never listed."""
@@ -68,20 +71,24 @@ class Lake(ABC):
     its writer dies. A lake can be pickled, is cheap to create, and is safe to share between threads and
     processes.
 
-    A path that leaves the root, or an empty one where a file is expected, raises InputError. A failure of
-    the disk or the network (permission denied, disk full, unreachable) raises LightworkError with one line
-    of text.
+    A path that leaves the root, or an empty one where a file is expected, raises InputError. Each call waits
+    for a lake that is away (unreachable, overloaded, a network mount that fails), and raises LakeAway after
+    its patience. What the lake refuses (permission denied, disk full) raises LightworkError at once. Each
+    has one line of text.
 
     Attributes:
         url: the lake's address without the tenant: `file:///…` or `s3://…`.
         tenant: the tenant's name.
         root: `<url>/<tenant>`.
+        patience: seconds for which a call waits for a lake that is away.
     """
 
-    def __init__(self, url: str, tenant: str) -> None:
+    def __init__(self, url: str, tenant: str, patience: float = RUN_SECONDS) -> None:
         self.url = url
         self.tenant = tenant
         self.root = f"{url}/{tenant}"
+        self.patience = patience
+        self._shown = shown(self)
 
     @abstractmethod
     def read(self, path: str) -> bytes:
@@ -104,6 +111,17 @@ class Lake(ABC):
             data: its content.
             durable: return only when it would survive a power cut. False is faster, for what is not needed
                 after one; such a file may then be empty.
+        """
+
+    @abstractmethod
+    def stream(self, path: str, data: Callable[[], Iterable[bytes]], size: int) -> None:
+        """Write a file as `write` does, from pieces that are made while it is written, in bounded memory.
+
+        Args:
+            path: its path.
+            data: returns the pieces, which are the same each time; what they raise is raised, and nothing is
+                written.
+            size: their bytes, about.
         """
 
     @abstractmethod
@@ -135,6 +153,10 @@ class Lake(ABC):
 
         It can be pickled and carries no secret; in another process it uses the credentials of that process.
         """
+
+    @abstractmethod
+    def is_away(self, error: Exception) -> bool:
+        """Return whether an error of the pyarrow file system says that the lake is away."""
 
     @abstractmethod
     def now(self) -> float:
@@ -174,6 +196,22 @@ class Lake(ABC):
     def lock_state(self, path: str) -> State:  # noqa: ARG002
         """Return whether a living process holds the lock of a file that `lock` has created."""
         return "unknown"
+
+    @abstractmethod
+    def with_patience(self, patience: float) -> Self:
+        """Return the same lake with another patience; with 0, calls do not wait."""
+
+    def patiently(self, attempt: Callable[[], T], size: int = 0) -> T:
+        """Call a function that uses the lake; as long as it raises LakeAway, again until the patience ends.
+
+        Args:
+            attempt: the function.
+            size: bytes that it writes.
+
+        Raises:
+            LakeAway: the lake stayed away.
+        """
+        return patiently(self._shown, self.patience, attempt, size=size)
 
     def uri(self, path: str) -> str:
         """Return the full address of a path."""

@@ -3,16 +3,19 @@
 # ruff: noqa: PTH116 (a Path costs more than the call)
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lightwork.lake import locks
 from lightwork.lake.base import TEMPORARY, Item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 MOMENT = 10.0
 """Seconds after which a temporary file without a lock is abandoned, if its writer ran on this machine.
@@ -25,37 +28,55 @@ _BLOCK = 512
 """Bytes of a block as `os.stat` counts them."""
 
 
-def everything(base: str, prefix: str) -> Iterator[Item]:
+class Patient(Protocol):
+    """Calls a function, again as long as the folder is away, and words its errors."""
+
+    def __call__(self, action: str, path: str, attempt: Callable[[], T]) -> T:
+        """Return what the attempt returns."""
+
+
+def everything(base: str, prefix: str, patient: Patient) -> Iterator[Item]:
     """Yield all that is in a folder below `base`, each folder before its content.
 
     The sizes are those of `du`. A file with several names counts for the first of them.
     """
     counted: set[tuple[int, int]] = set()
     start = f"{base}/{prefix}" if prefix else base
-    with suppress(FileNotFoundError, NotADirectoryError):
-        # A folder that is a link to another one is not followed, as those below are not.
-        status = os.lstat(start) if prefix else os.stat(start)
-        if stat.S_ISDIR(status.st_mode):
-            yield _item(prefix, status, "folder")
-            yield from _below(start, prefix, counted)
+    # A folder that is a link to another one is not followed, as those below are not.
+    status = patient("list", prefix, lambda: _status(start, follow=not prefix))
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        yield _item(prefix, status, "folder")
+        yield from _below(start, prefix, counted, patient)
 
 
-def _below(folder: str, prefix: str, counted: set[tuple[int, int]]) -> Iterator[Item]:
+def _status(path: str, *, follow: bool) -> os.stat_result | None:
+    try:
+        return os.stat(path) if follow else os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _listed(folder: str) -> list[tuple[os.DirEntry[str], os.stat_result]]:
+    """Return what is in a folder, each with its status; nothing if the folder is gone."""
+    listed = []
     try:
         with os.scandir(folder) as scan:
             # A file that another process is just creating has a temporary name too, which does not count.
             found = sorted(scan, key=lambda entry: (entry.name.startswith(TEMPORARY), entry.name))
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     for entry in found:
+        with suppress(FileNotFoundError):
+            listed.append((entry, entry.stat(follow_symlinks=False)))
+    return listed
+
+
+def _below(folder: str, prefix: str, counted: set[tuple[int, int]], patient: Patient) -> Iterator[Item]:
+    for entry, status in patient("list", prefix, functools.partial(_listed, folder)):
         path = f"{prefix}/{entry.name}" if prefix else entry.name
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
         if stat.S_ISDIR(status.st_mode):
             yield _item(path, status, "folder")
-            yield from _below(entry.path, path, counted)
+            yield from _below(entry.path, path, counted, patient)
             continue
         item = _item(path, status, "temporary" if entry.name.startswith(TEMPORARY) else "file")
         if status.st_nlink > 1:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from lightwork.errors import LightworkError
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import inventory, locks, syncing
 from lightwork.lake.base import (
     ABANDONED,
@@ -26,6 +27,7 @@ from lightwork.lake.base import (
     pieces,
 )
 from lightwork.lake.locks import Lock
+from lightwork.lake.patience import RUN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
     from lightwork.lake.locks import State
+
+T = TypeVar("T")
 
 _ATTEMPTS = 1000
 _ADVICE = {
@@ -49,6 +53,13 @@ _ADVICE = {
     errno.EISDIR: "a folder exists where a file is needed: remove it, or use another name",
     errno.EEXIST: "a file exists where a folder is needed: remove it, or use another lake",
 }
+_AWAY = {
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EINTR, errno.EBUSY),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET),
+    *(errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN),
+    *(getattr(errno, name, errno.EIO) for name in ("EREMOTEIO", "ENOLINK", "ECOMM", "ENONET")),
+}
+"""Errors of a mounted file system whose server, network or process is away."""
 
 
 class LocalLake(Lake):
@@ -58,45 +69,87 @@ class LocalLake(Lake):
     it, so that a power cut takes nothing that was written, and leaves no file with half of its data.
     """
 
-    def __init__(self, folder: Path, tenant: str) -> None:
-        super().__init__(folder.as_uri().rstrip("/"), tenant)
+    def __init__(self, folder: Path, tenant: str, patience: float = RUN_SECONDS) -> None:
+        super().__init__(folder.as_uri().rstrip("/"), tenant, patience)
         self.folder = folder / tenant
         self._base = os.fspath(self.folder)
         self._top = os.path.dirname(os.path.dirname(self._base))
 
-    def __reduce__(self) -> tuple[type[LocalLake], tuple[Path, str]]:
-        return LocalLake, (self.folder.parent, self.tenant)
+    def __reduce__(self) -> tuple[type[LocalLake], tuple[Path, str, float]]:
+        return LocalLake, (self.folder.parent, self.tenant, self.patience)
+
+    def with_patience(self, patience: float) -> LocalLake:
+        """Return the same lake with another patience."""
+        return LocalLake(self.folder.parent, self.tenant, patience)
 
     def read(self, path: str) -> bytes:
         """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
-        with self._reading(path) as full, open(full, "rb", buffering=0) as file:
-            return file.read()
+
+        def attempt() -> bytes:
+            with self._reading(path) as full, open(full, "rb", buffering=0) as file:
+                return file.read()
+
+        return self.patiently(attempt)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Return at most `length` bytes from byte `start` on; raise FileNotFoundError if it is missing."""
         checked_range(start, length)
-        with self._reading(path) as full, open(full, "rb") as file:
-            file.seek(start)
-            return file.read(length)
+
+        def attempt() -> bytes:
+            with self._reading(path) as full, open(full, "rb") as file:
+                file.seek(start)
+                return file.read(length)
+
+        return self.patiently(attempt)
 
     def write(self, path: str, data: Data, *, durable: bool = True) -> None:
         """Write a file atomically, replacing any at the same path; it then survives a power cut."""
-        self._write_and_move(path, data, os.replace, durable=durable)
+        full = self._full(checked(path))
+        self.patiently(
+            lambda: self._write_and_move(full, path, data, os.replace, durable=durable), _size(data)
+        )
+
+    def stream(self, path: str, data: Callable[[], Iterable[bytes]], size: int) -> None:
+        """Write a file atomically from pieces that are made while it is written."""
+        full = self._full(checked(path))
+        self.patiently(lambda: self._write_and_move(full, path, data, os.replace), size)
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
-        if self.exists(path):
-            return False
-        try:
-            self._write_and_move(path, data, os.link)
-        except FileExistsError:
-            return False
-        return True
+        full = self._full(checked(path))
+        linked = False
+
+        def link(temporary: str, full: str) -> None:
+            nonlocal linked
+            try:
+                os.link(temporary, full)
+            except FileExistsError:
+                # A server may have lost its own reply, and been asked again.
+                if not os.path.samestat(os.stat(temporary), os.stat(full)):
+                    raise
+            linked = True
+
+        def attempt() -> bool:
+            if linked:  # by an attempt that then failed to sync the name
+                with self._clear_errors("write", path):
+                    syncing.sync_folder(os.path.dirname(full), self._top)
+                return True
+            if self._exists(full, path):
+                return False
+            try:
+                self._write_and_move(full, path, data, link)
+            except FileExistsError:
+                return False
+            return True
+
+        return self.patiently(attempt, _size(data))
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
+        return self.patiently(lambda: self._entries(checked_folder(prefix)))
+
+    def _entries(self, prefix: str) -> list[Entry]:
         files: list[Entry] = []
-        prefix = checked_folder(prefix)
         with self._clear_errors("list", prefix):
             for path, item in self._walk(prefix):
                 if not item.name.startswith(TEMPORARY):
@@ -109,7 +162,9 @@ class LocalLake(Lake):
 
     def folders(self, prefix: str = "") -> list[str]:
         """List the names of the direct subfolders that hold at least one file, sorted."""
-        prefix = checked_folder(prefix)
+        return self.patiently(lambda: self._folders(checked_folder(prefix)))
+
+    def _folders(self, prefix: str) -> list[str]:
         with self._clear_errors("list", prefix):
             names = [item.name for item in _scan(self._full(prefix)) if item.is_dir(follow_symlinks=False)]
             return sorted(name for name in names if self._has_files(f"{prefix}/{name}" if prefix else name))
@@ -119,8 +174,7 @@ class LocalLake(Lake):
         parents = set()
         for path in paths:
             full = self._full(checked(path))
-            with self._clear_errors("delete", path), suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(full)
+            self.patiently(functools.partial(self._unlink, full, path))
             parents.add(os.path.dirname(full))
         for parent in sorted(parents, key=len, reverse=True):
             self._prune(parent)
@@ -128,6 +182,22 @@ class LocalLake(Lake):
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
         full = self._full(checked(path))
+        return self.patiently(lambda: self._exists(full, path))
+
+    def _patient(self, action: str, path: str, attempt: Callable[[], T]) -> T:
+        """Call a function, again as long as the folder is away; its errors have one line of text."""
+
+        def clearly() -> T:
+            with self._clear_errors(action, path):
+                return attempt()
+
+        return self.patiently(clearly)
+
+    def _unlink(self, full: str, path: str) -> None:
+        with self._clear_errors("delete", path), suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(full)
+
+    def _exists(self, full: str, path: str) -> bool:
         with self._clear_errors("check", path):
             try:
                 return stat.S_ISREG(os.stat(full).st_mode)
@@ -139,6 +209,10 @@ class LocalLake(Lake):
         from pyarrow.fs import LocalFileSystem
 
         return LocalFileSystem(), self._base
+
+    def is_away(self, error: Exception) -> bool:
+        """Return whether an error of the pyarrow file system says that the lake is away."""
+        return isinstance(error, OSError) and error.errno in _AWAY
 
     def now(self) -> float:
         """Return the time by the clock of the file system, which may be another machine's."""
@@ -157,14 +231,12 @@ class LocalLake(Lake):
 
     def inventory(self) -> Iterator[Item]:
         """Yield all that takes space in the lake: files, temporary ones too, and folders."""
-        with self._clear_errors("list", ""):
-            yield from inventory.everything(self._base, "")
+        yield from inventory.everything(self._base, "", self._patient)
 
     def files(self, prefix: str = "") -> Iterator[Item]:
         """Yield the files in a folder and its subfolders, those of one subfolder after the other."""
-        prefix = checked_folder(prefix)
-        with self._clear_errors("list", prefix):
-            yield from (item for item in inventory.everything(self._base, prefix) if item.kind == "file")
+        items = inventory.everything(self._base, checked_folder(prefix), self._patient)
+        yield from (item for item in items if item.kind == "file")
 
     def unfinished(self) -> Iterator[Item]:
         """Yield the temporary files and the folders."""
@@ -173,15 +245,19 @@ class LocalLake(Lake):
     def is_abandoned(self, item: Item, now: float, silent: float = ABANDONED) -> bool:
         """Return whether a temporary file's writer has ended, or a folder is empty and not new."""
         age, full = now - item.modified, self._full(item.path)
-        with self._clear_errors("check", item.path):
+
+        def attempt() -> bool:
             if item.kind == "temporary":
                 return inventory.is_abandoned(full, age, silent)
             return item.kind == "folder" and bool(item.path) and inventory.is_forgotten(full, age)
 
+        return self._patient("check", item.path, attempt)
+
     def discard(self, item: Item) -> bool:
         """Delete a temporary file, or a folder if it is empty; return whether it was there."""
         full = self._full(item.path)
-        with self._clear_errors("delete", item.path):
+
+        def attempt() -> bool:
             if item.kind == "folder":
                 try:
                     os.rmdir(full)
@@ -192,13 +268,16 @@ class LocalLake(Lake):
                 os.unlink(full)
             except FileNotFoundError:
                 return False
-        self._prune(os.path.dirname(full))
-        return True
+            self._prune(os.path.dirname(full))
+            return True
+
+        return self._patient("delete", item.path, attempt)
 
     def lock(self, path: str) -> Lock | None:
         """Create a file that is locked as long as this process lives, and names its machine."""
         full = self._full(checked(path))
-        with self._clear_errors("write", path):
+
+        def attempt() -> Lock:
             temporary, descriptor = _open_temporary(os.path.dirname(full), self._top)
             try:
                 os.write(descriptor, locks.machine().encode())
@@ -206,7 +285,9 @@ class LocalLake(Lake):
             except BaseException:
                 os.close(descriptor)
                 raise
-        return Lock(full, descriptor)
+            return Lock(full, descriptor)
+
+        return self._patient("write", path, attempt)
 
     def lock_state(self, path: str) -> State:
         """Return whether a living process holds the lock of a file; that of another machine is unknown."""
@@ -239,9 +320,14 @@ class LocalLake(Lake):
         return any(not item.name.startswith(TEMPORARY) for _, item in self._walk(folder))
 
     def _write_and_move(
-        self, path: str, data: Data, move: Callable[[str, str], None], *, durable: bool = True
+        self,
+        full: str,
+        path: str,
+        data: Data | Callable[[], Iterable[bytes]],
+        move: Callable[[str, str], None],
+        *,
+        durable: bool = True,
     ) -> None:
-        full = self._full(checked(path))
         parent = os.path.dirname(full)
         with self._clear_errors("write", path):
             while not self._write_once(full, data, move, durable=durable):
@@ -250,12 +336,19 @@ class LocalLake(Lake):
                 with suppress(FileNotFoundError):  # the file and its folder have been deleted again
                     syncing.sync_folder(parent, self._top)
 
-    def _write_once(self, full: str, data: Data, move: Callable[[str, str], None], *, durable: bool) -> bool:
+    def _write_once(
+        self,
+        full: str,
+        data: Data | Callable[[], Iterable[bytes]],
+        move: Callable[[str, str], None],
+        *,
+        durable: bool,
+    ) -> bool:
         """Write a file and move it to its path; return False if another process has deleted it meanwhile."""
         temporary, descriptor = _open_temporary(os.path.dirname(full), self._top)
         try:
             with open(descriptor, "wb") as file:
-                file.writelines(pieces(data))
+                file.writelines(data() if callable(data) else pieces(data))
                 if durable:
                     file.flush()
                     syncing.sync_data(descriptor)
@@ -302,8 +395,14 @@ class LocalLake(Lake):
         except OSError as error:
             code = errno.ENOTSUP if error.errno in {errno.EOPNOTSUPP, errno.EMLINK} else error.errno or 0
             advice = _ADVICE.get(code, "check the disk, or use another lake")
-            where = self._full(path)
-            raise LightworkError(f"cannot {action} {where}: {error.strerror or error}; {advice}") from error
+            text = f"cannot {action} {self._full(path)}: {error.strerror or error}"
+            if code in _AWAY:
+                raise LakeAway(f"{text}; check the disk or its server") from error
+            raise LightworkError(f"{text}; {advice}") from error
+
+
+def _size(data: Data) -> int:
+    return sum(map(len, pieces(data)))
 
 
 def _scan(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import itertools
 import secrets
 import time
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightwork.errors import LightworkError
 from lightwork.lake.base import (
@@ -21,16 +21,25 @@ from lightwork.lake.base import (
     checked_range,
     pieces,
 )
-from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status, retried
+from lightwork.lake.patience import RUN_SECONDS, hurried, note_progress
+from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status
 from lightwork.lake.s3_uploads import abort_upload, upload_size, uploads, with_upload_again
+from lightwork.lake.threads import in_threads
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import pyarrow.fs
 
+T = TypeVar("T")
+
 _ONE_PUT = 64 * 2**20
+"""Bytes above which a file is uploaded in parts."""
+_PART = 16 * 2**20
+_PARTS_AT_ONCE = 4
+_CHUNK = 1 << 20
+"""Bytes of a response that are read at once."""
 _DELETES = 1000
 _LISTED = 1000
 _CONFLICTS = 10
@@ -40,14 +49,18 @@ _WRITER = "lightwork-writer"
 class S3Lake(Lake):
     """A lake in a bucket; the connection belongs to the process that uses it."""
 
-    def __init__(self, bucket: str, prefix: str, tenant: str) -> None:
-        super().__init__(f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}", tenant)
+    def __init__(self, bucket: str, prefix: str, tenant: str, patience: float = RUN_SECONDS) -> None:
+        super().__init__(f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}", tenant, patience)
         self.bucket = bucket
         self.prefix = prefix
         self._base = f"{prefix}/{tenant}/" if prefix else f"{tenant}/"
 
-    def __reduce__(self) -> tuple[type[S3Lake], tuple[str, str, str]]:
-        return S3Lake, (self.bucket, self.prefix, self.tenant)
+    def __reduce__(self) -> tuple[type[S3Lake], tuple[str, str, str, float]]:
+        return S3Lake, (self.bucket, self.prefix, self.tenant, self.patience)
+
+    def with_patience(self, patience: float) -> S3Lake:
+        """Return the same lake with another patience."""
+        return S3Lake(self.bucket, self.prefix, self.tenant, patience)
 
     def read(self, path: str) -> bytes:
         """Return all bytes of a file; raise FileNotFoundError if it does not exist."""
@@ -66,16 +79,23 @@ class S3Lake(Lake):
         """Write a file atomically, replacing any at the same path; above 64 MiB in several parts."""
         body = _joined(data)
         key = self._key(path)
-        with clear_errors("write", self.uri(path)):
-            if len(body) <= _ONE_PUT:
-                retried(lambda: client().put_object(Bucket=self.bucket, Key=key, Body=body))
-                return
-            from boto3.s3.transfer import TransferConfig
-
-            settings = TransferConfig(multipart_threshold=_ONE_PUT, multipart_chunksize=_ONE_PUT // 4)
+        if len(body) > _ONE_PUT:
+            starts = range(0, len(body), _PART)
             with_upload_again(
-                lambda: client().upload_fileobj(io.BytesIO(body), self.bucket, key, Config=settings)
+                lambda: self._upload(path, key, (body[start : start + _PART] for start in starts))
             )
+            return
+        self._call(
+            "write",
+            self.uri(path),
+            lambda: self._client.put_object(Bucket=self.bucket, Key=key, Body=body),
+            len(body),
+        )
+
+    def stream(self, path: str, data: Callable[[], Iterable[bytes]], size: int) -> None:  # noqa: ARG002
+        """Write a file atomically, in several parts, from pieces that are made while it is written."""
+        key = self._key(path)
+        with_upload_again(lambda: self._upload(path, key, _parts(data())))
 
     def create(self, path: str, data: Data) -> bool:
         """Write a file atomically unless it exists; return whether it was written."""
@@ -84,29 +104,27 @@ class S3Lake(Lake):
         body = _joined(data)
         writer = secrets.token_hex(16)
         put = {"Bucket": self.bucket, "Key": self._key(path), "Body": body, "Metadata": {_WRITER: writer}}
-        with clear_errors("write", self.uri(path)):
-            for _ in range(_CONFLICTS):
-                sent = 0
+        sent = conflicts = 0
 
-                def attempt() -> None:
-                    nonlocal sent
-                    sent += 1
-                    client().put_object(**put, IfNoneMatch="*")
-
+        def attempt() -> bool:
+            nonlocal sent, conflicts
+            while True:
+                sent += 1
                 try:
-                    retried(attempt)
+                    self._client.put_object(**put, IfNoneMatch="*")
                     return True
                 except ClientError as error:
                     status = http_status(error)
                     if status == 412:
-                        # A put that was sent again may have been refused because of its own first attempt.
-                        again = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                        return (again or sent > 1) and self._written_by(path) == writer
-                    if status != 409:
+                        # A put that is sent again may be refused because of its own first attempt.
+                        return sent > 1 and self._written_by(path) == writer
+                    conflicts += 1
+                    if status != 409 or conflicts > _CONFLICTS:
                         raise
-                if self.exists(path):  # 409: another request for the same key was in progress
-                    return False
-        return False
+                if self._exists(path):  # 409: another request for the same key was in progress
+                    return self._written_by(path) == writer
+
+        return self._call("write", self.uri(path), attempt, len(body))
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
@@ -139,16 +157,7 @@ class S3Lake(Lake):
 
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
-        from botocore.exceptions import ClientError
-
-        with clear_errors("check", self.uri(path)):
-            try:
-                retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
-            except ClientError as error:
-                if http_status(error) == 404:
-                    return False
-                raise
-        return True
+        return self._call("check", self.uri(path), lambda: self._exists(path))
 
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return a pyarrow file system, and the path of the root in it."""
@@ -156,12 +165,19 @@ class S3Lake(Lake):
 
         return file_system(), f"{self.bucket}/{self._base}".rstrip("/")
 
+    def is_away(self, error: Exception) -> bool:
+        """Return whether an error of the pyarrow file system says that the lake is away."""
+        from lightwork.lake.s3_arrow import is_away
+
+        return is_away(error)
+
     def now(self) -> float:
         """Return the time by the server's clock; by this machine's if the server does not say."""
-        with clear_errors("list", f"s3://{self.bucket}/{self._base}"):
-            names = {"Bucket": self.bucket, "Prefix": self._base, "MaxKeys": 1}
-            response = retried(lambda: client().list_objects_v2(**names))
-        with suppress(KeyError, TypeError, ValueError):
+        names = {"Bucket": self.bucket, "Prefix": self._base, "MaxKeys": 1}
+        response = self._call(
+            "list", f"s3://{self.bucket}/{self._base}", lambda: self._client.list_objects_v2(**names)
+        )
+        with contextlib.suppress(KeyError, TypeError, ValueError):
             return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
         return time.time()
 
@@ -181,8 +197,8 @@ class S3Lake(Lake):
     def unfinished(self) -> Iterator[Item]:
         """Yield the uploads that have not been completed."""
         try:
-            for key, number, began in uploads(self.bucket, self._base):
-                size, modified = upload_size(self.bucket, key, number, began)
+            for key, number, began in uploads(self._call, self.bucket, self._base):
+                size, modified = upload_size(self._call, self.bucket, key, number, began)
                 yield Item(key[len(self._base) :], size, modified, size, "upload", number)
         except LightworkError as error:  # the server does not have this, or this user may not
             get_logger("lightwork").warning(f"unfinished uploads are left out: {error}")
@@ -193,31 +209,101 @@ class S3Lake(Lake):
 
     def discard(self, item: Item) -> bool:
         """End an upload, which deletes its parts; return whether there was one."""
-        return item.kind == "upload" and abort_upload(self.bucket, self._base + item.path, item.upload)
+        return item.kind == "upload" and abort_upload(
+            self._call, self.bucket, self._base + item.path, item.upload
+        )
 
     def _key(self, path: str) -> str:
         return self._base + checked(path)
+
+    @property
+    def _client(self) -> Any:
+        return client(self.patience)
+
+    def _call(self, action: str, address: str, attempt: Callable[[], T], size: int = 0) -> T:
+        """Send a request, again as long as the lake is away; its errors have one line of text."""
+
+        def clearly() -> T:
+            with clear_errors(action, address):
+                return attempt()
+
+        _ = self._client  # it takes seconds to import and to make on a busy machine; the lake does not
+        return self.patiently(clearly, size)
 
     def _get(self, path: str, **options: str) -> bytes:
         from botocore.exceptions import ClientError
 
         def attempt() -> bytes:
             try:
-                response = client().get_object(Bucket=self.bucket, Key=self._key(path), **options)
+                response = self._client.get_object(Bucket=self.bucket, Key=self._key(path), **options)
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                     raise FileNotFoundError(self.uri(path)) from None
                 if http_status(error) == 416:  # the range starts after the end
                     return b""
                 raise
-            return bytes(response["Body"].read())
+            parts: list[bytes] = []
+            while part := response["Body"].read(_CHUNK):
+                parts.append(part)
+                note_progress()
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
-        with clear_errors("read", self.uri(path)):
-            return retried(attempt)
+        return self._call("read", self.uri(path), attempt)
+
+    def _exists(self, path: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.head_object(Bucket=self.bucket, Key=self._key(path))
+        except ClientError as error:
+            if http_status(error) == 404:
+                return False
+            raise
+        return True
 
     def _written_by(self, path: str) -> str:
-        head = retried(lambda: client().head_object(Bucket=self.bucket, Key=self._key(path)))
+        head = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
         return str(head["Metadata"].get(_WRITER, ""))
+
+    def _upload(self, path: str, key: str, parts: Iterable[bytes]) -> None:
+        """Write a large file in parts of at least 5 MiB, but for the last; each is sent again by itself."""
+        writer = secrets.token_hex(16)
+        target = {"Bucket": self.bucket, "Key": key}
+
+        def call(attempt: Callable[[], T], size: int = 0) -> T:
+            return self._call("write", self.uri(path), attempt, size)
+
+        upload = call(lambda: self._client.create_multipart_upload(**target, Metadata={_WRITER: writer}))
+        target["UploadId"] = upload["UploadId"]
+
+        def send(numbered: tuple[int, bytes]) -> dict[str, Any]:
+            number, part = numbered
+            response = call(
+                lambda: self._client.upload_part(**target, PartNumber=number, Body=part), len(part)
+            )
+            return {"PartNumber": number, "ETag": response["ETag"]}
+
+        def complete() -> None:
+            from botocore.exceptions import ClientError
+
+            try:
+                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": sent})
+            except ClientError as error:
+                # Its first attempt may have arrived.
+                if http_status(error) != 404 or self._written_by(path) != writer:
+                    raise
+
+        try:
+            sent: list[dict[str, Any]] = []
+            numbered = enumerate(parts, 1)
+            while some := list(itertools.islice(numbered, _PARTS_AT_ONCE)):
+                sent += in_threads(send, some, _PARTS_AT_ONCE)
+            call(complete)
+        except BaseException:
+            # The bucket's lifecycle rule deletes it in the end.
+            with contextlib.suppress(Exception), hurried():
+                self._client.abort_multipart_upload(**target)
+            raise
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         folder = checked_folder(prefix)
@@ -225,23 +311,25 @@ class S3Lake(Lake):
         options |= {"Bucket": self.bucket, "Prefix": start}
 
         def attempt() -> dict[str, Any]:
-            page: dict[str, Any] = client().list_objects_v2(**options, MaxKeys=_LISTED)
+            page: dict[str, Any] = self._client.list_objects_v2(**options, MaxKeys=_LISTED)
             if "Name" not in page and "IsTruncated" not in page:  # botocore takes no body for an empty list
                 raise CutShortError("the list is missing")
             return page
 
         while True:
-            with clear_errors("list", f"s3://{self.bucket}/{start}"):
-                page = retried(attempt)
+            page = self._call("list", f"s3://{self.bucket}/{start}", attempt)
             yield page
             if not page.get("IsTruncated"):
                 return
             options["ContinuationToken"] = page["NextContinuationToken"]
 
     def _delete(self, batch: list[dict[str, str]]) -> None:
-        with clear_errors("delete", f"s3://{self.bucket}/{batch[0]['Key']}"):
-            names = {"Objects": batch, "Quiet": True}
-            response = retried(lambda: client().delete_objects(Bucket=self.bucket, Delete=names))
+        names = {"Objects": batch, "Quiet": True}
+        response = self._call(
+            "delete",
+            f"s3://{self.bucket}/{batch[0]['Key']}",
+            lambda: self._client.delete_objects(Bucket=self.bucket, Delete=names),
+        )
         if failed := response.get("Errors"):
             first = failed[0]
             raise LightworkError(
@@ -254,3 +342,20 @@ def _joined(data: Data) -> bytes:
     parts = pieces(data)
     first = parts[0] if len(parts) == 1 else None
     return first if isinstance(first, bytes) else b"".join(parts)
+
+
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of pieces in parts of the size of an upload's."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _PART:
+            joined = memoryview(b"".join(waiting))
+            full = size - size % _PART
+            for start in range(0, full, _PART):
+                yield bytes(joined[start : start + _PART])
+            waiting, size = [bytes(joined[full:])], size - full
+    if size:
+        yield b"".join(waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,14 @@ from pyarrow.fs import FileSystemHandler, PyFileSystem, S3FileSystem
 
 from lightwork.errors import LightworkError
 from lightwork.lake.s3_connection import client, credentials
+
+_AWAY = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE)"
+    r"|AWS Error SERVICE_UNAVAILABLE"
+    r"|HTTP response code: 5\d\d|curlCode|Couldn't connect|Timeout was reached|Connection (reset|refused)",
+    re.IGNORECASE,
+)
+"""What Arrow says of an endpoint that is unreachable or overloaded."""
 
 _cached: tuple[tuple[str | None, ...], S3FileSystem] | None = None
 _lock = threading.Lock()
@@ -23,6 +32,11 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def is_away(error: Exception) -> bool:
+    """Return whether an error of the file system says that the endpoint is unreachable or overloaded."""
+    return isinstance(error, OSError) and _AWAY.search(str(error)) is not None
 
 
 def file_system() -> PyFileSystem:

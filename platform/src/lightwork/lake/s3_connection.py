@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lightwork.errors import LightworkError, one_line
+from lightwork.errors import LakeAway, LightworkError, one_line
+from lightwork.lake.patience import LOOK_SECONDS, silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-T = TypeVar("T")
+    from collections.abc import Iterator
 
 _NO_CREDENTIALS = (
     "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -31,14 +30,29 @@ _MEANING = {
     "NoCredentialsError": _NO_CREDENTIALS,
     "EndpointConnectionError": "the endpoint is unreachable; check the network and AWS_ENDPOINT_URL",
     "ConnectTimeoutError": "connecting to the endpoint timed out; check the network and AWS_ENDPOINT_URL",
-    "ReadTimeoutError": "the endpoint stopped responding; try again",
+    "ReadTimeoutError": "the endpoint does not respond; check the network and AWS_ENDPOINT_URL",
 }
+_AWAY_STATUS = {408, 429, 500, 502, 503, 504, 507, 509, 529}
+"""HTTP's statuses of a server that is overloaded or not there."""
+_AWAY_CODES = {
+    *("InternalError", "ServiceUnavailable", "SlowDown", "ServerBusy", "BandwidthLimitExceeded"),
+    *("RequestTimeout", "RequestTimeoutException", "RequestLimitExceeded", "TooManyRequests"),
+    *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "OperationAborted"),
+    *("RequestThrottledException", "PriorRequestNotComplete", "ClientDisconnected", "EC2ThrottledException"),
+}
+"""S3's codes for the same; they may come with any status."""
+
+
+_REFUSED_IDENTITY = re.compile(r"response 4(?!08|29)\d\d")
+"""What botocore says of a service for credentials that refuses, in contrast to one that is away."""
 
 
 class _Connection(NamedTuple):
+    """A boto3 session, and its clients for S3 by the seconds after which they give up a silent server."""
+
     environment: tuple[tuple[str, str], ...]
     session: Any
-    client: Any
+    clients: dict[float, Any]
 
 
 _cached: _Connection | None = None
@@ -55,7 +69,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def connection() -> _Connection:
-    """Return this process's boto3 session and client for S3, for its current AWS environment variables."""
+    """Return this process's boto3 session for its current AWS environment variables, and its clients."""
     global _cached
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
     cached = _cached
@@ -63,44 +77,63 @@ def connection() -> _Connection:
         return cached
     with _lock:
         if _cached is None or _cached.environment != environment:
-            _cached = _connect(environment)
+            import boto3
+
+            with _settings():
+                _cached = _Connection(environment, boto3.session.Session(), {})
         return _cached
 
 
-def _connect(environment: tuple[tuple[str, str], ...]) -> _Connection:
-    import boto3
+def client(patience: float = LOOK_SECONDS) -> Any:
+    """Return this process's boto3 client for S3, with timeouts that suit the patience of its user."""
+    current, seconds = connection(), silence(patience)
+    found = current.clients.get(seconds)
+    if found is None:
+        with _lock:
+            found = current.clients.get(seconds)
+            if found is None:
+                found = current.clients[seconds] = _connect(current.session, seconds)
+    return found
+
+
+def _connect(session: Any, seconds: float) -> Any:
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
     # Not every S3-compatible server supports the optional checksums.
     settings = Config(
-        retries={} if "AWS_RETRY_MODE" in os.environ else {"mode": "standard"},
+        # `patiently` repeats what failed: botocore's own attempts would multiply its time.
+        retries={"mode": "standard", "total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        connect_timeout=10,
+        connect_timeout=min(10.0, seconds),
+        read_timeout=seconds,
         max_pool_connections=32,
     )
+    with _settings():
+        return session.client("s3", config=settings)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Turn an error of the AWS settings into a LightworkError of one line."""
+    from botocore.exceptions import BotoCoreError
+
     try:
-        session = boto3.session.Session()
-        return _Connection(environment, session, session.client("s3", config=settings))
+        yield
     except (BotoCoreError, ValueError, OSError) as error:
         raise LightworkError(f"cannot use S3: {one_line(error)}; check the AWS settings") from error
-
-
-def client() -> Any:
-    """Return this process's boto3 client for S3."""
-    return connection().client
 
 
 def credentials() -> Any:
     """Return botocore's current credentials, renewed if they are about to expire."""
-    from botocore.exceptions import BotoCoreError
-
     try:
-        renewable = connection().session.get_credentials()
-        frozen = renewable and renewable.get_frozen_credentials()
-    except (BotoCoreError, ValueError, OSError) as error:
-        raise LightworkError(f"cannot use S3: {one_line(error)}; check the AWS settings") from error
+        with _settings():
+            renewable = connection().session.get_credentials()
+            frozen = renewable and renewable.get_frozen_credentials()
+    except LightworkError as error:
+        if isinstance(error.__cause__, Exception) and _is_network(error.__cause__):
+            raise LakeAway(str(error)) from error
+        raise
     if frozen is None:
         raise LightworkError(_NO_CREDENTIALS)
     return frozen
@@ -113,26 +146,6 @@ def http_status(error: Any) -> int:
 
 class CutShortError(Exception):
     """A response that is complete as far as HTTP goes, but lacks what it must hold."""
-
-
-def retried(attempt: Callable[[], T], attempts: int = 4) -> T:
-    """Call a function again if the response breaks off, which botocore does not always retry by itself."""
-    from botocore.exceptions import ClientError
-
-    transient = _cut_short()
-    for number in range(1, attempts):
-        try:
-            return attempt()
-        except transient:
-            pass
-        except ClientError as error:
-            # Without a code the body was cut: it says what is missing or wrong. Only a HEAD has no body.
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            is_cut = code.isdigit() and (code == "404" or code >= "500")
-            if not is_cut or error.operation_name.startswith("Head"):
-                raise
-        time.sleep(0.1 * 2**number)
-    return attempt()
 
 
 def _cut_short() -> tuple[type[Exception], ...]:
@@ -162,18 +175,56 @@ def _cut_short() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def clear_errors(action: str, address: str) -> Iterator[None]:
-    """Turn an error of S3 or the network into a LightworkError of one line."""
+    """Turn an error of S3 or the network into a LightworkError of one line.
+
+    Raises:
+        LakeAway: the endpoint is unreachable or overloaded, or its response breaks off.
+        LightworkError: it refuses the request.
+    """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
+    cut_short = _cut_short()
     try:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = error.response.get("Error", {}).get("Message", "")
         meaning = _MEANING.get(code) or one_line(f"{code} {message}")
-        raise LightworkError(f"cannot {action} {address}: {meaning}") from error
-    except (BotoCoreError, Boto3Error, *_cut_short()) as error:
-        cut = "the endpoint's response broke off; try again" if isinstance(error, _cut_short()) else ""
+        kind = LakeAway if _is_away(error, code) else LightworkError
+        raise kind(f"cannot {action} {address}: {meaning}") from error
+    except (BotoCoreError, Boto3Error, *cut_short) as error:
+        is_cut = isinstance(error, cut_short)
+        cut = "the endpoint's response broke off; try again" if is_cut else ""
         meaning = _MEANING.get(type(error).__name__) or cut or one_line(error)
-        raise LightworkError(f"cannot {action} {address}: {meaning}") from error
+        kind = LakeAway if is_cut or _is_network(error) else LightworkError
+        raise kind(f"cannot {action} {address}: {meaning}") from error
+
+
+def _is_away(error: Any, code: str) -> bool:
+    """Return whether a ClientError says that the server is overloaded or not there, or was cut."""
+    if code in _AWAY_CODES or http_status(error) in _AWAY_STATUS:
+        return True
+    # Without a code the body was cut: it says what is missing or wrong. Only a HEAD has no body.
+    return code == "404" and not error.operation_name.startswith("Head")
+
+
+def _is_network(error: Exception) -> bool:
+    """Return whether the endpoint, or the service that gives credentials, could not be reached."""
+    from botocore.exceptions import (
+        ConnectionError as ConnectionFailed,
+    )
+    from botocore.exceptions import (
+        CredentialRetrievalError,
+        HTTPClientError,
+        InvalidProxiesConfigError,
+        MetadataRetrievalError,
+        SSLError,
+    )
+
+    if isinstance(error, SSLError):
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)  # a certificate does not get better
+    if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
+        return _REFUSED_IDENTITY.search(str(error)) is None
+    is_http = isinstance(error, ConnectionFailed | HTTPClientError)
+    return is_http and not isinstance(error, InvalidProxiesConfigError)

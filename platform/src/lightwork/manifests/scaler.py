@@ -5,7 +5,7 @@ Its templates:
 - `run`: the steps of a run. All four start together, and the driver waits for the scheduler by its Service's
   name. This is faster than one step after another, and a wrong parameter fails the run at once.
 - `service`, `scheduler`, `workers`: each creates one object that the Workflow owns.
-- `driver`: runs the pipeline. It is retried if its pod is lost, but not if the pipeline fails.
+- `driver`: runs the pipeline. It is retried if its pod is lost or its lake stays away, not if it fails.
 - `clear`: deletes the objects of one of several steps as soon as that step has ended.
 - `delete`: the exit handler. It does not run after a `terminate` or the deletion of the Workflow: then the
   objects are deleted with their owner, the Workflow, which expires by its TTL.
@@ -69,7 +69,8 @@ RETRY_WHEN = (
     " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled')"
     " and not (lastRetry.message contains 'longer than the specified deadline'))"
 )
-"""Retry a lost pod, but not a pipeline that raised (1), a wrong parameter (2), lack of memory or of time."""
+"""Retry a lost pod and a run whose lake stayed away (75), but not a pipeline that raised (1), a wrong
+parameter (2), or a lack of memory or time."""
 
 RESULT = "result"
 """The output of `run`, and of its driver."""
@@ -213,10 +214,14 @@ def _driver() -> Container:
 
 
 def lost_pods(when: str = RETRY_WHEN) -> argo.RetryStrategy:
-    """Return the retries of containers that run the tenant's code: by default, only for lost pods."""
+    """Return the retries of containers that run the tenant's code: by default, for lost pods and lost lakes.
+
+    They have no `maxDuration`: Argo measures it from the start of the first pod, so that a run of hours that
+    loses its pod would have no retry at all. The run's deadline bounds them.
+    """
     return argo.RetryStrategy(
         limit=3,
         retry_policy="Always",
         expression=when,
-        backoff=argo.Backoff(duration="5s", factor=2, max_duration="5m"),
+        backoff=argo.Backoff(duration="5s", factor=2),
     )

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
-from lightwork.errors import one_line
+from lightwork.errors import LakeAway, LightworkError, one_line
 from lightwork.functions.raised import describe, is_quit
 from lightwork.kube import contract
 from lightwork.lake.base import shown
+from lightwork.lake.patience import hurried
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
 from lightwork.store import presence, records
 from lightwork.store.documents import seal
@@ -46,6 +47,7 @@ class RunResult:
         artifacts: the artifacts written, oldest first.
         report: the location of the report, a path if the lake is a folder; None if it could not be written.
         bars: the report's bar charts: title to (unit, values).
+        unrecorded: why the lake refused the run's record; empty if it has it.
     """
 
     run_id: str
@@ -58,11 +60,12 @@ class RunResult:
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     report: str | None = None
     bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
+    unrecorded: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `lightwork run --json` prints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        del values["bars"]
+        del values["bars"], values["unrecorded"]
         return values
 
 
@@ -86,6 +89,7 @@ def run_pipeline(
     Raises:
         InputError: the session or the pipeline refuses an input.
         RunFailed: an element failed after all its attempts.
+        LakeAway: the lake stayed away.
         Exception: any other error of the pipeline, which is also recorded.
     """
     from lightwork.runs.session import connect
@@ -116,11 +120,18 @@ def run_pipeline(
             result = result_json(returned, session, pipeline.name)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
-            record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
+            with hurried(stopped):
+                record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
             raise
         seconds = time.perf_counter() - start
         report = _report(session, pipeline, plain, result, seconds)
-        record.finish("succeeded", seconds, result=result, report=report)
+        unrecorded = ""
+        try:
+            record.finish("succeeded", seconds, result=result, report=report)
+        except LakeAway:
+            raise
+        except LightworkError as error:
+            unrecorded = str(error)  # what was computed is shown all the same
         return RunResult(
             run_id=session.run_id,
             pipeline=pipeline.name,
@@ -132,6 +143,7 @@ def run_pipeline(
             artifacts=[item.to_json() for item in session.artifacts.written],
             report=report,
             bars=dict(session.report.charts()),
+            unrecorded=unrecorded,
         )
 
 

@@ -21,6 +21,7 @@ from lightwork.errors import InputError, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
+from lightwork.lake.patience import RUN_SECONDS, hurried
 from lightwork.runs import current, openings, stopping
 from lightwork.runs.upkeep import Upkeep
 
@@ -128,6 +129,8 @@ def _session(
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
     dashboard: bool = False,
+    *,
+    patience: float | None = None,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
@@ -136,6 +139,7 @@ def _session(
         workers=settings.resolve_workers(workers),
         lake=settings.resolve_lake(lake),
         tenant=settings.resolve_tenant(tenant),
+        patience=settings.resolve_patience(RUN_SECONDS) if patience is None else patience,
         refresh=refresh,
         cache=cache,
         run_id=run_id or new_run_id(),
@@ -204,7 +208,10 @@ def _runner_here() -> Runner:
 
 def _inner(job: Job) -> Session:
     cache = job.code is not None
-    return _session("serial", lake=job.lake.url, tenant=job.lake.tenant, cache=cache, progress="off")
+    lake = job.lake
+    return _session(
+        "serial", None, lake.url, lake.tenant, cache=cache, progress="off", patience=lake.patience
+    )
 
 
 @public
@@ -235,6 +242,7 @@ class Session:
         workers: int,
         lake: str,
         tenant: str,
+        patience: float,
         refresh: bool,
         cache: bool,
         run_id: str,
@@ -251,7 +259,7 @@ class Session:
         self.runner = Runner(
             on=on,
             workers=workers,
-            lake=open_lake(lake, tenant=tenant),
+            lake=open_lake(lake, tenant=tenant, patience=patience),
             folder=f"runs/{run_id}",
             context={name: value for name, value in context.items() if value},
             refresh=refresh,
@@ -382,10 +390,11 @@ class Session:
         if kind is None or not issubclass(kind, KeyboardInterrupt):
             self.close()
             return
+        self.runner.tender.cancel()
         if (cluster := self.runner.cluster_if_any) is not None:
             cluster.interrupted()
         stopping.note(error)
-        with stopping.at_once(cluster.kill if cluster is not None else None):
+        with stopping.at_once(cluster.kill if cluster is not None else None), hurried():
             self.close()
 
     def close(self, replaced: bool = False) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightwork import logs
 from lightwork.errors import InputError, one_line
+from lightwork.lake.patience import LOOK_SECONDS, abandoned
 
 if TYPE_CHECKING:
     from lightwork.lake import Lake
@@ -25,7 +26,7 @@ class Upkeep:
     """
 
     def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+        self._lake = lake.with_patience(min(LOOK_SECONDS, lake.patience))  # it can be left undone
         self._stop = threading.Event()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -54,6 +55,7 @@ class Upkeep:
         self._stop.set()
 
     def _work(self) -> None:
+        abandoned.set(self._stop)  # the end of the run ends a wait for the lake
         log = logs.get_logger("lightwork.upkeep")
         try:
             from lightwork.settings import resolve_history

@@ -10,13 +10,13 @@ import os
 import re
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lightwork.errors import InputError, LightworkError, near, one_line, public
+from lightwork.lake.threads import in_threads
 from lightwork.store.commits import check_schema, checked_commit
 from lightwork.store.documents import OddError, TornError, digest, seal
 from lightwork.store.kinds import VERSIONS
@@ -38,6 +38,7 @@ _ROOT = "artifacts"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-")
 
 _log = logging.getLogger("lightwork.artifacts")
 _clock_lock = threading.Lock()
@@ -52,7 +53,8 @@ class Artifact:
     Attributes:
         name: the artifact's name.
         run_id: the run that wrote it.
-        version: the time of writing and the run; later versions sort after earlier ones.
+        version: the time of writing and the run; later versions sort after earlier ones, whatever the clocks
+            of their writers said: the time is later than that of all versions before.
         path: the folder of a table, or the path of a file, relative to the tenant's part of the lake.
         uri: the full address of `path`.
         rows: number of rows of a table; None for a file.
@@ -132,7 +134,7 @@ class Artifacts:
 
         _check_name(name, _NAME)
         by = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
-        version, created = self._version()
+        version, created = self._version(name)
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "table", version, created, code_key)
         with self._writing(folder):
@@ -161,7 +163,7 @@ class Artifacts:
         """
         _check_name(name, _FILE_NAME)
         content = _content(name, data)
-        version, created = self._version()
+        version, created = self._version(name)
         folder = f"{_ROOT}/{name}/{version}"
         document = self._document(name, "file", version, created, None)
         with self._writing(folder):
@@ -257,20 +259,29 @@ class Artifacts:
         """List the versions of one artifact, or of all, newest first; empty if there are none."""
         names = self._names() if name is None else [_check_name(name, _FILE_NAME)]
         versions = [(each, version) for each in names for version in self._versions(each)]
-        with ThreadPoolExecutor(8) as pool:
-            documents = pool.map(lambda pair: self._load(*pair), versions)
-            artifacts = [self._artifact(document) for document in documents if document is not None]
+        documents = in_threads(lambda pair: self._load(*pair), versions, 8)
+        artifacts = [self._artifact(document) for document in documents if document is not None]
         return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
 
-    def _version(self) -> tuple[str, datetime]:
-        """Return the name and time of a new version; the name sorts after earlier ones of this process."""
+    def _version(self, name: str) -> tuple[str, datetime]:
+        """Return the name and time of a new version; the name sorts after those that exist or are begun.
+
+        Clocks differ: the time of this one alone might be earlier than that of the version to replace.
+        """
         global _last_time
         with _clock_lock:
             _last_time = max(time.time_ns() // 1000, _last_time + 1)
             created = datetime.fromtimestamp(_last_time // 1_000_000, UTC).replace(
                 microsecond=_last_time % 1_000_000
             )
-        return f"{created.strftime(_STAMP)}-{self.run_id}", created
+        stamp = created.strftime(_STAMP)
+        existing = [*self._versions(name), *self.lake.folders(f"{_ROOT}/{name}")]
+        highest = max((each for each in existing if _VERSION.match(each)), default="")
+        if highest >= stamp:
+            with contextlib.suppress(ValueError, OverflowError):  # no such date, or none after it
+                latest = datetime.strptime(highest.partition("-")[0], _STAMP)  # noqa: DTZ007 - UTC by its Z
+                stamp = (latest + timedelta(microseconds=1)).strftime(_STAMP)
+        return f"{stamp}-{self.run_id}", created
 
     def _document(
         self, name: str, kind: str, version: str, created: datetime, code_key: object

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightwork.functions import mapped
 from lightwork.lake.base import ABANDONED
 from lightwork.lake.local import LocalLake
+from lightwork.lake.threads import in_threads
 from lightwork.store import kinds, presence
 from lightwork.store.artifacts import newest_first
 from lightwork.store.commits import checked_commit
@@ -224,8 +224,7 @@ def _beyond_number(
 ) -> Iterator[Leftover]:
     """Yield the runs of each pipeline that come after its `newest` newest ones."""
     runs.sort(key=lambda run: run[1], reverse=True)
-    with ThreadPoolExecutor(8) as pool:
-        records = list(pool.map(lambda run: record_of(lake, run[0]) or {}, runs))
+    records = in_threads(lambda run: record_of(lake, run[0]) or {}, runs, 8)
     seen: dict[str, int] = defaultdict(int)
     for (run_id, modified, items), record in zip(runs, records, strict=True):
         pipeline = str(record.get("pipeline"))

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lightwork.errors import LightworkError
+from lightwork.lake.patience import hurried
 from lightwork.store import records
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Presence:
         if self._lock is not None:
             self._lock.release()
         if self._lock is not None or time.monotonic() - self._started > records.EVERY:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), hurried():
                 self._lake.delete([f"{self._folder}/{ALIVE}"])  # and the folder, if that was all
 
 

@@ -36,6 +36,7 @@ def beating(lake: Lake, folder: str, every: float = EVERY) -> Iterator[None]:
         every: seconds between two heartbeats.
     """
     ended = threading.Event()
+    lake = lake.with_patience(0.0)  # the next beat follows
 
     def beat() -> None:
         while not ended.wait(every):

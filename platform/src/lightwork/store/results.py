@@ -1,40 +1,40 @@
 """The results of a task in the lake: looked up in bulk, committed by any number of writers.
 
-They are stored under `results/<task>/<code key>/`: one immutable segment per finished batch, and
-`code.json`, which describes the code key. A run reads the segments' indexes once, then looks up keys in
-memory. Small segments are merged into larger ones; a reader that misses a merged segment lists the folder
-again.
+They are stored under `results/<task>/<code key>/`, which holds these files:
+
+- `g<generation>-<time>-<random>.seg`: segments, one for each finished batch or group of calls, or merged from
+  smaller ones (`segments`); `<time>-<random>.seg` were written by earlier versions;
+- `i<rows>-<random>.idx`: index files, each of the results of many segments (`index_files`);
+- `code.json`, which describes the code key.
+
+Any of them may be deleted at any time: what is in a segment is then computed again, and what is in an index
+file is read from the segments. A reader that misses a merged segment lists the folder again (`catalog`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import time
-import uuid
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError, near, one_line
 from lightwork.functions.frozen import Frozen, Unfreezable, thaw_or_tell
 from lightwork.logs import get_logger
 from lightwork.store import documents, segments
+from lightwork.store.catalog import BLOCK, Catalog
 from lightwork.store.documents import OddError
-from lightwork.store.segments import Block, Index, IntactError, SegmentError
+from lightwork.store.segments import SegmentError
+from lightwork.store.segments_reading import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from lightwork.keys import CodeKey
-    from lightwork.lake import Entry, Lake
+    from lightwork.lake import Lake
 
-SUFFIX = ".seg"
-MANY = 64
-"""Number of segments that are worth merging."""
-_READ_WHOLE = 4 << 20  # bytes: larger segments are read block by block
-_SMALL = 32 << 20  # bytes: larger segments are not merged
 _DECODED = 64 << 20  # bytes of decoded blocks kept in memory
+_COUNTED = 4 << 20
+_VALUE_BYTES = 40  # bytes that a small value takes in memory, about
 
 
 class Missing:
@@ -99,39 +99,55 @@ class CodeResults:
         self.task = task
         self.code = code_digest
         self.folder = f"{results_folder(task)}/{code_digest}"
-        self._mends = mends
-        self._added: set[str] = set()
-        self._damaged: set[str] = set()
-        self._positions: dict[bytes, int] = {}
-        self._blocks: list[tuple[str, Block]] = []
-        self._decoded: OrderedDict[int, list[Any]] = OrderedDict()
+        self._catalog = Catalog(lake, self.folder, mends=mends)
+        self._decoded: OrderedDict[int, tuple[list[Any], int]] = OrderedDict()
         self._decoded_bytes = 0
-        self._whole: dict[str, bytes] = {}
-        self._bytes = 0
+        self._issued = 0
 
     def __len__(self) -> int:
-        return len(self._positions)
+        """Return the number of results; one that is in several files may count more than once."""
+        return self._catalog.count
+
+    def count(self) -> int:
+        """Return the number of results, exactly up to four million, else as `len` does."""
+        return self._catalog.exact_count() if len(self) <= _COUNTED else len(self)
 
     def __contains__(self, key: bytes) -> bool:
         """Whether the indexes that were read name a result of this key; its value is not read."""
-        return key in self._positions
+        return self._catalog.locate([key])[0] is not None
 
     @property
     def mean_bytes(self) -> float:
-        """Mean size of a result in bytes; 0 if there are none."""
-        return self._bytes / len(self._positions) if self._positions else 0.0
+        """Mean size of a result in bytes, about; 0 if there are none."""
+        return self._catalog.nbytes / max(1, self._catalog.count)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of the results."""
+        return self._catalog
+
+    @property
+    def untended(self) -> tuple[int, int]:
+        """The number of segments without an index file, and of the results in them, when last listed."""
+        return self._catalog.untended
+
+    @property
+    def generation(self) -> int:
+        """The generation of new results of keys that are absent: at least the highest one seen."""
+        seen = max(self._catalog.generation, self._issued)
+        return seen + seen % 2
+
+    def next_generation(self) -> int:
+        """Return a generation above every one seen, for results that replace others; a new one each time."""
+        seen = max(self._catalog.generation, self._issued)
+        self._issued = seen + 1 + seen % 2
+        return self._issued
 
     # Reading
 
     def refresh(self) -> CodeResults:
         """Read the indexes of new segments; skip damaged ones with a warning."""
-        entries = [e for e in self.lake.entries(self.folder) if e.path.endswith(SUFFIX)]
-        new = [e for e in entries if e.path not in self._added and e.path not in self._damaged]
-        for entry, index in _parallel(self._read_index, new):
-            if isinstance(index, SegmentError):
-                self._ignore(entry.path, index)
-            elif index is not None:
-                self._add(entry.path, index)
+        self._catalog.refresh()
         return self
 
     def lookup(self, keys: Sequence[bytes]) -> list[Any]:
@@ -141,15 +157,14 @@ class CodeResults:
             One result per key, `MISSING` where there is none or it cannot be read. What can be changed is a
             new object each time, also where a key occurs twice.
         """
-        position = self._positions.get
         try:
-            return self._values([position(key) for key in keys])
+            return self._values(self._catalog.locate(keys))
         except FileNotFoundError:
             # Another run has merged the segment since it was listed.
             self.forget()
             self.refresh()
             try:
-                return self._values([self._positions.get(key) for key in keys])
+                return self._values(self._catalog.locate(keys))
             except FileNotFoundError:
                 return [MISSING] * len(keys)
 
@@ -174,19 +189,16 @@ class CodeResults:
 
     def forget(self) -> None:
         """Drop everything that was read, so that the next refresh reads the lake again."""
-        self._added.clear()
-        self._positions.clear()
-        self._blocks.clear()
+        self._catalog.forget()
         self._decoded.clear()
-        self._whole.clear()
-        self._decoded_bytes = self._bytes = 0
+        self._decoded_bytes = 0
 
     def _values(self, positions: list[int | None]) -> list[Any]:
-        """Return the value at each position: the number of a block << 16 | the index in that block."""
+        """Return the value at each position of the catalog."""
         values: list[Any] = [MISSING] * len(positions)
         start = 0
         # Consecutive keys were usually committed together, in one block: each block is fetched once for them.
-        for number, group in itertools.groupby(positions, lambda p: None if p is None else p >> 16):
+        for number, group in itertools.groupby(positions, lambda p: None if p is None else (p >> 16) & BLOCK):
             run = list(group)
             if number is not None:
                 block = self._block(number)
@@ -205,101 +217,61 @@ class CodeResults:
         thawed = [thaw_or_tell(value) for value in values]
         errors = [value.error for value in thawed if type(value) is Unfreezable]
         if errors:
-            self._warn(self._blocks[number][0], segments.unpickling_error(errors[0]))
+            warn(self.lake, self._catalog.block(number)[0], segments.unpickling_error(errors[0]))
             return [MISSING if type(value) is Unfreezable else value for value in thawed]
         return thawed
 
     def _block(self, number: int) -> list[Any] | None:
         if number in self._decoded:
             self._decoded.move_to_end(number)
-            return self._decoded[number]
-        path, block = self._blocks[number]
-        if path in self._damaged:
+            return self._decoded[number][0]
+        catalog = self._catalog
+        path, block = catalog.block(number)
+        if path in catalog.damaged:
             return None
         try:
-            if path in self._whole:
-                data: bytes | memoryview = memoryview(self._whole[path])[
-                    block.offset : block.offset + block.length
-                ]
+            if path in catalog.whole:
+                whole = memoryview(catalog.whole[path])
+                data: bytes | memoryview = whole[block.offset : block.offset + block.length]
             else:
                 data = self.lake.read_range(path, block.offset, block.length)
             values = segments.read_block(data, block)
         except SegmentError as error:
-            self._ignore(path, error)
+            catalog.ignore(path, error)
             return None
-        self._decoded[number] = values
-        self._decoded_bytes += block.length
+        size = block.length + _VALUE_BYTES * block.count
+        self._decoded[number] = (values, size)
+        self._decoded_bytes += size
         while self._decoded_bytes > _DECODED and len(self._decoded) > 1:
-            oldest, _ = self._decoded.popitem(last=False)
-            self._decoded_bytes -= self._blocks[oldest][1].length
+            _, (_, size) = self._decoded.popitem(last=False)
+            self._decoded_bytes -= size
         return values
-
-    def _read_index(self, entry: Entry) -> Index | SegmentError | None:
-        try:
-            if entry.size <= _READ_WHOLE:
-                data = self.lake.read(entry.path)
-                index = segments.decode_index(data, len(data))
-                if len(self._whole) < 4 * MANY and entry.size <= _READ_WHOLE // 16:
-                    self._whole[entry.path] = data
-                return index
-            head = segments.decode_head(self.lake.read_range(entry.path, 0, segments.HEAD_BYTES))
-            if head.index_end > entry.size:
-                return SegmentError("truncated in its index")
-            return segments.decode_index(self.lake.read_range(entry.path, 0, head.index_end), entry.size)
-        except SegmentError as error:
-            return error
-        except FileNotFoundError:
-            return None
-
-    def _add(self, path: str, index: Index) -> None:
-        keys = iter(segments.split_keys(index.keys))
-        for block in index.blocks:
-            first = len(self._blocks) << 16
-            self._blocks.append((path, block))
-            self._bytes += block.length
-            self._positions.update(
-                zip(itertools.islice(keys, block.count), range(first, first + block.count), strict=False)
-            )
-        self._added.add(path)
-
-    def _ignore(self, path: str, error: SegmentError) -> None:
-        self._damaged.add(path)
-        self._whole.pop(path, None)
-        self._warn(path, error)
-        if self._mends and not isinstance(error, IntactError):
-            with contextlib.suppress(LightworkError):  # a lake that may only be read
-                self._remove_damaged(path)
-
-    def _remove_damaged(self, path: str) -> None:
-        """Delete a segment if it is damaged when it is read again."""
-        try:
-            _check_whole(self.lake.read(path))
-        except (FileNotFoundError, IntactError):
-            return
-        except SegmentError:
-            self.lake.delete([path])
-
-    def _warn(self, path: str, error: SegmentError) -> None:
-        get_logger("lightwork").warning(
-            f"ignored a damaged file, its results are computed again: {self.lake.uri(path)}: {error}"
-        )
 
     # Writing
 
-    def commit(self, keys: bytes, blocks: list[tuple[int, bytes]], stamp: str = "") -> str:
+    def commit(
+        self,
+        keys: bytes,
+        blocks: list[tuple[int, bytes]],
+        generation: int | list[tuple[int, int]] | None = None,
+    ) -> str:
         """Commit results atomically; any number of processes and machines may do so at once.
 
         Args:
             keys: 16 bytes for each result, joined.
             blocks: the results as returned by `segments.to_blocks`, in the order of the keys.
-            stamp: the start of the segment's name; of two results with the same key, the one with the
-                later stamp wins. By default the current time.
+            generation: of two results of a key, the one with the higher generation counts; or numbers of
+                consecutive results and their generation. By default that of results of absent keys.
 
         Returns:
             The path of the new segment in the lake.
         """
-        path = f"{self.folder}/{stamp or _now()}-{uuid.uuid4().hex[:16]}{SUFFIX}"
-        self.lake.write(path, segments.encode(keys, blocks))
+        if generation is None:
+            generation = self.generation
+        runs = [(len(keys) // segments.KEY_BYTES, generation)] if isinstance(generation, int) else generation
+        name = segments.new_name(max(highest for _, highest in runs))
+        path = f"{self.folder}/{name}"
+        self.lake.write(path, segments.encode(keys, blocks, runs))
         return path
 
     def describe(self, code: CodeKey) -> None:
@@ -316,53 +288,15 @@ class CodeResults:
             )
             self.lake.write(path, data)
 
-    def compact(self, paths: Iterable[str] | None = None) -> int:
+    def compact(self) -> int:
         """Merge small segments into few, while others may read and write.
-
-        Args:
-            paths: the segments to merge; by default all small ones.
 
         Returns:
             The number of segments merged.
         """
-        if paths is None:
-            entries = [e for e in self.lake.entries(self.folder) if e.path.endswith(SUFFIX)]
-            paths = [e.path for e in entries if e.size < _SMALL]
-        paths = sorted(path for path in paths if path not in self._damaged)
-        if len(paths) < 2:
-            return 0
-        merged: list[str] = []
+        from lightwork.store.tending import merge_all
 
-        def intact() -> Iterable[tuple[bytes, Index]]:
-            for path, segment in _parallel(self._read_intact, paths):
-                if isinstance(segment, tuple):
-                    merged.append(path)
-                    yield segment
-
-        newest = max(path.rsplit("/", 1)[-1].partition("-")[0] for path in paths)
-        for keys, blocks in segments.merge(intact()):
-            self.commit(keys, blocks, newest)
-        self.lake.delete(merged)
-        return len(merged)
-
-    def _read_intact(self, path: str) -> tuple[bytes, Index] | None:
-        try:
-            data = self.lake.read(path)
-            return data, _check_whole(data)
-        except (FileNotFoundError, SegmentError):
-            return None  # merged by another process, or damaged: not ours to delete
-
-
-def _check_whole(data: bytes) -> Index:
-    """Read all of a segment; return its index.
-
-    Raises:
-        SegmentError: it is damaged, or cannot be unpickled.
-    """
-    index = segments.decode_index(data, len(data))
-    for block in index.blocks:
-        segments.read_block(memoryview(data)[block.offset : block.offset + block.length], block)
-    return index
+        return merge_all(self.lake, self.folder)
 
 
 def _code_of(data: bytes, digest: str) -> CodeKey:
@@ -380,21 +314,6 @@ def _code_of(data: bytes, digest: str) -> CodeKey:
         if len(component) != 3 or not all(isinstance(part, str) for part in component):
             raise OddError("components: expected lists of three texts")
     return CodeKey.from_json(document)
-
-
-def _now() -> str:
-    return f"{time.time_ns():020d}"
-
-
-def _parallel(function: Any, items: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Yield each item with the function's result, several lake reads at a time, in bounded memory."""
-    if len(items) < 4:
-        yield from ((item, function(item)) for item in items)
-        return
-    with ThreadPoolExecutor(16, thread_name_prefix="lightwork-lake") as pool:
-        for start in range(0, len(items), MANY):
-            part = items[start : start + MANY]
-            yield from zip(part, pool.map(function, part), strict=True)
 
 
 def check_task_name(lake: Lake, task: str) -> None:

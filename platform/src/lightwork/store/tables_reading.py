@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lightwork.errors import LightworkError, near, one_line
+from lightwork.errors import LakeAway, LightworkError, near, one_line
+from lightwork.lake.threads import in_threads
 from lightwork.store.documents import digest
 from lightwork.store.tables_writing import Part, footer_bytes
 
@@ -115,19 +115,24 @@ def _table(stored: Stored, schema: pa.Schema, parts: Sequence[Part], names: Sequ
         )
     _check_footers(stored, parts)
     scanning = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    try:
-        table = ds.dataset(
-            [f"{folder}/{part.path}" for part in parts],
-            schema=plain,
-            format=ds.ParquetFileFormat(default_fragment_scan_options=scanning),
-            filesystem=system,
-            partitioning=partitioning,
-            partition_base_dir=folder,
-        ).to_table(columns=list(names))
-    except FileNotFoundError as error:
-        raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
-    except (OSError, pa.ArrowException) as error:
-        raise LightworkError(f"cannot read {where}: {one_line(error)}") from error
+
+    def attempt() -> pa.Table:
+        try:
+            return ds.dataset(
+                [f"{folder}/{part.path}" for part in parts],
+                schema=plain,
+                format=ds.ParquetFileFormat(default_fragment_scan_options=scanning),
+                filesystem=system,
+                partitioning=partitioning,
+                partition_base_dir=folder,
+            ).to_table(columns=list(names))
+        except FileNotFoundError as error:
+            raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
+        except (OSError, pa.ArrowException) as error:
+            kind = LakeAway if stored.lake.is_away(error) else LightworkError
+            raise kind(f"cannot read {where}: {one_line(error)}") from error
+
+    table = stored.lake.patiently(attempt, sum(part.bytes for part in parts))
     if table.num_rows != sum(part.rows for part in parts):
         raise LightworkError(f"cannot read {where}: a file is damaged: it has another number of rows")
     return table
@@ -139,13 +144,11 @@ def _check_footers(stored: Stored, parts: Sequence[Part]) -> None:
     Raises:
         LightworkError: a file is missing or damaged.
     """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for part, is_whole in zip(
-            parts, pool.map(lambda part: _has_footer(stored, part), parts), strict=True
-        ):
-            if not is_whole:
-                where = stored.lake.uri(f"{stored.folder}/{part.path}")
-                raise LightworkError(f"cannot read {where}: the file is damaged; write the artifact again")
+    whole = in_threads(lambda part: _has_footer(stored, part), parts, _THREADS)
+    for part, is_whole in zip(parts, whole, strict=True):
+        if not is_whole:
+            where = stored.lake.uri(f"{stored.folder}/{part.path}")
+            raise LightworkError(f"cannot read {where}: the file is damaged; write the artifact again")
 
 
 def _has_footer(stored: Stored, part: Part) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lightwork.errors import InputError, one_line
+from lightwork.lake.threads import in_threads
 from lightwork.store.documents import digest
 
 if TYPE_CHECKING:
@@ -316,8 +316,7 @@ def _uniform(target: _Target, schema: pa.Schema, files: list[tuple[pa.Schema, Pa
         table = pq.read_table(pa.BufferReader(target.lake.read(f"{target.folder}/{part.path}")))
         return _write_file(target, part.path, _cast(table, stored))
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return Written(schema, list(pool.map(conform, files)))
+    return Written(schema, in_threads(conform, files, _THREADS))
 
 
 def _stored_schema(schema: pa.Schema, partition_by: Sequence[str]) -> pa.Schema:
@@ -331,8 +330,7 @@ def _write_part(target: _Target, table: pa.Table, number: int) -> list[Part]:
     if not target.partition_by:
         return [_write_file(target, file, table)]
     groups = _groups(table, target.partition_by)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(lambda group: _write_file(target, f"{group[0]}/{file}", group[1]), groups))
+    return in_threads(lambda group: _write_file(target, f"{group[0]}/{file}", group[1]), groups, _THREADS)
 
 
 def _groups(table: pa.Table, columns: Sequence[str]) -> list[tuple[str, pa.Table]]:

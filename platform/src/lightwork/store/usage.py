@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError, near
 from lightwork.lake.base import Entry
+from lightwork.lake.threads import in_threads
 from lightwork.logs import get_logger
 from lightwork.store import kinds
 
@@ -102,8 +102,7 @@ def _usages(lake: Lake, tasks: dict[str, list[Entry]]) -> list[Usage]:
         segments = [entry for entry in entries if entry.path.endswith(".seg")]
         if not segments:
             continue
-        with ThreadPoolExecutor(8) as pool:
-            results = sum(pool.map(lambda entry: _count(lake, entry), segments))
+        results = sum(in_threads(lambda entry: _count(lake, entry), segments, 8))
         versions = {entry.path.split("/")[2] for entry in segments}
         newest = max(entry.modified for entry in segments)
         total = sum(entry.size for entry in entries)

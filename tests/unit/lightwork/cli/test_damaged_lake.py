@@ -267,7 +267,7 @@ def test_an_empty_file_is_named_once(kept: Kept, kind: str, commands: list[str])
 
 
 @pytest.mark.parametrize("kind", ["segment", "code", "mark"])
-@pytest.mark.parametrize("on", ["serial", "local"])
+@pytest.mark.parametrize("on", ["serial", pytest.param("local", marks=pytest.mark.slow)])
 def test_a_run_after_one_that_found_an_empty_file_is_quiet(kept: Kept, kind: str, on: str) -> None:
     path = kept.file(kind)
     path.write_bytes(b"")

@@ -27,6 +27,7 @@ from lightwork.cluster import private
 from lightwork.cluster.local import start_local
 from lightwork.engine.shared import LargeInputs
 from lightwork.functions import mapped
+from tests.coroutines import run_coroutine
 from tests.waiting import patience
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ def dial(link: str, page: str, token: str, origin: str | None) -> int:
         socket.close()
         return 101 if message is not None else 0
 
-    return asyncio.run(attempt())
+    return run_coroutine(attempt())
 
 
 SOCKETS = ("status/ws", "eventstream")

@@ -30,14 +30,13 @@ def test_it_is_off_on_local_workers_and_the_dashboards_pages_say_so(monkeypatch:
 
 
 def test_dasks_own_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = dask.config.get(SETTING)
     monkeypatch.setenv(VARIABLE, "True")
-    undo = local._change_process()
-    try:
-        assert dask.config.get(SETTING) is True
-    finally:
-        undo()
-    assert dask.config.get(SETTING) == before
+    with dask.config.set({SETTING: True}):  # Dask reads its variables as it is imported
+        undo = local._change_process()
+        try:
+            assert dask.config.get(SETTING) is True
+        finally:
+            undo()
 
 
 @pytest.mark.parametrize("objects", [manifests.scheduler, manifests.workers])

@@ -53,7 +53,7 @@ def packed(tmp_path, monkeypatch):
             job = session.runner.job(
                 fn, session.runner.code_of(fn), shared=Shared({"text": os.urandom(size)})
             )
-            return pack(job, "runs/1/jobs").stored(mark)
+            return pack(job, "runs/1/jobs").stored(lambda: mark)
 
         yield make
 

@@ -505,6 +505,7 @@ def test_the_folder_of_a_killed_process_is_deleted_by_the_next_and_that_of_a_liv
         living.wait()
 
 
+@pytest.mark.slow
 def test_too_many_or_unwritable_files_leave_the_buffers_where_they_are(monkeypatch, tmp_path):
     monkeypatch.setattr(mapped, "_most_open", lambda: 0)
     file = tmp_path / "file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 
 import pytest
@@ -10,8 +9,10 @@ import pytest
 from lightwork import connect, task
 from lightwork.engine import worker
 from lightwork.engine.job import pack
-from lightwork.errors import LightworkError
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import open_lake
+from lightwork.lake.patience import in_force
+from lightwork.store import segments
 from lightwork.store.results import CodeResults, ResultStore
 
 
@@ -28,39 +29,47 @@ def job(tmp_path):
 
 @pytest.fixture
 def broken(monkeypatch):
-    """Make commits fail with an `errno`; count the attempts and the seconds slept."""
-    monkeypatch.setattr(worker, "_gave_up", float("-inf"))
-    commits = {"attempts": 0, "slept": 0.0, "errno": errno.ENOSPC}
+    """Make commits raise an error; the dict holds it, and counts the attempts."""
+    commits = {"attempts": 0, "error": LightworkError("cannot write x: No space left on device")}
 
     def commit(*_):
         commits["attempts"] += 1
-        cause = OSError(commits["errno"], "simulated")
-        raise LightworkError("cannot write") from cause
+        raise commits["error"]
 
-    def sleep(seconds):
-        commits["slept"] += seconds
-        clock[0] += seconds
-
-    clock = [1000.0]
     monkeypatch.setattr(CodeResults, "commit", commit)
-    monkeypatch.setattr(worker.time, "sleep", sleep)
-    monkeypatch.setattr(worker.time, "monotonic", lambda: clock[0])
     return commits
 
 
-def test_a_commit_to_a_full_disk_is_not_retried(job, broken):
-    path, warning = worker._commit(job, b"k" * 16, [])
-    assert (path, broken["slept"]) == ("", 0)
-    assert "not kept in the lake: LightworkError: cannot write" in warning
+def test_a_commit_that_is_refused_is_not_repeated(job, broken):
+    assert worker._commit(job, b"k" * 16, []) == ("", "cannot write x: No space left on device")
+    assert broken["attempts"] == 1
 
 
-def test_commits_to_an_unreachable_lake_are_retried_once_and_not_again_for_each_batch(job, broken):
-    broken["errno"] = errno.ECONNREFUSED
-    worker._commit(job, b"k" * 16, [])
-    assert 60 < broken["slept"] <= worker._COMMIT_PATIENCE
-    broken["slept"] = broken["attempts"] = 0
-    assert worker._commit(job, b"k" * 16, [])[0] == ""
-    assert (broken["attempts"], broken["slept"]) == (1, 0)
+def test_a_batch_whose_results_are_refused_hands_them_out_with_their_number(job, broken):
+    keys = b"a" * 16 + worker.NO_KEY + b"b" * 16
+    reply = worker._reply(job, [1, 2, 3], keys, [1, 4, 9], [], 0.0)
+    assert (reply.unkept, reply.refusal, reply.path) == (2, str(broken["error"]), "")
+    assert segments.from_block(reply.blocks[0][1]) == [1, 4, 9]
+
+
+def test_a_lake_that_stays_away_ends_a_batch(job, broken):
+    broken["error"] = LakeAway("cannot write x: it is away; gave up after 120 s")
+    with pytest.raises(LakeAway):
+        worker._reply(job, [1], b"a" * 16, [1], [], 0.0)
+
+
+def test_what_is_computed_when_a_worker_is_killed_does_not_wait_for_the_lake(job, broken):
+    def commit(*_):
+        assert in_force(120.0) == 0
+        raise LakeAway("cannot write x: it is away")
+
+    broken["error"] = None
+    partial = worker._Partial(job, [1, 2], b"a" * 32)
+    partial.values.append(1)
+    with pytest.MonkeyPatch.context() as patch, partial:
+        patch.setattr(CodeResults, "commit", commit)
+        told = worker.commit_running()
+    assert told == "results were computed but not kept in the lake: cannot write x: it is away"
 
 
 def test_a_damaged_description_of_code_is_ignored(tmp_path):

@@ -165,7 +165,7 @@ def test_a_list_that_appears_often_in_another_is_not_taken_for_a_cycle():
     assert encode(both) == encode([[1], [[1]]] * 100)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 8])
+@pytest.mark.parametrize("depth", [1, 2, 3, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_long_list_inside_itself_is_refused(depth):
     innermost: list[Any] = [0] * 100
     outer: list[Any] = innermost

@@ -42,6 +42,7 @@ def test_no_edit_of_a_random_program_is_missed(processes, chunk):
     assert tally.unusable * 10 <= tally.edits
 
 
+@pytest.mark.slow
 def test_no_edit_is_missed_on_worker_processes_that_have_imported_the_program_before(scheduler):
     tally, number = Tally(), 0
     with Processes(scheduler) as processes:

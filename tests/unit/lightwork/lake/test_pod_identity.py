@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lightwork import logs
-from lightwork.errors import LightworkError
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import open_lake, s3_arrow, s3_connection
 from tests.waiting import patience
 
@@ -178,7 +178,7 @@ def identity(bucket: str, s3_server: str, monkeypatch, tmp_path) -> Iterator[Ide
 
 @pytest.fixture
 def lake(bucket: str, identity: Identity):
-    return open_lake(f"s3://{bucket}/p", tenant="acme")
+    return open_lake(f"s3://{bucket}/p", tenant="acme", patience=10)
 
 
 def test_an_expired_session_is_refused(lake, identity: Identity) -> None:
@@ -281,6 +281,7 @@ def test_an_identity_that_is_refused_later_is_one_line(lake, identity: Identity,
     for call in (lambda: lake.read("x"), lambda: system.open_input_file(f"{base}/x")):
         with pytest.raises(LightworkError, match="403") as caught:
             call()
+        assert not isinstance(caught.value, LakeAway)
         assert "\n" not in str(caught.value)
 
 

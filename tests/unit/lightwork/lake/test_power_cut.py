@@ -169,12 +169,18 @@ def test_maps_submits_and_runs_survive_each_cut(tmp_path: Path, monkeypatch, luc
         assert values >= set(kept)
 
     promises.add(check)
-    with disk.recording(monkeypatch), connect(on="serial", lake=tmp_path / "disk/lake", tenant="acme"):
+    lake = tmp_path / "disk/lake"
+    with disk.recording(monkeypatch), connect(on="serial", lake=lake, tenant="acme") as session:
         assert list(_double.map(range(100))) == [2 * n for n in range(100)]
         kept += [2 * n for n in range(100)]
         for number in range(1000, 1010):
             assert _double.submit(number).result() == 2 * number
+            session.runner.commit_calls()
             kept.append(2 * number)
+        for number in range(2000, 2010):
+            _double.submit(number)
+    kept += range(4000, 4020, 2)
+    cut()
     assert not cut.errors
 
 
@@ -241,7 +247,7 @@ def test_a_disk_that_fails_to_sync_is_one_line(tmp_path: Path, monkeypatch) -> N
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(local_lake.syncing, "sync_data", fail)
-    lake = open_lake(tmp_path / "lake", tenant="acme")
+    lake = open_lake(tmp_path / "lake", tenant="acme", patience=0)
     with pytest.raises(LightworkError, match=r"cannot write .*/acme/a/x: Input/output error"):
         lake.write("a/x", b"1")
     assert lake.entries() == []

@@ -214,6 +214,7 @@ def test_a_lost_driver_pod_is_retried_and_a_failed_pipeline_is_not() -> None:
     assert retries("Error", "-1", "pod deleted")
     assert retries("Failed", "143", "main: Error (exit code 143)"), "terminated by a node that went away"
     assert retries("Failed", "137", "main: Error (exit code 137)"), "killed"
+    assert retries("Failed", "75", "main: Error (exit code 75)"), "the lake stayed away"
     assert not retries("Failed", "1"), "the pipeline raised"
     assert not retries("Failed", "2"), "a wrong parameter"
     assert not retries("Failed", "137", "OOMKilled (exit code 137)"), "a retry has no more memory"
@@ -234,3 +235,8 @@ def test_the_autoscaler_may_move_workers_but_not_the_scheduler() -> None:
         for manifest in (dask.scheduler(), dask.workers())
     }
     assert evictable == {"scheduler": "false", "worker": "true"}, "a moved scheduler loses the run's state"
+
+
+def test_a_driver_that_is_lost_after_hours_is_retried() -> None:
+    # Argo counts `maxDuration` from the start of the first pod, however long it ran before it was lost.
+    assert "maxDuration" not in objects.template("driver")["retryStrategy"]["backoff"]

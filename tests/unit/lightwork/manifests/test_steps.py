@@ -214,6 +214,7 @@ def test_a_lost_container_is_retried_and_a_failed_one_is_not() -> None:
 
     assert retries("Error", "-1", "pod deleted")
     assert retries("Failed", "137", "main: Error (exit code 137)")
+    assert "maxDuration" not in TEMPLATES["step-report"]["retryStrategy"]["backoff"]
     assert not retries("Failed", "1")
     missing = "Error (exit code 64): open /mainctrfs/tmp/outputs/rows: no such file or directory"
     assert not retries("Error", "-1", missing), "a retry would not write the output either"

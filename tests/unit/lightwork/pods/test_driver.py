@@ -134,3 +134,19 @@ def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_message(tmp_pa
     (line,) = done.stderr.splitlines()
     assert line.startswith("lightwork: windy-city: parameter max_timestamps: '0' is too small")
     assert message.read_text() == line.removeprefix("lightwork: "), "the step's message in Argo"
+
+
+def test_a_lake_that_stays_away_ends_the_driver_with_75_and_says_so_to_argo(tmp_path: Path) -> None:
+    done = run_driver(
+        tmp_path,
+        LIGHTWORK_LAKE="s3://bucket",
+        LIGHTWORK_LAKE_PATIENCE="0",
+        AWS_ENDPOINT_URL="http://127.0.0.1:9",
+        AWS_ACCESS_KEY_ID="x",
+        AWS_SECRET_ACCESS_KEY="x",
+        AWS_REGION="eu-central-1",
+    )
+    assert done.returncode == 75, done.stderr
+    last_word = (tmp_path / "last-word").read_text()
+    assert last_word.startswith("cannot write s3://bucket/local/runs/")
+    assert last_word.endswith("the endpoint is unreachable; check the network and AWS_ENDPOINT_URL")

@@ -5,21 +5,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lightwork.pods import certificates, retire
+from tests.coroutines import run_coroutine
 from tests.waiting import patience
-
-
-def apart(call: Callable[[], Any]) -> Any:
-    """Call in a separate thread, because `asyncio.run` leaves its thread without an event loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(call).result()
 
 
 @pytest.fixture
@@ -65,7 +58,7 @@ def test_a_retired_workers_results_move_to_another_one(tls: dict[str, object]) -
                 assert not await retire.retire(address, "tls://127.0.0.1:1", patience(20)), "no such worker"
 
     with dask.config.set(tls):
-        apart(lambda: asyncio.run(scene()))
+        run_coroutine(scene())
 
 
 def test_a_running_task_finishes_before_its_worker_is_retired(tls: dict[str, object], tmp_path: Path) -> None:
@@ -97,7 +90,7 @@ def test_a_running_task_finishes_before_its_worker_is_retired(tls: dict[str, obj
                 assert note.read_text() == "x", "the other worker started it again"
 
     with dask.config.set(tls):
-        apart(lambda: asyncio.run(scene()))
+        run_coroutine(scene())
 
 
 @pytest.mark.filterwarnings("ignore:coroutine 'wait_for'")  # from a Dask client that never connected
@@ -107,7 +100,8 @@ def test_without_a_scheduler_the_hook_ends_in_time_and_says_why(
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:9")
     monkeypatch.setenv("POD_IP", "127.0.0.1")
     monkeypatch.setenv("LIGHTWORK_WORKER_PORT", "8788")
-    assert apart(lambda: retire.main(["--seconds", "0.5"])) == 0, "the hook never fails"
+    with ThreadPoolExecutor(1) as pool:  # `asyncio.run` leaves its thread without an event loop
+        assert pool.submit(retire.main, ["--seconds", "0.5"]).result() == 0, "the hook never fails"
     assert capsys.readouterr().err.startswith("retire: not retired: ")
 
 

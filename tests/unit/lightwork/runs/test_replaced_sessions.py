@@ -14,6 +14,7 @@ import pytest
 
 from lightwork import InputError, connect, current_session, task
 from lightwork.runs import openings
+from tests.coroutines import run_coroutine
 from tests.waiting import patience, wait_until
 
 
@@ -62,7 +63,14 @@ def test_a_second_session_with_the_same_arguments_closes_the_first(lake):
         first.__enter__()
 
 
-@pytest.mark.parametrize("difference", [{"tenant": "globex"}, {"refresh": True}, {"parameters": {"n": 1}}])
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"tenant": "globex"},
+        pytest.param({"refresh": True}, marks=pytest.mark.slow),
+        pytest.param({"parameters": {"n": 1}}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_session_with_other_arguments_closes_the_first_once_nobody_refers_to_it(lake, difference):
     session = opened(lake)
     session.artifacts.write("table", pd.DataFrame({"a": [1]}))
@@ -91,7 +99,7 @@ def test_a_session_that_is_still_referred_to_is_current_again(lake):
         current_session()
 
 
-@pytest.mark.parametrize("used", [True, False])
+@pytest.mark.parametrize("used", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("same", [True, False])
 def test_a_function_that_opens_without_closing_can_be_called_often(lake, used, same):
     def function(number: int) -> None:
@@ -147,7 +155,7 @@ def test_coroutines_that_run_at_once_keep_their_own(lake):
         use()
         assert openings.sessions() == [session]
 
-    asyncio.run(main())
+    run_coroutine(main())
 
 
 def test_cells_of_a_notebook(lake):

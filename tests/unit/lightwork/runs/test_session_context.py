@@ -21,6 +21,7 @@ from distributed import Client, LocalCluster
 from lightwork import InputError, Session, connect, current_session, get_logger, task
 from lightwork.engine.feed import PAGE
 from lightwork.runs import session
+from tests.coroutines import run_coroutine
 from tests.dask_workers import dask_workers
 from tests.waiting import patience
 
@@ -90,15 +91,6 @@ def in_threads(*calls):
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
         raise error
     return [future.result() for future in futures]
-
-
-def run_coroutine(coroutine):
-    """Run a coroutine; unlike `asyncio.run`, leave this thread its event loop, which Pulumi needs."""
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(coroutine)
-    finally:
-        loop.close()
 
 
 def in_new_thread(call, *arguments):

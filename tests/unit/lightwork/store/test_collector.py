@@ -422,7 +422,7 @@ def test_an_upload_that_others_have_ended_is_made_again(
                 assert lake.is_abandoned(item, lake.now() + 2 * DAY)
                 assert lake.discard(item)
 
-    events = client().meta.events
+    events = client(lake.patience).meta.events
     events.register("before-call.s3.UploadPart", stand_still)
     try:
         lake.write("large", data)
