@@ -72,8 +72,10 @@ def _runs() -> list[dict[str, Any]]:
     waiting = (
         f'sum(kube_pod_status_phase{{phase="Pending",{TENANTS},pod=~".+-workers-.+"}}) by (namespace) > 0'
     )
-    pending = f'sum(min_over_time({WORKFLOWS}{{status="Pending"}}[30m])) > 0'
-    running = f'sum(max_over_time({WORKFLOWS}{{status="Running"}}[30m])) > 0'
+    # To Argo, a run that waits for its turn is Running, but it has no pod.
+    begun = f'sum(min_over_time({WORKFLOWS}{{status="Running"}}[30m])) > 0'
+    pods = f'kube_pod_status_phase{{phase=~"Pending|Running",{TENANTS},pod!~".+-workers-.+"}}'
+    at_work = f"sum(max_over_time({pods}[30m])) > 0"
     return [
         _rule(
             "RunFailed",
@@ -89,7 +91,7 @@ def _runs() -> list[dict[str, Any]]:
         ),
         _rule(
             "SemaphoresStuck",
-            f"{pending} unless {running}",
+            f"{begun} unless {at_work}",
             after="15m",
             severity="critical",
             summary="Runs wait, and none is going on",

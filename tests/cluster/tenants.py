@@ -52,6 +52,8 @@ def small_file(tenant: str) -> str:
             entry["suspended"] = True
     if tenant == TENANTS[0]:
         document["pipelines"] |= _probes()
+    else:
+        document["pipelines"] |= queues()
     target = run_folder() / "tenants" / f"{tenant}.yaml"
     target.parent.mkdir(exist_ok=True)
     target.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -75,6 +77,18 @@ def _probes() -> dict[str, Any]:
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
     return {"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps}
+
+
+def queues() -> dict[str, Any]:
+    """Return entries whose runs are one small pod each, for queues: with one and with two places."""
+    code = "import sys, time; time.sleep(float(sys.argv[1]))"
+    pod = {"command": ["python", "-c", code], "args": ["${seconds}"], "image": probe_image(), "size": SMALL}
+    entry = {"steps": {"pause": pod}, "parameters": {"seconds": 1}, "deadline": "5m"}
+    entries = {f"queue-{name}": {**entry, "max_parallel_runs": 1 + (name > "b")} for name in "abcde"}
+    short = {**entry, "deadline": "20s", "ends_within": "20s"}
+    hourly = {"schedule": "0 * * * *", "timezone": "UTC", "suspended": True}
+    fired = {f"queue-{word}": {**entry, **hourly, "when_busy": word} for word in ("skip", "wait")}
+    return {**entries, "queue-short": short, **fired}
 
 
 def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,9 @@ SERIES = {
     # The first failure ever, in the eleventh minute.
     'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Failed"}': "_x10 1x400",
     'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Succeeded"}': "1+1x400",
-    'argo_workflows_gauge{status="Pending"}': "2x400",
-    'argo_workflows_gauge{status="Running"}': "1x60 0x400",
+    'argo_workflows_gauge{status="Running"}': "2x400",
+    'kube_pod_status_phase{phase="Running",namespace="tenant-acme",pod="r-driver"}': "1x60 0x400",
+    'kube_pod_status_phase{phase="Running",namespace="argo",pod="workflow-controller"}': "1x400",
     'kube_pod_status_phase{phase="Pending",namespace="tenant-acme",pod="r-workers-a"}': "0x30 1x400",
     'kube_pod_status_phase{phase="Pending",namespace="kube-system",pod="r-workers-a"}': "1x400",
     'kube_deployment_status_replicas_available{namespace="argo",deployment="argo-workflow-controller"}': (

@@ -9,12 +9,13 @@ import click
 
 from lightwork.cli import candidates
 from lightwork.cli.output import echo, show_json
+from lightwork.cli.running import STOPPED_CODE
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lightwork.kube.runs import Remote
+    from lightwork.kube.runs import Remote, Status
 
 
 def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,19 +73,41 @@ def submit_command(
 
     values = _parameters(pipeline, items)
     remote = _remote(environment, tenant, context)
-    run = remote.submit(pipeline, values)
-    echo(f"submitted {run} to {remote.namespace}", err=True)
-    status = None
-    if wait:
-        for status in remote.follow(run):
-            words = (status.phase or "not yet scheduled", status.progress, status.message)
-            echo(f"{run}: {' '.join(filter(None, words))}", err=True)
+    run, status = "", None
+    where = f"--env {environment}{f' --context {context}' if context else ''} --tenant {remote.tenant}"
+    try:
+        run = remote.submit(pipeline, values)
+        echo(f"submitted {run} to {remote.namespace}", err=True)
+        if wait:
+            status = _follow(remote, run)
+    except KeyboardInterrupt:
+        _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, where)
+        raise click.exceptions.Exit(STOPPED_CODE) from None
     if as_json:
         show_json({"run": run, "namespace": remote.namespace, "phase": status.phase if status else ""})
     elif not wait:
-        echo(f"see its logs: lightwork logs {run} --env {environment} --tenant {remote.tenant}", err=True)
+        echo(f"see its logs: lightwork logs {run} {where}", err=True)
     if status is not None and status.phase != "Succeeded":
         raise RunFailed(f"{run}: {status.phase}: {status.message or 'no message'}")
+
+
+def _follow(remote: Remote, run: str) -> Status | None:
+    """Print a run's state whenever it changes, until it ends; return the last."""
+    status = None
+    for status in remote.follow(run, away=lambda text: echo(f"{run}: goes on; {text}; waiting", err=True)):
+        words = (status.phase or "not yet scheduled", status.progress, status.message)
+        echo(f"{run}: {' '.join(filter(None, words))}", err=True)
+    return status
+
+
+def _say_what_goes_on(what: str, run: str, where: str) -> None:
+    """Say after Ctrl-C that the run goes on in the cluster, and how to follow and to stop it."""
+    name = run or "RUN"
+    echo(
+        f"lightwork: no longer waiting; {what} goes on, and the same command would start another one;"
+        f" see its logs: lightwork logs {name} {where}; stop it: lightwork stop {name} {where}",
+        err=True,
+    )
 
 
 @click.command("stop")

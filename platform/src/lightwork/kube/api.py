@@ -145,7 +145,7 @@ class ByClient(KubeApi):
             auth_settings=["BearerToken"],
         )
         try:
-            response = self.client.call_api(*arguments)
+            response = self.client.call_api(*arguments, _request_timeout=TIMEOUT)
             text = response.read().decode("utf-8", errors="replace")
         except HTTPError as error:
             raise OSError(str(error)) from error

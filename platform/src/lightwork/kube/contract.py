@@ -51,6 +51,15 @@ SEMAPHORES = "semaphores"
 """The ConfigMap that `manifests.namespace` makes: the parallel runs of each pipeline, read by Argo."""
 TENANT_SEMAPHORE = "tenant"
 """Its key for all of a tenant's runs together."""
+SCHEDULED = "scheduled"
+"""The template that a run of the schedule starts with if it is skipped when it would have to wait.
+
+`manifests.workflows` makes it.
+"""
+SKIPPABLE = "work-or-skip"
+"""The task in it that is skipped then; `kube.status` reads that."""
+AT_ONCE_SECONDS = 60
+"""A scheduled run that gets its place so soon is not skipped: Argo may need a while, as after a restart."""
 
 # Service accounts. `manifests.identity` makes them, with the permissions each needs.
 ACCOUNT_SCALER = "scaler"

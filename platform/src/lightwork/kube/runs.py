@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from lightwork.kube.api import ByClient
 
 ARGO = "argoproj.io/v1alpha1"
-ENDED = ("Succeeded", "Failed", "Error")
+ENDED = ("Succeeded", "Failed", "Error", "Skipped")
 ROLES = ("driver", "scheduler", "worker", "step")
+PATIENCE = 3600.0
+"""For how many seconds without an answer of the API a run is still followed."""
+
+
+class AwayError(LightworkError):
+    """The API does not answer, or answers that it cannot at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,9 @@ class Status:
 
     Attributes:
         name: the name of the run and of its Workflow.
-        phase: Argo's phase: Pending, Running, Succeeded, Failed or Error; empty until Argo schedules the run.
-        message: why it failed, or what it waits for; empty if neither.
+        phase: Pending (it waits for its turn), Running, Succeeded, Failed, Error or Skipped; empty until Argo
+            has seen the run.
+        message: why it failed or was skipped, or what it waits for; empty if none of that.
         progress: the finished steps out of all steps, such as `3/4`.
     """
 
@@ -139,7 +146,8 @@ class Remote:
             missing=f"{self.tenant} has no run {run!r} in the cluster; `lightwork runs` shows ended ones",
         )
         state = workflow.get("status", {})
-        return Status(run, state.get("phase", ""), status.message(state), state.get("progress", ""))
+        progress = state.get("progress", "")
+        return Status(run, status.phase(workflow), status.message(workflow), progress)
 
     def runs(self) -> list[str]:
         """Return the names of the runs that are in the cluster, the newest first."""
@@ -148,16 +156,35 @@ class Remote:
         newest_first = sorted(items, key=lambda item: str(item.get("creationTimestamp")), reverse=True)
         return [str(item["name"]) for item in newest_first]
 
-    def follow(self, run: str, every: float = 2.0) -> Iterator[Status]:
+    def follow(
+        self, run: str, every: float = 2.0, away: Callable[[str], None] | None = None
+    ) -> Iterator[Status]:
         """Yield a run's state each time it changes, until the run ends.
+
+        The run goes on while the API is away, so following it does too, for up to PATIENCE.
 
         Args:
             run: the run's name.
             every: seconds between two requests.
+            away: is called with the reason each time the API goes away.
+
+        Raises:
+            LightworkError: the API was away for too long, or refuses to answer.
         """
-        last = None
+        last, answered = None, time.monotonic()
+        known_away = False
         while True:
-            status = self.status(run)
+            try:
+                status = self.status(run)
+            except AwayError as error:
+                if time.monotonic() - answered > PATIENCE:
+                    raise
+                if away and not known_away:
+                    away(str(error))
+                known_away = True
+                time.sleep(every)
+                continue
+            answered, known_away = time.monotonic(), False
             if status != last:
                 yield status
             if status.ended:
@@ -168,6 +195,10 @@ class Remote:
     def stop(self, run: str, *, at_once: bool = False) -> None:
         """End a run.
 
+        One that waits for its turn ends without its exit handler, as it has no objects: with it, the run
+        would stay in the queue until the handler ends, and a place that becomes free meanwhile would stay
+        empty.
+
         Args:
             run: the run's name.
             at_once: skip the exit handler; the run's objects are then deleted with its Workflow.
@@ -177,7 +208,8 @@ class Remote:
         """
         if (status := self.status(run)).ended:
             raise InputError(f"{run} has ended already: {status.phase}")
-        body = {"spec": {"shutdown": "Terminate" if at_once else "Stop"}}
+        waits = status.phase in ("", "Pending")
+        body = {"spec": {"shutdown": "Terminate" if at_once or waits else "Stop"}}
         self._request(
             f"stop {run}",
             lambda: self._api.patch(f"{self._argo}/workflows/{run}", body),
@@ -267,11 +299,10 @@ class Remote:
                 raise InputError(missing) from error
             if error.status in (401, 403):
                 raise LightworkError(f"not allowed to {action} in {self.namespace}: {error}") from error
-            raise LightworkError(f"cannot {action} in {self.namespace}: {error}") from error
+            kind = AwayError if error.status == 429 or error.status >= 500 else LightworkError
+            raise kind(f"cannot {action} in {self.namespace}: {error}") from error
         except OSError as error:
-            raise LightworkError(
-                f"cannot {action}: the cluster cannot be reached: {one_line(error)}"
-            ) from error
+            raise AwayError(f"cannot {action}: the cluster cannot be reached: {one_line(error)}") from error
 
 
 def _connection(environment: str, context: str | None) -> ByClient:

@@ -1,11 +1,15 @@
-"""Read from Argo's objects, for people, why a run failed, what it waits for, and whether it can ever fit."""
+"""Read from Argo's objects, for people, how a run is and why, and whether it can ever fit."""
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
+from lightwork.kube.contract import SKIPPABLE, TENANT_SEMAPHORE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
 
 _CHILD = re.compile(r"child '[^']*' failed")
 _MAIN = re.compile(r"^main: Error \(exit code \d+\): ")
+_LOCK = re.compile(r"^Waiting for \S+/([^/\s]+) lock\. Lock status: (\d+)/(\d+)")
 _SIZES = re.compile(r"^(driver|scheduler|worker)-(cpu|memory|storage)$")
 _HARD = {
     "cpu": ("requests.cpu", "cpu"),
@@ -24,26 +29,109 @@ _HARD = {
 """The names that a ResourceQuota may use for each resource."""
 
 
-def message(status: Mapping[str, Any]) -> str:
-    """Return in one line why a run failed or what it waits for; empty if neither.
+def phase(workflow: Mapping[str, Any]) -> str:
+    """Return how a run is: Pending, Running, Succeeded, Failed, Error or Skipped; empty until Argo sees it.
+
+    Argo's own phase is Running for a run that waits for its turn in a queue, and Succeeded for one that the
+    schedule skipped. It is also Succeeded for a Workflow that was terminated while it waited for a semaphore
+    of its own. So the phase is read together with the node of the entry template and with `spec.shutdown`.
+
+    Args:
+        workflow: the Workflow, from the cluster or from the archive.
+    """
+    status = workflow.get("status", {})
+    own = str(status.get("phase") or "")
+    nodes = _nodes(status)
+    if own in ("", "Running") and _lock(status):
+        return "Pending"
+    if own != "Succeeded" or nodes is None:
+        return own
+    main = str(nodes.get(workflow.get("metadata", {}).get("name"), {}).get("phase") or "")
+    if main in ("Failed", "Error"):
+        return main
+    if main != "Succeeded" and _shutdown(workflow):
+        return "Failed"
+    return "Skipped" if _skipped(nodes) else own
+
+
+def message(workflow: Mapping[str, Any]) -> str:
+    """Return in one line why a run failed or was skipped, or what it waits for; empty if none of that.
 
     If a step failed, Argo's message on the Workflow says only that. The reason is in the step's own message.
 
     Args:
-        status: the Workflow's `status`.
+        workflow: the Workflow, from the cluster or from the archive.
     """
+    status = workflow.get("status", {})
     own = one_line(status.get("message") or "")
-    pods = [node for node in status.get("nodes", {}).values() if node.get("type") == "Pod"]
-    if status.get("phase") in ("Failed", "Error"):
+    pods = [node for node in (_nodes(status) or {}).values() if node.get("type") == "Pod"]
+    state = phase(workflow)
+    if state == "Skipped":
+        return "skipped by the schedule: as many runs as may were active"
+    if state in ("Failed", "Error"):
         failed = [pod for pod in pods if pod.get("phase") in ("Failed", "Error") and pod.get("message")]
         if failed and (not own or _CHILD.fullmatch(own)):
             last = max(failed, key=lambda pod: str(pod.get("finishedAt") or ""))
             return f"{_name(last)}: {_MAIN.sub('', one_line(last['message']))}"
-        return own
+        shutdown = _shutdown(workflow)
+        return own or (f"Stopped with strategy '{shutdown}'" if shutdown else _late(status))
+    if lock := _lock(status):
+        return _turn(lock)
     waiting = [pod for pod in pods if pod.get("phase") == "Pending" and pod.get("message")]
     if not own and waiting:
         return f"{_name(waiting[0])} waits: {one_line(waiting[0]['message'])}"
     return own
+
+
+def _nodes(status: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a Workflow's nodes, compressed by Argo if many; None if only its database has them."""
+    if packed := status.get("compressedNodes"):
+        nodes: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+        return nodes
+    if status.get("offloadNodeStatusVersion") and not status.get("nodes"):
+        return None
+    return dict(status.get("nodes") or {})
+
+
+def _shutdown(workflow: Mapping[str, Any]) -> str:
+    """Return `Stop` or `Terminate` if the run was ended by hand, else an empty text."""
+    return str(workflow.get("spec", {}).get("shutdown") or "")
+
+
+def _skipped(nodes: Mapping[str, Any]) -> bool:
+    tasks = [node for node in nodes.values() if node.get("displayName") == SKIPPABLE]
+    return any(node.get("phase") == "Skipped" for node in tasks)
+
+
+def _lock(status: Mapping[str, Any]) -> str:
+    """Return Argo's message about the semaphore that a run waits for; empty if it waits for none."""
+    if status.get("phase") not in ("", None, "Pending", "Running"):
+        return ""
+    queued = [
+        node
+        for node in (_nodes(status) or {}).values()
+        if (node.get("synchronizationStatus") or {}).get("waiting")
+        and node.get("phase") in ("Pending", "Running")
+    ]
+    if queued:
+        return one_line(queued[0].get("message") or queued[0]["synchronizationStatus"]["waiting"])
+    own = one_line(status.get("message") or "")
+    return own if _LOCK.search(own) else ""
+
+
+def _turn(lock: str) -> str:
+    """Return Argo's message about a semaphore in plain words."""
+    if (match := _LOCK.search(lock)) is None:
+        return f"waits for its turn: {lock}"
+    whose = "the tenant's runs" if match[1] == TENANT_SEMAPHORE else f"the runs of {match[1]}"
+    free, most = int(match[2]), int(match[3])
+    return f"waits for its turn: {most - free} of at most {most} of {whose} are active"
+
+
+def _late(status: Mapping[str, Any]) -> str:
+    """Return the message of a run whose time was over before its turn came."""
+    late = [node for node in (_nodes(status) or {}).values() if "deadline" in str(node.get("message"))]
+    return "its time was over before its turn came (`ends_within`)" if late else ""
 
 
 def _name(node: Mapping[str, Any]) -> str:

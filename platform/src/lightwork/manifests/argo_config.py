@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lightwork.kube.contract import Manifest
 
 NAME = "workflow-controller-configmap"
+LIMITS_KEPT_SECONDS = 10
+"""How long Argo may use an old number of parallel runs after the tenant's file has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,9 @@ class Argo:
         cluster: this cluster's name in the archive, which several clusters may share.
         namespace: the namespace of the controller.
         archive_days: how many days an ended workflow stays in the archive.
-        parallel: the most workflows that may be active in the whole cluster.
-        parallel_in_namespace: the most workflows that may be active in one namespace.
+        parallel: the most workflows in the whole cluster; 0 for any number.
+        parallel_in_namespace: the most workflows in one namespace, against floods. Argo counts those that
+            wait for a semaphore as well, so a low number would let one pipeline's backlog hold up the others.
         executor_pull: whether the executor's image is pulled; `Never` where it is loaded by hand.
         links: the links that Argo's pages show, in Argo's own form.
         sso: the identity provider; without one, users bring tokens of their own.
@@ -82,8 +85,8 @@ class Argo:
     cluster: str
     namespace: str = "argo"
     archive_days: int = 365
-    parallel: int = 200
-    parallel_in_namespace: int = 20
+    parallel: int = 0
+    parallel_in_namespace: int = 500
     executor_pull: Literal["IfNotPresent", "Never"] = "IfNotPresent"
     links: tuple[dict[str, str], ...] = field(default=())
     sso: SSO | None = None
@@ -109,6 +112,8 @@ def settings(argo: Argo) -> dict[str, Any]:
         "parallelism": argo.parallel,
         "namespaceParallelism": argo.parallel_in_namespace,
         "resourceRateLimit": {"limit": 20, "burst": 40},
+        # Without this, Argo reads a semaphore's ConfigMap at each look at each waiting run.
+        "synchronization": {"semaphoreLimitCacheSeconds": LIMITS_KEPT_SECONDS},
         # Only WorkflowTemplates may run: nobody can submit pods of their own.
         "workflowRestrictions": {"templateReferencing": "Strict"},
         "workflowDefaults": workflow_defaults(),

@@ -49,7 +49,7 @@ PARAMETERS = {
     "driver-cpu": "Processor cores of the pipeline's own container.",
     "driver-memory": "Memory of the pipeline's own container.",
     "driver-storage": "Room on the node's disk for the pipeline's own container.",
-    "deadline": "Seconds after which the run is ended.",
+    "deadline": "Seconds after which the driver's pod is ended.",
     "result-file": "Where the pipeline's result is put for other steps; empty if none uses it.",
 }
 
@@ -60,16 +60,17 @@ _WORKERS = [
     *(name for name in PARAMETERS if name.startswith("worker-")),
 ]
 _DRIVER = [
-    *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads", "result-file"),
+    *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads", "result-file", "deadline"),
     *(name for name in PARAMETERS if name.startswith("driver-")),
 ]
 
 RETRY_WHEN = (
     "lastRetry.status == 'Error' or"
-    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled'))"
+    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled')"
+    " and not (lastRetry.message contains 'longer than the specified deadline'))"
 )
 """Retry a lost pod and a run whose lake stayed away (75), but not a pipeline that raised (1), a wrong
-parameter (2) or a lack of memory."""
+parameter (2), or a lack of memory or time."""
 
 RESULT = "result"
 """The output of `run`, and of its driver."""
@@ -206,6 +207,8 @@ def _driver() -> Container:
         archive_location=argo.ArtifactLocation(archive_logs=True),
         # The sizes are parameters, which Argo substitutes only in a patch.
         pod_spec_patch=yaml.safe_dump({"containers": [container]}, sort_keys=False, width=1000),
+        # The Workflow's own deadline includes the time for which it waited for its turn.
+        active_deadline_seconds=placeholder("deadline"),
         retry_strategy=lost_pods(),
     )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from hera.workflows import DAG, Container, Parameter, Task
+from hera.workflows import Container, Parameter, Task
 from hera.workflows import models as argo
 
 from lightwork.kube import contract
@@ -84,12 +84,12 @@ def arguments(
     }
 
 
-def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
-    """Return the template `main` of an entry with several steps, and the templates of its containers."""
+def tasks(tenant: Tenant, name: str, target: Target) -> tuple[list[Task | DAGTask], list[Container]]:
+    """Return the tasks of an entry with several steps, and the templates of its containers."""
     entry = tenant.pipelines[name]
     steps = entry.steps or {}
     waits_for, used = graph.dependencies(entry), graph.used_results(entry)
-    tasks: list[Task | DAGTask] = [
+    dag: list[Task | DAGTask] = [
         _container_task(step_name, step, waits_for[step_name])
         if isinstance(step, ContainerStep)
         else _scaled_task(
@@ -109,7 +109,7 @@ def main(tenant: Tenant, name: str, target: Target) -> list[DAG | Container]:
         for step_name, step in steps.items()
         if isinstance(step, ContainerStep)
     ]
-    return [DAG(name="main", tasks=tasks), *containers]
+    return dag, containers
 
 
 def _scaled_task(name: str, waits_for: Iterable[str], values: Mapping[str, str]) -> Task:
@@ -186,6 +186,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         labels=labels,
         service_account_name=contract.ACCOUNT_STEP,
         archive_location=argo.ArtifactLocation(archive_logs=True),
+        active_deadline_seconds=quantities.seconds(tenant.pipelines[entry].deadline),
         retry_strategy=scaler.lost_pods(RETRY_WHEN),
         **_nodes(step),
     )

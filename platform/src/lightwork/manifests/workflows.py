@@ -1,10 +1,21 @@
-"""A tenant's pipelines as Argo objects: a WorkflowTemplate each, and a CronWorkflow for each schedule."""
+"""A tenant's pipelines as Argo objects: a WorkflowTemplate each, and a CronWorkflow for each schedule.
+
+Runs take turns. A run first waits for one of its pipeline's places, then, holding that, for one of the
+tenant's (if not all runs fit at once). So the tenant's queue holds only runs that could start at once, a
+backlog of one pipeline does not hold up the others, and as all runs take the two in this order, none waits
+for a run that waits for it. A run is never in two queues: Argo takes several semaphores of one template only
+at the front of all their queues, and orders runs of the same second differently in each.
+
+The places are semaphores of templates, one inside the other, and not of the Workflow: Argo counts no deadline
+of a Workflow that waits for its own semaphore, and does not end it on `stop`. The templates around them are
+DAGs, which fail on `stop` and `terminate` even if what is inside them waits; groups of steps do not.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, WorkflowTemplate
+from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, Task, WorkflowTemplate
 from hera.workflows import models as argo
 
 from lightwork.functions import parameters
@@ -29,6 +40,12 @@ After a `terminate`, nothing of a run is left after this time and the workers' g
 """
 POD_DELAY = "60s"
 """How long a run's completed pods stay, so that their logs can be read."""
+_WORK = "work"
+_AT_ONCE = (
+    "{{=string(sprig.unixEpoch(sprig.now()))}} - {{workflow.creationTimestamp.s}}"
+    f" < {contract.AT_ONCE_SECONDS}"
+)
+"""Whether a run got its pipeline's place without waiting for it."""
 
 
 def workflow_template(
@@ -56,15 +73,18 @@ def workflow_template(
         pod_metadata=argo.Metadata(labels=labels),
         entrypoint="main",
         on_exit="exit",
-        templates=[*_main(tenant, name, target, values), Steps(name="exit", sub_steps=[[clear]])],
+        templates=[
+            *_turns(tenant, name),
+            *_work(tenant, name, target, values),
+            Steps(name="exit", sub_steps=[[clear]]),
+        ],
         arguments=[Parameter(name=key, value=value) for key, value in values.items()],
         service_account_name=contract.ACCOUNT_SCALER,
-        active_deadline_seconds=quantities.seconds(entry.deadline),
+        active_deadline_seconds=entry.seconds_to_end,
         ttl_strategy=argo.TTLStrategy(seconds_after_completion=KEPT_SECONDS),
         pod_gc=argo.PodGC(strategy="OnPodCompletion", delete_delay_duration=POD_DELAY),
         security_context=argo.PodSecurityContext.model_validate(base.pod_security()),
         affinity=argo.Affinity.model_validate(base.never_spot()),
-        synchronization=argo.Synchronization(semaphores=[_semaphore(key) for key in _locks(tenant, name)]),
         metrics=_metrics(tenant, name),
     )
     manifest: Manifest = workflow.to_dict()
@@ -74,7 +94,7 @@ def workflow_template(
 def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
     """Return the CronWorkflow of one entry; None if it has no schedule.
 
-    If only one run may be active, a scheduled time is skipped while the previous run is active.
+    Argo never skips a run itself: it would leave no trace. See `_turns`.
     """
     entry = tenant.pipelines[name]
     if entry.schedule is None or entry.timezone is None:
@@ -87,11 +107,12 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         schedules=[entry.schedule],
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
-        concurrency_policy="Forbid" if entry.max_parallel_runs == 1 else "Allow",
+        concurrency_policy="Allow",
         cron_suspend=entry.suspended or tenant.leaving,
         # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
+        entrypoint=contract.SCHEDULED if entry.when_busy == "skip" else None,
         workflow_template_ref=argo.WorkflowTemplateRef(name=name),
     )
     manifest: Manifest = workflow.to_dict()
@@ -109,14 +130,38 @@ def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, 
     }
 
 
-def _main(tenant: Tenant, name: str, target: Target, names: Iterable[str]) -> list[Steps | DAG | Container]:
-    """Return the template `main`, one pipeline or several steps, and the templates it uses."""
+def _turns(tenant: Tenant, name: str) -> list[DAG]:
+    """Return the templates by which a run waits for its turn: `main`, and for the schedule SCHEDULED.
+
+    Each has one task, with the pipeline's place; the tenant's place is with the task inside that. A run of
+    the schedule that had to wait for the first is skipped then: its task is, and the run ends.
+    """
     entry = tenant.pipelines[name]
+    turn, skip = "turn", "turn-or-skip"
+    templates = [
+        DAG(name="main", tasks=[Task(name=turn, template=turn)]),
+        DAG(name=turn, tasks=[Task(name=_WORK, template=_WORK)], synchronization=_place(name)),
+    ]
+    if entry.schedule and entry.when_busy == "skip":
+        work = Task(name=contract.SKIPPABLE, template=_WORK, when=_AT_ONCE)
+        templates += [
+            DAG(name=contract.SCHEDULED, tasks=[Task(name=turn, template=skip)]),
+            DAG(name=skip, tasks=[work], synchronization=_place(name)),
+        ]
+    return templates
+
+
+def _work(tenant: Tenant, name: str, target: Target, names: Iterable[str]) -> list[Steps | DAG | Container]:
+    """Return the template of a run's work, one pipeline or several steps, and the templates it uses."""
+    entry = tenant.pipelines[name]
+    place = None if fit.concurrent(tenant) is None else _place(contract.TENANT_SEMAPHORE)
     if entry.steps is not None:
-        return list(steps.main(tenant, name, target))
+        tasks, containers = steps.tasks(tenant, name, target)
+        return [DAG(name=_WORK, tasks=tasks, synchronization=place), *containers]
     values = {key: steps.value(graph.Reference("", key)) for key in names}
     arguments = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
-    return [Steps(name="main", sub_steps=[[_reference("run", "run", arguments)]])]
+    run = _reference("run", "run", arguments)
+    return [Steps(name=_WORK, sub_steps=[[run]], synchronization=place)]
 
 
 def _reference(name: str, template: str, arguments: dict[str, str]) -> Step:
@@ -127,12 +172,10 @@ def _reference(name: str, template: str, arguments: dict[str, str]) -> Step:
     )
 
 
-def _locks(tenant: Tenant, name: str) -> list[str]:
-    return [name] if fit.concurrent(tenant) is None else [name, contract.TENANT_SEMAPHORE]
-
-
-def _semaphore(key: str) -> argo.SemaphoreRef:
-    return argo.SemaphoreRef(config_map_key_ref=argo.ConfigMapKeySelector(name=contract.SEMAPHORES, key=key))
+def _place(key: str) -> argo.Synchronization:
+    """Return the semaphore of a pipeline's or the tenant's parallel runs."""
+    selector = argo.ConfigMapKeySelector(name=contract.SEMAPHORES, key=key)
+    return argo.Synchronization(semaphores=[argo.SemaphoreRef(config_map_key_ref=selector)])
 
 
 def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:

@@ -30,6 +30,8 @@ from lightwork.tenants.fields import (
 
 LONGEST_RUN = "7d"
 """The longest deadline: a run keeps the certificates that it starts with, valid for about 30 days or more."""
+LONGEST_WAIT = "1d"
+"""How long a run may wait for its turn beyond its deadline, unless the file says otherwise."""
 
 
 class Quota(documents.Document):
@@ -179,7 +181,22 @@ class Entry(documents.Document):
     max_parallel_runs: Count = Field(
         default=1, description="Maximum number of its runs at the same time; further runs wait."
     )
-    deadline: Duration = Field(default="6h", description="A run that takes longer is stopped.")
+    deadline: Duration = Field(
+        default="6h",
+        description="A run that takes longer is stopped; with steps, one whose step takes longer. The time"
+        " for which it waits for its turn does not count.",
+    )
+    ends_within: Duration | None = Field(
+        default=None,
+        validate_default=True,
+        description="A run that has not ended so long after it was submitted is stopped, also if it still"
+        " waits for its turn. Default: one day more than the deadline.",
+    )
+    when_busy: Literal["skip", "wait"] = Field(
+        default="skip",
+        description="What becomes of a run of the schedule if as many runs as may are active: it is recorded"
+        " as skipped, or it waits. Submitted runs always wait.",
+    )
     starting_deadline: Duration = Field(
         default="10m", description="How late a scheduled run may still start after an outage."
     )
@@ -198,6 +215,21 @@ class Entry(documents.Document):
         if quantities.seconds(value) > quantities.seconds(LONGEST_RUN):
             raise ValueError(f"should be {LONGEST_RUN} or less")
         return value
+
+    @field_validator("ends_within")
+    @classmethod
+    def _not_before_the_deadline(cls, value: str | None, info: ValidationInfo) -> str | None:
+        deadline = info.data.get("deadline")
+        if value and deadline and quantities.seconds(value) < quantities.seconds(deadline):
+            raise ValueError(f"should be the deadline ({deadline}) or more: it includes the run itself")
+        return value
+
+    @property
+    def seconds_to_end(self) -> int:
+        """The seconds after its submission within which a run ends."""
+        if self.ends_within is None:
+            return quantities.seconds(self.deadline) + quantities.seconds(LONGEST_WAIT)
+        return quantities.seconds(self.ends_within)
 
 
 class Tenant(documents.Document):

@@ -10,7 +10,11 @@ import pytest
 
 
 class Api(BaseHTTPRequestHandler):
-    """Responds as `answers` says and records each request."""
+    """Responds as `answers` says and records each request.
+
+    An answer is a status and a body, of which a list gives one after the other; or a list of such answers.
+    With None for a status, the connection is closed without a response.
+    """
 
     def do_GET(self):
         self.respond()
@@ -23,7 +27,13 @@ class Api(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         self.server.requests.append((self.command, path, query, body))
         self.server.headers.append(self.headers)
-        status, reply = self.server.answers.get((self.command, path), (404, {"message": "not found"}))
+        answer = self.server.answers.get((self.command, path), (404, {"message": "not found"}))
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        status, reply = answer
+        if status is None:
+            self.close_connection = True
+            return
         if isinstance(reply, list):
             reply = reply.pop(0) if len(reply) > 1 else reply[0]
         data = reply.encode() if isinstance(reply, str) else json.dumps(reply).encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -116,6 +118,20 @@ def test_a_run_is_stopped_with_or_without_its_exit_handler(api, at_once, word):
     assert api.requests[-1][3] == {"spec": {"shutdown": word}}
 
 
+@pytest.mark.parametrize("phase", ["", "Pending"])
+def test_a_run_that_waits_is_ended_at_once(api, phase):
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow(phase))
+    api.answers["PATCH", f"{ARGO}/workflows/r1"] = (200, {})
+    Remote("dev", "acme").stop("r1")
+    assert api.requests[-1][3] == {"spec": {"shutdown": "Terminate"}}
+
+
+def test_a_run_that_was_terminated_while_it_waited_has_not_succeeded(api):
+    ended = {**workflow("Succeeded"), "metadata": {"name": "r1"}, "spec": {"shutdown": "Terminate"}}
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, ended)
+    assert Remote("dev", "acme").status("r1").phase == "Failed"
+
+
 def test_a_run_that_has_ended_cannot_be_stopped(api):
     api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Succeeded"))
     with pytest.raises(InputError, match="r1 has ended already: Succeeded"):
@@ -168,6 +184,74 @@ def test_submit_waits_and_fails_with_the_run(api):
     result = CliRunner().invoke(commands.submit_command, words)
     assert str(result.exception) == "windy-city-x7k2p: Failed: no"
     assert "windy-city-x7k2p: Running 1/4" in result.stderr
+
+
+WAIT = ["submit", "windy-city", "unit=mph", "--env", "dev", "--tenant", "acme", "--wait"]
+STATE = ("GET", f"{ARGO}/workflows/windy-city-x7k2p")
+
+
+@pytest.mark.parametrize("refusal", [429, 500, 503])
+def test_waiting_outlives_an_api_that_is_away(api, capsys, monkeypatch, refusal):
+    follow = Remote.follow
+    monkeypatch.setattr(Remote, "follow", lambda *a, **more: follow(*a, **{**more, "every": 0}))
+    answers = [
+        (200, workflow("Running")),
+        (refusal, {"message": "etcd"}),
+        (None, ""),
+        (200, workflow("Failed")),
+    ]
+    api.answers[STATE] = answers
+    with pytest.raises(SystemExit) as ended:
+        cli.main(WAIT)
+    assert ended.value.code == 1
+    text = capsys.readouterr().err
+    assert "Failed" in text
+    assert text.count("goes on; cannot read windy-city-x7k2p") == 1, "once, however often it is asked"
+
+
+@pytest.mark.parametrize("refusal", [401, 403, 404])
+def test_waiting_ends_where_an_answer_will_not_change(api, monkeypatch, refusal):
+    api.answers[STATE] = (refusal, {"message": "no"})
+    with pytest.raises(LightworkError):
+        list(Remote("dev", "acme").follow("windy-city-x7k2p", every=0))
+
+
+def test_waiting_for_an_api_that_stays_away_ends_at_last(api, monkeypatch):
+    monkeypatch.setattr("lightwork.kube.runs.PATIENCE", 0.05)
+    api.answers[STATE] = (503, {"message": "etcd"})
+    with pytest.raises(LightworkError, match="etcd"):
+        list(Remote("dev", "acme").follow("windy-city-x7k2p", every=0.02))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+def test_no_request_waits_for_ever(api, monkeypatch, method):
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr("lightwork.kube.api.TIMEOUT", 0.1)
+    remote = Remote("dev", "acme")
+    remote._api.client.configuration.host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    start = time.monotonic()
+    with silent, pytest.raises(OSError, match="timed out"):
+        remote._api._object(method, "/x", {}, None if method == "GET" else {})
+    assert time.monotonic() - start < 5
+
+
+def test_ctrl_c_while_waiting_says_that_the_run_goes_on_and_how_to_stop_it(api, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Remote, "follow", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(WAIT)
+    assert ended.value.code == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    where = "windy-city-x7k2p --env dev --tenant acme"
+    for words in ("windy-city-x7k2p goes on", f"lightwork logs {where}", f"lightwork stop {where}"):
+        assert words in last
+    monkeypatch.setattr(Remote, "submit", interrupted)
+    with pytest.raises(SystemExit):
+        cli.main(WAIT)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "a run of windy-city that was submitted already goes on" in last
 
 
 def test_a_value_that_does_not_fit_the_signature_is_refused_before_the_cluster_is_asked(api, capsys):

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from lightwork.kube import status
@@ -18,7 +24,7 @@ def pod(name: str, phase: str, message: str = "", finished: str = "") -> dict[st
 def workflow_status(phase: str, message: str = "", *pods: dict[str, str]) -> dict[str, object]:
     group = {"type": "StepGroup", "displayName": "[0]", "phase": phase, "message": "child 'x-1' failed"}
     nodes = {str(i): node for i, node in enumerate([group, *pods])}
-    return {"phase": phase, "message": message, "nodes": nodes}
+    return {"status": {"phase": phase, "message": message, "nodes": nodes}}
 
 
 def test_a_failed_run_has_the_message_of_the_step_that_failed_last() -> None:
@@ -44,6 +50,99 @@ def test_a_waiting_run_says_what_it_waits_for() -> None:
 def test_a_running_run_has_no_message() -> None:
     assert status.message(workflow_status("Running", "", pod("driver(0)", "Running"))) == ""
     assert status.message({}) == ""
+
+
+LOCK = "Waiting for tenant-acme/ConfigMap/semaphores/{} lock. Lock status: {}"
+
+
+def argo_workflow(
+    phase: str, main: str | None, *more: dict[str, object], shutdown: str = "", message: str = ""
+) -> dict[str, Any]:
+    nodes = {str(number): node for number, node in enumerate(more)}
+    if main is not None:
+        nodes["r1"] = {"type": "DAG", "displayName": "r1", "phase": main}
+    spec = {"shutdown": shutdown} if shutdown else {}
+    state = {"phase": phase, "message": message, "nodes": nodes}
+    return {"metadata": {"name": "r1"}, "spec": spec, "status": state}
+
+
+def waiting(key: str, free: str, phase: str = "Pending") -> dict[str, object]:
+    text = LOCK.format(key, free)
+    return {"type": "DAG", "phase": phase, "message": text, "synchronizationStatus": {"waiting": "x"}}
+
+
+SKIPPED = {"type": "Skipped", "displayName": "work-or-skip", "phase": "Skipped", "message": "when 'x'"}
+OFFLOADED = {"phase": "Succeeded", "offloadNodeStatusVersion": "fnv:1"}
+
+
+def compressed(workflow: dict[str, Any]) -> dict[str, Any]:
+    """Return the same Workflow as Argo stores it if its nodes are many."""
+    status = dict(workflow["status"])
+    packed = gzip.compress(json.dumps(status.pop("nodes")).encode())
+    return {**workflow, "status": {**status, "compressedNodes": base64.b64encode(packed).decode()}}
+
+
+@pytest.mark.parametrize("stored", [dict, compressed])
+@pytest.mark.parametrize(
+    ("workflow", "phase", "message"),
+    [
+        # Argo's own word for a Workflow that was terminated while it waited for a semaphore of its own.
+        (
+            argo_workflow("Succeeded", None, shutdown="Terminate"),
+            "Failed",
+            "Stopped with strategy 'Terminate'",
+        ),
+        (argo_workflow("Succeeded", "Pending", shutdown="Stop"), "Failed", "Stopped with strategy 'Stop'"),
+        (argo_workflow("Succeeded", "Failed", pod("driver(0)", "Failed", "no")), "Failed", "driver: no"),
+        (argo_workflow("Succeeded", "Error"), "Error", ""),
+        # Stopped after its work had ended, while the exit handler ran.
+        (argo_workflow("Succeeded", "Succeeded", shutdown="Stop"), "Succeeded", ""),
+        (argo_workflow("Succeeded", "Succeeded"), "Succeeded", ""),
+        (
+            argo_workflow("Succeeded", "Succeeded", SKIPPED),
+            "Skipped",
+            "skipped by the schedule: as many runs as",
+        ),
+        (
+            argo_workflow("Running", "Running", waiting("windy-city", "0/1")),
+            "Pending",
+            "waits for its turn: 1 of at most 1 of the runs of windy-city are active",
+        ),
+        (
+            argo_workflow("Running", "Running", waiting("tenant", "1/6")),
+            "Pending",
+            "waits for its turn: 5 of at most 6 of the tenant's runs are active",
+        ),
+        (
+            argo_workflow("Pending", None, message=LOCK.format("windy-city", "0/2")),
+            "Pending",
+            "waits for its turn: 2 of at most 2 of the runs of windy-city are active",
+        ),
+        (
+            argo_workflow("Failed", "Failed", waiting("tenant", "0/6", "Failed"), shutdown="Stop"),
+            "Failed",
+            "Stop",
+        ),
+        (
+            argo_workflow("Failed", "Failed", {"phase": "Failed", "message": "Step exceeded its deadline"}),
+            "Failed",
+            "ends_within",
+        ),
+    ],
+)
+def test_what_is_said_is_what_happened(
+    workflow: dict[str, Any], phase: str, message: str, stored: Callable[[Any], dict[str, Any]]
+) -> None:
+    workflow = stored(workflow)
+    assert status.phase(workflow) == phase
+    assert message in status.message(workflow)
+    assert bool(message) == bool(status.message(workflow))
+
+
+def test_argos_own_phase_stands_if_only_its_database_has_the_nodes() -> None:
+    workflow = {"metadata": {"name": "r1"}, "spec": {"shutdown": "Stop"}, "status": OFFLOADED}
+    assert status.phase(workflow) == "Succeeded"
+    assert status.phase({}) == ""
 
 
 SIZES = {

@@ -70,7 +70,14 @@ def test_argos_containers_request_what_the_fit_check_counts() -> None:
 def test_argo_3_7_and_4_know_all_settings() -> None:
     both = {
         *("executor", "mainContainer", "metricsConfig", "namespaceParallelism", "parallelism", "persistence"),
-        *("podSpecLogStrategy", "resourceRateLimit", "workflowDefaults", "workflowRestrictions", "links"),
+        *(
+            "podSpecLogStrategy",
+            "resourceRateLimit",
+            "synchronization",
+            "workflowDefaults",
+            "workflowRestrictions",
+        ),
+        "links",
     }
     linked = dataclasses.replace(objects.ARGO, links=({"name": "logs", "scope": "pod", "url": "https://x"},))
     assert set(argo_config.settings(linked)) == both

@@ -52,8 +52,8 @@ def test_each_step_passes_exactly_what_its_template_declares() -> None:
 
 @pytest.mark.parametrize("entry", ["windy-city", "battery-health"])
 def test_a_pipelines_template_passes_exactly_what_the_scaler_declares(entry: str) -> None:
-    main, end = objects.one("acme", "WorkflowTemplate", entry)["spec"]["templates"]
-    ((step,),) = main["steps"]
+    *_, work, end = objects.one("acme", "WorkflowTemplate", entry)["spec"]["templates"]
+    ((step,),) = work["steps"]
     assert step["templateRef"] == {"name": contract.SCALER, "template": "run", "clusterScope": True}
     arguments = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
     assert set(arguments) == declared(objects.template("run")) == set(scaler.PARAMETERS)
@@ -159,7 +159,7 @@ def test_dask_knows_a_workers_memory_and_its_spill_is_limited() -> None:
     assert volumes["spill"]["emptyDir"]["sizeLimit"] == dask.placeholder("worker-storage")
     arguments = {
         item["name"]: item["value"]
-        for item in objects.one("acme", "WorkflowTemplate", "battery-health")["spec"]["templates"][0][
+        for item in objects.one("acme", "WorkflowTemplate", "battery-health")["spec"]["templates"][-2][
             "steps"
         ][0][0]["arguments"]["parameters"]
     }
@@ -205,7 +205,7 @@ def test_a_lost_driver_pod_is_retried_and_a_failed_pipeline_is_not() -> None:
     strategy = objects.template("driver")["retryStrategy"]
     assert int(strategy["limit"]) == 3
     # Argo's expression is valid Python, except for `contains`.
-    expression = re.sub(r"(lastRetry\.message) contains ('\w+')", r"(\2 in \1)", strategy["expression"])
+    expression = re.sub(r"(lastRetry\.message) contains ('[\w ]+')", r"(\2 in \1)", strategy["expression"])
 
     def retries(status: str, code: str, message: str = "") -> bool:
         attempt = type("Attempt", (), {"status": status, "exitCode": code, "message": message})
@@ -218,6 +218,12 @@ def test_a_lost_driver_pod_is_retried_and_a_failed_pipeline_is_not() -> None:
     assert not retries("Failed", "1"), "the pipeline raised"
     assert not retries("Failed", "2"), "a wrong parameter"
     assert not retries("Failed", "137", "OOMKilled (exit code 137)"), "a retry has no more memory"
+    late = "Pod was active on the node longer than the specified deadline"
+    assert not retries("Failed", "143", late), "a retry would have all the time again"
+
+
+def test_the_deadline_of_a_driver_begins_when_it_starts() -> None:
+    assert objects.template("driver")["activeDeadlineSeconds"] == dask.placeholder("deadline")
 
 
 def test_the_autoscaler_may_move_workers_but_not_the_scheduler() -> None:

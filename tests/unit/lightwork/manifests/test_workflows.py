@@ -28,8 +28,12 @@ def parameters(workflow: dict[str, Any]) -> dict[str, str | None]:
     return {item["name"]: item.get("value") for item in workflow["spec"]["arguments"]["parameters"]}
 
 
+def by_name(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in workflow["spec"]["templates"]}
+
+
 def scaler_arguments(workflow: dict[str, Any]) -> dict[str, str]:
-    ((step,),) = workflow["spec"]["templates"][0]["steps"]
+    ((step,),) = by_name(workflow)["work"]["steps"]
     return {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
 
 
@@ -67,30 +71,72 @@ def test_an_entry_runs_its_pipeline_under_the_entrys_name() -> None:
 
 def test_every_run_has_a_deadline_a_ttl_and_an_exit_handler() -> None:
     spec = template("  windy-city: {deadline: 90m}")["spec"]
-    assert spec["activeDeadlineSeconds"] == 5400
+    assert spec["activeDeadlineSeconds"] == 5400 + 86400, "a day to wait for its turn"
+    spec = template("  windy-city: {deadline: 90m, ends_within: 2h}")["spec"]
+    assert spec["activeDeadlineSeconds"] == 7200
     assert scaler_arguments(template("  windy-city: {deadline: 90m}"))["deadline"] == "5400"
     assert spec["ttlStrategy"] == {"secondsAfterCompletion": 45}, "the TTL cleans up after a `terminate`"
     assert spec["onExit"] == "exit"
     assert spec["serviceAccountName"] == "scaler"
 
 
-def keys(workflow: dict[str, Any]) -> list[str]:
-    locks = workflow["spec"]["synchronization"]["semaphores"]
-    assert {lock["configMapKeyRef"]["name"] for lock in locks} == {"semaphores"}
-    return [lock["configMapKeyRef"]["key"] for lock in locks]
+def places(workflow: dict[str, Any], start: str = "main") -> list[str]:
+    """Return the semaphores of a run in the order in which it takes them."""
+    assert "synchronization" not in workflow["spec"], (
+        "Argo neither ends nor times a Workflow that waits for one"
+    )
+    templates, keys, name = by_name(workflow), [], start
+    while True:
+        template = templates[name]
+        for lock in template.get("synchronization", {}).get("semaphores", []):
+            assert lock["configMapKeyRef"]["name"] == "semaphores"
+            keys.append(lock["configMapKeyRef"]["key"])
+        if name == "work":
+            return keys
+        (task,) = template["dag"]["tasks"]
+        name = task["template"]
 
 
-def test_runs_queue_on_the_semaphore_of_the_pipeline_and_of_a_tenant_whose_runs_do_not_all_fit() -> None:
-    one = "  windy-city: {max_parallel_runs: 1}"
-    assert keys(template(one)) == ["windy-city"]
-    assert namespace.semaphores(objects.tenant(SIZES + one))["data"] == {"windy-city": "1"}
-    two = one + "\n  other: {pipeline: battery-health, workers: {count: 5}}"
-    assert keys(template(two)) == ["windy-city", "tenant"]
-    assert namespace.semaphores(objects.tenant(SIZES + two))["data"] == {
-        "windy-city": "1",
-        "other": "1",
-        "tenant": "1",
-    }
+STEPS = "{steps: {one: {command: [x]}}, schedule: 0 6 * * *, timezone: UTC, %s}"
+
+
+@pytest.mark.parametrize("entry", ["{max_parallel_runs: 1}", STEPS % "max_parallel_runs: 2"])
+def test_runs_queue_for_the_place_of_their_pipeline_and_then_for_the_tenants(entry: str) -> None:
+    one = f"  windy-city: {entry}"
+    assert places(template(one)) == ["windy-city"]
+    two = one + "\n  other: {pipeline: battery-health, workers: {count: 6}}"
+    assert places(template(two)) == ["windy-city", "tenant"]
+    assert places(template(two, "other")) == ["other", "tenant"]
+    if "schedule" in entry:
+        assert places(template(two), "scheduled") == ["windy-city", "tenant"]
+    counts = namespace.semaphores(objects.tenant(SIZES + one))["data"]
+    assert set(counts) == {"windy-city"}
+    counts = namespace.semaphores(objects.tenant(SIZES + two))["data"]
+    assert set(counts) == {"windy-city", "other", "tenant"}
+
+
+def test_no_run_waits_in_two_queues_at_once() -> None:
+    for name in files.NAMES:
+        for item in objects.of_tenant(name):
+            for part in item["spec"].get("templates", []) if item["kind"] == "WorkflowTemplate" else []:
+                assert len(part.get("synchronization", {}).get("semaphores", [])) <= 1
+
+
+@pytest.mark.parametrize(("when_busy", "start"), [("skip", "scheduled"), ("wait", None)])
+def test_a_scheduled_run_of_a_busy_pipeline_is_skipped_or_waits(when_busy: str, start: str | None) -> None:
+    text = f"  windy-city: {{schedule: 0 6 * * *, timezone: UTC, when_busy: {when_busy}}}"
+    workflow, fired = template(text), cron(text)
+    assert fired is not None
+    assert fired["spec"]["concurrencyPolicy"] == "Allow", "Argo skips without a trace"
+    assert fired["spec"]["workflowSpec"].get("entrypoint") == start
+    conditions = [
+        task["when"]
+        for part in workflow["spec"]["templates"]
+        for task in part.get("dag", {}).get("tasks", [])
+        if "when" in task
+    ]
+    assert len(conditions) == (when_busy == "skip")
+    assert workflow["spec"]["entrypoint"] == "main", "submitted runs wait"
 
 
 def test_metrics_have_labels_of_few_values() -> None:
@@ -111,8 +157,10 @@ def test_a_schedule_has_its_time_zone_and_makes_up_for_a_missed_run() -> None:
     assert (spec["schedules"], spec["timezone"]) == (["30 6 * * *"], "Europe/Berlin")
     assert "schedule" not in spec, "Argo 4 has no such field"
     assert spec["startingDeadlineSeconds"] == 3600, "Argo's default never makes up for a missed run"
-    assert spec["workflowSpec"] == {"workflowTemplateRef": {"name": "windy-city"}}
-    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["workflowSpec"] == {
+        "entrypoint": "scheduled",
+        "workflowTemplateRef": {"name": "windy-city"},
+    }
     assert not spec.get("suspend")
 
 
