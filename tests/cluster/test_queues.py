@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from kubernetes.config import kube_config
 
 from lightwork.kube import status
 from lightwork.kube.runs import ENDED, Remote
 from tests.cluster import tenants
 from tests.cluster.kube import get, items, kubectl
 from tests.cluster.progress import say, wait_for
+from tests.cluster.settings import kubeconfig
 
 IDLE = 30
 """Seconds for which a place may stay empty while a run waits for it: Argo's pace if many come at once."""
@@ -31,6 +33,8 @@ PIPELINES = [f"queue-{name}" for name in "abcde"]
 def remote(globex, monkeypatch) -> Iterator[Remote]:
     for name, value in tenants.environment().items():
         monkeypatch.setenv(name, value)
+    # The library reads the variable as it is imported, which another test may have done.
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig()))
     yield Remote(tenants.ENVIRONMENT, globex)
     # What a failed test leaves would hold up the next one. Argo takes deleted runs out of it in a minute.
     if any(status.phase(item) not in ENDED for item in items("-n", tenants.namespace(globex), "workflows")):

@@ -62,6 +62,12 @@ class RunResult:
     bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
     unrecorded: str = ""
 
+    def __setstate__(self, state: list[Any]) -> None:
+        """Load what an earlier version has pickled: it lacks the newest fields, which get their defaults."""
+        object.__setattr__(self, "unrecorded", "")
+        for item, value in zip(dataclasses.fields(self), state, strict=False):
+            object.__setattr__(self, item.name, value)
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `lightwork run --json` prints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}

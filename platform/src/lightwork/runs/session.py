@@ -17,7 +17,7 @@ from lightwork.engine.job import CURRENT, Job
 from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner, closed
-from lightwork.errors import InputError, public
+from lightwork.errors import InputError, LakeAway, public
 from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
@@ -395,7 +395,12 @@ class Session:
             cluster.interrupted()
         stopping.note(error)
         with stopping.at_once(cluster.kill if cluster is not None else None), hurried():
-            self.close()
+            try:
+                self.close()
+            except LakeAway as away:  # the interrupt says why the run ends
+                logs.get_logger("lightwork.run").warning(
+                    f"results of calls were computed but not kept in the lake: {away}"
+                )
 
     def close(self, replaced: bool = False) -> None:
         """Stop the workers that this session started, and delete what only this session needed.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightwork.functions.frozen import Frozen
+from lightwork.lake.patience import abandoned, in_force
 from lightwork.store import segments
 from lightwork.store.results import MISSING
 
@@ -64,7 +64,7 @@ class Groups(Generic[T]):
         self._error: BaseException | None = None
         self._wake = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._process = os.getpid()
+        self._hurry = threading.Event()
 
     def add(self, name: Hashable, about: T, key: bytes, value: Any, generation: int) -> None:
         """Take a result, to be committed soon.
@@ -105,13 +105,17 @@ class Groups(Generic[T]):
         Raises:
             LightworkError: the lake cannot be written; the results are held, and tried again later.
         """
+        if in_force(1.0) == 0.0:
+            self._hurry.set()  # the thread ends its wait for the lake
         with self._writing:
+            self._hurry.clear()
             self._commit_all()
         with self._lock:
             self._raise()
 
     def _run(self) -> None:
         """Commit every so often, until there is nothing to commit."""
+        abandoned.set(self._hurry)
         while True:
             time.sleep(EVERY)
             with self._writing:
