@@ -11,11 +11,12 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests.cluster.binaries import program
 from tests.cluster.progress import HarnessError
-from tests.waiting import patience
+from tests.waiting import patience, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +95,8 @@ class Gateway:
         """Stop the server without ending it: it accepts connections, and never responds."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        server = psutil.Process(self._process.pid)
+        wait_until(lambda: server.status() == psutil.STATUS_STOPPED, "all threads of the server stand still")
 
     def thaw(self) -> None:
         """Let the server go on."""

@@ -23,7 +23,7 @@ from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
-from lightwork.lake.patience import hurried, is_news
+from lightwork.lake.patience import hurried, in_force, is_news
 from lightwork.store import presence
 from lightwork.store.groups import Group, Groups
 from lightwork.store.results import CodeResults, ResultStore
@@ -395,10 +395,10 @@ class Runner:
         """Commit the results of calls that are still to be committed, here and on the workers."""
         self._groups.commit()
         if self._calls_sent and self._cluster is not None:
-            from lightwork.engine.worker import commit_calls
+            from lightwork.engine.worker import commit_calls, commit_running
 
             self._calls_sent = False
-            self._cluster.on_workers(commit_calls)
+            self._cluster.on_workers(commit_running if in_force(1.0) == 0.0 else commit_calls)
 
     def generation_of(self, results: CodeResults) -> int:
         """Return the generation of results that are computed from now on."""

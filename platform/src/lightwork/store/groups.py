@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -86,7 +87,11 @@ class Groups(Generic[T]):
             group.nbytes += size
             is_full = len(group.values) >= _MOST or group.nbytes >= _MOST_BYTES
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="lightwork-commits", daemon=True)
+                # In the caller's context, which has the fields of log lines, and Dask's worker.
+                work = (self._run,)
+                self._thread = threading.Thread(
+                    target=copy_context().run, args=work, name="lightwork-commits", daemon=True
+                )
                 self._thread.start()
         if is_full:
             self.commit()
