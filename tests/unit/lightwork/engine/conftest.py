@@ -10,7 +10,7 @@ import pytest
 from lightwork import connect
 
 HERE = Path(__file__).parent
-FAST_CASES = 3
+FAST_CASES = 2
 """Cases of a test on workers that `make test` runs; `make test-slow` runs the others."""
 
 

@@ -413,7 +413,9 @@ def place(request, tmp_path) -> Any:
     return PLACES[request.param](tmp_path)
 
 
-@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize(
+    "around", [name if name == "itself" else pytest.param(name, marks=pytest.mark.slow) for name in AROUND]
+)
 @pytest.mark.parametrize("kind", [*LARGE, *TABLES])
 def test_a_frozen_input_is_the_same_and_cannot_be_changed(place, kind, around):
     value = AROUND[around]((LARGE.get(kind) or TABLES[kind])())
@@ -484,6 +486,7 @@ def test_memory_is_freed_when_nobody_needs_it_and_cannot_be_written():
     assert array[7] == 7
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_killed_process_is_deleted_by_the_next_and_that_of_a_living_one_is_not(tmp_path):
     base = tmp_path / "mapped"
     killed, _ = start(str(base))
