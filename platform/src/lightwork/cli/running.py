@@ -118,11 +118,12 @@ def _code(error: Exception) -> int:
     """Return the exit code for an error; a lake that stayed away counts also where it is only the cause."""
     cause: BaseException | None = error
     for _ in range(_CHAIN):
-        if isinstance(cause, LakeAway):
+        # By the type, and not by an attribute: an element's exception may raise for either.
+        if issubclass(type(cause), LakeAway):
             return LAKE_AWAY_CODE
         if cause is None:
             break
-        cause = cause.__cause__
+        cause = BaseException.__dict__["__cause__"].__get__(cause)
     return 2 if isinstance(error, InputError) else 1
 
 

@@ -177,8 +177,9 @@ def try_again(
 
 def _advice(error: BaseException) -> str:
     """Return what to do if the task has tried to change a mapped array; usually empty."""
-    refused = mapped.USED and isinstance(error, (ValueError, TypeError, BufferError))
-    return f"; {mapped.ADVICE}" if refused and _READ_ONLY.search(str(error)) else ""
+    # By the type: an exception may refuse to say its class.
+    refused = mapped.USED and issubclass(type(error), (ValueError, TypeError, BufferError))
+    return f"; {mapped.ADVICE}" if refused and _READ_ONLY.search(describe(error)) else ""
 
 
 def shorten(value: Any) -> str:

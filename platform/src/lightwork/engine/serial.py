@@ -248,7 +248,7 @@ class _Buffer:
     def close(self, error: BaseException) -> None:
         """Commit what is left when an error ends the map; after an interrupt, do not wait for the lake."""
         try:
-            with hurried(not isinstance(error, Exception | GeneratorExit)):
+            with hurried(not issubclass(type(error), Exception | GeneratorExit)):
                 self.flush()
         except BaseException as problem:
             count = len(self._keys)

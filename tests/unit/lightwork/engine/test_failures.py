@@ -12,7 +12,8 @@ import threading
 
 import pytest
 
-from lightwork import ElementError, LightworkError, task
+from lightwork import ElementError, LightworkError, connect, task
+from lightwork.functions import mapped
 
 
 class StopRun(BaseException):
@@ -231,6 +232,33 @@ def test_it_is_the_failure_of_its_element_alone(session, kind, function):
     if kind not in ON_WORKERS_ONLY:
         assert isinstance(future.exception().__cause__, BaseException)
     assert task(cache=cache)(function).submit("after").result() == "after"
+
+
+HOSTILE = ["attributes raise", "text raises", "own BaseException", "reduce raises", "holds a lock"]
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_it_is_so_in_a_process_that_has_mapped_an_array(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(mapped, "USED", True)
+    with connect(on="serial", lake=tmp_path, progress="off"):
+        error = outcome(None, kind, "map")
+        assert type(error) is ElementError
+        assert mapped.ADVICE not in str(error)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_an_input_raises_ends_a_serial_map_as_it_is(tmp_path, kind):
+    def elements():
+        yield "a"
+        MAKERS[kind]()
+
+    with connect(on="serial", lake=tmp_path, progress="off"):
+        seen = None
+        try:
+            list(kept.map(elements()))
+        except BaseException as error:
+            seen = type(error)
+    assert seen not in (None, RuntimeError)
 
 
 CAUSES = {
