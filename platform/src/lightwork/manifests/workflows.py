@@ -108,7 +108,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Allow",
-        cron_suspend=entry.suspended or tenant.leaving,
+        cron_suspend=not tenant.fires(name),
         # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,

@@ -83,10 +83,13 @@ def _check_pipeline(
 
 
 def clock_warnings(loaded: Loaded, now: dt.datetime) -> list[str]:
-    """Return a line for the first skipped and the first doubled time of each schedule within two years."""
+    """Return a line for the first skipped and the first doubled time of each schedule within two years.
+
+    A suspended schedule has none, and neither has one of a tenant that is leaving.
+    """
     lines = []
     for name, entry in loaded.tenant.pipelines.items():
-        if entry.schedule is None or entry.timezone is None:
+        if not loaded.tenant.fires(name) or entry.schedule is None or entry.timezone is None:
             continue
         first_of_kind: dict[str, schedules.ClockChange] = {}
         for change in schedules.clock_changes(entry.schedule, entry.timezone, now):

@@ -306,6 +306,11 @@ class Tenant(documents.Document):
         """The tenant's Kubernetes namespace; its prefix avoids clashes with the cluster's own namespaces."""
         return f"tenant-{self.name}"
 
+    def fires(self, entry: str) -> bool:
+        """Return whether an entry's schedule starts runs: it has one, and nothing suspends it."""
+        item = self.pipelines[entry]
+        return item.schedule is not None and not item.suspended and not self.leaving
+
     def pipeline_of(self, entry: str) -> str:
         """Return the name of the pipeline that an entry runs."""
         return self.pipelines[entry].pipeline or entry
