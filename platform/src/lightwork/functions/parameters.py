@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic.errors import PydanticUserError
 
 from lightwork.errors import InputError, near, nearest, one_line
 from lightwork.functions import parameter_types as kinds
+from lightwork.functions import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,13 +71,30 @@ class Parameter:
         return f"expected {self.type}{as_json}{kinds.examples(self.annotation, self.name, default)}"
 
 
-def of(pipeline: Pipeline[..., Any]) -> dict[str, Parameter]:
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A pipeline in an image of its own, as the image's description has it; its code is not here.
+
+    Attributes:
+        name: its name.
+        doc: the first line of its docstring.
+        parameters: its parameters by name, in the order of its signature.
+    """
+
+    name: str
+    doc: str
+    parameters: Mapping[str, Parameter]
+
+
+def of(pipeline: Pipeline[..., Any] | Described) -> dict[str, Parameter]:
     """Return the parameters of a pipeline by name, in the order of its signature.
 
     Raises:
         InputError: the signature has `*args` or `**kwargs`, or a parameter that is positional-only, has no
             type, or has a type that pydantic cannot check.
     """
+    if isinstance(pipeline, Described):
+        return dict(pipeline.parameters)
     try:
         signature = pipeline.signature
     except Exception as error:
@@ -105,7 +123,38 @@ def of(pipeline: Pipeline[..., Any]) -> dict[str, Parameter]:
     return parameters
 
 
-def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:
+def to_json(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter with the schema of its type, for JSON; without one if no schema says enough."""
+    document: dict[str, Any] = {
+        "name": parameter.name,
+        "type": parameter.type,
+        "required": parameter.required,
+    }
+    schema = schemas.of(parameter.annotation)
+    if not parameter.required:
+        document["default"] = kinds.to_text(parameter.default)
+    if schema is not None and not parameter.required:
+        try:
+            value_of("", replace(parameter, annotation=schemas.annotation(schema)), document["default"])
+        except InputError:
+            schema = None
+    return document if schema is None else document | {"schema": schema}
+
+
+def from_json(document: Mapping[str, Any]) -> Parameter:
+    """Return a parameter that `to_json` has written; without a schema it accepts every text.
+
+    Raises:
+        ValueError: the schema is wrong, or the default is not of it.
+    """
+    kind = schemas.annotation(document["schema"]) if "schema" in document else Any
+    parameter = Parameter(document["name"], kind, REQUIRED, one_line(document["type"]))
+    if document["required"]:
+        return parameter
+    return replace(parameter, default=value_of("its default", parameter, document["default"]))
+
+
+def parse(pipeline: Pipeline[..., Any] | Described, items: Sequence[str]) -> dict[str, Any]:
     """Convert `name=value` texts to checked values, with defaults, in the order of the signature.
 
     >>> from lightwork import pipeline
@@ -149,7 +198,9 @@ def check(pipeline: Pipeline[..., Any], values: Mapping[str, Any]) -> dict[str, 
     return _complete(pipeline, parameters, checked)
 
 
-def _parameter(pipeline: Pipeline[..., Any], parameters: Mapping[str, Parameter], name: str) -> Parameter:
+def _parameter(
+    pipeline: Pipeline[..., Any] | Described, parameters: Mapping[str, Parameter], name: str
+) -> Parameter:
     if name in parameters:
         return parameters[name]
     hint = near(name, parameters) if parameters else "; it takes none"
@@ -167,7 +218,7 @@ def _form(parameters: Mapping[str, Parameter], item: str) -> str:
 
 
 def _complete(
-    pipeline: Pipeline[..., Any], parameters: Mapping[str, Parameter], values: Mapping[str, Any]
+    pipeline: Pipeline[..., Any] | Described, parameters: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Add the defaults, which are checked too."""
     missing = [p for name, p in parameters.items() if p.required and name not in values]

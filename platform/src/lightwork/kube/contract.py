@@ -104,6 +104,9 @@ WORK_SECONDS = 2.0
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
 
+ANNOTATION_PARAMETERS = "lightwork/parameters"
+"""On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
+
 # Environment variables of pods. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
 # also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"

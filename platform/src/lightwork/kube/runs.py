@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, LightworkError, near, one_line
-from lightwork.kube import status
+from lightwork.kube import described, status
 from lightwork.kube.api import RefusedError, of_context
 from lightwork.kube.contract import LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
 
@@ -92,6 +92,7 @@ class Remote:
             if "{{" in text:
                 raise InputError(f"{name}: parameter {key}: {text!r} contains {{{{, which Argo fills in")
         template = self._template(name)
+        described.check(name, template, values)
         arguments = template["spec"].get("arguments", {})
         parameters = {item["name"]: item for item in arguments.get("parameters", [])}
         for wrong in values.keys() - parameters.keys():

@@ -20,7 +20,8 @@ from hera.workflows import models as argo
 
 from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
-from lightwork.kube import contract
+from lightwork.functions.parameters import Described
+from lightwork.kube import contract, described
 from lightwork.manifests import base, steps
 from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
@@ -49,7 +50,7 @@ _AT_ONCE = (
 
 
 def workflow_template(
-    tenant: Tenant, name: str, target: Target, pipeline: Pipeline[..., Any] | None
+    tenant: Tenant, name: str, target: Target, pipeline: Pipeline[..., Any] | Described | None
 ) -> Manifest:
     """Return the WorkflowTemplate of one entry, for `lightwork submit`, Argo's CLI and the schedule.
 
@@ -68,7 +69,10 @@ def workflow_template(
         name=name,
         namespace=tenant.namespace,
         labels=labels,
-        annotations={"workflows.argoproj.io/description": _first_line(entry, pipeline)},
+        annotations={
+            "workflows.argoproj.io/description": _first_line(entry, pipeline),
+            **(described.kept(pipeline) if isinstance(pipeline, Described) else {}),
+        },
         workflow_metadata=argo.WorkflowMetadata(labels=labels),
         pod_metadata=argo.Metadata(labels=labels),
         entrypoint="main",
@@ -78,7 +82,11 @@ def workflow_template(
             *_work(tenant, name, target, values),
             Steps(name="exit", sub_steps=[[clear]]),
         ],
-        arguments=[Parameter(name=key, value=value) for key, value in values.items()],
+        # A value of None would become the text "null".
+        arguments=[
+            Parameter(name=key) if value is None else Parameter(name=key, value=value)
+            for key, value in values.items()
+        ],
         service_account_name=contract.ACCOUNT_SCALER,
         active_deadline_seconds=entry.seconds_to_end,
         ttl_strategy=argo.TTLStrategy(seconds_after_completion=KEPT_SECONDS),
@@ -119,7 +127,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
     return manifest
 
 
-def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, str | None]:
+def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> dict[str, str | None]:
     """Return the run's parameters as strings: from the file, else the default, else None."""
     file_values = {name: text_of(value) for name, value in entry.parameters.items()}
     if pipeline is None:
@@ -203,7 +211,7 @@ def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
     ]
 
 
-def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
+def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> str:
     if entry.steps is not None:
         return f"Several steps: {', '.join(entry.steps)}"
     line = pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"
