@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Le, Len, MaxLen, MultipleOf, Predicate
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import (
     AfterValidator,
@@ -153,6 +153,7 @@ def accepts(annotation: Any, text: str) -> bool:
     return True
 
 
+@example(kind=Annotated[set[int], Len(2, 2)], text="[1,1,2]")
 @given(kind=st.sampled_from(CHECKED), text=TEXTS)
 def test_a_schema_refuses_nothing_that_the_type_accepts(kind: Any, text: str) -> None:
     schema = schemas.of(kind)
