@@ -68,6 +68,12 @@ class RunResult:
         for item, value in zip(dataclasses.fields(self), state, strict=False):
             object.__setattr__(self, item.name, value)
 
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> RunResult:
+        """Return the outcome that a run's record in the lake describes."""
+        names = {item.name for item in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in names})
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `lightwork run --json` prints."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
@@ -171,8 +177,10 @@ class Record:
             "elements": elements(session),
             "error": None,
             "artifacts": [],
-            # In a cluster: the names of the Workflow and of the driver's pod.
+            # In a cluster: the Workflow's name and id, the step, and the name of the driver's pod.
             "workflow": os.environ.get(contract.ENV_RUN),
+            "workflow_uid": os.environ.get(contract.ENV_RUN_UID),
+            "step": os.environ.get(contract.ENV_STEP),
             "pod": os.environ.get("POD_NAME"),
         }
 
