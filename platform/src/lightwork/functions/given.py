@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,8 @@ def texts(
         if not separator or not name:
             raise InputError(f"{where}: {item!r} has no '='; {expected(item)}")
         if name in values:
-            raise InputError(f"{where}: parameter {name} is given twice; expected once")
+            both = f"{reprlib.repr(values[name])} and {reprlib.repr(value)}"
+            raise InputError(f"{where}: parameter {name} is given twice, {both}; expected once")
         values[name] = _text(f"{where}: parameter {name}", value)
     return values
 

@@ -119,7 +119,7 @@ def replay(environment: Mapping[str, str]) -> bool:
     from lightwork.cli.output import show_json
     from lightwork.cli.run import write_result
     from lightwork.lake import open_lake
-    from lightwork.logs import get_logger
+    from lightwork.logs import configure, get_logger
     from lightwork.runs import earlier
     from lightwork.runs.run import RunResult
 
@@ -127,6 +127,7 @@ def replay(environment: Mapping[str, str]) -> bool:
     if (record := earlier.succeeded(lake, environment)) is None:
         return False
     result = RunResult.of_record(record)
+    configure()
     get_logger().info(f"{result.pipeline} has succeeded as {result.run_id} before; it is not run again")
     if file := environment.get(contract.ENV_RESULT_FILE):
         write_result(file, result.result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +49,7 @@ def _check_parameters(parameters: Mapping[str, Any]) -> Iterator[tuple[tuple[str
         if not _PARAMETER.fullmatch(name):
             reason = "should be letters, digits and _, and not start with a digit"
             yield ("parameters", name), f"found {name!r}; {reason}"
-        if reason := given.unusable(to_text(value)):
-            yield ("parameters", name), f"found {reprlib.repr(value)}, which {reason}"
-        elif given.weight(to_text(value)) > given.LONGEST:
+        if given.weight(to_text(value)) > given.LONGEST:
             size = len(to_text(value).encode())
             yield ("parameters", name), f"found a value of {size:,} bytes; {_SHORTER.format(given.LONGEST)}"
     weights = [given.weight(to_text(value)) for value in parameters.values()]
@@ -116,11 +113,7 @@ def _check_texts(
 
 
 def _check_words(step: ContainerStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the location and the reason of each word of a container's command line that is not a text."""
-    for field, words in (("command", step.command), ("args", step.args)):
-        for index, text in enumerate(words):
-            if reason := given.unusable(text):
-                yield (field, index), f"found {reprlib.repr(text)}, which {reason}"
+    """Yield the location and the reason if a container's command line is too long for Argo."""
     if sum(map(given.weight, (*step.command, *step.args))) > given.LONGEST_TOGETHER:
         yield ("args",), f"the texts are too long together; {_SHORTER.format(given.LONGEST_TOGETHER)}"
 

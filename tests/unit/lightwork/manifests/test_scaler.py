@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -21,7 +22,8 @@ def declared(template: dict[str, Any]) -> set[str]:
 
 
 def used(template: dict[str, Any]) -> set[str]:
-    return set(re.findall(r"\{\{inputs\.parameters\.([\w-]+)\}\}", repr(template)))
+    plain = re.findall(r"\{\{inputs\.parameters\.([\w-]+)\}\}", repr(template))
+    return {*plain, *re.findall(r"\{\{=inputs\.parameters\['([\w-]+)'\]\}\}", json.dumps(template))}
 
 
 def container(role: str) -> dict[str, Any]:
@@ -45,9 +47,11 @@ def test_each_step_passes_exactly_what_its_template_declares() -> None:
     for step in steps:
         arguments = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
         assert set(arguments) == declared(objects.template(step["template"]))
-        assert all(value == dask.placeholder(name) for name, value in arguments.items()), (
-            "each under its own name"
-        )
+        for name, value in arguments.items():
+            assert value in (dask.placeholder(name), dask.placeholder_of_any(name)), "each under its own name"
+            assert (value == dask.placeholder(name)) == (name != "arguments"), (
+                "texts of users are expressions"
+            )
 
 
 @pytest.mark.parametrize("entry", ["windy-city", "battery-health"])
