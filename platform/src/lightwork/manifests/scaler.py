@@ -67,7 +67,7 @@ _DRIVER = [
 
 RETRY_WHEN = (
     "lastRetry.status == 'Error' or"
-    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled')"
+    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message startsWith 'main: OOMKilled')"
     " and not (lastRetry.message contains 'longer than the specified deadline'))"
 )
 """Retry a lost pod and a run whose lake stayed away (75), but not a pipeline that raised (1), a wrong

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 ROLE = "step"
 OUTPUTS = "/tmp/outputs"  # noqa: S108  (in a container of its own)
-RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message contains '{OUTPUTS}/')"
-"""Retry as for the driver, but not a container that exited without writing its outputs."""
+RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message startsWith 'wait: Error')"
+"""Retry as for the driver, but not a container that ended well and whose outputs or log cannot be kept."""
 SPILL_SHARE = 80
 """Percent of a worker's storage for spilled data; the rest is for its logs and temporary files."""
 
@@ -178,6 +178,8 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         image_pull_policy="IfNotPresent",
         command=[texts.as_argument(text) for text in step.command],
         args=args or None,
+        # Argo's message about a failure then has the end of the container's log.
+        termination_message_policy="FallbackToLogsOnError",
         env=[argo.EnvVar(name=key, value=value) for key, value in environment.items()],
         env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
         resources=argo.ResourceRequirements.model_validate(

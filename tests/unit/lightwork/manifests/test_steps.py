@@ -253,7 +253,7 @@ def test_only_a_container_that_allows_spot_tolerates_it() -> None:
 
 def test_a_lost_container_is_retried_and_a_failed_one_is_not() -> None:
     expression = TEMPLATES["step-report"]["retryStrategy"]["expression"]
-    expression = re.sub(r"(lastRetry\.message) contains ('[\w/ ]+')", r"(\2 in \1)", expression)
+    expression = objects.as_python(expression)
 
     def retries(status: str, code: str, message: str = "") -> bool:
         attempt = type("Attempt", (), {"status": status, "exitCode": code, "message": message})
@@ -263,8 +263,12 @@ def test_a_lost_container_is_retried_and_a_failed_one_is_not() -> None:
     assert retries("Failed", "137", "main: Error (exit code 137)")
     assert "maxDuration" not in TEMPLATES["step-report"]["retryStrategy"]["backoff"]
     assert not retries("Failed", "1")
-    missing = "Error (exit code 64): open /mainctrfs/tmp/outputs/rows: no such file or directory"
+    assert retries("Failed", "143", "main: Error (exit code 143): OOMKilled? wait: Error"), "its own log"
+    assert not retries("Failed", "137", "main: OOMKilled (exit code 137): all was well")
+    missing = "wait: Error (exit code 64): open /mainctrfs/tmp/outputs/rows: no such file or directory"
     assert not retries("Error", "-1", missing), "a retry would not write the output either"
+    denied = "wait: Error (exit code 1): failed to put file: Access Denied."
+    assert not retries("Error", "0", denied), "the container has done its work"
 
 
 def test_a_run_with_steps_ends_as_any_other() -> None:

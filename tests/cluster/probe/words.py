@@ -1,0 +1,33 @@
+"""What texts arrive: a pipeline that returns the digests of its parameters."""
+
+from __future__ import annotations
+
+import hashlib
+
+from lightwork import pipeline
+
+
+@pipeline
+def words(
+    a: str = "",
+    b: str = "",
+    c: str = "",
+    d: str = "",
+    e: str = "",
+    f: str = "",
+    g: str = "",
+    h: str = "",
+    i: str = "",
+    j: str = "",
+    k: str = "",
+    m: str = "",
+    label: str = "none",
+) -> dict[str, str]:
+    """Return a digest of each text.
+
+    Args:
+        a: a text, as are the others up to m.
+        label: names the run.
+    """
+    given = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "h": h, "i": i, "j": j, "k": k, "m": m}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in given.items()}
