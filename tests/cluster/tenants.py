@@ -77,7 +77,11 @@ def _probes() -> dict[str, Any]:
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
     return {
-        **{"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps},
+        "probe": probe,
+        "probe-brief": brief,
+        "clock": clock,
+        "plain": plain,
+        "probe-steps": steps,
         **_words(probe),
     }
 
@@ -122,8 +126,12 @@ def _words(probe: dict[str, Any]) -> dict[str, Any]:
             **roles,
             "pipeline": "words",
             "parameters": {
-                **{"a": "${text}", "b": "${echo.text}", "c": "{${text}${echo.text}", "d": fixed},
-                **{"e": "${long}", "label": "${label}"},
+                "a": "${text}",
+                "b": "${echo.text}",
+                "c": "{${text}${echo.text}",
+                "d": fixed,
+                "e": "${long}",
+                "label": "${label}",
             },
         },
         "last": {
@@ -136,7 +144,8 @@ def _words(probe: dict[str, Any]) -> dict[str, Any]:
     failing = {"fail": {**python, "command": ["python", "-c", fail], "args": ["${text}"]}}
     many = {"parameters": {"text": "", "long": "", "label": "none"}, "steps": steps, "deadline": "15m"}
     fails = {"parameters": {"text": ""}, "steps": failing, "deadline": "15m"}
-    return {"words": words, "words-steps": many, "words-fail": fails}
+    once = {"steps": {"echo": {**python, "command": ["echo", "once"]}}, "deadline": "15m"}
+    return {"words": words, "words-steps": many, "words-fail": fails, "words-once": once}
 
 
 def queues() -> dict[str, Any]:

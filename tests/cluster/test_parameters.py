@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -85,6 +85,9 @@ def words(tenant: str, **texts: str) -> dict[str, Any]:
     name = tenants.submit(tenant, "words", label=label, **{key: item(text) for key, text in texts.items()})
     ended = tenants.wait_for_end(tenant, name, seconds=240)
     assert ended["phase"] == "Succeeded", tenants.describe(tenant, name)
+    log = probes.log_in_bucket(tenant, name)
+    assert "runs as" in log
+    assert '"level":"error"' not in log, log
     return probes.record(tenant, label)
 
 
@@ -230,8 +233,6 @@ def submit(tenant: str, entry: str, *words: str, kubeconfig: Path | None = None)
     if kubeconfig is not None:
         environment["KUBECONFIG"] = str(kubeconfig)
     command = [*tenants.LIGHTWORK, "submit", entry, *words, *tenants.WHERE, tenant]
-    import os
-
     return subprocess.run(
         command,
         cwd=ROOT,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 
 from lightwork import pipeline
+from pipelines.probe.pipeline import record
 
 
 @pipeline
@@ -23,11 +25,12 @@ def words(
     m: str = "",
     label: str = "none",
 ) -> dict[str, str]:
-    """Return a digest of each text.
+    """Return a digest of each text, and record that it was run.
 
     Args:
         a: a text, as are the others up to m.
-        label: names the run.
+        label: the folder for the record.
     """
+    record(f"probe/{label}/0/{uuid.uuid4().hex}")
     given = {"a": a, "b": b, "c": c, "d": d, "e": e, "f": f, "g": g, "h": h, "i": i, "j": j, "k": k, "m": m}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in given.items()}
