@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from lightwork.functions.decorated import Pipeline
     from lightwork.runs.session import Session
 
+_SHOWN = 300
+"""Characters of a parameter's value that a report shows."""
 ELEMENTS = ("total", "cached", "computed", "failed")
 
 
@@ -286,9 +288,11 @@ def _artifact_name(name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    """Return a parameter's value as the report shows it: only the start of a long one."""
     if value is None:
         return "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
 
 
 def _now() -> str:
