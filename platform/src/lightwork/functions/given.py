@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from lightwork.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""Characters that JSON may have as they are, and that YAML does not allow or reads as line ends."""
 LARGEST = 1_000_000
 """The most bytes of a file that is given as a value, and of all long values of a run in a cluster."""
 LONGEST = 30_000

@@ -4,8 +4,8 @@ Argo fills in what it finds in double braces, anew in each template that a text 
 in `$(NAME)` in a container's command, arguments and variables, and makes `$` of `$$`. So a text has neither
 on its way:
 
-- As a Workflow's parameter, a text with double braces is JSON after the mark AS_JSON. Others are as they are
-  given, so that Argo's pages and commands show and take them.
+- As a Workflow's parameter, a text with double braces, or with a character that YAML does not allow, is JSON
+  after the mark AS_JSON. Others are as they are given, so that Argo's pages and commands show and take them.
 - The driver gets its parameters as JSON, in which both can be escaped.
 - An argument of a plain container is escaped so that kubelet makes the original of it.
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 
+from lightwork.functions import given
 from lightwork.kube import contract
 
 MARK = "lightwork:"
@@ -38,9 +39,14 @@ def as_parameter(text: str) -> str:
     >>> print(as_parameter("mph"), as_parameter("{{workflow.name}}"))
     mph lightwork:json:"{\u007bworkflow.name}}"
     """
-    if BRACES not in text and not text.startswith(MARK):
+    if BRACES not in text and not text.startswith(MARK) and not given.CONTROL.search(text):
         return text
-    return AS_JSON + json.dumps(text, ensure_ascii=False).replace(BRACES, JSON_BRACES)
+    return AS_JSON + as_json(text).replace(BRACES, JSON_BRACES)
+
+
+def as_json(text: str) -> str:
+    """Return a text as JSON that is YAML too, as which the API server reads objects that are applied."""
+    return given.CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def as_argument(text: str) -> str:

@@ -252,7 +252,7 @@ def _held(reference: graph.Reference) -> str:
 
 def _literal(text: str) -> str:
     # Two closing braces would end the expression.
-    return json.dumps(text, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")
+    return texts.as_json(text).replace("{", "\\u007b").replace("}", "\\u007d")
 
 
 def _template_of(text: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, Task, WorkflowTemplate
 from hera.workflows import models as argo
 
+from lightwork.errors import visible
 from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
 from lightwork.kube import contract, texts
@@ -225,4 +226,4 @@ def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
     if entry.steps is not None:
         return f"Several steps: {', '.join(entry.steps)}"
     line = pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"
-    return line.replace("{{", "{ {")  # Argo would fill it in
+    return visible(line).replace("{{", "{ {")  # Argo would fill it in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,12 @@ def _check_texts(
 
 
 def _check_words(step: ContainerStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield the location and the reason if a container's command line is too long for Argo."""
+    """Yield the location and the reason of each mistake in the texts of a container's command line."""
+    for field, words in (("command", step.command), ("args", step.args)):
+        for index, text in enumerate(words):
+            if given.CONTROL.search(text):
+                reason = "has a control character; should be given as a parameter of the run"
+                yield (field, index), f"found {reprlib.repr(text)}, which {reason}"
     if sum(map(given.weight, (*step.command, *step.args))) > given.LONGEST_TOGETHER:
         yield ("args",), f"the texts are too long together; {_SHORTER.format(given.LONGEST_TOGETHER)}"
 

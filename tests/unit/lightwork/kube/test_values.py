@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from lightwork.errors import InputError
 from lightwork.kube import contract, texts, values
@@ -32,6 +33,14 @@ def test_short_texts_are_in_the_workflow_as_they_are() -> None:
     for name, text in placed.parameters.items():
         if text.startswith(texts.AS_JSON):
             assert json.loads(text.removeprefix(texts.AS_JSON)) == given[name]
+
+
+@pytest.mark.parametrize("text", ["\x7f", "\x85\x9f", "\uffff", "{{\ufffe\U000e0001\ufeff", "\x01\u2028é"])
+def test_a_text_is_yaml_even_as_plain_json(text: str) -> None:
+    held = texts.as_parameter(text)
+    # The API server reads applied objects as YAML, and clients send JSON, in which these are as they are.
+    assert yaml.safe_load(json.dumps(held, ensure_ascii=False)) == held
+    assert (json.loads(held.removeprefix(texts.AS_JSON)) if held != text else held) == text
 
 
 def test_a_long_text_is_in_a_file_and_its_start_in_the_workflow() -> None:

@@ -117,6 +117,14 @@ def test_values_that_are_too_long_together_are_refused(tmp_path: Path, place: st
 
 
 @pytest.mark.parametrize("field", ["command", "args"])
+def test_a_control_character_in_a_command_line_is_refused(tmp_path: Path, field: str) -> None:
+    other = {"command": "args: [y]", "args": "command: [x]"}[field]
+    text = f'pipelines:\n  nightly:\n    steps:\n      a: {{{other}, {field}: ["a\\x7f"]}}\n'
+    (line,) = mistakes(tmp_path, text)
+    assert f"steps.a.{field}.0: found 'a\\x7f', which has a control character" in line
+
+
+@pytest.mark.parametrize("field", ["command", "args"])
 def test_a_command_line_that_is_too_long_is_refused(tmp_path: Path, field: str) -> None:
     other = {"command": "args: [y]", "args": "command: [x]"}[field]
     text = f"pipelines:\n  nightly:\n    steps:\n      a: {{{other}, {field}: [{'x' * 60_001}]}}\n"
