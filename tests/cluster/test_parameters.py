@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.cluster import probes, tenants
-from tests.cluster.kube import cluster, get, items, kubectl
+from tests.cluster.binaries import program
+from tests.cluster.kube import cluster, get, items, kubectl, kubectl_program
 from tests.cluster.progress import HarnessError, run, wait_for
 from tests.cluster.settings import ROOT
 from tests.cluster.tenants import FILE_TEXTS
@@ -180,8 +181,34 @@ def test_a_failed_container_is_told_with_its_last_line_of_stderr(acme):
     assert done.stderr.splitlines()[-1].endswith("Failed: fail: last: \\x1b[2J no {{day}}"), done.stderr
 
 
-def test_who_may_not_keep_long_texts_is_refused_and_nothing_is_made(acme, tmp_path):
-    """A person who may only submit: short texts need no more rights, long ones one more."""
+def test_a_resubmitted_run_gets_the_same_texts_and_says_which_are_gone(acme, tmp_path):
+    (tmp_path / "long").write_bytes(b"x" * 50_000)
+    label, text = probes.new_label(), "{{workflow.name}} $$ \n"
+    first = tenants.submit(acme, "words", label=label, a=text)
+    second = tenants.submit(acme, "words", label=f"{label}-long", a=f"@{tmp_path}/long")
+    for name in (first, second):
+        assert tenants.wait_for_end(acme, name, seconds=240)["phase"] == "Succeeded"
+    again, lost = (resubmit(acme, name) for name in (first, second))
+    ended = tenants.wait_for_end(acme, again, seconds=240)
+    assert ended["phase"] == "Succeeded", tenants.describe(acme, again)
+    record = probes.record(acme, label)
+    assert record["workflow"] == again
+    assert differing(record, {"a": text}) == {}
+    ended = tenants.wait_for_end(acme, lost, seconds=240)
+    assert ended["phase"] == "Failed"
+    assert "parameter a: its value, too long for the Workflow, has not come, or was deleted" in (
+        tenants.messages(ended)
+    )
+
+
+def resubmit(tenant: str, name: str) -> str:
+    """Submit a run again by Argo's command line; return the new run's name."""
+    words = [program("argo"), "resubmit", name, "-n", tenants.namespace(tenant), "-o", "name"]
+    return run(words, env=tenants.environment()).strip().rpartition("/")[2]
+
+
+def test_without_the_right_to_create_configmaps_long_texts_are_refused_and_nothing_is_made(acme, tmp_path):
+    """Short texts need only the right to submit, long ones one more."""
     (tmp_path / "long").write_bytes(b"x" * 50_000)
     space = tenants.namespace(acme)
     rules = {"workflows.argoproj.io": "create,get,list", "workflowtemplates.argoproj.io": "get,list"}
@@ -198,6 +225,9 @@ def test_who_may_not_keep_long_texts_is_refused_and_nothing_is_made(acme, tmp_pa
         assert len(done.stderr.splitlines()) == 1
         assert made(acme) == before
         grant(space, "submitter-2", "create", "configmaps")
+        stranger_words = ["--kubeconfig", str(config), "-n", space, "auth", "can-i"]
+        for verb in ("get", "list", "patch", "delete"):
+            assert "no" in run([kubectl_program(), *stranger_words, verb, "configmaps"], check=False)
         done = submit(acme, "words", f"a=@{tmp_path}/long", "--json", kubeconfig=config)
         assert done.returncode == 0, done.stderr
         name = json.loads(done.stdout)["run"]
