@@ -183,7 +183,8 @@ class Estate(pulumi.ComponentResource):
                 archive_secret_arn=archive.secret_arn,
                 search_endpoint=search.endpoint,
                 topic_arn=alarms.topic_arn,
-                after=[nodes, scaler, operator, aws, archive],
+                # The cluster's access entries as well: they must outlast what Helm uninstalls by them.
+                after=[cluster, nodes, scaler, operator, aws, archive],
             ),
             pulumi.ResourceOptions(
                 parent=self,
