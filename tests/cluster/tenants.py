@@ -142,6 +142,8 @@ def set_up(tenant: str) -> None:
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
     pod_identity.associate(namespace(tenant), contract.ACCOUNT_STEP, stores.steps_of(tenant))
+    controller = stores.controller_of(tenant)
+    pod_identity.associate(namespace(tenant), contract.ACCOUNT_CONTROLLER, controller)
     objects = render(tenant)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)

@@ -227,9 +227,14 @@ def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs
     assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
 
 
-def test_the_quota_is_that_of_the_file_without_load_balancers_and_node_ports() -> None:
+def test_the_quota_is_that_of_the_file_and_has_room_for_the_controller_beside_it() -> None:
     hard = objects.one("globex", "ResourceQuota", "quota")["spec"]["hard"]
     loaded = files.load("globex")
-    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6", "16Gi", "12")
-    assert hard["requests.memory"] == loaded.quota.memory
+    quota = loaded.quota
+    assert (quota.cpu, quota.memory, quota.pods) == ("6", "16Gi", 12)
+    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6020m", "16512Mi", "13")
+    assert hard["requests.memory"] == hard["limits.memory"]
+    (container,) = objects.one("globex", "Deployment", "controller")["spec"]["template"]["spec"]["containers"]
+    requests = container["resources"]["requests"]
+    assert (requests["cpu"], requests["memory"]) == ("20m", "128Mi"), "16Gi and 128Mi are 16512Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
