@@ -74,6 +74,19 @@ def records(tenant: str) -> list[dict[str, Any]]:
     ]
 
 
+def ended_record(tenant: str, run_name: str, *, seconds: float = 60) -> dict[str, Any]:
+    """Wait until the newest record of a Workflow says how it ended, and return it."""
+    found: list[dict[str, Any]] = []
+
+    def has_ended() -> bool:
+        mine = [item for item in records(tenant) if item.get("workflow") == run_name]
+        found[:] = sorted(mine, key=lambda item: str(item["started"]))
+        return bool(found) and all(item["status"] not in ("running", "submitted") for item in found)
+
+    wait_for(f"the record of {run_name}", has_ended, seconds=seconds, every=1)
+    return found[-1]
+
+
 def log_in_bucket(tenant: str, run_name: str) -> str:
     """Return the driver's log that Argo saved in the tenant's bucket; empty if there is none."""
     s3, bucket = stores.client("root"), tenants.bucket(tenant)

@@ -27,6 +27,9 @@ LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()"
 WHERE = ("--env", ENVIRONMENT, "--tenant")
 """The options that select the cluster; the tenant's name follows."""
 
+NO_IMAGE = "localhost/lightwork/not-there:1"
+"""The image of an entry whose runs cannot start."""
+
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """The size of each pod, in place of the files': the node has two cores."""
 
@@ -72,11 +75,14 @@ def _probes() -> dict[str, Any]:
         "max_parallel_runs": 2,
         "deadline": "15m",
     }
+    # Not one of this machine, which has no registry: the driver never starts.
+    missing = {**probe, "image": NO_IMAGE, "max_parallel_runs": 1}
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
-    return {"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps}
+    more = {"probe-brief": brief, "probe-no-image": missing}
+    return {"probe": probe, **more, "clock": clock, "plain": plain, "probe-steps": steps}
 
 
 def queues() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which runs wait in vain, and after how long they are ended; `tests/cluster/test_starts.py` has real ones."""
+"""Which runs wait in vain, and when they are ended; `tests/cluster/test_starts.py` has real ones."""
 
 from __future__ import annotations
 
