@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from lightwork.functions import discovery
-from lightwork.kube import contract
+from lightwork.kube import contract, ends
 from lightwork.manifests import namespace, workflows
+from lightwork.pods import controller
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
@@ -238,3 +239,7 @@ def test_the_quota_is_that_of_the_file_and_has_room_for_the_controller_beside_it
     requests = container["resources"]["requests"]
     assert (requests["cpu"], requests["memory"]) == ("20m", "128Mi"), "16Gi and 128Mi are 16512Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
+
+
+def test_an_ended_workflow_stays_until_the_controller_has_seen_its_end() -> None:
+    assert controller.EVERY * 2 < ends.SEEN_WITHIN < workflows.KEPT_SECONDS
