@@ -195,6 +195,7 @@ def test_a_deleted_workflow_is_recorded(world: World) -> None:
     before = len(world.api.requests)
     world.look()
     assert world.api.requests[before:] == [ARGO], "nothing is left to do for it"
+    assert world.controller._runs == {}, "it needs no memory any more"
 
 
 @pytest.mark.parametrize("restarted", [False, True])
