@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DELETED", "SEEN_WITHIN", "UNSEEN", "End", "how", "of_pods"]
 
 _MAIN = re.compile(r"^main: Error \(exit code \d+\): ")
+_TOLD = re.compile(r"workflow shutdown|exceeded its deadline|Error \(exit code (?:130|143)\)")
 _POD_LATE = "longer than the specified deadline"
 _RUN_LATE = "exceeded its deadline"
 
@@ -62,16 +63,21 @@ def how(workflow: Mapping[str, Any]) -> End | None:
 def of_pods(workflow: Mapping[str, Any]) -> dict[str, End]:
     """Return how each pod of a run that Argo started has ended, by the last part of the pod's name.
 
-    Pods that have not ended are not in it, nor those that the run's own end has ended: `how` tells their
-    reason.
+    Pods that have not ended are not in it, nor those that were told to end with the run: `how` knows why.
     """
     ends = {}
-    for identifier, node in status.nodes(workflow).items():
+    nodes = status.nodes(workflow)
+    attempts = [node.get("children") or [] for node in nodes.values() if node.get("type") == "Retry"]
+    followed = {identifier for children in attempts for identifier in children[:-1]}
+    for identifier, node in nodes.items():
         message = one_line(node.get("message") or "")
-        if node.get("type") != "Pod" or "workflow shutdown" in message or _RUN_LATE in message:
+        if node.get("type") != "Pod":
             continue
         key = identifier.rpartition("-")[2]
-        if node.get("phase") == "Succeeded":
+        if _TOLD.search(message):
+            if identifier in followed:
+                ends[key] = End("stopped", "its pod was told to end, and another one went on")
+        elif node.get("phase") == "Succeeded":
             ends[key] = End("succeeded")
         elif node.get("phase") in ("Failed", "Error"):
             reason = _deadline(node) if _POD_LATE in message else _MAIN.sub("", message)

@@ -178,8 +178,8 @@ class Controller:
         try:
             self._api.patch(f"{self._argo}/{run.name}", body)
         except RefusedError as error:
-            if error.status not in (404, 409):  # it has changed meanwhile: the next look sees how
-                raise
+            if error.status not in (404, 409):  # else it has changed meanwhile: the next look sees how
+                self._log.warning("a run could not be ended", run=run.name, reason=str(error))
         else:
             run.stoppable = False
             self._log.warning("a run was ended: its pods do not start", run=run.name, reason=reason)

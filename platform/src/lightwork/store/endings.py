@@ -81,8 +81,9 @@ class Ledger:
     ) -> None:
         """Record how a run has ended, when none of its drivers is there any more.
 
-        The records of its drivers that have no end, or say only that they were stopped, are completed. If the
-        newest one then says how the run has ended, the Workflow's own record is deleted; else it says that.
+        The records of its drivers that have no end, or say only that they were stopped, are completed: by the
+        end of their pod if that is known, else by the end of the run. If the newest one then says how the run
+        has ended, the Workflow's own record is deleted; else it says that.
 
         Args:
             run: the run.

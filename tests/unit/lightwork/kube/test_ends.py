@@ -93,10 +93,14 @@ def test_a_pod_ends_by_its_own_reason_unless_the_runs_end_took_it() -> None:
         pod("Running"),
         pod("Succeeded"),
         pod("Failed", LATE_POD, deadline="120"),
+        pod("Failed", "main: Error (exit code 130): stopped; finished results are kept"),
+        pod("Error", "main: Error (exit code 143)"),
+        {"type": "Retry", "phase": "Failed", "children": ["r-1-107", "r-1-106"]},
     )
     assert ends.of_pods(run) == {
         "100": End("failed", "the lake refuses access"),
         "101": End("failed", "OOMKilled (exit code 137)"),
         "104": End("succeeded"),
         "105": End("failed", "its `deadline` of 2m was over"),
+        "107": End("stopped", "its pod was told to end, and another one went on"),
     }

@@ -143,12 +143,13 @@ def test_a_run_that_somebody_ended_already_is_not_ended_again(world: World) -> N
     assert world.api.patches == []
 
 
-@pytest.mark.parametrize("status", [404, 409])
-def test_a_workflow_that_changed_meanwhile_is_looked_at_again(world: World, status: int) -> None:
+@pytest.mark.parametrize("status", [403, 404, 409, 500])
+def test_a_run_that_could_not_be_ended_is_ended_at_the_next_look(world: World, status: int) -> None:
     world.submit()
     world.api.pods = [without_image()]
     world.api.refuses = ("PATCH", status)
     world.look(130)
+    assert world.records() == {OWN: ("submitted", None)}, "it keeps nothing else from being done"
     world.api.refuses = None
     world.look(EVERY)
     assert len(world.api.patches) == 1

@@ -98,9 +98,15 @@ def test_each_attempt_has_the_end_of_its_own_pod(lake: Lake) -> None:
     ]
 
 
-def test_an_attempt_that_nobody_knows_about_did_not_succeed(lake: Lake) -> None:
+def test_steps_that_ran_together_have_the_same_end(lake: Lake) -> None:
+    for number in (1, 2):
+        by_driver(lake, f"20260101T120020-{number}", "stopped", error="KeyboardInterrupt:")
+    found = settle(lake, ("stopped", "stopped by hand"))
+    assert [item["error"] for item in found.values()] == ["stopped by hand", "stopped by hand"]
+
+
+def test_a_record_without_an_end_does_not_become_a_success(lake: Lake) -> None:
     by_driver(lake, "20260101T120020-1", "running")
-    by_driver(lake, "20260101T120220-1", "succeeded")
     assert settle(lake, ("succeeded", ""))["20260101T120020-1"]["status"] == "lost"
 
 
