@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections import Counter
@@ -67,11 +68,13 @@ def records(tenant: str) -> list[dict[str, Any]]:
     s3, bucket = stores.client("root"), tenants.bucket(tenant)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{tenant}/runs/")
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    return [
-        json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        for key in keys
-        if key.endswith("/run.json")
-    ]
+    found = []
+    for key in keys:
+        # The controller may have deleted a Workflow's own record meanwhile.
+        with contextlib.suppress(s3.exceptions.NoSuchKey):
+            if key.endswith("/run.json"):
+                found.append(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    return found
 
 
 def ended_record(tenant: str, run_name: str, *, seconds: float = 60) -> dict[str, Any]:
