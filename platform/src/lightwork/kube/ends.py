@@ -87,8 +87,9 @@ def of_pods(workflow: Mapping[str, Any]) -> dict[str, End]:
 
 def _by_hand(workflow: Mapping[str, Any], shutdown: str) -> str:
     verb = "terminated" if shutdown == "Terminate" else "stopped"
-    has_pods = any(node.get("type") == "Pod" for node in status.nodes(workflow).values())
-    return f"{verb} by hand{'' if has_pods else ' while it waited for its turn'}"
+    kinds = {node.get("type") for node in status.nodes(workflow).values()}
+    # Without any node Argo has not seen the run, or keeps its nodes elsewhere.
+    return f"{verb} by hand{' while it waited for its turn' if kinds and 'Pod' not in kinds else ''}"
 
 
 def _late(workflow: Mapping[str, Any]) -> str:

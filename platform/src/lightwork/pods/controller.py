@@ -40,7 +40,9 @@ LAKE_PATIENCE = 10.0
 DRIVER_PATIENCE = 600.0
 """Seconds after a run's end after which a driver that seems to live, on a lost node, is not waited for."""
 PAGE = "50"
-"""Workflows per response: hundreds may wait, and each comes with the templates it uses."""
+"""Objects per response: hundreds of Workflows may wait, and each comes with the templates it uses."""
+_OF_PODS = "involvedObject.kind=Pod"
+_METADATA = ("uid", "name", "labels", "deletionTimestamp")
 TITLE = "workflows.argoproj.io/description"
 """An annotation that Argo's own pages show."""
 
@@ -131,7 +133,7 @@ class Controller:
         """
         self._see_workflows(now)
         if any(not run.settled for run in self._runs.values()):
-            pods = self._api.get(f"{self._core}/pods")["items"]
+            pods = [_slim(pod) for pod in self._list(f"{self._core}/pods")]
             self._end_hopeless(pods, now)
             self._record(pods, now)
         gone = [uid for uid, run in self._runs.items() if run.settled and not run.version]
@@ -141,7 +143,7 @@ class Controller:
 
     def _see_workflows(self, now: float) -> None:
         seen = set()
-        for workflow in self._workflows():
+        for workflow in self._list(self._argo):
             uid = str(workflow["metadata"]["uid"])
             seen.add(uid)
             run = self._runs.setdefault(uid, Run(_submitted(workflow)))
@@ -153,18 +155,23 @@ class Controller:
             self._runs[uid].version = ""
         self._last = now
 
-    def _workflows(self) -> Iterator[dict[str, Any]]:
+    def _list(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list, with a page of them in memory at a time."""
         more = ""
         while True:
-            page = self._api.get(self._argo, limit=PAGE, **({"continue": more} if more else {}))
+            page = self._api.get(path, limit=PAGE, **query, **({"continue": more} if more else {}))
             yield from page["items"]
             more = str(page["metadata"].get("continue") or "")
             if not more:
                 return
 
     def _end_hopeless(self, pods: list[dict[str, Any]], now: float) -> None:
-        pending = any((pod.get("status") or {}).get("phase") == "Pending" for pod in pods)
-        events = self._api.get(f"{self._core}/events")["items"] if pending else []
+        pending = {pod["metadata"]["uid"] for pod in pods if pod["status"].get("phase") == "Pending"}
+        events = [
+            event
+            for event in (self._list(f"{self._core}/events", fieldSelector=_OF_PODS) if pending else [])
+            if event["involvedObject"].get("uid") in pending
+        ]
         reasons = self._waits.hopeless(pods, events, now)
         for run in self._runs.values():
             if run.stoppable and run.name in reasons:
@@ -221,6 +228,20 @@ class Controller:
                 self._runs[submitted.uid] = run = Run(submitted, noted=True)
                 run.vanish(ends.UNSEEN, now)
         self._recovered = True
+
+
+def _slim(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return what is needed of a pod: there may be hundreds, and most of each is its specification."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    kinds = ("initContainers", "containers")
+    return {
+        "metadata": {key: metadata[key] for key in _METADATA if key in metadata},
+        "spec": {
+            kind: [{key: item.get(key) for key in ("name", "image")} for item in spec.get(kind) or []]
+            for kind in kinds
+        },
+        "status": pod.get("status") or {},
+    }
 
 
 def _submitted(workflow: dict[str, Any]) -> Submitted:

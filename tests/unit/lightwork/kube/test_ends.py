@@ -35,6 +35,7 @@ def pod(phase: str, message: str = "", **parameters: str) -> dict[str, Any]:
 
 LATE_POD = "Pod was active on the node longer than the specified deadline"
 GONE = "workflow shutdown with strategy:  Stop"
+TURN = {"type": "DAG", "displayName": "turn", "phase": "Failed"}
 WAITING = {"type": "DAG", "displayName": "turn", "phase": "Failed", "message": "Step exceeded its deadline"}
 
 
@@ -57,9 +58,10 @@ WAITING = {"type": "DAG", "displayName": "turn", "phase": "Failed", "message": "
         (workflow("Failed", pod("Failed", GONE), shutdown="Stop"), End("stopped", "stopped by hand")),
         (workflow("Failed", pod("Failed"), shutdown="Terminate"), End("stopped", "terminated by hand")),
         (
-            workflow("Failed", shutdown="Terminate"),
+            workflow("Failed", TURN, shutdown="Terminate"),
             End("stopped", "terminated by hand while it waited for its turn"),
         ),
+        (workflow("Failed", shutdown="Terminate"), End("stopped", "terminated by hand")),
         (
             workflow("Failed", pod("Failed", LATE_POD, deadline="21600"), message=LATE_POD),
             End("failed", "its `deadline` of 6h was over"),

@@ -26,6 +26,7 @@ class Api(KubeApi):
     def __init__(self) -> None:
         self.workflows: list[dict[str, Any]] = []
         self.pods: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.patches: list[tuple[str, dict[str, Any]]] = []
         self.requests: list[str] = []
         self.refuses: tuple[str, int] | None = None
@@ -42,7 +43,7 @@ class Api(KubeApi):
             start, size = int(query.get("continue", 0)), int(query["limit"])
             more = str(start + size) if start + size < len(self.workflows) else ""
             return {"metadata": {"continue": more}, "items": self.workflows[start : start + size]}
-        return {"items": self.pods if path == f"{CORE}/pods" else []}
+        return {"metadata": {}, "items": self.pods if path == f"{CORE}/pods" else self.events}
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self._refuse("PATCH")
@@ -155,6 +156,19 @@ def test_a_run_that_could_not_be_ended_is_ended_at_the_next_look(world: World, s
     assert len(world.api.patches) == 1
 
 
+def test_the_events_of_a_pod_say_what_it_waits_for(world: World) -> None:
+    world.submit()
+    world.api.pods = [driver("Pending")]
+    message = 'MountVolume.SetUp failed for volume "tls" : secret "dask-tls" not found'
+    world.api.events = [
+        {"reason": "FailedMount", "message": message, "involvedObject": {"uid": uid}}
+        for uid in ("p", "other")
+    ]
+    world.look(120)
+    ((_, body),) = world.api.patches
+    assert message in body["metadata"]["annotations"]["lightwork/reason"]
+
+
 def test_a_refusal_of_the_api_is_told(world: World) -> None:
     world.submit()
     world.api.refuses = ("GET", 403)
@@ -175,7 +189,7 @@ def test_an_end_is_recorded_when_the_driver_is_gone(world: World) -> None:
     assert world.records() == {OWN: ("submitted", None)}
     world.api.pods = []
     world.look()
-    assert world.records() == {OWN: ("stopped", "stopped by hand while it waited for its turn")}
+    assert world.records() == {OWN: ("stopped", "stopped by hand")}
 
 
 def test_a_driver_on_a_lost_node_is_not_waited_for_without_end(world: World) -> None:
