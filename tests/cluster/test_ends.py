@@ -109,5 +109,5 @@ def test_a_pipeline_that_takes_too_much_memory(acme):
     running = start(acme, elements=500, megabytes=2000)
     ended = tenants.wait_for_end(acme, running.name, seconds=180)
     assert ended["phase"] == "Failed"
-    error = "OOMKilled (exit code 137)"
+    error = "main: OOMKilled (exit code 137)"
     check(running, "killed for memory", phase="Failed", message="OOMKilled", status="failed", error=error)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
-from lightwork.kube import status
+from lightwork.kube import reasons, status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["DELETED", "SEEN_WITHIN", "UNSEEN", "End", "how", "of_pods"]
 
-_MAIN = re.compile(r"^main: Error \(exit code \d+\): ")
 _TOLD = re.compile(r"workflow shutdown|exceeded its deadline|Error \(exit code (?:130|143)\)")
 _POD_LATE = "longer than the specified deadline"
 _RUN_LATE = "exceeded its deadline"
@@ -80,7 +79,9 @@ def of_pods(workflow: Mapping[str, Any]) -> dict[str, End]:
         elif node.get("phase") == "Succeeded":
             ends[key] = End("succeeded")
         elif node.get("phase") in ("Failed", "Error"):
-            reason = _deadline(node) if _POD_LATE in message else _MAIN.sub("", message)
+            reason = (
+                _deadline(node) if _POD_LATE in message else reasons.of_node(str(node.get("message") or ""))
+            )
             ends[key] = End("failed", reason or "its pod failed, and Argo does not say why")
     return ends
 

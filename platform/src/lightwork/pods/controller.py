@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork import logs, settings
 from lightwork.errors import LightworkError, one_line
-from lightwork.kube import ends, stuck
+from lightwork.kube import ends, stuck, texts
 from lightwork.kube.api import InCluster, RefusedError
-from lightwork.kube.contract import ANNOTATION_REASON, LABEL_PIPELINE, LABEL_ROLE
+from lightwork.kube.contract import ANNOTATION_REASON, ARGO, LABEL_PIPELINE, LABEL_ROLE
 from lightwork.lake import open_lake
 from lightwork.store.endings import Ending, Ledger, Submitted
 
@@ -112,7 +112,7 @@ class Controller:
 
     def __init__(self, api: KubeApi, namespace: str, ledger: Ledger) -> None:
         self._api = api
-        self._argo = f"/apis/argoproj.io/v1alpha1/namespaces/{namespace}/workflows"
+        self._argo = f"/apis/{ARGO}/namespaces/{namespace}/workflows"
         self._core = f"/api/v1/namespaces/{namespace}"
         self._ledger = ledger
         self._runs: dict[str, Run] = {}
@@ -253,7 +253,10 @@ def _submitted(workflow: dict[str, Any]) -> Submitted:
         str(metadata["uid"]),
         str(labels.get(LABEL_PIPELINE) or template.get("name") or ""),
         _moment(metadata["creationTimestamp"]),
-        {str(item["name"]): str(item.get("value", "")) for item in arguments.get("parameters") or []},
+        {
+            str(item["name"]): texts.of_parameter(str(item.get("value", "")))
+            for item in arguments.get("parameters") or []
+        },
     )
 
 

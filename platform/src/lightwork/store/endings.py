@@ -110,7 +110,7 @@ class Ledger:
         return [
             Submitted(
                 str(record.get("workflow")),
-                str(record.get("uid")),
+                str(record.get("workflow_uid")),
                 str(record.get("pipeline")),
                 dt.datetime.fromisoformat(str(record["started"])),
                 record.get("parameters") or {},
@@ -125,7 +125,7 @@ class Ledger:
         ids = [item for item in self._ids() if item >= since and not _is_own(item)]
         others = [item for item in ids if self._workflows.get(item, run.workflow) != run.workflow]
         found = in_threads(self._driver_record, [item for item in ids if item not in others], _THREADS)
-        return [record for record in found if record and record.get("workflow") == run.workflow]
+        return [record for record in found if record and _is_of(record, run)]
 
     def _driver_record(self, run_id: str) -> dict[str, Any] | None:
         path = _path(run_id)
@@ -159,7 +159,8 @@ class Ledger:
             "error": None,
             "artifacts": [],
             "workflow": run.workflow,
-            "uid": run.uid,
+            "workflow_uid": run.uid,
+            "step": None,
             "pod": None,
         }
 
@@ -178,6 +179,11 @@ def complete(record: Mapping[str, Any], ending: Ending, finished: dt.datetime) -
         "finished": end.isoformat(timespec="milliseconds"),
         "seconds": round(seconds, 3),
     }
+
+
+def _is_of(record: Mapping[str, Any], run: Submitted) -> bool:
+    """Return whether a driver's record is of a run; those of earlier versions have no unique id."""
+    return record.get("workflow") == run.workflow and record.get("workflow_uid") in (None, run.uid)
 
 
 def _is_own(run_id: str) -> bool:

@@ -75,7 +75,14 @@ def test_a_driver_that_recorded_its_end_keeps_it(lake: Lake, status: str) -> Non
 
 @pytest.mark.parametrize("status", ["running", "stopped"])
 def test_a_driver_that_was_ended_gets_the_reason(lake: Lake, status: str) -> None:
-    by_driver(lake, "20260101T120020-1", status, error="KeyboardInterrupt:", elements={"total": 3})
+    by_driver(
+        lake,
+        "20260101T120020-1",
+        status,
+        error="KeyboardInterrupt:",
+        workflow_uid=RUN.uid,
+        elements={"total": 3},
+    )
     (record,) = settle(lake, ("failed", "its `deadline` of 6h was over")).values()
     assert (record["status"], record["error"]) == ("failed", "its `deadline` of 6h was over")
     assert (record["elements"], record["seconds"]) == ({"total": 3}, 160.0)
@@ -122,6 +129,7 @@ def test_a_run_that_failed_after_its_driver_succeeded_has_both_records(lake: Lak
 def test_other_runs_keep_their_records(lake: Lake) -> None:
     by_driver(lake, "20260101T120020-1", "running", workflow="windy-xyz")
     by_driver(lake, "20260101T120030-1", "running", workflow=None)
+    by_driver(lake, "20260101T120025-1", "running", workflow_uid="another")
     by_driver(lake, "20260101T110000-1", "running")  # of an earlier Workflow with the same name
     lake.write("runs/20260101T120040-1/alive", b"")  # a run that has no record yet
     lake.write("runs/20260101T120050-1/run.json", b"{}")
