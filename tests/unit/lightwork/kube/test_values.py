@@ -31,9 +31,8 @@ def test_short_texts_are_in_the_workflow_as_they_are() -> None:
         "b": 'lightwork:json:"run {\\u007bworkflow.name}}"',
         "c": 'lightwork:json:"lightwork:x"',
     }
-    for name, text in placed.parameters.items():
-        if text.startswith(texts.AS_JSON):
-            assert json.loads(text.removeprefix(texts.AS_JSON)) == given[name]
+    assert {name: texts.of_parameter(text) for name, text in placed.parameters.items()} == given
+    assert texts.of_parameter(f"{texts.AS_JSON}by hand") == f"{texts.AS_JSON}by hand"
 
 
 @pytest.mark.parametrize("text", ["\x7f", "\x85\x9f", "\uffff", "{{\ufffe\U000e0001\ufeff", "\x01\u2028é"])
