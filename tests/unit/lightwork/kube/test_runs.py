@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from lightwork import InputError, LightworkError
 from lightwork.cli import main as cli
 from lightwork.cli import remote as commands
+from lightwork.cli import waiting
 from lightwork.kube.runs import Remote
 
 NAMESPACE = "/namespaces/tenant-acme"
@@ -20,6 +21,7 @@ ARGO = f"/apis/argoproj.io/v1alpha1{NAMESPACE}"
 
 @pytest.fixture
 def api(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(waiting, "EVERY", 0)
     names = {"cluster": "c", "user": "u"}
     kubeconfig = {
         "apiVersion": "v1",
@@ -44,8 +46,11 @@ def api(server, tmp_path, monkeypatch):
     return server
 
 
-def workflow(phase, message="", progress="1/4"):
-    return {"status": {"phase": phase, "message": message, "progress": progress}}
+def workflow(phase, message="", done=1, **more):
+    """Return a Workflow with four pods, some of them done."""
+    states = ["Succeeded"] * done + ["Running"] * (4 - done)
+    nodes = {str(n): {"type": "Pod", "phase": state} for n, state in enumerate(states)}
+    return {"status": {"phase": phase, "message": message, "nodes": nodes, **more}}
 
 
 def test_a_run_is_created_from_the_tenants_template_with_the_given_values(api):
@@ -98,7 +103,7 @@ def test_a_run_is_followed_to_its_end_with_each_change_reported_once(api):
     states = [
         workflow("Running"),
         workflow("Running"),
-        workflow("Running", progress="3/4"),
+        workflow("Running", done=3),
         workflow("Failed", "no"),
     ]
     api.answers["GET", f"{ARGO}/workflows/r1"] = (200, states)
@@ -134,11 +139,15 @@ def test_a_run_that_was_terminated_while_it_waited_has_not_succeeded(api):
 
 def test_a_run_that_has_ended_cannot_be_stopped(api):
     api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Succeeded"))
-    with pytest.raises(InputError, match="r1 has ended already: Succeeded"):
+    with pytest.raises(InputError, match="r1 cannot be stopped: it ended: Succeeded"):
         Remote("dev", "acme").stop("r1")
 
 
 def test_an_unknown_run_is_named(api):
+    api.answers["GET", f"/api/v1{NAMESPACE}"] = (200, {})
+    api.answers["GET", f"{ARGO}/workflows"] = (200, {"items": [{"metadata": {"name": "windy-city-x7k2p"}}]})
+    with pytest.raises(InputError, match=r"acme has no run.*did you mean 'windy-city-x7k2p'"):
+        Remote("dev", "acme").status("windy-city-x7kp")
     with pytest.raises(InputError, match="acme has no run 'r9'"):
         Remote("dev", "acme").status("r9")
 
@@ -171,7 +180,8 @@ def test_logs_come_from_the_runs_pods_that_have_started(api):
 
 def test_logs_without_a_pod_are_refused(api):
     api.answers["GET", f"/api/v1{NAMESPACE}/pods"] = (200, {"items": []})
-    with pytest.raises(InputError, match="r1 has no driver pod in the cluster"):
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Running"))
+    with pytest.raises(InputError, match="r1 has no driver pod in the cluster yet: Running"):
         list(Remote("dev", "acme").logs("r1", "driver"))
 
 
@@ -183,7 +193,7 @@ def test_submit_waits_and_fails_with_the_run(api):
     words = ["windy-city", "unit=mph", "--env", "dev", "--tenant", "acme", "--wait"]
     result = CliRunner().invoke(commands.submit_command, words)
     assert str(result.exception) == "windy-city-x7k2p: Failed: no"
-    assert "windy-city-x7k2p: Running 1/4" in result.stderr
+    assert "windy-city-x7k2p: 1/4 steps done" in result.stderr
 
 
 WAIT = ["submit", "windy-city", "unit=mph", "--env", "dev", "--tenant", "acme", "--wait"]
@@ -192,8 +202,6 @@ STATE = ("GET", f"{ARGO}/workflows/windy-city-x7k2p")
 
 @pytest.mark.parametrize("refusal", [429, 500, 503])
 def test_waiting_outlives_an_api_that_is_away(api, capsys, monkeypatch, refusal):
-    follow = Remote.follow
-    monkeypatch.setattr(Remote, "follow", lambda *a, **more: follow(*a, **{**more, "every": 0}))
     answers = [
         (200, workflow("Running")),
         (refusal, {"message": "etcd"}),
@@ -217,7 +225,7 @@ def test_waiting_ends_where_an_answer_will_not_change(api, monkeypatch, refusal)
 
 
 def test_waiting_for_an_api_that_stays_away_ends_at_last(api, monkeypatch):
-    monkeypatch.setattr("lightwork.kube.runs.PATIENCE", 0.05)
+    monkeypatch.setattr("lightwork.kube.states.PATIENCE", 0.05)
     api.answers[STATE] = (503, {"message": "etcd"})
     with pytest.raises(LightworkError, match="etcd"):
         list(Remote("dev", "acme").follow("windy-city-x7k2p", every=0.02))
@@ -239,7 +247,7 @@ def test_ctrl_c_while_waiting_says_that_the_run_goes_on_and_how_to_stop_it(api, 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Remote, "follow", interrupted)
+    monkeypatch.setattr(waiting, "follow", interrupted)
     with pytest.raises(SystemExit) as ended:
         cli.main(WAIT)
     assert ended.value.code == 130
@@ -267,7 +275,7 @@ def test_the_dashboard_needs_a_run_with_a_running_scheduler(api):
     words = ["r1", "--env", "dev", "--tenant", "acme", "--no-open"]
     refused = CliRunner().invoke(commands.dashboard_command, words).exception
     assert isinstance(refused, InputError)
-    assert "r1 has ended already: Failed" in str(refused)
+    assert "r1 has no dashboard any more: it ended: Failed" in str(refused)
     api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Running"))
     api.answers["GET", f"/api/v1{NAMESPACE}/pods"] = (200, {"items": []})
     refused = CliRunner().invoke(commands.dashboard_command, words).exception
