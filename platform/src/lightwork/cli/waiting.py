@@ -276,12 +276,13 @@ def elements(picture: Picture) -> dict[str, int]:
 
 def result(picture: Picture) -> tuple[Any, str]:
     """Return a run's result, of each step by its name if there are several, and why there is none."""
-    ends = picture.ends
-    missing = ", ".join(f"of step {step}" if step else "" for step, end in ends.items() if end is None)
-    note = ""
-    if not ends or None in ends.values():
-        which = f" {missing}" if missing else ""
-        note = f"the result{which} is not shown: it is larger than 1 MB, or the driver's log is gone"
+    ends, note = picture.ends, ""
+    if missing := [
+        f"the result of step {step}" if step else "the result" for step in ends if ends[step] is None
+    ]:
+        note = f"{', '.join(missing)} is not at the end of the driver's log, or larger than 1 MB"
+    elif not ends and picture.status.told_by != "workflow":
+        note = "the result is not shown: the driver's log is gone"
     if set(ends) <= {""}:
         return (ends.get("") or {}).get("result"), note
     return {step: end["result"] for step, end in ends.items() if end is not None}, note

@@ -64,18 +64,14 @@ def from_events(events: Iterable[Mapping[str, Any]], run: str) -> dict[str, Any]
         return None
     failed = [event for event in listed if event.get("reason") in ("WorkflowNodeFailed", "WorkflowNodeError")]
     nodes = {str(number): _node(event) for number, event in enumerate(failed)}
-    if any(str(event.get("message")).endswith(f".{SKIPPABLE}") for event in _of(listed, "Skipped")):
-        nodes["skipped"] = {"displayName": SKIPPABLE, "phase": "Skipped"}
+    skipped = [_node(event) for event in listed if event.get("reason") == "WorkflowNodeSkipped"]
+    nodes |= {node["displayName"]: node for node in skipped if node["displayName"] == SKIPPABLE}
     state = _ENDS[last["reason"]]
     text = last.get("message") if state == "Failed" else ""
     return {
         "metadata": {"name": run},
         "status": {"phase": state, "message": text, "finishedAt": _time(last), "nodes": nodes},
     }
-
-
-def _of(events: Iterable[Mapping[str, Any]], phase: str) -> list[Mapping[str, Any]]:
-    return [event for event in events if event.get("reason") == f"WorkflowNode{phase}"]
 
 
 def _node(event: Mapping[str, Any]) -> dict[str, Any]:
