@@ -169,7 +169,7 @@ class Watcher:
             text = self._remote.log(pod, tailLines="500", limitBytes=str(_TOLD_BYTES))
             self._told.update({step: told} if (told := progress(text)) else {})
         if phase == "Succeeded" and step not in self._ends:
-            text = self._remote.log(pod, tailLines="5", limitBytes=str(END_BYTES))
+            text = self._remote.log(pod, tailLines="20", limitBytes=str(END_BYTES))
             self._ends[step] = end(text)
 
     def _is_due(self, what: str) -> bool:
