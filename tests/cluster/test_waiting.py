@@ -32,7 +32,9 @@ RIGHTS = [
 ]
 """What a person needs in a tenant's namespace, as docs/what-happens-in-a-run.md says."""
 ARCHIVE = {
-    **{"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get"]},
+    "apiGroups": [""],
+    "resources": ["services/proxy"],
+    "verbs": ["get"],
     "resourceNames": ["https:argo-server:2746"],
 }
 """What they need in Argo's namespace, to be told of runs whose Workflows are gone."""
@@ -47,8 +49,11 @@ def bound(namespace: str, account: str, home: str, rules: list[dict[str, Any]]) 
     return [
         {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
-            **{"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata},
-            **{"roleRef": role, "subjects": subjects},
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": role,
+            "subjects": subjects,
         },
     ]
 
@@ -58,7 +63,9 @@ def kubeconfig_of(account: str, folder: Path) -> str:
     token = kubectl("-n", "default", "create", "token", account, "--duration=1h").strip()
     names = {"cluster": "c", "user": "u"}
     document = {
-        **{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": cluster()}]},
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster()}],
         "users": [{"name": "u", "user": {"token": token}}],
         "contexts": [{"name": f"lightwork-{tenants.ENVIRONMENT}", "context": names}],
     }
@@ -100,8 +107,10 @@ def words(command: str, *arguments: str, tenant: str) -> list[str]:
 def start(environment: dict[str, str], *arguments: str, tenant: str) -> subprocess.Popen[str]:
     """Start a command whose output goes to pipes."""
     return subprocess.Popen(
-        words(*arguments, tenant=tenant),  # type: ignore[misc]
-        **{"cwd": ROOT, "env": {**os.environ, **environment}, "text": True},
+        words(*arguments, tenant=tenant),
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -217,10 +226,8 @@ def test_the_place_in_the_queue_is_told_and_stopping_twice_is_no_mistake(globex,
     engineer = people["engineer"]
     first = [tenants.submit(globex, "queue-a", seconds="25") for _ in range(2)]
     process = start(engineer, "submit", "queue-a", "--wait", tenant=globex)
-    seen: list[str] = []
     assert process.stderr is not None
-    for line in process.stderr:
-        seen.append(line.rstrip())
+    seen = [line.rstrip() for line in process.stderr]
     say("\n".join(seen))
     assert process.wait(60) == 0
     own = seen[0].split()[1]
