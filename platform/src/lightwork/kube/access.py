@@ -99,10 +99,17 @@ def _connection(environment: str, context: str | None) -> ByClient:
     try:
         contexts = [item["name"] for item in config.list_kube_config_contexts()[0]]  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
-        raise InputError(
-            f"cannot use the kubeconfig ({one_line(error)}); set KUBECONFIG to the right file"
-        ) from error
+        if "current-context" not in str(error):
+            raise _unusable(error) from error
+        contexts = [wanted]  # the client lists none where none is the current one, which does not count here
     if wanted not in contexts:
         option = "--context" if context else f"--env {environment}"
         raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, contexts)}")
-    return of_context(wanted)
+    try:
+        return of_context(wanted)
+    except (config.ConfigException, OSError) as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: Exception) -> InputError:
+    return InputError(f"cannot use the kubeconfig ({one_line(error)}); set KUBECONFIG to the right file")

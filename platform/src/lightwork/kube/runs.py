@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightwork.errors import InputError, LightworkError, near, nearest
-from lightwork.kube import archive, reasons, status
+from lightwork.kube import api, archive, reasons, status
 from lightwork.kube.access import ARGO, Access, AwayError
 from lightwork.kube.api import RefusedError
 from lightwork.kube.contract import LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
@@ -16,6 +18,8 @@ __all__ = ["ENDED", "ROLES", "AwayError", "NoPodsError", "Remote", "Status", "Un
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
 
 ROLES = ("driver", "scheduler", "worker", "step")
 
@@ -281,6 +285,10 @@ class Remote(Access):
 
         Returns:
             An object with `recv`, `sendall`, `fileno` and `close`.
+
+        Raises:
+            kubernetes.client.ApiException: the API refuses it.
+            TimeoutError: the API does not answer.
         """
         from kubernetes import client
         from kubernetes.stream import portforward
@@ -288,7 +296,7 @@ class Remote(Access):
         # The call turns every request of its client into a websocket meanwhile, so it gets its own client.
         core: Any = client.CoreV1Api(client.ApiClient(self._api.client.configuration))
         call = core.connect_get_namespaced_pod_portforward
-        return portforward(call, pod, self.namespace, ports=str(port)).socket(port)
+        return _in_time(lambda: portforward(call, pod, self.namespace, ports=str(port)).socket(port))
 
     def events(self, kind: str, name: str) -> list[dict[str, Any]]:
         """Return the events of an object, which Kubernetes keeps for an hour."""
@@ -328,3 +336,21 @@ class Remote(Access):
             lambda: self._api.text(path, container=container, **options),
         )
         return text
+
+
+def _in_time(open_it: Callable[[], T]) -> T:
+    """Return what a function returns that has no timeout of its own.
+
+    Raises:
+        TimeoutError: it takes too long; its thread is left behind.
+    """
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(open_it())
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="lightwork-port", daemon=True).start()
+    return future.result(api.TIMEOUT)

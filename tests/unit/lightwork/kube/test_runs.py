@@ -17,6 +17,7 @@ from lightwork.kube.archive import SERVER
 from lightwork.kube.runs import AwayError, Remote
 from lightwork.lake import open_lake
 from tests.unit.lightwork.kube.objects import ARGO, CORE, NAMESPACE, pods, workflow
+from tests.waiting import patience
 
 
 def test_a_run_is_created_from_the_tenants_template_with_the_given_values(api):
@@ -46,6 +47,14 @@ def test_the_current_context_is_never_used_by_default(api):
     with pytest.raises(InputError, match="no context 'lightwork-prod'; did you mean 'lightwork-dev'"):
         Remote("prod", "acme")
     Remote("prod", "acme", context="elsewhere")
+
+
+def test_a_kubeconfig_without_a_current_context_can_be_used(api, tmp_path):
+    path = tmp_path / "kubeconfig"
+    path.write_text(path.read_text().replace('"current-context": "elsewhere", ', ""))
+    assert Remote("dev", "acme").submit("windy-city", {"unit": "mph"})
+    with pytest.raises(InputError, match="cannot use the kubeconfig .*lightwork-prod"):
+        Remote("prod", "acme")
 
 
 def test_a_refusal_is_one_line_that_says_what_is_not_allowed(api):
@@ -200,7 +209,17 @@ def test_no_request_waits_for_ever(api, monkeypatch, tmp_path, method):
     start = time.monotonic()
     with silent, pytest.raises(OSError, match="timed out"):
         remote._api._object(method, "/x", {}, None if method == "GET" else {})
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < patience(5)
+
+
+def test_a_connection_to_a_port_does_not_wait_for_ever(api, monkeypatch, tmp_path):
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr("lightwork.kube.api.TIMEOUT", 0.1)
+    point_to(f"http://127.0.0.1:{silent.getsockname()[1]}", api, tmp_path)
+    start = time.monotonic()
+    with silent, pytest.raises(TimeoutError):
+        Remote("dev", "acme").open_port("pod-0", 8787)
+    assert time.monotonic() - start < patience(5)
 
 
 def test_ctrl_c_while_waiting_says_that_the_run_goes_on_and_how_to_stop_it(api, capsys, monkeypatch):
