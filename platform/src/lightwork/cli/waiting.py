@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,6 +42,7 @@ _TOLD_BY = {
     "events": "the events say",
     "record": "the record in the lake says",
 }
+_AWAY = "away"
 _ERASE = "\r\x1b[K"
 
 
@@ -59,46 +61,45 @@ def follow(remote: Remote, run: str, lake: Lake | None, shown: Shown) -> Picture
     from lightwork.kube.runs import AwayError, UnknownError
     from lightwork.kube.states import patiently
     from lightwork.kube.watching import Picture, Watcher
+    from lightwork.store import records
 
     watcher, since = Watcher(remote, run), dt.datetime.now(dt.UTC)
     gone: list[float] = []
+
+    def recorded() -> Mapping[str, Any] | None:
+        return None if lake is None else records.of_workflow(lake, run, since)
 
     def look() -> Picture:
         try:
             return watcher.look()
         except UnknownError as error:
             gone.append(time.monotonic())
-            try:
-                state = _recorded(lake, run, since, str(error))
-            except UnknownError as unknown:
-                if error.may_pass and time.monotonic() - gone[0] < ARCHIVE_PATIENCE:
-                    raise AwayError(str(unknown)) from unknown
-                raise
-            return Picture(state, ends=shown.last.ends if shown.last else {})
+            if (state := _recorded(recorded(), run)) is not None:
+                return Picture(state, ends=shown.last.ends if shown.last else {})
+            if error.may_pass and time.monotonic() - gone[0] < ARCHIVE_PATIENCE:
+                raise AwayError(str(error)) from error
+            asked = (
+                "the lake's record does not tell either"
+                if lake
+                else "--lake names a lake to be asked as well"
+            )
+            raise UnknownError(f"{error}; {asked}") from error
 
     for picture in patiently(look, EVERY, shown.away):
         shown.show(picture)
         if picture.status.ended:
-            return picture
+            if picture.status.phase == "Succeeded" and not picture.ends and (record := recorded()):
+                shown.last = replace(picture, ends={"": dict(record)})
+            return shown.last or picture
     raise AssertionError  # unreachable: it goes on until the run ends
 
 
-def _recorded(lake: Lake | None, run: str, since: dt.datetime, why: str) -> Status:
-    """Return how a run has ended as its record in the lake tells.
-
-    Raises:
-        UnknownError: the record does not tell that either.
-    """
-    from lightwork.kube.runs import UnknownError
+def _recorded(record: Mapping[str, Any] | None, run: str) -> Status | None:
+    """Return how a run has ended as its record in the lake tells; None if it does not."""
     from lightwork.kube.states import Status
-    from lightwork.store import records
 
-    if lake is None:
-        raise UnknownError(f"{why}; name the tenant's lake by --lake to have its record asked")
-    record = records.of_workflow(lake, run, since)
     if record is None or (phase := _RECORDED.get(record["status"])) is None:
-        told = "has no record of it" if record is None else f"has it as {record['status']}"
-        raise UnknownError(f"{why}; the lake {told}")
+        return None
     times = [str(record.get(name) or "") for name in ("started", "finished")]
     return Status(run, phase, str(record.get("error") or ""), "", times[0], times[1], "record")
 
@@ -130,18 +131,21 @@ class Shown:
         if picture.status.ended:
             return
         text = words(picture)
-        if (change := changes(picture)) != self._change:
+        self._show(text, changes(picture))
+
+    def away(self, why: str) -> None:
+        """Show that the API is away."""
+        self._show(f"goes on; waiting for the cluster; {why}", _AWAY)
+
+    def _show(self, text: str, change: object) -> None:
+        """Show a text, as news if that changes which is worth a line."""
+        if change != self._change:
             self._change = change
             self._note(text)
         elif self._is_terminal:
             self._update(text)
         elif time.monotonic() - self._printed_at >= AT_LEAST_EVERY:
             self._print(text)
-
-    def away(self, why: str) -> None:
-        """Show that the API is away."""
-        self._note(f"goes on; {why}; waiting for the cluster")
-        self._change = None
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -240,9 +244,9 @@ def _told(step: str, picture: Picture) -> str:
         parts.append(f"{rate:,.1f}/s" if rate < 10 else f"{rate:,.0f}/s")
     if "seconds_left" in told:
         parts.append(f"{_clock(told['seconds_left'])} left")
+    parts.append(counted(workers, "worker"))
     if failed := int(told.get("failed", 0)):
         parts.append(f"{failed:,} failed")
-    parts.append(counted(workers, "worker"))
     return (f"{step}: " if step else "") + ", ".join(parts)
 
 
@@ -282,7 +286,7 @@ def result(picture: Picture) -> tuple[Any, str]:
     ]:
         note = f"{', '.join(missing)} is not at the end of the driver's log, or larger than 1 MB"
     elif not ends and picture.status.told_by != "workflow":
-        note = "the result is not shown: the driver's log is gone"
+        note = "the result is not shown, as the logs are gone"
     if set(ends) <= {""}:
         return (ends.get("") or {}).get("result"), note
     return {step: end["result"] for step, end in ends.items() if end is not None}, note

@@ -187,7 +187,7 @@ class Remote(Access):
         Args:
             run: the run's name.
             every: seconds between two requests.
-            away: is called with the reason each time the API goes away.
+            away: is called with the reason each time the API is away.
 
         Raises:
             LightworkError: the API was away for too long, or refuses to answer.
@@ -264,8 +264,11 @@ class Remote(Access):
         if not state.ended:
             return NoPodsError(f"{what} yet: {state.message or state.phase or 'not yet scheduled'}")
         kept = [place for place in state.logs if role is None or (role == "driver") == ("-driver-" in place)]
-        where = f"kept in {', '.join(kept)}" if kept and role in (None, "driver", "step") else "not kept"
-        return NoPodsError(f"{what}: {state.end()}; its log is {where}")
+        if role in ("scheduler", "worker") or (not kept and state.told_by in ("workflow", "archive")):
+            return NoPodsError(f"{what}: {state.end()}; its log is not kept")
+        return NoPodsError(
+            f"{what}: {state.end()}; its log is kept in {', '.join(kept) or f'the lake, in argo/{run}/'}"
+        )
 
     def scheduler(self, run: str) -> str:
         """Return the name of a run's current scheduler pod.

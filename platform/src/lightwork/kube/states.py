@@ -96,7 +96,7 @@ def patiently(ask: Callable[[], T], every: float, away: Callable[[str], None] | 
     Args:
         ask: asks.
         every: seconds between two questions.
-        away: is called with the reason each time the API goes away.
+        away: is called with the reason each time the API is away.
 
     Raises:
         LightworkError: the API was away for too long, or refuses to answer.
@@ -109,10 +109,10 @@ def patiently(ask: Callable[[], T], every: float, away: Callable[[str], None] | 
         except AwayError as error:
             if away_since is None:
                 away_since = asked
-                if away:
-                    away(str(error))
             elif time.monotonic() - away_since > PATIENCE:
                 raise
+            if away:
+                away(str(error))
         else:
             away_since = None
             yield answer

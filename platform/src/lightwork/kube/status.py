@@ -104,7 +104,8 @@ def logs(workflow: Mapping[str, Any]) -> list[str]:
         for artifact in (node.get("outputs") or {}).get("artifacts") or []
     ]
     keys = [(item.get("s3") or {}).get("key") for item in artifacts if item.get("name") == "main-logs"]
-    return [f"s3://{bucket}/{key}" for key in keys if key]
+    # The node of an attempt and that of its retries have the same.
+    return list(dict.fromkeys(f"s3://{bucket}/{key}" for key in keys if key))
 
 
 def are_elsewhere(workflow: Mapping[str, Any]) -> bool:

@@ -53,7 +53,7 @@ def test_a_kubeconfig_without_a_current_context_can_be_used(api, tmp_path):
     path = tmp_path / "kubeconfig"
     path.write_text(path.read_text().replace('"current-context": "elsewhere", ', ""))
     assert Remote("dev", "acme").submit("windy-city", {"unit": "mph"})
-    with pytest.raises(InputError, match="cannot use the kubeconfig .*lightwork-prod"):
+    with pytest.raises(InputError, match=r"cannot use the kubeconfig .*lightwork-prod"):
         Remote("prod", "acme")
 
 
@@ -183,7 +183,9 @@ def test_waiting_outlives_an_api_that_is_away(api, capsys, monkeypatch, refusal)
     assert ended.value.code == 1
     text = capsys.readouterr().err
     assert "Failed" in text
-    assert text.count("goes on; cannot read windy-city-x7k2p") == 1, "once, however often it is asked"
+    assert text.count("waiting for the cluster; cannot read windy-city-x7k2p") == 1, (
+        "once, however often it is asked"
+    )
 
 
 @pytest.mark.parametrize("refusal", [401, 403, 404])

@@ -142,7 +142,7 @@ def record(lake, run_id, status, **more):
 @pytest.mark.parametrize(
     ("records", "code"),
     [
-        ({"a": ("failed", {}), "b": ("succeeded", {})}, 0),
+        ({"a": ("failed", {}), "b": ("succeeded", {"result": {"hours": 3}})}, 0),
         ({"a": ("succeeded", {}), "b": ("failed", {"error": "no files"})}, 1),
         ({"a": ("failed", {"uid": "u", "error": "a later step"}), "b": ("succeeded", {})}, 1),
         ({"a": ("submitted", {"uid": "u"}), "b": ("succeeded", {})}, 3),
@@ -156,7 +156,9 @@ def test_the_record_in_the_lake_tells_how_a_run_ended(api, capsys, tmp_path, rec
     for name, (status, more) in records.items():
         record(lake, f"{now:%Y%m%dT%H%M%S}-{name}", status, **more)
     record(lake, f"{now:%Y%m%dT%H%M%S}-c", "failed", workflow="another")
-    assert run(capsys, "--lake", str(tmp_path))[0] == code
+    ended, out, _ = run(capsys, "--lake", str(tmp_path))
+    assert ended == code
+    assert out == ("" if code else '{\n  "hours": 3\n}\n')
 
 
 def test_where_nothing_can_tell_one_line_says_so_and_the_exit_code_is_its_own(api, capsys, monkeypatch):
@@ -228,7 +230,7 @@ def test_elements_rate_time_left_and_workers_are_shown_and_the_result_at_the_end
     ]
     code, out, err = run(capsys)
     assert code == 0
-    assert f"{RUN}: 1,503 of 3,000 elements, 52/s, 1:30 left, 2 failed, 1 worker" in err
+    assert f"{RUN}: 1,503 of 3,000 elements, 52/s, 1:30 left, 1 worker, 2 failed" in err
     assert err.splitlines()[-1] == f"{RUN}: Succeeded, in 72 s, 3,000 elements, 12 of them cached"
     assert json.loads(out) == {"hours": 3}
 
