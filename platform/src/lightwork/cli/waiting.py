@@ -183,7 +183,8 @@ def words(picture: Picture) -> str:
     state = picture.status
     if state.phase in ("", "Pending"):
         return "; ".join(filter(None, [state.message or "not yet scheduled", place(picture.before)]))
-    parts = [*waits(picture.pods), *(_told(step, picture) for step in picture.told)]
+    active = {pod.step for pod in picture.pods if (pod.role, pod.phase) == ("driver", "Running")}
+    parts = [*waits(picture.pods), *(_told(step, picture) for step in picture.told if step in active)]
     if not parts and (starting := _roles(pod for pod in picture.pods if pod.phase in _BEFORE)):
         parts = [f"starting: {', '.join(starting)}"]
     if not parts and picture.workers:

@@ -296,6 +296,7 @@ def test_a_log_has_a_line_a_change_and_one_each_half_minute(monkeypatch, capsys)
         clock[0] = float(second)
         told = {"": {"done": second, "total": 100}}
         workers = [Pod(f"w{n}", "worker", "", "Running", "") for n in range(1 + (second >= 50))]
+        workers.append(Pod("d", "driver", "", "Running", ""))
         shown.show(Picture(state, pods=tuple(workers), told=told))
     done = [int(line.split()[1]) for line in capsys.readouterr().err.splitlines()]
     assert done == [0, 30, 50, 80]
@@ -317,6 +318,17 @@ def test_on_a_terminal_one_line_of_its_width_is_updated(api, tmp_path):
     assert len(updates) > 2
     assert {len(line) for line in updates} == {79}
     assert all("…  0:" in line for line in updates)
+
+
+def test_a_step_whose_driver_has_ended_is_not_told_any_more():
+    pods = (
+        Pod("a", "driver", "first", "Succeeded", ""),
+        Pod("b", "driver", "second", "Running", ""),
+        Pod("c", "worker", "second", "Running", ""),
+    )
+    told = {"first": {"done": 6, "total": 6}, "second": {"done": 1, "total": 2}}
+    text = waiting.words(Picture(Status("r1", "Running", "", "3/9"), pods=pods, told=told))
+    assert text == "3/9 steps done; second: 1 of 2 elements, 1 worker"
 
 
 # The parts
