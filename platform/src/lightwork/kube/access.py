@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import InputError, LightworkError, near, one_line
 from lightwork.kube import refusals
 from lightwork.kube.api import RefusedError, of_context
-from lightwork.kube.contract import LABEL_TENANT
+from lightwork.kube.contract import ARGO, LABEL_TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lightwork.kube.api import ByClient
-
-ARGO = "argoproj.io/v1alpha1"
 
 
 class AwayError(LightworkError):
