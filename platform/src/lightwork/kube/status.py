@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _CHILD = re.compile(r"child '[^']*' failed")
 _LOCK = re.compile(r"^Waiting for \S+/([^/\s]+) lock\. Lock status: (\d+)/(\d+)")
 _SIZES = re.compile(r"^(driver|scheduler|worker)-(cpu|memory|storage)$")
+_STARTING = ("PodInitializing", "ContainerCreating")
+"""What Argo says of a pod that is about to start."""
 _HARD = {
     "cpu": ("requests.cpu", "cpu"),
     "memory": ("requests.memory", "memory"),
@@ -77,7 +79,8 @@ def message(workflow: Mapping[str, Any]) -> str:
         return own or (f"Stopped with strategy '{shutdown}'" if shutdown else _late(status))
     if lock := _lock(status):
         return _turn(lock)
-    waiting = [pod for pod in pods if pod.get("phase") == "Pending" and pod.get("message")]
+    told = [pod for pod in pods if pod.get("message") not in (None, "", *_STARTING)]
+    waiting = [pod for pod in told if pod.get("phase") == "Pending"]
     if not own and waiting:
         return f"{_name(waiting[0])} waits: {one_line(waiting[0]['message'])}"
     return own

@@ -145,9 +145,9 @@ class Watcher:
         labels, state = pod["metadata"].get("labels") or {}, pod.get("status") or {}
         phase, name = str(state.get("phase") or "Pending"), str(pod["metadata"]["name"])
         reason = reasons.not_started(pod) or self._mount(pod, phase)
-        if "deletionTimestamp" in pod["metadata"]:
+        if "deletionTimestamp" in pod["metadata"] or (phase == "Running" and _has(pod, "terminated")):
             phase = "Ending"
-        elif phase == "Running" and not _is_up(pod):
+        elif phase == "Running" and _has(pod, "waiting"):
             phase = "Starting"
         elif phase == "Failed":
             reason = reasons.ended(pod)
@@ -205,7 +205,7 @@ def _is_placed(pod: Mapping[str, Any]) -> bool:
     return any(item.get("type") == "PodScheduled" and item.get("status") == "True" for item in conditions)
 
 
-def _is_up(pod: Mapping[str, Any]) -> bool:
-    """Return whether all of a pod's containers run."""
+def _has(pod: Mapping[str, Any], state: str) -> bool:
+    """Return whether one of a pod's containers is in a state: waiting, running or terminated."""
     containers = (pod.get("status") or {}).get("containerStatuses") or []
-    return all("running" in (item.get("state") or {}) for item in containers)
+    return any(state in (item.get("state") or {}) for item in containers)

@@ -76,6 +76,9 @@ def test_a_waiting_run_says_what_it_waits_for() -> None:
 
 
 def test_a_running_run_has_no_message() -> None:
+    assert (
+        status.message(workflow_status("Running", "", pod("driver(0)", "Pending", "PodInitializing"))) == ""
+    )
     assert status.message(workflow_status("Running", "", pod("driver(0)", "Running"))) == ""
     assert status.message({}) == ""
 

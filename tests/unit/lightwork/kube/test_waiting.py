@@ -205,6 +205,21 @@ def test_pods_that_do_not_start_are_told_with_the_reason_once_each(api, capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        (["running", "waiting"], "starting: driver"),
+        (["running", "running"], "1/4 steps done"),
+        (["running", "terminated"], "1/4 steps done"),
+    ],
+)
+def test_a_driver_that_ends_is_not_taken_for_one_that_starts(api, capsys, states, words):
+    containers = [{"name": str(n), "state": {state: {}}} for n, state in enumerate(states)]
+    api.answers[PODS] = (200, {"items": [driver("Running", containerStatuses=containers)]})
+    api.answers[STATE] = [(200, workflow("Running")), (200, workflow("Failed", "no"))]
+    assert f"{RUN}: {words}" in run(capsys)[2].splitlines()
+
+
 def test_a_volume_that_is_not_there_is_told_by_its_event(api, capsys):
     placed = [{"type": "PodScheduled", "status": "True"}]
     api.answers[PODS] = (200, {"items": [driver("Pending", conditions=placed)]})
