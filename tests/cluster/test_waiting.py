@@ -313,7 +313,7 @@ MANY = 420
     ("value", "stored"),
     [
         ("sprig.repeat(4000, 'x')", "compressedNodes"),
-        ("sprig.randAlphaNum(4000)", "offloadNodeStatusVersion"),
+        ("item + sprig.randAlphaNum(4000)", "offloadNodeStatusVersion"),
     ],
 )
 def test_a_large_workflow_says_why_it_failed(acme, people, value, stored):
