@@ -240,7 +240,10 @@ def _told(step: str, picture: Picture) -> str:
     workers = sum(
         pod.role == "worker" and pod.step == step and pod.phase == "Running" for pod in picture.pods
     )
-    parts = [f"{done:,} of {total:,} elements" if total else "no elements yet"]
+    all_known = told.get("complete", True)  # else the input is still read
+    parts = [
+        f"{done:,} of {total:,}{'' if all_known else ' or more'} elements" if total else "no elements yet"
+    ]
     if rate := told.get("per_second"):
         parts.append(f"{rate:,.1f}/s" if rate < 10 else f"{rate:,.0f}/s")
     if "seconds_left" in told:

@@ -341,9 +341,9 @@ def test_a_step_whose_driver_has_ended_is_not_told_any_more():
         Pod("b", "driver", "second", "Running", ""),
         Pod("c", "worker", "second", "Running", ""),
     )
-    told = {"first": {"done": 6, "total": 6}, "second": {"done": 1, "total": 2}}
+    told = {"first": {"done": 6, "total": 6}, "second": {"done": 1, "total": 2, "complete": False}}
     text = waiting.words(Picture(Status("r1", "Running", "", "3/9"), pods=pods, told=told))
-    assert text == "3/9 steps done; second: 1 of 2 elements, 1 worker"
+    assert text == "3/9 steps done; second: 1 of 2 or more elements, 1 worker"
 
 
 # The parts
