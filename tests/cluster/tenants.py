@@ -76,7 +76,16 @@ def _probes() -> dict[str, Any]:
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
-    return {"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps}
+    faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
+    faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
+    return {
+        "faults": faults,
+        "probe": probe,
+        "probe-brief": brief,
+        "clock": clock,
+        "plain": plain,
+        "probe-steps": steps,
+    }
 
 
 def queues() -> dict[str, Any]:
