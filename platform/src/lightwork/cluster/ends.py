@@ -48,11 +48,17 @@ def watch(nanny: Any, tell: Callable[[str, str], object]) -> None:
     def ended(code: int) -> None:
         last, seen[:] = list(seen), [_ended_by_monitor(nanny), _kills_for_memory()]
         with contextlib.suppress(Exception):  # the nanny has to be told in any case
-            reason = reason_of(code, monitor=seen[0] != last[0], kernel=seen[1] > last[1])
-            tell(str(nanny.worker_address or ""), reason)
+            if not _is_orderly(nanny.status.name, code):
+                reason = reason_of(code, monitor=seen[0] != last[0], kernel=seen[1] > last[1])
+                tell(str(nanny.worker_address or ""), reason)
         notify(code)
 
     nanny._on_worker_exit_sync = ended  # noqa: SLF001
+
+
+def _is_orderly(status: str, code: int) -> bool:
+    """Return whether a process was told to end: with its nanny, or as it was retired."""
+    return status in ("closing", "closed") or (status == "closing_gracefully" and not code)
 
 
 def reported(client: Any, address: str) -> str:

@@ -52,7 +52,7 @@ class Keeper:
         self.renewed = 0
         self._authority = authority()
         self._looked_at = 0.0
-        self._reported = time.time()
+        self._reported: float | None = None
         self._hosts: set[str] = set()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lightwork-workers", daemon=True)
@@ -132,9 +132,13 @@ class Keeper:
         self.losses.see(tasks)
 
     def _events(self) -> list[Loss]:
-        """Return the worker processes that have ended, as their pods told the scheduler."""
-        events = [event for event in self._ask("events", topic=ends.TOPIC) if event[0] > self._reported]
-        self._reported = max((event[0] for event in events), default=self._reported)
+        """Return the worker processes that have ended, as their pods tell; the first time none."""
+        events = self._ask("events", topic=ends.TOPIC)
+        # The times are the scheduler's, whose clock may be another one.
+        before, self._reported = self._reported, max((event[0] for event in events), default=0.0)
+        if before is None:
+            return []
+        events = [event for event in events if event[0] > before]
         return [Loss(_host(event["worker"]), one_line(event["reason"]), own=True) for _, event in events]
 
     def _ask(self, method: str, **arguments: Any) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRIES = 3
 """Workers that a task may end by itself before it is blamed."""
 _VAIN = 5
-"""Workers that may end in a row without having worked, where no other works, before the run fails."""
+"""Workers that may end in a row before they have connected, where no other works, before the run fails."""
 
 
 class Loss(NamedTuple):
@@ -71,10 +71,10 @@ class Losses:
             self.reasons.pop(loss.host, None)  # so that the last one comes last
             self.reasons[loss.host] = loss.reason
             get_logger("lightwork").warning(f"lost a worker: {loss.reason}", host=loss.host)
-            tasks = self._tasks.pop(loss.host, frozenset())
+            tasks = self._tasks.pop(loss.host, None)
             if loss.own:
-                self._vain += not tasks
-                self._blame(tasks, loss.reason)
+                self._vain += tasks is None  # the scheduler has not even known it
+                self._blame(tasks or (), loss.reason)
         if self._vain >= _VAIN:
             raise RunFailed(f"the run's workers end as soon as they start: {self._last()}")
 

@@ -26,6 +26,43 @@ def test_a_reason_says_what_was_seen_and_no_more(code, seen, reason):
     assert ends.reason_of(code, **seen) == reason
 
 
+class Nanny:
+    """What of Dask's nanny is looked at."""
+
+    def __init__(self, status: str) -> None:
+        self.status = type("Status", (), {"name": status})
+        self.worker_address = "tls://10.0.0.1:8788"
+        self.notified: list[int] = []
+
+    def _on_worker_exit_sync(self, code: int) -> None:
+        self.notified.append(code)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        ("running", 3, ["ended with exit code 3"]),
+        ("running", 0, ["closed by itself"]),
+        ("closing_gracefully", 1, ["ended with exit code 1"]),
+        ("closing_gracefully", 0, []),
+        ("closing", 0, []),
+        ("closing", -signal.SIGKILL, []),
+    ],
+)
+def test_a_process_that_was_told_to_end_is_no_loss(status, code, told):
+    nanny, reasons = Nanny(status), []
+    ends.watch(nanny, lambda _, reason: reasons.append(reason))
+    nanny._on_worker_exit_sync(code)
+    assert (reasons, nanny.notified) == (told, [code])
+
+
+def test_a_nanny_is_notified_also_where_an_end_cannot_be_told():
+    nanny = Nanny("running")
+    ends.watch(nanny, lambda *_: 1 / 0)
+    nanny._on_worker_exit_sync(3)
+    assert nanny.notified == [3]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
