@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import json
 import time
 
 import pytest
 
+from lightwork.kube import contract
+from lightwork.pods import certificates
 from tests.cluster import pod_identity, probes, tenants
 from tests.cluster.kube import kubectl
 from tests.cluster.probe.faults import BAD
@@ -24,8 +29,10 @@ def run_faults(tenant: str, kind: str, *, call: bool, seconds: float) -> tuple[s
     name = tenants.submit(tenant, "faults", kind=kind, call=str(call).lower())
     start = time.monotonic()
     ended = tenants.wait_for_end(tenant, name, seconds=seconds)
-    record = next(item for item in probes.records(tenant) if item["workflow"] == name)
+    records = [item for item in probes.records(tenant) if item["workflow"] == name]
+    record = max(records, key=lambda item: item["started"])
     say(f"figure: {kind}: {time.monotonic() - start:.0f} s, {record['error'] or record['result']}")
+    assert len(records) == 1, tenants.messages(ended)
     return f"{ended['phase']}: {tenants.messages(ended)}", record
 
 
@@ -93,16 +100,28 @@ def test_a_run_goes_on_that_somebody_else_scales(acme):
     assert "somebody else has stopped the scheduler" in log
 
 
+def replace_authority(tenant: str) -> None:
+    """Replace a tenant's authority and the certificate that it has signed."""
+    now = dt.datetime.now(dt.UTC)
+    authority = certificates.authority(tenant, now)
+    new = {
+        contract.TLS_AUTHORITY: authority,
+        contract.TLS: certificates.certificate(tenant, authority, now),
+    }
+    for name, data in new.items():
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        patch = json.dumps({"data": encoded})
+        kubectl("-n", tenants.namespace(tenant), "patch", "secret", name, "--patch", patch)
+
+
 @pytest.mark.parametrize("lost", ["worker", "driver"])
 def test_a_run_goes_on_with_a_new_authority(acme, lost):
     """What is started later does not trust what was started before."""
     label = probes.new_label()
-    name = probes.submit(acme, label, elements=4000)
+    name = probes.submit(acme, label, elements=5000)
     probes.wait_until_at_work(acme, name, label)
-    where = ["-n", tenants.namespace(acme)]
-    kubectl(*where, "delete", "secret", "dask-ca", "dask-tls")
-    tenants.set_up(acme)
     probes.kill(acme, probes.running(acme, name, lost))
+    replace_authority(acme)
     start = time.monotonic()
     ended = tenants.wait_for_end(acme, name, seconds=600)
     say(f"figure: {time.monotonic() - start:.0f} s after a new authority, {lost} killed")
