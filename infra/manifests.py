@@ -22,6 +22,9 @@ GUARDS = frozenset({"NetworkPolicy", "ResourceQuota", "LimitRange"})
 STARTING = frozenset({"Job", "CronJob", "CronWorkflow"})
 """Kinds that start pods; everything else is created first."""
 
+MADE_BY_KUBERNETES = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
+"""Kinds and names of the objects that Kubernetes makes in every namespace. Creating one of them fails."""
+
 WAIT = "20m"
 """How long Pulumi waits for a Job: a node may have to start and pull its images first."""
 
@@ -32,6 +35,9 @@ class KubernetesObject(pulumi.CustomResource):
     Its type is the one that the Kubernetes provider gives to its kind, as with the classes of
     `pulumi_kubernetes`. A preview therefore shows each object under its own kind, Argo's objects and
     ConfigMaps alike. (A `ConfigGroup` would show them too, but creates them within an `apply`.)
+
+    An object that Kubernetes makes itself is patched: only the given fields are set, and deleting the
+    resource gives them up.
     """
 
     def __init__(self, name: str, manifest: Mapping[str, Any], opts: pulumi.ResourceOptions) -> None:
@@ -39,9 +45,10 @@ class KubernetesObject(pulumi.CustomResource):
 
 
 def token(manifest: Mapping[str, Any]) -> str:
-    """Return the provider's type token of an object's kind."""
+    """Return the provider's type token of an object's kind, or of its patch."""
     group = manifest["apiVersion"]
-    return f"kubernetes:{'core/v1' if group == 'v1' else group}:{manifest['kind']}"
+    patch = "Patch" if (manifest["kind"], manifest["metadata"]["name"]) in MADE_BY_KUBERNETES else ""
+    return f"kubernetes:{'core/v1' if group == 'v1' else group}:{manifest['kind']}{patch}"
 
 
 def logical_name(manifest: Mapping[str, Any]) -> str:

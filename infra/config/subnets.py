@@ -13,6 +13,16 @@ from lightwork.errors import InputError
 SERVICES = "172.20.0.0/16"
 """The addresses of the cluster's Services; no VPC may overlap them."""
 
+
+def api_address(services: str) -> str:
+    """Return the address of the Kubernetes API's Service, as a range: the first of the Services' addresses.
+
+    Args:
+        services: the address range of the cluster's Services.
+    """
+    return f"{next(ipaddress.IPv4Network(services).hosts())}/32"
+
+
 ZONES = 3
 RESERVED = 5
 """The number of addresses that AWS reserves in each subnet: the first four and the last."""

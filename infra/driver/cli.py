@@ -14,7 +14,7 @@ from infra.driver.outcome import Command
 from lightwork.cli import running
 from lightwork.cli.candidates import names
 from lightwork.cli.completion import command_for
-from lightwork.cli.output import echo, show_json
+from lightwork.cli.output import echo, json_text, show_json
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -269,6 +269,23 @@ def cost(env: Any, tenants: tuple[str, ...], workers: int, hours: float) -> int:
 
     plan.named(Repository(ROOT, env), tenants, estate=True)
     echo(report(env, tenants, workers=workers, hours=hours))
+    return 0
+
+
+@cli.command()
+@click.option("--env", type=click.Choice(WITH_LOCAL), required=True, help="The environment.")
+@click.option(
+    "--tenant", metavar="NAME", help="One of its tenants instead of its estate.", shell_complete=_tenant_names
+)
+def dump(env: AnyEnvironment, tenant: str | None) -> int:
+    """Print every resource of a stack as JSON. Needs no account and no Pulumi.
+
+    An array of {"type", "name", "inputs", "options"}, for jq, checkov and people. What only AWS knows, such
+    as IDs, is made up; the same files print the same text.
+    """
+    from infra.offline.dump import dump as resources
+
+    echo(json_text(resources(ROOT, env, tenant), indent=1))
     return 0
 
 

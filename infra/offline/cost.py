@@ -7,7 +7,6 @@ Costs that depend on use only (storage in the lakes, requests, logs) are not inc
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from infra.config.stack import StackName
-from infra.offline.preview import ROOT, preview, workspace
+from infra.offline.preview import ROOT, copied, preview
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
@@ -152,8 +151,7 @@ def report(environment: Environment, tenants: Sequence[str], *, workers: int, ho
     """
     prices = load()
     stacks = [environment, *(str(StackName(environment=environment, tenant=tenant)) for tenant in tenants)]
-    with tempfile.TemporaryDirectory() as folder:
-        root = workspace(ROOT, Path(folder))
+    with copied(ROOT) as root:
         runs = {stack: preview(root, stack) for stack in stacks}
         idle = {stack: at_rest(run, prices) for stack, run in runs.items()}
         once = nightly(runs[environment], prices, workers=workers, hours=hours)

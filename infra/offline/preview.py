@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,17 @@ def workspace(source: Path, target: Path) -> Path:
     for path in source.glob("Pulumi*.yaml"):
         (target / path.name).write_text(path.read_text(encoding="utf-8").replace(UNCHOSEN, ACCOUNT))
     return target
+
+
+@contextmanager
+def copied(source: Path) -> Iterator[Path]:
+    """Yield the root of a temporary copy, to run the program in; errors name the files of the repository."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = workspace(source, Path(folder))
+        try:
+            yield root
+        except InputError as error:
+            raise InputError(str(error).replace(f"{root}{os.sep}", "")) from None
 
 
 def preview(root: Path, stack: str) -> Run:
@@ -96,16 +108,10 @@ def label(resource: Resource) -> str:
 @click.option("--tenant", default="acme", show_default=True, help="One of its tenants.")
 def command(env: str, tenant: str) -> None:
     """Print the resources."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = workspace(ROOT, Path(folder))
-        try:
-            environment = _checked(root, env, tenant)
-            # The tenant first, as it is quicker and its file is more likely to be wrong.
-            name = StackName(environment=environment, tenant=tenant)
-            runs = {stack: preview(root, stack) for stack in (str(name), str(name.estate))}
-        except InputError as error:
-            # Show the paths in the repository instead of those of the copies.
-            raise InputError(str(error).replace(f"{root}{os.sep}", "")) from None
+    with copied(ROOT) as root:
+        # The tenant first, as it is quicker and its file is more likely to be wrong.
+        name = StackName(environment=checked(root, env, tenant), tenant=tenant)
+        runs = {stack: preview(root, stack) for stack in (str(name), str(name.estate))}
     for stack, run in reversed(runs.items()):
         lines = list(tree(run))
         components = sum(resource.type.startswith("lightwork:") for resource in run.resources)
@@ -120,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(command, "infra.offline.preview", arguments)
 
 
-def _checked(root: Path, environment: str, tenant: str) -> AnyEnvironment:
-    """Return the environment after checking that it and the tenant exist.
+def checked(root: Path, environment: str, tenant: str | None) -> AnyEnvironment:
+    """Return the environment after checking that it exists, and so does the tenant, if one is given.
 
     Raises:
         InputError: the environment does not exist, or the tenant has no file.
@@ -130,7 +136,7 @@ def _checked(root: Path, environment: str, tenant: str) -> AnyEnvironment:
     if not matches:
         raise InputError(f"no environment {environment!r}{near(environment, WITH_LOCAL)}")
     tenants = sorted(path.stem for path in (root / "tenants").glob("*.yaml"))
-    if tenant not in tenants:
+    if tenant is not None and tenant not in tenants:
         raise InputError(f"no tenant {tenant!r}{near(tenant, tenants)}")
     return matches[0]
 

@@ -54,6 +54,7 @@ class TenantBudget(pulumi.ComponentResource):
             time_unit="MONTHLY",
             limit_amount=str(args.tenant.budget),
             limit_unit="USD",
+            metrics="UnblendedCost",
             filter_expression={
                 "ands": [
                     {"tags": {"key": key, "values": [tags[key]], "match_options": ["EQUALS"]}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.config import subnets
 from lightwork import tenants
 from lightwork.errors import InputError
 from lightwork.manifests.base import Target
@@ -48,7 +49,8 @@ def target(
         image=image,
         lake=f"s3://{names.lake_bucket(tenant.name)}",
         variables={"AWS_REGION": estate.region, "AWS_DEFAULT_REGION": estate.region},
-        api_servers=estate.api_cidrs,
+        # The VPC CNI's agent compares what a pod dials: the Service's address, before its translation.
+        api_servers=(subnets.api_address(estate.service_cidr), *estate.api_cidrs),
         api_ports=(443,),
         inside=(estate.vpc_cidr, estate.service_cidr, METADATA),
     )

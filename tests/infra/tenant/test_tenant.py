@@ -216,7 +216,10 @@ def test_everything_on_aws_that_takes_tags_has_the_tenants(acme: Run) -> None:
 def test_pods_reach_the_api_and_aws_but_nothing_else_in_the_network(acme: Run) -> None:
     deployed = objects(acme)
     (rule,) = deployed["networkpolicy-api"]["spec"]["egress"]
-    assert [peer["ipBlock"]["cidr"] for peer in rule["to"]] == list(ESTATE.api_cidrs), "the API's interfaces"
+    assert [peer["ipBlock"]["cidr"] for peer in rule["to"]] == [
+        "172.20.0.1/32",
+        *ESTATE.api_cidrs,
+    ], "the API as pods dial it, and its interfaces"
     outside = deployed["networkpolicy-aws"]["spec"]["egress"][1]["to"][0]["ipBlock"]
     for inside in (ESTATE.vpc_cidr, ESTATE.service_cidr):
         assert inside in outside["except"], "AWS must not mean the database, or another tenant's pod"

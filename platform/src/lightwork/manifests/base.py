@@ -25,7 +25,8 @@ class Target:
         variables: further environment variables of the tenant's pods, such as AWS_REGION.
         argo_namespace: the namespace of Argo's controller and server.
         monitoring_namespace: the namespace of Prometheus.
-        api_servers: the address ranges (CIDR) of the Kubernetes API, after any translation.
+        api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
+            policies are enforced before or after the translation of a Service's address.
         api_ports: the ports of the Kubernetes API at these addresses.
         inside: the address ranges (CIDR) of the cluster's pods and services, which "443 to AWS" excludes.
     """

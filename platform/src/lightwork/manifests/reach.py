@@ -42,6 +42,44 @@ class Address:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service with a cluster IP at the far end of a connection.
+
+    Attributes:
+        namespace: the name of its namespace.
+        address: its cluster IP.
+        port: the port that clients dial.
+        end: what its address is translated to.
+        end_port: the port that its port is translated to.
+        selector: the labels that select its pods; empty for the Kubernetes API.
+    """
+
+    namespace: str
+    address: str
+    port: int
+    end: Pod | Address
+    end_port: int
+    selector: Mapping[str, str] = field(default_factory=dict)
+
+
+def readings(
+    policies: Iterable[Manifest], source: Pod, to: Service, protocol: str = "TCP"
+) -> tuple[bool, bool]:
+    """Return whether the policies allow a connection to a Service: before and after the translation.
+
+    Most enforcers compare the translated address. The agent of Amazon's VPC CNI compares the one that the pod
+    dials. Its controller adds the addresses of those Services to a rule whose own selectors match the rule's
+    selectors; an address range only matches what is in it.
+    """
+    policies = list(policies)
+    dialed = Pod(to.namespace, to.selector, to.address)
+    before = _passes(policies, source, "Egress", dialed, to.port, protocol)
+    after = _passes(policies, source, "Egress", to.end, to.end_port, protocol)
+    into = not isinstance(to.end, Pod) or _passes(policies, to.end, "Ingress", source, to.end_port, protocol)
+    return before and into, after and into
+
+
 def allowed(
     policies: Iterable[Manifest], source: Pod | Address, to: Pod | Address, port: int, protocol: str = "TCP"
 ) -> bool:
