@@ -28,7 +28,7 @@ def tenant_objects(
         target: the environment they are deployed to.
         pipelines: the installed pipelines by name.
     """
-    from lightwork.manifests import certificates, identity, namespace, network, workflows
+    from lightwork.manifests import certificates, controller, identity, namespace, network, workflows
     from lightwork.tenants import descriptions
 
     objects = [
@@ -42,6 +42,7 @@ def tenant_objects(
         namespace.semaphores(tenant),
         namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
+        controller.deployment(tenant, target),
     ]
     for name in tenant.pipelines:
         entry = tenant.pipelines[name]
