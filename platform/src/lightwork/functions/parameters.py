@@ -155,7 +155,7 @@ def from_json(document: Mapping[str, Any]) -> Parameter:
     return replace(parameter, default=value_of("its default", parameter, document["default"]))
 
 
-def parse(pipeline: Pipeline[..., Any] | Described, items: Sequence[str]) -> dict[str, Any]:
+def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:
     """Convert `name=value` texts to checked values, with defaults, in the order of the signature.
 
     >>> from lightwork import pipeline
@@ -204,9 +204,7 @@ def check(pipeline: Pipeline[..., Any], values: Mapping[str, Any]) -> dict[str, 
     return _complete(pipeline, parameters, checked)
 
 
-def _parameter(
-    pipeline: Pipeline[..., Any] | Described, parameters: Mapping[str, Parameter], name: str
-) -> Parameter:
+def _parameter(pipeline: Pipeline[..., Any], parameters: Mapping[str, Parameter], name: str) -> Parameter:
     if name in parameters:
         return parameters[name]
     hint = near(name, parameters) if parameters else "; it takes none"
@@ -224,7 +222,7 @@ def _form(parameters: Mapping[str, Parameter], item: str) -> str:
 
 
 def _complete(
-    pipeline: Pipeline[..., Any] | Described, parameters: Mapping[str, Parameter], values: Mapping[str, Any]
+    pipeline: Pipeline[..., Any], parameters: Mapping[str, Parameter], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Add the defaults, which are checked too."""
     missing = [p for name, p in parameters.items() if p.required and name not in values]
