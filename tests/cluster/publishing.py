@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cluster import binaries, images, processes
+from tests.cluster.node import ctr
 from tests.cluster.progress import run_while_it_advances, wait_for
 from tests.cluster.settings import REGISTRY_PORT, ROOT, run_folder
 
@@ -29,6 +30,7 @@ def registry() -> Iterator[str]:
     finally:
         processes.stop("registry")
         shutil.rmtree(folder, ignore_errors=True)
+        forget()
 
 
 def _answers() -> bool:
@@ -37,6 +39,17 @@ def _answers() -> bool:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(f"http://{ADDRESS}/v2/", timeout=5) as response:
         return bool(response.status == 200)
+
+
+def forget() -> None:
+    """Remove the images of the registry from buildah's store and from the node."""
+    built = images.buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+    if names := [name for name in built if name.startswith(f"{ADDRESS}/")]:
+        images.buildah("rmi", *names)
+    pulled = ctr("images", "list", "-q").split()
+    for name in pulled:
+        if name.startswith(f"{ADDRESS}/"):
+            ctr("images", "remove", name)
 
 
 def publish(folder: Path, version: str) -> str:
