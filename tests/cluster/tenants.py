@@ -81,7 +81,10 @@ def _probes() -> dict[str, Any]:
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
+    faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
+    faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
     return {
+        "faults": faults,
         "probe": probe,
         "probe-brief": brief,
         "probe-no-image": missing,

@@ -169,8 +169,19 @@ ENV_MEMORY = "LIGHTWORK_MEMORY"
 """A worker's memory limit in bytes. Set by `manifests.dask`, read by the worker's own command line."""
 ENV_CONNECT_SECONDS = "LIGHTWORK_CONNECT_SECONDS"
 """How long the driver waits for the scheduler. Set by `manifests.scaler`, read by `cluster.cluster`."""
+ENV_ARGO_PROGRESS = "ARGO_PROGRESS_FILE"
+"""Argo's own: the file whose last line, `done/total`, Argo shows as the progress of the step.
+
+Set by Argo on the containers of a step, written by `runs.telling`.
+"""
 ENV_LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
 """A file that gets the text of an error as well: Kubernetes shows it as the pod's termination message.
 
 Set by `pods.driver` for its own process unless it is set already, read there and by `cli.main`.
+"""
+
+PROGRESS = "run progress"
+"""The event of the log lines by which a driver tells how far its run is.
+
+Written by `runs.telling`, read by `kube.telling`.
 """

@@ -10,7 +10,7 @@ from lightwork.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ended", "not_started", "of_node"]
+__all__ = ["ended", "is_own_doing", "not_started", "of_node"]
 
 _MAIN = re.compile(r"main: (?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<text>.*))?", re.DOTALL)
 _ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
@@ -89,6 +89,19 @@ def ended(pod: Mapping[str, Any]) -> str:
     if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"):
         return _short(status.get("message") or status["reason"])
     return next((end for end in ends if end), "")
+
+
+def is_own_doing(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod, or a process of its, has ended by what it did itself.
+
+    It used too much memory or disk, crashed or exited; not one that lost its node, was drained or deleted, or
+    was evicted as its node was short of something.
+    """
+    metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
+    if status.get("reason") == "Evicted":
+        return "exceed" in str(status.get("message"))
+    disrupted = [item for item in status.get("conditions") or [] if item.get("type") == "DisruptionTarget"]
+    return not disrupted and "deletionTimestamp" not in metadata and status.get("reason") in (None, "")
 
 
 def of_node(message: str) -> str:

@@ -34,8 +34,8 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
-    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks idle ones
-    # to be removed first.
+    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, marks idle ones to
+    # be removed first, reads why others were lost, and starts a scheduler anew that trusts another authority.
     contract.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},

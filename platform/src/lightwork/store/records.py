@@ -144,3 +144,21 @@ def _time(text: object) -> dt.datetime | None:
     except ValueError:
         return None
     return None if time.tzinfo is None else time
+
+
+def of_workflow(lake: Lake, workflow: str, since: dt.datetime) -> dict[str, Any] | None:
+    """Return the record that tells how a Workflow has ended; None if there is none.
+
+    That is the Workflow's own, which has its `uid`; without one, that of its newest driver.
+
+    Args:
+        lake: the tenant's lake.
+        workflow: the Workflow's name.
+        since: when it was submitted, or earlier.
+    """
+    first = f"{since.astimezone(dt.UTC) - SILENCE:%Y%m%dT%H%M%S}"
+    ids = [folder.rpartition("/")[2] for folder in lake.folders("runs")]
+    found = [record_of(lake, run_id) for run_id in sorted(ids, reverse=True) if run_id >= first]
+    of_run = [record for record in found if record and record.get("workflow") == workflow]
+    record = next((record for record in of_run if record.get("uid")), of_run[0] if of_run else None)
+    return None if record is None else {**record, "status": status(lake, record)}
