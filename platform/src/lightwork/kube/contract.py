@@ -75,6 +75,8 @@ ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
+ACCOUNT_CONTROLLER = "controller"
+"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
@@ -92,9 +94,11 @@ LABEL_PIPELINE = "lightwork/pipeline"
 LABEL_RUN = "lightwork/run"
 """The name of the run's Workflow. The exit handler deletes what carries it."""
 LABEL_ROLE = "lightwork/role"
-"""scheduler, worker, driver, step, scaler or certificates."""
+"""scheduler, worker, driver, step, scaler, certificates or controller."""
 LABEL_STEP = "lightwork/step"
 """The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
+ANNOTATION_REASON = "lightwork/reason"
+"""On a Workflow: why `pods.controller` has ended it; `kube.status` reads it."""
 LABEL_SPOT = "lightwork/spot"
 """`true` or `false`: a label of nodes, and a taint of spot nodes, set by `infra.config.nodes`.
 

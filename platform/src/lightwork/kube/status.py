@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
 from lightwork.kube import reasons
-from lightwork.kube.contract import SKIPPABLE, TENANT_SEMAPHORE
+from lightwork.kube.contract import ANNOTATION_REASON, SKIPPABLE, TENANT_SEMAPHORE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,6 +64,8 @@ def message(workflow: Mapping[str, Any]) -> str:
     Args:
         workflow: the Workflow, from the cluster or from the archive.
     """
+    if reason := why_ended(workflow):
+        return reason
     status = workflow.get("status", {})
     own = one_line(status.get("message") or "")
     pods = [node for node in (_nodes(status) or {}).values() if node.get("type") == "Pod"]
@@ -84,6 +86,17 @@ def message(workflow: Mapping[str, Any]) -> str:
     if not own and waiting:
         return f"{_name(waiting[0])} waits: {one_line(waiting[0]['message'])}"
     return own
+
+
+def why_ended(workflow: Mapping[str, Any]) -> str:
+    """Return why `pods.controller` has ended a run, whose pods could not start; empty if it has not."""
+    annotations = workflow.get("metadata", {}).get("annotations") or {}
+    return one_line(annotations.get(ANNOTATION_REASON) or "")
+
+
+def nodes(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nodes of a Workflow by id; none if only Argo's database has them."""
+    return _nodes(workflow.get("status") or {}) or {}
 
 
 def steps(workflow: Mapping[str, Any]) -> str:

@@ -24,6 +24,8 @@ SILENCE = dt.timedelta(minutes=5)
 """Time without a heartbeat after which a run counts as lost; longer than a short outage of the lake."""
 ALIVE = "alive"
 """The name of the heartbeat's file in a run's folder."""
+SUBMITTED = "submitted"
+"""The status of a Workflow's own record until it has ended; its drivers have records of their own."""
 
 
 @contextlib.contextmanager
@@ -75,15 +77,19 @@ def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None
 def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
     """Return the records of the runs in a lake, newest first; damaged ones are ignored with a warning.
 
-    The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing.
+    The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing. A
+    Workflow that is recorded as submitted is not shown beside the record of its driver.
     """
     records: list[dict[str, Any]] = []
+    workflows: set[str] = set()
     for folder in sorted(lake.folders("runs"), reverse=True):
         if limit is not None and len(records) >= limit:
             break
         record = record_of(lake, folder.rsplit("/", 1)[-1])
-        if record is not None:
-            records.append({**record, "status": status(lake, record)})
+        if record is None or (record["status"] == SUBMITTED and record.get("workflow") in workflows):
+            continue
+        workflows.add(str(record.get("workflow")))
+        records.append({**record, "status": status(lake, record)})
     return records
 
 

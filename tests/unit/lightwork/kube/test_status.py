@@ -69,6 +69,12 @@ def test_a_stopped_run_keeps_argos_message() -> None:
     )
 
 
+def test_a_run_that_the_controller_has_ended_says_why_while_it_ends_and_afterwards() -> None:
+    annotations = {"metadata": {"name": "r", "annotations": {"lightwork/reason": "no\nimage"}}}
+    for phase, message in (("Running", ""), ("Failed", "Stopped with strategy 'Stop'")):
+        assert status.message(annotations | workflow_status(phase, message)) == "no image"
+
+
 def test_a_waiting_run_says_what_it_waits_for() -> None:
     assert status.message(workflow_status("Running", "", pod("driver(0)", "Pending", QUOTA_MESSAGE))) == (
         f"driver waits: {QUOTA_MESSAGE}"

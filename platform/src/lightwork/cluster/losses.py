@@ -1,0 +1,90 @@
+"""Workers of a run in Kubernetes that were lost: why, and which tasks have ended them.
+
+Dask counts how often a task's worker was lost, but not why: a node that is drained counts like a task that
+fills its worker's disk. Here only what the task itself may have done counts, and few times suffice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from lightwork.errors import RunFailed
+from lightwork.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TRIES = 3
+"""Workers that a task may end by itself before it is blamed."""
+_VAIN = 5
+"""Workers that may end in a row before they have connected, where no other works, before the run fails."""
+
+
+class Loss(NamedTuple):
+    """A worker that was lost.
+
+    Attributes:
+        host: the IP address of its pod.
+        reason: why, in words.
+        own: whether what it ran may be at fault; not a node that is gone, or a pod that somebody deleted.
+    """
+
+    host: str
+    reason: str
+    own: bool
+
+
+class Losses:
+    """The losses of one run.
+
+    Attributes:
+        reasons: why the last worker at an address was lost, by the IP address of its pod.
+        blamed: the tasks that have ended too many workers: how many, and why the last one was lost.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+        self.blamed: dict[str, tuple[int, str]] = {}
+        self._tasks: dict[str, frozenset[str]] = {}
+        self._counts: Counter[str] = Counter()
+        self._vain = 0
+
+    def see(self, tasks: Mapping[str, Iterable[object]]) -> None:
+        """Note the tasks that workers have now, by the IP addresses of their pods."""
+        for host, keys in tasks.items():
+            self._tasks[host] = frozenset(map(str, keys))
+            if self._tasks[host]:
+                self._vain = 0
+
+    def forget(self) -> None:
+        """Forget what workers had: the scheduler was lost, and the workers with it."""
+        self._tasks.clear()
+
+    def note(self, losses: Iterable[Loss]) -> None:
+        """Note the workers that were lost since the last time; log each.
+
+        Raises:
+            RunFailed: workers end again and again, as they start or by a task that nobody else blames.
+        """
+        for loss in losses:
+            self.reasons.pop(loss.host, None)  # so that the last one comes last
+            self.reasons[loss.host] = loss.reason
+            get_logger("lightwork").warning(f"lost a worker: {loss.reason}", host=loss.host)
+            tasks = self._tasks.pop(loss.host, None)
+            if loss.own:
+                self._vain += tasks is None  # the scheduler has not even known it
+                self._blame(tasks or (), loss.reason)
+        if self._vain >= _VAIN:
+            raise RunFailed(f"the run's workers end as soon as they start: {self._last()}")
+
+    def _blame(self, tasks: Iterable[str], reason: str) -> None:
+        for key in tasks:
+            self._counts[key] += 1
+            if self._counts[key] >= TRIES:
+                self.blamed[key] = self._counts[key], reason
+            if self._counts[key] >= 2 * TRIES:  # maps and calls fail it before
+                raise RunFailed(f"task {key} ended its worker {self._counts[key]} times: {reason}")
+
+    def _last(self) -> str:
+        return next(reversed(self.reasons.values()), "for a reason that was not seen")
