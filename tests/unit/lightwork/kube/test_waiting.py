@@ -354,6 +354,13 @@ def test_a_step_whose_driver_has_ended_is_not_told_any_more():
     assert text == "3/9 steps done; second: 1 of 2 or more elements, 1 worker"
 
 
+def test_a_container_is_told_by_the_name_of_its_step():
+    starts, waits = Pod("a", "step", "round", "Pending", ""), Pod("a", "step", "round", "Pending", "no i:1")
+    state = Status("r1", "Running", "", "0/1")
+    assert waiting.words(Picture(state, pods=(starts,))) == "0/1 steps done; starting: round"
+    assert waiting.words(Picture(state, pods=(waits,))) == "0/1 steps done; round waits: no i:1"
+
+
 # The parts
 
 
