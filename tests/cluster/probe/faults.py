@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
 import time
@@ -27,8 +26,11 @@ def end_worker(kind: str) -> None:
             time.sleep(0 if kind == "memory" else 0.2)
     elif kind == "disk":
         with Path("/spill/large").open("wb") as file:
-            file.writelines(bytes(mmap.PAGESIZE) * 256 for _ in range(600))
-            file.flush()
+            for _ in range(400):
+                file.write(bytes(1 << 20))
+                file.flush()
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the cache counts as memory
             time.sleep(600)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster import ends
 from lightwork.cluster.losses import Loss, Losses
 from lightwork.errors import RunFailed, one_line
-from lightwork.kube.contract import WORK_SECONDS
+from lightwork.kube.contract import WORK_SECONDS, WORKER_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,10 @@ class Keeper:
         self._looked_at = 0.0
         self._reported: float | None = None
         self._hosts: set[str] = set()
+        self._late: list[Loss] = []
+        self._addresses: dict[str, str] = {}
+        self._removed: dict[str, deque[frozenset[str]]] = {}
+        self._removed_at: dict[str, float] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lightwork-workers", daemon=True)
         self._thread.start()
@@ -98,8 +103,8 @@ class Keeper:
                 self._refused = error
                 self._client().close_quietly()  # so that nothing waits for a result any longer
                 return
-            except Exception:  # noqa: BLE001 - the scheduler is lost: the map or call reconnects
-                self.losses.forget()
+            except Exception:  # noqa: BLE001, S110 - the scheduler is lost: the map or call reconnects
+                pass
             self._ended.wait(EVERY)
 
     def _renew(self) -> None:
@@ -109,7 +114,6 @@ class Keeper:
             return
         self._authority = trusted
         self.renewed += 1
-        self.losses.forget()
         self._fleet.renew(trusted)
         self._client().close_quietly()
 
@@ -121,18 +125,43 @@ class Keeper:
         if not processing:
             # Without workers Dask counts threads: it does not know how many a worker has.
             target = math.ceil(target / self._fleet.threads)
+        self._addresses |= {_host(address): address for address in processing}
         self._note_losses({_host(address): tasks for address, tasks in processing.items()})
         idle = [_host(address) for address, tasks in processing.items() if not tasks]
         self._fleet.need(batches, idle, workers=target, running=len(processing))
 
     def _note_losses(self, tasks: dict[str, Any]) -> None:
-        """Look for lost workers, before what is at their addresses now replaces what they had."""
+        """Look for lost workers every few seconds, and at once where the scheduler has lost one."""
         now = time.monotonic()
-        if self._hosts - set(tasks) or now - self._looked_at >= _LOSSES_EVERY:
+        if self._hosts - set(tasks) or self._late or now - self._looked_at >= _LOSSES_EVERY:
             self._looked_at = now
-            self.losses.note([*self._fleet.losses(), *self._events()])
+            late, self._late = self._late, []
+            for loss in late:
+                self.losses.note(loss, self._had(loss.host))
+            for loss in (*self._fleet.losses(), *self._events()):
+                self.losses.tell(loss)
+                had = self._had(loss.host)
+                if had is None:
+                    self._late.append(loss)  # the scheduler may notice it a moment later
+                else:
+                    self.losses.note(loss, had)
         self._hosts = set(tasks)
-        self.losses.see(tasks)
+        if any(tasks.values()):
+            self.losses.working()
+
+    def _had(self, host: str) -> frozenset[str] | None:
+        """Return the tasks that the worker at an IP address had as the scheduler lost it; once for each loss.
+
+        None if the scheduler has lost none there that has not been returned.
+        """
+        address = self._addresses.get(host, f"tls://{host}:{WORKER_PORT}")
+        removed = self._removed.setdefault(address, deque())
+        seen = self._removed_at.get(address, 0.0)
+        for when, event in self._ask("events", topic=address):
+            if when > seen and event.get("action") == "remove-worker" and not event.get("expected"):
+                removed.append(frozenset(map(str, event["processing-tasks"])))
+                self._removed_at[address] = max(when, self._removed_at.get(address, 0.0))
+        return removed.popleft() if removed else None
 
     def _events(self) -> list[Loss]:
         """Return the worker processes that have ended, as their pods tell; the first time none."""

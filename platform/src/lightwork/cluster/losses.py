@@ -13,7 +13,7 @@ from lightwork.errors import RunFailed
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 TRIES = 3
 """Workers that a task may end by itself before it is blamed."""
@@ -46,45 +46,36 @@ class Losses:
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
         self.blamed: dict[str, tuple[int, str]] = {}
-        self._tasks: dict[str, frozenset[str]] = {}
         self._counts: Counter[str] = Counter()
         self._vain = 0
 
-    def see(self, tasks: Mapping[str, Iterable[object]]) -> None:
-        """Note the tasks that workers have now, by the IP addresses of their pods."""
-        for host, keys in tasks.items():
-            self._tasks[host] = frozenset(map(str, keys))
-            if self._tasks[host]:
-                self._vain = 0
+    def tell(self, loss: Loss) -> None:
+        """Log a loss, and keep its reason."""
+        self.reasons[loss.host] = loss.reason
+        get_logger("lightwork").warning(f"lost a worker: {loss.reason}", host=loss.host)
 
-    def forget(self) -> None:
-        """Forget what workers had: the scheduler was lost, and the workers with it."""
-        self._tasks.clear()
+    def working(self) -> None:
+        """Note that some worker has work."""
+        self._vain = 0
 
-    def note(self, losses: Iterable[Loss]) -> None:
-        """Note the workers that were lost since the last time; log each.
+    def note(self, loss: Loss, tasks: Iterable[str] | None) -> None:
+        """Count a loss against the tasks that the worker had.
+
+        Args:
+            loss: the loss.
+            tasks: the keys of its tasks; None if the worker had not connected to the scheduler.
 
         Raises:
             RunFailed: workers end again and again, as they start or by a task that nobody else blames.
         """
-        for loss in losses:
-            self.reasons.pop(loss.host, None)  # so that the last one comes last
-            self.reasons[loss.host] = loss.reason
-            get_logger("lightwork").warning(f"lost a worker: {loss.reason}", host=loss.host)
-            tasks = self._tasks.pop(loss.host, None)
-            if loss.own:
-                self._vain += tasks is None  # the scheduler has not even known it
-                self._blame(tasks or (), loss.reason)
+        if not loss.own:
+            return
+        self._vain = self._vain + 1 if tasks is None else 0
         if self._vain >= _VAIN:
-            raise RunFailed(f"the run's workers end as soon as they start: {self._last()}")
-
-    def _blame(self, tasks: Iterable[str], reason: str) -> None:
-        for key in tasks:
+            raise RunFailed(f"the run's workers end as soon as they start: {loss.reason}")
+        for key in tasks or ():
             self._counts[key] += 1
             if self._counts[key] >= TRIES:
-                self.blamed[key] = self._counts[key], reason
+                self.blamed[key] = self._counts[key], loss.reason
             if self._counts[key] >= 2 * TRIES:  # maps and calls fail it before
-                raise RunFailed(f"task {key} ended its worker {self._counts[key]} times: {reason}")
-
-    def _last(self) -> str:
-        return next(reversed(self.reasons.values()), "for a reason that was not seen")
+                raise RunFailed(f"task {key} ended its worker {self._counts[key]} times: {loss.reason}")

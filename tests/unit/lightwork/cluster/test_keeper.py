@@ -135,14 +135,18 @@ def test_a_run_that_gets_no_workers_fails_with_the_reason(pods, tmp_path, monkey
 
 
 DISK = 'evicted: Usage of EmptyDir volume "spill" exceeds the limit "1Gi"'
-started, release = threading.Event(), threading.Event()
+started = threading.Event()
+evictions = [0]
 
 
 def wait_or_add(x: int, y: int) -> int:
-    """Return a sum; 7 waits, as what fills a disk until its worker is evicted."""
+    """Return a sum; 7 waits until its worker is evicted, as what fills its disk."""
+    before = evictions[0]
     if x == 7:
         started.set()
-        release.wait(patience(30))
+        until = time.monotonic() + patience(30)
+        while evictions[0] == before and time.monotonic() < until:
+            time.sleep(0.02)
     return x + y
 
 
@@ -152,15 +156,33 @@ def wait_at_seven(x: int) -> int:
 
 @pytest.fixture
 def evicted(pods, monkeypatch):
-    """Each second a worker is evicted while the 7 is computed, as far as the API tells."""
+    """The worker that computes the 7 is evicted, and replaced, each time."""
+
+    async def remove() -> None:
+        for worker in list(pods.cluster.scheduler.workers.values()):
+            if worker.processing:
+                await pods.cluster.scheduler.remove_worker(worker.address, stimulus_id="evicted")
+
+    def losses() -> list[Loss]:
+        if not started.is_set():
+            return []
+        started.clear()
+        pods.cluster.sync(remove)
+        evictions[0] += 1
+        pods.cluster.scale(0)
+        pods.cluster.scale(pods.scaled[-1])
+        return [Loss("127.0.0.1", DISK, own=True)]
+
     monkeypatch.setattr(keeper, "_LOSSES_EVERY", 0.1)
     monkeypatch.setattr(keeper, "EVERY", 0.2)
     monkeypatch.setattr(calls, "_LOOK", 0.2)
-    pods.losses = lambda: [Loss("127.0.0.1", DISK, own=True)] * started.is_set()
+    pods.losses = losses
     started.clear()
-    release.clear()
-    yield
-    release.set()
+    pods.cluster.sync(_allow, pods.cluster.scheduler)
+
+
+async def _allow(scheduler) -> None:
+    scheduler.allowed_failures = 100  # Dask's own count, which knows no reason
 
 
 def test_an_element_that_has_its_workers_evicted_fails_with_the_reason(pods, evicted, tmp_path):
