@@ -183,8 +183,17 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_refresh_option = click.option(
+    "--refresh/--no-refresh",
+    default=None,
+    help="Compare the states with the real resources first, so that changes by hand show."
+    "  [default: for tenants and local, not for the estate of an account]",
+)
+
+
 @cli.command()
 @_stack_options
+@_refresh_option
 @_run_options
 def up(**options: Any) -> int:
     """Deploy the estate first, then tenants, several at once.
@@ -197,6 +206,7 @@ def up(**options: Any) -> int:
 
 @cli.command()
 @_stack_options
+@_refresh_option
 @_run_options
 def preview(**options: Any) -> int:
     """Show what `up` would change, and fail where it would refuse. Nothing is changed or created."""
@@ -307,7 +317,15 @@ def bootstrap(env: Any) -> int:
 cli.add_command(command_for(NAME))
 
 
-def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path | None, as_json: bool) -> int:
+def _work(
+    command: Command,
+    *,
+    choice: Choice,
+    parallel: int,
+    summary_dir: Path | None,
+    as_json: bool,
+    refresh: bool | None = None,
+) -> int:
     """Run the real engine on this repository's stacks."""
     from infra.driver import plan, run
 
@@ -325,6 +343,7 @@ def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path 
             backend=order.backend,
             secrets_provider=order.secrets_provider,
             message=run.message(ROOT, command),
+            refresh=refresh,
         )
         return Stacks(site)
 

@@ -18,7 +18,7 @@ import yaml
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
-from infra.config.stack import StackName, belongs
+from infra.config.stack import LOCAL, StackName, belongs
 from infra.driver import events
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import Result
@@ -44,6 +44,7 @@ class Site:
         backend: the address of the states, as in `PULUMI_BACKEND_URL`; None for the one of `pulumi login`.
         secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
         message: the message for the stacks' history.
+        refresh: whether to compare the states with the real resources first; None for tenants and `local`.
         pulumi: the folder with `bin/pulumi`; None for the command on PATH.
         program: creates the program from the stack's name and the environment variables it would see; None
             for the repository's program, run by Pulumi's language host.
@@ -55,6 +56,7 @@ class Site:
     backend: str | None
     secrets_provider: str | None
     message: str = "lightwork-estate"
+    refresh: bool | None = None
     pulumi: Path | None = None
     program: Callable[[str, Mapping[str, str]], Callable[[], None]] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +117,9 @@ class Stacks:
     def preview(self, stack: str, watch: Watch) -> Plan:
         """Preview `up`."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
-            auto.Stack.select(stack, workspace).preview(on_event=recorder, **self._options())
+            auto.Stack.select(stack, workspace).preview(
+                on_event=recorder, refresh=self._refreshes(stack), **self._options()
+            )
         return _plan(recorder)
 
     def preview_new(self, stack: str, watch: Watch, estate: Mapping[str, Any]) -> Plan:
@@ -140,7 +144,11 @@ class Stacks:
         """Deploy a stack."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).up(
-                on_event=recorder, show_secrets=False, message=self.site.message, **self._options()
+                on_event=recorder,
+                refresh=self._refreshes(stack),
+                show_secrets=False,
+                message=self.site.message,
+                **self._options(),
             )
         return _plan(recorder)
 
@@ -167,6 +175,12 @@ class Stacks:
     def interrupt(self, *, kill: bool = False) -> None:
         """Ask running operations to finish the resources in progress; a second call ends them at once."""
         self.pulumi.signal(signal.SIGKILL if kill else signal.SIGINT)
+
+    def _refreshes(self, stack: str) -> bool:
+        """Return whether to compare a stack's state with the real resources first."""
+        if self.site.refresh is not None:
+            return self.site.refresh
+        return StackName.parse(stack).tenant is not None or self.site.environment == LOCAL
 
     def _options(self) -> dict[str, Any]:
         pack = self.site.root / POLICIES

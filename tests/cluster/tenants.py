@@ -27,6 +27,9 @@ LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()"
 WHERE = ("--env", ENVIRONMENT, "--tenant")
 """The options that select the cluster; the tenant's name follows."""
 
+NO_IMAGE = "localhost/lightwork/not-there:1"
+"""The image of an entry whose runs cannot start."""
+
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """The size of each pod, in place of the files': the node has two cores."""
 
@@ -72,6 +75,8 @@ def _probes() -> dict[str, Any]:
         "max_parallel_runs": 2,
         "deadline": "15m",
     }
+    # Not one of this machine, which has no registry: the driver never starts.
+    missing = {**probe, "image": NO_IMAGE, "max_parallel_runs": 1}
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
@@ -82,6 +87,7 @@ def _probes() -> dict[str, Any]:
         "faults": faults,
         "probe": probe,
         "probe-brief": brief,
+        "probe-no-image": missing,
         "clock": clock,
         "plain": plain,
         "probe-steps": steps,
@@ -214,6 +220,8 @@ def set_up(tenant: str) -> None:
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
     pod_identity.associate(namespace(tenant), contract.ACCOUNT_STEP, stores.steps_of(tenant))
+    controller = stores.controller_of(tenant)
+    pod_identity.associate(namespace(tenant), contract.ACCOUNT_CONTROLLER, controller)
     objects = render(tenant)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)

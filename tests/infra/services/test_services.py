@@ -249,6 +249,7 @@ def test_the_alerts_are_complete_and_labelled() -> None:
         "WorkersPending",
         "ArgoDown",
         "ArgoErrors",
+        "RunsUnwatched",
         "CertificateExpiry",
     }, "CloudWatch watches the archive, and tenants have alerts for deadlines"
     for name, rule in ALERTS.items():

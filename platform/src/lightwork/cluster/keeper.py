@@ -40,6 +40,7 @@ class Keeper:
         client: returns the current connection to the scheduler.
 
     Attributes:
+        running: the number of workers that the scheduler has; 0 until it is known.
         losses: why workers were lost, and by which tasks.
         renewed: how often the scheduler was replaced because the tenant's authority was.
     """
@@ -47,6 +48,7 @@ class Keeper:
     def __init__(self, fleet: Fleet, client: Callable[[], Connection]) -> None:
         self._fleet = fleet
         self._client = client
+        self.running = 0
         self._batches: dict[str, int] = {}
         self._refused: RunFailed | None = None
         self.losses = Losses()
@@ -118,6 +120,7 @@ class Keeper:
     def _adjust(self) -> None:
         batches = sum(list(self._batches.values()))
         processing = self._ask("processing")
+        self.running = len(processing)
         target = int(self._ask("adaptive_target", target_duration=f"{WORK_SECONDS} s"))
         if not processing:
             # Without workers Dask counts threads: it does not know how many a worker has.

@@ -19,6 +19,8 @@ _ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 _EVENTS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_LATER = ("Pulling", "Pulled", "Created", "Started")
+"""Events of a pod whose volumes are mounted."""
 _SIGNALS = {134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod with a higher priority",
@@ -57,12 +59,13 @@ def not_started(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
     own = [
         event
         for event in events
-        if event.get("reason") in _EVENTS and (event.get("involvedObject") or {}).get("uid") == uid
+        if event.get("reason") in (*_EVENTS, *_LATER)
+        and (event.get("involvedObject") or {}).get("uid") == uid
     ]
-    if own:
-        last = max(own, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        return _short(last.get("message") or last["reason"])
-    return ""
+    last = max(own, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default={})
+    if last.get("reason") not in _EVENTS:
+        return ""  # what kept it before is over
+    return _short(last.get("message") or last["reason"])
 
 
 def ended(pod: Mapping[str, Any]) -> str:

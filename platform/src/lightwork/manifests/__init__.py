@@ -28,7 +28,7 @@ def tenant_objects(
         target: the environment they are deployed to.
         pipelines: the installed pipelines by name.
     """
-    from lightwork.manifests import certificates, identity, namespace, network, workflows
+    from lightwork.manifests import certificates, controller, identity, namespace, network, workflows
 
     objects = [
         namespace.namespace(tenant),
@@ -41,6 +41,7 @@ def tenant_objects(
         namespace.semaphores(tenant),
         namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
+        controller.deployment(tenant, target),
     ]
     for name in tenant.pipelines:
         has_steps = tenant.pipelines[name].steps is not None

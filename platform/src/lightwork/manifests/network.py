@@ -21,6 +21,7 @@ POD_IDENTITY = "169.254.170.23/32"
 ANYWHERE = "0.0.0.0/0"
 
 SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
+CONTROLLER = "controller"
 STEP = "step"
 """A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
@@ -51,13 +52,13 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
         _policy(
             tenant,
             "api",
-            (DRIVER, SCALER, CERTIFICATES, STEP),
+            (DRIVER, SCALER, CERTIFICATES, CONTROLLER, STEP),
             egress=[{"to": api, "ports": _ports(*target.api_ports)}],
         ),
         _policy(
             tenant,
             "aws",
-            (DRIVER, WORKER, STEP),
+            (DRIVER, WORKER, CONTROLLER, STEP),
             egress=[
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
                 {"to": [outside], "ports": _ports(443)},

@@ -83,8 +83,9 @@ def workflow_template(
             *_work(tenant, name, target, values),
             Steps(name="exit", sub_steps=[[clear]]),
         ],
+        # A value of None would become the text "null".
         arguments=[
-            Parameter(name=key, value=None if value is None else texts.as_parameter(value))
+            Parameter(name=key) if value is None else Parameter(name=key, value=texts.as_parameter(value))
             for key, value in values.items()
         ],
         service_account_name=contract.ACCOUNT_SCALER,
