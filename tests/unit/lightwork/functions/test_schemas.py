@@ -189,7 +189,7 @@ def test_a_schema_refuses_values_of_another_type(kind: Any, text: str) -> None:
     assert not accepts(schemas.annotation(schemas.of(kind)), text)
 
 
-@pytest.mark.parametrize("kind", UNCHECKED, ids=str)
+@pytest.mark.parametrize("kind", UNCHECKED)
 def test_a_type_that_converts_values_first_has_no_schema(kind: Any) -> None:
     assert schemas.of(kind) is None
 
