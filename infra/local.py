@@ -62,6 +62,7 @@ def build(root: Path, tenant: str | None) -> None:
                 "AWS_DEFAULT_REGION": settings.region,
                 **({"AWS_ENDPOINT_URL": settings.s3_endpoint} if settings.s3_endpoint else {}),
             },
+            cloud_ports=settings.ports,
         )
         LocalTenant("tenant", LocalTenantArgs(tenant=declared, target=target), opts)
         pulumi.export("namespace", declared.namespace)

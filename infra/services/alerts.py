@@ -34,6 +34,13 @@ They are checked every night and renewed a month before they expire.
 """
 
 
+SAMPLES = 50_000
+"""The most series of a tenant's pod; with more it is not scraped, so that it cannot fill Prometheus up.
+
+Other targets have no limit: those of kube-state-metrics grow with the number of tenants.
+"""
+
+
 def _rule(
     name: str, expression: str, *, after: str, severity: str, summary: str, todo: str
 ) -> dict[str, Any]:
@@ -211,6 +218,7 @@ def dask_monitor(namespace: str) -> Manifest:
         "spec": {
             "namespaceSelector": {"any": True},
             "selector": {"matchExpressions": [role]},
+            "sampleLimit": SAMPLES,
             "podMetricsEndpoints": [
                 {
                     "port": "dashboard",

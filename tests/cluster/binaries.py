@@ -25,18 +25,21 @@ KUBERNETES = (
 ARGO = ("workflow-controller", "argoexec", "argo")
 ENGINE = "pulumi"
 """Needed by the driver's tests only, which need no cluster."""
+REGISTRY = "registry"
+"""Needed by the tests of an image of one's own only."""
 
 
 def build_all() -> None:
     """Build everything that is not cached, one build at a time."""
     build_servers()
-    build(ENGINE)
+    for what in _NOT_SERVERS:
+        build(what)
 
 
 def build_servers() -> None:
-    """Build the programs of a cluster: all except Pulumi's engine."""
+    """Build the programs of a cluster: all except what some tests need besides."""
     for what in _BUILDS:
-        if what != ENGINE and not (of_current_context() and what in _KUBERNETES_ONLY):
+        if what not in _NOT_SERVERS and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
@@ -202,6 +205,10 @@ def _pulumi(folder: Path) -> None:
     )
 
 
+def _registry(folder: Path) -> None:
+    _in_our_module(folder, REGISTRY, "github.com/google/go-containerregistry")
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -217,7 +224,10 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "coredns": _coredns,
     "argo": _argo,
     ENGINE: _pulumi,
+    REGISTRY: _registry,
 }
+
+_NOT_SERVERS = (ENGINE, REGISTRY)
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
 """Components that an existing cluster has already."""
@@ -229,4 +239,5 @@ _PROGRAMS = {
     "coredns": ("coredns",),
     "argo": ARGO,
     ENGINE: ("pulumi",),
+    REGISTRY: ("registry",),
 }

@@ -221,8 +221,9 @@ def waits(pods: Iterable[Pod]) -> list[str]:
     counts = Counter((pod.role, pod.step, pod.reason) for pod in pods if pod.phase in _BEFORE and pod.reason)
     texts = []
     for (role, step, reason), count in counts.items():
-        of_step = f"{step}: " if step else ""
-        texts.append(f"{of_step}{f'{count} {role}s wait' if count > 1 else f'{role} waits'}: {reason}")
+        of_step = f"{step}: " if step and role != "step" else ""
+        one = step if role == "step" else role
+        texts.append(f"{of_step}{f'{count} {role}s wait' if count > 1 else f'{one} waits'}: {reason}")
     return texts
 
 
@@ -257,7 +258,9 @@ def _told(step: str, picture: Picture) -> str:
 def _roles(pods: Iterable[Pod]) -> list[str]:
     counts = Counter((pod.step, pod.role) for pod in pods)
     return [
-        f"{f'{step} ' if step else ''}{counted(count, role) if count > 1 else role}"
+        step
+        if role == "step"
+        else f"{f'{step} ' if step else ''}{counted(count, role) if count > 1 else role}"
         for (step, role), count in counts.items()
     ]
 
@@ -282,6 +285,11 @@ def elements(picture: Picture) -> dict[str, int]:
     return dict(totals)
 
 
+def _had_driver(state: Status) -> bool:
+    """Return whether a run that is gone had a driver, and so a result; True if that is not known."""
+    return state.told_by != "archive" or any("-driver-" in place for place in state.logs)
+
+
 def result(picture: Picture) -> tuple[Any, str]:
     """Return a run's result, of each step by its name if there are several, and why there is none."""
     ends, note = picture.ends, ""
@@ -289,7 +297,7 @@ def result(picture: Picture) -> tuple[Any, str]:
         f"the result of step {step}" if step else "the result" for step in ends if ends[step] is None
     ]:
         note = f"{', '.join(missing)} is not at the end of the driver's log, or larger than 1 MB"
-    elif not ends and picture.status.told_by != "workflow":
+    elif not ends and picture.status.told_by != "workflow" and _had_driver(picture.status):
         note = "the result is not shown, as the logs are gone"
     if set(ends) <= {""}:
         return (ends.get("") or {}).get("result"), note

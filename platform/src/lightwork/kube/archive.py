@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.errors import one_line
@@ -17,6 +18,8 @@ __all__ = ["SERVER", "Answer", "archived", "from_events"]
 
 SERVER = "/api/v1/namespaces/argo/services/https:argo-server:2746/proxy"
 """Argo's server, by the proxy of the Kubernetes API."""
+PAUSES = (1.0, 2.0)
+"""Seconds after which a server that is away for the moment is asked again."""
 _ENDS = {"WorkflowSucceeded": "Succeeded", "WorkflowFailed": "Failed"}
 
 
@@ -36,6 +39,15 @@ class Answer(NamedTuple):
 
 def archived(api: ByClient, namespace: str, run: str) -> Answer:
     """Return a run as Argo's server knows it, whether or not its Workflow or its nodes are in the cluster."""
+    for pause in PAUSES:
+        answer = _ask(api, namespace, run)
+        if not answer.may_pass:
+            return answer
+        time.sleep(pause)
+    return _ask(api, namespace, run)
+
+
+def _ask(api: ByClient, namespace: str, run: str) -> Answer:
     try:
         return Answer(api.get_by_cookie(f"{SERVER}/api/v1/workflows/{namespace}/{run}"))
     except NoTokenError:

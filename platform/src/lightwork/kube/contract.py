@@ -111,6 +111,9 @@ WORK_SECONDS = 2.0
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
 
+ANNOTATION_PARAMETERS = "lightwork/parameters"
+"""On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
+
 # Parameters of a run that are too long for Argo. `kube.values` keeps them in a ConfigMap, which
 # `manifests.scaler` mounts in the driver; `pods.driver` reads them.
 PARAMETERS_FOLDER = "/etc/lightwork/parameters"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightwork.errors import InputError, LightworkError, near, nearest
-from lightwork.kube import api, archive, reasons, status
+from lightwork.kube import api, archive, described, reasons, status
 from lightwork.kube import values as values_of_runs
 from lightwork.kube.access import Access, AwayError
 from lightwork.kube.api import RefusedError
@@ -60,6 +60,7 @@ class Remote(Access):
         """
         template = self._template(name)
         placed = values_of_runs.place(name, template, values)
+        described.check(name, template, values)
         if short := status.shortfall(template, self._quotas()):
             raise InputError(
                 f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"

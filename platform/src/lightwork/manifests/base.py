@@ -28,7 +28,8 @@ class Target:
         api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
             policies are enforced before or after the translation of a Service's address.
         api_ports: the ports of the Kubernetes API at these addresses.
-        inside: the address ranges (CIDR) of the cluster's pods and services, which "443 to AWS" excludes.
+        cloud_ports: the ports of the lake's server and of AWS.
+        inside: the address ranges (CIDR) of the cluster's pods and services, which "to AWS" excludes.
     """
 
     environment: Environment
@@ -39,6 +40,7 @@ class Target:
     monitoring_namespace: str = "monitoring"
     api_servers: tuple[str, ...] = ("0.0.0.0/0",)
     api_ports: tuple[int, ...] = (443, 6443)
+    cloud_ports: tuple[int, ...] = (443,)
     inside: tuple[str, ...] = ("169.254.0.0/16",)
 
 

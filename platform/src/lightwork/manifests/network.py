@@ -1,7 +1,7 @@
 """A tenant's NetworkPolicies: everything is denied except the connections listed here.
 
-A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster. A
-pod's credentials decide what it may do there.
+A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster; with
+an S3 server of one's own, also that server's port. A pod's credentials decide what it may do there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
             (DRIVER, WORKER, CONTROLLER, STEP),
             egress=[
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
-                {"to": [outside], "ports": _ports(443)},
+                {"to": [outside], "ports": _ports(*target.cloud_ports)},
             ],
         ),
         _policy(

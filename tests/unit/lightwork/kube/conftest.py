@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from lightwork.cli import waiting
+from lightwork.kube import archive
 from tests.unit.lightwork.kube.objects import ARGO
 
 
@@ -68,6 +69,7 @@ def server():
 def api(server, tmp_path, monkeypatch):
     """The fake API, with the tenant acme and its pipeline windy-city, in the context lightwork-dev."""
     monkeypatch.setattr(waiting, "EVERY", 0)
+    monkeypatch.setattr(archive, "PAUSES", (0, 0))
     names = {"cluster": "c", "user": "u"}
     kubeconfig = {
         "apiVersion": "v1",

@@ -92,10 +92,18 @@ def test_the_archive_tells_how_a_run_ended_whose_workflow_is_gone(api, capsys, p
 def test_the_archive_is_waited_for_if_only_it_can_tell(api, capsys):
     api.answers[STATE] = [(200, workflow("Running")), GONE]
     api.answers[EVENTS] = (200, {"items": []})
-    api.answers[ARCHIVE] = [(503, {"message": "no endpoints"}), (200, workflow("Succeeded", **TIMES))]
+    away = (503, {"message": "no endpoints"})
+    api.answers[ARCHIVE] = [*[away] * 4, (200, workflow("Succeeded", **TIMES))]
     code, _, err = run(capsys)
     assert code == 0
     assert "Succeeded, in 72 s, as the archive says" in err
+
+
+def test_an_archive_that_is_away_for_a_moment_is_asked_before_the_events(api, capsys):
+    api.answers[STATE] = [(200, workflow("Running")), GONE]
+    api.answers[EVENTS] = (200, {"items": [event("WorkflowSucceeded", "Workflow completed", 2)]})
+    api.answers[ARCHIVE] = [(502, {"message": "TLS"}), (200, workflow("Succeeded", **TIMES))]
+    assert "as the archive says" in run(capsys)[2]
 
 
 def event(reason, message, second, **annotations):
@@ -344,6 +352,13 @@ def test_a_step_whose_driver_has_ended_is_not_told_any_more():
     told = {"first": {"done": 6, "total": 6}, "second": {"done": 1, "total": 2, "complete": False}}
     text = waiting.words(Picture(Status("r1", "Running", "", "3/9"), pods=pods, told=told))
     assert text == "3/9 steps done; second: 1 of 2 or more elements, 1 worker"
+
+
+def test_a_container_is_told_by_the_name_of_its_step():
+    starts, waits = Pod("a", "step", "round", "Pending", ""), Pod("a", "step", "round", "Pending", "no i:1")
+    state = Status("r1", "Running", "", "0/1")
+    assert waiting.words(Picture(state, pods=(starts,))) == "0/1 steps done; starting: round"
+    assert waiting.words(Picture(state, pods=(waits,))) == "0/1 steps done; round waits: no i:1"
 
 
 # The parts
