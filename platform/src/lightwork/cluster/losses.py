@@ -6,6 +6,7 @@ fills its worker's disk. Here only what the task itself may have done counts, an
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 TRIES = 3
 """Workers that a task may end by itself before it is blamed."""
+UNHANDLED = 20.0
+"""Seconds after which a blamed task is not one of a map or a call, which fail it long before."""
 _VAIN = 5
 """Workers that may end in a row before they have connected, where no other works, before the run fails."""
 
@@ -47,6 +50,7 @@ class Losses:
         self.reasons: dict[str, str] = {}
         self.blamed: dict[str, tuple[int, str]] = {}
         self._counts: Counter[str] = Counter()
+        self._blamed_at: dict[str, float] = {}
         self._vain = 0
 
     def tell(self, loss: Loss) -> None:
@@ -77,5 +81,6 @@ class Losses:
             self._counts[key] += 1
             if self._counts[key] >= TRIES:
                 self.blamed[key] = self._counts[key], loss.reason
-            if self._counts[key] >= 2 * TRIES:  # maps and calls fail it before
+                self._blamed_at.setdefault(key, time.monotonic())
+            if self._counts[key] >= 2 * TRIES and time.monotonic() - self._blamed_at[key] >= UNHANDLED:
                 raise RunFailed(f"task {key} ended its worker {self._counts[key]} times: {loss.reason}")

@@ -10,6 +10,7 @@ import pytest
 from lightwork import ElementError, connect, task
 from lightwork.cluster import fleet as fleets
 from lightwork.cluster import keeper
+from lightwork.cluster import losses as losses_module
 from lightwork.cluster.fleet import Fleet
 from lightwork.cluster.losses import TRIES, Loss
 from lightwork.engine import calls
@@ -201,8 +202,11 @@ def test_a_call_that_has_its_workers_evicted_fails_with_the_reason(pods, evicted
                 call.result(timeout=patience(30))
 
 
-def test_a_collection_that_has_its_workers_evicted_fails_the_run_with_the_reason(pods, evicted, tmp_path):
+def test_a_collection_that_has_its_workers_evicted_fails_the_run_with_the_reason(
+    pods, evicted, tmp_path, monkeypatch
+):
     import dask.bag
 
+    monkeypatch.setattr(losses_module, "UNHANDLED", 0.0)
     with session_on(pods, tmp_path), pytest.raises(RunFailed, match="ended its worker 6 times: evicted"):
         dask.bag.from_sequence([7], npartitions=1).map(wait_at_seven).compute()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lightwork.cluster import losses as module
 from lightwork.cluster import run_objects
 from lightwork.cluster.losses import TRIES, Loss, Losses
 from lightwork.cluster.run_objects import KubernetesPods
@@ -32,7 +33,15 @@ def test_a_node_that_is_gone_blames_nothing():
     assert losses.blamed == {}
 
 
-def test_a_task_that_nobody_fails_fails_the_run():
+def test_a_task_that_ends_many_workers_at_once_is_left_to_its_map():
+    losses = Losses()
+    for _ in range(3 * TRIES):
+        lose(losses, "bad")
+    assert losses.blamed == {"bad": (3 * TRIES, DISK)}
+
+
+def test_a_task_that_nobody_fails_fails_the_run(monkeypatch):
+    monkeypatch.setattr(module, "UNHANDLED", 0.0)
     losses = Losses()
     for _ in range(2 * TRIES - 1):
         lose(losses, "sum-1")
