@@ -24,19 +24,22 @@ KUBERNETES = (
 )
 ARGO = ("workflow-controller", "argoexec", "argo")
 ENGINE = "pulumi"
-"""Needed by the driver's tests only, which need no cluster."""
+"""Pulumi's engine and its command line. The driver's tests need it, but no cluster."""
+PROVIDER = "pulumi-resource-kubernetes"
+"""Pulumi's Kubernetes provider."""
 
 
 def build_all() -> None:
     """Build everything that is not cached, one build at a time."""
     build_servers()
-    build(ENGINE)
+    for what in _PULUMI:
+        build(what)
 
 
 def build_servers() -> None:
-    """Build the programs of a cluster: all except Pulumi's engine."""
+    """Build the programs of a cluster: all except Pulumi's."""
     for what in _BUILDS:
-        if what != ENGINE and not (of_current_context() and what in _KUBERNETES_ONLY):
+        if what not in _PULUMI and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
@@ -157,12 +160,17 @@ def _coredns(folder: Path) -> None:
     _in_our_module(folder, "coredns", "github.com/coredns/coredns")
 
 
+def _copied(folder: Path, path: str, version: str) -> Path:
+    """Copy a module's folder, to change it; return the copy."""
+    source = folder / "source"
+    shutil.copytree(_module(path, version)["Dir"], source, copy_function=shutil.copy)
+    run(["chmod", "-R", "u+w", source])
+    return source
+
+
 def _argo(folder: Path) -> None:
     version = versions()["modules"]["argo"]
-    module = _module("github.com/argoproj/argo-workflows/v3", version)
-    source = folder / "source"
-    shutil.copytree(module["Dir"], source, copy_function=shutil.copy)
-    run(["chmod", "-R", "u+w", source])
+    source = _copied(folder, "github.com/argoproj/argo-workflows/v3", version)
     shutil.copy(TEMPLATES / "signal_linux.go.txt", source / "workflow/executor/osspecific/signal_linux.go")
     page = source / "ui/dist/app/index.html"
     page.parent.mkdir(parents=True)
@@ -202,6 +210,34 @@ def _pulumi(folder: Path) -> None:
     )
 
 
+def _provider(folder: Path) -> None:
+    """Build Pulumi's Kubernetes provider from a copy of its module.
+
+    Its three component resources are left out: nothing here uses them, and their Go SDK, which has a type for
+    every field of Kubernetes, takes longer to compile than everything else.
+    """
+    version = versions()["modules"][PROVIDER]
+    source = _copied(folder, "github.com/pulumi/pulumi-kubernetes/provider/v4", version)
+    construct = source / "pkg/provider/provider_construct.go"
+    lines = construct.read_text().splitlines(keepends=True)
+    components = re.compile(r"provider(helmv4|kustomizev2|yamlv2)\b")
+    construct.write_text("".join(line for line in lines if not components.search(line)))
+    main = source / "cmd/pulumi-resource-kubernetes"
+    # As its own generate.go does, whose results the module lacks.
+    schema = {**json.loads((main / "schema.json").read_text()), "version": version.removeprefix("v")}
+    (main / "schema-embed.json").write_text(json.dumps(schema))
+    shutil.copy(main / "terraform-mapping.json", main / "terraform-mapping-embed.json")
+    _go("mod", "edit", "-dropreplace", "github.com/pulumi/pulumi-kubernetes/sdk/v4", cwd=source)
+    stamp = f"-X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version={version}"
+    binary = folder / "bin" / PROVIDER
+    _go(
+        *("build", "-v", "-mod=mod", "-ldflags", f"-s -w {stamp}"),
+        *("-o", str(binary), f"./{main.relative_to(source)}"),
+        cwd=source,
+    )
+    shutil.rmtree(source)
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -217,10 +253,13 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "coredns": _coredns,
     "argo": _argo,
     ENGINE: _pulumi,
+    PROVIDER: _provider,
 }
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
 """Components that an existing cluster has already."""
+
+_PULUMI = (ENGINE, PROVIDER)
 
 _PROGRAMS = {
     "pause": ("pause",),
@@ -229,4 +268,5 @@ _PROGRAMS = {
     "coredns": ("coredns",),
     "argo": ARGO,
     ENGINE: ("pulumi",),
+    PROVIDER: (PROVIDER,),
 }

@@ -22,7 +22,10 @@ class Target:
         environment: `dev`, `staging` or `prod`.
         image: the platform's image, with its tag or digest.
         lake: the URL of the tenant's lake: `s3://bucket` or `s3://bucket/prefix`.
-        variables: further environment variables of the tenant's pods, such as AWS_REGION.
+        variables: further environment variables of the tenant's pods, such as AWS_REGION. AWS_ENDPOINT_URL is
+            the S3 server, if it is not AWS.
+        lake_keys: the Secret in the tenant's namespace with the lake's keys, under their names as environment
+            variables; None where the pods' identity opens the lake.
         argo_namespace: the namespace of Argo's controller and server.
         monitoring_namespace: the namespace of Prometheus.
         api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
@@ -35,6 +38,7 @@ class Target:
     image: str
     lake: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    lake_keys: str | None = None
     argo_namespace: str = "argo"
     monitoring_namespace: str = "monitoring"
     api_servers: tuple[str, ...] = ("0.0.0.0/0",)

@@ -90,7 +90,7 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
     s3: dict[str, Any] = {
         "bucket": bucket,
         "keyFormat": f"{folder}/{{{{workflow.name}}}}/{{{{pod.name}}}}",
-        "useSDKCreds": True,
+        **_access(target),
     }
     if region := target.variables.get("AWS_REGION"):
         s3["region"] = region
@@ -107,3 +107,16 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
     )
     repositories["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
     return repositories
+
+
+def _access(target: Target) -> dict[str, Any]:
+    """Return how Argo's containers open the lake. By the pod's identity, they do as all AWS libraries do."""
+    if target.lake_keys is None:
+        return {"useSDKCreds": True}
+    return {
+        field: {"name": target.lake_keys, "key": variable}
+        for field, variable in (
+            ("accessKeySecret", "AWS_ACCESS_KEY_ID"),
+            ("secretKeySecret", "AWS_SECRET_ACCESS_KEY"),
+        )
+    }

@@ -7,7 +7,9 @@ pod's credentials decide what it may do there.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lightwork.kube import contract
 from lightwork.manifests.base import Target, manifest
@@ -25,6 +27,9 @@ STEP = "step"
 """A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
 """The roles of a run. They may reach pods of the tenant's other runs, but not of other tenants."""
+LAKE = (DRIVER, WORKER, STEP)
+"""The roles that reach the lake."""
+_SERVICE = re.compile(r"[^.]+\.(?P<namespace>[^.]+)\.svc(\..+)?", re.IGNORECASE)
 
 
 def policies(tenant: Tenant, target: Target) -> list[Manifest]:
@@ -57,12 +62,13 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
         _policy(
             tenant,
             "aws",
-            (DRIVER, WORKER, STEP),
+            LAKE,
             egress=[
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
                 {"to": [outside], "ports": _ports(443)},
             ],
         ),
+        *_s3(tenant, target, outside),
         _policy(
             tenant,
             "dask-scheduler",
@@ -86,6 +92,39 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
             ingress=[{"from": [monitoring], "ports": _ports(contract.DASHBOARD_PORT)}],
         ),
     ]
+
+
+def server(url: str) -> tuple[str, int]:
+    """Return the host and the port of a URL such as `http://s3.example:7070`.
+
+    Raises:
+        ValueError: it has no host, or a port that is not a number.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("the host is missing")
+    port = parts.port if parts.port is not None else 80 if parts.scheme == "http" else 443
+    return parts.hostname, port
+
+
+def _s3(tenant: Tenant, target: Target, outside: dict[str, Any]) -> list[Manifest]:
+    """Return the policy that opens an S3 server other than AWS; none if the lake is on AWS."""
+    url = target.variables.get("AWS_ENDPOINT_URL")
+    if not url:
+        return []
+    host, port = server(url)
+    return [_policy(tenant, "s3", LAKE, egress=[{"to": [_host(host, outside)], "ports": _ports(port)}])]
+
+
+def _host(host: str, outside: dict[str, Any]) -> dict[str, Any]:
+    """Return a host as a peer. A name outside the cluster can be at any address outside it."""
+    if service := _SERVICE.fullmatch(host):
+        namespace = service["namespace"].lower()
+        return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    try:
+        return {"ipBlock": {"cidr": str(ipaddress.ip_network(host))}}
+    except ValueError:
+        return outside
 
 
 def _policy(

@@ -201,6 +201,17 @@ def test_argo_archives_logs_in_the_tenants_part_of_the_lake(
         assert (repository["s3"]["endpoint"], repository["s3"]["insecure"]) == ("10.0.0.9:7070", True)
 
 
+def test_argo_archives_logs_with_the_keys_of_a_secret_where_pods_have_no_identity() -> None:
+    archive = namespace.artifacts(
+        objects.tenant("{}"), dataclasses.replace(objects.TARGET, lake_keys="lightwork-secrets")
+    )
+    assert archive is not None
+    s3 = yaml.safe_load(archive["data"]["lake"])["s3"]
+    assert "useSDKCreds" not in s3, "Argo would look for an identity that no pod has"
+    assert s3["accessKeySecret"] == {"name": "lightwork-secrets", "key": "AWS_ACCESS_KEY_ID"}
+    assert s3["secretKeySecret"] == {"name": "lightwork-secrets", "key": "AWS_SECRET_ACCESS_KEY"}
+
+
 def test_a_lake_that_is_not_a_bucket_has_no_log_archive() -> None:
     target = dataclasses.replace(objects.TARGET, lake="file:///lake")
     assert namespace.artifacts(objects.tenant("{}"), target) is None
