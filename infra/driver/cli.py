@@ -183,8 +183,27 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _change_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that plan changes."""
+    for option in (
+        click.option(
+            "--take-over",
+            is_flag=True,
+            help="Set fields of Kubernetes objects that somebody else has set since.",
+        ),
+        click.option(
+            "--refresh/--no-refresh",
+            default=None,
+            help="Read every object first, to see what others changed; on for tenants and local stacks.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @_stack_options
+@_change_options
 @_run_options
 def up(**options: Any) -> int:
     """Deploy the estate first, then tenants, several at once.
@@ -197,6 +216,7 @@ def up(**options: Any) -> int:
 
 @cli.command()
 @_stack_options
+@_change_options
 @_run_options
 def preview(**options: Any) -> int:
     """Show what `up` would change, and fail where it would refuse. Nothing is changed or created."""
@@ -307,13 +327,26 @@ def bootstrap(env: Any) -> int:
 cli.add_command(command_for(NAME))
 
 
-def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path | None, as_json: bool) -> int:
+def _work(
+    command: Command,
+    *,
+    choice: Choice,
+    parallel: int,
+    summary_dir: Path | None,
+    as_json: bool,
+    refresh: bool | None = None,
+    take_over: bool = False,
+) -> int:
     """Run the real engine on this repository's stacks."""
     from infra.driver import plan, run
 
     _warn(choice.warnings)
     order = plan.order(ROOT, command, choice)
-    if order.tenants and command is not Command.DESTROY and choice.environment != LOCAL:
+    if choice.environment == LOCAL:
+        from infra.driver import at_hand
+
+        echo(f"{NAME}: {LOCAL} is {at_hand.check(ROOT)}", err=True)
+    elif order.tenants and command is not Command.DESTROY:
         plan.image_is_named()
 
     def engine() -> Engine:
@@ -325,6 +358,8 @@ def _work(command: Command, *, choice: Choice, parallel: int, summary_dir: Path 
             backend=order.backend,
             secrets_provider=order.secrets_provider,
             message=run.message(ROOT, command),
+            refresh=refresh,
+            take_over=take_over,
         )
         return Stacks(site)
 

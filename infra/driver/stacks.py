@@ -44,6 +44,9 @@ class Site:
         backend: the address of the states, as in `PULUMI_BACKEND_URL`; None for the one of `pulumi login`.
         secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
         message: the message for the stacks' history.
+        refresh: whether to read every object before planning, so that what others changed is seen; None for
+            tenants and local stacks only.
+        take_over: whether to set fields of Kubernetes objects that others have set since.
         pulumi: the folder with `bin/pulumi`; None for the command on PATH.
         program: creates the program from the stack's name and the environment variables it would see; None
             for the repository's program, run by Pulumi's language host.
@@ -55,6 +58,8 @@ class Site:
     backend: str | None
     secrets_provider: str | None
     message: str = "lightwork-estate"
+    refresh: bool | None = None
+    take_over: bool = False
     pulumi: Path | None = None
     program: Callable[[str, Mapping[str, str]], Callable[[], None]] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +120,9 @@ class Stacks:
     def preview(self, stack: str, watch: Watch) -> Plan:
         """Preview `up`."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
-            auto.Stack.select(stack, workspace).preview(on_event=recorder, **self._options())
+            auto.Stack.select(stack, workspace).preview(
+                on_event=recorder, refresh=self._refreshes(stack), **self._options()
+            )
         return _plan(recorder)
 
     def preview_new(self, stack: str, watch: Watch, estate: Mapping[str, Any]) -> Plan:
@@ -140,7 +147,11 @@ class Stacks:
         """Deploy a stack."""
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).up(
-                on_event=recorder, show_secrets=False, message=self.site.message, **self._options()
+                on_event=recorder,
+                show_secrets=False,
+                message=self.site.message,
+                refresh=self._refreshes(stack),
+                **self._options(),
             )
         return _plan(recorder)
 
@@ -168,6 +179,10 @@ class Stacks:
         """Ask running operations to finish the resources in progress; a second call ends them at once."""
         self.pulumi.signal(signal.SIGKILL if kill else signal.SIGINT)
 
+    def _refreshes(self, stack: str) -> bool:
+        name = StackName.parse(stack)
+        return self.site.refresh if self.site.refresh is not None else bool(name.tenant or name.is_local)
+
     def _options(self) -> dict[str, Any]:
         pack = self.site.root / POLICIES
         enforced = not self.site.program and (pack / "PulumiPolicy.yaml").exists()
@@ -189,6 +204,8 @@ class Stacks:
             # A stack without a settings file stores its secrets provider in its state.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Of the Kubernetes provider, which otherwise refuses.
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": str(site.take_over).lower(),
             # A deployment must ignore a value from the shell.
             VARIABLE: "",
             **({"PULUMI_BACKEND_URL": address} if address else {}),

@@ -112,7 +112,9 @@ class Tenant(pulumi.ComponentResource):
             inner,
         )
         manifests.make(
-            self._objects(args, secrets.role_arn), inner, names={f"namespace-{tenant.namespace}": "namespace"}
+            self._objects(args, secrets.role_arn),
+            inner,
+            names={f"namespace-{tenant.namespace}": manifests.NAMESPACE},
         )
         self.outputs = {
             "account": names.account,

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import cli, stacks
+from infra.driver import at_hand, cli, stacks
 from infra.driver.engine import Plan
 from infra.offline import cost
+from lightwork.errors import LightworkError
 from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
 from tests.infra.engine import ACCOUNT
@@ -161,11 +162,37 @@ def test_the_engine_gets_the_address_of_the_states_and_their_key(engine, typed) 
 
 def test_local_stacks_use_the_backend_of_pulumi_login(engine, typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DIGEST)
+    monkeypatch.setattr(at_hand, "check", lambda root: "the context kind-lightwork")
     engine.stacks = {"local": 1}
     code, _, err = typed("up --env local --all")
     assert code == 0, err
+    assert "lightwork-estate: local is the context kind-lightwork" in err, "which cluster is it?"
     assert (engine.site.backend, engine.site.secrets_provider) == (None, None)
     assert set(engine.done("up")) == {"local", *(f"local.{name}" for name in files.NAMES)}
+
+
+def test_a_cluster_that_does_not_answer_is_reported_before_anything_starts(
+    engine, typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(root: Path) -> str:
+        raise LightworkError("the cluster of the context 'kind-lightwork' cannot be reached")
+
+    monkeypatch.setattr(at_hand, "check", check)
+    code, _, err = typed("up --env local --all")
+    assert (code, engine.calls) == (1, [])
+    assert "cannot be reached" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "refresh", "take_over"),
+    [("", None, False), ("--refresh", True, False), ("--no-refresh --take-over", False, True)],
+)
+def test_the_engine_is_told_to_refresh_and_to_take_over(
+    engine, typed, options: str, refresh: bool | None, take_over: bool
+) -> None:
+    for command in ("preview", "up"):
+        assert typed(f"{command} --stack dev.acme {options}")[0] == 0
+        assert (engine.site.refresh, engine.site.take_over) == (refresh, take_over)
 
 
 def test_a_refusal_is_exit_code_1_and_in_the_summary(engine, typed) -> None:
