@@ -32,14 +32,19 @@ PROVIDER = "pulumi-resource-kubernetes"
 def build_all() -> None:
     """Build everything that is not cached, one build at a time."""
     build_servers()
-    for what in _PULUMI:
+    build_pulumi()
+
+
+def build_pulumi() -> None:
+    """Build Pulumi's engine and its Kubernetes provider."""
+    for what in (ENGINE, PROVIDER):
         build(what)
 
 
 def build_servers() -> None:
     """Build the programs of a cluster: all except Pulumi's."""
     for what in _BUILDS:
-        if what not in _PULUMI and not (of_current_context() and what in _KUBERNETES_ONLY):
+        if what not in (ENGINE, PROVIDER) and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
@@ -258,8 +263,6 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
 """Components that an existing cluster has already."""
-
-_PULUMI = (ENGINE, PROVIDER)
 
 _PROGRAMS = {
     "pause": ("pause",),
