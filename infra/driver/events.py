@@ -28,6 +28,13 @@ _FIELD = re.compile(r"\.\S+")
 _SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
 UNCHANGED = frozenset({"same", "refresh"})
 """Steps that change nothing: what a refresh finds changed is in the steps of the plan that follows it."""
+REMEDIES = {
+    "PULUMI_ACCESS_TOKEN must be set": "Pulumi keeps its states nowhere yet; to keep them on this machine:"
+    " pulumi login --local",
+    "passphrase must be set with": "set PULUMI_CONFIG_PASSPHRASE to a passphrase of your own, which encrypts"
+    " the secrets in the states, and keep it",
+}
+"""The engine's messages that name the wrong remedy or none, with the lines to print instead."""
 LOCKED = "the stack is currently locked by"
 """The engine's message about a stack that another run has locked."""
 
@@ -133,6 +140,9 @@ def failure(recorder: Recorder, stderr: str) -> tuple[str, ...]:
     if not reasons:
         return ("the engine failed without giving a reason",)
     more = len(reasons) - SHOWN
+    reasons = [
+        next((line for text, line in REMEDIES.items() if text in reason), reason) for reason in reasons
+    ]
     return (*reasons[:SHOWN], *([f"and {more} more errors"] if more > 0 else []))
 
 

@@ -59,8 +59,8 @@ class Tenant(pulumi.ComponentResource):
     Costs: 1 USD a month for its key, 0.40 USD for each secret, its lake's storage, and its runs.
 
     Deleting: namespace, bucket, key and secrets are protected and retained. A retained namespace keeps its
-    quota and network policies. A tenant that leaves is first marked `state: leaving` in its file: its schedules
-    stop, its data stays.
+    quota and network policies. A tenant that leaves is first marked `state: leaving` in its file: its
+    schedules stop, its data stays.
 
     Attributes:
         lake: the lake.

@@ -5,6 +5,7 @@ The programs are functions of this module. They run in its process, and the engi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -20,6 +21,7 @@ import pytest
 
 from infra.config.image import DIGEST
 from infra.driver import run, stacks
+from infra.driver.engine import EngineError
 from infra.driver.outcome import Command, Task
 from infra.driver.plan import Order
 from infra.driver.selection import Choice
@@ -329,3 +331,24 @@ def test_an_interrupt_lets_the_engine_finish_and_leaves_no_lock(repository: Repo
     }
     code, summary = repository.typed("up --env dev --tenant acme --tenant globex")
     assert (code, summary["dev.acme"]["result"]) == (0, "done"), "the same command must resume from there"
+
+
+def test_an_engine_without_a_place_for_states_or_a_passphrase_names_what_to_do(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PULUMI_ACCESS_TOKEN", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+    bare = {"PULUMI_HOME": str(repository.home)}
+    site = stacks.Site(
+        root=repository.root,
+        environment="local",
+        backend=None,
+        secrets_provider=None,
+        pulumi=repository.pulumi,
+        program=lambda stack, variables: lambda: None,
+        variables=bare,
+    )
+    with pytest.raises(EngineError, match="pulumi login --local"):
+        REAL(site).exists("local")
+    with pytest.raises(EngineError, match="set PULUMI_CONFIG_PASSPHRASE to a passphrase of your own"):
+        REAL(dataclasses.replace(site, backend=f"file://{repository.backend}")).create("local")

@@ -23,7 +23,7 @@ from tests.cluster import binaries, images, probes, stores, tenants
 from tests.cluster.deployments import Deployments
 from tests.cluster.kube import apply, get, items, kubectl
 from tests.cluster.progress import run
-from tests.cluster.settings import ROOT, kubeconfig, versions
+from tests.cluster.settings import ROOT, kubeconfig
 from tests.estate import files
 
 pytestmark = pytest.mark.core
@@ -86,8 +86,6 @@ def write(root: Path) -> None:
 @contextlib.contextmanager
 def without_the_tests_own_objects() -> Iterator[None]:
     """Leave to Pulumi what the cluster tests install themselves; afterwards it is as before."""
-    version = f"app.kubernetes.io/version={versions()['modules']['argo']}"
-    kubectl("-n", "argo", "label", "deployment", "workflow-controller", version, "--overwrite")
     kubectl("delete", "clusterworkflowtemplate", contract.SCALER, "--ignore-not-found")
     try:
         yield
