@@ -186,6 +186,7 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _change_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that plan changes."""
     for option in (
+        click.option("--diff", is_flag=True, help="Print old and new values of what is updated."),
         click.option(
             "--take-over",
             is_flag=True,
@@ -336,6 +337,7 @@ def _work(
     as_json: bool,
     refresh: bool | None = None,
     take_over: bool = False,
+    diff: bool = False,
 ) -> int:
     """Run the real engine on this repository's stacks."""
     from infra.driver import plan, run
@@ -372,6 +374,7 @@ def _work(
         parallel=parallel,
         summary_dir=summary_dir,
         as_json=as_json,
+        diff=diff,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from infra.config.stack import StackName
 from infra.driver.outcome import Counts
 from infra.driver.precious import HARMLESS, Step
+from infra.driver.values import differences
 from lightwork.errors import one_line
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ class Recorder:
 def step_of(metadata: Any) -> Step:
     """Convert the metadata of an engine's event to a step."""
     op = str(getattr(metadata.op, "value", metadata.op))
-    return Step(op=op, urn=metadata.urn, type=metadata.type, name=metadata.urn.rpartition("::")[2])
+    name = metadata.urn.rpartition("::")[2]
+    values = () if op in UNCHANGED else differences(metadata)
+    return Step(op=op, urn=metadata.urn, type=metadata.type, name=name, values=values)
 
 
 def conflict(urn: str, line: str) -> str | None:

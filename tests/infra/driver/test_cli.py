@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from infra.config.image import DIGEST
 from infra.driver import at_hand, cli, stacks
 from infra.driver.engine import Plan
+from infra.driver.outcome import Counts
 from infra.offline import cost
 from lightwork.errors import LightworkError
 from tests.estate import files
@@ -193,6 +195,14 @@ def test_the_engine_is_told_to_refresh_and_to_take_over(
     for command in ("preview", "up"):
         assert typed(f"{command} --stack dev.acme {options}")[0] == 0
         assert (engine.site.refresh, engine.site.take_over) == (refresh, take_over)
+
+
+def test_old_and_new_values_are_printed_on_demand(engine, typed) -> None:
+    changed = replace(step("update"), values=('spec.hard.pods: "20" -> "21"',))
+    engine.plans["dev.acme"] = Plan(steps=(changed,), counts=Counts(update=1))
+    assert "-> " not in typed("preview --stack dev.acme")[1]
+    _, out, _ = typed("preview --stack dev.acme --diff")
+    assert '  ~  aws:s3/bucket:Bucket  lake\n       spec.hard.pods: "20" -> "21"\n' in out
 
 
 def test_a_refusal_is_exit_code_1_and_in_the_summary(engine, typed) -> None:

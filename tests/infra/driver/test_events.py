@@ -176,3 +176,24 @@ def test_another_error_of_the_cluster_stays_as_it_is() -> None:
 
 def test_what_a_refresh_reads_is_not_a_change() -> None:
     assert recorded(step("refresh"), step("update")).steps == recorded(step("update")).steps
+
+
+def test_a_step_has_the_old_and_the_new_value_of_each_field_that_changes() -> None:
+    states = {
+        "old": {"inputs": {"spec": {"hard": {"requests.cpu": "8"}}}, "outputs": {"data": {"a": "x" * 200}}},
+        "new": {
+            "inputs": {"spec": {"hard": {"requests.cpu": "9"}, "args": ["[secret]"]}, "data": {"a": "\ny"}}
+        },
+    }
+    detailed = {
+        'spec.hard["requests.cpu"]': {"diffKind": "update", "inputDiff": True},
+        "spec.args[0]": {"diffKind": "add", "inputDiff": True},
+        "data.a": {"diffKind": "update"},
+    }
+    metadata = {"op": "update", "urn": URN, "type": "x", "detailedDiff": detailed, **states}
+    (recorded_step,) = recorded(event(resourcePreEvent={"metadata": metadata})).steps
+    assert recorded_step.values == (
+        f'data.a: "{"x" * 78}… -> "\\ny"',
+        'spec.args[0]: nothing -> "[secret]"',
+        'spec.hard["requests.cpu"]: "8" -> "9"',
+    )
