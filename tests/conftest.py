@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.samples import mark_slow
 from tests.waiting import patience
 
 TEST_SECONDS = 120
@@ -32,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test a timeout, and skip what needs root without it.
+    """Give each test a timeout, skip what needs root without it, and leave most cases of some lists to slow.
 
     Without a timeout, a test that hangs would end no sooner than its job. Markers are complete before pytest
     chooses by `-m`.
@@ -43,3 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skipif(os.geteuid() != 0, reason="needs root"))
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)))
+    mark_slow(items, _sample)
+
+
+def _sample(item: pytest.Item) -> int | None:
+    marker = item.get_closest_marker("sample")
+    return None if marker is None or getattr(item, "callspec", None) is None else int(marker.args[0])

@@ -34,9 +34,14 @@ def install() -> None:
     for item in definitions:
         name = item["metadata"]["name"]
         kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=70)
-    apply([_archive_secret(), configuration(), *(_adapted(item) for item in others)])
-    apply(cluster_objects())
+    apply([_archive_secret(), *(_adapted(item) for item in others)])
+    configure()
     wait_until_ready()
+
+
+def configure() -> None:
+    """Apply what the platform's own code makes: the controller's configuration, and the scaler's template."""
+    apply([configuration(), *cluster_objects()])
 
 
 def wait_until_ready() -> None:

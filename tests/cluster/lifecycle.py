@@ -110,11 +110,13 @@ def _platform() -> None:
 
 
 def refresh() -> None:
-    """Load the platform's images, built from the current code, into the running cluster."""
+    """Load the platform's images and objects, built from the current code, into the running cluster."""
     if not kubeconfig().exists():
         raise HarnessError("no cluster is up: make cluster-up")
     with phase("images"):
         images.bring_in(images.build_all())
+    with phase("Argo's configuration"):
+        argo.configure()
 
 
 def down() -> None:

@@ -76,7 +76,76 @@ def _probes() -> dict[str, Any]:
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
-    return {"probe": probe, "probe-brief": brief, "clock": clock, "plain": plain, "probe-steps": steps}
+    return {
+        "probe": probe,
+        "probe-brief": brief,
+        "clock": clock,
+        "plain": plain,
+        "probe-steps": steps,
+        **_words(probe),
+    }
+
+
+FILE_TEXTS = {
+    "a": "run {{workflow.name}}",
+    "b": "{{=1+1}}",
+    "c": "$(LIGHTWORK_RUN) $$ $é",
+    "d": 'a "quoted"\n\ttext with }} and \\u007b\r\n',
+    "e": "lightwork:json:1",
+    "f": "@noon",
+    "g": "\x7f \u2028 \ufeff \U000e0001 \u202e ü 🌍 ",
+    "h": "",
+}
+"""Texts that Argo, kubelet or YAML could change."""
+
+
+def _words(probe: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry whose pipeline tells what texts it got, and one that passes them through steps."""
+    names = "abcdefghijkm"
+    words = {
+        **probe,
+        "pipeline": "words",
+        "parameters": {**dict.fromkeys(names, ""), **FILE_TEXTS, "label": "none"},
+    }
+    roles = {key: probe[key] for key in ("pipeline", "image", "workers", "scheduler", "driver")}
+    python = {"size": SMALL, "image": probe["image"]}
+    echo = (
+        "import json, sys; open('/tmp/outputs/text', 'w', newline='').write(sys.argv[1] + chr(10));"
+        " print(json.dumps({'event': 'echo', 'argv': sys.argv[1:]}))"
+    )
+    fixed = FILE_TEXTS["a"] + FILE_TEXTS["c"]
+    fail = "import sys; print('first'); print('last: \x1b[2J', sys.argv[1], file=sys.stderr); sys.exit(3)"
+    steps = {
+        "echo": {
+            **python,
+            "command": ["python", "-c", f"{echo} #{fixed}"],
+            "args": ["${text}", "a ${text}${text}", fixed],
+            "outputs": ["text"],
+        },
+        "words": {
+            **roles,
+            "pipeline": "words",
+            "parameters": {
+                "a": "${text}",
+                "b": "${echo.text}",
+                "c": "{${text}${echo.text}",
+                "d": fixed,
+                "e": "${long}",
+                "label": "${label}",
+            },
+        },
+        "last": {
+            **python,
+            "command": ["python", "-c", echo],
+            "args": ["${words.result}", "${echo.text}"],
+            "outputs": ["text"],
+        },
+    }
+    failing = {"fail": {**python, "command": ["python", "-c", fail], "args": ["${text}"]}}
+    many = {"parameters": {"text": "", "long": "", "label": "none"}, "steps": steps, "deadline": "15m"}
+    fails = {"parameters": {"text": ""}, "steps": failing, "deadline": "15m"}
+    once = {"steps": {"echo": {**python, "command": ["echo", "once"]}}, "deadline": "15m"}
+    return {"words": words, "words-steps": many, "words-fail": fails, "words-once": once}
 
 
 def queues() -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -120,3 +122,55 @@ def test_an_outage_of_the_credentials_endpoint_costs_no_more_than_a_killed_worke
             pod_identity.start()
 
     assert disturbed(acme, f"credentials away for {AWAY:.0f} s, worker killed", away) <= BATCH
+
+
+@contextlib.contextmanager
+def no_logs_kept(tenant: str) -> Iterator[None]:
+    """Let the tenant's lake refuse Argo's logs during the block."""
+    s3, bucket = stores.client("root"), tenants.bucket(tenant)
+    before = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    accounts = [stores.credentials(name)["access"] for name in (tenant, stores.steps_of(tenant))]
+    refusal = {
+        "Sid": "NoLogs",
+        "Effect": "Deny",
+        "Principal": {"AWS": accounts},
+        "Action": ["s3:PutObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/{tenant}/argo/*"],
+    }
+    policy = json.loads(before)
+    policy["Statement"].append(refusal)
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    try:
+        yield
+    finally:
+        s3.put_bucket_policy(Bucket=bucket, Policy=before)
+
+
+def attempts(tenant: str, name: str, step: str) -> list[str]:
+    """Return the phases of a step's attempts."""
+    nodes = tenants.status(tenant, name).get("nodes", {}).values()
+    own = [node for node in nodes if node["type"] == "Pod" and node["displayName"].startswith(f"{step}(")]
+    return [node["phase"] for node in sorted(own, key=lambda node: str(node["displayName"]))]
+
+
+def test_a_pipeline_whose_log_cannot_be_kept_is_not_run_again(acme):
+    label = probes.new_label()
+    with no_logs_kept(acme):
+        name = tenants.submit(acme, "words", label=label, a="x")
+        wait_for("the log is refused", lambda: attempts(acme, name, "driver")[:1] == ["Error"], seconds=180)
+    ended = tenants.wait_for_end(acme, name, seconds=180)
+    assert ended["phase"] == "Succeeded", tenants.describe(acme, name)
+    assert "failed to put file" in tenants.messages(ended)
+    assert probes.computed(acme, label) == {0: 1}, "the pipeline was run again"
+    assert "it is not run again" in probes.log_in_bucket(acme, name)
+    tenants.wait_until_clear(acme, name, seconds=120)
+
+
+def test_a_container_whose_log_cannot_be_kept_is_not_run_again(acme):
+    with no_logs_kept(acme):
+        name = tenants.submit(acme, "words-once")
+        ended = tenants.wait_for_end(acme, name, seconds=180)
+    assert ended["phase"] in ("Failed", "Error")
+    assert "failed to put file" in tenants.messages(ended)
+    assert attempts(acme, name, "echo") == ["Error"], "the container was run again"
+    tenants.wait_until_clear(acme, name, seconds=120)

@@ -68,7 +68,10 @@ def submit_command(
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Start a run of a tenant's pipeline in a cluster, with parameters as NAME=VALUE."""
+    """Start a run of a tenant's pipeline in a cluster, with parameters as NAME=VALUE.
+
+    NAME=@FILE gives the content of a file, of up to 1,000,000 bytes; write @@ for a value that begins with @.
+    """
     from lightwork.errors import RunFailed
 
     values = _parameters(pipeline, items)
@@ -170,20 +173,13 @@ def dashboard_command(
 
 def _parameters(pipeline: str, items: tuple[str, ...]) -> dict[str, str]:
     """Return the parameters as strings, checked against the signature if the pipeline is installed here."""
-    from lightwork.functions import discovery, parameters
+    from lightwork.functions import discovery, given, parameters
 
+    texts = given.texts(pipeline, items)
     installed = discovery.named(pipeline)
     if installed is not None:
         required = [name for name, item in parameters.of(installed).items() if item.required]
-        # The tenant's file may have the required ones, and `parse` would miss them.
-        if set(required) <= {item.partition("=")[0] for item in items}:
-            parameters.parse(installed, items)
-    texts: dict[str, str] = {}
-    for item in items:
-        name, separator, text = item.partition("=")
-        if not separator or not name:
-            raise InputError(f"{pipeline}: {item!r} has no '='; expected name=value")
-        if name in texts:
-            raise InputError(f"{pipeline}: parameter {name} is given twice")
-        texts[name] = text
+        # The tenant's file may have the required ones, and `from_texts` would miss them.
+        if set(required) <= texts.keys():
+            parameters.from_texts(installed, texts)
     return texts

@@ -78,8 +78,9 @@ def run_command(
 ) -> None:
     """Run a pipeline, with parameters as NAME=VALUE.
 
-    Lists, dicts and models are given as JSON; `lightwork run PIPELINE --help` shows the parameters. The place
-    to run is --on, else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
+    Lists, dicts and models are given as JSON; `lightwork run PIPELINE --help` shows the parameters.
+    NAME=@FILE gives the content of a file; write @@ for a value that begins with @. The place to run is --on,
+    else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
     """
     from lightwork import settings
     from lightwork.errors import InputError, RunFailed
@@ -120,15 +121,19 @@ def run_command(
 
     summarise(result, stderr=as_json)
     if result_file is not None:
-        _write(result_file, result.result)
+        write_result(result_file, result.result)
     if as_json:
         show_json(result.to_json())
     if result.unrecorded:
         raise RunFailed(f"the run succeeded, but its record could not be written: {result.unrecorded}")
 
 
-def _write(path: str, value: object) -> None:
-    """Write a result to a file, as one line of JSON."""
+def write_result(path: str, value: object) -> None:
+    """Write a result to a file, as one line of JSON.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     import json
     from pathlib import Path
 

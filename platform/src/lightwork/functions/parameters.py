@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import json
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 
 from lightwork.errors import InputError, near, nearest, one_line
+from lightwork.functions import given
 from lightwork.functions import parameter_types as kinds
 
 if TYPE_CHECKING:
@@ -116,22 +118,27 @@ def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:
 
     Lists, dicts, dataclasses and models are given as JSON. `none` is None if the type allows it. Booleans are
     true, false, yes, no, on, off, 1 or 0. Dates (2026-01-31) and times (2026-01-31T06:00) are ISO 8601.
+    `name=@FILE` gives the content of a file (see `given.texts`).
 
     Raises:
         InputError: a text is wrong; one line says what, where, and what is expected.
     """
     parameters = of(pipeline)
-    texts: dict[str, str] = {}
-    for item in items:
-        name, separator, text = item.partition("=")
-        if not separator:
-            raise InputError(f"{pipeline.name}: {item!r} has no '='; {_form(parameters, item)}")
-        parameter = _parameter(pipeline, parameters, name)
-        if name in texts:
-            both = f"{texts[name]!r} and {text!r}"
-            raise InputError(f"{pipeline.name}: parameter {name} is given twice, {both}; expected once")
-        texts[parameter.name] = text
-    values = {name: value_of(pipeline.name, parameters[name], text) for name, text in texts.items()}
+    texts = given.texts(pipeline.name, items, functools.partial(_form, parameters))
+    return from_texts(pipeline, texts)
+
+
+def from_texts(pipeline: Pipeline[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Convert texts by name to checked values, as `parse` does.
+
+    Raises:
+        InputError: a text is wrong; one line says what, where, and what is expected.
+    """
+    parameters = of(pipeline)
+    values = {
+        name: value_of(pipeline.name, _parameter(pipeline, parameters, name), text)
+        for name, text in texts.items()
+    }
     return _complete(pipeline, parameters, values)
 
 

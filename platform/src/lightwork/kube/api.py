@@ -62,9 +62,15 @@ class KubeApi(ABC):
         """Return a response that is not JSON, such as a pod's log; arguments as for `get`."""
         return self._request("GET", path, query)
 
-    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Create an object in the list at `path`; return it as the API stored it."""
-        return self._object("POST", path, {}, body)
+    def create(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Create an object in the list at `path`; return it as the API stored it.
+
+        Args:
+            path: the list.
+            body: the object.
+            query: such as `dryRun="All"`, to check the object without creating it.
+        """
+        return self._object("POST", path, query, body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Change the fields that are in `body`, and no others; return the object as the API stored it."""

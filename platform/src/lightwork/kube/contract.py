@@ -17,6 +17,9 @@ from lightwork.settings import ENV_TENANT as ENV_TENANT
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as JSON."""
 
+ARGO = "argoproj.io/v1alpha1"
+"""The version of Argo's API."""
+
 # Ports. `manifests.dask` passes them to Dask's command lines, `manifests.network` opens them to those who may
 # connect.
 SCHEDULER_PORT = 8786
@@ -104,6 +107,19 @@ WORK_SECONDS = 2.0
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
 
+# Parameters of a run that are too long for Argo. `kube.values` keeps them in a ConfigMap, which
+# `manifests.scaler` mounts in the driver; `pods.driver` reads them.
+PARAMETERS_FOLDER = "/etc/lightwork/parameters"
+"""Where the driver has them, a file each."""
+ANNOTATION_LONG = "lightwork/long-parameters"
+"""The parameters of a WorkflowTemplate that may be so long, joined by commas; from `manifests.workflows`."""
+
+
+def parameters_name(run: str) -> str:
+    """Return the name of the ConfigMap with a run's long parameters."""
+    return f"{run}-parameters"
+
+
 # Environment variables of pods. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
 # also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
@@ -116,12 +132,23 @@ ENV_PIPELINE = "LIGHTWORK_PIPELINE"
 """The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code."""
 ENV_RUN = "LIGHTWORK_RUN"
 """The name of the run's Workflow. Set on every pod of a run; `runs.run` puts it into the run's record."""
+ENV_RUN_UID = "LIGHTWORK_RUN_UID"
+"""The Workflow's unique id. Set by `manifests.scaler` on the driver; `runs.run` puts it into the record."""
+ENV_RUN_CREATED = "LIGHTWORK_RUN_CREATED"
+"""When the Workflow was created, in seconds since 1970. Set as ENV_ATTEMPT, read by `runs.earlier`."""
+ENV_ATTEMPT = "LIGHTWORK_ATTEMPT"
+"""How often the driver was started before. Set by `manifests.scaler`, read by `pods.driver`."""
 ENV_STEP = "LIGHTWORK_STEP"
 """The step's name, or empty. Set on every pod of a run, for the tenant's code."""
 ENV_FUNCTION = "LIGHTWORK_FUNCTION"
 """The pipeline to run. Set by `manifests.scaler` on the driver, read by `pods.driver`."""
 ENV_ARGUMENTS = "LIGHTWORK_ARGUMENTS"
-"""Its parameters: a JSON object of strings. Set and read as ENV_FUNCTION."""
+"""Its parameters: a JSON object of strings. Set and read as ENV_FUNCTION.
+
+`@name` in place of a name says that the string names one of the run's long parameters.
+"""
+ENV_BRACE = "LIGHTWORK_BRACE"
+"""One opening brace, for `kube.texts`. Set by `manifests.steps` on plain containers."""
 ENV_RESULT_FILE = "LIGHTWORK_RESULT_FILE"
 """The file for the pipeline's result, or empty. Set and read as ENV_FUNCTION."""
 ENV_NAMESPACE = "LIGHTWORK_NAMESPACE"

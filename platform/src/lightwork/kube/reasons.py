@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
@@ -9,7 +10,11 @@ from lightwork.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ended", "not_started"]
+__all__ = ["ended", "not_started", "of_node"]
+
+_MAIN = re.compile(r"main: (?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<text>.*))?", re.DOTALL)
+_ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
+"""Lines of Argo's container in the log of another, as JSON or text."""
 
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
@@ -81,6 +86,21 @@ def ended(pod: Mapping[str, Any]) -> str:
     if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"):
         return _short(status.get("message") or status["reason"])
     return next((end for end in ends if end), "")
+
+
+def of_node(message: str) -> str:
+    """Return Argo's message about a failed pod in one line: what the container said last, if anything.
+
+    The message of a plain container has the end of its log, with lines of Argo's own, whose last one follows
+    the container's.
+    """
+    match = _MAIN.fullmatch(message)
+    if match is None:
+        return _short(message)
+    lines = [line for line in (match["text"] or "").splitlines() if line.strip() and not _ARGO.search(line)]
+    if match["reason"] != "Error" or not lines:
+        return f"main: {match['reason']} (exit code {match['code']})"
+    return _short(lines[-1])
 
 
 def _end(container: Mapping[str, Any]) -> str:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, LightworkError, near, one_line
 from lightwork.kube import status
+from lightwork.kube import values as values_of_runs
 from lightwork.kube.api import RefusedError, of_context
-from lightwork.kube.contract import LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
+from lightwork.kube.contract import ARGO, LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from lightwork.kube.api import ByClient
+    from lightwork.kube.contract import Manifest
 
-ARGO = "argoproj.io/v1alpha1"
 ENDED = ("Succeeded", "Failed", "Error", "Skipped")
 ROLES = ("driver", "scheduler", "worker", "step")
 PATIENCE = 3600.0
@@ -85,37 +86,49 @@ class Remote:
             The run's name.
 
         Raises:
-            InputError: an unknown pipeline or parameter, a missing parameter, a value that Argo would change,
-                or a run that can never fit the namespace's quota.
+            InputError: an unknown pipeline or parameter, a missing parameter, a value that is too long, or a
+                run that can never fit the namespace's quota.
         """
-        for key, text in values.items():
-            if "{{" in text:
-                raise InputError(f"{name}: parameter {key}: {text!r} contains {{{{, which Argo fills in")
         template = self._template(name)
-        arguments = template["spec"].get("arguments", {})
-        parameters = {item["name"]: item for item in arguments.get("parameters", [])}
-        for wrong in values.keys() - parameters.keys():
-            raise InputError(f"{name}: there is no parameter {wrong!r}{near(wrong, parameters)}")
-        for missing in [key for key, item in parameters.items() if "value" not in item and key not in values]:
-            raise InputError(f"{name}: parameter {missing} is missing; expected {missing}=VALUE")
+        placed = values_of_runs.place(name, template, values)
         if short := status.shortfall(template, self._quotas()):
             raise InputError(
                 f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"
             )
+        if placed.files:
+            self._keep(name, None, placed.files)
         body = {
             "apiVersion": ARGO,
             "kind": "Workflow",
             "metadata": {"generateName": f"{name}-", "labels": {LABEL_PIPELINE: name}},
             "spec": {
                 "workflowTemplateRef": {"name": name},
-                "arguments": {"parameters": [{"name": key, "value": text} for key, text in values.items()]},
+                "arguments": {
+                    "parameters": [{"name": key, "value": text} for key, text in placed.parameters.items()]
+                },
             },
         }
         workflow = self._request(
             f"submit {name}",
             lambda: self._api.create(f"{self._argo}/workflows", body),
         )
-        return str(workflow["metadata"]["name"])
+        run = str(workflow["metadata"]["name"])
+        if placed.files:
+            try:
+                self._keep(name, workflow["metadata"], placed.files)
+            except BaseException:
+                self.stop(run, at_once=True)  # it would wait for them in vain
+                raise
+        return run
+
+    def _keep(self, name: str, run: Manifest | None, files: Mapping[str, str]) -> None:
+        """Create the ConfigMap of a run's long values; without a run, only ask whether that is allowed."""
+        query = {} if run else {"dryRun": "All"}
+        body = values_of_runs.config_map(run, files)
+        self._request(
+            f"submit {name} with long values, which are kept in a ConfigMap",
+            lambda: self._api.create(f"{self._core}/configmaps", body, **query),
+        )
 
     def _template(self, name: str) -> Any:
         templates = self._request(

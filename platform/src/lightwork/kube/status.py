@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
+from lightwork.kube import reasons
 from lightwork.kube.contract import SKIPPABLE, TENANT_SEMAPHORE
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lightwork.kube.contract import Manifest
 
 _CHILD = re.compile(r"child '[^']*' failed")
-_MAIN = re.compile(r"^main: Error \(exit code \d+\): ")
 _LOCK = re.compile(r"^Waiting for \S+/([^/\s]+) lock\. Lock status: (\d+)/(\d+)")
 _SIZES = re.compile(r"^(driver|scheduler|worker)-(cpu|memory|storage)$")
 _HARD = {
@@ -72,7 +72,7 @@ def message(workflow: Mapping[str, Any]) -> str:
         failed = [pod for pod in pods if pod.get("phase") in ("Failed", "Error") and pod.get("message")]
         if failed and (not own or _CHILD.fullmatch(own)):
             last = max(failed, key=lambda pod: str(pod.get("finishedAt") or ""))
-            return f"{_name(last)}: {_MAIN.sub('', one_line(last['message']))}"
+            return f"{_name(last)}: {reasons.of_node(str(last['message']))}"
         shutdown = _shutdown(workflow)
         return own or (f"Stopped with strategy '{shutdown}'" if shutdown else _late(status))
     if lock := _lock(status):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NAME = "workflow-controller-configmap"
 LIMITS_KEPT_SECONDS = 10
 """How long Argo may use an old number of parallel runs after the tenant's file has changed."""
+KEEP_ATTEMPTS = 10
+"""How often Argo tries to keep a pod's log while the lake is away, in two to three minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,7 @@ def settings(argo: Argo) -> dict[str, Any]:
             "imagePullPolicy": argo.executor_pull,
             "resources": resources_for(fit.ARGO, cpu_limit="500m"),
             "securityContext": base.container_security(),
+            "env": [{"name": "EXECUTOR_RETRY_BACKOFF_STEPS", "value": str(KEEP_ATTEMPTS)}],
         },
         "mainContainer": {
             "resources": resources_for(fit.ARGO, cpu_limit="500m"),

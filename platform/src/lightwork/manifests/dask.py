@@ -52,6 +52,14 @@ def placeholder(name: str) -> str:
     return f"{{{{inputs.parameters.{name}}}}}"
 
 
+def placeholder_of_any(name: str) -> str:
+    """Return the placeholder of a parameter that may be any text.
+
+    It is an expression: Argo quotes what replaces a plain placeholder as Go does, which is not always JSON.
+    """
+    return f"{{{{=inputs.parameters['{name}']}}}}"
+
+
 def labels(role: str) -> dict[str, str]:
     """Return the labels of one role's objects and pods in a run."""
     return {

@@ -5,7 +5,8 @@ Its templates:
 - `run`: the steps of a run. All four start together, and the driver waits for the scheduler by its Service's
   name. This is faster than one step after another, and a wrong parameter fails the run at once.
 - `service`, `scheduler`, `workers`: each creates one object that the Workflow owns.
-- `driver`: runs the pipeline. It is retried if its pod is lost or its lake stays away, not if it fails.
+- `driver`: runs the pipeline. It is retried if its pod is lost, its lake stays away or its log cannot be
+  kept, not if it fails. A retry finds out what an earlier attempt has finished (`runs.earlier`).
 - `clear`: deletes the objects of one of several steps as soon as that step has ended.
 - `delete`: the exit handler. It does not run after a `terminate` or the deletion of the Workflow: then the
   objects are deleted with their owner, the Workflow, which expires by its TTL.
@@ -66,7 +67,7 @@ _DRIVER = [
 
 RETRY_WHEN = (
     "lastRetry.status == 'Error' or"
-    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message contains 'OOMKilled')"
+    " (asInt(lastRetry.exitCode) not in [1, 2] and not (lastRetry.message startsWith 'main: OOMKilled')"
     " and not (lastRetry.message contains 'longer than the specified deadline'))"
 )
 """Retry a lost pod and a run whose lake stayed away (75), but not a pipeline that raised (1), a wrong
@@ -74,7 +75,9 @@ parameter (2), or a lack of memory or time."""
 
 RESULT = "result"
 """The output of `run`, and of its driver."""
-RESULT_FILE = "/tmp/lightwork-result.json"  # noqa: S108  (in a container of its own)
+RESULT_FOLDER = "/tmp/lightwork"  # noqa: S108  (in a container of its own)
+"""A volume: Argo's container logs an error if a file outside of volumes is missing."""
+RESULT_FILE = f"{RESULT_FOLDER}/result.json"
 _RUN_SELECTOR = f"{contract.LABEL_RUN}={{{{workflow.name}}}}"
 
 CONNECT_SECONDS = 180
@@ -116,7 +119,11 @@ def _run() -> Steps:
 
 
 def _step(name: str, parameters: Sequence[str]) -> Step:
-    return Step(name=name, template=name, arguments={item: placeholder(item) for item in parameters})
+    return Step(name=name, template=name, arguments={item: _passed_on(item) for item in parameters})
+
+
+def _passed_on(name: str) -> str:
+    return dask.placeholder_of_any(name) if name == "arguments" else placeholder(name)
 
 
 def _inputs(parameters: Sequence[str]) -> list[Parameter]:
@@ -174,19 +181,22 @@ def _argo_only() -> dict[str, Any]:
 
 
 def _driver() -> Container:
-    volume, mount = dask.certificates()
+    volumes, mounts = zip(dask.certificates(), _result_folder(), _long_parameters(), strict=True)
     resources = base.resources(*(placeholder(f"driver-{name}") for name in ("cpu", "memory", "storage")))
     container = {"name": "main", "resources": resources, "securityContext": base.container_security()}
     environment = dask.environment(
         {
             contract.ENV_FUNCTION: placeholder("function"),
-            contract.ENV_ARGUMENTS: placeholder("arguments"),
+            contract.ENV_ARGUMENTS: dask.placeholder_of_any("arguments"),
             contract.ENV_NAMESPACE: "{{workflow.namespace}}",
             contract.ENV_WORKERS: placeholder("workers"),
             contract.ENV_WORKER_THREADS: placeholder("worker-threads"),
             contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
             contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
             contract.ENV_RESULT_FILE: placeholder("result-file"),
+            contract.ENV_RUN_UID: "{{workflow.uid}}",
+            contract.ENV_RUN_CREATED: "{{workflow.creationTimestamp.s}}",
+            contract.ENV_ATTEMPT: "{{retries}}",
         }
     )
     return Container(
@@ -199,8 +209,8 @@ def _driver() -> Container:
         command=["python", "-m", "lightwork.pods.driver"],
         env=[argo.EnvVar.model_validate(item) for item in environment],
         env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
-        volumes=[argo.Volume.model_validate(volume)],
-        volume_mounts=[argo.VolumeMount.model_validate(mount)],
+        volumes=[argo.Volume.model_validate(item) for item in volumes],
+        volume_mounts=[argo.VolumeMount.model_validate(item) for item in mounts],
         labels=dask.labels("driver"),
         service_account_name=contract.ACCOUNT_DRIVER,
         affinity=argo.Affinity.model_validate(base.never_spot()),
@@ -211,6 +221,18 @@ def _driver() -> Container:
         active_deadline_seconds=placeholder("deadline"),
         retry_strategy=lost_pods(),
     )
+
+
+def _result_folder() -> tuple[Manifest, Manifest]:
+    """Return the volume of the result's file and its mount."""
+    return {"name": "result", "emptyDir": {}}, {"name": "result", "mountPath": RESULT_FOLDER}
+
+
+def _long_parameters() -> tuple[Manifest, Manifest]:
+    """Return the volume of the run's long parameters, if it has any, and its mount."""
+    name = contract.parameters_name("{{workflow.name}}")
+    volume = {"name": "parameters", "configMap": {"name": name, "optional": True}}
+    return volume, {"name": "parameters", "mountPath": contract.PARAMETERS_FOLDER, "readOnly": True}
 
 
 def lost_pods(when: str = RETRY_WHEN) -> argo.RetryStrategy:

@@ -1,7 +1,8 @@
 """An entry's steps as tasks of a DAG, with templates for the plain containers among them.
 
 Values pass between steps as Argo's output parameters, which are strings. Argo's expressions insert them into
-other strings and JSON objects, so that quotes in a value are preserved.
+other strings and JSON objects, and escape what Argo or kubelet would fill in (`kube.texts`), so that every
+value arrives as it is.
 
 A plain container runs under the account `step` (see `identity`). Its environment has the tenant's settings
 and secrets, as the driver's has, but it has no certificates and cannot reach a scheduler.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import Container, Parameter, Task
 from hera.workflows import models as argo
 
-from lightwork.kube import contract
+from lightwork.kube import contract, texts
 from lightwork.manifests import base, dask, scaler
 from lightwork.tenants import graph, quantities
 from lightwork.tenants.checks import text_of
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 ROLE = "step"
 OUTPUTS = "/tmp/outputs"  # noqa: S108  (in a container of its own)
-RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message contains '{OUTPUTS}/')"
-"""Retry as for the driver, but not a container that exited without writing its outputs."""
+RETRY_WHEN = f"({scaler.RETRY_WHEN}) and not (lastRetry.message startsWith 'wait: Error')"
+"""Retry as for the driver, but not a container that ended well and whose outputs or log cannot be kept."""
 SPILL_SHARE = 80
 """Percent of a worker's storage for spilled data; the rest is for its logs and temporary files."""
 
@@ -44,7 +45,7 @@ def arguments(
     item: Entry | ScaledStep,
     function: str,
     *,
-    values: Mapping[str, str],
+    values: Mapping[str, list[str | graph.Reference]],
     step: str = "",
     result: bool = False,
 ) -> dict[str, str]:
@@ -56,7 +57,7 @@ def arguments(
         target: the environment it is deployed to.
         item: the entry or its step, for image and sizes.
         function: the pipeline's name.
-        values: the pipeline's parameters, each as an Argo expression.
+        values: the pipeline's parameters, each as the parts of its text.
         step: the step's name; empty for an entry of one pipeline.
         result: whether another step uses the pipeline's return value.
     """
@@ -97,7 +98,7 @@ def tasks(tenant: Tenant, name: str, target: Target) -> tuple[list[Task | DAGTas
             waits_for[step_name],
             arguments(
                 *(tenant, name, target, step, step.pipeline),
-                values={key: expression(_parts(value)) for key, value in step.parameters.items()},
+                values={key: _parts(value) for key, value in step.parameters.items()},
                 step=step_name,
                 result=step_name in used,
             ),
@@ -136,7 +137,7 @@ def _reference(template: str) -> argo.TemplateRef:
 
 def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) -> Task:
     values = {
-        _argument(index): f"{{{{={expression(graph.parts(text))}}}}}"
+        _argument(index): _template_of(_as_argument(expression(graph.parts(text))))
         for index, text in _dynamic_args(step).items()
     }
     return Task(
@@ -150,7 +151,9 @@ def _container_task(name: str, step: ContainerStep, waits_for: Iterable[str]) ->
 def _container(tenant: Tenant, entry: str, target: Target, name: str, step: ContainerStep) -> Container:
     dynamic = _dynamic_args(step)
     args = [
-        dask.placeholder(_argument(index)) if index in dynamic else "".join(map(str, graph.parts(text)))
+        dask.placeholder_of_any(_argument(index))
+        if index in dynamic
+        else texts.as_argument("".join(map(str, graph.parts(text))))
         for index, text in enumerate(step.args)
     ]
     labels = {
@@ -161,6 +164,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         contract.ENV_PIPELINE: entry,
         contract.ENV_RUN: "{{workflow.name}}",
         contract.ENV_STEP: name,
+        contract.ENV_BRACE: "{",
     }
     size = step.size
     return Container(
@@ -172,8 +176,10 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         ],
         image=step.image or target.image,
         image_pull_policy="IfNotPresent",
-        command=list(step.command),
+        command=[texts.as_argument(text) for text in step.command],
         args=args or None,
+        # Argo's message about a failure then has the end of the container's log.
+        termination_message_policy="FallbackToLogsOnError",
         env=[argo.EnvVar(name=key, value=value) for key, value in environment.items()],
         env_from=[argo.EnvFromSource.model_validate(item) for item in dask.settings()],
         resources=argo.ResourceRequirements.model_validate(
@@ -230,20 +236,61 @@ def expression(parts: Iterable[str | graph.Reference]) -> str:
 
 def value(reference: graph.Reference) -> str:
     """Return a reference as an Argo expression."""
-    name = json.dumps(reference.name)
     if reference.step:
-        return f"tasks[{json.dumps(reference.step)}].outputs.parameters[{name}]"
-    return f"workflow.parameters[{name}]"
+        step, name = json.dumps(reference.step), json.dumps(reference.name)
+        return f"tasks[{step}].outputs.parameters[{name}]"
+    held = _held(reference)
+    return (
+        f"(hasPrefix({held}, {_literal(texts.AS_JSON)}) ? fromJSON({held}[{len(texts.AS_JSON)}:]) : {held})"
+    )
+
+
+def _held(reference: graph.Reference) -> str:
+    """Return what the Workflow's parameter holds, as an Argo expression: see `texts.as_parameter`."""
+    return f"workflow.parameters[{json.dumps(reference.name)}]"
 
 
 def _literal(text: str) -> str:
     # Two closing braces would end the expression.
-    return json.dumps(text, ensure_ascii=False).replace("{", "\\u007b").replace("}", "\\u007d")
+    return texts.as_json(text).replace("{", "\\u007b").replace("}", "\\u007d")
 
 
-def as_json(values: Mapping[str, str]) -> str:
-    """Return an Argo template that renders the expressions as one JSON object of strings."""
+def _template_of(text: str) -> str:
+    """Return an Argo expression as a template, which Argo replaces by the expression's value."""
+    return f"{{{{={text}}}}}"
+
+
+def _as_argument(text: str) -> str:
+    """Return an expression's value as `texts.as_argument` would."""
+    return _replaced(_replaced(text, "$", "$$"), texts.BRACES, texts.ARGUMENT_BRACES)
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    return f"replace({text}, {_literal(old)}, {_literal(new)})"
+
+
+def as_json(values: Mapping[str, list[str | graph.Reference]]) -> str:
+    """Return an Argo template that becomes the driver's parameters as one JSON object of strings.
+
+    A parameter that takes a value of the run as a whole is named `@name` if that value is kept in a file.
+    """
     if not values:
         return "{}"
-    items = ", ".join(f"{json.dumps(name)}: {text}" for name, text in values.items())
-    return f"{{{{=toJson({{{items}}})}}}}"
+    items = ", ".join(f"{_key(name, parts)}: {expression(parts)}" for name, parts in values.items())
+    text = _replaced(f"toJson({{{items}}})", texts.BRACES, texts.JSON_BRACES)
+    return _template_of(_replaced(text, "$", "\\u0024"))
+
+
+def _key(name: str, parts: list[str | graph.Reference]) -> str:
+    if (reference := whole(parts)) is None:
+        return json.dumps(name)
+    is_long = f"hasPrefix({_held(reference)}, {_literal(texts.IN_FILE)})"
+    return f"({is_long} ? {json.dumps(f'@{name}')} : {json.dumps(name)})"
+
+
+def whole(parts: list[str | graph.Reference]) -> graph.Reference | None:
+    """Return the parameter of the run that a text consists of; None if it is anything else."""
+    match parts:
+        case [graph.Reference(step="") as reference]:
+            return reference
+    return None

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 from hera.workflows import DAG, Container, CronWorkflow, Parameter, Step, Steps, Task, WorkflowTemplate
 from hera.workflows import models as argo
 
+from lightwork.errors import visible
 from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
-from lightwork.kube import contract
+from lightwork.kube import contract, texts
 from lightwork.manifests import base, steps
 from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
+from lightwork.tenants.model import ContainerStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +70,10 @@ def workflow_template(
         name=name,
         namespace=tenant.namespace,
         labels=labels,
-        annotations={"workflows.argoproj.io/description": _first_line(entry, pipeline)},
+        annotations={
+            "workflows.argoproj.io/description": _first_line(entry, pipeline),
+            contract.ANNOTATION_LONG: ",".join(_may_be_long(entry, values)),
+        },
         workflow_metadata=argo.WorkflowMetadata(labels=labels),
         pod_metadata=argo.Metadata(labels=labels),
         entrypoint="main",
@@ -78,7 +83,10 @@ def workflow_template(
             *_work(tenant, name, target, values),
             Steps(name="exit", sub_steps=[[clear]]),
         ],
-        arguments=[Parameter(name=key, value=value) for key, value in values.items()],
+        arguments=[
+            Parameter(name=key, value=None if value is None else texts.as_parameter(value))
+            for key, value in values.items()
+        ],
         service_account_name=contract.ACCOUNT_SCALER,
         active_deadline_seconds=entry.seconds_to_end,
         ttl_strategy=argo.TTLStrategy(seconds_after_completion=KEPT_SECONDS),
@@ -130,6 +138,17 @@ def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, 
     }
 
 
+def _may_be_long(entry: Entry, names: Iterable[str]) -> list[str]:
+    """Return the parameters that only pipelines use, as a whole: the driver can read them from files."""
+    short = set()
+    for step in (entry.steps or {}).values():
+        for _, text in graph.texts(step):
+            parts = graph.parts(text)
+            if isinstance(step, ContainerStep) or steps.whole(parts) is None:
+                short |= {part.name for part in parts if isinstance(part, graph.Reference) and not part.step}
+    return [name for name in names if name not in short]
+
+
 def _turns(tenant: Tenant, name: str) -> list[DAG]:
     """Return the templates by which a run waits for its turn: `main`, and for the schedule SCHEDULED.
 
@@ -158,7 +177,7 @@ def _work(tenant: Tenant, name: str, target: Target, names: Iterable[str]) -> li
     if entry.steps is not None:
         tasks, containers = steps.tasks(tenant, name, target)
         return [DAG(name=_WORK, tasks=tasks, synchronization=place), *containers]
-    values = {key: steps.value(graph.Reference("", key)) for key in names}
+    values: dict[str, list[str | graph.Reference]] = {key: [graph.Reference("", key)] for key in names}
     arguments = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
     run = _reference("run", "run", arguments)
     return [Steps(name=_WORK, sub_steps=[[run]], synchronization=place)]
@@ -207,4 +226,4 @@ def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
     if entry.steps is not None:
         return f"Several steps: {', '.join(entry.steps)}"
     line = pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"
-    return line.replace("{{", "{ {")  # Argo would fill it in
+    return visible(line).replace("{{", "{ {")  # Argo would fill it in

@@ -3,9 +3,12 @@
 This is `lightwork run` with the pipeline and its parameters taken from the environment, which Argo sets:
 
 - `LIGHTWORK_FUNCTION`: the pipeline's name.
-- `LIGHTWORK_ARGUMENTS`: a JSON object of strings, each as it would follow `name=` on the command line.
+- `LIGHTWORK_ARGUMENTS`: a JSON object of strings, each the text of a parameter. `@name` in place of a name
+  says that the text is in a file of PARAMETERS_FOLDER, which the string names.
 - `LIGHTWORK_RESULT_FILE`: the file for the pipeline's result as JSON, which other steps of the run use;
   unset or empty if none does.
+
+If an earlier attempt of the same driver has finished the run, this one only hands out its result.
 """
 
 from __future__ import annotations
@@ -14,18 +17,24 @@ import contextlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lightwork.errors import InputError, one_line
-from lightwork.kube import contract
+from lightwork.cli.running import LAKE_AWAY_CODE
+from lightwork.errors import InputError, LakeAway, LightworkError, one_line
+from lightwork.functions import given
+from lightwork.kube import contract, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 LARGEST_RESULT = 100_000
-"""Bytes of a result for other steps: Argo stores it in the Workflow and in the next pod's environment."""
+"""Bytes of a result for other steps: Argo passes it on in a variable, as JSON inside JSON."""
+
+FILES_SECONDS = 90.0
+"""How long the driver waits for long parameters: kubelet looks for new files about once a minute."""
 
 TERMINATION_LOG = "/dev/termination-log"
 """The file from which Kubernetes reads why a container ended; Argo shows it as the step's message."""
@@ -50,11 +59,37 @@ def command(environment: Mapping[str, str]) -> list[str]:
     if not isinstance(values, dict):
         raise InputError(f"{contract.ENV_ARGUMENTS} is {text[:60]!r}; expected an object of strings")
     items = [
-        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()
+        _item(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()
     ]
     result = ["--result", file] if (file := environment.get(contract.ENV_RESULT_FILE)) else []
     # After `--`, a value that looks like an option is not taken for one.
     return ["run", "--json", *result, name, "--", *items]
+
+
+def _item(key: str, text: str) -> str:
+    """Return a parameter as an item of the command line, where a file's name follows `@`."""
+    if key.startswith("@"):
+        name = text.removeprefix(texts.IN_FILE).partition(" ")[0]
+        return f"{key[1:]}=@{contract.PARAMETERS_FOLDER}/{name}"
+    return f"{key}={'@' if text.startswith('@') else ''}{text}"
+
+
+def wait_for_files(items: Iterable[str], seconds: float = FILES_SECONDS) -> None:
+    """Wait for the files that items of the command line name; `lightwork submit` makes them after the run.
+
+    Raises:
+        InputError: a file does not come.
+    """
+    until = time.monotonic() + seconds
+    for item in items:
+        name, _, path = item.partition("=@")
+        while path.startswith(contract.PARAMETERS_FOLDER) and not Path(path).exists():
+            if time.monotonic() > until:
+                raise InputError(
+                    f"parameter {name}: its value, too long for the Workflow, has not come, or was deleted"
+                    " with the run that it was given to; submit the run again"
+                )
+            time.sleep(1)
 
 
 def refuse_large(file: Path) -> None:
@@ -63,13 +98,41 @@ def refuse_large(file: Path) -> None:
     Raises:
         InputError: the result is too large.
     """
-    # Argo quotes it once more, as a string in an object of parameters.
-    size = len(json.dumps(file.read_text(encoding="utf-8")))
+    size = given.weight(file.read_text(encoding="utf-8"))
     if size > LARGEST_RESULT:
         raise InputError(
-            f"the result is {size:,} bytes long as JSON; a result that another step uses may have at most"
-            f" {LARGEST_RESULT:,}: write it as an artifact and return the artifact's name"
+            f"the result is {size:,} bytes long as Argo passes it on, where each quote counts four times; a"
+            f" result that another step uses may have at most {LARGEST_RESULT:,}: write it as an artifact and"
+            " return the artifact's name"
         )
+
+
+def replay(environment: Mapping[str, str]) -> bool:
+    """Hand out the result of an earlier attempt that finished the run; return whether there is one.
+
+    Raises:
+        LightworkError: the lake cannot be read.
+    """
+    if environment.get(contract.ENV_ATTEMPT, "0") == "0":
+        return False
+    from lightwork import settings
+    from lightwork.cli.output import show_json
+    from lightwork.cli.run import write_result
+    from lightwork.lake import open_lake
+    from lightwork.logs import configure, get_logger
+    from lightwork.runs import earlier
+    from lightwork.runs.run import RunResult
+
+    lake = open_lake(settings.resolve_lake(None), tenant=settings.resolve_tenant(None))
+    if (record := earlier.succeeded(lake, environment)) is None:
+        return False
+    result = RunResult.of_record(record)
+    configure()
+    get_logger().info(f"{result.pipeline} has succeeded as {result.run_id} before; it is not run again")
+    if file := environment.get(contract.ENV_RESULT_FILE):
+        write_result(file, result.result)
+    show_json(result.to_json())
+    return True
 
 
 def main() -> NoReturn:
@@ -79,22 +142,27 @@ def main() -> NoReturn:
     os.environ.setdefault(contract.ENV_LAST_WORD, TERMINATION_LOG)
     try:
         argv = command(os.environ)
-    except InputError as error:
+        wait_for_files(argv)
+        done = replay(os.environ)
+    except LightworkError as error:
         _print(error)
-        sys.exit(2)
+        sys.exit(LAKE_AWAY_CODE if isinstance(error, LakeAway) else 2 if isinstance(error, InputError) else 1)
     try:
-        lightwork(argv)
+        if not done:
+            lightwork(argv)
     except SystemExit as end:
-        if end.code == 0 and (file := os.environ.get(contract.ENV_RESULT_FILE)):
-            try:
-                refuse_large(Path(file))
-            except InputError as error:
-                _print(error)
-                sys.exit(1)
-        raise
+        if end.code != 0:
+            raise
+    if file := os.environ.get(contract.ENV_RESULT_FILE):
+        try:
+            refuse_large(Path(file))
+        except InputError as error:
+            _print(error)
+            sys.exit(1)
+    sys.exit(0)
 
 
-def _print(error: InputError) -> None:
+def _print(error: LightworkError) -> None:
     """Print an error on stderr, and write it to the file that Kubernetes reads."""
     line = one_line(error)
     print(f"lightwork: {line}", file=sys.stderr)

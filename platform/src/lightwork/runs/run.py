@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from lightwork.functions.decorated import Pipeline
     from lightwork.runs.session import Session
 
+_SHOWN = 300
+"""Characters of a parameter's value that a report shows."""
 ELEMENTS = ("total", "cached", "computed", "failed")
 
 
@@ -67,6 +69,12 @@ class RunResult:
         object.__setattr__(self, "unrecorded", "")
         for item, value in zip(dataclasses.fields(self), state, strict=False):
             object.__setattr__(self, item.name, value)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> RunResult:
+        """Return the outcome that a run's record in the lake describes."""
+        names = {item.name for item in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in names})
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `lightwork run --json` prints."""
@@ -171,8 +179,10 @@ class Record:
             "elements": elements(session),
             "error": None,
             "artifacts": [],
-            # In a cluster: the names of the Workflow and of the driver's pod.
+            # In a cluster: the Workflow's name and id, the step, and the name of the driver's pod.
             "workflow": os.environ.get(contract.ENV_RUN),
+            "workflow_uid": os.environ.get(contract.ENV_RUN_UID),
+            "step": os.environ.get(contract.ENV_STEP),
             "pod": os.environ.get("POD_NAME"),
         }
 
@@ -278,9 +288,11 @@ def _artifact_name(name: str) -> str:
 
 
 def _text(value: Any) -> str:
+    """Return a parameter's value as the report shows it: only the start of a long one."""
     if value is None:
         return "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
 
 
 def _now() -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near
-from lightwork.functions import parameters
+from lightwork.functions import given, parameters
 from lightwork.tenants import graph, schedules
 from lightwork.tenants.model import ContainerStep, Entry
 
@@ -131,10 +131,12 @@ def _parameters(
             lines.append(f"{where}: found {shown}; {str(error).partition('; ')[2] or error}")
     if isinstance(entry, Entry):
         lines += [
-            f"{loaded.place(*location)}: the default of parameter {parameter} contains {{{{, which Argo fills"
-            f" in; set {parameter} to a value without it"
+            f"{loaded.place(*location)}: the default of parameter {parameter} is too long for a Workflow; set"
+            f" {parameter} to a shorter value"
             for parameter, item in signature.items()
-            if parameter not in values and not item.required and "{{" in text_of(item.default)
+            if parameter not in values
+            and not item.required
+            and given.weight(text_of(item.default)) > given.LONGEST
         ]
     if unattended := _unattended(entry):
         where = loaded.place(*location, "parameters")

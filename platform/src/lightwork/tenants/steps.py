@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import near
+from lightwork.functions import given
 from lightwork.functions.parameter_types import to_text
 from lightwork.tenants import graph
 from lightwork.tenants.fit import Problem
 from lightwork.tenants.model import ContainerStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
@@ -24,7 +25,10 @@ LONGEST_NAMES = 63 - len("-0123456789--scheduler")
 PER_STEP = ("pipeline", "image", "workers", "scheduler", "driver")
 """Fields of an entry with one pipeline; with several steps, each step has its own."""
 
-BRACES = "should not contain {{, which Argo fills in; write a value of the run as ${name}"
+_SHORTER = (
+    "should be at most about {:,} bytes (quotes and line ends count more); write it into the lake and give"
+    " its path"
+)
 
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -46,17 +50,12 @@ def _check_parameters(parameters: Mapping[str, Any]) -> Iterator[tuple[tuple[str
         if not _PARAMETER.fullmatch(name):
             reason = "should be letters, digits and _, and not start with a digit"
             yield ("parameters", name), f"found {name!r}; {reason}"
-        if has_braces(value):
-            yield ("parameters", name), f"found {reprlib.repr(value)}; {BRACES}"
-
-
-def has_braces(value: Any) -> bool:
-    """Return whether a text in a value, or a key of a mapping in it, contains what Argo fills in."""
-    if isinstance(value, Mapping):
-        return any(has_braces(item) for pair in value.items() for item in pair)
-    if isinstance(value, list | tuple):
-        return any(map(has_braces, value))
-    return isinstance(value, str) and "{{" in value
+        if given.weight(to_text(value)) > given.LONGEST:
+            size = len(to_text(value).encode())
+            yield ("parameters", name), f"found a value of {size:,} bytes; {_SHORTER.format(given.LONGEST)}"
+    weights = [given.weight(to_text(value)) for value in parameters.values()]
+    if sum(weights) > given.LONGEST_TOGETHER and max(weights) <= given.LONGEST:
+        yield ("parameters",), f"the values are too long together; {_SHORTER.format(given.LONGEST_TOGETHER)}"
 
 
 def _check_entry(
@@ -101,14 +100,9 @@ def _check_texts(
                     ("parameters", parameter),
                     f"found {value!r}; a value of the run is allowed in a string, not in a list or a mapping",
                 )
-    for index, text in enumerate(step.command if isinstance(step, ContainerStep) else ()):
-        if "{{" in text:
-            yield ("command", index), f"found {text!r}; {BRACES}"
+    else:
+        yield from _check_words(step)
     for location, text in graph.texts(step):
-        if "{{" in text:
-            if isinstance(step, ContainerStep):
-                yield location, f"found {text!r}; {BRACES}"
-            continue
         try:
             parts = graph.parts(text)
         except ValueError as error:
@@ -117,16 +111,17 @@ def _check_texts(
         for part in parts:
             if isinstance(part, graph.Reference) and (reason := _check_reference(name, part, entry, steps)):
                 yield location, f"found {text!r}; {reason}"
-        if "{{" in (whole := _filled(parts, entry)):
-            yield location, f"found {text!r}, which becomes {whole!r}; {BRACES}"
 
 
-def _filled(parts: Iterable[str | graph.Reference], entry: Entry) -> str:
-    """Return a text with the run's parameters filled in, as far as they are known before the run."""
-    known = {name: to_text(value) for name, value in entry.parameters.items() if not has_braces(value)}
-    return "".join(
-        part if isinstance(part, str) else "\0" if part.step else known.get(part.name, "\0") for part in parts
-    )
+def _check_words(step: ContainerStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the location and the reason of each mistake in the texts of a container's command line."""
+    for field, words in (("command", step.command), ("args", step.args)):
+        for index, text in enumerate(words):
+            if given.CONTROL.search(text):
+                reason = "has a control character; should be given as a parameter of the run"
+                yield (field, index), f"found {reprlib.repr(text)}, which {reason}"
+    if sum(map(given.weight, (*step.command, *step.args))) > given.LONGEST_TOGETHER:
+        yield ("args",), f"the texts are too long together; {_SHORTER.format(given.LONGEST_TOGETHER)}"
 
 
 def _check_reference(

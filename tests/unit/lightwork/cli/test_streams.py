@@ -129,6 +129,7 @@ def outcomes(folder: Path) -> dict[str, list[tuple[int, str]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS)
 def test_output_that_is_lost_is_told_in_one_line_at_most(outcomes, group):
     lines, stdout, stderr, code, shown = GROUPS[group]
@@ -139,6 +140,7 @@ def test_output_that_is_lost_is_told_in_one_line_at_most(outcomes, group):
         assert text.count("\n") == bool(shown), (line, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["full", "gone"])
 def test_errors_that_nobody_can_read_change_nothing_else(outcomes, stderr):
     for line in LOOKING:

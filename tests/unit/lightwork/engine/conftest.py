@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from lightwork import connect
+from tests.samples import mark_slow
 
 HERE = Path(__file__).parent
 FAST_CASES = 2
@@ -32,15 +32,7 @@ def workers(scheduler, tmp_path):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark most cases of long lists on workers as slow; serial runs all of them in far less time."""
-    on_workers = defaultdict(list)
-    for item in items:
-        if item.path.parent == HERE and _is_on_workers(item):
-            on_workers[item.nodeid.partition("[")[0]].append(item)
-    for cases in on_workers.values():
-        step = -(-len(cases) // FAST_CASES)
-        for number, case in enumerate(cases):
-            if number % step:
-                case.add_marker("slow")
+    mark_slow(items, lambda item: FAST_CASES if item.path.parent == HERE and _is_on_workers(item) else None)
 
 
 def _is_on_workers(item: pytest.Item) -> bool:

@@ -23,6 +23,8 @@ from lightwork.functions import mapped
 from lightwork.functions.frozen import Frozen, freeze_input, freeze_views, open_argument
 from lightwork.keys import encode
 
+pytestmark = pytest.mark.sample(6)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -474,6 +476,7 @@ def test_memory_of_a_killed_process_is_gone_and_never_taken_for_another():
         source.view()
 
 
+@pytest.mark.slow
 def test_memory_is_freed_when_nobody_needs_it_and_cannot_be_written():
     opened = mapped._Descriptor.opened
     frozen = freeze_input(np.arange(COUNT), mapped.SharedMemory())

@@ -17,6 +17,8 @@ import pytest
 
 from lightwork import InputError, connect, task
 
+pytestmark = pytest.mark.sample(20)
+
 
 def add(x, n=1):
     return x + n

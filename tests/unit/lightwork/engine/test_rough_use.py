@@ -13,6 +13,8 @@ from lightwork.engine import scatter
 from lightwork.engine.job import pack, unpack
 from tests.waiting import patience
 
+pytestmark = pytest.mark.sample(3)
+
 
 @task(cache=False)
 def double(number):

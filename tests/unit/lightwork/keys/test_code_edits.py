@@ -6,6 +6,8 @@ import pytest
 
 from lightwork.keys import differences
 
+pytestmark = pytest.mark.sample(12)
+
 JOB = """
 from lightwork import task
 from pkg.near import near

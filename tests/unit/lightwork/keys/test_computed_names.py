@@ -10,6 +10,8 @@ import pytest
 
 from lightwork.keys import Unkeyable, code_key
 
+pytestmark = pytest.mark.sample(12)
+
 LIB = """
 import functools
 HIDDEN = [1]

@@ -11,6 +11,8 @@ import pytest
 from lightwork.functions.origins import origin
 from lightwork.keys import Unkeyable, encode
 
+pytestmark = pytest.mark.sample(8)
+
 OBJECTS = {
     "a ufunc": ("numpy", "from numpy import sqrt as it"),
     "a ufunc that names no module": ("numpy", "from numpy.linalg._umath_linalg import det as it"),

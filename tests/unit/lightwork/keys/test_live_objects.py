@@ -16,6 +16,8 @@ import pytest
 
 from lightwork.keys import Unkeyable, code_key, differences, encode
 
+pytestmark = pytest.mark.sample(30)
+
 VALUES = {
     "a number": ("1", "2"),
     "a list": ("[1, 2]", "[1, 3]"),

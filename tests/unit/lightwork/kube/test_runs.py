@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from lightwork import InputError, LightworkError
 from lightwork.cli import main as cli
 from lightwork.cli import remote as commands
+from lightwork.kube.contract import ANNOTATION_LONG
 from lightwork.kube.runs import Remote
 
 NAMESPACE = "/namespaces/tenant-acme"
@@ -55,6 +56,59 @@ def test_a_run_is_created_from_the_tenants_template_with_the_given_values(api):
     assert body["spec"]["workflowTemplateRef"] == {"name": "windy-city"}
     assert body["spec"]["arguments"]["parameters"] == [{"name": "unit", "value": "mph"}]
     assert body["metadata"]["generateName"] == "windy-city-"
+
+
+@pytest.fixture
+def long_api(api):
+    """The fake API with a pipeline that takes a long text, and what it answers to a ConfigMap."""
+    (template,) = api.answers["GET", f"{ARGO}/workflowtemplates"][1]["items"]
+    template["metadata"]["annotations"] = {ANNOTATION_LONG: "unit"}
+    created = {"metadata": {"name": "windy-city-x7k2p", "uid": "u-1"}}
+    api.answers["POST", f"{ARGO}/workflows"] = (201, created)
+    api.answers["POST", f"/api/v1{NAMESPACE}/configmaps"] = (201, {})
+    api.answers["GET", f"{ARGO}/workflows/windy-city-x7k2p"] = (200, workflow("Running"))
+    api.answers["PATCH", f"{ARGO}/workflows/windy-city-x7k2p"] = (200, {})
+    return api
+
+
+def changes(api):
+    """Return what was asked to be changed: the method, the end of the path, and the query."""
+    return [(m, path.rsplit("/", 1)[-1], query) for m, path, query, _ in api.requests if m != "GET"]
+
+
+def test_a_long_text_is_kept_beside_the_run(long_api):
+    text = "{{x}}" * 40_000
+    assert Remote("dev", "acme").submit("windy-city", {"unit": text}) == "windy-city-x7k2p"
+    assert changes(long_api) == [
+        ("POST", "configmaps", "dryRun=All"),
+        ("POST", "workflows", ""),
+        ("POST", "configmaps", ""),
+    ]
+    kept = long_api.requests[-1][3]
+    assert kept["data"] == {"unit": text}
+    assert kept["metadata"]["name"] == "windy-city-x7k2p-parameters"
+    assert kept["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+
+
+def test_nothing_is_created_if_a_long_text_cannot_be_kept(long_api):
+    refusal = {"message": "configmaps is forbidden"}
+    long_api.answers["POST", f"/api/v1{NAMESPACE}/configmaps"] = (403, refusal)
+    with pytest.raises(
+        LightworkError, match=r"not allowed to submit windy-city with long values, .*ConfigMap"
+    ):
+        Remote("dev", "acme").submit("windy-city", {"unit": "x" * 40_000})
+    assert changes(long_api) == [("POST", "configmaps", "dryRun=All")]
+
+
+def test_a_run_whose_long_text_is_lost_is_ended(long_api):
+    long_api.answers["POST", f"/api/v1{NAMESPACE}/configmaps"] = [
+        (201, {}),
+        (500, {"message": "etcd is away"}),
+    ]
+    with pytest.raises(LightworkError, match="etcd is away"):
+        Remote("dev", "acme").submit("windy-city", {"unit": "x" * 40_000})
+    assert changes(long_api)[-1] == ("PATCH", "windy-city-x7k2p", "")
+    assert long_api.requests[-1][3] == {"spec": {"shutdown": "Terminate"}}
 
 
 @pytest.mark.parametrize(

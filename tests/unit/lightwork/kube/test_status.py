@@ -29,8 +29,36 @@ def workflow_status(phase: str, message: str = "", *pods: dict[str, str]) -> dic
 
 def test_a_failed_run_has_the_message_of_the_step_that_failed_last() -> None:
     first = pod("driver(0)", "Error", "pod deleted", "2026-01-01T00:00:01Z")
-    last = pod("driver(1)", "Failed", "main: Error (exit code 1): no\nfiles", "2026-01-01T00:00:02Z")
+    last = pod("driver(1)", "Failed", "main: Error (exit code 1): no files", "2026-01-01T00:00:02Z")
     assert status.message(workflow_status("Failed", "child 'x-1' failed", first, last)) == "driver: no files"
+
+
+ARGOS = '{"argo":true,"error":null,"level":"info","msg":"sub-process exited","time":"2026-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (
+            f"main: Error (exit code 3): Trace:\n  at x\nValueError: no day\n{ARGOS}\nError: exit status 3\n",
+            "",
+        ),
+        ("main: Error (exit code 3): ValueError: no day\ntime=x level=info msg=exited argo=true\n", ""),
+        (f"main: Error (exit code 3): {ARGOS}\n", "main: Error (exit code 3)"),
+        ("main: Error (exit code 3)", "main: Error (exit code 3)"),
+        (f"main: OOMKilled (exit code 137): reading\n{ARGOS}\n", "main: OOMKilled (exit code 137)"),
+        ("main: Error (exit code 1): a\x1b[2J\u202eb", "a\\x1b[2J\\u202eb"),
+        ("main: Error (exit code 1): " + "x" * 2000, "x" * 299 + "…"),
+        (
+            "Pod was active on the node longer than\nthe deadline",
+            "Pod was active on the node longer than the deadline",
+        ),
+    ],
+)
+def test_a_failed_container_is_quoted_with_its_last_line(message: str, words: str) -> None:
+    last = pod("fetch(0)", "Failed", message, "2026-01-01T00:00:02Z")
+    text = status.message(workflow_status("Failed", "child 'x-1' failed", last))
+    assert text == f"fetch: {words or 'ValueError: no day'}"
 
 
 def test_a_stopped_run_keeps_argos_message() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,9 @@ def every() -> list[dict[str, Any]]:
 
 def title(item: dict[str, Any]) -> str:
     return f"{item['kind']} {item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+
+
+def as_python(expression: str) -> str:
+    """Return one of Argo's conditions as Python, which lacks two of its operators."""
+    expression = re.sub(r"(lastRetry\.message) contains ('[^']+')", r"(\2 in \1)", expression)
+    return re.sub(r"(lastRetry\.message) startsWith ('[^']+')", r"\1.startswith(\2)", expression)

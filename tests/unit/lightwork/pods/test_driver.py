@@ -6,12 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lightwork.errors import InputError
+from lightwork.kube import contract
 from lightwork.pods import driver
+from lightwork.store.documents import seal
 from tests.waiting import patience
 
 
@@ -22,6 +27,25 @@ def test_the_environment_becomes_a_command_line() -> None:
         *("run", "--json", "windy-city", "--"),
         *("hours=7", 'names=["a", "b"]', "text=--refresh x=y", "odd=", "number=3"),
     ]
+
+
+def test_a_value_that_begins_with_an_at_sign_is_a_text_and_a_long_one_is_in_a_file() -> None:
+    values = {"at": "@noon", "@text": "lightwork:file:words 200,000 bytes, which begin: x"}
+    environment = {"LIGHTWORK_FUNCTION": "windy-city", "LIGHTWORK_ARGUMENTS": json.dumps(values)}
+    assert driver.command(environment)[-2:] == ["at=@@noon", "text=@/etc/lightwork/parameters/words"]
+
+
+def test_a_long_value_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "PARAMETERS_FOLDER", str(tmp_path))
+    items = ["run", f"text=@{tmp_path}/words", "other=@elsewhere"]
+    with pytest.raises(
+        InputError, match="parameter text: its value, too long for the Workflow, has not come"
+    ):
+        driver.wait_for_files(items, 0)
+    later = threading.Timer(0.2, (tmp_path / "words").write_text, ["x"])
+    later.start()
+    driver.wait_for_files(items, patience(20))
+    later.join()
 
 
 def test_a_pipeline_without_parameters_runs_without_any() -> None:
@@ -68,9 +92,10 @@ def test_a_result_file_in_a_missing_folder_is_refused_before_the_run(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("text", "fits"), [("x" * 99_000, True), ("x" * 100_001, False), ('"' * 60_000, False)]
+    ("text", "fits"),
+    [("x" * 99_000, True), ("x" * 100_001, False), ('"' * 24_000, True), ('"' * 26_000, False)],
 )
-def test_a_results_size_is_that_of_its_quoted_json(tmp_path: Path, text: str, fits: bool) -> None:
+def test_a_results_size_is_that_of_its_json_inside_json(tmp_path: Path, text: str, fits: bool) -> None:
     file = tmp_path / "result.json"
     file.write_text(text)
     if fits:
@@ -150,3 +175,48 @@ def test_a_lake_that_stays_away_ends_the_driver_with_75_and_says_so_to_argo(tmp_
     last_word = (tmp_path / "last-word").read_text()
     assert last_word.startswith("cannot write s3://bucket/local/runs/")
     assert last_word.endswith("the endpoint is unreachable; check the network and AWS_ENDPOINT_URL")
+
+
+ATTEMPT = {
+    "LIGHTWORK_ARGUMENTS": '{"max_timestamps": "48"}',
+    "LIGHTWORK_RUN": "windy-city-x",
+    "LIGHTWORK_RUN_CREATED": str(time.time()),
+    "LIGHTWORK_STEP": "",
+}
+
+
+def test_what_an_earlier_attempt_has_finished_is_handed_out_and_not_run_again(tmp_path: Path) -> None:
+    def attempt(number: int, **changes: str) -> dict[str, Any]:
+        (tmp_path / "result.json").unlink(missing_ok=True)
+        variables = {**ATTEMPT, "LIGHTWORK_RUN_UID": "u-1", "LIGHTWORK_ATTEMPT": str(number), **changes}
+        done = run_driver(tmp_path, **variables)
+        assert done.returncode == 0, done.stderr
+        outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert json.loads((tmp_path / "result.json").read_text()) == outcome["result"]
+        assert ("it is not run again" in done.stderr + done.stdout) == (outcome["run_id"] == first)
+        return outcome
+
+    first = ""
+    outcome = attempt(0)
+    first = outcome["run_id"]
+    assert attempt(1) == outcome
+    assert len(list((tmp_path / "lake").glob("*/runs/*"))) == 1
+    for changes in (
+        {"LIGHTWORK_RUN_UID": "u-2"},
+        {"LIGHTWORK_STEP": "windy"},
+        {"LIGHTWORK_RUN_CREATED": str(time.time() + 3600)},
+    ):
+        assert attempt(1, **changes)["run_id"] != first
+    assert attempt(0)["run_id"] != first, "a first attempt looks for none"
+
+
+def test_what_an_earlier_attempt_did_not_finish_is_run_again(tmp_path: Path) -> None:
+    variables = {**ATTEMPT, "LIGHTWORK_RUN_UID": "u-1"}
+    assert run_driver(tmp_path, **variables, LIGHTWORK_ATTEMPT="0").returncode == 0
+    (record,) = (tmp_path / "lake").glob("*/runs/*/run.json")
+    document = json.loads(record.read_text())
+    del document["seal"]
+    record.write_bytes(seal({**document, "status": "running"}))
+    done = run_driver(tmp_path, **variables, LIGHTWORK_ATTEMPT="1")
+    assert done.returncode == 0
+    assert json.loads(done.stdout.splitlines()[-1])["run_id"] != document["run_id"]

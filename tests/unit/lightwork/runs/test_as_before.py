@@ -18,6 +18,8 @@ import pytest
 
 from lightwork import ElementError, connect, task
 
+pytestmark = pytest.mark.slow
+
 
 @task(cache=False)
 def double(x: int) -> int:

@@ -83,7 +83,6 @@ def test_usual_names_of_secrets_are_taken(tmp_path: Path, secret: str) -> None:
     assert names.variable("weather-api") == "WEATHER_API"
 
 
-BRACES = ["{{workflow.name}}", "{{=1}}", "a {{b}} c", "{{"]
 PLAIN = "pipelines:\n  winds:\n    image: team/winds:1\n    parameters:\n      day: "
 INSTALLED = "pipelines:\n  windy-city:\n    parameters:\n      day: "
 STEPS = (
@@ -95,16 +94,41 @@ STEP = (
 )
 
 
+LONG = [("x" * 30_001, 30_001), ("'\\\\n" * 8_000, 24_000)]
+
+
 @pytest.mark.parametrize("place", [PLAIN, INSTALLED, STEPS, STEP])
-@pytest.mark.parametrize("text", BRACES)
-@pytest.mark.parametrize("shape", ["'{}'", "['{}']", "[[1, {{a: '{}'}}]]", "{{'{}': 1}}"])
-def test_braces_that_argo_fills_in_are_refused_in_parameters(
-    tmp_path: Path, place: str, text: str, shape: str
+@pytest.mark.parametrize(("value", "size"), LONG, ids=["long", "quoted"])
+def test_a_value_that_is_too_long_for_a_workflow_is_refused(
+    tmp_path: Path, place: str, value: str, size: int
 ) -> None:
-    lines = mistakes(tmp_path, f"{place}{shape.format(text)}\n")
-    assert len(lines) == 1
-    assert "parameters.day: found " in lines[0]
-    assert "should not contain {{, which Argo fills in" in lines[0]
+    lines = mistakes(tmp_path, f'{place}"{value}"\n')
+    wanted = f"parameters.day: found a value of {size:,} bytes; should be at most about 30,000 bytes"
+    assert any(wanted in line for line in lines), lines
+
+
+@pytest.mark.parametrize("place", [PLAIN, STEPS, STEP])
+def test_values_that_are_too_long_together_are_refused(tmp_path: Path, place: str) -> None:
+    start, _, _ = place.rpartition("day: ")
+    indent = start.rpartition("\n")[2]
+    lines = [f"day: {'x' * 25_000}", *(f"{indent}p{number}: {'x' * 25_000}" for number in range(2))]
+    found = mistakes(tmp_path, start + "\n".join(lines) + "\n")
+    assert any("the values are too long together; should be at most about 60,000" in line for line in found)
+
+
+@pytest.mark.parametrize("field", ["command", "args"])
+def test_a_control_character_in_a_command_line_is_refused(tmp_path: Path, field: str) -> None:
+    other = {"command": "args: [y]", "args": "command: [x]"}[field]
+    text = f'pipelines:\n  nightly:\n    steps:\n      a: {{{other}, {field}: ["a\\x7f"]}}\n'
+    (line,) = mistakes(tmp_path, text)
+    assert f"steps.a.{field}.0: found 'a\\x7f', which has a control character" in line
+
+
+@pytest.mark.parametrize("field", ["command", "args"])
+def test_a_command_line_that_is_too_long_is_refused(tmp_path: Path, field: str) -> None:
+    other = {"command": "args: [y]", "args": "command: [x]"}[field]
+    text = f"pipelines:\n  nightly:\n    steps:\n      a: {{{other}, {field}: [{'x' * 60_001}]}}\n"
+    assert any("are too long together" in line for line in mistakes(tmp_path, text))
 
 
 @pytest.mark.parametrize("place", [PLAIN, INSTALLED, STEPS, STEP])
