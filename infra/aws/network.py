@@ -64,12 +64,14 @@ class Network(pulumi.ComponentResource):
         private_subnet_ids: the subnets of nodes and pods.
         data_subnet_ids: the subnets of database and search.
         control_subnet_ids: the subnets of the cluster's interfaces.
+        nat_ids: the NAT gateways' IDs, by the letter of their zone.
     """
 
     vpc_id: pulumi.Output[str]
     private_subnet_ids: list[pulumi.Output[str]]
     data_subnet_ids: list[pulumi.Output[str]]
     control_subnet_ids: list[pulumi.Output[str]]
+    nat_ids: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Network", name, {}, opts)
@@ -154,11 +156,13 @@ class Network(pulumi.ComponentResource):
         )
         public_table = self._table("public", public)
         self._route("public", public_table, gateway_id=gateway.id)
-        gateways = [
-            self._nat(letter, subnet, gateway)
+        by_zone = {
+            letter: self._nat(letter, subnet, gateway)
             for letter, subnet in zip(ZONE_LETTERS, public, strict=True)
             if self._args.nat_per_zone or letter == ZONE_LETTERS[0]
-        ]
+        }
+        self.nat_ids = {letter: nat.id for letter, nat in by_zone.items()}
+        gateways = list(by_zone.values())
         tables = []
         for position, (letter, subnet) in enumerate(zip(ZONE_LETTERS, private, strict=True)):
             table = self._table(f"private-{letter}", [subnet])

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from infra.config.settings import Settings
 
 
+HELM = kubernetes.HelmReleaseSettingsArgs(driver="configmap")
+"""Helm keeps its releases in ConfigMaps, which the previewing role may read. It may read no Secret."""
+
+
 def aws_provider(settings: Settings, names: Names) -> aws.Provider:
     """Make the provider for the environment's account and region, and check whose credentials it uses.
 
@@ -54,6 +58,7 @@ def kubernetes_provider(
         # Without this, changing a ConfigMap deletes it first, and runs would find no semaphores.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
+        helm_release_settings=HELM,
     )
 
 

@@ -18,6 +18,7 @@ from infra.aws.providers import kubernetes_provider
 from infra.aws.registry import Registry, RegistryArgs
 from infra.aws.roles import PodRole, PodRoleArgs
 from infra.aws.search import Search, SearchArgs
+from infra.aws.watch import Watch, WatchArgs
 from infra.aws.workloads import Autoscaler, AutoscalerArgs, PlatformAws, PlatformAwsArgs
 from infra.config import accounts, subnets
 from infra.config.nodes import groups
@@ -163,6 +164,11 @@ class Estate(pulumi.ComponentResource):
         )
         registry = Registry("registry", RegistryArgs(names=names), inner)
         alarms = Alarms("alarms", AlarmsArgs(names=names, email=settings.alarm_email), inner)
+        Watch(
+            "watch",
+            WatchArgs(names=names, sizes=sizes, nat_ids=network.nat_ids, topic_arn=alarms.topic_arn),
+            inner,
+        )
         aws = PlatformAws(
             "platform-aws",
             PlatformAwsArgs(
@@ -183,7 +189,8 @@ class Estate(pulumi.ComponentResource):
                 archive_secret_arn=archive.secret_arn,
                 search_endpoint=search.endpoint,
                 topic_arn=alarms.topic_arn,
-                after=[nodes, scaler, operator, aws, archive],
+                # The cluster's access entries as well: they must outlast what Helm uninstalls by them.
+                after=[cluster, nodes, scaler, operator, aws, archive],
             ),
             pulumi.ResourceOptions(
                 parent=self,

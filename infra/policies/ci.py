@@ -85,10 +85,10 @@ def look(scope: Scope) -> Policy:
                 "es:DescribeDomain",
                 "es:DescribeDomainChangeProgress",
                 "es:DescribeDomainConfig",
+                "es:GetCompatibleVersions",
                 "es:GetUpgradeStatus",
                 "es:ListTags",
                 "logs:ListTagsForResource",
-                "rds:DescribeDBInstances",
                 "rds:DescribeDBParameterGroups",
                 "rds:DescribeDBParameters",
                 "rds:DescribeDBSubnetGroups",
@@ -110,6 +110,8 @@ def look(scope: Scope) -> Policy:
                 scope.arn("sns", own),
             ],
         ),
+        # The provider filters by the database's resource ID, which IAM takes for a question about all.
+        allow("LookAtDatabases", ["rds:DescribeDBInstances"], [scope.arn("rds", "db:*")]),
         allow(
             "LookAtRoles",
             [

@@ -1,6 +1,8 @@
 """The policies of the deploying role, one per group of services.
 
-The role may change buckets, keys, databases and the like, but never delete them.
+The role may change buckets, keys, databases and the like, but never delete them. What it writes may destroy
+or open data all the same: a bucket's lifecycle and policy, a role's trust, the database's password. AWS has
+no condition on their content, so `never` denies the rest; docs/decisions/estate-access.md says what remains.
 """
 
 from __future__ import annotations
@@ -60,16 +62,22 @@ def change_network(scope: Scope) -> Policy:
         "ec2:ModifyVpcEndpoint",
         "ec2:ReleaseAddress",
         "ec2:ReplaceRoute",
+        "ec2:ReplaceRouteTableAssociation",
         "ec2:RevokeSecurityGroupEgress",
         "ec2:RevokeSecurityGroupIngress",
     ]
-    by_creation = {"ec2:CreateAction": [action.partition(":")[2] for action in creating]}
+    by_creation = [action.partition(":")[2] for action in creating]
+    started = [scope.arn("ec2", f"{kind}/*") for kind in ("instance", "volume", "network-interface")]
+    ours = [scope.arn("ec2", f"{kind}/*") for kind in ("launch-template", "subnet")]
     groups = scope.arn("ec2", "security-group/*")
     return policy(
         allow("Make", creating, [scope.arn("ec2", "*")], scope.new),
         allow("MakeIn", creating, [scope.arn("ec2", "*")], scope.own),
         allow(
-            "TagWhatIsMade", ["ec2:CreateTags"], [scope.arn("ec2", "*")], {"StringEquals": {**by_creation}}
+            "TagWhatIsMade",
+            ["ec2:CreateTags"],
+            [scope.arn("ec2", "*")],
+            {"StringEquals": {**scope.new["StringEquals"], "ec2:CreateAction": by_creation}},
         ),
         allow("Change", changing, [scope.arn("ec2", "*")], scope.own),
         # A new VPC has a default security group without tags, which the program tags and empties.
@@ -79,12 +87,17 @@ def change_network(scope: Scope) -> Policy:
             [groups],
             {**scope.new, "Null": {"aws:ResourceTag/project": "true"}},
         ),
-        # EKS checks that its caller may start instances from a node group's launch template.
+        # EKS checks that its caller may start instances from a node group's launch template, with its tags.
+        # The cluster's security group and AWS's images have no tags of ours.
         allow(
             "NodeGroups",
             ["ec2:RunInstances"],
-            [scope.arn("ec2", "*"), f"arn:aws:ec2:{scope.names.region}::image/*"],
+            [*started, groups, f"arn:aws:ec2:{scope.names.region}::image/*"],
             {"ArnLike": {"ec2:LaunchTemplate": scope.arn("ec2", "launch-template/*")}},
+        ),
+        allow("NodeGroupsOwn", ["ec2:RunInstances"], ours, scope.own),
+        allow(
+            "TagNodes", ["ec2:CreateTags"], started, {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
         ),
     )
 
@@ -188,6 +201,7 @@ def change_data(scope: Scope) -> Policy:
                 "rds:ModifyDBParameterGroup",
                 "rds:ModifyDBSubnetGroup",
                 "rds:RemoveTagsFromResource",
+                "rds:ResetDBParameterGroup",
             ],
             [scope.arn("rds", f"{kind}:{name}-*") for kind in ("db", "pg", "subgrp")],
         ),
@@ -222,10 +236,8 @@ def change_data(scope: Scope) -> Policy:
             "TenantSecrets",
             [
                 "secretsmanager:CreateSecret",
-                "secretsmanager:PutResourcePolicy",
                 "secretsmanager:TagResource",
                 "secretsmanager:UntagResource",
-                "secretsmanager:UpdateSecret",
             ],
             [scope.arn("secretsmanager", f"secret:{scope.names.secret_prefix('*')}*")],
         ),
@@ -290,9 +302,9 @@ def change_keys(scope: Scope) -> Policy:
             [
                 "kms:CreateAlias",
                 "kms:EnableKeyRotation",
-                "kms:PutKeyPolicy",
                 "kms:TagResource",
                 "kms:UntagResource",
+                "kms:UpdateAlias",
                 "kms:UpdateKeyDescription",
             ],
             [keys],
@@ -313,7 +325,77 @@ def applying(scope: Scope) -> dict[str, Policy]:
         "data": change_data(scope),
         "keys": change_keys(scope),
         "roles": change_roles(scope),
+        "never": never(scope),
     }
+
+
+def never(scope: Scope) -> Policy:
+    """Deny what no deployment needs, even where the policy of a bucket, a key or a domain allows it.
+
+    The role writes some of those policies itself: an allow in one of them would do without a grant here.
+    """
+    lakes, audit = scope.lakes, f"{scope.buckets}-audit"
+    return policy(
+        refuse(
+            "NeverDelete",
+            [
+                "ecr:BatchDeleteImage",
+                "ecr:DeleteRepository",
+                "eks:DeleteCluster",
+                "es:DeleteDomain",
+                "kms:DeleteAlias",
+                "kms:DisableKey",
+                "kms:ScheduleKeyDeletion",
+                "logs:DeleteLogGroup",
+                "rds:DeleteDB*",
+                "s3:DeleteBucket*",
+                "s3:DeleteObjectVersion*",
+                "secretsmanager:DeleteSecret",
+            ],
+            ["*"],
+        ),
+        refuse(
+            "NeverOpen",
+            [
+                "ecr:SetRepositoryPolicy",
+                "es:ESHttp*",
+                "kms:PutKeyPolicy",
+                "s3:PutAccountPublicAccessBlock",
+                "secretsmanager:PutResourcePolicy",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecret",
+                "sts:AssumeRole",
+            ],
+            ["*"],
+        ),
+        refuse(
+            "NeverTouchData",
+            ["s3:DeleteObject*", "s3:GetObject*", "s3:PutObject*", "s3:ReplicateObject"],
+            [f"{lakes}/*", f"{audit}/*"],
+        ),
+        # An administrator's `bootstrap` made the bucket and the key of the states.
+        refuse(
+            "NeverChangeTheStatesBucket",
+            [
+                "s3:CreateBucket",
+                "s3:PutBucket*",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+            ],
+            [scope.state],
+        ),
+        refuse(
+            "NeverChangeTheStatesKey",
+            ["kms:CreateAlias", "kms:UpdateAlias"],
+            [scope.arn("kms", scope.names.key("state"))],
+        ),
+        refuse(
+            "NeverRetagTheStatesKey",
+            ["kms:CreateAlias", "kms:TagResource", "kms:UntagResource", "kms:UpdateAlias"],
+            [scope.arn("kms", "key/*")],
+            scope.state_key,
+        ),
+    )
 
 
 def change_roles(scope: Scope) -> Policy:
@@ -361,5 +443,10 @@ def change_roles(scope: Scope) -> Policy:
             ["iam:CreateServiceLinkedRole"],
             [f"arn:aws:iam::{scope.names.account}:role/aws-service-role/*"],
             {"StringEquals": {"iam:AWSServiceName": linked}},
+        ),
+        allow(
+            "ServiceLinkedRoleTags",
+            ["iam:TagRole", "iam:UntagRole"],
+            [f"arn:aws:iam::{scope.names.account}:role/aws-service-role/opensearchservice.amazonaws.com/*"],
         ),
     )

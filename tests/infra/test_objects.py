@@ -11,6 +11,7 @@ import pytest
 from infra import manifests
 from infra.config.stack import ENVIRONMENTS
 from infra.offline.dump import entries
+from infra.services.objects import SEEN
 from lightwork.manifests import base
 from tests.estate import files
 
@@ -119,3 +120,58 @@ def test_no_two_resources_of_an_environment_are_one_and_the_same(
     assert len(runs) > 1, "isolation needs tenants"
     counted = Counter(filter(None, (physical(entry) for run in runs for entry in entries(run))))
     assert not [name for name, count in counted.items() if count > 1], "the second one cannot be created"
+
+
+VIEW = {
+    *("configmaps", "endpoints", "events", "limitranges", "namespaces", "persistentvolumeclaims", "pods"),
+    *("resourcequotas", "serviceaccounts", "services", "daemonsets", "deployments", "replicasets"),
+    *("statefulsets", "cronjobs", "jobs", "ingresses", "networkpolicies", "poddisruptionbudgets"),
+}
+"""What EKS's view policy lets the previewing role read."""
+
+
+def test_the_previewing_role_reads_every_kind_of_object_and_no_stack_makes_a_secret(
+    estates: dict[str, Run], customers: dict[str, Run]
+) -> None:
+    """Comparing a state with the real objects reads each of them."""
+    seen = VIEW | {resource for resources in SEEN.values() for resource in resources}
+    kinds = {identity(entry)[0] for run in (*estates.values(), *customers.values()) for entry in objects(run)}
+    plural = {
+        kind: f"{kind.lower()}{'es' if kind.endswith('s') else 's'}".replace("ys", "ies") for kind in kinds
+    }
+    assert {kind for kind in kinds if plural[kind] not in seen} == set()
+    assert "secrets" not in seen
+    assert "Secret" not in kinds
+
+
+def test_helms_releases_are_in_config_maps(estate: Run) -> None:
+    provider = estate.one("pulumi:providers:kubernetes")
+    assert json.loads(provider.inputs["helmReleaseSettings"]) == {"driver": "configmap"}, (
+        "a release in a Secret cannot be read by the previewing role"
+    )
+
+
+def test_everything_in_the_cluster_is_deleted_before_the_access_to_it(estate: Run) -> None:
+    """`destroy` deletes in the reverse order of dependencies."""
+    needed = {
+        f"{resource.type}::{resource.name}"
+        for resource in estate.resources
+        if resource.type.startswith("aws:eks/access")
+    }
+    needs = {
+        f"{resource.type}::{resource.name}": {
+            urn.partition("$")[2].rpartition("$")[2] or urn for urn in resource.depends_on
+        }
+        for resource in estate.resources
+    }
+    assert len(needed) > 3
+
+    def reached(name: str, seen: set[str]) -> set[str]:
+        for other in needs.get(name, set()) - seen:
+            seen.add(other)
+            reached(other, seen)
+        return seen
+
+    for entry in entries(estate):
+        if entry["type"].startswith("kubernetes:"):
+            assert needed <= reached(f"{entry['type']}::{entry['name']}", set()), entry["name"]

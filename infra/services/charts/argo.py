@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from infra.services.charts.common import Placement, Values, container, pod, size
+from infra.services.charts.common import Placement, Values, container, pod, size, spread
 from lightwork.manifests import argo_config
 
 NAMESPACE = "argo"
@@ -72,6 +72,7 @@ def values(args: ArgoValues) -> Values:
             "podSecurityContext": pod(USER),
             "securityContext": container(),
             "priorityClassName": "system-cluster-critical",
+            "topologySpreadConstraints": spread(f"argo-workflows-{CONTROLLER}"),
             **args.placement.values(),
         },
         "server": {
@@ -91,6 +92,7 @@ def values(args: ArgoValues) -> Values:
             "resources": size("100m", "256Mi", cpu_limit="1"),
             "podSecurityContext": pod(USER),
             "securityContext": container(),
+            "topologySpreadConstraints": spread("argo-workflows-server"),
             **args.placement.values(),
         },
         "extraObjects": people(groups),

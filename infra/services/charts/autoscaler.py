@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.services.charts.common import Placement, Values, container, pod, size
+from infra.services.charts.common import Placement, Values, container, pod, size, spread
 
 PORT = 8085
 """The port of its metrics and health check."""
@@ -54,6 +54,7 @@ def values(args: AutoscalerValues) -> Values:
         "securityContext": pod(NOBODY),
         "containerSecurityContext": container(),
         "podDisruptionBudget": {"maxUnavailable": 1},
+        "topologySpreadConstraints": spread("aws-cluster-autoscaler"),
         "priorityClassName": "system-cluster-critical",
         "serviceMonitor": {"enabled": True, "namespace": "kube-system", "interval": "30s", "selector": {}},
         **args.placement.values(),

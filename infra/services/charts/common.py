@@ -31,6 +31,25 @@ class Placement:
         }
 
 
+def spread(name: str) -> list[Values]:
+    """Return constraints that keep a chart's replicas on different nodes, and in different zones if possible.
+
+    They are preferences: with one node left, two replicas on it are better than one.
+
+    Args:
+        name: the pods' label `app.kubernetes.io/name`.
+    """
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {"app.kubernetes.io/name": name}},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
+
+
 def size(cpu: str, memory: str, *, cpu_limit: str | None = None) -> Values:
     """Return the requests and limits of a container.
 

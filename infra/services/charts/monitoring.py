@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from infra.services.charts.common import Placement, Values, size
+from infra.services.charts.common import Placement, Values, size, spread
 
 NAME = "monitoring"
 ALERTMANAGER = "alertmanager"
@@ -65,6 +65,8 @@ def values(args: MonitoringValues) -> Values:
             "config": _routes(args),
             "alertmanagerSpec": {
                 "replicas": 2,
+                "podAntiAffinity": "soft",
+                "topologySpreadConstraints": spread("alertmanager"),
                 "retention": "120h",
                 "resources": size("25m", "128Mi", cpu_limit="200m"),
                 **placement,

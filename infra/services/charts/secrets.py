@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infra.services.charts.common import Placement, Values, size
+from infra.services.charts.common import Placement, Values, size, spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,13 @@ def values(args: SecretsValues) -> Values:
         "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
         "resources": size("50m", "256Mi", cpu_limit="500m"),
         "serviceMonitor": {"enabled": True},
-        "webhook": {**helper, "replicaCount": 2, "podDisruptionBudget": {"enabled": True, "minAvailable": 1}},
+        "topologySpreadConstraints": spread("external-secrets"),
+        "webhook": {
+            **helper,
+            "replicaCount": 2,
+            "podDisruptionBudget": {"enabled": True, "minAvailable": 1},
+            "topologySpreadConstraints": spread("external-secrets-webhook"),
+        },
         "certController": helper,
         **placement,
     }

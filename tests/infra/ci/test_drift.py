@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from infra.ci import drift
+from infra.ci.common import ROOT
 from infra.ci.deployed import Deployed
 from infra.config.image import DIGEST
 from lightwork.errors import InputError, RunFailed
+from tests.estate import files
 from tests.infra.ci.conftest import IMAGE
+from tests.infra.engine import ACCOUNT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +86,37 @@ class Site:
 
     def record(self, commit: str = "") -> Deployed:
         return Deployed(commit=commit or self.deployed, digest=IMAGE, at="2026-01-01T00:00:00+00:00")
+
+
+REAL = """#!{python}
+import sys
+sys.path.insert(0, {repository!r})
+from pathlib import Path
+from infra.driver import cli, stacks
+from infra.driver.engine import Plan
+from tests.infra.driver.pretended import Pretended, step
+cli.ROOT = Path({root!r})
+stacks_of_dev = ["dev", *(f"dev.{{name}}" for name in ("acme", "globex", "hooli"))]
+engine = Pretended(dict.fromkeys(stacks_of_dev, 1), dict.fromkeys(stacks_of_dev, Plan()))
+engine.plans["dev.acme"] = Plan(steps=(step("update"), step("refresh")))
+def create(site):
+    assert site.refresh is True, "without it, the state is compared with the program, not with what is real"
+    return engine
+stacks.Stacks = create
+sys.exit(cli.execute())
+"""
+"""The real command line, with a fake engine in place of Pulumi."""
+
+
+def test_drift_is_run_by_the_real_command_line(site: Site, tmp_path: Path) -> None:
+    root = files.repository(tmp_path / "repository", ACCOUNT)
+    script = REAL.format(python=sys.executable, repository=str(ROOT), root=str(root))
+    install = f"mkdir -p .venv/bin\ncat >.venv/bin/lightwork-estate <<'END'\n{script}END\n"
+    install += "chmod +x .venv/bin/lightwork-estate\n"
+    (site.root / "requirements/install.sh").write_text(install)
+    site.commit()
+    lines = drift.look("dev", site.record(site.git("rev-parse", "HEAD")), tmp_path / "out", site.root)
+    assert lines == ["dev.acme: update aws:s3/bucket:Bucket lake"]
 
 
 @pytest.fixture

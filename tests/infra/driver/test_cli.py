@@ -185,16 +185,11 @@ def test_a_cluster_that_does_not_answer_is_reported_before_anything_starts(
     assert "cannot be reached" in err
 
 
-@pytest.mark.parametrize(
-    ("options", "refresh", "take_over"),
-    [("", None, False), ("--refresh", True, False), ("--no-refresh --take-over", False, True)],
-)
-def test_the_engine_is_told_to_refresh_and_to_take_over(
-    engine, typed, options: str, refresh: bool | None, take_over: bool
-) -> None:
-    for command in ("preview", "up"):
-        assert typed(f"{command} --stack dev.acme {options}")[0] == 0
-        assert (engine.site.refresh, engine.site.take_over) == (refresh, take_over)
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_the_engine_is_told_to_take_over(engine, typed, command: str) -> None:
+    for option, take_over in (("", False), ("--take-over", True)):
+        assert typed(f"{command} --stack dev.acme {option}")[0] == 0
+        assert engine.site.take_over is take_over
 
 
 def test_old_and_new_values_are_printed_on_demand(engine, typed) -> None:
@@ -262,3 +257,64 @@ def test_cost_prints_the_estate_the_tenant_and_a_run(root, typed, monkeypatch: p
     assert "\ndev\n" in out
     assert "\ndev.acme\n" in out
     assert "3 worker nodes" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "refresh"),
+    [("--refresh", True), ("--no-refresh", False), ("", None)],
+)
+@pytest.mark.parametrize("command", ["up", "preview"])
+def test_states_are_compared_with_the_real_resources_as_asked(
+    engine: Pretended,
+    typed: Callable[[str], tuple[int, str, str]],
+    command: str,
+    words: str,
+    refresh: bool | None,
+) -> None:
+    assert typed(f"{command} --stack dev.acme {words}")[0] == 0
+    assert engine.site.refresh is refresh  # type: ignore[attr-defined]
+
+
+def test_destroy_takes_no_refresh(typed: Callable[[str], tuple[int, str, str]], root: Path) -> None:
+    code, _, error = typed("destroy --stack dev.acme --refresh")
+    assert code == 2
+    assert "No such option" in error
+
+
+@pytest.mark.parametrize(
+    ("asked", "stack", "refreshes"),
+    [
+        (None, "dev", False),
+        (None, "dev.acme", True),
+        (None, "local", True),
+        (None, "local.acme", True),
+        (True, "dev", True),
+        (False, "dev.acme", False),
+        (False, "local", False),
+    ],
+)
+def test_tenants_and_local_are_compared_by_default_and_an_estate_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: bool | None, stack: str, refreshes: bool
+) -> None:
+    given: list[bool] = []
+
+    class Stack:
+        def preview(self, *, refresh: bool, **_: object) -> None:
+            given.append(refresh)
+
+        up = preview
+
+    monkeypatch.setattr(stacks, "Pulumi", lambda _: None)
+    monkeypatch.setattr(stacks.auto.Stack, "select", lambda *_: Stack())
+    monkeypatch.setattr(stacks, "_Workspace", lambda **_: None)
+    site = stacks.Site(
+        root=files.repository(tmp_path / "repository"),
+        environment=stack.partition(".")[0],
+        backend=None,
+        secrets_provider=None,
+        refresh=asked,
+    )
+    engine = stacks.Stacks(site)
+    engine.preview(stack, lambda _: None)
+    engine.up(stack, lambda _: None)
+    assert given == [refreshes, refreshes]

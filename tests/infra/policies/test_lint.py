@@ -21,6 +21,7 @@ KNOWN = {
         "es:ListTags",
     ): "the linter expects every type of resource that the call supports",
     ("RESOURCE_MISMATCH", "es:AddTags"): "the same",
+    ("RESOURCE_MISMATCH", "ec2:RunInstances"): "the call needs several resources, which have two statements",
     ("RESOURCE_MISMATCH", "kms:CreateAlias"): "the call needs alias and key, which have a statement each",
     ("RESOURCE_POLICY_PRIVILEGE_ESCALATION", "lw-"): (
         "deploying buckets includes writing their policies; `look` denies reading the lakes' objects anyway"

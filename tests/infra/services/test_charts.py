@@ -332,3 +332,41 @@ def test_secret_stores_exist_only_within_a_namespace() -> None:
     assert values["crds"]["annotations"] == {"helm.sh/resource-policy": "keep"}, (
         "deleting a CRD deletes every copied Secret"
     )
+
+
+def replicated(values: Any, path: str = "") -> dict[str, dict[str, Any]]:
+    """Return the parts of a chart's values that ask for more than one replica, by their names."""
+    if not isinstance(values, dict):
+        return {}
+    own = {path: values} if max(values.get("replicas", 1), values.get("replicaCount", 1)) > 1 else {}
+    inner = (replicated(value, f"{path}.{key}".strip(".")) for key, value in values.items())
+    return {**own, **{name: part for parts in inner for name, part in parts.items()}}
+
+
+PODS = {
+    "argo-workflows controller": "argo-workflows-workflow-controller",
+    "argo-workflows server": "argo-workflows-server",
+    "cluster-autoscaler ": "aws-cluster-autoscaler",
+    "external-secrets ": "external-secrets",
+    "external-secrets webhook": "external-secrets-webhook",
+    "kube-prometheus-stack alertmanager.alertmanagerSpec": "alertmanager",
+}
+"""The label `app.kubernetes.io/name` that each chart gives to the pods of its replicated parts."""
+
+
+def test_replicas_are_spread_over_nodes_and_zones() -> None:
+    parts = {
+        f"{chart} {name}": part
+        for chart, values in VALUES.items()
+        for name, part in replicated(values).items()
+    }
+    assert set(parts) == set(PODS), "a part with replicas must say which pods to spread"
+    for name, part in parts.items():
+        constraints = part["topologySpreadConstraints"]
+        assert [one["topologyKey"] for one in constraints] == [
+            "kubernetes.io/hostname",
+            "topology.kubernetes.io/zone",
+        ]
+        for one in constraints:
+            assert one["labelSelector"] == {"matchLabels": {"app.kubernetes.io/name": PODS[name]}}
+            assert one["whenUnsatisfiable"] == "ScheduleAnyway", "the last node must take both"

@@ -6,6 +6,7 @@ platform's image.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from lightwork.kube import contract
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from lightwork.tenants.model import Tenant
 
 NAME = "certificates"
-RENEWAL = "17 3 * * *"
-"""Checked every night; certificates are renewed when less than half of their lifetime is left."""
+NIGHT = 60, 300
+"""The minutes after midnight, UTC, between which certificates are checked.
+
+They are renewed when less than half of their lifetime is left.
+"""
 
 
 def objects(tenant: Tenant, target: Target) -> list[Manifest]:
@@ -33,7 +37,7 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
     }
     first = manifest("batch/v1", "Job", NAME, tenant, spec=job)
     schedule = {
-        "schedule": RENEWAL,
+        "schedule": renewal(tenant.name),
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
         "startingDeadlineSeconds": 3600,
@@ -42,6 +46,17 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
         "jobTemplate": {"spec": job},
     }
     return [first, manifest("batch/v1", "CronJob", NAME, tenant, spec=schedule)]
+
+
+def renewal(tenant: str) -> str:
+    """Return the schedule of a tenant's check: every night, at a minute that its name decides.
+
+    All tenants at once would need as many pods at once, and as many of the API server's answers.
+    """
+    first, end = NIGHT
+    digest = int.from_bytes(hashlib.sha256(tenant.encode()).digest()[:8], "big")
+    hour, minute = divmod(first + digest % (end - first), 60)
+    return f"{minute} {hour} * * *"
 
 
 def _pod(target: Target) -> Manifest:

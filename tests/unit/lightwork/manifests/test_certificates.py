@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 from lightwork.kube import contract
@@ -20,7 +21,23 @@ def jobs(image: str = objects.TARGET.image) -> tuple[dict[str, Any], dict[str, A
 def test_the_same_job_runs_now_and_every_night() -> None:
     first, nightly = jobs()
     assert nightly["spec"]["jobTemplate"]["spec"] == first["spec"]
-    assert (nightly["spec"]["schedule"], nightly["spec"]["timeZone"]) == ("17 3 * * *", "Etc/UTC")
+    assert (nightly["spec"]["schedule"], nightly["spec"]["timeZone"]) == (
+        certificates.renewal("acme"),
+        "Etc/UTC",
+    )
+
+
+def test_a_thousand_tenants_are_spread_over_the_night() -> None:
+    schedules = [certificates.renewal(f"tenant-{number}") for number in range(1000)]
+    assert schedules == [certificates.renewal(f"tenant-{number}") for number in range(1000)], (
+        "always the same"
+    )
+    assert max(Counter(schedules).values()) < 16, "on average four a minute"
+    for schedule in schedules:
+        minute, hour, *rest = schedule.split()
+        assert rest == ["*"] * 3
+        assert 0 <= int(minute) < 60
+        assert 1 <= int(hour) < 5
 
 
 def test_a_finished_job_is_deleted_soon_since_jobs_are_immutable() -> None:

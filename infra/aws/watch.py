@@ -1,0 +1,165 @@
+"""CloudWatch's alarms on what runs outside the cluster, where Prometheus does not look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from infra.config.naming import Names
+    from infra.config.sizes import Sizes
+
+GIBIBYTE, MEBIBYTES = 2**30, 1024
+SHARDS = 1000
+"""The most shards of a data node with up to 16 GiB of heap ("Amazon OpenSearch Service quotas")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchArgs:
+    """Arguments of `Watch`.
+
+    Attributes:
+        names: the environment's names.
+        sizes: the environment's sizes, which set some of the thresholds.
+        nat_ids: the IDs of the NAT gateways, by the letter of their zone.
+        topic_arn: the ARN of the topic that alarms are published to.
+    """
+
+    names: Names
+    sizes: Sizes
+    nat_ids: Mapping[str, pulumi.Output[str]]
+    topic_arn: pulumi.Output[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Alarm:
+    """One alarm: it goes off when the metric was beyond the threshold for `times` periods of `minutes`."""
+
+    name: str
+    says: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    threshold: float
+    statistic: str = "Maximum"
+    below: bool = False
+    minutes: int = 5
+    times: int = 3
+
+
+class Watch(pulumi.ComponentResource):
+    """Alarms on the database's disk and processor, on the domain's health, and on the ports of NAT gateways.
+
+    Costs: 0.10 USD a month for each alarm.
+
+    Deleting: nobody is told any more.
+    """
+
+    def __init__(self, name: str, args: WatchArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("lightwork:infra:Watch", name, {}, opts)
+        for namespace, alarm in _alarms(args):
+            side = "LessThan" if alarm.below else "GreaterThanOrEqualTo"
+            aws.cloudwatch.MetricAlarm(
+                f"{name}-{alarm.name}",
+                name=args.names.named(alarm.name),
+                alarm_description=alarm.says,
+                namespace=namespace,
+                metric_name=alarm.metric,
+                dimensions=alarm.dimensions,
+                statistic=alarm.statistic,
+                period=alarm.minutes * 60,
+                evaluation_periods=alarm.times,
+                threshold=alarm.threshold,
+                comparison_operator=f"{side}Threshold",
+                treat_missing_data="notBreaching",
+                alarm_actions=[args.topic_arn],
+                ok_actions=[args.topic_arn],
+                tags=args.names.tags(),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})
+
+
+def _alarms(args: WatchArgs) -> Iterator[tuple[str, _Alarm]]:
+    """Yield each alarm with its metric's namespace."""
+    for alarm in _database(args):
+        yield "AWS/RDS", alarm
+    for alarm in _search(args):
+        yield "AWS/ES", alarm
+    for letter, nat_id in args.nat_ids.items():
+        yield (
+            "AWS/NATGateway",
+            _Alarm(
+                name=f"nat-{letter}-ports",
+                says="No free port for a connection to one address: pulls of images and requests fail",
+                metric="ErrorPortAllocation",
+                dimensions={"NatGatewayId": nat_id},
+                statistic="Sum",
+                threshold=1,
+                times=1,
+            ),
+        )
+
+
+def _database(args: WatchArgs) -> Iterator[_Alarm]:
+    dimensions = {"DBInstanceIdentifier": args.names.named("archive")}
+    yield _Alarm(
+        name="archive-disk",
+        says="The archive's disk is almost full and no longer grows: see archive_gigabytes",
+        metric="FreeStorageSpace",
+        dimensions=dimensions,
+        statistic="Minimum",
+        # RDS grows a disk that has less than a tenth left. Half of that for half an hour: it cannot.
+        threshold=args.sizes.archive_gigabytes * GIBIBYTE * 0.05,
+        below=True,
+        times=6,
+    )
+    yield _Alarm(
+        name="archive-processor",
+        says="The archive is busy: listing old runs is slow, and ended ones wait to be kept",
+        metric="CPUUtilization",
+        dimensions=dimensions,
+        statistic="Average",
+        threshold=90,
+        times=6,
+    )
+
+
+def _search(args: WatchArgs) -> Iterator[_Alarm]:
+    names, sizes = args.names, args.sizes
+    dimensions = {"DomainName": names.search_domain, "ClientId": names.account}
+    for part, metric, says in (
+        ("red", "ClusterStatus.red", "Some logs have no copy left on any node"),
+        ("blocked", "ClusterIndexWritesBlocked", "OpenSearch takes no logs: they wait on their nodes"),
+        ("key", "KMSKeyInaccessible", "OpenSearch cannot use its key; without it, the logs are lost"),
+    ):
+        yield _Alarm(
+            name=f"search-{part}", says=says, metric=metric, dimensions=dimensions, threshold=1, times=1
+        )
+    yield _Alarm(
+        name="search-disk",
+        says="A node of OpenSearch has less than a fifth of its disk left: see search_gigabytes and log_days",
+        metric="FreeStorageSpace",
+        dimensions=dimensions,
+        statistic="Minimum",
+        threshold=sizes.search_gigabytes * MEBIBYTES * 0.2,
+        below=True,
+    )
+    yield _Alarm(
+        name="search-memory",
+        says="OpenSearch's heap is full: see search_type",
+        metric="JVMMemoryPressure",
+        dimensions=dimensions,
+        threshold=95,
+    )
+    yield _Alarm(
+        name="search-shards",
+        says="Four fifths of the shards that OpenSearch allows: beyond the limit, logs are refused",
+        metric="Shards.active",
+        dimensions=dimensions,
+        threshold=0.8 * SHARDS * sizes.search_nodes,
+    )
