@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-newest run test test-slow test-cluster test-driver cluster-up cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
+.PHONY: help setup setup-newest run test test-slow test-cluster test-driver cluster-up cluster-tenant cluster-down bench preview-offline up preview destroy cost ci-local fmt check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -53,8 +53,11 @@ test-driver: setup ## Test the deployment of stacks with the real Pulumi engine 
 	@echo "test-driver: tests/cluster/test_driver.py"
 	@.venv/bin/python -m tests.cluster driver $(ARGS)
 
-cluster-up: setup ## Start real Kubernetes and Argo on this machine and leave them running (Linux, root)
+cluster-up: setup ## Start real Kubernetes and Argo with a tenant on this machine and leave them running (Linux, root)
 	@.venv/bin/python -m tests.cluster up
+
+cluster-tenant: setup ## Add the tenant of a file to that cluster, with small pods (FILE=tenants/acme.yaml)
+	@.venv/bin/python -m tests.cluster tenant '$(FILE)'
 
 cluster-down: setup ## Stop that cluster and restore the machine
 	@.venv/bin/python -m tests.cluster down

@@ -30,7 +30,8 @@ class LocalSettings(documents.Document):
         argo: `make` installs Argo Workflows; `exists` takes the one in the namespace `argo`.
         image: the platform's image, by a name that the cluster can pull.
         lake: the address of a tenant's lake; `{tenant}` stands for the tenant's name.
-        s3_endpoint: the URL of the S3 server as pods reach it; None for AWS.
+        s3_endpoint: the URL of the S3 server as pods reach it; None for AWS. If the server is in the cluster,
+            its Service's port must be that of its pods.
         region: the S3 server's region.
     """
 

@@ -96,6 +96,13 @@ class Repository:
             _explain(path)
         return self.environment in (environments or ())
 
+    def mentions(self, name: str, text: str) -> bool:
+        """Return whether a text is in a tenant's file; not if the file cannot be read."""
+        try:
+            return text in (self.root / "tenants" / f"{name}.yaml").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+
     def was_here(self, name: str) -> bool:
         """Return whether a tenant's file named the environment at the revision."""
         try:

@@ -3,6 +3,7 @@
 | changed | affected |
 |---|---|
 | `tenants/<name>.yaml` | that tenant |
+| `tenants/….json`, the description of an image | the tenants whose files name it |
 | `Pulumi.<environment>.yaml`, `Pulumi.yaml`, `requirements/run.txt`, `requirements/dev.txt` | all stacks |
 | a module that the program imports | the estate, the tenants or both, whichever import it |
 | an input of the image: `platform/`, `pipelines/`, two requirements | all tenants, as they name the image |
@@ -30,7 +31,7 @@ IMAGE = ("platform/", "pipelines/", "requirements/bootstrap.txt", "requirements/
 EVERYTHING = ("Pulumi.yaml", "requirements/run.txt", "requirements/dev.txt")
 """The project's file, and the program's libraries, including Pulumi and its providers."""
 
-NOTHING = ("bench/", "ci/", "docs/", "requirements/", "tenants/", "tests/", ".ci/", ".gitlab/")
+NOTHING = ("bench/", "ci/", "docs/", "examples/", "requirements/", "tenants/", "tests/", ".ci/", ".gitlab/")
 NOTHING_FILES = frozenset(
     {
         ".gitignore",
@@ -104,6 +105,9 @@ class Files(Protocol):
     def here(self, name: str) -> bool:
         """Return whether a tenant's file names the environment."""
 
+    def mentions(self, name: str, text: str) -> bool:
+        """Return whether a text is in a tenant's file."""
+
     def was_here(self, name: str) -> bool:
         """Return whether a tenant's file named the environment before the change."""
 
@@ -173,6 +177,11 @@ def chosen(
             elif files.was_here(name):
                 warnings.append(_removed(stack(name), change.path))
             continue
+        if is_description(change.path):
+            file = PurePosixPath(change.path).name
+            using = (name for name in files.names() if files.mentions(name, file) and files.here(name))
+            changed_tenants |= {name: change.path for name in using if name not in changed_tenants}
+            continue
         touch = touched(change, environment, reach)
         if Touch.ESTATE in touch:
             reasons.setdefault(environment, change.path)
@@ -197,6 +206,11 @@ def tenant_of(path: str) -> str | None:
     file = PurePosixPath(path)
     is_tenant = file.parent == PurePosixPath("tenants") and file.suffix == ".yaml" and "." not in file.stem
     return file.stem if is_tenant else None
+
+
+def is_description(path: str) -> bool:
+    """Return whether a file may be the description of an image, which tenants' files name."""
+    return path.startswith("tenants/") and path.endswith(".json") and not path.endswith(".schema.json")
 
 
 def touched(change: Change, environment: str, reach: Callable[[], Reach]) -> Touch:

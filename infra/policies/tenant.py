@@ -106,6 +106,25 @@ def lake_of_steps(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
     )
 
 
+def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
+    """Allow reading and writing the records of a tenant's runs, and nothing else of a lake.
+
+    Only a Workflow's own record can be deleted, not that of a driver.
+
+    Args:
+        bucket_arn: the lake's bucket.
+        key_arn: its key.
+        tenant: the tenant, whose folder is of that name.
+    """
+    runs = f"{tenant}/runs"
+    return policy(
+        allow("List", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{runs}/*"]}}),
+        allow("Records", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/{runs}/*/run.json"]),
+        allow("Own", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json"]),
+        allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
+    )
+
+
 def lake_read_write(*, bucket_arn: str, key_arn: str) -> Policy:
     """Allow reading and writing one lake, but not deleting old versions."""
     return policy(

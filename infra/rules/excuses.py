@@ -102,7 +102,7 @@ EXCUSES: tuple[Excuse, ...] = (
             "ec2:Dis*",
             "ec2:Modify*",
             "ec2:ReleaseAddress",
-            "ec2:ReplaceRoute",
+            "ec2:ReplaceRoute*",
             "ec2:RevokeSecurityGroup*",
         ),
         reason="EC2 chooses the ids; the condition requires the environment's tags on the changed resource",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube import contract
-from lightwork.manifests import certificates
+from lightwork.manifests import certificates, controller
 from lightwork.manifests.base import manifest
 from lightwork.tenants import quantities
 
@@ -23,12 +23,21 @@ RUNS = "argo_workflows_lightwork_runs_total"
 WORKFLOWS = "argo_workflows_gauge"
 """Existing workflows by status: Argo's own metric."""
 TENANTS = 'namespace=~"tenant-.+"'
+_CONTROLLERS = f"{controller.NAME}-[0-9a-z]+-[0-9a-z]+"
+"""The pods of the tenants' controllers, which are there without any run."""
 GRACE = 300
 """Seconds that a run's objects may take to disappear after its deadline."""
 RENEWAL_DAYS = 3
 """Days without a successful check of the certificates before somebody is alerted.
 
 They are checked every night and renewed a month before they expire.
+"""
+
+
+SAMPLES = 50_000
+"""The most series of a tenant's pod; with more it is not scraped, so that it cannot fill Prometheus up.
+
+Other targets have no limit: those of kube-state-metrics grow with the number of tenants.
 """
 
 
@@ -74,7 +83,7 @@ def _runs() -> list[dict[str, Any]]:
     )
     # To Argo, a run that waits for its turn is Running, but it has no pod.
     begun = f'sum(min_over_time({WORKFLOWS}{{status="Running"}}[30m])) > 0'
-    pods = f'kube_pod_status_phase{{phase=~"Pending|Running",{TENANTS},pod!~".+-workers-.+"}}'
+    pods = f'kube_pod_status_phase{{phase=~"Pending|Running",{TENANTS},pod!~".+-workers-.+|{_CONTROLLERS}"}}'
     at_work = f"sum(max_over_time({pods}[30m])) > 0"
     return [
         _rule(
@@ -140,6 +149,15 @@ def _platform() -> list[dict[str, Any]]:
             " until it is back.",
         ),
         _rule(
+            "RunsUnwatched",
+            f'kube_deployment_status_replicas_available{{{TENANTS},deployment="{controller.NAME}"}} < 1',
+            after="15m",
+            severity="warning",
+            summary="Nobody watches the runs of {{ $labels.namespace }}",
+            todo="A run whose pods do not start keeps its place until its deadline, and runs without a driver"
+            f" have no record. See the Deployment `{controller.NAME}` in that namespace.",
+        ),
+        _rule(
             "CertificateExpiry",
             f"time() - kube_cronjob_status_last_successful_time{cron_job} > {limit} or ({never})",
             after="1h",
@@ -200,6 +218,7 @@ def dask_monitor(namespace: str) -> Manifest:
         "spec": {
             "namespaceSelector": {"any": True},
             "selector": {"matchExpressions": [role]},
+            "sampleLimit": SAMPLES,
             "podMetricsEndpoints": [
                 {
                     "port": "dashboard",

@@ -33,10 +33,11 @@ class TenantIdentityArgs:
 
 
 class TenantIdentity(pulumi.ComponentResource):
-    """The roles that the pods with the tenant's code assume, by EKS Pod Identity.
+    """The roles that the tenant's pods assume, by EKS Pod Identity.
 
-    One is for drivers and workers; the other for steps that run a container of the tenant's choice. They have
-    no permissions of their own: the lake and the secrets grant access to themselves.
+    One is for drivers and workers, one for steps that run a container of the tenant's choice, and one for the
+    controller, which runs none of the tenant's code. They have no permissions of their own: the lake and the
+    secrets grant access to themselves.
 
     Costs: nothing.
 
@@ -46,11 +47,13 @@ class TenantIdentity(pulumi.ComponentResource):
         role: the name of the role of drivers and workers.
         arn: its ARN.
         steps_role: the name of the steps' role.
+        controller_role: the name of the controller's role.
     """
 
     role: pulumi.Output[str]
     arn: pulumi.Output[str]
     steps_role: pulumi.Output[str]
+    controller_role: pulumi.Output[str]
 
     def __init__(self, name: str, args: TenantIdentityArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:TenantIdentity", name, {}, opts)
@@ -65,8 +68,22 @@ class TenantIdentity(pulumi.ComponentResource):
             f"The steps of the tenant {tenant}",
             (contract.ACCOUNT_STEP,),
         )
+        controller = self._make_role(
+            "controller-role",
+            controller_role(args.names, tenant),
+            f"The controller of the tenant {tenant}",
+            (contract.ACCOUNT_CONTROLLER,),
+        )
         self.role, self.arn, self.steps_role = role.name, role.arn, steps.name
-        self.register_outputs({"role": self.role, "arn": self.arn, "steps_role": self.steps_role})
+        self.controller_role = controller.name
+        self.register_outputs(
+            {
+                "role": self.role,
+                "arn": self.arn,
+                "steps_role": self.steps_role,
+                "controller_role": self.controller_role,
+            }
+        )
 
     def _make_role(
         self, logical: str, name: str, description: str, accounts: tuple[str, ...]
@@ -106,6 +123,11 @@ def pods_role(names: Names, tenant: str) -> str:
 def steps_role(names: Names, tenant: str) -> str:
     """Return the name of the role of the tenant's container steps."""
     return names.named(f"steps-{tenant}", limit=64)
+
+
+def controller_role(names: Names, tenant: str) -> str:
+    """Return the name of the role of the controller that watches the tenant's runs."""
+    return names.named(f"controller-{tenant}", limit=64)
 
 
 def secrets_role(names: Names, tenant: str) -> str:

@@ -106,6 +106,7 @@ class Tenant(pulumi.ComponentResource):
         secrets.grant_read("secrets-of-pods", identity.role)
         self.lake.grant_steps("lake-of-steps", identity.steps_role, tenant.name)
         secrets.grant_read("secrets-of-steps", identity.steps_role)
+        self.lake.grant_controller("lake-of-controller", identity.controller_role, tenant.name)
         TenantBudget(
             "budget",
             TenantBudgetArgs(tenant=tenant, names=names, topic_arn=args.estate.alarm_topic_arn),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from tests.cluster.progress import HarnessError, say
+from tests.cluster.progress import HarnessError, phase, say
 
-_USAGE = "usage: python -m tests.cluster up|kubernetes|down|build|refresh|status|test|driver [ARGUMENT...]"
+_USAGE = (
+    "usage: python -m tests.cluster"
+    " up|kubernetes|down|build|refresh|status|tenant FILE|test|driver [ARGUMENT...]"
+)
+_BUILDS = ("up", "kubernetes", "build", "refresh", "test", "driver")
+"""The commands that build what is not in the cache."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
     name, *rest = arguments or [""]
     commands = {
-        "up": lifecycle.up,
+        "up": _up,
         "kubernetes": lifecycle.up_bare,
         "down": lifecycle.down,
         "build": binaries.build_all,
@@ -31,6 +38,8 @@ def main(arguments: Sequence[str]) -> int:
         "status": _status,
     }
     tests = {"test": _test, "driver": _test_driver}
+    if name == "tenant" and len(rest) == 1:
+        commands["tenant"] = functools.partial(_add_tenant, rest.pop())
     if name not in tests and (name not in commands or rest):
         print(_USAGE, file=sys.stderr)
         return 2
@@ -45,11 +54,35 @@ def main(arguments: Sequence[str]) -> int:
         commands[name]()
     except HarnessError as error:
         print(f"cluster: {error}", file=sys.stderr)
+        _say_what_is_kept(name)
         return 1
     except KeyboardInterrupt:
         print("cluster: interrupted", file=sys.stderr)
+        _say_what_is_kept(name)
         return 130
     return 0
+
+
+def _say_what_is_kept(name: str) -> None:
+    if name in _BUILDS:
+        print("cluster: what was built is kept; the same command goes on from there", file=sys.stderr)
+
+
+def _up() -> None:
+    """Bring the cluster up with a tenant, for people: they can submit runs at once."""
+    from tests.cluster import adding, lifecycle, tenants
+
+    lifecycle.up()
+    name = tenants.TENANTS[0]
+    with phase(f"tenant {name}"):
+        tenants.set_up(name)
+    adding.say_what_next(name)
+
+
+def _add_tenant(file: str) -> None:
+    from tests.cluster import adding
+
+    adding.say_what_next(adding.add(Path(file)))
 
 
 def _test(arguments: Sequence[str]) -> int:

@@ -27,12 +27,15 @@ ENGINE = "pulumi"
 """Pulumi's engine and its command line. The driver's tests need it, but no cluster."""
 PROVIDER = "pulumi-resource-kubernetes"
 """Pulumi's Kubernetes provider."""
+REGISTRY = "registry"
+"""Needed by the tests of an image of one's own only."""
 
 
 def build_all() -> None:
     """Build everything that is not cached, one build at a time."""
     build_servers()
     build_pulumi()
+    build(REGISTRY)
 
 
 def build_pulumi() -> None:
@@ -42,9 +45,9 @@ def build_pulumi() -> None:
 
 
 def build_servers() -> None:
-    """Build the programs of a cluster: all except Pulumi's."""
+    """Build the programs of a cluster: all except what some tests need besides."""
     for what in _BUILDS:
-        if what not in (ENGINE, PROVIDER) and not (of_current_context() and what in _KUBERNETES_ONLY):
+        if what not in _NOT_SERVERS and not (of_current_context() and what in _KUBERNETES_ONLY):
             build(what)
 
 
@@ -243,6 +246,10 @@ def _provider(folder: Path) -> None:
     shutil.rmtree(source)
 
 
+def _registry(folder: Path) -> None:
+    _in_our_module(folder, REGISTRY, "github.com/google/go-containerregistry")
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -259,7 +266,10 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "argo": _argo,
     ENGINE: _pulumi,
     PROVIDER: _provider,
+    REGISTRY: _registry,
 }
+
+_NOT_SERVERS = (ENGINE, PROVIDER, REGISTRY)
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
 """Components that an existing cluster has already."""
@@ -272,4 +282,5 @@ _PROGRAMS = {
     "argo": ARGO,
     ENGINE: ("pulumi",),
     PROVIDER: (PROVIDER,),
+    REGISTRY: ("registry",),
 }

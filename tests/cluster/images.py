@@ -111,6 +111,15 @@ def buildah(*arguments: str | os.PathLike[str], timeout: float = 300, silence: f
     return run(words, timeout=timeout).strip()
 
 
+def store_settings() -> Path:
+    """Write the settings by which any buildah uses the same store; return the file."""
+    driver = _driver()
+    store = cache_folder() / f"buildah-{driver}"
+    file = run_folder() / "storage.conf"
+    file.write_text(f'[storage]\ndriver = "{driver}"\ngraphroot = "{store}"\nrunroot = "{store / "run"}"\n')
+    return file
+
+
 @cache
 def _driver() -> str:
     """Choose buildah's storage: overlays, or full copies if the cache's file system cannot overlay."""
@@ -202,7 +211,7 @@ def _platform(name: str) -> Path:
         buildah(
             *("build", "--layers", "--isolation", "chroot", "--network", "host"),
             *("--build-arg", f"BASE_IMAGE={base}", "--file", context / "platform/Dockerfile", "--tag", name),
-            *_pip(),
+            *pip_options(),
             context,
             silence=1200,
         )
@@ -234,7 +243,7 @@ def _probe(platform: str) -> tuple[str, Path]:
     return name, archive
 
 
-def _pip() -> list[str]:
+def pip_options() -> list[str]:
     """Return mounts that give pip in the build this machine's settings; none stays in the image."""
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False

@@ -12,6 +12,8 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,28 @@ def start() -> None:
 def token_file() -> Path:
     """Return the file with the server's token for the API server."""
     return run_folder() / "pod-identity-token"
+
+
+@contextmanager
+def failing(status: int) -> Iterator[None]:
+    """Have the endpoint answer every request with an HTTP status inside the block."""
+    _fault_file().write_text(str(status))
+    try:
+        yield
+    finally:
+        _fault_file().unlink()
+
+
+def fault() -> int | None:
+    """Return the status that the endpoint is told to answer with; None if it is not."""
+    try:
+        return int(_fault_file().read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _fault_file() -> Path:
+    return run_folder() / "pod-identity-fault"
 
 
 def associate(namespace: str, account: str, role: str) -> None:

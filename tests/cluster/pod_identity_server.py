@@ -122,6 +122,10 @@ class Credentials(_Handler):
         if self.page() != "/v1/credentials":
             self.reply(404, {"code": "ResourceNotFoundException", "message": "page not found"})
             return
+        if (status := pod_identity.fault()) is not None:
+            self.log(f"told to fail {self.client_address[0]}: {status}")
+            self.reply(status, {"code": "InternalServerException", "message": "told to fail"})
+            return
         try:
             account, document = credentials(self.headers.get("Authorization") or "")
         except RefusedError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections import Counter
@@ -67,11 +68,26 @@ def records(tenant: str) -> list[dict[str, Any]]:
     s3, bucket = stores.client("root"), tenants.bucket(tenant)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{tenant}/runs/")
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    return [
-        json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        for key in keys
-        if key.endswith("/run.json")
-    ]
+    found = []
+    for key in keys:
+        # The controller may have deleted a Workflow's own record meanwhile.
+        with contextlib.suppress(s3.exceptions.NoSuchKey):
+            if key.endswith("/run.json"):
+                found.append(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
+    return found
+
+
+def ended_record(tenant: str, run_name: str, *, seconds: float = 60) -> dict[str, Any]:
+    """Wait until the newest record of a Workflow says how it ended, and return it."""
+    found: list[dict[str, Any]] = []
+
+    def has_ended() -> bool:
+        mine = [item for item in records(tenant) if item.get("workflow") == run_name]
+        found[:] = sorted(mine, key=lambda item: str(item["started"]))
+        return bool(found) and all(item["status"] not in ("running", "submitted") for item in found)
+
+    wait_for(f"the record of {run_name}", has_ended, seconds=seconds, every=1)
+    return found[-1]
 
 
 def log_in_bucket(tenant: str, run_name: str) -> str:

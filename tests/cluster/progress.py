@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _started = time.monotonic()
@@ -89,8 +90,11 @@ def run_while_it_advances(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     every: float = 1.0,
+    says_every: float = 60.0,
 ) -> str:
     """Run a command that may take hours on a busy machine, and return its output.
+
+    Now and then a line says that it goes on, and for how long so far.
 
     Args:
         command: the program and its arguments, without a shell.
@@ -99,6 +103,7 @@ def run_while_it_advances(
         cwd: the working directory.
         env: variables in addition to those of this process.
         every: seconds between two looks.
+        says_every: seconds between two lines.
 
     Raises:
         HarnessError: the command failed, was stopped or cannot be run; with the end of its output.
@@ -118,7 +123,8 @@ def run_while_it_advances(
         except OSError as error:
             raise HarnessError(f"{words[0]}: {error}") from error
         try:
-            stopped = _stopped_in_silence(process, (out.fileno(), err.fileno()), folders, silence, every)
+            looks = _Looks(process, (out.fileno(), err.fileno()), folders, silence, every, says_every)
+            stopped = looks.until_it_ends()
         except BaseException:
             _end_group(process)
             raise
@@ -133,25 +139,38 @@ def run_while_it_advances(
     return texts[0]
 
 
-def _stopped_in_silence(
-    process: subprocess.Popen[bytes],
-    outputs: Sequence[int],
-    folders: Sequence[Path],
-    silence: float,
-    every: float,
-) -> bool:
-    """Wait for a command to end; stop it, and return True, once nothing has changed for too long."""
-    last, since = None, time.monotonic()
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(every)
-            return False
-        seen = ([os.fstat(output).st_size for output in outputs], [_state(folder) for folder in folders])
-        if seen != last:
-            last, since = seen, time.monotonic()
-        elif time.monotonic() - since > silence:
-            _end_group(process)
-            return True
+@dataclass(frozen=True)
+class _Looks:
+    """Looks at a running command again and again."""
+
+    process: subprocess.Popen[bytes]
+    outputs: Sequence[int]
+    folders: Sequence[Path]
+    silence: float
+    every: float
+    says_every: float
+
+    def until_it_ends(self) -> bool:
+        """Wait for the command to end; stop it, and return True, once nothing has changed for too long."""
+        start = since = said = time.monotonic()
+        last = None
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(self.every)
+                return False
+            now = time.monotonic()
+            seen = (
+                [os.fstat(output).st_size for output in self.outputs],
+                [_state(folder) for folder in self.folders],
+            )
+            if seen != last:
+                last, since = seen, now
+            elif now - since > self.silence:
+                _end_group(self.process)
+                return True
+            if now - said > self.says_every:
+                said = now
+                say(f"... goes on, {now - start:.0f} s so far; something new {now - since:.0f} s ago")
 
 
 def _state(folder: Path) -> tuple[int, int]:

@@ -31,6 +31,8 @@ ETCD_PORT = 12379
 CREDENTIALS_IP = "169.254.170.23"
 """The address of the credentials endpoint, as on EKS; a second address of the bridge."""
 WEBHOOK_PORT = 16444
+REGISTRY_PORT = 16445
+"""The port, on localhost, of the image registry that some tests start; nodes take plain HTTP there."""
 
 LABEL = "lightwork-cluster"
 """The comment that marks our firewall rules."""

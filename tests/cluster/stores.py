@@ -148,13 +148,16 @@ def credentials(account: str) -> dict[str, str]:
 
 
 def add_tenant(name: str, bucket: str) -> None:
-    """Create a tenant's account, its steps' account, and the bucket that only these may use."""
-    if (run_folder() / "s3" / f"{name}.json").exists():
+    """Create a tenant's accounts, unless they are there, and the bucket that only these may use."""
+    accounts = (name, steps_of(name), controller_of(name))
+    if all(_account_file(account).exists() for account in accounts):
         return
-    keys = {account: _add_account(account) for account in (steps_of(name), name)}
-    client("root").create_bucket(Bucket=bucket)
-    _admin("change-bucket-owner", "--bucket", bucket, "--owner", keys[name])
-    policy = bucket_policy(name, bucket, owner=keys[name], steps=keys[steps_of(name)])
+    is_new = not _account_file(name).exists()
+    owner, steps, controller = (_add_account(account) for account in accounts)
+    if is_new:
+        client("root").create_bucket(Bucket=bucket)
+        _admin("change-bucket-owner", "--bucket", bucket, "--owner", owner)
+    policy = bucket_policy(name, bucket, owner=owner, steps=steps, controller=controller)
     client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
@@ -163,19 +166,26 @@ def steps_of(tenant: str) -> str:
     return f"{tenant}-steps"
 
 
-def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str) -> dict[str, Any]:
-    """Return what AWS has as the policies of two roles, as the policy of a bucket.
+def controller_of(tenant: str) -> str:
+    """Return the name of the account of a tenant's controller."""
+    return f"{tenant}-controller"
+
+
+def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str, controller: str) -> dict[str, Any]:
+    """Return what AWS has as the policies of three roles, as the policy of a bucket.
 
     Args:
         tenant: the tenant.
         bucket: its lake's bucket.
         owner: the access key of the account of its drivers and workers.
         steps: the access key of the account of its steps.
+        controller: the access key of the account of its controller.
     """
     arn = f"arn:aws:s3:::{bucket}"
     granted = {
         owner: tenant_policies.lake_read_write(bucket_arn=arn, key_arn=""),
         steps: tenant_policies.lake_of_steps(bucket_arn=arn, key_arn="", tenant=tenant),
+        controller: tenant_policies.lake_of_controller(bucket_arn=arn, key_arn="", tenant=tenant),
     }
     statements = [
         {**statement, "Sid": f"{statement['Sid']}{number}", "Principal": {"AWS": [account]}}
@@ -187,13 +197,19 @@ def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str) -> dict[s
 
 
 def _add_account(name: str) -> str:
-    """Create an account of the S3 server; return its access key."""
+    """Create an account of the S3 server, unless it is there; return its access key."""
+    file = _account_file(name)
+    if file.exists():
+        return credentials(name)["access"]
     key = {"access": f"AKIA{secrets.token_hex(8).upper()}", "secret": secrets.token_hex(20)}
     _admin("create-user", "--access", key["access"], "--secret", key["secret"], "--role", "user")
-    file = run_folder() / "s3" / f"{name}.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(key))
     return key["access"]
+
+
+def _account_file(name: str) -> Path:
+    return run_folder() / "s3" / f"{name}.json"
 
 
 def _admin(*arguments: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -27,6 +28,9 @@ LIGHTWORK = (sys.executable, "-c", "from lightwork.cli.main import main; main()"
 WHERE = ("--env", ENVIRONMENT, "--tenant")
 """The options that select the cluster; the tenant's name follows."""
 
+NO_IMAGE = "localhost/lightwork/not-there:1"
+"""The image of an entry whose runs cannot start."""
+
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """The size of each pod, in place of the files': the node has two cores."""
 
@@ -43,21 +47,32 @@ def bucket(tenant: str) -> str:
 
 def small_file(tenant: str) -> str:
     """Write a copy of a tenant's file with small pods and suspended schedules; return its path."""
-    document = yaml.safe_load((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
-    for entry in document["pipelines"].values():
+    document = small((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
+    if tenant == TENANTS[0]:
+        document["pipelines"] |= _probes()
+    else:
+        document["pipelines"] |= queues()
+    return str(keep(tenant, document))
+
+
+def small(text: str) -> dict[str, Any]:
+    """Return the content of a tenant's file with small pods and suspended schedules."""
+    document: dict[str, Any] = yaml.safe_load(text)
+    for entry in document.get("pipelines", {}).values():
         for step in entry.get("steps", {"": entry}).values():
             for role in ("size",) if "command" in step else ("workers", "scheduler", "driver"):
                 step[role] = {**step.get(role, {}), **SMALL}
         if "schedule" in entry:
             entry["suspended"] = True
-    if tenant == TENANTS[0]:
-        document["pipelines"] |= _probes()
-    else:
-        document["pipelines"] |= queues()
+    return document
+
+
+def keep(tenant: str, document: dict[str, Any]) -> Path:
+    """Write a tenant's file to the run folder; return its path."""
     target = run_folder() / "tenants" / f"{tenant}.yaml"
     target.parent.mkdir(exist_ok=True)
     target.write_text(yaml.safe_dump(document, sort_keys=False))
-    return str(target)
+    return target
 
 
 def _probes() -> dict[str, Any]:
@@ -72,13 +87,19 @@ def _probes() -> dict[str, Any]:
         "max_parallel_runs": 2,
         "deadline": "15m",
     }
+    # Not one of this machine, which has no registry: the driver never starts.
+    missing = {**probe, "image": NO_IMAGE, "max_parallel_runs": 1}
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     steps = _probe_steps(probe)
+    faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
+    faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
     return {
+        "faults": faults,
         "probe": probe,
         "probe-brief": brief,
+        "probe-no-image": missing,
         "clock": clock,
         "plain": plain,
         "probe-steps": steps,
@@ -192,26 +213,33 @@ def environment() -> dict[str, str]:
     return {"KUBECONFIG": str(kubeconfig())}
 
 
-def render(tenant: str) -> list[dict[str, Any]]:
-    """Return the objects that `lightwork tenant render` prints for a tenant."""
+def render(tenant: str, file: str | None = None) -> list[dict[str, Any]]:
+    """Return the objects that `lightwork tenant render` prints for a tenant, by default an example tenant."""
     variables = {
         "AWS_ENDPOINT_URL": stores.s3_url(),
         "AWS_REGION": stores.REGION,
         "AWS_DEFAULT_REGION": stores.REGION,
     }
     options = [f"--variable={name}={value}" for name, value in variables.items()]
-    words = [*LIGHTWORK, "tenant", "render", small_file(tenant)]
+    words = [*LIGHTWORK, "tenant", "render", file or small_file(tenant)]
     text = run([*words, "--env", ENVIRONMENT, "--image", platform_image(), *options], cwd=ROOT)
     return [item for item in yaml.safe_load_all(text) if item]
 
 
-def set_up(tenant: str) -> None:
-    """Create a tenant: bucket and account, its pods' identity, its namespace and everything in it."""
+def set_up(tenant: str, file: str | None = None) -> None:
+    """Create a tenant: bucket and account, its pods' identity, its namespace and everything in it.
+
+    Args:
+        tenant: its name.
+        file: its file; by default it is an example tenant.
+    """
     stores.add_tenant(tenant, bucket(tenant))
     for account in pod_identity.ACCOUNTS:
         pod_identity.associate(namespace(tenant), account, tenant)
     pod_identity.associate(namespace(tenant), contract.ACCOUNT_STEP, stores.steps_of(tenant))
-    objects = render(tenant)
+    controller = stores.controller_of(tenant)
+    pod_identity.associate(namespace(tenant), contract.ACCOUNT_CONTROLLER, controller)
+    objects = render(tenant, file)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
     apply(objects)

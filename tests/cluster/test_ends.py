@@ -41,7 +41,9 @@ def stop(running: Running, *options: str) -> None:
     run(words, env=tenants.environment())
 
 
-def check(ended: Running, what: str, *, phase: str, message: str, status: str, archived: bool = True) -> None:
+def check(
+    ended: Running, what: str, *, phase: str, message: str, status: str, error: str, archived: bool = True
+) -> None:
     """Check that nothing is left, that archive and record say what happened, and that the log is saved."""
     took = tenants.wait_until_clear(ended.tenant, ended.name, seconds=CLEAR)
     say(f"figure: {what}: nothing left after {took:.0f} s")
@@ -52,8 +54,9 @@ def check(ended: Running, what: str, *, phase: str, message: str, status: str, a
         assert message in archive[1], archive
     else:
         assert probes.archived(ended.name) == ("", ""), "Argo does not archive deleted Workflows"
-    record = probes.record(ended.tenant, ended.label)
-    assert record["status"] == status, record
+    record = probes.ended_record(ended.tenant, ended.name)
+    assert (record["status"], record["error"]) == (status, error), record
+    assert record["finished"], record
     log = probes.log_in_bucket(ended.tenant, ended.name)
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert any(line.get("run") == ended.name or line.get("pipeline") == "probe" for line in lines), log
@@ -62,36 +65,49 @@ def check(ended: Running, what: str, *, phase: str, message: str, status: str, a
 @pytest.mark.core
 def test_terminate(running):
     stop(running, "--terminate")
-    check(running, "terminate", phase="Failed", message="Terminate", status="stopped")
+    check(
+        running,
+        "terminate",
+        phase="Failed",
+        message="Terminate",
+        status="stopped",
+        error="terminated by hand",
+    )
 
 
 def test_stop(running):
     stop(running)
-    check(running, "stop", phase="Failed", message="Stop", status="stopped")
+    check(running, "stop", phase="Failed", message="Stop", status="stopped", error="stopped by hand")
 
 
 def test_delete(running):
     where = ["-n", tenants.namespace(running.tenant)]
     kubectl(*where, "delete", "workflow", running.name, "--wait=false")
-    check(running, "delete", phase="", message="", status="stopped", archived=False)
+    error = "its Workflow was deleted"
+    check(running, "delete", phase="", message="", status="stopped", error=error, archived=False)
 
 
 def test_deadline(acme):
     running = start(acme, "probe-brief")
     ended = tenants.wait_for_end(acme, running.name, seconds=300)
     assert ended["phase"] == "Failed"
-    check(running, "deadline", phase="Failed", message="deadline", status="stopped")
+    error = "its `deadline` of 100s was over"
+    check(running, "deadline", phase="Failed", message="deadline", status="failed", error=error)
 
 
 def test_a_pipeline_that_raises(acme):
     running = start(acme, elements=500, fail="the sensor is upside down")
     ended = tenants.wait_for_end(acme, running.name, seconds=180)
     assert ended["phase"] == "Failed"
-    check(running, "raised", phase="Failed", message="the sensor is upside down", status="failed")
+    message = "the sensor is upside down"
+    record = probes.ended_record(acme, running.name)
+    assert message in record["error"], record
+    check(running, "raised", phase="Failed", message=message, status="failed", error=record["error"])
 
 
 def test_a_pipeline_that_takes_too_much_memory(acme):
     running = start(acme, elements=500, megabytes=2000)
     ended = tenants.wait_for_end(acme, running.name, seconds=180)
     assert ended["phase"] == "Failed"
-    check(running, "killed for memory", phase="Failed", message="OOMKilled", status="running")
+    error = "main: OOMKilled (exit code 137)"
+    check(running, "killed for memory", phase="Failed", message="OOMKilled", status="failed", error=error)

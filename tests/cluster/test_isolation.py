@@ -24,7 +24,7 @@ GROUPS = {
     "deployments": "/apis/apps/v1",
     "clusterrolebindings": "/apis/rbac.authorization.k8s.io/v1",
 }
-ACCOUNTS = ("scaler", "driver", "worker", "step", "default")
+ACCOUNTS = ("scaler", "driver", "worker", "step", "controller", "default")
 
 
 def refused(call, **arguments) -> bool:
@@ -69,6 +69,17 @@ def test_the_cluster_is_closed_to_a_tenants_accounts(globex, account):
         ("create", "namespaces"),
     ):
         assert denied(user, verb, what, None), (account, what)
+
+
+def test_the_controller_lists_runs_and_pods_of_its_namespace_and_no_more(globex):
+    own, user = tenants.namespace(globex), as_account(globex, "controller")
+    for what in ("workflows", "pods", "events"):
+        assert kubectl(*user, "get", "--raw", f"{GROUPS.get(what, '/api/v1')}/namespaces/{own}/{what}")
+    for verb, what in (
+        *(("get", what) for what in ("secrets", "configmaps", "deployments", "services", "pods/any/log")),
+        *(("create", what) for what in ("pods", "workflows", "secrets", "deployments", "events")),
+    ):
+        assert denied(user, verb, what, own), (verb, what)
 
 
 def test_a_workflow_of_a_tenants_account_in_another_namespace_is_refused(acme, globex):

@@ -253,6 +253,7 @@ def as_person(token: str) -> str:
         "clusters": [{"name": "c", "cluster": cluster()}],
         "users": [{"name": "u", "user": {"token": token}}],
         "contexts": [{"name": "lightwork-dev", "context": context}],
+        "current-context": "lightwork-dev",
     }
     return yaml.safe_dump(document)
 

@@ -12,7 +12,9 @@ from infra.config import versions
 from infra.driver.plan import KEPT
 from lightwork import manifests, tenants
 from lightwork.functions import discovery
+from lightwork.kube import contract
 from lightwork.manifests.base import Target
+from lightwork.manifests.reach import Address, Pod, allowed
 from tests.infra.engine import run_program
 
 if TYPE_CHECKING:
@@ -114,17 +116,51 @@ def test_the_s3_server_reaches_the_pods(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "open_", "closed"),
+    [
+        (None, (443,), (80, 7070)),
+        ("http://s3.example:7070", (443, 7070), (80, 7071)),
+        ("http://s3.example", (80, 443), (7070,)),
+        ("https://s3.example", (443,), (80, 7070)),
+    ],
+)
+def test_pods_reach_the_s3_server_by_its_port_and_no_other(
+    root: Path, endpoint: str | None, open_: tuple[int, ...], closed: tuple[int, ...]
+) -> None:
+    path = root / "Pulumi.local.yaml"
+    line = "# lightwork:s3_endpoint: http://s3.example:7070"
+    assert line in path.read_text()
+    path.write_text(path.read_text().replace(line, f"lightwork:s3_endpoint: {endpoint}" if endpoint else ""))
+    run = run_program(root, "local.acme")
+    policies = [r.inputs for r in run.all("kubernetes:networking.k8s.io/v1:NetworkPolicy")]
+    server = Address("192.0.2.9")
+    for role in ("driver", "worker", "step"):
+        pod = Pod("tenant-acme", {contract.LABEL_ROLE: role})
+        assert [port for port in (*open_, *closed) if allowed(policies, pod, server, port)] == list(open_), (
+            role
+        )
+    for role in ("scheduler", "scaler", "certificates"):
+        pod = Pod("tenant-acme", {contract.LABEL_ROLE: role})
+        assert not allowed(policies, pod, server, 7070), role
+
+
+@pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         ("lightwork:image:", "lightwork:imgae:", "imgae.*'image'"),
         ("s3://lightwork-{tenant}", "s3://everybody", "lake"),
         ("s3://lightwork-{tenant}", "/data/{tenant}", "lake"),
-        ("config:", "confg:", "config: .*missing.*lightwork:image"),
         (
             "# lightwork:s3_endpoint: http://s3.example:7070",
             "lightwork:s3_endpoint: http://s3:x",
             "s3_endpoint",
         ),
+        (
+            "# lightwork:s3_endpoint: http://s3.example:7070",
+            "lightwork:s3_endpoint: http://s3:70700",
+            "s3_endp",
+        ),
+        ("config:", "confg:", "config: .*missing.*lightwork:image"),
         ("config:", "config:\n  lightwork:argo: maybe", "argo.*maybe.*exists"),
     ],
 )

@@ -19,8 +19,9 @@ PAGES = sorted(
 GROUPS = {
     **{str(page.relative_to(REPOSITORY)): [page] for page in PAGES},
     "pipelines": sorted(REPOSITORY.glob("pipelines/*/README.md")),
+    "examples": sorted(REPOSITORY.glob("examples/*/README.md")),
 }
-"""Every page is a case, and those of the pipelines are one together, however many there are."""
+"""Every page is a case; the pages of all pipelines are one together, and so are those of the examples."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
 
 PATH = re.compile(r"`((?:bench|ci|infra|platform|requirements|tests)/[\w./*-]+)`")

@@ -100,8 +100,6 @@ def _prometheus(args: MonitoringValues) -> Values:
             f"{kind}SelectorNilUsesHelmValues": False
             for kind in ("serviceMonitor", "podMonitor", "rule", "probe", "scrapeConfig")
         },
-        # A tenant's pods cannot fill it up: a target with more series than this is not scraped.
-        "enforcedSampleLimit": 50_000,
         "enableAdminAPI": False,
         **args.placement.values(),
     }

@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], Node | None]:
         InputError: the file is missing, is not YAML, is not a mapping, names a field twice, is too large, or
             has a value that is not a plain one or that versions of YAML read differently.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -79,7 +79,12 @@ def read(path: Path) -> tuple[dict[str, Any], Node | None]:
     return content, node
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a small file.
+
+    Raises:
+        InputError: it is missing, cannot be read, is not UTF-8 or is too large.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -243,7 +248,13 @@ def child(node: Node | None, name: str) -> Node | None:
 
 
 def parse(
-    model: type[M], content: Mapping[str, Any], *, path: Path, node: Node | None, prefix: str = ""
+    model: type[M],
+    content: Mapping[str, Any],
+    *,
+    path: Path,
+    node: Node | None,
+    prefix: str = "",
+    context: Mapping[str, Any] | None = None,
 ) -> M:
     """Check a mapping against a model.
 
@@ -253,12 +264,13 @@ def parse(
         path: its file, for messages.
         node: its YAML node, for the lines in messages.
         prefix: a prefix of each field's name in the file.
+        context: what the model's validators may need besides the mapping.
 
     Raises:
         InputError: a field is wrong; one line for each: `file:line: field: found VALUE; what is allowed`.
     """
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context=context)
     except ValidationError as error:
         lines = []
         details = error.errors(include_url=False)

@@ -85,6 +85,10 @@ class RunFailed(LightworkError):  # noqa: N818 - the name says what happened
     """A run that did not finish: the command line prints the error and exits with 1."""
 
 
+class ClusterAway(RunFailed):
+    """A cluster that this process cannot use any more, although a new process can: exit code 75."""
+
+
 @public
 class LakeAway(LightworkError):  # noqa: N818 - the name says what happened
     """A lake that stayed away for longer than the run waits: the command line exits with 75.

@@ -54,6 +54,17 @@ def test_without_changes_no_stack_is_affected(root: Path) -> None:
     assert Repository.since(root, "dev", "main").touched().stacks == ()
 
 
+def test_the_description_of_an_image_affects_the_tenants_whose_files_name_it(root: Path) -> None:
+    description = root / "tenants" / "descriptions" / "daylight.json"
+    description.parent.mkdir()
+    description.write_text("{}")
+    (root / "tenants" / "acme.yaml").write_text(f"{ACME}# description: descriptions/daylight.json\n")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "-m", "two")
+    description.write_text("{ }")
+    assert Repository.since(root, "dev", "HEAD").touched().stacks == ("dev.acme",)
+
+
 def test_a_renamed_file_counts_as_a_deleted_and_a_new_one(root: Path) -> None:
     git(root, "mv", "tenants/acme.yaml", "tenants/initech.yaml")
     repository = Repository.since(root, "dev", "HEAD")

@@ -39,6 +39,9 @@ class Folder:
         self.read.append(name)
         return "dev" in self.now[name]
 
+    def mentions(self, name: str, text: str) -> bool:
+        return (name, text) in {("globex", "daylight.json"), ("initech", "daylight.json")}
+
     def was_here(self, name: str) -> bool:
         return "dev" in self.before.get(name, ())
 
@@ -59,6 +62,9 @@ TENANTS = ("dev.acme", "dev.globex")
         ("tenants/acme.yaml", ("dev.acme",)),
         ("tenants/initech.yaml", ()),
         ("tenants/tenant.schema.json", ()),
+        ("tenants/descriptions/daylight.json", ("dev.globex",)),
+        ("tenants/descriptions/unused.json", ()),
+        ("examples/daylight/tenants/descriptions/daylight.json", ()),
         ("Pulumi.dev.yaml", ALL),
         ("Pulumi.prod.yaml", ()),
         ("Pulumi.local.yaml", ()),

@@ -119,6 +119,22 @@ ESTATE = {
     ),
 }
 TENANT = {
+    "identity-controller-role": Questions(
+        must=(
+            ("s3:GetObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("s3:PutObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("kms:GenerateDataKey", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key"),
+        ),
+        never=(
+            *LAKE_OBJECTS,
+            ("s3:GetObject", f"{LAKE}/acme/runs/1/jobs/1.job"),
+            ("s3:DeleteObject", f"{LAKE}/acme/runs/20261127T000000-1/run.json"),
+            ("s3:PutObject", f"{LAKE}/acme/results/t/1.seg"),
+            ("s3:PutObject", f"{LAKE}/acme/artifacts/x/_versions/1.json"),
+            OWN_SECRET,
+            READ_LOGS,
+        ),
+    ),
     "identity-role": Questions(
         must=(
             *LAKE_OBJECTS,

@@ -7,7 +7,7 @@ import pytest
 from infra.config.naming import Names
 from infra.policies import pods
 from infra.policies import tenant as tenant_policies
-from infra.tenant.identity import pods_role, secrets_role, steps_role
+from infra.tenant.identity import controller_role, pods_role, secrets_role, steps_role
 from lightwork.errors import InputError
 from lightwork.kube.contract import LAKE_ACCOUNTS
 from tests.infra.engine import ACCOUNT, REGION
@@ -153,10 +153,10 @@ def test_only_the_operator_can_assume_the_secrets_role() -> None:
 def test_role_names_never_collide() -> None:
     names = [
         role(NAMES, tenant)
-        for role in (pods_role, steps_role, secrets_role)
-        for tenant in ("acme", "pods-acme", "secrets", "steps", "steps-acme")
+        for role in (pods_role, steps_role, controller_role, secrets_role)
+        for tenant in ("acme", "pods-acme", "secrets", "steps", "controller-acme")
     ]
-    assert len(set(names)) == 15, "role names are unique in an account, whatever their paths"
+    assert len(set(names)) == 20, "role names are unique in an account, whatever their paths"
 
 
 def test_the_longest_tenant_has_roles_in_every_environment() -> None:

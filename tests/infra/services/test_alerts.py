@@ -28,6 +28,7 @@ SERIES = {
     'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Succeeded"}': "1+1x400",
     'argo_workflows_gauge{status="Running"}': "2x400",
     'kube_pod_status_phase{phase="Running",namespace="tenant-acme",pod="r-driver"}': "1x60 0x400",
+    'kube_pod_status_phase{phase="Running",namespace="tenant-acme",pod="controller-6b8f-x7k2p"}': "1x400",
     'kube_pod_status_phase{phase="Running",namespace="argo",pod="workflow-controller"}': "1x400",
     'kube_pod_status_phase{phase="Pending",namespace="tenant-acme",pod="r-workers-a"}': "0x30 1x400",
     'kube_pod_status_phase{phase="Pending",namespace="kube-system",pod="r-workers-a"}': "1x400",
@@ -37,6 +38,10 @@ SERIES = {
     'kube_deployment_created{namespace="tenant-acme",deployment="r-scheduler"}': "0x400",
     'kube_deployment_labels{namespace="tenant-acme",deployment="r-scheduler",'
     'label_lightwork_pipeline="windy-city"}': "1x400",
+    'kube_deployment_status_replicas_available{namespace="tenant-acme",deployment="controller"}': (
+        "1x30 0x400"
+    ),
+    'kube_deployment_status_replicas_available{namespace="other",deployment="controller"}': "0x400",
     # Checked in time in one namespace, too long ago in another, never in a third.
     'kube_cronjob_status_last_successful_time{namespace="tenant-good",cronjob="certificates"}': "0x400",
     'kube_cronjob_status_last_successful_time{namespace="tenant-old",cronjob="certificates"}': "-300000x400",
@@ -82,6 +87,8 @@ def plain(manifest: dict[str, Any]) -> list[dict[str, Any]]:
         ("ArgoDown", 40, [{}]),
         ("RunOverItsDeadline", 120, []),
         ("RunOverItsDeadline", 140, [LATE]),
+        ("RunsUnwatched", 40, []),
+        ("RunsUnwatched", 50, [{"namespace": "tenant-acme", "deployment": "controller"}]),
         ("CertificateExpiry", 90, CERTIFICATES),
     ],
 )

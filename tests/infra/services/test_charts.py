@@ -370,3 +370,9 @@ def test_replicas_are_spread_over_nodes_and_zones() -> None:
         for one in constraints:
             assert one["labelSelector"] == {"matchLabels": {"app.kubernetes.io/name": PODS[name]}}
             assert one["whenUnsatisfiable"] == "ScheduleAnyway", "the last node must take both"
+
+
+def test_what_grows_with_the_tenants_has_no_limit_of_samples() -> None:
+    spec = VALUES["kube-prometheus-stack"]["prometheus"]["prometheusSpec"]
+    limits = {name for name in spec if "limit" in name.lower() and "sample" in name.lower()}
+    assert not limits, "kube-state-metrics would no longer be scraped, and its alerts would be lost"

@@ -182,7 +182,7 @@ def test_the_logins_secret_is_empty_and_retained(estate: Run) -> None:
 
 
 def test_an_alarm_is_raised_when_the_archive_is_down(estate: Run) -> None:
-    alarm = estate.one("aws:cloudwatch/metricAlarm:MetricAlarm").inputs
+    alarm = estate.named("aws:cloudwatch/metricAlarm:MetricAlarm", "platform-aws-archive-down").inputs
     database = estate.one("aws:rds/instance:Instance").inputs["identifier"]
     assert alarm["dimensions"] == {"DBInstanceIdentifier": database}, "it must watch the archive"
     assert alarm["treatMissingData"] == "breaching", "a database that is down sends no data"
@@ -249,6 +249,7 @@ def test_the_alerts_are_complete_and_labelled() -> None:
         "WorkersPending",
         "ArgoDown",
         "ArgoErrors",
+        "RunsUnwatched",
         "CertificateExpiry",
     }, "CloudWatch watches the archive, and tenants have alerts for deadlines"
     for name, rule in ALERTS.items():
@@ -288,6 +289,7 @@ def test_each_pipeline_has_an_alert_at_its_own_deadline() -> None:
 
 def test_prometheus_scrapes_schedulers_and_workers_at_their_port() -> None:
     monitor = alerts.dask_monitor("monitoring")["spec"]
+    assert monitor["sampleLimit"] == alerts.SAMPLES, "a tenant's pod could fill Prometheus up"
     (endpoint,) = monitor["podMetricsEndpoints"]
     from lightwork.manifests import dask
 

@@ -12,8 +12,8 @@ from infra.config.sizes import DEFAULTS
 from infra.estate.outputs import READ
 from infra.offline.answers import estate as pretended
 from infra.policies import pods, resources
-from lightwork.kube.contract import ACCOUNT_STEP, LABEL_TENANT, LAKE_ACCOUNTS
-from lightwork.tenants import Environment
+from lightwork.kube.contract import ACCOUNT_CONTROLLER, ACCOUNT_STEP, LABEL_TENANT, LAKE_ACCOUNTS
+from lightwork.tenants import Environment, fit
 from tests.infra.conftest import STACKS, TENANTS, Deployed, deploy, plain
 from tests.infra.engine import ACCOUNT, REGION
 
@@ -129,14 +129,17 @@ def test_nothing_refers_to_another_tenant_or_environment(deployed: Deployed) -> 
 def test_each_role_has_its_boundary_and_only_its_own_pods_assume_it(deployed: Deployed) -> None:
     names, tenant = deployed.names, deployed.tenant
     roles = {role.name: role.inputs for role in deployed.run.all(ROLE)}
-    assert set(roles) == {"identity-role", "identity-steps-role", "secrets-role"}, (
-        "for its pods, for its steps, and for its secrets"
-    )
+    of_accounts = {
+        "identity-role": LAKE_ACCOUNTS,
+        "identity-steps-role": (ACCOUNT_STEP,),
+        "identity-controller-role": (ACCOUNT_CONTROLLER,),
+    }
+    assert set(roles) == {*of_accounts, "secrets-role"}, "for its pods, and for its secrets"
     for name, role in roles.items():
         assert role["permissionsBoundary"] == names.boundary_arn("tenant"), (
             f"{name}: a wrong grant would take effect"
         )
-    for role, accounts in {"identity-role": LAKE_ACCOUNTS, "identity-steps-role": (ACCOUNT_STEP,)}.items():
+    for role, accounts in of_accounts.items():
         trust = pods.trust(cluster_arn=names.cluster_arn, namespace=tenant.namespace, accounts=list(accounts))
         assert json.loads(roles[role]["assumeRolePolicy"]) == trust, (
             "tests/infra/policies/test_tenant.py shows which pods it refuses"
@@ -145,9 +148,9 @@ def test_each_role_has_its_boundary_and_only_its_own_pods_assume_it(deployed: De
         (b.inputs["clusterName"], b.inputs["namespace"], b.inputs["serviceAccount"])
         for b in deployed.run.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
     }
-    accounts = (*LAKE_ACCOUNTS, ACCOUNT_STEP)
+    accounts = (*LAKE_ACCOUNTS, ACCOUNT_STEP, ACCOUNT_CONTROLLER)
     assert bound == {(names.cluster, tenant.namespace, account) for account in accounts}, (
-        "the accounts that run its code"
+        "the accounts that run its code, and the controller's"
     )
 
 
@@ -162,7 +165,7 @@ def test_its_roles_are_granted_only_its_own_resources_and_the_linter_agrees(depl
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{prefix}*",
     }
     grants = deployed.run.all(GRANT)
-    assert len(grants) == 5, "lake and secrets for the pods and for the steps, secrets for the operator"
+    assert len(grants) == 6, "lake and secrets for pods and steps, the lake for the controller, secrets"
     for grant in grants:
         for statement in json.loads(grant.inputs["policy"])["Statement"]:
             wide = {resource for resource in statement["Resource"] if not resource.startswith(folder)}
@@ -186,19 +189,20 @@ def test_the_budget_is_the_files_and_notifies_the_topic(deployed: Deployed) -> N
 
 
 def test_the_namespace_is_restricted_closed_and_limited_by_the_files_quota(deployed: Deployed) -> None:
-    quota, namespace = deployed.tenant.quota, deployed.run.one(NAMESPACE).inputs["metadata"]
+    namespace = deployed.run.one(NAMESPACE).inputs["metadata"]
+    quota = fit.limit(deployed.tenant.quota) + fit.CONTROLLER
     assert namespace["name"] == deployed.tenant.namespace
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", "the strictest level"
     (limits,) = [manifest["spec"]["hard"] for manifest in of_kind(deployed, "ResourceQuota").values()]
     agreed = {
-        "requests.cpu": quota.cpu,
-        "requests.memory": quota.memory,
-        "limits.memory": quota.memory,
-        "limits.ephemeral-storage": quota.storage,
-        "pods": str(quota.pods),
+        "requests.cpu": quota.text("cpu"),
+        "requests.memory": quota.text("memory"),
+        "limits.memory": quota.text("memory"),
+        "limits.ephemeral-storage": quota.text("storage"),
+        "pods": quota.text("pods"),
         "services.loadbalancers": "0",
     }
-    assert limits.items() >= agreed.items(), "the file's quota, and no load balancers"
+    assert limits.items() >= agreed.items(), "the file's quota beside the controller, and no load balancers"
     assert of_kind(deployed, "LimitRange"), "pods without a size get a default"
     deny = of_kind(deployed, "NetworkPolicy")["default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, (

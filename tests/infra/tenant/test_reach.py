@@ -18,8 +18,8 @@ from tests.infra.conftest import Deployed
 
 API = "172.20.0.1"
 BOTH, NEITHER = (True, True), (False, False)
-ROLES = ("scheduler", "worker", "driver", "step", "scaler", "certificates")
-NEED_THE_API = ("driver", "step", "scaler", "certificates")
+ROLES = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller")
+NEED_THE_API = ("driver", "step", "scaler", "certificates", "controller")
 
 
 def policies(deployed: Deployed) -> list[dict[str, object]]:
@@ -75,7 +75,7 @@ def test_workers_and_drivers_reach_their_scheduler_and_strangers_do_not(deployed
     own = scheduler(deployed.tenant.namespace, address(deployed))
     for role in ("worker", "driver"):
         assert readings(policies(deployed), pod(deployed, role), own) == BOTH, role
-    for role in ("step", "scaler", "certificates"):
+    for role in ("step", "scaler", "certificates", "controller"):
         assert readings(policies(deployed), pod(deployed, role), own) == NEITHER, role
     for role in ROLES:
         stranger = Pod("tenant-somebody-else", {contract.LABEL_ROLE: role})

@@ -119,9 +119,8 @@ def test_the_provider_gets_a_token_for_each_call_and_stores_none(acme: Run) -> N
 def test_only_pods_with_the_tenants_code_have_its_role(acme: Run) -> None:
     bound = acme.all("aws:eks/podIdentityAssociation:PodIdentityAssociation")
     roles = {b.inputs["serviceAccount"]: b.inputs["roleArn"].rpartition("-dev-")[2] for b in bound}
-    assert roles == {"driver": "pods-acme", "worker": "pods-acme", "step": "steps-acme"}, (
-        "the accounts that run its code"
-    )
+    of_code = {"driver": "pods-acme", "worker": "pods-acme", "step": "steps-acme"}
+    assert roles == {**of_code, "controller": "controller-acme"}, "the accounts that run its code"
     for association in bound:
         assert association.inputs["namespace"] == "tenant-acme", "another tenant's pods"
         assert association.inputs["clusterName"] == "lightwork-dev", "another cluster's pods"
@@ -129,7 +128,7 @@ def test_only_pods_with_the_tenants_code_have_its_role(acme: Run) -> None:
 
 
 def test_every_role_of_a_tenant_is_bounded(acme: Run) -> None:
-    assert len(acme.all(ROLE)) == 3, "for its pods, for its steps, and for its secrets"
+    assert len(acme.all(ROLE)) == 4, "for its pods, its steps, its controller, and for its secrets"
     for role in acme.all(ROLE):
         assert role.inputs["permissionsBoundary"] == ESTATE.tenant_boundary_arn, (
             f"{role.name}: a wrong grant would take effect"
@@ -146,12 +145,16 @@ def test_each_role_is_granted_what_it_needs_and_nothing_else(acme: Run) -> None:
         "secrets-of-pods": "pods-acme",
         "lake-of-steps": "steps-acme",
         "secrets-of-steps": "steps-acme",
+        "lake-of-controller": "controller-acme",
     }, "no other grant"
     policies = {g.name: json.loads(g.inputs["policy"]) for g in acme.all(GRANT)}
     (whole, _, key) = (statement["Resource"] for statement in policies["lake-of-pods"]["Statement"])
     assert policies["lake-of-steps"] == tenant_policies.lake_of_steps(
         bucket_arn=whole[0], key_arn=key[0], tenant="acme"
     ), "tests/infra/policies/test_steps.py shows what it refuses"
+    assert policies["lake-of-controller"] == tenant_policies.lake_of_controller(
+        bucket_arn=whole[0], key_arn=key[0], tenant="acme"
+    ), "tests/infra/policies/test_controller.py shows what it refuses"
     text = " ".join(g.inputs["policy"] for g in acme.all(GRANT))
     assert "globex" not in text, "another tenant's"
     assert "secret:lightwork/dev/acme/*" in text, "its own secrets"
@@ -211,7 +214,7 @@ def test_a_budget_counts_only_the_tenants_costs_in_this_environment(root: Path) 
 
 def test_everything_on_aws_that_takes_tags_has_the_tenants(acme: Run) -> None:
     tagged = [r for r in acme.resources if r.type.startswith("aws:") and "tags" in r.inputs]
-    assert len(tagged) == 10, "bucket, key, three roles, three associations, a secret, the budget"
+    assert len(tagged) == 12, "bucket, key, four roles, four associations, a secret, the budget"
     for resource in tagged:
         assert resource.inputs["tags"]["tenant"] == "acme", (
             f"{resource.name}: its cost would not be allocated"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import binaries
+from tests.cluster.__main__ import main
 from tests.cluster.progress import HarnessError, run_while_it_advances
 from tests.waiting import patience
 
@@ -34,6 +37,28 @@ def test_a_command_that_writes_files_goes_on(tmp_path: Path) -> None:
         f"for n in range({STEPS}): pathlib.Path({str(tmp_path / 'a')!r}).write_text(str(n)); time.sleep(0.1)"
     )
     assert python(code, folders=[tmp_path]) == ""
+
+
+def test_a_command_that_takes_long_says_that_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    python("time.sleep(0.5)", says_every=0.1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert all(re.search(r"\.\.\. goes on, \d+ s so far; something new \d+ s ago$", line) for line in lines)
+
+
+@pytest.mark.parametrize(("error", "code"), [(HarnessError("no disk"), 1), (KeyboardInterrupt(), 130)])
+def test_a_build_that_ends_early_says_that_the_same_command_goes_on(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(binaries, "build_all", fail)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert main(["build"]) == code
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "cluster: what was built is kept; the same command goes on from there"
+    )
 
 
 @pytest.mark.timeout(60)

@@ -113,7 +113,15 @@ def open_shown(lake: str | None, tenant: str | None) -> Lake:
     )
 
 
-_STYLES = {"succeeded": "green", "failed": "red", "stopped": "yellow", "running": "cyan", "lost": "red"}
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "stopped": "yellow",
+    "skipped": "yellow",
+    "submitted": "cyan",
+    "running": "cyan",
+    "lost": "red",
+}
 
 
 def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("run", "Run a pipeline: lightwork run windy-city max_timestamps=1000"),
     "list": ("pipelines", "Show the pipelines and their parameters."),
+    "describe": ("pipelines", "Show what pipelines take; with --json for a tenant's file."),
     "new": ("pipelines", "Create a pipeline with a test, ready to run."),
     "explain": (
         "explain",

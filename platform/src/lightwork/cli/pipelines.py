@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,14 +62,43 @@ def describe(name: str) -> tuple[str, list[tuple[str, str]]]:
     return f"Parameters of {name}" + (f" ({doc.rstrip('.')})" if doc else ""), rows or [("none", "")]
 
 
-def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:
-    from lightwork.functions.parameter_types import to_text
+@click.command("describe")
+@click.argument("names", nargs=-1, metavar="[PIPELINE]...", shell_complete=candidates.pipelines)
+@click.option("--image", metavar="NAME@sha256:...", help="The image that this is; only with --json.")
+@json_option
+def describe_command(names: tuple[str, ...], image: str | None, as_json: bool) -> None:
+    """Show what pipelines take: their parameters with types and defaults; all pipelines without a name.
 
-    signature = [
-        {"name": item.name, "type": item.type, "required": item.required}
-        | ({} if item.required else {"default": to_text(item.default)})
-        for item in parameters
-    ]
+    With --json, run in an image, it prints the description that a tenant's file names beside that image.
+    """
+    from lightwork.functions import discovery, parameters
+    from lightwork.tenants import descriptions
+
+    if not names and (broken := discovery.broken()):
+        lines = (f"{module} cannot be imported: {one_line(reason)}" for module, reason in broken.items())
+        raise InputError("\n".join(lines))
+    if image is not None and not as_json:
+        raise InputError("describe: --image is a part of the description that --json prints; add --json")
+    pipelines = [discovery.find(name) for name in dict.fromkeys(names or discovery.pipelines())]
+    if as_json:
+        objects = [
+            _object(item.name, item, list(parameters.of(item).values()))
+            | {"doc": one_line(item.doc.partition("\n")[0])}
+            for item in pipelines
+        ]
+        echo(json.dumps(descriptions.document(image, objects), indent=2))
+        return
+    for item in pipelines:
+        title, rows = describe(item.name)
+        echo(f"{title}:")
+        show_table(["parameter", "type"], rows, fold=["type"])
+
+
+def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:
+    """Return a pipeline and its parameters, as JSON has them."""
+    from lightwork.functions.parameters import to_json
+
+    signature = [to_json(item) for item in parameters]
     return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": signature}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,18 @@ from lightwork.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lightwork.kube.runs import Remote, Status
+    from lightwork.kube.runs import Remote
+    from lightwork.lake import Lake
+
+UNKNOWN_CODE = 3
+"""The exit code of `submit --wait` if it cannot be known how the run ended."""
+
+_lake_option = click.option(
+    "--lake",
+    metavar="URL",
+    help="The tenant's lake, such as s3://bucket, which knows ended runs too [LIGHTWORK_LAKE].",
+    shell_complete=candidates.folders,
+)
 
 
 def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,7 +42,7 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--tenant",
             metavar="NAME",
-            help="The tenant [LIGHTWORK_TENANT, else local].",
+            help="The tenant [LIGHTWORK_TENANT].",
             shell_complete=candidates.tenants,
         ),
         click.option(
@@ -50,6 +62,8 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
     from lightwork import settings
     from lightwork.kube.runs import Remote
 
+    if tenant is None and not os.environ.get(settings.ENV_TENANT):
+        raise InputError(f"--tenant is missing; expected --tenant NAME, or {settings.ENV_TENANT}")
     return Remote(environment, settings.resolve_tenant(tenant), context)
 
 
@@ -58,6 +72,7 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
 @_cluster_options
 @click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
+@_lake_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def submit_command(
     pipeline: str,
@@ -66,41 +81,72 @@ def submit_command(
     tenant: str | None,
     context: str | None,
     wait: bool,
+    lake: str | None,
     as_json: bool,
 ) -> None:
     """Start a run of a tenant's pipeline in a cluster, with parameters as NAME=VALUE.
 
     NAME=@FILE gives the content of a file, of up to 1,000,000 bytes; write @@ for a value that begins with @.
-    """
-    from lightwork.errors import RunFailed
 
+    With --wait, the exit code is 0 if the run succeeded, 1 if it did not, and 3 if that cannot be known.
+    """
     values = _parameters(pipeline, items)
     remote = _remote(environment, tenant, context)
-    run, status = "", None
+    run = ""
     where = f"--env {environment}{f' --context {context}' if context else ''} --tenant {remote.tenant}"
     try:
         run = remote.submit(pipeline, values)
         echo(f"submitted {run} to {remote.namespace}", err=True)
         if wait:
-            status = _follow(remote, run)
+            _wait(remote, run, _lake(lake, remote.tenant), where, as_json=as_json)
     except KeyboardInterrupt:
         _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, where)
         raise click.exceptions.Exit(STOPPED_CODE) from None
-    if as_json:
-        show_json({"run": run, "namespace": remote.namespace, "phase": status.phase if status else ""})
+    if not wait and as_json:
+        show_json({"run": run, "namespace": remote.namespace, "phase": ""})
     elif not wait:
         echo(f"see its logs: lightwork logs {run} {where}", err=True)
-    if status is not None and status.phase != "Succeeded":
-        raise RunFailed(f"{run}: {status.phase}: {status.message or 'no message'}")
 
 
-def _follow(remote: Remote, run: str) -> Status | None:
-    """Print a run's state whenever it changes, until it ends; return the last."""
-    status = None
-    for status in remote.follow(run, away=lambda text: echo(f"{run}: goes on; {text}; waiting", err=True)):
-        words = (status.phase or "not yet scheduled", status.progress, status.message)
-        echo(f"{run}: {' '.join(filter(None, words))}", err=True)
-    return status
+def _lake(url: str | None, tenant: str) -> Lake | None:
+    """Return the tenant's lake, if an option or the environment names it."""
+    from lightwork import settings
+    from lightwork.lake import open_lake
+    from lightwork.lake.patience import LOOK_SECONDS
+
+    if url is None and not os.environ.get(settings.ENV_LAKE):
+        return None
+    patience = settings.resolve_patience(LOOK_SECONDS)
+    return open_lake(settings.resolve_lake(url), tenant=tenant, patience=patience)
+
+
+def _wait(remote: Remote, run: str, lake: Lake | None, where: str, *, as_json: bool) -> None:
+    """Show what goes on in a run until it ends, and how it ends.
+
+    Raises:
+        RunFailed: it did not succeed.
+        Exit: how it ended cannot be known.
+    """
+    from lightwork.cli import waiting
+    from lightwork.errors import LightworkError, RunFailed
+
+    shown = waiting.Shown(run)
+    try:
+        picture = waiting.follow(remote, run, lake, shown)
+    except LightworkError as error:
+        if as_json:
+            show_json({**waiting.to_json(shown, remote.namespace, run), "phase": "", "message": str(error)})
+        echo(f"lightwork: {run}: how it ends is not known: {error}", err=True)
+        echo(f"lightwork: ask again: lightwork logs {run} {where}", err=True)
+        raise click.exceptions.Exit(UNKNOWN_CODE) from error
+    finally:
+        shown.close()
+    state = picture.status
+    if as_json:
+        show_json(waiting.to_json(shown, remote.namespace, run))
+    if state.phase != "Succeeded":
+        raise RunFailed(f"{run}: {state.phase}: {state.message or 'no message'}")
+    waiting.say_end(picture, with_result=not as_json)
 
 
 def _say_what_goes_on(what: str, run: str, where: str) -> None:
@@ -121,8 +167,8 @@ def stop_command(
     run: str, environment: str, tenant: str | None, context: str | None, terminate: bool
 ) -> None:
     """Stop a run in a cluster; its finished results are kept."""
-    _remote(environment, tenant, context).stop(run, at_once=terminate)
-    echo(f"{run} is stopping; its finished results are kept", err=True)
+    is_new = _remote(environment, tenant, context).stop(run, at_once=terminate)
+    echo(f"{run} is stopping{'' if is_new else ' already'}; its finished results are kept", err=True)
 
 
 @click.command("logs")
@@ -131,12 +177,36 @@ def stop_command(
 @click.option(
     "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
 )
+@_lake_option
 def logs_command(
-    run: str, environment: str, tenant: str | None, context: str | None, role: str | None
+    run: str, environment: str, tenant: str | None, context: str | None, role: str | None, lake: str | None
 ) -> None:
-    """Print what the pods of a run in a cluster have logged so far."""
-    for pod, line in _remote(environment, tenant, context).logs(run, role):
-        echo(f"{pod}  {line}")
+    """Print what the pods of a run in a cluster have logged so far.
+
+    The logs of drivers and steps that are gone are read from the lake, if it is named.
+    """
+    from lightwork.kube.runs import NoPodsError
+
+    remote = _remote(environment, tenant, context)
+    kept = _lake(lake, remote.tenant)
+    try:
+        for pod, line in remote.logs(run, role):
+            echo(f"{pod}  {line}")
+    except NoPodsError:
+        if kept is None or not _print_kept(kept, run, role):
+            raise
+
+
+def _print_kept(lake: Lake, run: str, role: str | None) -> bool:
+    """Print the logs that Argo has kept of a run's ended pods; return whether there are any."""
+    found = False
+    for entry in lake.entries(f"argo/{run}"):
+        pod = entry.path.split("/")[2]
+        if entry.path.endswith("/main.log") and role in (None, "driver" if "-driver-" in pod else "step"):
+            found = True
+            for line in lake.read(entry.path).decode(errors="replace").splitlines():
+                echo(f"{pod}  {line}")
+    return found
 
 
 @click.command("dashboard")
@@ -159,7 +229,7 @@ def dashboard_command(
 
     remote = _remote(environment, tenant, context)
     if (status := remote.status(run)).ended:
-        raise InputError(f"{run} has ended already: {status.phase}; its dashboard is gone")
+        raise InputError(f"{run} has no dashboard any more: {status.end()}")
     remote.scheduler(run)
     # Looked up for each connection, because a lost scheduler is replaced by another pod.
     with forwarded(lambda: remote.open_port(remote.scheduler(run), DASHBOARD_PORT), port) as listening:

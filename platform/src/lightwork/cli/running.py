@@ -14,7 +14,7 @@ import click
 
 from lightwork.cli import streams
 from lightwork.cli.output import echo
-from lightwork.errors import InputError, LakeAway, LightworkError, near, one_line
+from lightwork.errors import ClusterAway, InputError, LakeAway, LightworkError, near, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +119,7 @@ def _code(error: Exception) -> int:
     cause: BaseException | None = error
     for _ in range(_CHAIN):
         # By the type, and not by an attribute: an element's exception may raise for either.
-        if issubclass(type(cause), LakeAway):
+        if issubclass(type(cause), (LakeAway, ClusterAway)):
             return LAKE_AWAY_CODE
         if cause is None:
             break

@@ -120,7 +120,9 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         show_json(_object(tenant, warnings))
         return
-    echo(f"{tenant.name}: environments {', '.join(tenant.environments)}; namespace {tenant.namespace}\n")
+    leaving = "; leaving: its schedules start no runs" if tenant.leaving else ""
+    environments = ", ".join(tenant.environments)
+    echo(f"{tenant.name}: environments {environments}; namespace {tenant.namespace}{leaving}\n")
     columns = ["pods", "cpu", "memory", "storage"]
     show_table(["", *columns], _sizes(tenant), right=columns)
     from lightwork.tenants import fit
@@ -227,27 +229,25 @@ def _target(
 
 def _object(tenant: Tenant, warnings: Sequence[str]) -> dict[str, Any]:
     """Return what `tenant show --json` prints: the same as its tables, by name."""
-    from lightwork.tenants import fit, schedules
+    from lightwork.tenants import fit
 
     def named(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
-    now = dt.datetime.now(dt.UTC)
     times = [
         {
             "pipeline": name,
             "schedule": entry.schedule,
             "timezone": entry.timezone,
             "suspended": bool(entry.suspended),
-            "next": [moment.isoformat() for moment in schedules.times(entry.schedule, entry.timezone, now, 3)]
-            if entry.schedule is not None and entry.timezone is not None
-            else [],
+            "next": [moment.isoformat() for moment in _next(tenant, name)],
         }
         for name, entry in tenant.pipelines.items()
     ]
     steps = ["pipeline", "step", "runs", "waits_for", "cpu", "memory"]
     return {
         "name": tenant.name,
+        "state": tenant.state,
         "environments": list(tenant.environments),
         "namespace": tenant.namespace,
         "needs": named(["of", "pods", "cpu", "memory", "storage"], _sizes(tenant)),
@@ -291,17 +291,24 @@ def _steps(tenant: Tenant) -> list[list[Any]]:
 
 
 def _times(tenant: Tenant) -> list[list[Any]]:
-    from lightwork.tenants import schedules
-
     rows = []
-    now = dt.datetime.now(dt.UTC)
     for name, entry in tenant.pipelines.items():
-        if entry.schedule is None or entry.timezone is None:
+        if entry.schedule is None:
             rows.append([name, "none", "only when submitted", ""])
             continue
-        moments = schedules.times(entry.schedule, entry.timezone, now, 3)
+        moments = _next(tenant, name)
         local = "\n".join(f"{moment:%a %Y-%m-%d %H:%M %z}" for moment in moments)
         utc = "\n".join(f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M}" for moment in moments)
-        state = "\nsuspended" if entry.suspended else ""
-        rows.append([name, f"{entry.schedule}\n{entry.timezone}{state}", local, utc])
+        why_not = "the tenant is leaving" if tenant.leaving else "suspended"
+        rows.append([name, f"{entry.schedule}\n{entry.timezone}", local or f"none: {why_not}", utc])
     return rows
+
+
+def _next(tenant: Tenant, name: str) -> list[dt.datetime]:
+    """Return the next three times at which an entry's schedule starts a run."""
+    from lightwork.tenants import schedules
+
+    entry = tenant.pipelines[name]
+    if not tenant.fires(name) or entry.schedule is None or entry.timezone is None:
+        return []
+    return schedules.times(entry.schedule, entry.timezone, dt.datetime.now(dt.UTC), 3)

@@ -9,13 +9,15 @@ import sys
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from lightwork.cluster.ends import reported
 from lightwork.cluster.fleet import fleet_from
-from lightwork.cluster.keeper import Keeper
+from lightwork.cluster.keeper import Keeper, authority
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
 from lightwork.cluster.relief import relieve
 from lightwork.cluster.versions import check_versions
-from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.errors import ClusterAway, InputError, RunFailed, one_line
 from lightwork.functions import pickling
 from lightwork.kube import contract
 from lightwork.logs import get_logger
@@ -37,6 +39,10 @@ _DASHBOARD = 1.0
 """Seconds within which the dashboard responds."""
 _RESPONSE = 5.0
 """Seconds within which workers respond."""
+_END = 5.0
+"""Seconds within which it is known why a worker has ended."""
+_LOOK = 0.2
+"""Seconds between two looks for that."""
 
 
 class Lost(Exception):  # noqa: N818 - an event, not a mistake
@@ -90,7 +96,7 @@ class Cluster:
             self._owned = self._address = start_local(workers, dashboard=dashboard)
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
-        fleet = fleet_from(os.environ) if "://" in on else None
+        fleet = self._fleet = fleet_from(os.environ) if "://" in on else None
         if fleet is not None:
             if batches:
                 fleet.need(batches, ())
@@ -103,6 +109,9 @@ class Cluster:
                     self._owned.close()
             raise
         self.keeper = None if fleet is None else Keeper(fleet, lambda: self.client)
+        if self.local:
+            # So that nothing waits for a result any longer.
+            self._owned.revival.on_failure = lambda: self.client.close_quietly()
         self.hold_packages()
 
     def hold_packages(self) -> None:
@@ -114,11 +123,11 @@ class Cluster:
             self._packages |= new
 
     def _connect(self, timeout: float, *, first: bool = False) -> Connection:
-        from lightwork.cluster.connection import connect
+        from lightwork.cluster.connection import connect, is_untrusted
 
         start = time.monotonic()
         try:
-            connection = connect(self._address, timeout)
+            connection = connect(self._address, timeout, self._renew)
         except TypeError as error:
             if not self.on.startswith("tls://"):
                 raise
@@ -132,7 +141,8 @@ class Cluster:
             reason = one_line(error)
             if "timed out" in reason.lower():  # Dask names the time of its last attempt
                 reason = f"timed out after {time.monotonic() - start:.1f} s"
-            raise RunFailed(f"no scheduler responds at {self.on}: {reason}") from error
+            kind = ClusterAway if self._fleet is not None and is_untrusted(error) else RunFailed
+            raise kind(f"no scheduler responds at {self.on}: {reason}") from error
         if first and not self.local:
             try:
                 check_versions(connection, self.on)
@@ -140,6 +150,11 @@ class Cluster:
                 connection.close_quietly()
                 raise
         return connection
+
+    def _renew(self) -> None:
+        """Replace a scheduler that does not trust this process, if it is the run's own."""
+        if self._fleet is not None:
+            self._fleet.renew(authority())
 
     @property
     def dashboard(self) -> str | None:
@@ -172,11 +187,23 @@ class Cluster:
             batches: its batches that run or wait, and those still to be made; 0 when it has ended.
 
         Raises:
-            RunFailed: Kubernetes refuses to create any worker for the run.
+            RunFailed: there are no workers, and never will be.
         """
         if self.keeper is not None:
             self.keeper.need(map_name, batches)
+        self.check()
+
+    def check(self) -> None:
+        """Raise if there are no workers, and never will be.
+
+        Raises:
+            RunFailed: Kubernetes refuses to create any worker for the run, or none can be started on this
+                machine.
+        """
+        if self.keeper is not None:
             self.keeper.check()
+        if self.local and self._owned.revival.failure:
+            raise RunFailed(self._owned.revival.failure)
 
     def submit(
         self, function: Callable[..., Any], *arguments: Any, key: str, place: float
@@ -253,6 +280,36 @@ class Cluster:
         except (FutureCancelledError, OSError, TimeoutError) as error:
             raise Lost from error
 
+    def end_of(self, address: str) -> str:
+        """Return why a worker that was lost has ended, as far as that is seen from here; empty if it is not.
+
+        Args:
+            address: the worker's address.
+        """
+        deadline = time.monotonic() + _END
+        while not (reason := self._end_of(address)) and time.monotonic() < deadline:
+            time.sleep(_LOOK)  # the connection to a worker is lost before its process has ended
+        return reason
+
+    def _end_of(self, address: str) -> str:
+        if self.local:
+            return str(self._owned.revival.ends.get(address, ""))
+        if self.keeper is not None:
+            return self.keeper.losses.reasons.get(urlsplit(address).hostname or "", "")
+        with contextlib.suppress(Exception):  # the reason is optional
+            return reported(self.client, address)
+        return ""
+
+    @property
+    def renewed(self) -> int:
+        """How often the scheduler was replaced because the tenant's certificate authority was."""
+        return 0 if self.keeper is None else self.keeper.renewed
+
+    @property
+    def blamed(self) -> dict[str, tuple[int, str]]:
+        """The keys of tasks that have ended too many workers: how many, and why the last one was lost."""
+        return {} if self.keeper is None else self.keeper.losses.blamed
+
     def reconnect(self, timeout: float | None = None) -> None:
         """Connect to the scheduler again, or to its replacement at the same address.
 
@@ -260,10 +317,11 @@ class Cluster:
             timeout: seconds to try for; by default `LIGHTWORK_RECONNECT_SECONDS`, else 600.
 
         Raises:
-            RunFailed: no scheduler responded in time, or Kubernetes refuses to create any worker.
+            RunFailed: no scheduler responded in time, or there will be no workers.
         """
-        if self.keeper is not None:
-            self.keeper.check()
+        from lightwork.cluster.connection import is_untrusted
+
+        self.check()
         if timeout is None:
             timeout = _seconds("LIGHTWORK_RECONNECT_SECONDS", 600)
         log = get_logger("lightwork")
@@ -271,11 +329,13 @@ class Cluster:
         deadline = time.monotonic() + timeout
         self.client.close_quietly()
         while True:
+            self.check()
             try:
                 self.client = self._connect(max(1.0, min(10.0, deadline - time.monotonic())))
             except Lost as error:
                 if time.monotonic() > deadline:
-                    raise RunFailed(
+                    is_own = self._fleet is not None and is_untrusted(error.__cause__)
+                    raise (ClusterAway if is_own else RunFailed)(
                         f"the scheduler at {self.on} did not return within {timeout:.0f} s; "
                         "finished results are kept, and the next run continues from there"
                     ) from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distributed import Client
 from distributed.client import _set_global_client
+from distributed.comm.core import FatalCommClosedError
 from distributed.spans import SpanMetadata
 
 from lightwork.logs import Shared
@@ -17,16 +18,18 @@ from lightwork.logs import Shared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ATTEMPTS", "Connection", "connect"]
+__all__ = ["ATTEMPTS", "Connection", "connect", "is_untrusted"]
 
 ATTEMPTS = (*(1.0,) * 15, 2.0, 5.0, 10.0)
 """Timeouts in seconds of the attempts to connect; the last one applies to all further attempts."""
 
+_PAUSE = 1.0
+"""Seconds between attempts that fail at once."""
 _SPAN = SpanMetadata(collections=[{"type": "Future"}])
 """What Dask's dashboard says of a call."""
 
 
-def connect(address: Any, timeout: float) -> Connection:
+def connect(address: Any, timeout: float, untrusted: Callable[[], object] = list) -> Connection:
     """Connect to a scheduler that may still be starting.
 
     Retries with short timeouts: packets sent before kube-proxy has programmed the Service are dropped, and so
@@ -36,6 +39,7 @@ def connect(address: Any, timeout: float) -> Connection:
     Args:
         address: the scheduler's address, or a cluster object.
         timeout: seconds to try for.
+        untrusted: is called after each attempt at which one does not trust the other's certificate.
 
     Raises:
         OSError: no scheduler responded in time; includes TimeoutError.
@@ -46,10 +50,18 @@ def connect(address: Any, timeout: float) -> Connection:
         seconds = min(attempt, deadline - time.monotonic())
         try:
             return Connection(address, timeout=seconds, set_as_default=False, name="lightwork")
-        except OSError:
+        except OSError as error:
             if time.monotonic() >= deadline:
                 raise
+            if is_untrusted(error):
+                untrusted()
+                time.sleep(_PAUSE)
     raise AssertionError  # unreachable: the attempts are endless
+
+
+def is_untrusted(error: BaseException | None) -> bool:
+    """Return whether an error says that one end does not trust the other's certificate."""
+    return isinstance(error, FatalCommClosedError)
 
 
 class Connection(Client):  # type: ignore[misc, unused-ignore]

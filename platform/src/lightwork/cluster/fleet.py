@@ -7,18 +7,20 @@ then on the driver controls their number, because only the driver knows how much
 from __future__ import annotations
 
 import math
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from lightwork.cluster.run_objects import KubernetesPods
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.kube import contract
-from lightwork.kube.api import InCluster, RefusedError
+from lightwork.kube.api import InCluster
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from lightwork.kube.api import KubeApi
+    from lightwork.cluster.losses import Loss
 
 IDLE_SECONDS = 10.0
 """Seconds for which a worker is idle before it is released: the next map may start at any moment."""
@@ -32,7 +34,12 @@ _EVERY = 1.0
 """Seconds between two adjustments, at least."""
 _SERVICE_EVERY = 0.2
 """Seconds between two requests for a Service that does not exist yet."""
-_COST = "controller.kubernetes.io/pod-deletion-cost"
+GONE_SECONDS = 15.0
+"""Seconds for which an object of the run is gone before the run fails: at a run's end they all go at once."""
+_MISSING_SECONDS = 180.0
+"""Seconds after which a Deployment of workers that never existed will not come any more."""
+_CHECK_EVERY = 5.0
+"""Seconds between two looks at the scheduler's objects."""
 
 
 class Pods(Protocol):
@@ -53,6 +60,15 @@ class Pods(Protocol):
     def service_ip(self, name: str) -> str | None:
         """Return the address of a Service; None until it exists."""
 
+    def losses(self) -> list[Loss]:
+        """Return the workers that were lost since the last call."""
+
+    def scheduler(self, name: str) -> int | None:
+        """Return the replicas of the scheduler's Deployment; None if it or its Service does not exist."""
+
+    def scale_scheduler(self, name: str, count: int) -> None:
+        """Set the replicas of the scheduler's Deployment, and wait until no pod is left if it is 0."""
+
 
 class Fleet:
     """The workers of a run, whose number follows the work.
@@ -72,6 +88,12 @@ class Fleet:
         self._idle_since: dict[str, float] = {}
         self._refused_since: float | None = None
         self._warned = False
+        self._absent_since: float | None = None
+        self._scheduler = ""
+        self._checked_at = -math.inf
+        self._gone_since: float | None = None
+        self._renewed_for: bytes | None = None
+        self._renewing = threading.Lock()
 
     def need(
         self,
@@ -94,7 +116,8 @@ class Fleet:
             running: the number of workers that run; None if unknown.
 
         Raises:
-            RunFailed: Kubernetes keeps refusing to create any worker, for example because of the quota.
+            RunFailed: Kubernetes keeps refusing to create any worker, for example because of the quota, or
+                the workers' Deployment is gone.
         """
         now = time.monotonic() if now is None else now
         if now - self._adjusted_at < _EVERY:
@@ -105,7 +128,11 @@ class Fleet:
             # Read each time: a Deployment that is created again starts with no workers.
             count = self._pods.replicas()
             if count is None:
-                return  # all objects of a run are created at once: the Deployment will exist soon
+                self._check_absent(wanted, now)
+                return
+            self._absent_since = None
+            if self.count not in (None, count):
+                get_logger("lightwork").warning("somebody else has set the number of workers", now=count)
             self.count = count
             if wanted > count:
                 self._scale(count, wanted)
@@ -119,6 +146,78 @@ class Fleet:
             raise
         except Exception as error:  # noqa: BLE001 - the run goes on with the workers it has
             get_logger("lightwork").warning(f"the number of workers could not be changed: {one_line(error)}")
+
+    def _check_absent(self, wanted: int, now: float) -> None:
+        """Fail a run that needs workers, and whose Deployment of workers does not exist."""
+        if self._absent_since is None:
+            self._absent_since = now
+        if not wanted:
+            return
+        # All objects of a run are created at once: one that has never existed may exist soon.
+        seconds = _MISSING_SECONDS if self.count is None else GONE_SECONDS
+        if now - self._absent_since >= seconds:
+            what = "does not exist" if self.count is None else "was deleted during the run"
+            raise RunFailed(
+                f"the workers' Deployment {what}; finished results are kept: submit the run again"
+            )
+
+    def check(self, now: float | None = None) -> None:
+        """Check the scheduler's objects every few seconds; start the scheduler again if it was stopped.
+
+        Args:
+            now: the time in seconds, for tests.
+
+        Raises:
+            RunFailed: its Deployment or its Service was deleted.
+        """
+        now = time.monotonic() if now is None else now
+        if not self._scheduler or now - self._checked_at < _CHECK_EVERY or self._renewing.locked():
+            return
+        self._checked_at = now
+        try:
+            replicas = self._pods.scheduler(self._scheduler)
+            if replicas == 0:
+                get_logger("lightwork").warning("somebody else has stopped the scheduler; starting it again")
+                self._pods.scale_scheduler(self._scheduler, 1)
+        except Exception as error:  # noqa: BLE001 - it is looked at again
+            get_logger("lightwork").debug("the scheduler could not be looked at: %s", one_line(error))
+            return
+        if replicas is not None:
+            self._gone_since = None
+            return
+        self._gone_since = now if self._gone_since is None else self._gone_since
+        if now - self._gone_since >= GONE_SECONDS:
+            raise RunFailed(
+                "the scheduler's Deployment or Service was deleted during the run; "
+                "finished results are kept: submit the run again"
+            )
+
+    def renew(self, authority: bytes) -> None:
+        """Replace the scheduler, which trusts another certificate authority; once for each authority.
+
+        Args:
+            authority: the certificates that this process trusts.
+        """
+        with self._renewing:
+            if not self._scheduler or authority == self._renewed_for:
+                return
+            self._renewed_for = authority
+            get_logger("lightwork").warning(
+                "the tenant's certificate authority was replaced; replacing the run's scheduler, too"
+            )
+            try:
+                self._pods.scale_scheduler(self._scheduler, 0)
+                self._pods.scale_scheduler(self._scheduler, 1)
+            except Exception as error:  # noqa: BLE001 - the run fails by the cause of this
+                get_logger("lightwork").warning(f"the scheduler could not be replaced: {one_line(error)}")
+
+    def losses(self) -> list[Loss]:
+        """Return the workers that were lost since the last call, as far as the API tells it."""
+        try:
+            return self._pods.losses()
+        except Exception as error:  # noqa: BLE001 - they are looked at again
+            get_logger("lightwork").debug("the workers' pods could not be read: %s", one_line(error))
+            return []
 
     def _release_idle(self, count: int, idle: set[str], wanted: int, now: float) -> None:
         self._idle_since = {host: self._idle_since.get(host, now) for host in idle}
@@ -147,6 +246,7 @@ class Fleet:
         name, dot, domain = host.partition(".")
         if not dot or not domain.endswith(".svc"):
             return address
+        self._scheduler = name
         deadline = time.monotonic() + timeout
         try:
             while (ip := self._pods.service_ip(name)) is None:
@@ -213,55 +313,3 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     return Fleet(
         pods, max_workers=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS]
     )
-
-
-class KubernetesPods:
-    """A Deployment and its pods, through the API of the cluster that this process runs in."""
-
-    def __init__(self, api: KubeApi, deployment: str, namespace: str) -> None:
-        self._api = api
-        self._deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/{deployment}"
-        self._pods = f"/api/v1/namespaces/{namespace}/pods"
-        self._services = f"/api/v1/namespaces/{namespace}/services"
-
-    def replicas(self) -> int | None:
-        """Return the Deployment's number of replicas; None until it exists."""
-        scale = self._get(f"{self._deployment}/scale")
-        return None if scale is None else int(scale["spec"].get("replicas", 0))  # the API omits a zero
-
-    def service_ip(self, name: str) -> str | None:
-        """Return the address of a Service; None until it exists."""
-        service = self._get(f"{self._services}/{name}")
-        return None if service is None else service["spec"].get("clusterIP")
-
-    def _get(self, path: str) -> dict[str, Any] | None:
-        """Return an object; None if it does not exist."""
-        try:
-            return self._api.get(path)
-        except RefusedError as error:
-            if error.status == 404:
-                return None
-            raise
-
-    def scale(self, count: int) -> None:
-        """Set the Deployment's number of replicas."""
-        self._api.patch(f"{self._deployment}/scale", {"spec": {"replicas": count}})
-
-    def let_go_first(self, hosts: Collection[str]) -> int:
-        """Mark the workers' pods at these addresses as the first to delete; return how many there are."""
-        labels = self._api.get(self._deployment)["spec"]["selector"]["matchLabels"]
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        marked = 0
-        for pod in self._api.get(self._pods, labelSelector=selector)["items"]:
-            if pod["status"].get("podIP") in hosts and "deletionTimestamp" not in pod["metadata"]:
-                body = {"metadata": {"annotations": {_COST: "-100"}}}
-                self._api.patch(f"{self._pods}/{pod['metadata']['name']}", body)
-                marked += 1
-        return marked
-
-    def refusal(self) -> str:
-        """Return why Kubernetes does not create the workers' pods; empty if it does."""
-        for condition in self._api.get(self._deployment).get("status", {}).get("conditions", []):
-            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                return one_line(condition.get("message") or condition.get("reason"))
-        return ""

@@ -6,19 +6,24 @@ so only if a dashboard is asked for: the scheduler alone, on a path that nobody 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from distributed import Nanny, Scheduler, SpecCluster, Worker
+from distributed import Scheduler, SpecCluster, Worker
 from distributed.comm import get_tcp_server_addresses
+from distributed.core import Status
 from distributed.http.routing import RoutingApplication
 from distributed.system import MEMORY_LIMIT
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
 from tornado.web import ErrorHandler
 
 from lightwork.cluster import private
+from lightwork.cluster.revival import EVERY, LocalNanny, Revival
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
@@ -91,6 +96,9 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
         dashboard: whether the scheduler serves Dask's dashboard.
         preload: the modules that each worker process runs first.
         silence_logs: the level up to which Dask logs nothing.
+
+    Attributes:
+        revival: starts workers again that Dask has given up.
     """
 
     # Its processes end with this one. Dask would wait up to 10 s at exit for one that is starting.
@@ -98,12 +106,16 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
 
     def __init__(self, workers: int, *, dashboard: bool, preload: list[str], silence_logs: int) -> None:
         self._first = secrets.token_urlsafe(_PATH_BYTES) if dashboard else ""
+        self.revival = Revival()
+        self._looks: PeriodicCallback | None = None
+        self._replaces = False
         security = private.credentials()
         common = {"host": HOST, "protocol": "tls://", "security": security}
         worker = {
-            "cls": Nanny,
+            "cls": LocalNanny,
             "options": {
                 **common,
+                "revival": self.revival,
                 "worker_class": LocalWorker,
                 "nthreads": 1,
                 "memory_limit": int(MEMORY_LIMIT / max(1, workers)),
@@ -118,6 +130,41 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
             security=security,
             silence_logs=silence_logs,
         )
+        self.loop.add_callback(self._start_looking)
+
+    def _start_looking(self) -> None:
+        self._looks = PeriodicCallback(self._look, EVERY * 1000)
+        self._looks.start()
+
+    def _look(self) -> None:
+        """Replace the workers that Dask has given up, unless some are being replaced."""
+        if self.status != Status.running:
+            return
+        self.revival.look(self)
+        if self._lock.locked() or self._replaces:
+            return
+        given_up = self.revival.given_up(self)
+        if set(self.worker_spec) - set(self.workers):
+            self._futures.add(asyncio.ensure_future(self._replace(given_up)))
+
+    async def _replace(self, given_up: list[LocalNanny]) -> None:
+        self._replaces = True
+        try:
+            for nanny in given_up:
+                with contextlib.suppress(Exception):
+                    await nanny.close()
+            for name in set(self.worker_spec) - set(self.workers) - {nanny.name for nanny in given_up}:
+                await self.revival.pause(name)  # not even its nanny could be made
+            with contextlib.suppress(Exception):  # the next look notices it
+                await self._correct_state()
+        finally:
+            self._replaces = False
+
+    async def _close(self) -> None:
+        self.revival.closing.set()
+        if self._looks is not None:
+            self._looks.stop()
+        await super()._close()
 
     @property
     def dashboard_link(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.cluster.relief import Patience
-from lightwork.engine.compute import KILLED, Failure, compute, renewing
+from lightwork.engine.compute import Failure, compute, killed, renewing
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
@@ -33,7 +33,7 @@ from lightwork.functions.raised import describe, watching
 from lightwork.store.results import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import distributed
 
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R")
+
+_LOOK = 2.0
+"""Seconds between two looks at whether a call has ended too many workers."""
 
 
 class Future(Generic[R]):
@@ -243,10 +246,12 @@ class Future(Generic[R]):
                 self._carry(error.difference)
                 self._forget()
             except ElementError as error:
-                self.settle(error=received_error(error))
+                if not self._settled:
+                    self.settle(error=received_error(error))
                 return
-            except KilledWorker:
-                self.settle(error=ElementError(self.name, None, "arguments not recorded", KILLED))
+            except KilledWorker as error:
+                reason = self.runner.cluster.end_of(error.last_worker.address)
+                self.settle(error=self._killed(int(error.allowed_failures) + 1, reason))
                 return
             except (LightworkError, TimeoutError):
                 raise
@@ -265,12 +270,35 @@ class Future(Generic[R]):
         """Wait for Dask's future; look at times whether work that was cancelled holds its worker."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         patience = Patience()
-        while not _ends_within(future, min(end - time.monotonic(), patience.left)):
+        while not _ends_within(future, min(end - time.monotonic(), patience.left, _LOOK)):
+            blamed = self.runner.cluster.blamed
+            if (culprit := self._culprit(blamed)) is not None:
+                raise culprit._end(blamed)  # noqa: SLF001
             if time.monotonic() >= end:
                 raise TimeoutError(f"{self.name} has no result after {timeout:g} s")
             if patience.ends():
                 self.runner.cluster.relieve()
         return future.result()
+
+    def _culprit(self, blamed: Mapping[str, tuple[int, str]]) -> Future[Any] | None:
+        """Return this call or one that it waits for, if that has ended too many workers."""
+        if not blamed or self._settled:
+            return None
+        if self._future is not None and self._future.key in blamed:
+            return self
+        culprits = (item._culprit(blamed) for item in self._inputs)  # noqa: SLF001
+        return next((item for item in culprits if item is not None), None)
+
+    def _end(self, blamed: Mapping[str, tuple[int, str]]) -> ElementError:
+        """Settle this call, which has ended too many workers; return its error."""
+        assert self._future is not None  # noqa: S101 - it is blamed by its key
+        self._future.cancel(force=True)
+        error = self._killed(*blamed[self._future.key])
+        self.settle(error=error)
+        return error
+
+    def _killed(self, tries: int, reason: str) -> ElementError:
+        return ElementError(self.name, None, "arguments not recorded", killed(reason), attempts=tries)
 
     def _not_run(self, error: BaseException) -> RunFailed:
         failure = RunFailed(f"{self.name}: a worker could not run the call: {describe(error)}")
@@ -414,6 +442,9 @@ def _ends_within(future: distributed.Future, seconds: float) -> bool:
 
     Not by a timeout of Dask's, which now and then ends in an error of its own, nor by a callback, which would
     keep a dropped future's work going.
+
+    Raises:
+        Lost: the client was closed, as the scheduler is lost.
     """
 
     async def wait() -> None:
@@ -422,5 +453,10 @@ def _ends_within(future: distributed.Future, seconds: float) -> bool:
         waiting.cancel()
 
     if not future.done():
-        future.client.sync(wait)
+        try:
+            future.client.sync(wait)
+        except RuntimeError as error:
+            if future.client.status in ("closing", "closed"):  # its event loop ends with it
+                raise Lost from error
+            raise
     return bool(future.done())

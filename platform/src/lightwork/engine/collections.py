@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from lightwork.errors import ClusterAway
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,14 +40,18 @@ class SessionClient:
 
             return get_client()
         runner = self._current()
-        return None if runner.on == "serial" else runner.cluster.client
+        if runner.on == "serial":
+            return None
+        if runner.cluster.client.status == "closed":
+            runner.cluster.reconnect()
+        return runner.cluster.client
 
     def get(self, *args: Any, **kwargs: Any) -> Any:
         """Compute on the session's workers; in this thread if the session is serial.
 
         Raises:
             InputError: several sessions are open, none of them in this thread or coroutine.
-            RunFailed: Kubernetes refuses to create any worker for the run.
+            RunFailed: there are no workers, and never will be.
         """
         from dask.local import get_sync
 
@@ -59,12 +65,19 @@ class SessionClient:
         client = self.session_client
         if client is None:
             return here(*args, **kwargs)
+        if _on_a_worker():
+            return getattr(client, method)(*args, **kwargs)
+        cluster = self._current().cluster
+        renewed = cluster.renewed
         try:
             return getattr(client, method)(*args, **kwargs)
-        except BaseException:
-            keeper = None if _on_a_worker() else self._current().cluster.keeper
-            if keeper is not None:
-                keeper.check()
+        except BaseException as error:
+            cluster.check()
+            if cluster.renewed != renewed:
+                raise ClusterAway(
+                    "the run's scheduler was replaced, as the tenant's certificate authority was; "
+                    "finished results are kept, and the next run continues from there"
+                ) from error
             raise
 
     def __reduce__(self) -> Any:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from lightwork.engine.causes import Sent
 
-KILLED = "its worker process was killed on every attempt, usually because it ran out of memory"
 LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most."""
 _TRACEBACK = 50_000
@@ -173,6 +172,16 @@ def try_again(
         set_attempt(1)
     text = describe(error) + _advice(error)
     return Failure(position, shorten(element), text, trace(error), error, attempt)
+
+
+def killed(reason: str) -> str:
+    """Return the error of an element whose worker process was lost on every attempt.
+
+    Args:
+        reason: why the last one was; empty if that was not seen.
+    """
+    told = f": {reason}" if reason else ", for a reason that was not seen"
+    return f"its worker process was killed on every attempt{told}"
 
 
 def _advice(error: BaseException) -> str:

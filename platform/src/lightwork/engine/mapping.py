@@ -161,6 +161,11 @@ class MapCall:
 
         return self.runner.pack_again(self.task.name, difference, pack)
 
+    @property
+    def total(self) -> int | None:
+        """The number of its elements; None while its input is read and that is not known."""
+        return self.stats.total if self.feed.exhausted else self._request.total
+
     def note_changes(self, names: Sequence[str]) -> None:
         """Warn about values that the task reads and that its own runs change; about each once."""
         new = [name for name in names if name not in self._changed]

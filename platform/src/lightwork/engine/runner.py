@@ -51,6 +51,18 @@ class Packed(Protocol):
         """What a worker has to find by name as the driver has it."""
 
 
+class Counted(Protocol):
+    """A map that has started and not ended."""
+
+    @property
+    def stats(self) -> Stats:
+        """Counts of its elements so far."""
+
+    @property
+    def total(self) -> int | None:
+        """The number of its elements; None while that is not known."""
+
+
 _Packed = TypeVar("_Packed", bound=Packed)
 
 _REFRESH_EVERY = 1.0
@@ -123,7 +135,7 @@ class Runner:
         self.tender = Tender()
         self.large_inputs = LargeInputs(on, lake)
         self.replaced = False
-        self.maps: set[object] = set()
+        self.maps: set[Counted] = set()
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -310,6 +322,15 @@ class Runner:
         """Add a finished map to the totals."""
         for name in self.elements:
             self.elements[name] += getattr(stats, name)
+
+    def counts(self) -> tuple[dict[str, int], bool]:
+        """Return the totals with those of the maps that go on, and whether all of these know their total."""
+        counts, maps = dict(self.elements), list(self.maps)
+        for item in maps:
+            for name in counts:
+                counts[name] += getattr(item.stats, name)
+            counts["total"] += max(0, (item.total or 0) - item.stats.total)
+        return counts, all(item.total is not None for item in maps)
 
     def code_of(self, task: TaskFunction[..., Any]) -> CodeKey | None:
         """Return a task's code key; None if its results are not cached, with a warning if it has no key."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.cluster import Lost
 from lightwork.cluster.relief import Patience
-from lightwork.engine.compute import KILLED, Failure, shorten
+from lightwork.engine.compute import Failure, killed, shorten
 from lightwork.engine.feed import PAGE, Page, Span
 from lightwork.engine.places import Places
 from lightwork.engine.proof import Difference
@@ -47,8 +47,6 @@ _WAIT = 0.2
 """Seconds to wait for a batch or for more input in one step."""
 _REPORT_WAITING = 5.0
 """Seconds without a worker after which a log line says so."""
-_LOCAL_PATIENCE = 180.0
-"""Seconds without a worker after which a map on this machine fails."""
 _SUSPECT_GROUPS = 32
 """Up to this many suspects are tried one by one; more are first split into this many groups."""
 
@@ -161,6 +159,7 @@ class Scatter:
     def _step(self, *, block: bool) -> None:
         """Take in the batches that have returned, and send as many as the workers have room for."""
         try:
+            self._take_in_blamed()
             collected = bool(self._arrived)
             if collected:
                 self._patience.renew()
@@ -190,7 +189,7 @@ class Scatter:
         return math.ceil(left * self._sizer.seconds / WORK_SECONDS)
 
     def _wait(self) -> None:
-        """Wait a moment for a batch to return; fail if this machine has had no worker for long."""
+        """Wait a moment for a batch to return."""
         if self._inflight:
             self._wake.wait(_WAIT)
             self._wake.clear()
@@ -204,8 +203,6 @@ class Scatter:
         now = time.monotonic()
         if self._waiting_since is None:
             self._waiting_since = now
-        elif cluster.local and now - self._waiting_since > _LOCAL_PATIENCE:
-            raise RunFailed("the worker processes on this machine did not restart; finished results are kept")
         elif now - self._waiting_since > _REPORT_WAITING and not self._reported_waiting:
             get_logger("lightwork").info(f"no worker at {cluster.on} yet; waiting for one")
             self._reported_waiting = True
@@ -410,15 +407,31 @@ class Scatter:
                 raise kind(str(error)) from error
             text = f"{self._call.task.name}: a worker could not run a batch: {describe(error)}"
             raise RunFailed(text) from error
+        reason = self._call.runner.cluster.end_of(error.last_worker.address)
+        self._blame(batch, int(error.allowed_failures) + 1, reason)
+
+    def _take_in_blamed(self) -> None:
+        """Handle the batches that have ended too many workers, as the workers' pods tell."""
+        cluster = self._call.runner.cluster_if_any
+        blamed = {} if cluster is None else cluster.blamed
+        for batch in list(self._inflight) if blamed else ():
+            future = batch.future
+            if future is not None and future.key in blamed and not future.done():
+                self._inflight.discard(batch)
+                batch.future = None
+                future.cancel(force=True)
+                self._blame(batch, *blamed[future.key])
+
+    def _blame(self, batch: Batch, tries: int, reason: str) -> None:
+        """Fail the element of a batch that has ended its workers, or split it to find the element."""
         if batch.count == 1 and batch.alone:
             span = batch.spans[0]
-            tries = int(error.allowed_failures) + 1
-            failure = Failure(0, shorten(span.elements()[0]), KILLED, "", None, tries)
+            failure = Failure(0, shorten(span.elements()[0]), killed(reason), "", None, tries)
             self._fail(span.page, span.positions[0], failure)
             return
         get_logger("lightwork").warning(
-            f"{self._call.task.name}: a batch of {batch.count} elements killed its workers; "
-            "splitting it to find the element responsible"
+            f"{self._call.task.name}: a batch of {batch.count} elements killed its workers"
+            f"{f' ({reason})' if reason else ''}; splitting it to find the element responsible"
         )
         self._call.stats.resubmitted += batch.count
         self._suspects.extend(_split(batch.spans, batch.count))

@@ -53,7 +53,7 @@ def describe(annotation: Any) -> str:
     >>> describe(Literal["m/s", "km/h"])
     "'m/s' or 'km/h'"
     """
-    base, metadata = _split(annotation)
+    base, metadata = split(annotation)
     for item in metadata:
         if isinstance(item, PathType):
             return _PATHS[item.path_type]
@@ -102,7 +102,7 @@ def from_text(annotation: Any, text: str) -> Any:
         ValidationError: the text is not of the type.
         json.JSONDecodeError: the type expects JSON, and the text is not JSON.
     """
-    base, metadata = _split(annotation)
+    base, metadata = split(annotation)
     if get_origin(base) in (Union, types.UnionType):
         return _union(annotation, base, text)
     if is_structured(base):
@@ -126,7 +126,7 @@ def from_text(annotation: Any, text: str) -> Any:
 
 def is_structured(annotation: Any) -> bool:
     """Tell whether values of the type are given as JSON."""
-    base, _ = _split(annotation)
+    base, _ = split(annotation)
     if get_origin(base) in (Union, types.UnionType):
         return any(is_structured(arg) for arg in get_args(base))
     kind = get_origin(base) or base
@@ -143,7 +143,7 @@ def is_structured(annotation: Any) -> bool:
 
 def choices(annotation: Any) -> list[Any]:
     """Return the values of a Literal or Enum, also inside a union; empty for other types."""
-    base, _ = _split(annotation)
+    base, _ = split(annotation)
     if get_origin(base) is Literal:
         return list(get_args(base))
     if isinstance(base, type) and issubclass(base, enum.Enum):
@@ -169,10 +169,10 @@ def _union(annotation: Any, base: Any, text: str) -> Any:
     raise first or ValueError(text)
 
 
-def _split(annotation: Any) -> tuple[Any, list[Any]]:
+def split(annotation: Any) -> tuple[Any, list[Any]]:
     """Split a type into the type without `Annotated` and its flattened metadata."""
     if hasattr(annotation, "__value__"):  # `type Name = ...` of Python 3.12
-        return _split(annotation.__value__)
+        return split(annotation.__value__)
     if get_origin(annotation) is not Annotated:
         return annotation, []
     base, *items = get_args(annotation)
@@ -238,7 +238,7 @@ def _fields(base: Any) -> dict[str, str]:
 
 def _candidates(annotation: Any, default: Any) -> list[Any]:
     """Return candidates for an example value, best first."""
-    base, metadata = _split(annotation)
+    base, metadata = split(annotation)
     first = [] if default is None or default in ([], {}, (), set(), "") else [default]
     if get_origin(base) in (Union, types.UnionType):
         return first + [v for arg in get_args(base) for v in _candidates(arg, None)]

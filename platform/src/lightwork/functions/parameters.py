@@ -6,14 +6,14 @@ import difflib
 import functools
 import inspect
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 
 from lightwork.errors import InputError, near, nearest, one_line
-from lightwork.functions import given
+from lightwork.functions import given, schemas
 from lightwork.functions import parameter_types as kinds
 
 if TYPE_CHECKING:
@@ -72,13 +72,30 @@ class Parameter:
         return f"expected {self.type}{as_json}{kinds.examples(self.annotation, self.name, default)}"
 
 
-def of(pipeline: Pipeline[..., Any]) -> dict[str, Parameter]:
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A pipeline in an image of its own, as the image's description has it; its code is not here.
+
+    Attributes:
+        name: its name.
+        doc: the first line of its docstring.
+        parameters: its parameters by name, in the order of its signature.
+    """
+
+    name: str
+    doc: str
+    parameters: Mapping[str, Parameter]
+
+
+def of(pipeline: Pipeline[..., Any] | Described) -> dict[str, Parameter]:
     """Return the parameters of a pipeline by name, in the order of its signature.
 
     Raises:
         InputError: the signature has `*args` or `**kwargs`, or a parameter that is positional-only, has no
             type, or has a type that pydantic cannot check.
     """
+    if isinstance(pipeline, Described):
+        return dict(pipeline.parameters)
     try:
         signature = pipeline.signature
     except Exception as error:
@@ -105,6 +122,37 @@ def of(pipeline: Pipeline[..., Any]) -> dict[str, Parameter]:
             item.name, item.annotation, item.default, kinds.describe(item.annotation)
         )
     return parameters
+
+
+def to_json(parameter: Parameter) -> dict[str, Any]:
+    """Return a parameter with the schema of its type, for JSON; without one if no schema says enough."""
+    document: dict[str, Any] = {
+        "name": parameter.name,
+        "type": parameter.type,
+        "required": parameter.required,
+    }
+    schema = schemas.of(parameter.annotation)
+    if not parameter.required:
+        document["default"] = kinds.to_text(parameter.default)
+    if schema is not None and not parameter.required:
+        try:
+            value_of("", replace(parameter, annotation=schemas.annotation(schema)), document["default"])
+        except InputError:
+            schema = None
+    return document if schema is None else document | {"schema": schema}
+
+
+def from_json(document: Mapping[str, Any]) -> Parameter:
+    """Return a parameter that `to_json` has written; without a schema it accepts every text.
+
+    Raises:
+        ValueError: the schema is wrong, or the default is not of it.
+    """
+    kind = schemas.annotation(document["schema"]) if "schema" in document else Any
+    parameter = Parameter(document["name"], kind, REQUIRED, one_line(document["type"]))
+    if document["required"]:
+        return parameter
+    return replace(parameter, default=value_of("its default", parameter, document["default"]))
 
 
 def parse(pipeline: Pipeline[..., Any], items: Sequence[str]) -> dict[str, Any]:

@@ -75,6 +75,8 @@ ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
+ACCOUNT_CONTROLLER = "controller"
+"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
@@ -92,9 +94,11 @@ LABEL_PIPELINE = "lightwork/pipeline"
 LABEL_RUN = "lightwork/run"
 """The name of the run's Workflow. The exit handler deletes what carries it."""
 LABEL_ROLE = "lightwork/role"
-"""scheduler, worker, driver, step, scaler or certificates."""
+"""scheduler, worker, driver, step, scaler, certificates or controller."""
 LABEL_STEP = "lightwork/step"
 """The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
+ANNOTATION_REASON = "lightwork/reason"
+"""On a Workflow: why `pods.controller` has ended it; `kube.status` reads it."""
 LABEL_SPOT = "lightwork/spot"
 """`true` or `false`: a label of nodes, and a taint of spot nodes, set by `infra.config.nodes`.
 
@@ -106,6 +110,9 @@ WORK_SECONDS = 2.0
 
 Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.keeper` compute with it.
 """
+
+ANNOTATION_PARAMETERS = "lightwork/parameters"
+"""On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
 
 # Parameters of a run that are too long for Argo. `kube.values` keeps them in a ConfigMap, which
 # `manifests.scaler` mounts in the driver; `pods.driver` reads them.
@@ -165,8 +172,19 @@ ENV_MEMORY = "LIGHTWORK_MEMORY"
 """A worker's memory limit in bytes. Set by `manifests.dask`, read by the worker's own command line."""
 ENV_CONNECT_SECONDS = "LIGHTWORK_CONNECT_SECONDS"
 """How long the driver waits for the scheduler. Set by `manifests.scaler`, read by `cluster.cluster`."""
+ENV_ARGO_PROGRESS = "ARGO_PROGRESS_FILE"
+"""Argo's own: the file whose last line, `done/total`, Argo shows as the progress of the step.
+
+Set by Argo on the containers of a step, written by `runs.telling`.
+"""
 ENV_LAST_WORD = "LIGHTWORK_LAST_WORD_FILE"
 """A file that gets the text of an error as well: Kubernetes shows it as the pod's termination message.
 
 Set by `pods.driver` for its own process unless it is set already, read there and by `cli.main`.
+"""
+
+PROGRESS = "run progress"
+"""The event of the log lines by which a driver tells how far its run is.
+
+Written by `runs.telling`, read by `kube.telling`.
 """

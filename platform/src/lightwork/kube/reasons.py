@@ -10,7 +10,7 @@ from lightwork.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ended", "not_started", "of_node"]
+__all__ = ["ended", "is_own_doing", "not_started", "of_node"]
 
 _MAIN = re.compile(r"main: (?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<text>.*))?", re.DOTALL)
 _ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
@@ -19,6 +19,8 @@ _ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 _EVENTS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+_LATER = ("Pulling", "Pulled", "Created", "Started")
+"""Events of a pod whose volumes are mounted."""
 _SIGNALS = {134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod with a higher priority",
@@ -57,12 +59,13 @@ def not_started(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
     own = [
         event
         for event in events
-        if event.get("reason") in _EVENTS and (event.get("involvedObject") or {}).get("uid") == uid
+        if event.get("reason") in (*_EVENTS, *_LATER)
+        and (event.get("involvedObject") or {}).get("uid") == uid
     ]
-    if own:
-        last = max(own, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-        return _short(last.get("message") or last["reason"])
-    return ""
+    last = max(own, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default={})
+    if last.get("reason") not in _EVENTS:
+        return ""  # what kept it before is over
+    return _short(last.get("message") or last["reason"])
 
 
 def ended(pod: Mapping[str, Any]) -> str:
@@ -86,6 +89,19 @@ def ended(pod: Mapping[str, Any]) -> str:
     if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"):
         return _short(status.get("message") or status["reason"])
     return next((end for end in ends if end), "")
+
+
+def is_own_doing(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod, or a process of its, has ended by what it did itself.
+
+    It used too much memory or disk, crashed or exited; not one that lost its node, was drained or deleted, or
+    was evicted as its node was short of something.
+    """
+    metadata, status = pod.get("metadata") or {}, pod.get("status") or {}
+    if status.get("reason") == "Evicted":
+        return "exceed" in str(status.get("message"))
+    disrupted = [item for item in status.get("conditions") or [] if item.get("type") == "DisruptionTarget"]
+    return not disrupted and "deletionTimestamp" not in metadata and status.get("reason") in (None, "")
 
 
 def of_node(message: str) -> str:

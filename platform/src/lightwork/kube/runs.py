@@ -1,79 +1,48 @@
-"""Submit, follow, read and stop runs in a cluster, through the APIs of Argo and Kubernetes.
-
-A context of the kubeconfig selects the cluster: the given one, else `lightwork-<env>`. The current context is
-never used by default, so that a run meant for dev does not start in prod.
-"""
+"""Submit, follow, read and stop runs in a cluster, through the APIs of Argo and Kubernetes."""
 
 from __future__ import annotations
 
-import functools
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lightwork.errors import InputError, LightworkError, near, one_line
-from lightwork.kube import status
+from lightwork.errors import InputError, LightworkError, near, nearest
+from lightwork.kube import api, archive, described, reasons, status
 from lightwork.kube import values as values_of_runs
-from lightwork.kube.api import RefusedError, of_context
+from lightwork.kube.access import Access, AwayError
+from lightwork.kube.api import RefusedError
 from lightwork.kube.contract import ARGO, LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
+from lightwork.kube.states import ENDED, Status, patiently, status_of
+
+__all__ = ["ENDED", "ROLES", "AwayError", "NoPodsError", "Remote", "Status", "UnknownError"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lightwork.kube.api import ByClient
     from lightwork.kube.contract import Manifest
 
-ENDED = ("Succeeded", "Failed", "Error", "Skipped")
+T = TypeVar("T")
+
 ROLES = ("driver", "scheduler", "worker", "step")
-PATIENCE = 3600.0
-"""For how many seconds without an answer of the API a run is still followed."""
 
 
-class AwayError(LightworkError):
-    """The API does not answer, or answers that it cannot at the moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The state of a run.
+class UnknownError(InputError):
+    """A run that is not in the cluster, and nothing that can be asked tells how it ended.
 
     Attributes:
-        name: the name of the run and of its Workflow.
-        phase: Pending (it waits for its turn), Running, Succeeded, Failed, Error or Skipped; empty until Argo
-            has seen the run.
-        message: why it failed or was skipped, or what it waits for; empty if none of that.
-        progress: the finished steps out of all steps, such as `3/4`.
+        may_pass: whether something that may know could not be asked for the moment.
     """
 
-    name: str
-    phase: str
-    message: str
-    progress: str
-
-    @property
-    def ended(self) -> bool:
-        """Whether the run has ended."""
-        return self.phase in ENDED
+    may_pass = False
 
 
-class Remote:
-    """A tenant's namespace in a cluster.
+class NoPodsError(InputError):
+    """A run without the pods whose logs are asked for."""
 
-    Args:
-        environment: such as `dev`; selects the context `lightwork-dev` unless one is given.
-        tenant: the tenant's name.
-        context: a context of the kubeconfig.
 
-    Raises:
-        InputError: the kubeconfig is missing, unusable, or without that context.
-    """
-
-    def __init__(self, environment: str, tenant: str, context: str | None = None) -> None:
-        self._api = _connection(environment, context)
-        self.namespace = f"tenant-{tenant}"
-        self.tenant = tenant
-        self._argo = f"/apis/{ARGO}/namespaces/{self.namespace}"
-        self._core = f"/api/v1/namespaces/{self.namespace}"
+class Remote(Access):
+    """The runs of a tenant in a cluster."""
 
     def submit(self, name: str, values: Mapping[str, str]) -> str:
         """Start a run of a pipeline.
@@ -91,6 +60,7 @@ class Remote:
         """
         template = self._template(name)
         placed = values_of_runs.place(name, template, values)
+        described.check(name, template, values)
         if short := status.shortfall(template, self._quotas()):
             raise InputError(
                 f"{name}: {short}; ask for a larger quota, or for smaller pods in the tenant's file"
@@ -108,10 +78,13 @@ class Remote:
                 },
             },
         }
-        workflow = self._request(
-            f"submit {name}",
-            lambda: self._api.create(f"{self._argo}/workflows", body),
-        )
+        try:
+            workflow = self._request(
+                f"submit {name}",
+                lambda: self._api.create(f"{self._argo}/workflows", body),
+            )
+        except AwayError as error:
+            raise AwayError(f"{error}; the run may have started all the same") from error
         run = str(workflow["metadata"]["name"])
         if placed.files:
             try:
@@ -136,6 +109,8 @@ class Remote:
             lambda: self._api.get(f"{self._argo}/workflowtemplates"),
         )["items"]
         by_name = {item["metadata"]["name"]: item for item in templates}
+        if not by_name:
+            self._find_tenant()
         if name not in by_name:
             raise InputError(f"{self.tenant} has no pipeline {name!r}{near(name, by_name)}")
         return by_name[name]
@@ -148,64 +123,100 @@ class Remote:
             return []
 
     def status(self, run: str) -> Status:
-        """Return the state of a run.
+        """Return the state of a run, also of one that has ended and is gone, if that can be known.
 
         Raises:
-            InputError: there is no such run (any more: Argo deletes a Workflow soon after it ends).
+            UnknownError: there is no such run in the cluster, and nothing tells of it.
         """
-        workflow = self._request(
-            f"read {run}",
-            lambda: self._api.get(f"{self._argo}/workflows/{run}"),
-            missing=f"{self.tenant} has no run {run!r} in the cluster; `lightwork runs` shows ended ones",
+        workflow = self.workflow(run)
+        return self._end_of(run) if workflow is None else self.status_of(run, workflow)
+
+    def workflow(self, run: str) -> dict[str, Any] | None:
+        """Return a run's Workflow, with its nodes if Argo's server is needed for them; None if it is gone."""
+        path = f"{self._argo}/workflows/{run}"
+        try:
+            workflow: dict[str, Any] = self._request(
+                f"read {run}", lambda: self._api.get(path), missing="it is gone"
+            )
+        except InputError:
+            return None
+        if not status.are_elsewhere(workflow):
+            return workflow
+        return archive.archived(self._api, self.namespace, run).workflow or workflow
+
+    def status_of(self, run: str, workflow: Mapping[str, Any]) -> Status:
+        """Return the state of a run as its Workflow shows it, and its pods if the nodes are elsewhere."""
+        state = status_of(run, workflow)
+        if not status.are_elsewhere(workflow) or state.phase not in ("Failed", "Error"):
+            return state
+        told = "its steps are only in Argo's database, which cannot be read from here"
+        ended = [text for pod in self.pods(run) if (text := reasons.ended(pod))]
+        return replace(state, message="; ".join(filter(None, [state.message, *ended[-1:], told])))
+
+    def _end_of(self, run: str) -> Status:
+        """Return the state of a run whose Workflow is gone.
+
+        Raises:
+            UnknownError: nothing tells of it; the text says what was asked.
+        """
+        answer = archive.archived(self._api, self.namespace, run)
+        if answer.workflow is not None and (state := status_of(run, answer.workflow, "archive")).ended:
+            return state
+        try:
+            told = archive.from_events(self.events("Workflow", run), run)
+            why = "no event tells of its end"
+        except LightworkError as error:
+            told, why = None, str(error)
+        if told is not None:
+            return status_of(run, told, "events")
+        raise self._unknown(
+            run, f"{answer.why or 'the archive has it as it went on'}; {why}", answer.may_pass
         )
-        state = workflow.get("status", {})
-        progress = state.get("progress", "")
-        return Status(run, status.phase(workflow), status.message(workflow), progress)
+
+    def _unknown(self, run: str, why: str, may_pass: bool) -> UnknownError:
+        self._find_tenant()
+        try:
+            guess = nearest(run, self.runs())
+        except LightworkError:
+            guess = ""
+        error = UnknownError(
+            f"{self.tenant} has no run {run!r} in the cluster{guess}; how it ended is not known: {why}"
+        )
+        error.may_pass = may_pass
+        return error
 
     def runs(self) -> list[str]:
         """Return the names of the runs that are in the cluster, the newest first."""
-        workflows = self._request("list the runs", lambda: self._api.get(f"{self._argo}/workflows"))
-        items = [item["metadata"] for item in workflows["items"]]
+        items = [item["metadata"] for item in self.workflows()]
         newest_first = sorted(items, key=lambda item: str(item.get("creationTimestamp")), reverse=True)
         return [str(item["name"]) for item in newest_first]
+
+    def workflows(self) -> list[dict[str, Any]]:
+        """Return the Workflows of the runs that are in the cluster."""
+        return list(self._request("list the runs", lambda: self._api.get(f"{self._argo}/workflows"))["items"])
 
     def follow(
         self, run: str, every: float = 2.0, away: Callable[[str], None] | None = None
     ) -> Iterator[Status]:
         """Yield a run's state each time it changes, until the run ends.
 
-        The run goes on while the API is away, so following it does too, for up to PATIENCE.
-
         Args:
             run: the run's name.
             every: seconds between two requests.
-            away: is called with the reason each time the API goes away.
+            away: is called with the reason each time the API is away.
 
         Raises:
             LightworkError: the API was away for too long, or refuses to answer.
         """
-        last, answered = None, time.monotonic()
-        known_away = False
-        while True:
-            try:
-                status = self.status(run)
-            except AwayError as error:
-                if time.monotonic() - answered > PATIENCE:
-                    raise
-                if away and not known_away:
-                    away(str(error))
-                known_away = True
-                time.sleep(every)
-                continue
-            answered, known_away = time.monotonic(), False
-            if status != last:
-                yield status
-            if status.ended:
+        last = None
+        for state in patiently(lambda: self.status(run), every, away):
+            if state != last:
+                yield state
+            if state.ended:
                 return
-            last = status
-            time.sleep(every)
+            last = state
 
-    def stop(self, run: str, *, at_once: bool = False) -> None:
+    def stop(self, run: str, *, at_once: bool = False) -> bool:
         """End a run.
 
         One that waits for its turn ends without its exit handler, as it has no objects: with it, the run
@@ -216,17 +227,25 @@ class Remote:
             run: the run's name.
             at_once: skip the exit handler; the run's objects are then deleted with its Workflow.
 
+        Returns:
+            Whether it was not being stopped already.
+
         Raises:
             InputError: there is no such run, or it has ended already.
         """
-        if (status := self.status(run)).ended:
-            raise InputError(f"{run} has ended already: {status.phase}")
-        waits = status.phase in ("", "Pending")
-        body = {"spec": {"shutdown": "Terminate" if at_once or waits else "Stop"}}
+        workflow = self.workflow(run)
+        state = self._end_of(run) if workflow is None else self.status_of(run, workflow)
+        if workflow is None or state.ended:
+            raise InputError(f"{run} cannot be stopped: {state.end()}")
+        waits = state.phase in ("", "Pending")
+        shutdown = "Terminate" if at_once or waits else "Stop"
+        if workflow.get("spec", {}).get("shutdown") in (shutdown, "Terminate"):
+            return False
         self._request(
             f"stop {run}",
-            lambda: self._api.patch(f"{self._argo}/workflows/{run}", body),
+            lambda: self._api.patch(f"{self._argo}/workflows/{run}", {"spec": {"shutdown": shutdown}}),
         )
+        return True
 
     def logs(self, run: str, role: str | None = None) -> Iterator[tuple[str, str]]:
         """Yield the log lines that a run's pods have written so far.
@@ -239,23 +258,33 @@ class Remote:
             The pod's name and a line.
 
         Raises:
-            InputError: the run has no such pod in the cluster.
+            NoPodsError: the run has no such pod in the cluster.
         """
-        roles = f"={role}" if role else f" in ({','.join(ROLES)})"
-        selector = f"{LABEL_RUN}={run},{LABEL_ROLE}{roles}"
-        pods = self._pods(run, selector)
+        pods = self.pods(run, role)
         if not pods:
-            pod_kind = f"{role} pod" if role else "pod"
-            raise InputError(
-                f"{run} has no {pod_kind} in the cluster; the logs of ended pods are in the tenant's lake"
-            )
+            raise self._no_pods(run, role)
         for pod in pods:
             if pod["status"].get("phase") == "Pending":
                 continue
             name = pod["metadata"]["name"]
-            text = self._request(f"read the log of {name}", functools.partial(self._log, pod))
-            for line in text.splitlines():
+            for line in self.log(pod).splitlines():
                 yield name, line
+
+    def _no_pods(self, run: str, role: str | None) -> NoPodsError:
+        """Return why a run has no pod with a log, and where its logs are."""
+        what = f"{run} has no {role or 'started'} pod in the cluster"
+        try:
+            state = self.status(run)
+        except UnknownError as error:
+            return NoPodsError(f"{error}; the logs of ended runs are in the tenant's lake, in argo/{run}/")
+        if not state.ended:
+            return NoPodsError(f"{what} yet: {state.message or state.phase or 'not yet scheduled'}")
+        kept = [place for place in state.logs if role is None or (role == "driver") == ("-driver-" in place)]
+        if role in ("scheduler", "worker") or (not kept and state.told_by in ("workflow", "archive")):
+            return NoPodsError(f"{what}: {state.end()}; its log is not kept")
+        return NoPodsError(
+            f"{what}: {state.end()}; its log is kept in {', '.join(kept) or f'the lake, in argo/{run}/'}"
+        )
 
     def scheduler(self, run: str) -> str:
         """Return the name of a run's current scheduler pod.
@@ -263,8 +292,7 @@ class Remote:
         Raises:
             InputError: the run has no running scheduler.
         """
-        selector = f"{LABEL_RUN}={run},{LABEL_ROLE}=scheduler"
-        pods = self._pods(run, selector)
+        pods = self.pods(run, "scheduler")
         for pod in pods:
             running = pod["status"].get("phase") == "Running"
             if running and "deletionTimestamp" not in pod["metadata"]:
@@ -276,6 +304,10 @@ class Remote:
 
         Returns:
             An object with `recv`, `sendall`, `fileno` and `close`.
+
+        Raises:
+            kubernetes.client.ApiException: the API refuses it.
+            TimeoutError: the API does not answer.
         """
         from kubernetes import client
         from kubernetes.stream import portforward
@@ -283,53 +315,61 @@ class Remote:
         # The call turns every request of its client into a websocket meanwhile, so it gets its own client.
         core: Any = client.CoreV1Api(client.ApiClient(self._api.client.configuration))
         call = core.connect_get_namespaced_pod_portforward
-        return portforward(call, pod, self.namespace, ports=str(port)).socket(port)
+        return _in_time(lambda: portforward(call, pod, self.namespace, ports=str(port)).socket(port))
 
-    def _pods(self, run: str, selector: str) -> list[dict[str, Any]]:
+    def events(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the events of an object, which Kubernetes keeps for an hour."""
+        selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+        found = self._request(
+            f"read the events of {name}",
+            lambda: self._api.get(f"{self._core}/events", fieldSelector=selector),
+        )
+        return list(found["items"])
+
+    def pods(self, run: str, role: str | None = None) -> list[dict[str, Any]]:
+        """Return the pods of a run, or those of one role.
+
+        Args:
+            run: the run's name.
+            role: one of ROLES; all of them by default.
+        """
+        selector = f"{LABEL_RUN}={run},{LABEL_ROLE}" + (f"={role}" if role else f" in ({','.join(ROLES)})")
         pods = self._request(
             f"read the pods of {run}",
             lambda: self._api.get(f"{self._core}/pods", labelSelector=selector),
         )
         return list(pods["items"])
 
-    def _log(self, pod: dict[str, Any]) -> str:
-        names = [item["name"] for item in pod["spec"]["containers"]]
-        container = next((name for name in ("main", *ROLES) if name in names), names[0])
-        return self._api.text(f"{self._core}/pods/{pod['metadata']['name']}/log", container=container)
-
-    def _request(self, action: str, send: Callable[[], Any], *, missing: str = "") -> Any:
-        """Send a request to the API; turn its refusal into one line.
+    def log(self, pod: Mapping[str, Any], **options: str) -> str:
+        """Return the log of a pod's own container.
 
         Args:
-            action: the action that the message names, such as `submit windy-city`.
-            send: sends the request.
-            missing: the message if the object does not exist.
+            pod: the pod.
+            options: the API's own, such as `tailLines`.
         """
+        names = [item["name"] for item in pod["spec"]["containers"]]
+        container = next((name for name in ("main", *ROLES) if name in names), names[0])
+        path = f"{self._core}/pods/{pod['metadata']['name']}/log"
+        text: str = self._request(
+            f"read the log of {pod['metadata']['name']}",
+            lambda: self._api.text(path, container=container, **options),
+        )
+        return text
+
+
+def _in_time(open_it: Callable[[], T]) -> T:
+    """Return what a function returns that has no timeout of its own.
+
+    Raises:
+        TimeoutError: it takes too long; its thread is left behind.
+    """
+    future: Future[T] = Future()
+
+    def work() -> None:
         try:
-            return send()
-        except RefusedError as error:
-            if error.status == 404 and missing:
-                raise InputError(missing) from error
-            if error.status in (401, 403):
-                raise LightworkError(f"not allowed to {action} in {self.namespace}: {error}") from error
-            kind = AwayError if error.status == 429 or error.status >= 500 else LightworkError
-            raise kind(f"cannot {action} in {self.namespace}: {error}") from error
-        except OSError as error:
-            raise AwayError(f"cannot {action}: the cluster cannot be reached: {one_line(error)}") from error
+            future.set_result(open_it())
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            future.set_exception(error)
 
-
-def _connection(environment: str, context: str | None) -> ByClient:
-    """Return the Kubernetes API that a context of the kubeconfig leads to."""
-    from kubernetes import config
-
-    wanted = context or f"lightwork-{environment}"
-    try:
-        contexts = [item["name"] for item in config.list_kube_config_contexts()[0]]  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError) as error:
-        raise InputError(
-            f"cannot use the kubeconfig ({one_line(error)}); set KUBECONFIG to the right file"
-        ) from error
-    if wanted not in contexts:
-        option = "--context" if context else f"--env {environment}"
-        raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, contexts)}")
-    return of_context(wanted)
+    threading.Thread(target=work, name="lightwork-port", daemon=True).start()
+    return future.result(api.TIMEOUT)

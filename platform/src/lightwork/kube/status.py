@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import one_line
 from lightwork.kube import reasons
-from lightwork.kube.contract import SKIPPABLE, TENANT_SEMAPHORE
+from lightwork.kube.contract import ANNOTATION_REASON, SKIPPABLE, TENANT_SEMAPHORE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lightwork.kube.contract import Manifest
 
 _CHILD = re.compile(r"child '[^']*' failed")
 _LOCK = re.compile(r"^Waiting for \S+/([^/\s]+) lock\. Lock status: (\d+)/(\d+)")
 _SIZES = re.compile(r"^(driver|scheduler|worker)-(cpu|memory|storage)$")
+_STARTING = ("PodInitializing", "ContainerCreating")
+"""What Argo says of a pod that is about to start."""
 _HARD = {
     "cpu": ("requests.cpu", "cpu"),
     "memory": ("requests.memory", "memory"),
@@ -62,6 +64,8 @@ def message(workflow: Mapping[str, Any]) -> str:
     Args:
         workflow: the Workflow, from the cluster or from the archive.
     """
+    if reason := why_ended(workflow):
+        return reason
     status = workflow.get("status", {})
     own = one_line(status.get("message") or "")
     pods = [node for node in (_nodes(status) or {}).values() if node.get("type") == "Pod"]
@@ -77,10 +81,82 @@ def message(workflow: Mapping[str, Any]) -> str:
         return own or (f"Stopped with strategy '{shutdown}'" if shutdown else _late(status))
     if lock := _lock(status):
         return _turn(lock)
-    waiting = [pod for pod in pods if pod.get("phase") == "Pending" and pod.get("message")]
+    told = [pod for pod in pods if pod.get("message") not in (None, "", *_STARTING)]
+    waiting = [pod for pod in told if pod.get("phase") == "Pending"]
     if not own and waiting:
         return f"{_name(waiting[0])} waits: {one_line(waiting[0]['message'])}"
     return own
+
+
+def why_ended(workflow: Mapping[str, Any]) -> str:
+    """Return why `pods.controller` has ended a run, whose pods could not start; empty if it has not."""
+    annotations = workflow.get("metadata", {}).get("annotations") or {}
+    return one_line(annotations.get(ANNOTATION_REASON) or "")
+
+
+def nodes(workflow: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nodes of a Workflow by id; none if only Argo's database has them."""
+    return _nodes(workflow.get("status") or {}) or {}
+
+
+def steps(workflow: Mapping[str, Any]) -> str:
+    """Return the finished pods of a run out of all so far, such as `3/4`; empty if there are none.
+
+    Argo's own `progress` adds to the pods the elements that drivers tell it of.
+    """
+    pods = [node for node in (_nodes(workflow.get("status", {})) or {}).values() if node.get("type") == "Pod"]
+    done = [pod for pod in pods if pod.get("phase") in ("Succeeded", "Skipped", "Omitted")]
+    return f"{len(done)}/{len(pods)}" if pods else ""
+
+
+def logs(workflow: Mapping[str, Any]) -> list[str]:
+    """Return the addresses of the logs that Argo has kept of a run's pods."""
+    state = workflow.get("status", {})
+    repository = (state.get("artifactRepositoryRef") or {}).get("artifactRepository") or {}
+    bucket = (repository.get("s3") or {}).get("bucket", "")
+    artifacts = [
+        artifact
+        for node in (_nodes(state) or {}).values()
+        for artifact in (node.get("outputs") or {}).get("artifacts") or []
+    ]
+    keys = [(item.get("s3") or {}).get("key") for item in artifacts if item.get("name") == "main-logs"]
+    # The node of an attempt and that of its retries have the same.
+    return list(dict.fromkeys(f"s3://{bucket}/{key}" for key in keys if key))
+
+
+def are_elsewhere(workflow: Mapping[str, Any]) -> bool:
+    """Return whether Argo has put the nodes of a large Workflow into its database."""
+    return _nodes(workflow.get("status", {})) is None
+
+
+def queue(workflow: Mapping[str, Any]) -> str:
+    """Return the semaphore that a run waits for, as `namespace/ConfigMap/name/key`; empty if for none."""
+    match = re.match(r"^Waiting for (\S+) lock", _lock(workflow.get("status", {})))
+    return match[1] if match else ""
+
+
+def before(workflow: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """Return how many runs are before one in its queue, at least and at most; None if it waits in none.
+
+    Argo's order is that of the submissions, whose times are whole seconds: of runs that were submitted in the
+    same second, any may be first.
+
+    Args:
+        workflow: the Workflow.
+        others: the Workflows of its namespace, with or without it.
+    """
+    own = queue(workflow)
+    if not own:
+        return None
+    name, moment = _key(workflow)
+    waiting = [_key(other) for other in others if queue(other) == own]
+    earlier = sum(other < moment for _, other in waiting)
+    return earlier, earlier + sum(other == moment and who != name for who, other in waiting)
+
+
+def _key(workflow: Mapping[str, Any]) -> tuple[str, str]:
+    metadata = workflow.get("metadata", {})
+    return str(metadata.get("name")), str(metadata.get("creationTimestamp"))
 
 
 def _nodes(status: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -44,6 +44,20 @@ def as_parameter(text: str) -> str:
     return AS_JSON + as_json(text).replace(BRACES, JSON_BRACES)
 
 
+def of_parameter(value: str) -> str:
+    r"""Return the text that `as_parameter` made a value of; of a text in a file, the note that stands for it.
+
+    >>> print(of_parameter(as_parameter("{{workflow.name}}")), of_parameter("lightwork:file:a 9 bytes"))
+    {{workflow.name}} a 9 bytes
+    """
+    if value.startswith(AS_JSON):
+        try:
+            return str(json.loads(value.removeprefix(AS_JSON)))
+        except ValueError:
+            return value  # nobody made it here
+    return value.removeprefix(IN_FILE)
+
+
 def as_json(text: str) -> str:
     """Return a text as JSON that is YAML too, as which the API server reads objects that are applied."""
     return given.CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))

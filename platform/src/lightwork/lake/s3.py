@@ -9,7 +9,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lightwork.errors import LightworkError
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake.base import (
     ABANDONED,
     Data,
@@ -22,7 +22,7 @@ from lightwork.lake.base import (
     pieces,
 )
 from lightwork.lake.patience import RUN_SECONDS, hurried, note_progress
-from lightwork.lake.s3_connection import CutShortError, clear_errors, client, http_status
+from lightwork.lake.s3_connection import CutShortError, clear_errors, client, credentials, http_status
 from lightwork.lake.s3_uploads import abort_upload, upload_size, uploads, with_upload_again
 from lightwork.lake.threads import in_threads
 from lightwork.logs import get_logger
@@ -224,10 +224,12 @@ class S3Lake(Lake):
         """Send a request, again as long as the lake is away; its errors have one line of text."""
 
         def clearly() -> T:
+            credentials()  # first, so that an error that has to do with them is told as such
             with clear_errors(action, address):
                 return attempt()
 
-        _ = self._client  # it takes seconds to import and to make on a busy machine; the lake does not
+        with contextlib.suppress(LakeAway):  # the attempts below wait for the service that gives credentials
+            _ = self._client  # it takes seconds to import and to make on a busy machine; the lake does not
         return self.patiently(clearly, size)
 
     def _get(self, path: str, **options: str) -> bytes:

@@ -109,6 +109,7 @@ def _connect(session: Any, seconds: float) -> Any:
         read_timeout=seconds,
         max_pool_connections=32,
     )
+    _credentials_if_any(session)  # botocore would ask for them below, and raise what says less
     with _settings():
         return session.client("s3", config=settings)
 
@@ -125,23 +126,45 @@ def _settings() -> Iterator[None]:
 
 
 def credentials() -> Any:
-    """Return botocore's current credentials, renewed if they are about to expire."""
-    try:
-        with _settings():
-            renewable = connection().session.get_credentials()
-            frozen = renewable and renewable.get_frozen_credentials()
-    except LightworkError as error:
-        if isinstance(error.__cause__, Exception) and _is_network(error.__cause__):
-            raise LakeAway(str(error)) from error
-        raise
-    if frozen is None:
+    """Return botocore's current credentials, renewed if they are about to expire.
+
+    Raises:
+        LakeAway: the service that gives them is unreachable or overloaded, or its response is malformed.
+        LightworkError: it refuses this identity, or there are none.
+    """
+    found = _credentials_if_any(connection().session)
+    if found is None:
         raise LightworkError(_NO_CREDENTIALS)
-    return frozen
+    return found
+
+
+def _credentials_if_any(session: Any) -> Any:
+    """Return what `credentials` does; None if there are none."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from dateutil.parser import ParserError  # type: ignore[import-untyped, unused-ignore]
+
+    # What botocore raises for a document without its fields or with others, or that has expired already.
+    malformed = (KeyError, TypeError, AttributeError, OverflowError, RuntimeError, ParserError)
+    try:
+        renewable = session.get_credentials()
+        return renewable and renewable.get_frozen_credentials()
+    except malformed as error:
+        reason = f"the response lacks {error}" if isinstance(error, KeyError) else one_line(error)
+        raise LakeAway(f"cannot get AWS credentials: {reason}") from error
+    except (BotoCoreError, ClientError, ValueError, OSError) as error:
+        is_throttled = isinstance(error, ClientError) and _is_away(error, error_code(error))
+        kind = LakeAway if is_throttled or _is_network(error) else LightworkError
+        raise kind(f"cannot get AWS credentials: {one_line(error)}") from error
 
 
 def http_status(error: Any) -> int:
     """Return the HTTP status of a botocore ClientError."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def error_code(error: Any) -> str:
+    """Return the service's own code in a botocore ClientError; empty if there is none."""
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 class CutShortError(Exception):
@@ -188,7 +211,7 @@ def clear_errors(action: str, address: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = error_code(error)
         message = error.response.get("Error", {}).get("Message", "")
         meaning = _MEANING.get(code) or one_line(f"{code} {message}")
         kind = LakeAway if _is_away(error, code) else LightworkError

@@ -28,7 +28,8 @@ def tenant_objects(
         target: the environment they are deployed to.
         pipelines: the installed pipelines by name.
     """
-    from lightwork.manifests import certificates, identity, namespace, network, workflows
+    from lightwork.manifests import certificates, controller, identity, namespace, network, workflows
+    from lightwork.tenants import descriptions
 
     objects = [
         namespace.namespace(tenant),
@@ -41,10 +42,16 @@ def tenant_objects(
         namespace.semaphores(tenant),
         namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
+        controller.deployment(tenant, target),
     ]
     for name in tenant.pipelines:
-        has_steps = tenant.pipelines[name].steps is not None
-        pipeline = None if has_steps else pipelines.get(tenant.pipeline_of(name))
+        entry = tenant.pipelines[name]
+        has_steps = entry.steps is not None
+        pipeline = (
+            None
+            if has_steps
+            else descriptions.pipeline_of(entry.description, tenant.pipeline_of(name), pipelines)
+        )
         objects.append(workflows.workflow_template(tenant, name, target, pipeline))
         objects.append(workflows.cron_workflow(tenant, name))
     return [item for item in objects if item is not None]

@@ -31,7 +31,7 @@ class Target:
         api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
             policies are enforced before or after the translation of a Service's address.
         api_ports: the ports of the Kubernetes API at these addresses.
-        inside: the address ranges (CIDR) of the cluster's pods and services, which "443 to AWS" excludes.
+        inside: the address ranges (CIDR) of the cluster's pods and services, which "to AWS" excludes.
     """
 
     environment: Environment

@@ -213,6 +213,8 @@ def workers() -> Manifest:
             "--no-dashboard",
             # A worker that finds no scheduler exits, and its container restarts.
             *("--death-timeout", "120"),
+            # It tells the driver how the worker's process has ended.
+            *("--preload-nanny", "lightwork.cluster.ends"),
         ],
         "env": [
             *environment(

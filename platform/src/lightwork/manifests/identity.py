@@ -1,6 +1,7 @@
 """The service accounts of a tenant's pods, and their few rights at the Kubernetes API.
 
-The accounts in `contract.LAKE_ACCOUNTS` are bound to an identity in the cloud by name, outside this module.
+The accounts in `contract.LAKE_ACCOUNTS`, `step` and `controller` are bound to identities in the cloud by
+name, outside this module.
 
 A step that is a plain container has an account of its own, `step`. The driver's account could scale any run's
 workers and patch any pod. The worker's account has no token, but Argo's container in the pod needs one to
@@ -33,8 +34,8 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": MANAGE},
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
-    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, and marks idle ones
-    # to be removed first.
+    # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, marks idle ones to
+    # be removed first, reads why others were lost, and starts a scheduler anew that trusts another authority.
     contract.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
@@ -44,6 +45,11 @@ RULES: dict[str, list[dict[str, Any]]] = {
     ],
     # Runs a step that is a plain container.
     contract.ACCOUNT_STEP: [REPORT],
+    # Watches runs, and ends those whose pods do not start.
+    contract.ACCOUNT_CONTROLLER: [
+        {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["list", "patch"]},
+        {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
+    ],
     # Creates the certificates. `create` cannot be limited to names; `get` and `patch` are.
     contract.ACCOUNT_CERTIFICATES: [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},

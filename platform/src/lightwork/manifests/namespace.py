@@ -26,15 +26,18 @@ def namespace(tenant: Tenant) -> Manifest:
 
 
 def quota(tenant: Tenant) -> Manifest:
-    """Return the ResourceQuota from the tenant's file, without load balancers, node ports or volumes."""
-    size = tenant.quota
+    """Return the ResourceQuota, without load balancers, node ports or volumes.
+
+    It is the quota of the tenant's file, and room for the controller, which is not the tenant's.
+    """
+    size = fit.limit(tenant.quota) + fit.CONTROLLER
     hard = {
-        "requests.cpu": size.cpu,
-        "requests.memory": size.memory,
-        "limits.memory": size.memory,
-        "requests.ephemeral-storage": size.storage,
-        "limits.ephemeral-storage": size.storage,
-        "pods": str(size.pods),
+        "requests.cpu": size.text("cpu"),
+        "requests.memory": size.text("memory"),
+        "limits.memory": size.text("memory"),
+        "requests.ephemeral-storage": size.text("storage"),
+        "limits.ephemeral-storage": size.text("storage"),
+        "pods": size.text("pods"),
         "persistentvolumeclaims": "0",
         "services.loadbalancers": "0",
         "services.nodeports": "0",

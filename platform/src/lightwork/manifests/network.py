@@ -1,7 +1,7 @@
 """A tenant's NetworkPolicies: everything is denied except the connections listed here.
 
-A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster. A
-pod's credentials decide what it may do there.
+A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster. An
+S3 server of one's own has a policy of its own. A pod's credentials decide what it may do there.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ POD_IDENTITY = "169.254.170.23/32"
 ANYWHERE = "0.0.0.0/0"
 
 SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
+CONTROLLER = "controller"
 STEP = "step"
 """A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
 """The roles of a run. They may reach pods of the tenant's other runs, but not of other tenants."""
-LAKE = (DRIVER, WORKER, STEP)
+LAKE = (DRIVER, WORKER, CONTROLLER, STEP)
 """The roles that reach the lake."""
 _SERVICE = re.compile(r"[^.]+\.(?P<namespace>[^.]+)\.svc(\..+)?", re.IGNORECASE)
 
@@ -56,7 +57,7 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
         _policy(
             tenant,
             "api",
-            (DRIVER, SCALER, CERTIFICATES, STEP),
+            (DRIVER, SCALER, CERTIFICATES, CONTROLLER, STEP),
             egress=[{"to": api, "ports": _ports(*target.api_ports)}],
         ),
         _policy(

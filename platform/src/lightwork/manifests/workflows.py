@@ -21,7 +21,8 @@ from hera.workflows import models as argo
 from lightwork.errors import visible
 from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
-from lightwork.kube import contract, texts
+from lightwork.functions.parameters import Described
+from lightwork.kube import contract, described, texts
 from lightwork.manifests import base, steps
 from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
@@ -51,7 +52,7 @@ _AT_ONCE = (
 
 
 def workflow_template(
-    tenant: Tenant, name: str, target: Target, pipeline: Pipeline[..., Any] | None
+    tenant: Tenant, name: str, target: Target, pipeline: Pipeline[..., Any] | Described | None
 ) -> Manifest:
     """Return the WorkflowTemplate of one entry, for `lightwork submit`, Argo's CLI and the schedule.
 
@@ -73,6 +74,7 @@ def workflow_template(
         annotations={
             "workflows.argoproj.io/description": _first_line(entry, pipeline),
             contract.ANNOTATION_LONG: ",".join(_may_be_long(entry, values)),
+            **(described.kept(pipeline) if isinstance(pipeline, Described) else {}),
         },
         workflow_metadata=argo.WorkflowMetadata(labels=labels),
         pod_metadata=argo.Metadata(labels=labels),
@@ -83,8 +85,9 @@ def workflow_template(
             *_work(tenant, name, target, values),
             Steps(name="exit", sub_steps=[[clear]]),
         ],
+        # A value of None would become the text "null".
         arguments=[
-            Parameter(name=key, value=None if value is None else texts.as_parameter(value))
+            Parameter(name=key) if value is None else Parameter(name=key, value=texts.as_parameter(value))
             for key, value in values.items()
         ],
         service_account_name=contract.ACCOUNT_SCALER,
@@ -116,7 +119,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Allow",
-        cron_suspend=entry.suspended or tenant.leaving,
+        cron_suspend=not tenant.fires(name),
         # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
@@ -127,7 +130,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
     return manifest
 
 
-def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | None) -> dict[str, str | None]:
+def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> dict[str, str | None]:
     """Return the run's parameters as strings: from the file, else the default, else None."""
     file_values = {name: text_of(value) for name, value in entry.parameters.items()}
     if pipeline is None:
@@ -222,7 +225,7 @@ def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
     ]
 
 
-def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | None) -> str:
+def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> str:
     if entry.steps is not None:
         return f"Several steps: {', '.join(entry.steps)}"
     line = pipeline.doc.partition("\n")[0] if pipeline else "From an image of its own"

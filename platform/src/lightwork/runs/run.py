@@ -19,6 +19,7 @@ from lightwork.kube import contract
 from lightwork.lake.base import shown
 from lightwork.lake.patience import hurried
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
+from lightwork.runs.telling import telling
 from lightwork.store import presence, records
 from lightwork.store.documents import seal
 
@@ -124,6 +125,7 @@ def run_pipeline(
             dashboard=dashboard,
         ) as session,
         presence.present(session.lake, session.run_id),
+        telling(session),
     ):
         session.upkeep.start()
         record = Record(session, pipeline.name, plain)

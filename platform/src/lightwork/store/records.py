@@ -24,6 +24,8 @@ SILENCE = dt.timedelta(minutes=5)
 """Time without a heartbeat after which a run counts as lost; longer than a short outage of the lake."""
 ALIVE = "alive"
 """The name of the heartbeat's file in a run's folder."""
+SUBMITTED = "submitted"
+"""The status of a Workflow's own record until it has ended; its drivers have records of their own."""
 
 
 @contextlib.contextmanager
@@ -75,15 +77,19 @@ def status(lake: Lake, record: Mapping[str, Any], now: dt.datetime | None = None
 def recent(lake: Lake, limit: int | None = None) -> list[dict[str, Any]]:
     """Return the records of the runs in a lake, newest first; damaged ones are ignored with a warning.
 
-    The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing.
+    The status of a killed run, which could not record its end, is `lost` once its heartbeat is missing. A
+    Workflow that is recorded as submitted is not shown beside the record of its driver.
     """
     records: list[dict[str, Any]] = []
+    workflows: set[str] = set()
     for folder in sorted(lake.folders("runs"), reverse=True):
         if limit is not None and len(records) >= limit:
             break
         record = record_of(lake, folder.rsplit("/", 1)[-1])
-        if record is not None:
-            records.append({**record, "status": status(lake, record)})
+        if record is None or (record["status"] == SUBMITTED and record.get("workflow") in workflows):
+            continue
+        workflows.add(str(record.get("workflow")))
+        records.append({**record, "status": status(lake, record)})
     return records
 
 
@@ -138,3 +144,21 @@ def _time(text: object) -> dt.datetime | None:
     except ValueError:
         return None
     return None if time.tzinfo is None else time
+
+
+def of_workflow(lake: Lake, workflow: str, since: dt.datetime) -> dict[str, Any] | None:
+    """Return the record that tells how a Workflow has ended; None if there is none.
+
+    That is the Workflow's own, which has its `uid`; without one, that of its newest driver.
+
+    Args:
+        lake: the tenant's lake.
+        workflow: the Workflow's name.
+        since: when it was submitted, or earlier.
+    """
+    first = f"{since.astimezone(dt.UTC) - SILENCE:%Y%m%dT%H%M%S}"
+    ids = [folder.rpartition("/")[2] for folder in lake.folders("runs")]
+    found = [record_of(lake, run_id) for run_id in sorted(ids, reverse=True) if run_id >= first]
+    of_run = [record for record in found if record and record.get("workflow") == workflow]
+    record = next((record for record in of_run if record.get("uid")), of_run[0] if of_run else None)
+    return None if record is None else {**record, "status": status(lake, record)}

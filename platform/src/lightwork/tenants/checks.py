@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near
 from lightwork.functions import given, parameters
-from lightwork.tenants import graph, schedules
+from lightwork.tenants import descriptions, graph, schedules
 from lightwork.tenants.model import ContainerStep, Entry
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lightwork.functions.decorated import Pipeline
     from lightwork.tenants.model import ScaledStep
     from lightwork.tenants.reading import Loaded
+
+    AnyPipeline = Pipeline[..., Any] | parameters.Described
 
 
 def check(loaded: Loaded, pipelines: Mapping[str, Pipeline[..., Any]]) -> list[str]:
@@ -71,22 +73,33 @@ def _check_pipeline(
     warnings: list[str],
 ) -> None:
     """Check the pipeline of one entry or step, and add to the problems and warnings."""
-    pipeline = pipelines.get(name)
+    pipeline = descriptions.pipeline_of(entry.description, name, pipelines)
     if pipeline is not None:
         problems += _parameters(loaded, location, entry, pipeline)
+        warnings += _unchecked(loaded, location, entry, pipeline)
+    elif entry.description is not None:
+        where = loaded.place(*location, "pipeline") if entry.pipeline else loaded.place(*location)
+        hint = near(name, entry.description.pipelines)
+        problems.append(f"{where}: found {name!r}; {entry.image} has no such pipeline{hint}")
     elif entry.image is not None:
         where = loaded.place(*location)
-        warnings.append(f"{where}: not checked: {name!r} is not installed here but in {entry.image}")
+        warnings.append(
+            f"{where}: not checked: {name!r} is not installed here but in {entry.image}; a `description` of"
+            " the image would say what it takes"
+        )
     else:
         where = loaded.place(*location, "pipeline") if entry.pipeline else loaded.place(*location)
         problems.append(f"{where}: found {name!r}; there is no such pipeline{near(name, pipelines)}")
 
 
 def clock_warnings(loaded: Loaded, now: dt.datetime) -> list[str]:
-    """Return a line for the first skipped and the first doubled time of each schedule within two years."""
+    """Return a line for the first skipped and the first doubled time of each schedule within two years.
+
+    A suspended schedule has none, and neither has one of a tenant that is leaving.
+    """
     lines = []
     for name, entry in loaded.tenant.pipelines.items():
-        if entry.schedule is None or entry.timezone is None:
+        if not loaded.tenant.fires(name) or entry.schedule is None or entry.timezone is None:
             continue
         first_of_kind: dict[str, schedules.ClockChange] = {}
         for change in schedules.clock_changes(entry.schedule, entry.timezone, now):
@@ -104,7 +117,7 @@ def _describe(change: schedules.ClockChange, zone: str) -> str:
 
 
 def _parameters(
-    loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: Pipeline[..., Any]
+    loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: AnyPipeline
 ) -> list[str]:
     """Return a line for each wrong or missing parameter of one pipeline."""
     values = entry.parameters
@@ -146,6 +159,20 @@ def _parameters(
             if item.required and parameter not in values
         ]
     return lines
+
+
+def _unchecked(
+    loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: AnyPipeline
+) -> list[str]:
+    """Return a line for each parameter whose type a description cannot say."""
+    if not isinstance(pipeline, parameters.Described):
+        return []
+    return [
+        f"{loaded.place(*location, 'parameters', name)}: not checked: its type {item.type} is known in"
+        f" {entry.image} only"
+        for name, item in pipeline.parameters.items()
+        if name in entry.parameters and item.annotation is Any and item.type != "Any"
+    ]
 
 
 def _unattended(entry: Entry | ScaledStep) -> str:

@@ -76,6 +76,9 @@ RESERVE = Need(pods=1) + ARGO
 RENEWAL = Need(cpu=100, memory=128 * MEBI, pods=1, storage=256 * MEBI)
 """The pod that creates the tenant's certificates, and renews them while runs are active."""
 
+CONTROLLER = Need(cpu=20, memory=128 * MEBI, pods=1, storage=64 * MEBI)
+"""The pod that watches the tenant's runs. The namespace's quota has room for it beside the file's quota."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -10,6 +10,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from lightwork import documents
 from lightwork.tenants import quantities
+from lightwork.tenants.descriptions import ImageDescription
 from lightwork.tenants.fields import (
     Count,
     Cpu,
@@ -79,6 +80,10 @@ class Workers(documents.Document):
         return self.threads or max(1, quantities.millicores(self.cpu) // 1000)
 
 
+_DESCRIPTION = (
+    "File beside this one, or in a folder there, with the pipelines of the image and their parameters, as"
+    " `lightwork describe --json` prints them. The image is then named by its digest, which the file holds."
+)
 SCHEDULER = Pod()
 DRIVER = Pod(cpu="1", memory="2Gi", storage="4Gi")
 
@@ -94,6 +99,7 @@ class ScaledStep(documents.Document):
     image: Image | None = Field(
         default=None, description="Image of all its pods. Default: the platform's image."
     )
+    description: ImageDescription | None = Field(default=None, description=_DESCRIPTION)
     parameters: dict[str, ParameterValue] = Field(
         default_factory=dict,
         description="Parameters of the pipeline. In a string, ${name} is a parameter of the run,"
@@ -135,14 +141,15 @@ class ContainerStep(documents.Document):
     )
 
 
-def _kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _kind(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     """Validate a step as the one kind that its fields select, so that errors are not reported for both."""
     if not isinstance(value, dict):
         return handler(value)
     if ("pipeline" in value) == ("command" in value):
         fields = "both `pipeline` and" if "pipeline" in value else "neither `pipeline` nor"
         raise ValueError(f"has {fields} `command`; should have exactly one of them")
-    return (ScaledStep if "pipeline" in value else ContainerStep).model_validate(value)
+    kind = ScaledStep if "pipeline" in value else ContainerStep
+    return kind.model_validate(value, context=info.context)
 
 
 Step: TypeAlias = Annotated[ScaledStep | ContainerStep, WrapValidator(_kind)]
@@ -162,6 +169,7 @@ class Entry(documents.Document):
     image: Image | None = Field(
         default=None, description="Image of all pods of its runs. Default: the platform's image."
     )
+    description: ImageDescription | None = Field(default=None, description=_DESCRIPTION)
     schedule: Cron | None = Field(
         default=None, description="Cron schedule of its runs. Without one it runs only when submitted."
     )
@@ -305,6 +313,11 @@ class Tenant(documents.Document):
     def namespace(self) -> str:
         """The tenant's Kubernetes namespace; its prefix avoids clashes with the cluster's own namespaces."""
         return f"tenant-{self.name}"
+
+    def fires(self, entry: str) -> bool:
+        """Return whether an entry's schedule starts runs: it has one, and nothing suspends it."""
+        item = self.pipelines[entry]
+        return item.schedule is not None and not item.suspended and not self.leaving
 
     def pipeline_of(self, entry: str) -> str:
         """Return the name of the pipeline that an entry runs."""

@@ -53,7 +53,7 @@ def read(path: Path) -> Loaded:
         InputError: one line per mistake: `file:line: field: what was found; what is allowed`.
     """
     content, node = documents.read(path)
-    tenant = documents.parse(Tenant, content, path=path, node=node)
+    tenant = documents.parse(Tenant, content, path=path, node=node, context={"folder": path.parent})
     loaded = Loaded(tenant, path, node)
     lines = []
     if tenant.name != path.stem:

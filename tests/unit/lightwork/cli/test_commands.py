@@ -69,7 +69,8 @@ def test_list_warns_of_broken_modules_on_stderr_and_goes_on(lightwork, project: 
 def test_list_as_json_is_one_object(lightwork) -> None:
     listed = json.loads(lightwork("list", "--json").out)
     (table,) = [item for item in listed["pipelines"] if item["name"] == "table"]
-    assert table["parameters"] == [{"name": "rows", "type": "int", "required": True}]
+    rows = {"name": "rows", "type": "int", "required": True, "schema": {"type": "integer"}}
+    assert table["parameters"] == [rows]
 
 
 def test_a_runs_json_is_the_last_line_of_stdout_and_the_only_one_by_lightwork(lightwork) -> None:

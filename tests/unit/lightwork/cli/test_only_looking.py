@@ -21,6 +21,7 @@ from lightwork.store.results import ResultStore
 
 LOOKS = {
     "list": [""],
+    "describe": ["", "windy-city --json"],
     "explain": [
         "windy-city trap",
         "windy-city trap x=1",

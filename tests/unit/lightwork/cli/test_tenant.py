@@ -96,6 +96,30 @@ def test_show_prints_the_same_as_one_json_object(path: Path, capsys: pytest.Capt
     assert len(times["next"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("name: acme", "name: acme\nstate: leaving", "the tenant is leaving"),
+        ("    timezone", "    suspended: true\n    timezone", "suspended"),
+    ],
+)
+def test_a_schedule_that_starts_no_runs_is_shown_without_times_and_causes_no_warning(
+    old: str, new: str, reason: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(FILE.replace(old, new))
+    assert execute(["tenant", "show", "acme"]) == 0
+    out = capsys.readouterr()
+    assert f"none: {reason}" in out.out
+    assert "02:30" not in out.out
+    assert ("leaving: its schedules start no runs" in out.out.splitlines()[0]) == ("leaving" in reason)
+    assert execute(["tenant", "show", "acme", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [entry["next"] for entry in shown["schedules"]] == [[]]
+    assert shown["state"] == ("leaving" if "leaving" in reason else "active")
+    assert execute(["tenant", "validate", "acme"]) == 0
+    assert out.err == capsys.readouterr().err == ""
+
+
 def test_render_prints_all_objects_with_the_namespace_first(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lightwork.cluster import connection
+from tests.waiting import patience
 
 
 class FakeClients:
@@ -49,3 +50,29 @@ def test_an_error_that_a_retry_would_not_fix_is_raised_at_once(monkeypatch):
     with pytest.raises(ValueError):
         connection.connect("there", 180)
     assert len(clients.timeouts) == 1
+
+
+def test_a_scheduler_whose_certificate_is_not_trusted_is_told_after_each_attempt(monkeypatch):
+    from distributed.comm.core import FatalCommClosedError
+
+    clients = FakeClients(monkeypatch, failures=3, error=FatalCommClosedError)
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    told: list[float] = []
+    assert connection.connect("tls://there", 180, lambda: told.append(clients.now))
+    assert told == [1, 2, 3]
+
+
+def test_certificates_of_another_authority_are_not_trusted():
+    """What Dask raises for it, on real connections."""
+    from distributed import LocalCluster
+
+    from lightwork.cluster import private
+
+    with (
+        LocalCluster(
+            n_workers=0, security=private.credentials(), protocol="tls://", dashboard_address=None
+        ) as cluster,
+        pytest.raises(OSError) as caught,
+    ):
+        connection.Connection(cluster.scheduler_address, security=private.credentials(), timeout=patience(5))
+    assert connection.is_untrusted(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lightwork import InputError, connect, task
-from lightwork.cluster.fleet import IDLE_SECONDS, REFUSED_SECONDS, Fleet, fleet_from
+from lightwork.cluster.fleet import GONE_SECONDS, IDLE_SECONDS, REFUSED_SECONDS, Fleet, fleet_from
 from lightwork.errors import RunFailed
 from lightwork.kube import contract
 from lightwork.kube.api import RefusedError
@@ -20,11 +20,26 @@ class Pods:
         self.hosts = set(hosts)
         self.refused = ""
 
+        self.exists = True
+        self.scheduler_replicas = 1
+        self.scheduler_scaled = []
+
     def refusal(self):
         return self.refused
 
     def replicas(self):
+        if not self.exists:
+            return None
         return self.scaled[-1] if self.scaled else 0
+
+    def service_ip(self, name):
+        return "10.0.0.9"
+
+    def scheduler(self, name):
+        return self.scheduler_replicas
+
+    def scale_scheduler(self, name, count):
+        self.scheduler_scaled.append((name, count))
 
     def scale(self, count):
         self.scaled.append(count)
@@ -91,6 +106,86 @@ def test_a_run_with_some_workers_goes_on_and_reports_once_that_others_are_refuse
         run.need(4, [], now=now, running=1)
     reports = [record for record in caplog.records if QUOTA in record.getMessage()]
     assert len(reports) == 1
+
+
+def test_a_run_that_needs_workers_fails_if_their_deployment_was_deleted():
+    pods = Pods()
+    run = fleet(pods)
+    run.need(4, [], now=0)
+    pods.exists = False
+    run.need(4, [], now=10)
+    with pytest.raises(RunFailed, match="the workers' Deployment was deleted during the run"):
+        run.need(4, [], now=10 + GONE_SECONDS)
+
+
+def test_a_run_that_needs_no_workers_goes_on_without_their_deployment():
+    pods = Pods()
+    run = fleet(pods)
+    run.need(4, [], now=0)
+    pods.exists = False
+    for now in range(10, 100, 10):
+        run.need(0, [], now=now)
+
+
+def test_a_run_waits_for_a_deployment_that_has_yet_to_be_created_but_not_for_ever():
+    pods = Pods()
+    pods.exists = False
+    run = fleet(pods)
+    for now in range(0, 180, 10):
+        run.need(4, [], now=now)
+    with pytest.raises(RunFailed, match="the workers' Deployment does not exist"):
+        run.need(4, [], now=180)
+
+
+def test_a_number_of_workers_that_somebody_else_has_set_is_told_and_corrected(caplog):
+    pods = Pods()
+    run = fleet(pods)
+    run.need(4, [], now=0)
+    pods.scaled.append(0)
+    run.need(4, [], now=10)
+    assert pods.scaled == [4, 0, 4]
+    assert "somebody else has set the number of workers" in caplog.text
+
+
+ADDRESS = "tls://run-scheduler.tenant-acme.svc:8786"
+
+
+def test_a_run_fails_if_the_schedulers_objects_were_deleted():
+    pods = Pods()
+    run = fleet(pods)
+    run.resolve(ADDRESS, 1)
+    run.check(now=0)
+    pods.scheduler_replicas = None
+    run.check(now=10)
+    with pytest.raises(RunFailed, match="the scheduler's Deployment or Service was deleted"):
+        run.check(now=10 + GONE_SECONDS)
+
+
+def test_objects_of_the_scheduler_that_are_back_are_not_missed():
+    pods = Pods()
+    run = fleet(pods)
+    run.resolve(ADDRESS, 1)
+    for now in range(0, 200, 10):
+        pods.scheduler_replicas = 1 if now % 20 else None
+        run.check(now=now)
+
+
+def test_a_scheduler_that_somebody_else_has_stopped_is_started_again():
+    pods = Pods()
+    pods.scheduler_replicas = 0
+    run = fleet(pods)
+    run.resolve(ADDRESS, 1)
+    run.check(now=0)
+    assert pods.scheduler_scaled == [("run-scheduler", 1)]
+
+
+def test_a_scheduler_is_replaced_once_for_each_authority():
+    pods = Pods()
+    run = fleet(pods)
+    run.resolve(ADDRESS, 1)
+    for authority in (b"a", b"a", b"b"):
+        run.renew(authority)
+    assert pods.scheduler_scaled == [("run-scheduler", 0), ("run-scheduler", 1)] * 2
 
 
 def test_all_workers_are_released_at_the_end():
@@ -168,13 +263,8 @@ def test_an_error_of_the_api_does_not_stop_the_run(caplog):
 
 
 def test_a_run_waits_for_a_deployment_that_does_not_exist_yet(caplog):
-    class Late(Pods):
-        exists = False
-
-        def replicas(self):
-            return 0 if self.exists else None
-
-    pods = Late()
+    pods = Pods()
+    pods.exists = False
     run = fleet(pods)
     run.need(3, [], now=0)
     assert pods.scaled == []

@@ -7,9 +7,12 @@ import time
 
 import pytest
 
-from lightwork import connect, task
+from lightwork import ElementError, connect, task
 from lightwork.cluster import fleet as fleets
+from lightwork.cluster import keeper
 from lightwork.cluster.fleet import Fleet
+from lightwork.cluster.losses import TRIES, Loss
+from lightwork.engine import calls
 from lightwork.errors import RunFailed
 from tests.waiting import patience, wait_until
 
@@ -34,6 +37,9 @@ class Pods:
 
     def let_go_first(self, hosts):
         return len(hosts)
+
+    def losses(self):
+        return []
 
     def refusal(self):
         return self.refused
@@ -126,3 +132,80 @@ def test_a_run_that_gets_no_workers_fails_with_the_reason(pods, tmp_path, monkey
     with session_on(pods, tmp_path), pytest.raises(RunFailed, match="exceeded quota: quota, requested"):
         work[kind]()
     assert "lightwork-workers" not in [thread.name for thread in threading.enumerate()]
+
+
+DISK = 'evicted: Usage of EmptyDir volume "spill" exceeds the limit "1Gi"'
+started = threading.Event()
+evictions = [0]
+
+
+def wait_or_add(x: int, y: int) -> int:
+    """Return a sum; 7 waits until its worker is evicted, as what fills its disk."""
+    before = evictions[0]
+    if x == 7:
+        started.set()
+        until = time.monotonic() + patience(30)
+        while evictions[0] == before and time.monotonic() < until:
+            time.sleep(0.02)
+    return x + y
+
+
+def wait_at_seven(x: int) -> int:
+    return wait_or_add(x, 0)
+
+
+@pytest.fixture
+def evicted(pods, monkeypatch):
+    """The worker that computes the 7 is evicted, and replaced, each time."""
+
+    async def remove() -> None:
+        for worker in list(pods.cluster.scheduler.workers.values()):
+            if worker.processing:
+                await pods.cluster.scheduler.remove_worker(worker.address, stimulus_id="evicted")
+
+    def losses() -> list[Loss]:
+        if not started.is_set():
+            return []
+        started.clear()
+        pods.cluster.sync(remove)
+        evictions[0] += 1
+        pods.cluster.scale(0)
+        pods.cluster.scale(pods.scaled[-1])
+        return [Loss("127.0.0.1", DISK, own=True)]
+
+    monkeypatch.setattr(keeper, "_LOSSES_EVERY", 0.1)
+    monkeypatch.setattr(keeper, "EVERY", 0.2)
+    monkeypatch.setattr(calls, "_LOOK", 0.2)
+    pods.losses = losses
+    started.clear()
+    pods.cluster.sync(_allow, pods.cluster.scheduler)
+
+
+async def _allow(scheduler) -> None:
+    scheduler.allowed_failures = 100  # Dask's own count, which knows no reason
+
+
+def test_an_element_that_has_its_workers_evicted_fails_with_the_reason(pods, evicted, tmp_path):
+    waiting = task(wait_or_add, on_error="collect", batch=1, cache=False)
+    with session_on(pods, tmp_path):
+        (error,) = waiting.map([7], shared={"y": 1})
+    assert isinstance(error, ElementError)
+    assert error.attempts >= TRIES
+    assert f"its worker process was killed on every attempt: {DISK}" in str(error)
+
+
+def test_a_call_that_has_its_workers_evicted_fails_with_the_reason(pods, evicted, tmp_path):
+    waiting = task(wait_or_add, cache=False)
+    with session_on(pods, tmp_path):
+        first = waiting.submit(7, 1)
+        second = waiting.submit(first, 1)
+        for call in (second, first):
+            with pytest.raises(ElementError, match="evicted: Usage of EmptyDir volume"):
+                call.result(timeout=patience(30))
+
+
+def test_a_collection_that_has_its_workers_evicted_fails_the_run_with_the_reason(pods, evicted, tmp_path):
+    import dask.bag
+
+    with session_on(pods, tmp_path), pytest.raises(RunFailed, match="ended its worker 6 times: evicted"):
+        dask.bag.from_sequence([7], npartitions=1).map(wait_at_seven).compute()

@@ -117,7 +117,7 @@ def test_an_element_that_always_kills_its_worker_is_reported(tmp_path):
     assert values[:13] + values[14:] == [*range(13), *range(14, 20)]
     assert isinstance(values[13], ElementError)
     assert (values[13].index, values[13].input) == (13, "13")
-    assert "killed" in str(values[13])
+    assert "killed on every attempt: ended by SIGKILL" in str(values[13])
     assert results.stats.failed == 1
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lightwork import InputError, connect, task
-from lightwork.engine import scatter
+from lightwork.cluster.revival import NO_WORKER_SECONDS
 from lightwork.engine.job import pack, unpack
 from tests.waiting import patience
 
@@ -367,4 +367,4 @@ def test_a_map_waits_for_a_worker_process_that_restarts_slowly(tmp_path):
     with connect(on="local", workers=1, lake=tmp_path, progress="off"):
         assert list(same.map(range(3))) == [0, 1, 2]
         timeout = parse_timedelta(dask.config.get("distributed.deploy.lost-worker-timeout"))
-    assert timeout > scatter._LOCAL_PATIENCE
+    assert timeout > NO_WORKER_SECONDS

@@ -8,6 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from lightwork.cli import waiting
+from lightwork.kube import archive
+from tests.unit.lightwork.kube.objects import ARGO
+
 
 class Api(BaseHTTPRequestHandler):
     """Responds as `answers` says and records each request.
@@ -59,3 +63,32 @@ def server():
     fake.shutdown()
     thread.join()
     fake.server_close()
+
+
+@pytest.fixture
+def api(server, tmp_path, monkeypatch):
+    """The fake API, with the tenant acme and its pipeline windy-city, in the context lightwork-dev."""
+    monkeypatch.setattr(waiting, "EVERY", 0)
+    monkeypatch.setattr(archive, "PAUSES", (0, 0))
+    names = {"cluster": "c", "user": "u"}
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "elsewhere",
+        "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+        "users": [{"name": "u", "user": {"token": "t0k"}}],
+        "contexts": [{"name": name, "context": names} for name in ("elsewhere", "lightwork-dev")],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    template = {
+        "metadata": {"name": "windy-city"},
+        "spec": {
+            "arguments": {"parameters": [{"name": "max_timestamps", "value": "none"}, {"name": "unit"}]}
+        },
+    }
+    server.answers["GET", f"{ARGO}/workflowtemplates"] = (200, {"items": [template]})
+    server.answers["POST", f"{ARGO}/workflows"] = (201, {"metadata": {"name": "windy-city-x7k2p"}})
+    return server

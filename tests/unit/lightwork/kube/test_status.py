@@ -69,6 +69,12 @@ def test_a_stopped_run_keeps_argos_message() -> None:
     )
 
 
+def test_a_run_that_the_controller_has_ended_says_why_while_it_ends_and_afterwards() -> None:
+    annotations = {"metadata": {"name": "r", "annotations": {"lightwork/reason": "no\nimage"}}}
+    for phase, message in (("Running", ""), ("Failed", "Stopped with strategy 'Stop'")):
+        assert status.message(annotations | workflow_status(phase, message)) == "no image"
+
+
 def test_a_waiting_run_says_what_it_waits_for() -> None:
     assert status.message(workflow_status("Running", "", pod("driver(0)", "Pending", QUOTA_MESSAGE))) == (
         f"driver waits: {QUOTA_MESSAGE}"
@@ -76,6 +82,9 @@ def test_a_waiting_run_says_what_it_waits_for() -> None:
 
 
 def test_a_running_run_has_no_message() -> None:
+    assert (
+        status.message(workflow_status("Running", "", pod("driver(0)", "Pending", "PodInitializing"))) == ""
+    )
     assert status.message(workflow_status("Running", "", pod("driver(0)", "Running"))) == ""
     assert status.message({}) == ""
 
@@ -171,6 +180,47 @@ def test_argos_own_phase_stands_if_only_its_database_has_the_nodes() -> None:
     workflow = {"metadata": {"name": "r1"}, "spec": {"shutdown": "Stop"}, "status": OFFLOADED}
     assert status.phase(workflow) == "Succeeded"
     assert status.phase({}) == ""
+
+
+def queued(name: str, second: int, key: str = "windy-city") -> dict[str, Any]:
+    workflow = argo_workflow("Running", "Running", waiting(key, "0/1"))
+    created = f"2026-01-01T00:00:{second:02}Z"
+    return {**workflow, "metadata": {"name": name, "creationTimestamp": created}}
+
+
+@pytest.mark.parametrize(
+    ("others", "place"),
+    [
+        ([], (0, 0)),
+        ([queued("r1", 5)], (0, 0)),
+        ([queued("a", 1), queued("b", 2), queued("c", 9)], (2, 2)),
+        ([queued("a", 1), queued("b", 5), queued("c", 5)], (1, 3)),
+        ([queued("a", 1, "sun-hours"), queued("b", 1, "tenant"), argo_workflow("Running", None)], (0, 0)),
+    ],
+)
+def test_runs_before_one_in_its_queue(others: list[dict[str, Any]], place: tuple[int, int]) -> None:
+    assert status.before(queued("r1", 5), others) == place
+
+
+def test_a_run_that_does_not_wait_is_in_no_queue() -> None:
+    assert status.before(argo_workflow("Running", "Running"), [queued("a", 1)]) is None
+
+
+def test_finished_steps_are_counted_without_the_elements_that_drivers_tell_argo_of() -> None:
+    workflow = workflow_status("Running", "", pod("a", "Succeeded"), pod("b", "Running"))
+    assert status.steps({"status": {**workflow["status"], "progress": "501/1001"}}) == "1/2"  # type: ignore[dict-item]
+    assert status.steps({}) == ""
+
+
+def test_the_places_of_kept_logs_are_known() -> None:
+    artifacts = [{"name": "main-logs", "s3": {"key": "acme/argo/r1/p/main.log"}}, {"name": "other", "s3": {}}]
+    workflow = {
+        "status": {
+            "artifactRepositoryRef": {"artifactRepository": {"s3": {"bucket": "b"}}},
+            "nodes": {"p": {"outputs": {"artifacts": artifacts}}, "q": {}},
+        }
+    }
+    assert status.logs(workflow) == ["s3://b/acme/argo/r1/p/main.log"]
 
 
 SIZES = {

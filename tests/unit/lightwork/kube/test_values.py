@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lightwork.errors import InputError
+from lightwork.functions.given import weight
 from lightwork.kube import contract, texts, values
 
 
@@ -30,9 +31,8 @@ def test_short_texts_are_in_the_workflow_as_they_are() -> None:
         "b": 'lightwork:json:"run {\\u007bworkflow.name}}"',
         "c": 'lightwork:json:"lightwork:x"',
     }
-    for name, text in placed.parameters.items():
-        if text.startswith(texts.AS_JSON):
-            assert json.loads(text.removeprefix(texts.AS_JSON)) == given[name]
+    assert {name: texts.of_parameter(text) for name, text in placed.parameters.items()} == given
+    assert texts.of_parameter(f"{texts.AS_JSON}by hand") == f"{texts.AS_JSON}by hand"
 
 
 @pytest.mark.parametrize("text", ["\x7f", "\x85\x9f", "\uffff", "{{\ufffe\U000e0001\ufeff", "\x01\u2028é"])
@@ -108,3 +108,13 @@ def test_the_files_belong_to_the_workflow() -> None:
     ]
     assert (made["data"], made["immutable"]) == ({"a": "x"}, True)
     assert "ownerReferences" not in values.config_map(None, {"a": "x"})["metadata"]
+
+
+@pytest.mark.parametrize("piece", ["x", '"', "$", "<&>", "{{", "é", "\n", "\\", "\x01", "\x7f", "🌍"])
+def test_a_texts_weight_is_at_least_its_bytes_in_a_containers_template(piece: str) -> None:
+    text = piece * 100
+    as_go = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+    in_driver = json.dumps(text, ensure_ascii=False).translate(as_go).replace("$", "\\u0024")
+    for inner in (in_driver.replace("{{", texts.JSON_BRACES), texts.as_argument(text)):
+        outer = json.dumps(inner, ensure_ascii=False).translate(as_go)
+        assert weight(text) >= len(outer.encode())

@@ -26,6 +26,7 @@ import pytest
 from lightwork import logs
 from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import open_lake, s3_arrow, s3_connection
+from lightwork.lake import patience as lake_patience
 from tests.waiting import patience
 
 
@@ -38,6 +39,8 @@ class Identity:
     expired: set[str] = field(default_factory=set)
     used: list[str] = field(default_factory=list)
     url: str = ""
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    asked: int = 0
 
     def renew_token(self) -> str:
         """Replace the token, as kubelet does long before it expires."""
@@ -99,6 +102,14 @@ class Quiet(BaseHTTPRequestHandler):
 
 class Endpoint(Quiet):
     def do_GET(self) -> None:
+        self.identity.asked += 1
+        if self.identity.faults:
+            status, body = self.identity.faults.pop(0)
+            if not status:
+                self.close_connection = True
+                return
+            self.respond(status, body.encode())
+            return
         if self.headers["Authorization"] != self.identity.token.read_text():
             error = {"code": "AccessDeniedException", "message": "the token is not valid"}
             self.respond(403, json.dumps(error).encode())
@@ -283,6 +294,88 @@ def test_an_identity_that_is_refused_later_is_one_line(lake, identity: Identity,
             call()
         assert not isinstance(caught.value, LakeAway)
         assert "\n" not in str(caught.value)
+
+
+SESSION = {
+    "AccessKeyId": "ASIA1",
+    "SecretAccessKey": "not a secret",
+    "Token": "nor this",
+    "Expiration": "2100-01-01T00:00:00Z",
+}
+AWAY = {
+    "throttled": (429, '{"code": "ThrottlingException", "message": "Rate exceeded"}'),
+    "no reviews of tokens": (
+        500,
+        '{"code": "InternalServerException", "message": "the API server: timeout"}',
+    ),
+    "unavailable": (503, "<html>Service Unavailable</html>"),
+    "too late": (408, ""),
+    "cut": (200, '{"AccessKeyId": "ASIA1", "Secret'),
+    "empty": (200, ""),
+    "without its fields": (200, '{"code": "Later", "message": "not yet"}'),
+    "a list": (200, "[]"),
+    "without a time": (200, json.dumps({**SESSION, "Expiration": "soon"})),
+    "without a type": (200, json.dumps({**SESSION, "Expiration": 7})),
+    "expired": (200, json.dumps({**SESSION, "Expiration": "2001-01-01T00:00:00Z"})),
+    "a closed connection": (0, ""),
+}
+"""Responses that pass by themselves, unlike 400, 403 and 404: the service refuses this identity then."""
+
+
+@pytest.fixture
+def without_pauses(monkeypatch) -> None:
+    from botocore.utils import ContainerMetadataFetcher
+
+    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
+
+
+def _by_boto3(lake) -> bytes:
+    return bytes(lake.read("x"))
+
+
+def _by_pyarrow(lake) -> bytes:
+    system, base = lake.arrow()
+    return bytes(lake.patiently(lambda: system.open_input_file(f"{base}/x").read()))
+
+
+@pytest.mark.parametrize("fault", AWAY.values(), ids=AWAY)
+def test_a_service_for_credentials_that_is_away_is_waited_for(
+    lake, identity: Identity, without_pauses: None, monkeypatch, fault
+) -> None:
+    """As credentials are renewed, and as a process starts, each by boto3 and by pyarrow."""
+    monkeypatch.setattr(lake_patience, "_LONGEST_PAUSE", 0.1)
+    lake.write("x", b"1")
+    for read in (_by_boto3, _by_pyarrow):
+        for starts in (False, True):
+            identity.expire_all()
+            if starts:
+                monkeypatch.setattr(s3_connection, "_cached", None)
+            identity.faults, identity.asked = [fault] * 4, 0  # botocore tries three times
+            assert read(lake) == b"1"
+            assert not identity.faults
+            assert identity.asked > 4
+
+
+@pytest.mark.parametrize("fault", AWAY.values(), ids=AWAY)
+def test_a_service_for_credentials_that_stays_away_is_told_in_one_line(
+    bucket: str, identity: Identity, without_pauses: None, fault
+) -> None:
+    lake = open_lake(f"s3://{bucket}/p", tenant="acme", patience=0.2)
+    identity.faults = [fault] * 10_000
+    with pytest.raises(LakeAway, match=r"cannot get AWS credentials: .*gave up after") as caught:
+        lake.read("x")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_an_identity_that_is_refused_is_not_asked_for_again(
+    lake, identity: Identity, without_pauses: None, status: int
+) -> None:
+    identity.faults = [(status, '{"code": "AccessDeniedException", "message": "no association"}')] * 100
+    with pytest.raises(LightworkError, match=f"{status}.*no association") as caught:
+        lake.read("x")
+    assert not isinstance(caught.value, LakeAway)
+    assert identity.asked <= 6  # botocore's own attempts, as the client is made and as it is used
 
 
 def test_a_missing_token_file_is_one_line(lake, monkeypatch) -> None:

@@ -41,6 +41,10 @@ def may(account: str, verb: str, target: str, name: str = "") -> bool:
         ("driver", "get", "apps/deployments", ""),
         ("driver", "patch", "apps/deployments/scale", ""),
         ("driver", "patch", "/pods", ""),
+        ("controller", "list", "argoproj.io/workflows", ""),
+        ("controller", "patch", "argoproj.io/workflows", ""),
+        ("controller", "list", "/pods", ""),
+        ("controller", "list", "/events", ""),
         ("certificates", "create", "/secrets", ""),
         ("certificates", "patch", "/secrets", "dask-tls"),
         ("certificates", "get", "/secrets", "dask-ca"),
@@ -76,6 +80,18 @@ def test_an_account_may_do_its_job(account: str, verb: str, target: str, name: s
             for target in ("/pods", "/secrets", "/services", "apps/deployments", "apps/deployments/scale")
         ),
         ("step", "create", "argoproj.io/workflows", ""),
+        # the controller ends runs; it starts none, and touches neither pods nor what they mount
+        *(("controller", verb, "argoproj.io/workflows", "") for verb in ("create", "delete", "update")),
+        *(("controller", verb, "/pods", "") for verb in ("create", "patch", "delete")),
+        *(
+            ("controller", verb, target, "")
+            for verb in ("get", "list", "create", "patch", "delete")
+            for target in ("/secrets", "/configmaps", "apps/deployments", "/services", "/pods/log")
+        ),
+        *(
+            (account, "patch", "argoproj.io/workflows", "")
+            for account in ("driver", "scaler", "worker", "step", "certificates")
+        ),
         ("scaler", "patch", "apps/deployments/scale", ""),
     ],
 )

@@ -21,7 +21,8 @@ def pod(tenant: str, role: str | None) -> Pod:
     return Pod(f"tenant-{tenant}", {"lightwork/role": role} if role else {})
 
 
-OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates")
+OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller")
+NOT_DASK = ("step", "scaler", "certificates", "controller", "unlabelled")
 ENDS: dict[str, Pod | Address] = {
     **{role: pod("acme", role) for role in OURS},
     "unlabelled": pod("acme", None),
@@ -42,10 +43,10 @@ MAY = [
     *((role, "scheduler", 8786) for role in ("worker", "driver")),
     *((role, "worker", port) for role in ("scheduler", "worker", "driver") for port in (8788, 8789)),
     *((role, "dns", 53) for role in (*OURS, "unlabelled")),
-    *((role, "api", 443) for role in ("driver", "step", "scaler", "certificates")),
+    *((role, "api", 443) for role in ("driver", "step", "scaler", "certificates", "controller")),
     ("scaler", "api", 6443),
-    *((role, "aws", 443) for role in ("driver", "worker", "step")),
-    *((role, "identity", 80) for role in ("driver", "worker", "step")),
+    *((role, "aws", 443) for role in ("driver", "worker", "step", "controller")),
+    *((role, "identity", 80) for role in ("driver", "worker", "step", "controller")),
     *(("prometheus", role, 8787) for role in ("scheduler", "worker")),
 ]
 
@@ -68,8 +69,9 @@ MUST_NOT = [
     *(("stranger", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("scheduler", 8787)]),
     *(("argo", to, port) for to, port in [("scheduler", 8786), ("worker", 8788), ("driver", 8786)]),
     # the tenant's own pods that are not part of Dask
-    *((role, "scheduler", 8786) for role in ("step", "scaler", "certificates", "unlabelled")),
-    *((role, "worker", 8788) for role in ("step", "scaler", "certificates", "unlabelled")),
+    *((role, "scheduler", 8786) for role in NOT_DASK),
+    *((role, "worker", 8788) for role in NOT_DASK),
+    *((role, "controller", 8080) for role in ("driver", "step", "prometheus", "stranger", "other driver")),
     # Prometheus may only read metrics
     *(("prometheus", "scheduler", port) for port in (8786, 22, 443)),
     *(("prometheus", "worker", port) for port in (8788, 8789)),
@@ -90,7 +92,11 @@ MUST_NOT = [
     ("scheduler", "api", 443),
     ("worker", "api", 6443),
     # no role may read the node's credentials
-    *((role, "metadata", port) for role in ("driver", "worker", "step", "scaler") for port in (80,)),
+    *(
+        (role, "metadata", port)
+        for role in ("driver", "worker", "step", "scaler", "controller")
+        for port in (80,)
+    ),
     *(("driver", "aws", port) for port in (80, 22, 5432, 8786)),
     ("driver", "identity", 443),
     # names are resolved by the cluster's DNS only
@@ -133,7 +139,7 @@ def test_an_s3_server_other_than_aws_is_reached_by_the_roles_that_use_the_lake(
     policies = network.policies(files.load("acme"), target)
     for role in OURS:
         reached = allowed(policies, pod("acme", role), server, port)
-        assert reached is (role in ("driver", "worker", "step")), f"{role} to {url}"
+        assert reached is (role in network.LAKE), f"{role} to {url}"
     for other in others:
         assert not allowed(policies, pod("acme", "driver"), other, port), f"{other} is not {url}"
     assert not allowed(policies, pod("acme", "driver"), server, port + 1), "another port"

@@ -128,5 +128,6 @@ def test_pods_that_do_not_use_the_api_have_no_token(name: str) -> None:
             contract.ACCOUNT_DRIVER,
             contract.ACCOUNT_SCALER,
             contract.ACCOUNT_CERTIFICATES,
+            contract.ACCOUNT_CONTROLLER,
             contract.ACCOUNT_STEP,
         )

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from lightwork.functions import discovery
-from lightwork.kube import contract
+from lightwork.kube import contract, ends
 from lightwork.manifests import namespace, workflows
+from lightwork.pods import controller
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
@@ -238,9 +239,18 @@ def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs
     assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
 
 
-def test_the_quota_is_that_of_the_file_without_load_balancers_and_node_ports() -> None:
+def test_the_quota_is_that_of_the_file_and_has_room_for_the_controller_beside_it() -> None:
     hard = objects.one("globex", "ResourceQuota", "quota")["spec"]["hard"]
     loaded = files.load("globex")
-    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6", "16Gi", "12")
-    assert hard["requests.memory"] == loaded.quota.memory
+    quota = loaded.quota
+    assert (quota.cpu, quota.memory, quota.pods) == ("6", "16Gi", 12)
+    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6020m", "16512Mi", "13")
+    assert hard["requests.memory"] == hard["limits.memory"]
+    (container,) = objects.one("globex", "Deployment", "controller")["spec"]["template"]["spec"]["containers"]
+    requests = container["resources"]["requests"]
+    assert (requests["cpu"], requests["memory"]) == ("20m", "128Mi"), "16Gi and 128Mi are 16512Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
+
+
+def test_an_ended_workflow_stays_until_the_controller_has_seen_its_end() -> None:
+    assert controller.EVERY * 2 < ends.SEEN_WITHIN < workflows.KEPT_SECONDS

@@ -351,7 +351,8 @@ def test_a_single_scaled_step_needs_as_much_as_a_run_of_its_pipeline() -> None:
 
 def test_the_example_in_the_documentation_is_valid() -> None:
     page = Path(__file__).resolve().parents[4] / "docs" / "writing-a-pipeline.md"
-    (example,) = re.findall(r"```yaml\n(pipelines:.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    text = page.read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(pipelines:\n  nightly:.*?)```", text, re.DOTALL)
     tenant = Tenant.model_validate({"name": "acme", "environments": ["dev"], **yaml.safe_load(example)})
     assert steps.problems(tenant) == []
     assert fit.problems(tenant) == []
