@@ -46,6 +46,10 @@ class Target:
     inside: tuple[str, ...] = ("169.254.0.0/16",)
 
 
+KEYS = {"accessKeySecret": "AWS_ACCESS_KEY_ID", "secretKeySecret": "AWS_SECRET_ACCESS_KEY"}
+"""The keys of a lake in a Secret, by the fields of Argo's artifact repositories."""
+
+
 def labels(tenant: Tenant, **more: str) -> dict[str, str]:
     """Return the labels of a tenant's objects; `role="driver"` becomes `lightwork/role: driver`."""
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lightwork.kube import contract
+from lightwork.manifests import base
 from lightwork.manifests.base import Target, labels, manifest, resources_for
 from lightwork.tenants import fit
 
@@ -116,10 +117,4 @@ def _access(target: Target) -> dict[str, Any]:
     """Return how Argo's containers open the lake. By the pod's identity, they do as all AWS libraries do."""
     if target.lake_keys is None:
         return {"useSDKCreds": True}
-    return {
-        field: {"name": target.lake_keys, "key": variable}
-        for field, variable in (
-            ("accessKeySecret", "AWS_ACCESS_KEY_ID"),
-            ("secretKeySecret", "AWS_SECRET_ACCESS_KEY"),
-        )
-    }
+    return {field: {"name": target.lake_keys, "key": variable} for field, variable in base.KEYS.items()}
