@@ -11,7 +11,8 @@ import yaml
 
 from lightwork.functions import discovery
 from lightwork.kube import contract, ends
-from lightwork.manifests import controller, namespace, workflows
+from lightwork.manifests import controller as controllers
+from lightwork.manifests import namespace, workflows
 from lightwork.pods import controller
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
@@ -215,7 +216,7 @@ def test_argo_archives_logs_with_the_keys_of_a_secret_where_pods_have_no_identit
 
 def test_the_controller_waits_for_the_keys_of_the_lake_where_pods_have_no_identity() -> None:
     target = dataclasses.replace(objects.TARGET, lake_keys="lightwork-secrets")
-    item = controller.deployment(objects.tenant("{}"), target)
+    item = controllers.deployment(objects.tenant("{}"), target)
     variables = item["spec"]["template"]["spec"]["containers"][0]["env"]
     sources = [variable["valueFrom"]["secretKeyRef"] for variable in variables]
     assert [source["key"] for source in sources] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
