@@ -144,7 +144,7 @@ def test_a_tenant_that_pulumi_made_gives_the_right_answer(local: Local, tmp_path
     name = tenants.submit(TENANT, "windy-city", max_timestamps=HOURS)
     ended = tenants.wait_for_end(TENANT, name, seconds=400)
     assert ended["phase"] == "Succeeded", tenants.describe(TENANT, name)
-    (record,) = probes.records(TENANT)
+    record = probes.ended_record(TENANT, name)
     words = ("run", "--json", "--on", "serial", "--lake", str(tmp_path), "windy-city")
     parameters = (f"max_timestamps={HOURS}", "unit=mph")
     here = json.loads(run([*tenants.LIGHTWORK, *words, *parameters], cwd=ROOT, timeout=300).splitlines()[-1])
