@@ -1,8 +1,11 @@
-"""The stacks `local` and `local.<tenant>`: the Kubernetes half, on the current kube context, without AWS.
+"""The stacks `local` and `local.<tenant>`: the Kubernetes half, in the context that the settings name.
 
 For kind, k3d or any cluster at hand. They leave out what only AWS offers: autoscaler, archive, log shipper,
-secrets operator, budget, roles. The S3 server is not part of them; its credentials go by hand into the Secret
-`lightwork-secrets` in the tenant's namespace.
+secrets operator, budget, roles. The S3 server is not part of them. Its keys, `AWS_ACCESS_KEY_ID` and
+`AWS_SECRET_ACCESS_KEY`, go by hand into the Secret `lightwork-secrets` in the tenant's namespace, since pods
+have no identity that opens the lake.
+
+Nothing is protected: who tries the platform may also leave it. Namespaces are kept, with what is in them.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from infra.services.charts import argo
 from infra.services.charts.common import Placement
 from lightwork import tenants
 from lightwork.functions import discovery
+from lightwork.kube import contract
 from lightwork.manifests import tenant_objects
 from lightwork.manifests.base import Target
 
@@ -57,17 +61,18 @@ def build(root: Path, tenant: str | None) -> None:
             environment="dev",
             image=settings.image,
             lake=settings.lake.replace(TENANT, declared.name),
+            lake_keys=contract.SECRETS,
             variables={
                 "AWS_REGION": settings.region,
                 "AWS_DEFAULT_REGION": settings.region,
                 **({"AWS_ENDPOINT_URL": settings.s3_endpoint} if settings.s3_endpoint else {}),
             },
-            cloud_ports=settings.ports,
         )
         LocalTenant("tenant", LocalTenantArgs(tenant=declared, target=target), opts)
         pulumi.export("namespace", declared.namespace)
     else:
-        LocalPlatform("platform", LocalPlatformArgs(cluster=LOCAL), opts)
+        args = LocalPlatformArgs(cluster=LOCAL, makes_argo=settings.argo == "make")
+        LocalPlatform("platform", args, opts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,30 +81,38 @@ class LocalPlatformArgs:
 
     Attributes:
         cluster: the cluster's name.
+        makes_argo: whether to install Argo; otherwise the cluster has it.
     """
 
     cluster: str
+    makes_argo: bool
 
 
 class LocalPlatform(pulumi.ComponentResource):
-    """Argo Workflows without an archive, and the scaler's template.
+    """Argo Workflows without an archive, unless the cluster has it, and the scaler's template.
 
     Costs: nothing.
 
-    Deleting: the namespace is protected, as everywhere; CRDs stay.
+    Deleting: the namespace is retained; CRDs stay.
     """
 
     def __init__(self, name: str, args: LocalPlatformArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:LocalPlatform", name, {}, opts)
-        inner = pulumi.ResourceOptions(parent=self)
-        settings = manifests.make(
-            [
-                *objects.namespaces((argo.NAMESPACE,)),
-                objects.argo_settings(args.cluster, host=None),
-            ],
-            inner,
+        self._inner = pulumi.ResourceOptions(parent=self)
+        workflows = [self._argo(args.cluster)] if args.makes_argo else []
+        manifests.make(
+            objects.shared(),
+            pulumi.ResourceOptions.merge(self._inner, pulumi.ResourceOptions(depends_on=workflows)),
         )
-        workflows = release(
+        self.register_outputs({})
+
+    def _argo(self, cluster: str) -> pulumi.Resource:
+        settings = manifests.make(
+            [*objects.namespaces((argo.NAMESPACE,)), objects.argo_settings(cluster, host=None)],
+            self._inner,
+            protect=False,
+        )
+        return release(
             "argo-workflows",
             chart="argo-workflows",
             namespace=argo.NAMESPACE,
@@ -110,14 +123,9 @@ class LocalPlatform(pulumi.ComponentResource):
                     placement=Placement(),
                 )
             ),
-            opts=inner,
+            opts=self._inner,
             after=list(settings.values()),
         )
-        manifests.make(
-            objects.shared(),
-            pulumi.ResourceOptions.merge(inner, pulumi.ResourceOptions(depends_on=[workflows])),
-        )
-        self.register_outputs({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +146,7 @@ class LocalTenant(pulumi.ComponentResource):
 
     Costs: nothing.
 
-    Deleting: the namespace is protected and retained, and so are its quota and network policies.
+    Deleting: the namespace is retained, and with it its quota, its network policies and its Secrets.
     """
 
     def __init__(self, name: str, args: LocalTenantArgs, opts: pulumi.ResourceOptions) -> None:
@@ -146,6 +154,7 @@ class LocalTenant(pulumi.ComponentResource):
         manifests.make(
             tenant_objects(args.tenant, args.target, discovery.pipelines()),
             pulumi.ResourceOptions(parent=self),
-            names={f"namespace-{args.tenant.namespace}": "namespace"},
+            names={f"namespace-{args.tenant.namespace}": manifests.NAMESPACE},
+            protect=False,
         )
         self.register_outputs({})

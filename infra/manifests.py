@@ -17,7 +17,14 @@ PRECIOUS = frozenset({"Namespace", "CustomResourceDefinition"})
 """Kinds whose deletion takes other objects along."""
 
 GUARDS = frozenset({"NetworkPolicy", "ResourceQuota", "LimitRange"})
-"""Kinds that limit a namespace. A namespace that is retained must keep them."""
+"""Kinds that limit a namespace. A namespace that is retained must keep them.
+
+They are deleted with their namespace, so not while it stays: when a stack is destroyed, a retained namespace
+keeps them. One that leaves the program is deleted, as the namespace does not leave with it.
+"""
+
+NAMESPACE = "namespace"
+"""The logical name of a tenant's namespace."""
 
 STARTING = frozenset({"Job", "CronJob", "CronWorkflow"})
 """Kinds that start pods; everything else is created first."""
@@ -61,6 +68,7 @@ def make(
     opts: pulumi.ResourceOptions,
     *,
     names: Mapping[str, str] | None = None,
+    protect: bool = True,
 ) -> dict[str, KubernetesObject]:
     """Make a resource of each object.
 
@@ -71,6 +79,7 @@ def make(
         manifests: the objects.
         opts: the options of all resources, above all their parent.
         names: logical names to use instead of those that `logical_name` returns.
+        protect: whether precious objects are protected; they are retained in any case.
 
     Returns:
         The resources by their logical names.
@@ -79,16 +88,18 @@ def make(
         ValueError: two objects have the same logical name.
     """
     resources: dict[str, KubernetesObject] = {}
-    namespaces: list[pulumi.Resource] = []
+    namespaces: dict[str, pulumi.Resource] = {}
     for manifest in sorted(manifests, key=_rank):
         kind, default = manifest["kind"], logical_name(manifest)
         name = (names or {}).get(default, default)
         if name in resources:
             raise ValueError(f"duplicate logical name {name!r}")
-        before = list(resources.values()) if kind in STARTING else list(namespaces)
+        before = list(resources.values()) if kind in STARTING else list(namespaces.values())
+        home = namespaces.get(manifest["metadata"].get("namespace", ""))
         extra = pulumi.ResourceOptions(
-            protect=True if kind in PRECIOUS else None,
-            retain_on_delete=True if kind in PRECIOUS | GUARDS else None,
+            protect=True if kind in PRECIOUS and protect else None,
+            retain_on_delete=True if kind in PRECIOUS else None,
+            deleted_with=home if kind in GUARDS else None,
             depends_on=before,
             custom_timeouts=pulumi.CustomTimeouts(create=WAIT, update=WAIT) if kind == "Job" else None,
         )
@@ -96,7 +107,7 @@ def make(
             name, _without_ttl(manifest), pulumi.ResourceOptions.merge(opts, extra)
         )
         if kind == "Namespace":
-            namespaces.append(resources[name])
+            namespaces[manifest["metadata"]["name"]] = resources[name]
     return resources
 
 

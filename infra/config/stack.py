@@ -21,7 +21,7 @@ ENVIRONMENTS: tuple[Environment, ...] = ("dev", "staging", "prod")
 """The environments on AWS, in the order in which a commit is deployed to them."""
 
 LOCAL: Final = "local"
-"""The Kubernetes half on the current kube context; see `infra/local.py`."""
+"""The Kubernetes half in a cluster of your own, without AWS; see `infra/local.py`."""
 
 WITH_LOCAL: tuple[AnyEnvironment, ...] = (*ENVIRONMENTS, LOCAL)
 

@@ -183,17 +183,28 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_refresh_option = click.option(
-    "--refresh/--no-refresh",
-    default=None,
-    help="Compare the states with the real resources first, so that changes by hand show."
-    "  [default: for tenants and local, not for the estate of an account]",
-)
+def _change_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that plan changes."""
+    for option in (
+        click.option("--diff", is_flag=True, help="Print old and new values of what is updated."),
+        click.option(
+            "--take-over",
+            is_flag=True,
+            help="Set fields of Kubernetes objects that somebody else has set since.",
+        ),
+        click.option(
+            "--refresh/--no-refresh",
+            default=None,
+            help="Read every object first, to see what others changed; on for tenants and local stacks.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @cli.command()
 @_stack_options
-@_refresh_option
+@_change_options
 @_run_options
 def up(**options: Any) -> int:
     """Deploy the estate first, then tenants, several at once.
@@ -206,7 +217,7 @@ def up(**options: Any) -> int:
 
 @cli.command()
 @_stack_options
-@_refresh_option
+@_change_options
 @_run_options
 def preview(**options: Any) -> int:
     """Show what `up` would change, and fail where it would refuse. Nothing is changed or created."""
@@ -325,13 +336,19 @@ def _work(
     summary_dir: Path | None,
     as_json: bool,
     refresh: bool | None = None,
+    take_over: bool = False,
+    diff: bool = False,
 ) -> int:
     """Run the real engine on this repository's stacks."""
     from infra.driver import plan, run
 
     _warn(choice.warnings)
     order = plan.order(ROOT, command, choice)
-    if order.tenants and command is not Command.DESTROY and choice.environment != LOCAL:
+    if choice.environment == LOCAL:
+        from infra.driver import at_hand
+
+        echo(f"{NAME}: {LOCAL} is {at_hand.check(ROOT)}", err=True)
+    elif order.tenants and command is not Command.DESTROY:
         plan.image_is_named()
 
     def engine() -> Engine:
@@ -344,6 +361,7 @@ def _work(
             secrets_provider=order.secrets_provider,
             message=run.message(ROOT, command),
             refresh=refresh,
+            take_over=take_over,
         )
         return Stacks(site)
 
@@ -356,6 +374,7 @@ def _work(
         parallel=parallel,
         summary_dir=summary_dir,
         as_json=as_json,
+        diff=diff,
     )
 
 

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from infra.config.stack import StackName
 from infra.driver.outcome import Counts
 from infra.driver.precious import HARMLESS, Step
+from infra.driver.values import differences
 from lightwork.errors import one_line
 
 if TYPE_CHECKING:
@@ -18,7 +20,22 @@ SHOWN = 3
 
 _COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 _LOCK = re.compile(r"created by (?P<who>\S+) \(pid (?P<pid>\d+)\) at (?P<when>\S+)")
+_CONFLICT = re.compile(
+    r'conflicts? with "(?P<manager>[^"]+)"(?: with subresource "[^"]*")?(?: using \S+?)?'
+    r"(?: at (?P<when>\S+Z))?: (?P<fields>(?:(?:- )?\.\S+ ?)+)"
+)
+"""The API server's message about fields that have another manager."""
+_FIELD = re.compile(r"\.\S+")
 _SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
+UNCHANGED = frozenset({"same", "refresh"})
+"""Steps that change nothing: what a refresh finds changed is in the steps of the plan that follows it."""
+REMEDIES = {
+    "PULUMI_ACCESS_TOKEN must be set": "Pulumi keeps its states nowhere yet; to keep them on this machine:"
+    " pulumi login --local",
+    "passphrase must be set with": "set PULUMI_CONFIG_PASSPHRASE to a passphrase of your own, which encrypts"
+    " the secrets in the states, and keep it",
+}
+"""The engine's messages that name the wrong remedy or none, with the lines to print instead."""
 LOCKED = "the stack is currently locked by"
 """The engine's message about a stack that another run has locked."""
 
@@ -43,12 +60,12 @@ class Recorder:
         """Take one event of the Automation API."""
         if resource := event.resource_pre_event:
             step = step_of(resource.metadata)
-            if step.op != "same":
+            if step.op not in UNCHANGED:
                 self.steps.append(step)
             self.watch(step)
         elif diagnostic := event.diagnostic_event:
             if diagnostic.severity == "error" and (line := uncoloured(diagnostic.message)):
-                self.errors.append(line)
+                self.errors.append(conflict(diagnostic.urn or "", line) or line)
         elif violation := event.policy_event:
             if violation.enforcement_level == "mandatory":
                 name = (violation.resource_urn or "").rpartition("::")[2]
@@ -77,7 +94,29 @@ class Recorder:
 def step_of(metadata: Any) -> Step:
     """Convert the metadata of an engine's event to a step."""
     op = str(getattr(metadata.op, "value", metadata.op))
-    return Step(op=op, urn=metadata.urn, type=metadata.type, name=metadata.urn.rpartition("::")[2])
+    name = metadata.urn.rpartition("::")[2]
+    values = () if op in UNCHANGED else differences(metadata)
+    return Step(op=op, urn=metadata.urn, type=metadata.type, name=name, values=values)
+
+
+def conflict(urn: str, line: str) -> str | None:
+    """Return a line about fields of a Kubernetes object that others have set; None for any other error.
+
+    Args:
+        urn: the object's URN.
+        line: the engine's error, in one line.
+    """
+    held = [
+        f"{', '.join(_FIELD.findall(match['fields']))} was set by {match['manager']}"
+        + (f" at {match['when']}" if match["when"] else "")
+        for match in _CONFLICT.finditer(line)
+    ]
+    if not urn or not held:
+        return None
+    return (
+        f"{urn.rpartition('::')[2]}: {'; '.join(held)}; to keep that value, put it into the files; to set the"
+        f" files' value: lightwork-estate up --stack {StackName.of_urn(urn)} --take-over"
+    )
 
 
 def uncoloured(text: str) -> str:
@@ -104,6 +143,9 @@ def failure(recorder: Recorder, stderr: str) -> tuple[str, ...]:
     if not reasons:
         return ("the engine failed without giving a reason",)
     more = len(reasons) - SHOWN
+    reasons = [
+        next((line for text, line in REMEDIES.items() if text in reason), reason) for reason in reasons
+    ]
     return (*reasons[:SHOWN], *([f"and {more} more errors"] if more > 0 else []))
 
 

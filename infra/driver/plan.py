@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from lightwork.tenants import Environment, Tenant
 
 
+KEPT = frozenset({"namespace", "namespace-argo"})
+"""The precious resources of local stacks. A stack may give them up: `infra.local` retains them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """The tasks of a run.
@@ -61,7 +65,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
     """
     environment = choice.environment
     if environment == LOCAL:
-        allowed: frozenset[str] = frozenset()
+        allowed: frozenset[str] = KEPT
         backend = provider = None
     else:
         allowed, backend, provider = _environment(root, environment)
@@ -75,7 +79,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
             continue
         stack = str(StackName(environment=environment, tenant=name))
         entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
-        deletable = frozenset(entries.get(environment, ()))
+        deletable = KEPT if environment == LOCAL else frozenset(entries.get(environment, ()))
         tasks.append(Task(stack=stack, allowed=deletable, reason=choice.reasons.get(stack, "")))
     if problems:
         raise InputError("\n".join(problems))
@@ -115,9 +119,10 @@ def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant
     tenant = tenants.load(path)
     file = f"tenants/{name}.yaml"
     if command is Command.DESTROY and not tenant.leaving:
+        rest = ", and list in `destroy` which of its data may be deleted (docs/offboarding.md)"
         raise InputError(
             f"{file}: state: is {tenant.state}; before a tenant can be destroyed, commit and deploy"
-            " `state: leaving`, and list in `destroy` which of its data may be deleted (docs/offboarding.md)"
+            f" `state: leaving`{'' if environment == LOCAL else rest}"
         )
     if environment != LOCAL and environment not in tenant.environments:
         raise InputError(f"{file}: environments: {environment} is not in the list")

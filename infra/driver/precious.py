@@ -48,12 +48,14 @@ class Step:
         urn: the resource's URN.
         type: its Pulumi type, such as `aws:s3/bucket:Bucket`.
         name: its logical name.
+        values: its changed values, one line each.
     """
 
     op: str
     urn: str
     type: str
     name: str
+    values: tuple[str, ...] = ()
 
 
 def forbidden(steps: Iterable[Step], allowed: Collection[str]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from infra.driver import table
 from infra.driver.outcome import GOOD, Command, Outcome, Result
-from infra.driver.summary import Summary, changes
+from infra.driver.summary import LONGEST, Summary, changes
 from infra.driver.work import Work
 from lightwork.cli.output import echo, json_text
 
@@ -32,6 +33,7 @@ def run(
     parallel: int = 4,
     summary_dir: Path | None = None,
     as_json: bool = False,
+    diff: bool = False,
 ) -> int:
     """Work on the chosen stacks, and print the summary.
 
@@ -44,6 +46,7 @@ def run(
         parallel: the number of tenants to work on at once.
         summary_dir: the folder to write the summary to; None to write no files.
         as_json: print the summary as JSON instead of text.
+        diff: print old and new values in the text.
 
     Returns:
         The exit code: 0; 1 if a stack failed or was refused; 130 if the run was interrupted.
@@ -71,18 +74,18 @@ def run(
     )
     if summary_dir:
         summary.write(summary_dir)
-    echo(json_text(summary.as_json(), indent=2) if as_json else text(summary))
+    echo(json_text(summary.as_json(), indent=2) if as_json else text(summary, diff=diff))
     if interrupted:
         echo(f"lightwork-estate: {_unfinished(outcomes)}", err=True)
         return 130
     return 0 if summary.good else 1
 
 
-def text(summary: Summary) -> str:
+def text(summary: Summary, *, diff: bool = False) -> str:
     """Format the summary for a terminal: each stack's changes, then a line for each stack, then the total."""
     lines = []
     for outcome in summary.outcomes:
-        if changed := changes(outcome.steps):
+        if changed := changes(outcome.steps, longest=sys.maxsize if diff else LONGEST, values=diff):
             lines += [f"{outcome.stack}", *(f"  {line}" for line in changed), ""]
     width = max((len(outcome.stack) for outcome in summary.outcomes), default=0)
     for outcome in summary.outcomes:

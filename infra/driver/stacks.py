@@ -18,7 +18,7 @@ import yaml
 from pulumi import automation as auto
 from pulumi.automation.errors import CommandError, StackNotFoundError
 
-from infra.config.stack import LOCAL, StackName, belongs
+from infra.config.stack import StackName, belongs
 from infra.driver import events
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import Result
@@ -44,7 +44,9 @@ class Site:
         backend: the address of the states, as in `PULUMI_BACKEND_URL`; None for the one of `pulumi login`.
         secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
         message: the message for the stacks' history.
-        refresh: whether to compare the states with the real resources first; None for tenants and `local`.
+        refresh: whether to read every object before planning, so that what others changed is seen; None for
+            tenants and local stacks only.
+        take_over: whether to set fields of Kubernetes objects that others have set since.
         pulumi: the folder with `bin/pulumi`; None for the command on PATH.
         program: creates the program from the stack's name and the environment variables it would see; None
             for the repository's program, run by Pulumi's language host.
@@ -57,6 +59,7 @@ class Site:
     secrets_provider: str | None
     message: str = "lightwork-estate"
     refresh: bool | None = None
+    take_over: bool = False
     pulumi: Path | None = None
     program: Callable[[str, Mapping[str, str]], Callable[[], None]] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -145,9 +148,9 @@ class Stacks:
         with self._workspace(stack) as workspace, self._recorded(stack, watch) as recorder:
             auto.Stack.select(stack, workspace).up(
                 on_event=recorder,
-                refresh=self._refreshes(stack),
                 show_secrets=False,
                 message=self.site.message,
+                refresh=self._refreshes(stack),
                 **self._options(),
             )
         return _plan(recorder)
@@ -177,10 +180,8 @@ class Stacks:
         self.pulumi.signal(signal.SIGKILL if kill else signal.SIGINT)
 
     def _refreshes(self, stack: str) -> bool:
-        """Return whether to compare a stack's state with the real resources first."""
-        if self.site.refresh is not None:
-            return self.site.refresh
-        return StackName.parse(stack).tenant is not None or self.site.environment == LOCAL
+        name = StackName.parse(stack)
+        return self.site.refresh if self.site.refresh is not None else bool(name.tenant or name.is_local)
 
     def _options(self) -> dict[str, Any]:
         pack = self.site.root / POLICIES
@@ -203,6 +204,8 @@ class Stacks:
             # A stack without a settings file stores its secrets provider in its state.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Of the Kubernetes provider, which otherwise refuses.
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": str(site.take_over).lower(),
             # A deployment must ignore a value from the shell.
             VARIABLE: "",
             **({"PULUMI_BACKEND_URL": address} if address else {}),

@@ -106,12 +106,22 @@ class Summary:
         (folder / "summary.json").write_text(text, encoding="utf-8")
 
 
-def changes(steps: Iterable[Step], *, longest: int = LONGEST) -> list[str]:
-    """Return a stack's changes, one line each: `+  aws:s3/bucket:Bucket  lake`."""
+def changes(steps: Iterable[Step], *, longest: int = LONGEST, values: bool = False) -> list[str]:
+    """Return a stack's changes, one line each: `+  aws:s3/bucket:Bucket  lake`.
+
+    Args:
+        steps: the stack's steps.
+        longest: the most lines.
+        values: whether old and new values follow, one line each.
+    """
     lines = [
-        f"{SIGNS.get(step.op, step.op):<2} {step.type}  {step.name}"
+        line
         for step in steps
         if step.op not in SUMMED_UP
+        for line in (
+            f"{SIGNS.get(step.op, step.op):<2} {step.type}  {step.name}",
+            *(f"     {value}" for value in step.values if values),
+        )
     ]
     more = len(lines) - longest
     return [*lines[:longest], *([f"   and {more} more"] if more > 0 else [])]

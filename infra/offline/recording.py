@@ -28,6 +28,7 @@ class Resource:
     providers: dict[str, str]
     protect: bool
     retain_on_delete: bool
+    deleted_with: str
     depends_on: list[str]
     ignore_changes: list[str]
     secret_outputs: list[str]
@@ -99,6 +100,7 @@ class _Monitor(mocks.MockMonitor):
                 providers=dict(request.providers),
                 protect=request.protect,
                 retain_on_delete=request.retainOnDelete,
+                deleted_with=request.deletedWith,
                 depends_on=list(request.dependencies),
                 ignore_changes=list(request.ignoreChanges),
                 secret_outputs=list(request.additionalSecretOutputs),

@@ -58,9 +58,9 @@ class Tenant(pulumi.ComponentResource):
 
     Costs: 1 USD a month for its key, 0.40 USD for each secret, its lake's storage, and its runs.
 
-    Deleting: namespace, bucket, key and secrets are protected and retained, and so are the namespace's quota
-    and network policies. A tenant that leaves is first marked `state: leaving` in its file: its schedules
-    stop, its data stays.
+    Deleting: namespace, bucket, key and secrets are protected and retained. A retained namespace keeps its
+    quota and network policies. A tenant that leaves is first marked `state: leaving` in its file: its
+    schedules stop, its data stays.
 
     Attributes:
         lake: the lake.
@@ -113,7 +113,9 @@ class Tenant(pulumi.ComponentResource):
             inner,
         )
         manifests.make(
-            self._objects(args, secrets.role_arn), inner, names={f"namespace-{tenant.namespace}": "namespace"}
+            self._objects(args, secrets.role_arn),
+            inner,
+            names={f"namespace-{tenant.namespace}": manifests.NAMESPACE},
         )
         self.outputs = {
             "account": names.account,

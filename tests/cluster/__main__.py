@@ -93,8 +93,7 @@ def _test(arguments: Sequence[str]) -> int:
 
     lifecycle.up()
     try:
-        if os.environ.get("TIER") != "core":
-            binaries.build(binaries.ENGINE)
+        binaries.build_pulumi()
         words = ["tests/cluster", "--capture=no", *arguments]
         return int(pytest.main(words, plugins=[_TakeDown()]))
     finally:

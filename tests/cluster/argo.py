@@ -11,7 +11,7 @@ from tests.cluster import stores
 from tests.cluster.binaries import argo_manifests
 from tests.cluster.images import argo_image
 from tests.cluster.kube import apply, kubectl
-from tests.cluster.settings import POSTGRES_PORT, host
+from tests.cluster.settings import POSTGRES_PORT, host, versions
 
 NAMESPACE = "argo"
 _USER = 10002
@@ -76,6 +76,8 @@ def _adapted(item: dict[str, Any]) -> dict[str, Any]:
         subject.setdefault("namespace", NAMESPACE)
     if item["kind"] != "Deployment":
         return item
+    # As Argo's chart does.
+    item["metadata"].setdefault("labels", {})["app.kubernetes.io/version"] = versions()["modules"]["argo"]
     pod = item["spec"]["template"]["spec"]
     pod["securityContext"] = {"runAsNonRoot": True, "runAsUser": _USER, "runAsGroup": _USER}
     container = pod["containers"][0]

@@ -24,7 +24,9 @@ KUBERNETES = (
 )
 ARGO = ("workflow-controller", "argoexec", "argo")
 ENGINE = "pulumi"
-"""Needed by the driver's tests only, which need no cluster."""
+"""Pulumi's engine and its command line. The driver's tests need it, but no cluster."""
+PROVIDER = "pulumi-resource-kubernetes"
+"""Pulumi's Kubernetes provider."""
 REGISTRY = "registry"
 """Needed by the tests of an image of one's own only."""
 
@@ -32,7 +34,13 @@ REGISTRY = "registry"
 def build_all() -> None:
     """Build everything that is not cached, one build at a time."""
     build_servers()
-    for what in _NOT_SERVERS:
+    build_pulumi()
+    build(REGISTRY)
+
+
+def build_pulumi() -> None:
+    """Build Pulumi's engine and its Kubernetes provider."""
+    for what in (ENGINE, PROVIDER):
         build(what)
 
 
@@ -160,12 +168,17 @@ def _coredns(folder: Path) -> None:
     _in_our_module(folder, "coredns", "github.com/coredns/coredns")
 
 
+def _copied(folder: Path, path: str, version: str) -> Path:
+    """Copy a module's folder, to change it; return the copy."""
+    source = folder / "source"
+    shutil.copytree(_module(path, version)["Dir"], source, copy_function=shutil.copy)
+    run(["chmod", "-R", "u+w", source])
+    return source
+
+
 def _argo(folder: Path) -> None:
     version = versions()["modules"]["argo"]
-    module = _module("github.com/argoproj/argo-workflows/v3", version)
-    source = folder / "source"
-    shutil.copytree(module["Dir"], source, copy_function=shutil.copy)
-    run(["chmod", "-R", "u+w", source])
+    source = _copied(folder, "github.com/argoproj/argo-workflows/v3", version)
     shutil.copy(TEMPLATES / "signal_linux.go.txt", source / "workflow/executor/osspecific/signal_linux.go")
     page = source / "ui/dist/app/index.html"
     page.parent.mkdir(parents=True)
@@ -205,6 +218,34 @@ def _pulumi(folder: Path) -> None:
     )
 
 
+def _provider(folder: Path) -> None:
+    """Build Pulumi's Kubernetes provider from a copy of its module.
+
+    Its three component resources are left out: nothing here uses them, and their Go SDK, which has a type for
+    every field of Kubernetes, takes longer to compile than everything else.
+    """
+    version = versions()["modules"][PROVIDER]
+    source = _copied(folder, "github.com/pulumi/pulumi-kubernetes/provider/v4", version)
+    construct = source / "pkg/provider/provider_construct.go"
+    lines = construct.read_text().splitlines(keepends=True)
+    components = re.compile(r"provider(helmv4|kustomizev2|yamlv2)\b")
+    construct.write_text("".join(line for line in lines if not components.search(line)))
+    main = source / "cmd/pulumi-resource-kubernetes"
+    # As its own generate.go does, whose results the module lacks.
+    schema = {**json.loads((main / "schema.json").read_text()), "version": version.removeprefix("v")}
+    (main / "schema-embed.json").write_text(json.dumps(schema))
+    shutil.copy(main / "terraform-mapping.json", main / "terraform-mapping-embed.json")
+    _go("mod", "edit", "-dropreplace", "github.com/pulumi/pulumi-kubernetes/sdk/v4", cwd=source)
+    stamp = f"-X github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version={version}"
+    binary = folder / "bin" / PROVIDER
+    _go(
+        *("build", "-v", "-mod=mod", "-ldflags", f"-s -w {stamp}"),
+        *("-o", str(binary), f"./{main.relative_to(source)}"),
+        cwd=source,
+    )
+    shutil.rmtree(source)
+
+
 def _registry(folder: Path) -> None:
     _in_our_module(folder, REGISTRY, "github.com/google/go-containerregistry")
 
@@ -224,10 +265,11 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "coredns": _coredns,
     "argo": _argo,
     ENGINE: _pulumi,
+    PROVIDER: _provider,
     REGISTRY: _registry,
 }
 
-_NOT_SERVERS = (ENGINE, REGISTRY)
+_NOT_SERVERS = (ENGINE, PROVIDER, REGISTRY)
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
 """Components that an existing cluster has already."""
@@ -239,5 +281,6 @@ _PROGRAMS = {
     "coredns": ("coredns",),
     "argo": ARGO,
     ENGINE: ("pulumi",),
+    PROVIDER: (PROVIDER,),
     REGISTRY: ("registry",),
 }

@@ -15,7 +15,7 @@ from tests.cluster import pod_identity, stores
 from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
-from tests.cluster.settings import ROOT, S3_PORT, host, kubeconfig, run_folder
+from tests.cluster.settings import ROOT, kubeconfig, run_folder
 from tests.estate import files
 
 ENVIRONMENT = "dev"
@@ -242,20 +242,9 @@ def set_up(tenant: str, file: str | None = None) -> None:
     objects = render(tenant, file)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
-    apply([*objects, _egress_to_s3(tenant)])
+    apply(objects)
     wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
     kubectl(*wait, timeout=130)
-
-
-def _egress_to_s3(tenant: str) -> dict[str, Any]:
-    """Return a policy that admits the tests' S3 server, whose port differs from AWS's."""
-    to = {"to": [{"ipBlock": {"cidr": f"{host()}/32"}}], "ports": [{"port": S3_PORT, "protocol": "TCP"}]}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "tests-s3", "namespace": namespace(tenant)},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [to]},
-    }
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +20,14 @@ import pulumi
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import cli, run, stacks
+from infra.driver import run, stacks
+from infra.driver.engine import EngineError
 from infra.driver.outcome import Command, Task
 from infra.driver.plan import Order
 from infra.driver.selection import Choice
 from infra.estate.outputs import VARIABLE
 from tests.cluster import binaries
+from tests.cluster.deployments import REAL, Deployments
 from tests.estate import files
 from tests.infra.engine import ACCOUNT
 
@@ -43,60 +45,18 @@ class Thing(pulumi.ComponentResource):
 
 
 @dataclass
-class Repository:
-    """A repository, a backend, and the runs of its stacks.
+class Repository(Deployments):
+    """A clone, a backend, and the runs of its stacks.
 
     Attributes:
-        root: a clone with an account in its settings.
-        backend: the folder of the stacks' states.
-        pulumi: the folder of the engine.
-        capture: pytest's capture of the output.
-        program: every stack's program, called with the stack's name and its environment variables.
         runs: the stacks whose program was run, as `(name, whether the run was not a preview)`.
-        engine: the engine of the last call.
     """
 
-    root: Path
-    backend: Path
-    pulumi: Path
-    capture: pytest.CaptureFixture[str]
-    program: Callable[[str, Mapping[str, str]], None] = lambda stack, variables: None
     runs: list[tuple[str, bool]] = field(default_factory=list)
-    engine: stacks.Stacks | None = None
 
-    def stacks(self, site: stacks.Site) -> stacks.Stacks:
-        """Stand in for `infra.driver.stacks.Stacks`, with the test's backend, engine and program."""
-
-        def program(stack: str, variables: Mapping[str, str]) -> Callable[[], None]:
-            def main() -> None:
-                self.runs.append((stack, not pulumi.runtime.is_dry_run()))
-                self.program(stack, variables)
-
-            return main
-
-        ours = dataclasses.replace(
-            site,
-            backend=f"file://{self.backend}",
-            secrets_provider="passphrase",
-            pulumi=self.pulumi,
-            program=program,
-            variables=self.variables,
-        )
-        self.engine = REAL(ours)
-        return self.engine
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """The engine's variables in addition to the driver's."""
-        return {"PULUMI_CONFIG_PASSPHRASE": "of the tests", "PULUMI_HOME": str(self.backend.parent / "home")}
-
-    def typed(self, line: str) -> tuple[int, dict[str, dict[str, object]]]:
-        """Run the command line; return its exit code and each stack's entry in the summary."""
-        folder = self.backend.parent / "summary"
-        code = cli.execute([*line.split(), "--summary-dir", str(folder)])
-        return code, {
-            stack["stack"]: stack for stack in json.loads((folder / "summary.json").read_text())["stacks"]
-        }
+    def run(self, stack: str, variables: Mapping[str, str]) -> None:
+        self.runs.append((stack, not pulumi.runtime.is_dry_run()))
+        super().run(stack, variables)
 
     def execute(self, command: Command, *tasks: Task) -> tuple[int, dict[str, dict[str, object]]]:
         """Run tasks, which carry permissions to delete; return as `typed` does."""
@@ -110,9 +70,7 @@ class Repository:
             engine=lambda: self.stacks(site),
             summary_dir=folder,
         )
-        return code, {
-            stack["stack"]: stack for stack in json.loads((folder / "summary.json").read_text())["stacks"]
-        }
+        return code, self.summary(folder)
 
     def deployed(self) -> list[str]:
         """Return the stacks whose program was run for a deployment, in order."""
@@ -136,9 +94,6 @@ class Repository:
         return process.stdout.strip()
 
 
-REAL = stacks.Stacks
-
-
 @pytest.fixture(scope="session")
 def engine() -> Path:
     """The folder of the engine, which is built unless it is cached."""
@@ -146,12 +101,8 @@ def engine() -> Path:
 
 
 @pytest.fixture
-def repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Repository]:
-    repository = Repository(
-        files.repository(tmp_path / "clone", ACCOUNT), tmp_path / "backend", engine, capsys
-    )
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Path) -> Iterator[Repository]:
+    repository = Repository(files.repository(tmp_path / "clone", ACCOUNT), tmp_path / "backend", engine)
     repository.backend.mkdir()
     (repository.root / "tenants" / "hooli.yaml").unlink()
     (repository.root / "tenants" / "initech.yaml").write_text(
@@ -160,10 +111,9 @@ def repository(
     repository.git("init", "--quiet")
     repository.git("add", ".")
     repository.git("commit", "--quiet", "-m", "one")
-    monkeypatch.setattr(cli, "ROOT", repository.root)
-    monkeypatch.setattr(stacks, "Stacks", repository.stacks)
     monkeypatch.setenv(DIGEST, f"sha256:{'0' * 64}")
-    yield repository
+    with repository.in_use():
+        yield repository
     # Pulumi's own changes to the settings must never end up in the repository.
     assert repository.git("status", "--porcelain", "--", "Pulumi*.yaml", "infra") == ""
 
@@ -381,3 +331,24 @@ def test_an_interrupt_lets_the_engine_finish_and_leaves_no_lock(repository: Repo
     }
     code, summary = repository.typed("up --env dev --tenant acme --tenant globex")
     assert (code, summary["dev.acme"]["result"]) == (0, "done"), "the same command must resume from there"
+
+
+def test_an_engine_without_a_place_for_states_or_a_passphrase_names_what_to_do(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PULUMI_ACCESS_TOKEN", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+    bare = {"PULUMI_HOME": str(repository.home)}
+    site = stacks.Site(
+        root=repository.root,
+        environment="local",
+        backend=None,
+        secrets_provider=None,
+        pulumi=repository.pulumi,
+        program=lambda stack, variables: lambda: None,
+        variables=bare,
+    )
+    with pytest.raises(EngineError, match="pulumi login --local"):
+        REAL(site).exists("local")
+    with pytest.raises(EngineError, match="set PULUMI_CONFIG_PASSPHRASE to a passphrase of your own"):
+        REAL(dataclasses.replace(site, backend=f"file://{repository.backend}")).create("local")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from infra.config import versions
+from infra.driver.plan import KEPT
 from lightwork import manifests, tenants
 from lightwork.functions import discovery
 from lightwork.kube import contract
@@ -53,6 +54,7 @@ def test_a_local_tenant_consists_of_the_builders_objects(root: Path) -> None:
         environment="dev",
         image="lightwork/platform:local",
         lake="s3://lightwork-acme",
+        lake_keys="lightwork-secrets",
         variables={"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"},
     )
     tenant = tenants.load(root / "tenants" / "acme.yaml")
@@ -68,20 +70,49 @@ def test_a_local_tenant_consists_of_the_builders_objects(root: Path) -> None:
     assert not any(kind.startswith("aws:") for kind in kinds(run)), "a laptop has no AWS"
 
 
-def test_the_cluster_is_the_current_one_unless_another_is_named(root: Path) -> None:
-    assert "context" not in run_program(root, "local").one(PROVIDER).inputs, "the current one"
+def settings(root: Path, old: str, new: str) -> None:
     path = root / "Pulumi.local.yaml"
-    path.write_text(path.read_text().replace("# lightwork:kube_context", "lightwork:kube_context"))
-    assert run_program(root, "local").one(PROVIDER).inputs["context"] == "kind-lightwork", "the one named"
+    assert old in path.read_text(), "the sample does not change the file"
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_the_cluster_is_the_one_that_is_named_whichever_is_current(root: Path) -> None:
+    assert run_program(root, "local").one(PROVIDER).inputs["context"] == "kind-lightwork"
+    settings(root, "  lightwork:kube_context: kind-lightwork\n", "")
+    run = run_program(root, "local")
+    assert "kube_context" in str(run.error), "the current one may be anything, even production"
+    assert not kinds(run)
+
+
+def test_an_argo_that_the_cluster_has_is_left_alone(root: Path) -> None:
+    settings(root, "config:\n", "config:\n  lightwork:argo: exists\n")
+    run = run_program(root, "local")
+    assert kinds(run) == {PROVIDER, "kubernetes:argoproj.io/v1alpha1:ClusterWorkflowTemplate"}
+
+
+def test_nothing_is_protected_and_namespaces_are_kept_with_their_limits(root: Path) -> None:
+    for stack, name in (("local", "namespace-argo"), ("local.acme", "namespace")):
+        run = run_program(root, stack)
+        assert not [r.name for r in run.resources if r.protect], "nobody could destroy it"
+        space = run.named("kubernetes:core/v1:Namespace", name)
+        assert space.retain_on_delete, "its Secrets and records would go with it"
+        assert name in KEPT, "the driver would refuse to give it up"
+        for resource in run.resources:
+            if resource.type.endswith((":NetworkPolicy", ":ResourceQuota", ":LimitRange")):
+                assert resource.deleted_with.endswith("::namespace"), "kept only if the namespace leaves"
+                assert not resource.retain_on_delete, "one that the program drops must go"
 
 
 def test_the_s3_server_reaches_the_pods(root: Path) -> None:
-    path = root / "Pulumi.local.yaml"
-    path.write_text(path.read_text().replace("# lightwork:s3_endpoint", "lightwork:s3_endpoint"))
+    settings(root, "# lightwork:s3_endpoint", "lightwork:s3_endpoint")
     run = run_program(root, "local.acme")
-    settings = run.named("kubernetes:core/v1:ConfigMap", "configmap-lightwork").inputs["data"]
-    assert settings["AWS_ENDPOINT_URL"] == "http://s3.example:7070", "without it, pods would use AWS"
-    assert settings["LIGHTWORK_LAKE"] == "s3://lightwork-acme", "the tenant's own"
+    variables = run.named("kubernetes:core/v1:ConfigMap", "configmap-lightwork").inputs["data"]
+    assert variables["AWS_ENDPOINT_URL"] == "http://s3.example:7070", "without it, pods would use AWS"
+    assert variables["LIGHTWORK_LAKE"] == "s3://lightwork-acme", "the tenant's own"
+    policy = run.named("kubernetes:networking.k8s.io/v1:NetworkPolicy", "networkpolicy-s3").inputs
+    assert policy["spec"]["egress"][0]["ports"] == [{"protocol": "TCP", "port": 7070}]
+    lake = run.named("kubernetes:core/v1:ConfigMap", "configmap-artifact-repositories").inputs["data"]["lake"]
+    assert "useSDKCreds" not in lake, "no pod has an identity: every run would end as Failed"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +161,7 @@ def test_pods_reach_the_s3_server_by_its_port_and_no_other(
             "s3_endp",
         ),
         ("config:", "confg:", "config: .*missing.*lightwork:image"),
+        ("config:", "config:\n  lightwork:argo: maybe", "argo.*maybe.*exists"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_file(root: Path, old: str, new: str, expected: str) -> None:

@@ -7,14 +7,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import cli, stacks
+from infra.driver import at_hand, cli, stacks
 from infra.driver.engine import Plan
+from infra.driver.outcome import Counts
 from infra.offline import cost
+from lightwork.errors import LightworkError
 from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
 from tests.infra.engine import ACCOUNT
@@ -161,11 +164,40 @@ def test_the_engine_gets_the_address_of_the_states_and_their_key(engine, typed) 
 
 def test_local_stacks_use_the_backend_of_pulumi_login(engine, typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DIGEST)
+    monkeypatch.setattr(at_hand, "check", lambda root: "the context kind-lightwork")
     engine.stacks = {"local": 1}
     code, _, err = typed("up --env local --all")
     assert code == 0, err
+    assert "lightwork-estate: local is the context kind-lightwork" in err, "which cluster is it?"
     assert (engine.site.backend, engine.site.secrets_provider) == (None, None)
     assert set(engine.done("up")) == {"local", *(f"local.{name}" for name in files.NAMES)}
+
+
+def test_a_cluster_that_does_not_answer_is_reported_before_anything_starts(
+    engine, typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(root: Path) -> str:
+        raise LightworkError("the cluster of the context 'kind-lightwork' cannot be reached")
+
+    monkeypatch.setattr(at_hand, "check", check)
+    code, _, err = typed("up --env local --all")
+    assert (code, engine.calls) == (1, [])
+    assert "cannot be reached" in err
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_the_engine_is_told_to_take_over(engine, typed, command: str) -> None:
+    for option, take_over in (("", False), ("--take-over", True)):
+        assert typed(f"{command} --stack dev.acme {option}")[0] == 0
+        assert engine.site.take_over is take_over
+
+
+def test_old_and_new_values_are_printed_on_demand(engine, typed) -> None:
+    changed = replace(step("update"), values=('spec.hard.pods: "20" -> "21"',))
+    engine.plans["dev.acme"] = Plan(steps=(changed,), counts=Counts(update=1))
+    assert "-> " not in typed("preview --stack dev.acme")[1]
+    _, out, _ = typed("preview --stack dev.acme --diff")
+    assert '  ~  aws:s3/bucket:Bucket  lake\n       spec.hard.pods: "20" -> "21"\n' in out
 
 
 def test_a_refusal_is_exit_code_1_and_in_the_summary(engine, typed) -> None:

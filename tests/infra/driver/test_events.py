@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pulumi.automation.events import EngineEvent
 
 from infra.driver.events import Recorder, failure, locked, uncoloured
@@ -27,8 +28,8 @@ def step(op: str, urn: str = URN) -> EngineEvent:
     return event(resourcePreEvent={"metadata": {"op": op, "urn": urn, "type": "aws:s3/bucket:Bucket"}})
 
 
-def complaint(text: str, severity: str = "error") -> EngineEvent:
-    return event(diagnosticEvent={"message": text, "severity": severity})
+def complaint(text: str, severity: str = "error", urn: str | None = None) -> EngineEvent:
+    return event(diagnosticEvent={"message": text, "severity": severity, **({"urn": urn} if urn else {})})
 
 
 def recorded(*events: EngineEvent) -> Recorder:
@@ -123,3 +124,76 @@ def test_a_lock_is_reported_with_its_holder_its_time_and_the_remedy() -> None:
 
 def test_another_error_is_not_a_lock() -> None:
     assert locked("dev.acme", "error: no such bucket", None) is None
+
+
+QUOTA = (
+    "urn:pulumi:local.acme::lightwork::lightwork:infra:LocalTenant$kubernetes:core/v1:ResourceQuota::quota"
+)
+CONFLICT = (
+    "error: Preview failed: 1 error occurred:\n\t* the Kubernetes API server reported that"
+    ' "tenant-acme/quota"'
+    " failed to fully initialize or become live: Server-Side Apply field conflict detected. See"
+    " https://www.pulumi.com/x/#handle for troubleshooting help.\nThe resource managed by field manager"
+    ' "pulumi-kubernetes-1a2b" had an apply conflict: '
+)
+CONFLICTS = [
+    (
+        'Apply failed with 1 conflict: conflict with "kubectl-patch" using v1: .spec.hard.pods',
+        ".spec.hard.pods was set by kubectl-patch;",
+    ),
+    (
+        (
+            'Apply failed with 1 conflict: conflict with "argo" using argoproj.io/v1alpha1 at'
+            " 2030-01-02T03:04:05Z: .spec.suspend"
+        ),
+        ".spec.suspend was set by argo at 2030-01-02T03:04:05Z;",
+    ),
+    (
+        (
+            'Apply failed with 3 conflicts: conflicts with "kubectl-patch" using v1:\n- .spec.hard.pods\n'
+            '- .spec.hard.cpu\nconflicts with "helm" with subresource "status":\n- .status.hard'
+        ),
+        ".spec.hard.pods, .spec.hard.cpu was set by kubectl-patch; .status.hard was set by helm;",
+    ),
+    (
+        'Apply failed with 1 conflict: conflict with "kubectl" using v1: .spec.containers[name="a"].image',
+        '.spec.containers[name="a"].image was set by kubectl;',
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CONFLICTS)
+def test_a_field_that_somebody_else_has_set_is_one_line_with_the_remedy(text: str, expected: str) -> None:
+    (line,) = recorded(complaint(CONFLICT + text, urn=QUOTA)).errors
+    assert line.startswith(f"quota: {expected}"), line
+    assert line.endswith("lightwork-estate up --stack local.acme --take-over"), line
+
+
+def test_another_error_of_the_cluster_stays_as_it_is() -> None:
+    text = 'error: quota conflicts with "everything": it is wrong'
+    assert recorded(complaint(text, urn=QUOTA)).errors == [text]
+
+
+def test_what_a_refresh_reads_is_not_a_change() -> None:
+    assert recorded(step("refresh"), step("update")).steps == recorded(step("update")).steps
+
+
+def test_a_step_has_the_old_and_the_new_value_of_each_field_that_changes() -> None:
+    states = {
+        "old": {"inputs": {"spec": {"hard": {"requests.cpu": "8"}}}, "outputs": {"data": {"a": "x" * 200}}},
+        "new": {
+            "inputs": {"spec": {"hard": {"requests.cpu": "9"}, "args": ["[secret]"]}, "data": {"a": "\ny"}}
+        },
+    }
+    detailed = {
+        'spec.hard["requests.cpu"]': {"diffKind": "update", "inputDiff": True},
+        "spec.args[0]": {"diffKind": "add", "inputDiff": True},
+        "data.a": {"diffKind": "update"},
+    }
+    metadata = {"op": "update", "urn": URN, "type": "x", "detailedDiff": detailed, **states}
+    (recorded_step,) = recorded(event(resourcePreEvent={"metadata": metadata})).steps
+    assert recorded_step.values == (
+        f'data.a: "{"x" * 78}… -> "\\ny"',
+        'spec.args[0]: nothing -> "[secret]"',
+        'spec.hard["requests.cpu"]: "8" -> "9"',
+    )

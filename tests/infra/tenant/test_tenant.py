@@ -88,7 +88,12 @@ def test_a_retained_namespace_keeps_its_quota_and_policies(acme: Run) -> None:
     kept = {r.name for r in acme.resources if r.type.startswith("kubernetes:") and r.retain_on_delete}
     bounds = {n for n, o in objects(acme).items() if o["kind"] in infra_manifests.GUARDS}
     assert len(bounds) == 10, "eight network policies, a quota, a limit range"
-    assert kept == bounds | {"namespace"}, "without them a retained namespace would be open"
+    assert kept == {"namespace"}, "one that the program drops must go, or tightening would never arrive"
+    for resource in acme.resources:
+        if resource.name in bounds:
+            assert resource.deleted_with.endswith("::namespace"), (
+                "a retained namespace would be open without it"
+            )
     protected = {r.name for r in acme.resources if r.type.startswith("kubernetes:") and r.protect}
     assert protected == {"namespace"}, "other objects can be created again"
 

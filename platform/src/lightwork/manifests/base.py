@@ -22,13 +22,15 @@ class Target:
         environment: `dev`, `staging` or `prod`.
         image: the platform's image, with its tag or digest.
         lake: the URL of the tenant's lake: `s3://bucket` or `s3://bucket/prefix`.
-        variables: further environment variables of the tenant's pods, such as AWS_REGION.
+        variables: further environment variables of the tenant's pods, such as AWS_REGION. AWS_ENDPOINT_URL is
+            the S3 server, if it is not AWS.
+        lake_keys: the Secret in the tenant's namespace with the lake's keys, under their names as environment
+            variables; None where the pods' identity opens the lake.
         argo_namespace: the namespace of Argo's controller and server.
         monitoring_namespace: the namespace of Prometheus.
         api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
             policies are enforced before or after the translation of a Service's address.
         api_ports: the ports of the Kubernetes API at these addresses.
-        cloud_ports: the ports of the lake's server and of AWS.
         inside: the address ranges (CIDR) of the cluster's pods and services, which "to AWS" excludes.
     """
 
@@ -36,12 +38,16 @@ class Target:
     image: str
     lake: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    lake_keys: str | None = None
     argo_namespace: str = "argo"
     monitoring_namespace: str = "monitoring"
     api_servers: tuple[str, ...] = ("0.0.0.0/0",)
     api_ports: tuple[int, ...] = (443, 6443)
-    cloud_ports: tuple[int, ...] = (443,)
     inside: tuple[str, ...] = ("169.254.0.0/16",)
+
+
+KEYS = {"accessKeySecret": "AWS_ACCESS_KEY_ID", "secretKeySecret": "AWS_SECRET_ACCESS_KEY"}
+"""The keys of a lake in a Secret, by the fields of Argo's artifact repositories."""
 
 
 def labels(tenant: Tenant, **more: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lightwork.kube import contract
+from lightwork.manifests import base
 from lightwork.manifests.base import Target, labels, manifest, resources_for
 from lightwork.tenants import fit
 
@@ -93,7 +94,7 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
     s3: dict[str, Any] = {
         "bucket": bucket,
         "keyFormat": f"{folder}/{{{{workflow.name}}}}/{{{{pod.name}}}}",
-        "useSDKCreds": True,
+        **_access(target),
     }
     if region := target.variables.get("AWS_REGION"):
         s3["region"] = region
@@ -110,3 +111,10 @@ def artifacts(tenant: Tenant, target: Target) -> Manifest | None:
     )
     repositories["metadata"]["annotations"] = {"workflows.argoproj.io/default-artifact-repository": "lake"}
     return repositories
+
+
+def _access(target: Target) -> dict[str, Any]:
+    """Return how Argo's containers open the lake. By the pod's identity, they do as all AWS libraries do."""
+    if target.lake_keys is None:
+        return {"useSDKCreds": True}
+    return {field: {"name": target.lake_keys, "key": variable} for field, variable in base.KEYS.items()}

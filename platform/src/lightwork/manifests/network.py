@@ -1,13 +1,15 @@
 """A tenant's NetworkPolicies: everything is denied except the connections listed here.
 
-A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster; with
-an S3 server of one's own, also that server's port. A pod's credentials decide what it may do there.
+A policy names addresses and ports, not hosts, so "AWS" means port 443 of everything outside the cluster. An
+S3 server of one's own has a policy of its own. A pod's credentials decide what it may do there.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lightwork.kube import contract
 from lightwork.manifests.base import Target, manifest
@@ -26,6 +28,9 @@ STEP = "step"
 """A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
 """The roles of a run. They may reach pods of the tenant's other runs, but not of other tenants."""
+LAKE = (DRIVER, WORKER, CONTROLLER, STEP)
+"""The roles that reach the lake."""
+_SERVICE = re.compile(r"[^.]+\.(?P<namespace>[^.]+)\.svc(\..+)?", re.IGNORECASE)
 
 
 def policies(tenant: Tenant, target: Target) -> list[Manifest]:
@@ -58,12 +63,13 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
         _policy(
             tenant,
             "aws",
-            (DRIVER, WORKER, CONTROLLER, STEP),
+            LAKE,
             egress=[
                 {"to": [{"ipBlock": {"cidr": POD_IDENTITY}}], "ports": _ports(80)},
-                {"to": [outside], "ports": _ports(*target.cloud_ports)},
+                {"to": [outside], "ports": _ports(443)},
             ],
         ),
+        *_s3(tenant, target, outside),
         _policy(
             tenant,
             "dask-scheduler",
@@ -87,6 +93,39 @@ def policies(tenant: Tenant, target: Target) -> list[Manifest]:
             ingress=[{"from": [monitoring], "ports": _ports(contract.DASHBOARD_PORT)}],
         ),
     ]
+
+
+def server(url: str) -> tuple[str, int]:
+    """Return the host and the port of a URL such as `http://s3.example:7070`.
+
+    Raises:
+        ValueError: it has no host, or a port that is not a number.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("the host is missing")
+    port = parts.port if parts.port is not None else 80 if parts.scheme == "http" else 443
+    return parts.hostname, port
+
+
+def _s3(tenant: Tenant, target: Target, outside: dict[str, Any]) -> list[Manifest]:
+    """Return the policy that opens an S3 server other than AWS; none if the lake is on AWS."""
+    url = target.variables.get("AWS_ENDPOINT_URL")
+    if not url:
+        return []
+    host, port = server(url)
+    return [_policy(tenant, "s3", LAKE, egress=[{"to": [_host(host, outside)], "ports": _ports(port)}])]
+
+
+def _host(host: str, outside: dict[str, Any]) -> dict[str, Any]:
+    """Return a host as a peer. A name outside the cluster can be at any address outside it."""
+    if service := _SERVICE.fullmatch(host):
+        namespace = service["namespace"].lower()
+        return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    try:
+        return {"ipBlock": {"cidr": str(ipaddress.ip_network(host))}}
+    except ValueError:
+        return outside
 
 
 def _policy(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lightwork.manifests import network
 from lightwork.manifests.reach import Address, Pod, allowed
+from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
 POLICIES = [
@@ -112,6 +114,46 @@ def test_an_allowed_connection_passes(source: str, to: str, port: int) -> None:
 def test_a_forbidden_connection_does_not_pass(source: str, to: str, port: int) -> None:
     assert not allowed(POLICIES, ENDS[source], ENDS[to], port)
     assert not allowed(POLICIES, ENDS[source], ENDS[to], port, "UDP")
+
+
+S3_SERVERS = [
+    ("http://10.1.2.3:7070", Address("10.1.2.3"), 7070, [Address("10.1.2.4")]),
+    ("https://s3.example:8443", Address("203.0.113.9"), 8443, [Address("169.254.169.254")]),
+    ("http://s3.example", Address("203.0.113.9"), 80, [Address("169.254.169.254")]),
+    (
+        "http://minio.storage.svc:9000",
+        Pod("storage", {"app": "minio"}),
+        9000,
+        [Pod("default"), Address("10.1.2.3")],
+    ),
+    ("http://minio.storage.svc.cluster.local:9000", Pod("storage"), 9000, [Address("10.1.2.3")]),
+    ("http://[fd00::7]:7070", Address("fd00::7"), 7070, [Address("fd00::8")]),
+]
+
+
+@pytest.mark.parametrize(("url", "server", "port", "others"), S3_SERVERS)
+def test_an_s3_server_other_than_aws_is_reached_by_the_roles_that_use_the_lake(
+    url: str, server: Pod | Address, port: int, others: list[Pod | Address]
+) -> None:
+    target = replace(objects.TARGET, variables={"AWS_ENDPOINT_URL": url})
+    policies = network.policies(files.load("acme"), target)
+    for role in OURS:
+        reached = allowed(policies, pod("acme", role), server, port)
+        assert reached is (role in network.LAKE), f"{role} to {url}"
+    for other in others:
+        assert not allowed(policies, pod("acme", "driver"), other, port), f"{other} is not {url}"
+    assert not allowed(policies, pod("acme", "driver"), server, port + 1), "another port"
+
+
+def test_without_an_s3_server_there_is_no_policy_for_one() -> None:
+    names = [item["metadata"]["name"] for item in network.policies(files.load("acme"), objects.TARGET)]
+    assert "s3" not in names
+
+
+@pytest.mark.parametrize("url", ["http://", "http://:7070", "http://s3:port", "s3.example"])
+def test_a_url_without_a_host_or_with_a_wrong_port_is_an_error(url: str) -> None:
+    with pytest.raises(ValueError, match=r"host|[Pp]ort"):
+        network.server(url)
 
 
 def test_the_first_policy_alone_denies_everything() -> None:

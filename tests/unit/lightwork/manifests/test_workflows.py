@@ -11,6 +11,7 @@ import yaml
 
 from lightwork.functions import discovery
 from lightwork.kube import contract, ends
+from lightwork.manifests import controller as controllers
 from lightwork.manifests import namespace, workflows
 from lightwork.pods import controller
 from tests.estate import files
@@ -200,6 +201,27 @@ def test_argo_archives_logs_in_the_tenants_part_of_the_lake(
     assert repository["s3"]["useSDKCreds"] is True, "the pod's own credentials, not a Secret"
     if variables:
         assert (repository["s3"]["endpoint"], repository["s3"]["insecure"]) == ("10.0.0.9:7070", True)
+
+
+def test_argo_archives_logs_with_the_keys_of_a_secret_where_pods_have_no_identity() -> None:
+    archive = namespace.artifacts(
+        objects.tenant("{}"), dataclasses.replace(objects.TARGET, lake_keys="lightwork-secrets")
+    )
+    assert archive is not None
+    s3 = yaml.safe_load(archive["data"]["lake"])["s3"]
+    assert "useSDKCreds" not in s3, "Argo would look for an identity that no pod has"
+    assert s3["accessKeySecret"] == {"name": "lightwork-secrets", "key": "AWS_ACCESS_KEY_ID"}
+    assert s3["secretKeySecret"] == {"name": "lightwork-secrets", "key": "AWS_SECRET_ACCESS_KEY"}
+
+
+def test_the_controller_waits_for_the_keys_of_the_lake_where_pods_have_no_identity() -> None:
+    target = dataclasses.replace(objects.TARGET, lake_keys="lightwork-secrets")
+    item = controllers.deployment(objects.tenant("{}"), target)
+    variables = item["spec"]["template"]["spec"]["containers"][0]["env"]
+    sources = [variable["valueFrom"]["secretKeyRef"] for variable in variables]
+    assert [source["key"] for source in sources] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    assert not any(source.get("optional") for source in sources), "it would start without, and stay without"
+    assert item["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true", "`up` would wait for the Secret"
 
 
 def test_a_lake_that_is_not_a_bucket_has_no_log_archive() -> None:

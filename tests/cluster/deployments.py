@@ -1,0 +1,98 @@
+"""`lightwork-estate` as typed, with Pulumi's own engine and programs that run in the tests' process.
+
+Python's language host is not built here. The engine therefore runs without the policy pack too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from infra.driver import cli, stacks
+from tests.cluster import binaries
+
+REAL = stacks.Stacks
+
+
+@dataclass
+class Deployments:
+    """A repository, a backend, and the command line that deploys the one to the other.
+
+    Attributes:
+        root: the repository.
+        backend: the folder of the stacks' states.
+        pulumi: the folder of the engine.
+        program: every stack's program, called with the stack's name and its environment variables.
+        more: further variables of the engine.
+        engine: the engine of the last call.
+    """
+
+    root: Path
+    backend: Path
+    pulumi: Path
+    program: Callable[[str, Mapping[str, str]], None] = lambda stack, variables: None
+    more: Mapping[str, str] = field(default_factory=dict)
+    engine: stacks.Stacks | None = None
+
+    @property
+    def home(self) -> Path:
+        """The engine's own folder, with its plugins."""
+        return self.backend.parent / "home"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The engine's variables in addition to the driver's."""
+        return {
+            "PULUMI_CONFIG_PASSPHRASE": "of the tests",
+            "PULUMI_HOME": str(self.home),
+            **self.more,
+        }
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let the command line use this repository and this engine during the block."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cli, "ROOT", self.root)
+            patch.setattr(stacks, "Stacks", self.stacks)
+            yield
+
+    def stacks(self, site: stacks.Site) -> stacks.Stacks:
+        """Stand in for `infra.driver.stacks.Stacks`, with the tests' backend, engine and program."""
+        ours = dataclasses.replace(
+            site,
+            backend=f"file://{self.backend}",
+            secrets_provider="passphrase",
+            pulumi=self.pulumi,
+            program=lambda stack, variables: lambda: self.run(stack, variables),
+            variables=self.variables,
+        )
+        self.engine = REAL(ours)
+        return self.engine
+
+    def run(self, stack: str, variables: Mapping[str, str]) -> None:
+        """Run a stack's program; the engine waits for it."""
+        self.program(stack, variables)
+
+    def typed(self, line: str) -> tuple[int, dict[str, dict[str, object]]]:
+        """Run the command line; return its exit code and each stack's entry in the summary."""
+        folder = self.backend.parent / "summary"
+        return cli.execute([*line.split(), "--summary-dir", str(folder)]), self.summary(folder)
+
+    @staticmethod
+    def summary(folder: Path) -> dict[str, dict[str, object]]:
+        """Return each stack's entry in a summary."""
+        return {
+            stack["stack"]: stack for stack in json.loads((folder / "summary.json").read_text())["stacks"]
+        }
+
+    def plug_in(self, version: str) -> None:
+        """Give the engine the Kubernetes provider, under the version that the program's package asks for."""
+        folder = self.home / "plugins" / f"resource-kubernetes-v{version}"
+        folder.mkdir(parents=True)
+        (folder / binaries.PROVIDER).symlink_to(binaries.program(binaries.PROVIDER))
