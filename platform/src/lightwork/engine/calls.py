@@ -260,6 +260,7 @@ class Future(Generic[R]):
                     cluster.interrupted()
                 raise
             except Exception as error:  # noqa: BLE001 - anything may go wrong on a worker
+                self.runner.cluster.check()  # a run that gets no workers has its connection closed under it
                 self.settle(error=self._not_run(error))
                 return
             else:

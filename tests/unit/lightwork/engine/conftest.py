@@ -10,7 +10,7 @@ from lightwork import connect
 from tests.samples import mark_slow
 
 HERE = Path(__file__).parent
-FAST_CASES = 2
+FAST_CASES = 1
 """Cases of a test on workers that `make test` runs; `make test-slow` runs the others."""
 
 

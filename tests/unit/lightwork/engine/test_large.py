@@ -458,6 +458,7 @@ def start(*arguments: str) -> tuple[subprocess.Popen[str], Any]:
     return child, pickle.loads(base64.b64decode(child.stdout.readline()))
 
 
+@pytest.mark.slow
 def test_memory_of_a_killed_process_is_gone_and_never_taken_for_another():
     child, source = start()
     try:

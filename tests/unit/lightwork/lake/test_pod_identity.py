@@ -339,6 +339,7 @@ def _by_pyarrow(lake) -> bytes:
 
 
 @pytest.mark.parametrize("fault", AWAY.values(), ids=AWAY)
+@pytest.mark.sample(2)
 def test_a_service_for_credentials_that_is_away_is_waited_for(
     lake, identity: Identity, without_pauses: None, monkeypatch, fault
 ) -> None:

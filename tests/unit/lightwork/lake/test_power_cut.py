@@ -131,6 +131,7 @@ class Cuts:
 
 
 @pytest.mark.parametrize("lake_path", ["lake", "a/new/deep/lake"])
+@pytest.mark.sample(2)
 def test_each_cut_leaves_what_was_committed(tmp_path: Path, monkeypatch, luck: float, lake_path: str) -> None:
     disk = Disk(tmp_path / "disk")
     (tmp_path / "disk").mkdir()

@@ -253,6 +253,7 @@ _CUTS = {
 
 @pytest.mark.parametrize("cut", _CUTS)
 @pytest.mark.parametrize("call", _CALLS)
+@pytest.mark.sample(8)
 def test_a_response_that_is_always_cut_is_one_line(cutting: type[_Cutting], call: str, cut: str) -> None:
     cutting.answers = [_CUTS[cut]]
     lake = open_lake("s3://bucket", tenant="acme", patience=0)

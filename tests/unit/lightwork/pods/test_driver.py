@@ -185,6 +185,7 @@ ATTEMPT = {
 }
 
 
+@pytest.mark.slow
 def test_what_an_earlier_attempt_has_finished_is_handed_out_and_not_run_again(tmp_path: Path) -> None:
     def attempt(number: int, **changes: str) -> dict[str, Any]:
         (tmp_path / "result.json").unlink(missing_ok=True)

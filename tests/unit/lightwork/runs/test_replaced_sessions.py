@@ -158,6 +158,7 @@ def test_coroutines_that_run_at_once_keep_their_own(lake):
     run_coroutine(main())
 
 
+@pytest.mark.slow
 def test_cells_of_a_notebook(lake):
     """Each runs as a task of its own in one thread, as kernels do it."""
     names = {"opened": opened, "lake": lake, "use": use}
@@ -187,6 +188,7 @@ def in_thread(function) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_threads_keep_their_own_until_they_end(lake):
     ready, end = threading.Barrier(3, timeout=patience(30)), threading.Event()
     errors, kept = [], []

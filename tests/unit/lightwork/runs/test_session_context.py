@@ -546,6 +546,7 @@ def test_a_thread_takes_the_session_that_is_open_without_with(lake):
         session.close()
 
 
+@pytest.mark.slow
 def test_a_script_that_does_not_close_its_session_ends_in_peace(tmp_path):
     (tmp_path / "script.py").write_text(
         "from lightwork import connect, task\n"
