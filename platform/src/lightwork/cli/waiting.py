@@ -159,6 +159,8 @@ class Shown:
             click.echo(_ERASE, err=True, nl=False)
 
     def _note(self, text: str) -> None:
+        if self.history and self.history[-1]["text"] == text:
+            return  # pods have changed, but nothing that is shown
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         self.history.append({"at": now, "text": text})
         if self._is_terminal:

@@ -325,6 +325,13 @@ def test_a_log_has_a_line_a_change_and_one_each_half_minute(monkeypatch, capsys)
     assert done == [0, 30, 50, 80]
 
 
+def test_a_change_that_is_not_shown_has_no_line(capsys):
+    shown = waiting.Shown("r1")
+    for phase in ("Ending", "Succeeded"):
+        shown.show(Picture(Status("r1", "Running", "", "4/5"), pods=(Pod("d", "driver", "", phase, ""),)))
+    assert capsys.readouterr().err == "r1: 4/5 steps done\n"
+
+
 def test_on_a_terminal_one_line_of_its_width_is_updated(api, tmp_path):
     api.answers[PODS] = (200, {"items": [driver("Running")]})
     log(api, json.dumps(TOLD))
