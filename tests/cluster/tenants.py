@@ -135,7 +135,11 @@ def _words(probe: dict[str, Any]) -> dict[str, Any]:
         " print(json.dumps({'event': 'echo', 'argv': sys.argv[1:]}))"
     )
     fixed = FILE_TEXTS["a"] + FILE_TEXTS["c"]
-    fail = "import sys; print('first'); print('last: \x1b[2J', sys.argv[1], file=sys.stderr); sys.exit(3)"
+    # The two streams reach the log by ways of their own, so that lines of one moment may change places.
+    fail = (
+        "import sys, time; print('first', flush=True); time.sleep(1);"
+        " print('last: \x1b[2J', sys.argv[1], file=sys.stderr); sys.exit(3)"
+    )
     steps = {
         "echo": {
             **python,
