@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -231,6 +232,7 @@ def _names(tenant: str) -> list[str]:
 def test_the_place_in_the_queue_is_told_and_stopping_twice_is_no_mistake(globex, people):
     engineer = people["engineer"]
     first = [tenants.submit(globex, "queue-a", seconds="25") for _ in range(2)]
+    time.sleep(1.1)  # of runs that are submitted in the same second, any may be first
     process = start(engineer, "submit", "queue-a", "--wait", tenant=globex)
     assert process.stderr is not None
     seen = [line.rstrip() for line in process.stderr]
