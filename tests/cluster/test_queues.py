@@ -122,7 +122,7 @@ class Queue:
                 self.longest = max(self.longest, now - self.empty.setdefault(pipeline, now))
             else:
                 self.empty.pop(pipeline, None)
-        # Argo may write that a run has started before it writes that the one whose place it got has ended.
+        # Argo hands a place on before it writes that its holder has ended (`operate`, then `persistUpdates`).
         assert len(self.at_work & before) <= self.places["tenant"], active
         assert self.longest < IDLE, f"a run waits while there is room for it: {self.empty}, active: {active}"
         return len(self.ended) == len(self.names)
@@ -133,6 +133,17 @@ class Queue:
     def started(self, name: str) -> dt.datetime | None:
         starts = [dt.datetime.fromisoformat(pod["startedAt"]) for pod in pods(self.seen[name])]
         return min(starts, default=None)
+
+    def most_at_once(self) -> int:
+        """Return how many runs had pods at once, by Argo's times, which are whole seconds."""
+        spans = []
+        for name in self.names:
+            own = [pod for pod in pods(self.seen[name]) if pod.get("finishedAt")]
+            if own:
+                begun = min(dt.datetime.fromisoformat(pod["startedAt"]) for pod in own)
+                over = max(dt.datetime.fromisoformat(pod["finishedAt"]) for pod in own)
+                spans.append((begun, over - dt.timedelta(seconds=1)))
+        return max((sum(a <= moment < b for a, b in spans) for moment, _ in spans), default=0)
 
 
 def go(tenant: str, remote: Remote, runs: int, pipelines: list[str], seed: int) -> None:
@@ -162,6 +173,7 @@ def go(tenant: str, remote: Remote, runs: int, pipelines: list[str], seed: int) 
             assert queue.ended[name] - stops[name] < STOPPED, name
         elif name not in stops:
             assert status.phase(workflow) == "Succeeded", tenants.describe(tenant, name)
+    assert queue.most_at_once() <= queue.places["tenant"]
     for pipeline in pipelines:
         of_pipeline = [queue.seen[name] for name in queue.names if name.startswith(f"{pipeline}-")]
         pairs = [

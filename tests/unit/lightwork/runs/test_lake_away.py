@@ -232,7 +232,7 @@ def test_a_run_outlives_an_outage_and_loses_nothing(server, runs, pipeline, on) 
         run.log, "(waiting up to 60 s for the lake s3://lake/|the lake s3://lake/.* responds again)"
     )
     # Once for all workers; on a busy machine a response may take seconds at any time.
-    assert len(told) in (2, 4, 6), run.log
+    assert len(told) in (2, 4), run.log
     assert ["again" in line for line in told] == [False, True] * (len(told) // 2), run.log
     assert not _lines(run.log, "not kept|not in the lake|Traceback")
     again = runs.run(pipeline)
