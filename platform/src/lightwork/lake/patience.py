@@ -217,15 +217,21 @@ def _raise_if_ended(state: _State, lake: str, seconds: float) -> None:
 def _note_response(state: _State, call: _Call) -> None:
     """Say that a lake is back once the last call that waits for it has a response."""
     lake, now = call.lake, time.monotonic()
-    if lake not in state.said:
-        return
-    others = [other for other in list(state.calls.values()) if other.lake == lake and other is not call]
-    if any(other.reason or now > other.late for other in others):
+    if lake not in state.said or _is_waited_for(state, lake, call):
         return
     if (since := state.said.pop(lake, None)) is not None:
         get_logger("lightwork").info(
             f"the lake {lake} responds again after {now - since:.0f} s", **{_FIELD: lake}
         )
+
+
+def _is_waited_for(state: _State, lake: str, ended: _Call | None = None) -> bool:
+    """Return whether a call of this process, other than the one that has ended, still waits for a lake."""
+    now = time.monotonic()
+    return any(
+        call.lake == lake and call is not ended and (call.reason or now > call.late)
+        for call in list(state.calls.values())
+    )
 
 
 def _watch(state: _State) -> None:
@@ -278,6 +284,7 @@ def is_news(line: str) -> bool:
     if not isinstance(lake, str):
         return True
     if event.get("level") == "info":
-        return _state.said.pop(lake, None) is not None
+        # A call of this process that still waits says itself when the lake is back.
+        return not _is_waited_for(_state, lake) and _state.said.pop(lake, None) is not None
     since = time.monotonic()
     return _state.said.setdefault(lake, since) is since

@@ -268,6 +268,24 @@ def test_of_all_workers_that_wait_one_line_is_shown() -> None:
     assert [policy.is_news(line("info")) for _ in range(3)] == [True, False, False]
 
 
+def test_a_worker_whose_lake_is_back_is_not_shown_while_this_process_still_waits(caplog) -> None:
+    line = '{"level": "%s", "event": "x", "waits_for": "l"}'
+    shown: list[bool] = []
+    attempts = iter(range(3))
+
+    def attempt() -> None:
+        number = next(attempts)
+        if number == 1:  # this process has met the outage, and two workers tell of it
+            shown.extend(policy.is_news(line % level) for level in ("warning", "info", "warning", "info"))
+        if number < 2:
+            raise LakeAway("it is away")
+
+    with caplog.at_level("INFO", "lightwork"):
+        policy.patiently("l", patience(60), attempt)
+    assert shown == [True, False, False, False]
+    assert [record.msg["event"] for record in caplog.records] == ["the lake l responds again after 0 s"]
+
+
 # The real server
 
 
