@@ -20,6 +20,7 @@ from tests.cluster.settings import (
     LABEL,
     NODE_IP,
     POD_CIDR,
+    SERVICE_CIDR,
     cache_folder,
     of_current_context,
     run_folder,
@@ -29,6 +30,8 @@ from tests.cluster.settings import (
 CGROUP = "lightwork-cluster"
 """The control group that contains all pods' groups."""
 _CGROUPS = Path("/sys/fs/cgroup")
+QUEUE = 100
+"""The kernel's queue of the packets on which the network policies decide."""
 
 _SETTINGS = {
     # Needed by the pod network.
@@ -104,6 +107,29 @@ def _rules(action: str) -> None:
         run([*words, "-m", "comment", "--comment", LABEL, "-j", "ACCEPT"], check=action == "-I")
 
 
+def queue_packets() -> None:
+    """Put the first packets of pods' connections into the queue; they are lost while nobody reads it.
+
+    Covered are connections to pods, to servers on the node and to anywhere else, and those to a Service also
+    before the translation of its address. As in every cluster, a node may reach its own pods.
+    """
+    _queue_rules("-D")
+    _queue_rules("-I")
+
+
+def _queue_rules(action: str) -> None:
+    new = ["-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED"]
+    queue = ["-j", "NFQUEUE", "--queue-num", str(QUEUE)]
+    for chain, which in (
+        ("PREROUTING", ["-i", BRIDGE, "-d", SERVICE_CIDR]),
+        ("FORWARD", ["-i", BRIDGE]),
+        ("FORWARD", ["-o", BRIDGE]),
+        ("INPUT", ["-i", BRIDGE]),
+    ):
+        words = ["iptables", "-w", "-t", "mangle", action, chain, *which, *new]
+        run([*words, "-m", "comment", "--comment", LABEL, *queue], check=action == "-I")
+
+
 def control_groups() -> list[Path]:
     """Return the folder of our control group in each hierarchy of the machine."""
     if (_CGROUPS / "cgroup.controllers").exists():
@@ -156,11 +182,12 @@ def remove_control_groups() -> None:
 
 def tear_down_network() -> None:
     """Remove the bridge and every rule, and restore the kernel's settings."""
-    kube_proxy = program("kube-proxy")
-    if kube_proxy.exists():
-        run([kube_proxy, "--cleanup"], check=False, timeout=60)
+    for name in ("kube-proxy", "network-policies"):
+        if program(name).exists():
+            run([program(name), "--cleanup"], check=False, timeout=60)
     with contextlib.suppress(HarnessError):
         _rules("-D")
+        _queue_rules("-D")
     run(["ip", "link", "delete", BRIDGE], check=False)
     _remove_kubernetes_chains()
     note = run_folder() / "kernel-settings.json"
