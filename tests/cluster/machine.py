@@ -97,14 +97,23 @@ def set_up_network() -> None:
     for address in (f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", f"{CREDENTIALS_IP}/32"):
         run(["ip", "address", "replace", address, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
-    _rules("-D")
-    _rules("-I")
-
-
-def _rules(action: str) -> None:
+    _remove_rules()
     for side in ("-i", "-o"):
-        words = ["iptables", "-w", action, "FORWARD", side, BRIDGE]
-        run([*words, "-m", "comment", "--comment", LABEL, "-j", "ACCEPT"], check=action == "-I")
+        _rule("filter", "FORWARD", side, BRIDGE, "-j", "ACCEPT")
+
+
+def _rule(table: str, chain: str, *words: str) -> None:
+    """Insert a rule that is marked as ours."""
+    run(["iptables", "-w", "-t", table, "-I", chain, "-m", "comment", "--comment", LABEL, *words])
+
+
+def _remove_rules() -> None:
+    """Remove every rule that is marked as ours, whichever version of this file made it."""
+    for table in ("filter", "mangle"):
+        for line in run(["iptables", "-w", "-t", table, "-S"], check=False).splitlines():
+            words = shlex.split(line)
+            if words[0] == "-A" and LABEL in words:
+                run(["iptables", "-w", "-t", table, "-D", *words[1:]], check=False)
 
 
 def queue_packets() -> None:
@@ -113,11 +122,6 @@ def queue_packets() -> None:
     Covered are connections to pods, to servers on the node and to anywhere else, and those to a Service also
     before the translation of its address. As in every cluster, a node may reach its own pods.
     """
-    _queue_rules("-D")
-    _queue_rules("-I")
-
-
-def _queue_rules(action: str) -> None:
     new = ["-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED"]
     queue = ["-j", "NFQUEUE", "--queue-num", str(QUEUE)]
     for chain, which in (
@@ -126,8 +130,7 @@ def _queue_rules(action: str) -> None:
         ("FORWARD", ["-o", BRIDGE]),
         ("INPUT", ["-i", BRIDGE]),
     ):
-        words = ["iptables", "-w", "-t", "mangle", action, chain, *which, *new]
-        run([*words, "-m", "comment", "--comment", LABEL, *queue], check=action == "-I")
+        _rule("mangle", chain, *which, *new, *queue)
 
 
 def control_groups() -> list[Path]:
@@ -186,8 +189,7 @@ def tear_down_network() -> None:
         if program(name).exists():
             run([program(name), "--cleanup"], check=False, timeout=60)
     with contextlib.suppress(HarnessError):
-        _rules("-D")
-        _queue_rules("-D")
+        _remove_rules()
     run(["ip", "link", "delete", BRIDGE], check=False)
     _remove_kubernetes_chains()
     note = run_folder() / "kernel-settings.json"
