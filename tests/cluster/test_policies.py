@@ -5,8 +5,9 @@ The evaluator of the fast tests (`lightwork.manifests.reach`) must say the same 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -67,15 +68,16 @@ class Seen:
         return [self.at(f"acme {role}", port) for role in ROLES for port in PORTS]
 
 
-def beside() -> dict[str, dict[str, object]]:
+def beside() -> dict[str, dict[str, Any]]:
     """Return pods that are not of the run: of its tenant, of another, and of nobody."""
     acme, globex = map(tenants.namespace, tenants.TENANTS)
     labels = {role: {contract.LABEL_ROLE: role} for role in (*ROLES, "step")}
+    nobody = {"app": "beside"}
     return {
         "acme step": dialing.pod(acme, "beside-step", labels["step"]),
-        "acme nobody": dialing.pod(acme, "beside", {}),
+        "acme nobody": dialing.pod(acme, "beside", nobody),
         **{f"globex {role}": dialing.pod(globex, f"beside-{role}", labels[role]) for role in ROLES},
-        "globex nobody": dialing.pod(globex, "beside", {}),
+        "globex nobody": dialing.pod(globex, "beside", nobody),
         "stranger": enforcement.stranger(),
     }
 
@@ -84,9 +86,17 @@ def beside() -> dict[str, dict[str, object]]:
 def seen(both_tenants: tuple[str, ...]) -> Iterator[Seen]:
     """Start a run of the first tenant, and let all pods dial all others while it works."""
     tenant, label, others = both_tenants[0], probes.new_label(), beside()
-    dialing.start(others.values())
-    run = probes.submit(tenant, label, elements=6000)
-    probes.wait_until_at_work(tenant, run, label, 50)
+    try:
+        dialing.start(others.values())
+        run = probes.submit(tenant, label, elements=4000)
+        probes.wait_until_at_work(tenant, run, label, 50)
+        yield look(tenant, run, others)
+    finally:
+        dialing.end(others.values())
+
+
+def look(tenant: str, run: str, others: Mapping[str, dict[str, Any]]) -> Seen:
+    """Let the pods of a run and others dial each other, all at once."""
     where = {
         f"{tenant} {role}": (tenants.namespace(tenant), probes.running(tenant, run, role)[0], container)
         for role, container in ROLES.items()
@@ -96,8 +106,7 @@ def seen(both_tenants: tuple[str, ...]) -> Iterator[Seen]:
     pods = {title: described(*place[:2]) for title, place in where.items()}
     ends = [(str(pod.address), port) for pod in pods.values() for port in PORTS]
     heard = dialing.heard_by_all(where.values(), [*ends, *SERVERS])
-    yield Seen(run, pods, {title: heard[place[:2]] for title, place in where.items()})
-    dialing.end(others.values())
+    return Seen(run, pods, {title: heard[place[:2]] for title, place in where.items()})
 
 
 def described(namespace: str, name: str) -> Pod:
