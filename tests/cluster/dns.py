@@ -1,4 +1,4 @@
-"""The cluster's DNS server: CoreDNS in pods with the names and labels of every cluster, as policies select them."""
+"""The cluster's DNS server: CoreDNS in a pod, with the labels by which network policies select it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.cluster.settings import DNS_SERVICE_IP, DOMAIN
 _NAMESPACE = "kube-system"
 _NAME = "coredns"
 _LABELS = {"k8s-app": "kube-dns"}
-_PORTS = ("UDP", "TCP")
 _RBAC = "rbac.authorization.k8s.io"
 
 COREFILE = f""".:53 {{
@@ -65,7 +64,7 @@ def _deployment() -> dict[str, Any]:
         "image": dns_image(),
         "imagePullPolicy": "IfNotPresent",
         "command": ["coredns", "-conf", "/etc/coredns/Corefile"],
-        "ports": [{"name": f"dns-{protocol.lower()}", "containerPort": 53, "protocol": protocol} for protocol in _PORTS],
+        "ports": _ports("containerPort"),
         "readinessProbe": {"tcpSocket": {"port": 53}, "periodSeconds": 1},
         "volumeMounts": [{"name": "settings", "mountPath": "/etc/coredns"}],
     }
@@ -88,10 +87,13 @@ def _deployment() -> dict[str, Any]:
 
 
 def _service() -> dict[str, Any]:
-    ports = [{"name": f"dns-{protocol.lower()}", "port": 53, "protocol": protocol} for protocol in _PORTS]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _in_namespace("kube-dns"),
-        "spec": {"clusterIP": DNS_SERVICE_IP, "selector": _LABELS, "ports": ports},
+        "spec": {"clusterIP": DNS_SERVICE_IP, "selector": _LABELS, "ports": _ports("port")},
     }
+
+
+def _ports(field: str) -> list[dict[str, Any]]:
+    return [{"name": name, field: 53, "protocol": name.upper()} for name in ("udp", "tcp")]

@@ -1,10 +1,10 @@
 """Enforcement of network policies: `kube-network-policies` decides on each new connection of a pod.
 
-A connection to a Service is judged twice: by the address that the pod dials, as the VPC CNI does, and by the one
-that it is translated to, as most others do. Policies must allow both.
+A connection to a Service is judged twice: by the address that the pod dials, as the VPC CNI does, and by the
+one that it is translated to, as most others do. Policies must allow both.
 
-It takes packets from a queue of the kernel. Its own nftables rule, which fills the queue, is refused by kernels
-without NFT_QUEUE and does not cover servers on the node, so `machine.queue_packets` has rules for it.
+It takes packets from a queue of the kernel. Its own nftables rule, which fills the queue, is refused by
+kernels without NFT_QUEUE and does not cover servers on the node: `machine.queue_packets` has rules for both.
 """
 
 from __future__ import annotations

@@ -246,7 +246,11 @@ def test_policies_are_evaluated_as_kubernetes_defines_them(
         ({"podSelector": {"matchLabels": {"app": "y"}}}, 8080, (True, True)),  # the Service's port is mapped
         ({"podSelector": {"matchLabels": {"app": "y"}}}, 80, (False, False)),  # a rule names the pod's port
         ({"podSelector": {"matchLabels": {"app": "z"}}}, 8080, (False, False)),
-        ({"podSelector": {"matchLabels": {"more": "1"}}}, 8080, (False, True)),  # the Service does not select by it
+        (
+            {"podSelector": {"matchLabels": {"more": "1"}}},
+            8080,
+            (False, True),
+        ),  # not in the Service's selector
         ({"ipBlock": {"cidr": "10.0.0.0/24"}}, 8080, (False, True)),  # the pod's address
         ({"ipBlock": {"cidr": "172.20.0.0/16"}}, 80, (True, False)),  # the Service's
         ({"ipBlock": {"cidr": "172.20.0.0/16"}}, 8080, (False, False)),
