@@ -169,9 +169,10 @@ def end_pods() -> None:
 def _pids() -> set[int]:
     pids: set[int] = set()
     for top in control_groups():
-        for file in top.rglob("cgroup.procs") if top.exists() else ():
+        # Unlike `Path.rglob`, `os.walk` passes over groups that vanish meanwhile, as those of ending pods do.
+        for folder, _, _ in os.walk(top):
             with contextlib.suppress(OSError):
-                pids.update(int(line) for line in file.read_text().split())
+                pids.update(int(line) for line in (Path(folder) / "cgroup.procs").read_text().split())
     return pids - {os.getpid()}
 
 
