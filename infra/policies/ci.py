@@ -36,6 +36,7 @@ LOOKING = (
             "Vpcs",
         )
     ),
+    "eks:ListClusters",
     "kms:ListAliases",
     "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
@@ -57,6 +58,15 @@ def look(scope: Scope) -> Policy:
     ]
     return policy(
         allow("Look", list(LOOKING), ["*"]),
+        allow(
+            "LookAtQuotas",
+            [
+                "iam:GetAccountSummary",
+                "servicequotas:GetAWSDefaultServiceQuota",
+                "servicequotas:GetServiceQuota",
+            ],
+            ["*"],
+        ),
         allow("LookAtVpcs", ["ec2:DescribeVpcAttribute"], [scope.arn("ec2", "vpc/*")]),
         allow(
             "LookAtCluster",
@@ -68,6 +78,7 @@ def look(scope: Scope) -> Policy:
                 "eks:DescribePodIdentityAssociation",
                 "eks:DescribeUpdate",
                 "eks:ListAssociatedAccessPolicies",
+                "eks:ListNodegroups",
                 "eks:ListTagsForResource",
             ],
             scope.cluster,

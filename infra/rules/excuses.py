@@ -63,6 +63,13 @@ EXCUSES: tuple[Excuse, ...] = (
         reason="these calls list, and AWS lets them name no resource",
     ),
     Excuse(
+        type=POLICY,
+        names=("access-preview-look", "access-apply-look"),
+        sid="LookAtQuotas",
+        actions=("iam:GetAccountSummary", "servicequotas:Get*"),
+        reason="these calls are about the whole account, and AWS lets them name no resource",
+    ),
+    Excuse(
         type=ROLE_POLICY,
         names=("autoscaler-pods-policy",),
         sid="Look",

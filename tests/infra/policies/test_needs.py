@@ -115,6 +115,31 @@ def test_the_previewing_role_reads_everything(walked: tuple[str, Run, list[Entry
     assert not lines, "\n".join(sorted(lines))
 
 
+@pytest.mark.parametrize("role", ["preview", "apply"])
+def test_both_roles_ask_for_quotas_and_the_live_sizes_of_their_own_node_groups(
+    estates: dict[str, Run], role: str
+) -> None:
+    for environment, estate in estates.items():
+        held = documents(estate, role)
+        for cluster, own in ((f"lightwork-{environment}", True), ("lightwork-other", False)):
+            for action, resource in (
+                ("eks:ListNodegroups", f"cluster/{cluster}"),
+                ("eks:DescribeNodegroup", f"nodegroup/{cluster}/workers-1/1"),
+            ):
+                arn = f"arn:aws:eks:{REGION}:{ACCOUNT}:{resource}"
+                assert decide(held, action, arn, {}) is own, f"{environment}: {action} on {arn}"
+        for action in (
+            "ec2:DescribeAddresses",
+            "eks:ListClusters",
+            "iam:GetAccountSummary",
+            "servicequotas:GetAWSDefaultServiceQuota",
+            "servicequotas:GetServiceQuota",
+        ):
+            assert decide(held, action, "*", {}), f"{environment}: {action}"
+        for action in ("servicequotas:RequestServiceQuotaIncrease", "iam:GetAccountAuthorizationDetails"):
+            assert not decide(held, action, "*", {}), "a person asks for more"
+
+
 def test_the_previewing_role_changes_nothing_of_all_this(walked: tuple[str, Run, list[Entry]]) -> None:
     environment, estate, found = walked
     held, reading = (

@@ -50,6 +50,10 @@ NEVER: tuple[Asked, ...] = (
     ("eks:CreateAccessEntry", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/lightwork-dev"),
     ("ec2:RunInstances", f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/*"),
     ("rds:DeleteDBInstance", f"arn:aws:rds:{REGION}:{ACCOUNT}:db:lightwork-dev-archive"),
+    ("eks:ListClusters", "*"),
+    ("eks:ListNodegroups", f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/lightwork-dev"),
+    ("iam:GetAccountSummary", "*"),
+    ("servicequotas:GetServiceQuota", "*"),
 )
 """What no pod may ever do."""
 
