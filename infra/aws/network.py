@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
+from infra.config.subnets import ZONES
 from infra.policies import resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from infra.config.subnets import Subnets
-
-
-ZONE_LETTERS = ("a", "b", "c")
-"""All regions but us-west-1 and a few small ones have these; AWS orders them differently for each account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +134,7 @@ class Network(pulumi.ComponentResource):
                 tags={**self._tags(f"{kind}-{letter}"), **(tags or {})},
                 opts=self._opts,
             )
-            for letter, cidr in zip(ZONE_LETTERS, cidrs, strict=True)
+            for letter, cidr in zip(ZONES, cidrs, strict=True)
         ]
 
     def _routes(
@@ -158,13 +155,13 @@ class Network(pulumi.ComponentResource):
         self._route("public", public_table, gateway_id=gateway.id)
         by_zone = {
             letter: self._nat(letter, subnet, gateway)
-            for letter, subnet in zip(ZONE_LETTERS, public, strict=True)
-            if self._args.nat_per_zone or letter == ZONE_LETTERS[0]
+            for letter, subnet in zip(ZONES, public, strict=True)
+            if self._args.nat_per_zone or letter == ZONES[0]
         }
         self.nat_ids = {letter: nat.id for letter, nat in by_zone.items()}
         gateways = list(by_zone.values())
         tables = []
-        for position, (letter, subnet) in enumerate(zip(ZONE_LETTERS, private, strict=True)):
+        for position, (letter, subnet) in enumerate(zip(ZONES, private, strict=True)):
             table = self._table(f"private-{letter}", [subnet])
             nat = gateways[position % len(gateways)]
             self._route(f"private-{letter}", table, nat_gateway_id=nat.id)

@@ -1,4 +1,4 @@
-"""The cluster's nodes: three node groups, and the add-ons that run on them."""
+"""The cluster's nodes: five node groups, and the add-ons that run on them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.aws.roles import service_role
+from infra.aws.scaling import live_scalings, to_send
 from infra.config import accounts, versions
-from infra.config.nodes import Group, groups
+from infra.config.nodes import LABELS_ZONE, Group, groups
+from infra.config.subnets import ZONES
 from infra.policies import pods
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class NodesArgs:
     Attributes:
         names: the environment's names.
         cluster: the cluster.
-        subnet_ids: the subnets of nodes and pods.
+        subnet_ids: the subnets of nodes and pods, one per zone.
         sizes: the environment's sizes.
         boundary: the ARN of the permissions boundary of the estate's roles.
     """
@@ -51,14 +53,17 @@ class NodesArgs:
 
 
 class Nodes(pulumi.ComponentResource):
-    """Three node groups over all zones: `system`, `drivers`, and `workers` on spot, which start at zero.
+    """Node groups: `system` in each zone; over all zones, `drivers`, and `workers` on spot, from zero.
 
-    Makes: the nodes' role, with the minimal policies; a launch template for each group (encrypted disk;
+    Makes: the nodes' role, with the minimal policies; a launch template for each pool (encrypted disk;
     instance metadata only with a session token and not from pods); the groups, of a pinned image; tags on the
     scaling groups themselves, from which the autoscaler learns what a node of an empty group looks like (tags
     on the node group do not reach them); the add-ons that need a node: CoreDNS and the EBS driver.
 
-    The autoscaler decides how many nodes run. Pulumi ignores the number, so that no `up` resets it.
+    The groups of system nodes are created and updated one after the other, so that an update of their image
+    drains one zone at a time.
+
+    The autoscaler decides how many nodes run; `infra.aws.scaling` keeps an `up` from resetting the number.
 
     Costs: by the hour of running nodes: an m7i.large about 74 USD a month on demand; an m7i.2xlarge worker
     about 0.16 USD an hour on spot, and nothing while no run is active.
@@ -80,8 +85,15 @@ class Nodes(pulumi.ComponentResource):
             boundary=args.boundary,
             parent=self,
         )
-        node_groups = [self._group(group, role, attached) for group in groups(args.sizes)]
-        system: list[pulumi.Resource] = [node_groups[0]]
+        self._live = live_scalings(args.names.cluster, self)
+        needed, system = [*attached, *args.cluster.first_addons], list[pulumi.Resource]()
+        templates: dict[str, aws.ec2.LaunchTemplate] = {}
+        for group in groups(args.sizes):
+            if group.pool not in templates:
+                templates[group.pool] = self._template(group.pool)
+            is_system = group.pool == "system"
+            made = self._group(group, role, templates[group.pool], [*needed, *(system if is_system else ())])
+            system += [made] if is_system else []
         args.cluster.addon(f"{name}-dns", "coredns", depends_on=system)
         args.cluster.addon(
             f"{name}-volumes",
@@ -92,11 +104,11 @@ class Nodes(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _template(self, group: Group) -> aws.ec2.LaunchTemplate:
-        tags = {**self._tags, "Name": f"{self._args.names.cluster}-{group.name}"}
+    def _template(self, pool: str) -> aws.ec2.LaunchTemplate:
+        tags = {**self._tags, "Name": f"{self._args.names.cluster}-{pool}"}
         return aws.ec2.LaunchTemplate(
-            f"{self._name}-{group.name}-template",
-            name=self._args.names.named(group.name),
+            f"{self._name}-{pool}-template",
+            name=self._args.names.named(pool),
             update_default_version=True,
             # One hop ends at the node, so pods cannot read the node's credentials.
             metadata_options={
@@ -122,15 +134,25 @@ class Nodes(pulumi.ComponentResource):
             opts=self._inner,
         )
 
-    def _group(self, group: Group, role: aws.iam.Role, attached: list[pulumi.Resource]) -> aws.eks.NodeGroup:
-        template = self._template(group)
+    def _group(
+        self,
+        group: Group,
+        role: aws.iam.Role,
+        template: aws.ec2.LaunchTemplate,
+        after: list[pulumi.Resource],
+    ) -> aws.eks.NodeGroup:
+        scaling, unchanged = to_send(group, self._live)
         node_group = aws.eks.NodeGroup(
             f"{self._name}-{group.name}",
             cluster_name=self._args.cluster.name,
             # A prefix instead of a name, so that a replacement is created before the old group is drained.
             node_group_name_prefix=f"{group.name}-",
             node_role_arn=role.arn,
-            subnet_ids=self._args.subnet_ids,
+            subnet_ids=[
+                subnet
+                for zone, subnet in zip(ZONES, self._args.subnet_ids, strict=True)
+                if zone in group.zones
+            ],
             version=versions.KUBERNETES,
             release_version=versions.NODE_IMAGE,
             ami_type="AL2023_x86_64_STANDARD",
@@ -140,9 +162,9 @@ class Nodes(pulumi.ComponentResource):
                 id=template.id, version=template.latest_version.apply(str)
             ),
             scaling_config={
-                "min_size": group.min_size,
-                "max_size": group.max_size,
-                "desired_size": group.min_size,
+                "min_size": scaling.minimum,
+                "max_size": scaling.maximum,
+                "desired_size": scaling.desired,
             },
             update_config={"max_unavailable_percentage": 33},
             node_repair_config={"enabled": True},
@@ -151,8 +173,8 @@ class Nodes(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                ignore_changes=["scalingConfig.desiredSize"],
-                depends_on=[*attached, *self._args.cluster.first_addons],
+                ignore_changes=["scalingConfig"] if unchanged else None,
+                depends_on=after,
             ),
         )
         self._tag_for_autoscaler(group, node_group)
@@ -160,7 +182,11 @@ class Nodes(pulumi.ComponentResource):
 
     def _tag_for_autoscaler(self, group: Group, node_group: aws.eks.NodeGroup) -> None:
         """Describe a group's nodes in tags on its scaling group. EKS itself adds the tags for discovery."""
-        hints = {f"{TEMPLATE}/label/{key}": value for key, value in group.labels.items()}
+        labels = dict(group.labels)
+        if len(group.zones) == 1:
+            # A volume's pod waits for a node of its zone, which an empty group must be known to have.
+            labels |= dict.fromkeys(LABELS_ZONE, f"{self._args.names.region}{group.zones[0]}")
+        hints = {f"{TEMPLATE}/label/{key}": value for key, value in labels.items()}
         hints |= {f"{TEMPLATE}/taint/{t['key']}": f"{t['value']}:NoSchedule" for t in group.taints}
         hints[f"{TEMPLATE}/resources/ephemeral-storage"] = f"{DISK_GIGABYTES * 8 // 10}Gi"
         scaling_group = node_group.resources.apply(_scaling_group)

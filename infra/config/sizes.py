@@ -27,7 +27,7 @@ class Sizes(documents.Document):
     system_type: InstanceType
     """The EC2 type of the nodes that run Argo, Prometheus and the cluster's own pods."""
     system_nodes: Few
-    """The minimum number of these nodes; the autoscaler may add two."""
+    """The minimum number of these nodes, spread over the zones; the autoscaler may add one in each zone."""
     driver_type: InstanceType
     """The EC2 type of the on-demand nodes that run drivers and schedulers."""
     drivers_min: Annotated[int, Field(ge=0, le=20)]

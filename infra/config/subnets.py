@@ -23,7 +23,12 @@ def api_address(services: str) -> str:
     return f"{next(ipaddress.IPv4Network(services).hosts())}/32"
 
 
-ZONES = 3
+ZONES = ("a", "b", "c")
+"""The letters of an environment's zones.
+
+All regions but us-west-1 and a few small ones have these; AWS orders them differently for each account.
+"""
+
 RESERVED = 5
 """The number of addresses that AWS reserves in each subnet: the first four and the last."""
 
@@ -104,9 +109,10 @@ def share(vpc: str, nodes: dict[str, int]) -> Subnets:
         )
     quarters = list(network.subnets(new_prefix=quarter))
     # The whole quarter, not just what is needed today: replacing a subnet later would replace its nodes.
-    private = tuple(str(block) for block in quarters[:ZONES])
-    blocks = quarters[ZONES].subnets(new_prefix=24)
-    public = tuple(str(next(blocks)) for _ in range(ZONES))
-    data = tuple(str(next(blocks)) for _ in range(ZONES))
-    control = tuple(str(block) for block in list(next(blocks).subnets(new_prefix=CONTROL_PREFIX))[:ZONES])
+    private = tuple(str(block) for block in quarters[: len(ZONES)])
+    blocks = quarters[len(ZONES)].subnets(new_prefix=24)
+    public = tuple(str(next(blocks)) for _ in ZONES)
+    data = tuple(str(next(blocks)) for _ in ZONES)
+    parts = next(blocks).subnets(new_prefix=CONTROL_PREFIX)
+    control = tuple(str(next(parts)) for _ in ZONES)
     return Subnets(private=private, public=public, data=data, control=control)

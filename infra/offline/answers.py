@@ -1,4 +1,7 @@
-"""Simulated responses of AWS: just enough for the program to run to its end without an account."""
+"""Simulated responses of AWS: just enough for the program to run to its end without an account.
+
+The simulated account is empty.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,8 @@ def pretend_invoke(token: str, args: Inputs, account: str, outputs: Mapping[str,
     """
     if token == "aws:index/getCallerIdentity:getCallerIdentity":  # noqa: S105  (a function's name)
         return {"accountId": account, "arn": "arn", "id": "id", "userId": "user"}
+    if token == "aws:eks/getClusters:getClusters":  # noqa: S105
+        return {"names": [], "id": "id", "region": REGION}
     if token == READ:
         environment = args["name"].rpartition("/")[2]
         return {**args, "outputs": dict(outputs or estate(environment)), "secretOutputNames": []}

@@ -10,7 +10,7 @@ import pulumi
 from infra import manifests
 from infra.config import accounts, versions
 from infra.config.accounts import SSO
-from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION
+from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION, WORKERS
 from infra.manifests import release
 from infra.policies import pods
 from infra.services import objects
@@ -62,10 +62,11 @@ class PlatformArgs:
 class Platform(pulumi.ComponentResource):
     """Secrets operator, Prometheus, autoscaler, Argo Workflows, log shipper, and the scaler's template.
 
-    Costs: the nodes of the group `system`, and about 5 USD a month for Prometheus' disk.
+    Costs: the nodes of the group `system`, and about 5 USD a month for the disks of Prometheus
+    and Alertmanager.
 
-    Deleting: namespaces are protected and retained; CRDs stay, and with them all workflows. Metrics are
-    deleted with their disk.
+    Deleting: namespaces are protected and retained; CRDs stay, and with them all workflows. Metrics and
+    silences are deleted with their disks.
     """
 
     def __init__(self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions) -> None:
@@ -102,6 +103,7 @@ class Platform(pulumi.ComponentResource):
                     account=accounts.AUTOSCALER.name,
                     image_tag=_tag("cluster-autoscaler"),
                     placement=SYSTEM,
+                    preferred=(WORKERS,),
                 )
             ),
             opts=self._inner,

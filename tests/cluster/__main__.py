@@ -15,6 +15,8 @@ _USAGE = (
     "usage: python -m tests.cluster"
     " up|kubernetes|down|build|refresh|status|tenant FILE|test|driver [ARGUMENT...]"
 )
+WITH_ENGINE = ("tests/cluster/test_driver.py", "tests/cluster/test_node_groups.py")
+"""The tests that need Pulumi's engine and nothing else."""
 _BUILDS = ("up", "kubernetes", "build", "refresh", "test", "driver")
 """The commands that build what is not in the cache."""
 
@@ -108,7 +110,7 @@ def _test_driver(arguments: Sequence[str]) -> int:
 
     os.environ.pop("TIER", None)
     binaries.build(binaries.ENGINE)
-    return int(pytest.main(["tests/cluster/test_driver.py", *arguments]))
+    return int(pytest.main([*WITH_ENGINE, *arguments]))
 
 
 class _TakeDown:

@@ -21,6 +21,7 @@ class AutoscalerValues:
         account: the service account that has the autoscaler's role.
         image_tag: the autoscaler's version, that of the cluster's Kubernetes.
         placement: the nodes that it runs on; it must not remove its own node.
+        preferred: the node groups that it adds nodes to first, where a pod may be on others too.
     """
 
     cluster: str
@@ -28,6 +29,7 @@ class AutoscalerValues:
     account: str
     image_tag: str
     placement: Placement
+    preferred: tuple[str, ...]
 
 
 def values(args: AutoscalerValues) -> Values:
@@ -42,7 +44,8 @@ def values(args: AutoscalerValues) -> Values:
         "rbac": {"serviceAccount": {"create": True, "name": args.account}},
         "extraArgs": {
             "v": 2,
-            "expander": "least-waste",
+            # Least waste alone would put a small run's workers on an on-demand node.
+            "expander": "priority,least-waste",
             "balance-similar-node-groups": True,
             "scale-down-unneeded-time": "10m",
             # Every worker uses its node's disk, which must not keep the node alive for ever.
@@ -50,6 +53,8 @@ def values(args: AutoscalerValues) -> Values:
             "skip-nodes-with-system-pods": True,
             "max-node-provision-time": "15m",
         },
+        # By the names of scaling groups, which EKS makes of the node groups' own; the highest number wins.
+        "expanderPriorities": {"10": [".*"], "50": [f"^eks-{pool}-" for pool in args.preferred]},
         "resources": size("100m", "600Mi", cpu_limit="500m"),
         "securityContext": pod(NOBODY),
         "containerSecurityContext": container(),

@@ -10,6 +10,8 @@ from infra.services.charts.common import Placement, Values, size, spread
 NAME = "monitoring"
 ALERTMANAGER = "alertmanager"
 """Alertmanager's service account, whose role may publish alarms."""
+SILENCES = "1Gi"
+"""The size of each Alertmanager's disk; it needs a few megabytes."""
 DASHBOARD_LABEL = "grafana_dashboard"
 """The label of the ConfigMaps that Grafana reads its dashboards from."""
 
@@ -32,7 +34,7 @@ class MonitoringValues:
         retention_days: the days for which metrics are kept.
         storage: the size of their disk; the oldest metrics are dropped before it is full.
         placement: the nodes that it runs on.
-        storage_class: the storage class of the disk; None to lose metrics with the pod.
+        storage_class: the storage class of all disks; None to lose metrics and silences with the pods.
         region: the region of the alarms' topic.
         topic_arn: the topic that alerts are published to; None for none.
     """
@@ -69,6 +71,8 @@ def values(args: MonitoringValues) -> Values:
                 "topologySpreadConstraints": spread("alertmanager"),
                 "retention": "120h",
                 "resources": size("25m", "128Mi", cpu_limit="200m"),
+                # Silences, and what has been sent already, outlast an update of the nodes.
+                **({"storage": _volume(args.storage_class, SILENCES)} if args.storage_class else {}),
                 **placement,
             },
         },
@@ -106,16 +110,20 @@ def _prometheus(args: MonitoringValues) -> Values:
     if args.storage_class is None:
         return spec
     gibibytes = int(args.storage.removesuffix("Gi"))
-    claim = {
-        "storageClassName": args.storage_class,
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": args.storage}},
-    }
     return {
         **spec,
         "retentionSize": f"{gibibytes * 9 // 10}GiB",
-        "storageSpec": {"volumeClaimTemplate": {"spec": claim}},
+        "storageSpec": _volume(args.storage_class, args.storage),
     }
+
+
+def _volume(storage_class: str, storage: str) -> Values:
+    claim = {
+        "storageClassName": storage_class,
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": storage}},
+    }
+    return {"volumeClaimTemplate": {"spec": claim}}
 
 
 def _routes(args: MonitoringValues) -> Values:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from infra.config import versions
-from infra.config.nodes import SPOT_TAINT, SYSTEM_TAINT
+from infra.aws.scaling import Scaling, to_send
+from infra.config import nodes, versions
+from infra.config.nodes import LABELS_ZONE, SPOT_TAINT, SYSTEM_TAINT, Group
 from infra.services import objects
 from lightwork.kube import contract
 
@@ -122,9 +123,9 @@ def test_the_api_is_private_unless_the_settings_name_addresses(estate: Run) -> N
     )
 
 
-def test_there_are_exactly_three_groups(estate: Run) -> None:
+def test_there_is_a_group_for_each_kind_of_pod_and_one_per_zone_for_the_system(estate: Run) -> None:
     names = {resource.inputs["nodeGroupNamePrefix"] for resource in estate.all(GROUP)}
-    assert names == {"system-", "drivers-", "workers-"}, "one per kind of pod"
+    assert names == {"system-a-", "system-b-", "system-c-", "drivers-", "workers-"}
     assert not any("nodeGroupName" in resource.inputs for resource in estate.all(GROUP)), (
         "a group with a fixed name cannot be replaced before the old one is drained"
     )
@@ -147,7 +148,7 @@ def test_workers_start_at_zero_with_the_label_and_taint_of_the_manifests(estate:
     assert workers["taints"] == [{"key": contract.LABEL_SPOT, "value": "true", "effect": "NO_SCHEDULE"}], (
         "workers tolerate exactly this taint"
     )
-    for other in ("system", "drivers"):
+    for other in ("system-a", "drivers"):
         assert group(estate, other).inputs["labels"][contract.LABEL_SPOT] == "false", (
             f"{other} is not on spot"
         )
@@ -155,7 +156,9 @@ def test_workers_start_at_zero_with_the_label_and_taint_of_the_manifests(estate:
 
 def test_drivers_need_no_toleration_and_stay_off_system_nodes(estate: Run) -> None:
     assert not group(estate, "drivers").inputs.get("taints"), "a driver's pod has no toleration"
-    assert group(estate, "system").inputs["taints"] == [SYSTEM_TAINT], "tenants' pods must not crowd Argo out"
+    assert group(estate, "system-b").inputs["taints"] == [SYSTEM_TAINT], (
+        "tenants' pods must not crowd Argo out"
+    )
 
 
 def test_there_are_several_worker_types_of_the_same_size(estate: Run) -> None:
@@ -167,11 +170,84 @@ def test_there_are_several_worker_types_of_the_same_size(estate: Run) -> None:
     assert len({name[0] for name in types}) == 1, "memory differs between the families"
 
 
-def test_no_update_resets_a_running_group(estate: Run) -> None:
+def live(group: Group, desired: int, *, minimum: int | None = None, maximum: int | None = None) -> Scaling:
+    """Return a group's scaling on AWS, with the limits of the settings unless others are given."""
+    return Scaling(
+        minimum=group.min_size if minimum is None else minimum,
+        maximum=group.max_size if maximum is None else maximum,
+        desired=desired,
+    )
+
+
+WORKERS = Group(pool="workers", types=("m7i.large",), min_size=2, max_size=20)
+NAME = f"workers-{'20261127120000000000000001':0>26}"
+
+
+@pytest.mark.parametrize(
+    ("found", "desired", "ignored"),
+    [
+        ({}, 2, False),
+        ({NAME: live(WORKERS, 12)}, 12, True),
+        ({NAME: live(WORKERS, 12, maximum=10)}, 12, False),
+        ({NAME: live(WORKERS, 0, minimum=0)}, 2, False),
+        ({NAME: live(WORKERS, 35, maximum=40)}, 20, False),
+        ({NAME.replace("workers", "workers-a"): live(WORKERS, 9)}, 2, False),
+        ({NAME: live(WORKERS, 3), NAME.replace("2026", "2027"): live(WORKERS, 7)}, 7, True),
+    ],
+    ids=["new", "grown", "raised maximum", "raised minimum", "lowered maximum", "another's", "replaced"],
+)
+def test_the_live_size_is_ignored_or_sent_within_the_new_limits(
+    found: dict[str, Scaling], desired: int, ignored: bool
+) -> None:
+    assert to_send(WORKERS, found) == (live(WORKERS, desired), ignored)
+
+
+def test_without_an_account_each_group_is_shown_at_its_minimum(estate: Run) -> None:
     for resource in estate.all(GROUP):
-        assert resource.ignore_changes == ["scalingConfig.desiredSize"], (
-            f"{resource.name}: an `up` during a run would remove its workers"
+        scaling = resource.inputs["scalingConfig"]
+        assert scaling["desiredSize"] == scaling["minSize"], "the simulated account is empty"
+    assert [token for token, _ in estate.invokes if token.startswith("aws:eks/")] == [
+        "aws:eks/getClusters:getClusters"
+    ], "asking for the groups of a missing cluster is an error"
+
+
+def test_every_pool_that_has_volumes_has_a_group_in_each_zone(estate: Run) -> None:
+    stored = [
+        release.inputs["name"]
+        for release in estate.all("kubernetes:helm.sh/v3:Release")
+        if "volumeClaimTemplate" in json.dumps(release.inputs["values"])
+    ]
+    assert stored == ["kube-prometheus-stack"], "all of it is on system nodes"
+    region = estate.outputs["region"]
+    for zone in "abc":
+        system = group(estate, f"system-{zone}")
+        assert system.inputs["subnetIds"] == [f"network-private-{zone}-id"], "a volume cannot leave its zone"
+        tags = {
+            tag.inputs["tag"]["key"].rpartition("node-template/label/")[2]: tag.inputs["tag"]["value"]
+            for tag in estate.all(TAG)
+            if tag.inputs["autoscalingGroupName"] == f"eks-system-{zone}"
+        }
+        assert {tags[label] for label in LABELS_ZONE} == {f"{region}{zone}"}, (
+            "the autoscaler would never add a node to an empty group for a volume"
         )
+    assert estate.one("kubernetes:storage.k8s.io/v1:StorageClass").inputs["volumeBindingMode"] == (
+        "WaitForFirstConsumer"
+    ), "a volume is made in the zone of its pod"
+
+
+def test_an_update_drains_the_system_nodes_of_one_zone_at_a_time(estate: Run) -> None:
+    for before, after in ("ab", "bc"):
+        urns = group(estate, f"system-{after}").depends_on
+        assert any(urn.endswith(f"::nodes-system-{before}") for urn in urns)
+
+
+def test_the_smallest_number_of_system_nodes_is_spread_over_the_zones(estates: dict[str, Run]) -> None:
+    smallest = {
+        environment: [group(run, f"system-{zone}").inputs["scalingConfig"]["minSize"] for zone in "abc"]
+        for environment, run in estates.items()
+    }
+    assert smallest == {"dev": [1, 1, 0], "staging": [1, 1, 0], "prod": [1, 1, 1]}
+    assert [nodes.evenly(total) for total in (1, 4, 6)] == [[1, 0, 0], [2, 1, 1], [2, 2, 2]]
 
 
 def test_node_images_are_pinned_and_of_the_clusters_version(estate: Run) -> None:
@@ -185,7 +261,7 @@ def test_node_images_are_pinned_and_of_the_clusters_version(estate: Run) -> None
         assert resource.inputs["version"] == versions.KUBERNETES, "of the cluster's version"
 
 
-@pytest.mark.parametrize("name", ["system", "drivers", "workers"])
+@pytest.mark.parametrize("name", ["system-c", "drivers", "workers"])
 def test_tags_describe_the_nodes_of_an_empty_group_to_the_autoscaler(estate: Run, name: str) -> None:
     tags = {
         tag.inputs["tag"]["key"]: tag.inputs["tag"]["value"]
@@ -208,7 +284,7 @@ def test_the_spot_taint_is_what_the_manifests_tolerate() -> None:
 
 
 def test_pods_cannot_read_the_nodes_credentials_and_disks_are_encrypted(estate: Run) -> None:
-    assert len(estate.all(TEMPLATE)) == 3, "each group has a template"
+    assert len(estate.all(TEMPLATE)) == 3, "each pool has a template"
     for template in estate.all(TEMPLATE):
         options = template.inputs["metadataOptions"]
         assert options["httpTokens"] == "required", "IMDSv1 needs no token"
@@ -225,7 +301,7 @@ def test_add_ons_that_nodes_need_come_before_the_first_node(estate: Run) -> None
             )
     for later in ("nodes-dns", "nodes-volumes"):
         depends = estate.named(ADDON, later).depends_on
-        assert any(urn.endswith("::nodes-system") for urn in depends), f"{later} has nowhere to run"
+        assert any(urn.endswith("::nodes-system-a") for urn in depends), f"{later} has nowhere to run"
 
 
 def test_only_in_prod_eks_refuses_deletion(estates: dict[str, Run]) -> None:

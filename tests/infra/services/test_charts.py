@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ VALUES = {
             account="cluster-autoscaler",
             image_tag="v1.35.2",
             placement=PLACEMENT,
+            preferred=("workers",),
         )
     ),
     "kube-prometheus-stack": monitoring.values(
@@ -222,6 +224,23 @@ def test_the_autoscaler_has_its_clusters_groups_and_its_kubernetes_version() -> 
         assert key not in values, "it uses Pod Identity"
 
 
+def test_where_a_pod_may_be_on_either_the_autoscaler_adds_spot_nodes_first() -> None:
+    values = VALUES["cluster-autoscaler"]
+    assert values["extraArgs"]["expander"].split(",")[0] == "priority", (
+        "least waste chooses the smaller nodes"
+    )
+    chosen = {
+        group: max(
+            int(priority)
+            for priority, patterns in values["expanderPriorities"].items()
+            if any(re.match(pattern, group) for pattern in patterns)
+        )
+        for group in ("eks-workers-20261127-1a2b", "eks-drivers-20261127-1a2b", "eks-system-a-20261127-1a2b")
+    }
+    assert max(chosen, key=lambda group: chosen[group]).startswith("eks-workers-"), "the only spot group"
+    assert len(set(chosen.values())) == 2, "and the others are left to the next rule"
+
+
 @pytest.mark.parametrize(
     ("chart", "part"),
     [
@@ -265,6 +284,14 @@ def test_metrics_have_a_retention_and_never_fill_their_disk() -> None:
     assert claim["storageClassName"] == "encrypted", "the default class may not encrypt"
     assert claim["resources"]["requests"]["storage"] == "50Gi", "the requested value"
     assert spec["enableAdminAPI"] is False, "it could delete series"
+
+
+def test_silences_outlast_alertmanagers_pods() -> None:
+    spec = MONITORING["alertmanager"]["alertmanagerSpec"]
+    claim = spec["storage"]["volumeClaimTemplate"]["spec"]
+    assert claim["storageClassName"] == "encrypted", "the default class may not encrypt"
+    assert claim["resources"]["requests"]["storage"] == "1Gi", "EBS has no smaller disks"
+    assert spec["replicas"] == 2, "one of them stays if a zone fails with its disks"
 
 
 def test_all_monitors_and_rules_are_selected() -> None:

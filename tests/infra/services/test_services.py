@@ -127,7 +127,7 @@ def test_resources_come_after_those_that_they_need(estate: Run) -> None:
         assert any(urn.endswith(f"::{earlier}") for urn in deployed[later].depends_on), (
             f"{later} must wait for {earlier}"
         )
-    group = "nodes-system"
+    group = "nodes-system-a"
     for namespace in estate.all("kubernetes:core/v1:Namespace"):
         assert any(urn.endswith(f"::{group}") for urn in namespace.depends_on), (
             "without nodes, pods would wait for ever"
