@@ -7,6 +7,7 @@ Costs that depend on use only (storage in the lakes, requests, logs) are not inc
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from infra.config.nodes import WORKERS, processors
 from infra.config.stack import StackName
 from infra.offline.preview import ROOT, copied, preview
 from lightwork.errors import InputError
@@ -106,26 +108,31 @@ def at_rest(run: Run, prices: Prices) -> list[Cost]:
     return costs
 
 
-def nightly(run: Run, prices: Prices, *, workers: int, hours: float) -> float:
-    """Return the cost of one run in USD: its worker nodes on spot, one driver node, and traffic through NAT.
+def nightly(run: Run, prices: Prices, *, workers: int, hours: float, spot: bool = True) -> float:
+    """Return the cost of one run in USD: its worker nodes, one driver node, and traffic through NAT.
+
+    Workers that are not on spot are on the drivers' nodes: on as many as have the same processors.
 
     Args:
         run: the recorded estate.
         prices: the price file.
         workers: the number of worker nodes.
         hours: the duration in hours.
+        spot: whether the workers are on spot nodes, as they are by default.
     """
-    spot, driver = (
+    worker, driver = (
         run.named("aws:eks/nodeGroup:NodeGroup", f"nodes-{name}").inputs["instanceTypes"][0]
-        for name in ("workers", "drivers")
+        for name in (WORKERS, "drivers")
     )
+    driver_hour = _price(prices, "instance_hour", driver)
+    worker_hour = _price(prices, "instance_hour", worker) * prices["spot_share"] if spot else driver_hour
+    nodes = workers if spot else math.ceil(workers * processors(worker) / processors(driver))
     disk = _disk(prices) * hours / prices["hours_in_month"]
-    nodes = workers * hours * _price(prices, "instance_hour", spot) * prices["spot_share"]
     return float(
-        nodes
-        + hours * _price(prices, "instance_hour", driver)
-        + (workers + 1) * disk
-        + (workers + 1) * GUESSED_NAT_GB * prices["nat_gb"]
+        nodes * hours * worker_hour
+        + hours * driver_hour
+        + (nodes + 1) * disk
+        + (nodes + 1) * GUESSED_NAT_GB * prices["nat_gb"]
     )
 
 
@@ -154,7 +161,10 @@ def report(environment: Environment, tenants: Sequence[str], *, workers: int, ho
     with copied(ROOT) as root:
         runs = {stack: preview(root, stack) for stack in stacks}
         idle = {stack: at_rest(run, prices) for stack, run in runs.items()}
-        once = nightly(runs[environment], prices, workers=workers, hours=hours)
+        spot, on_demand = (
+            nightly(runs[environment], prices, workers=workers, hours=hours, spot=spot)
+            for spot in (True, False)
+        )
     lines = [
         "USD per month while no run is active, without storage, requests and logs",
         f"List prices of {prices['region']}, {prices['date']}",
@@ -163,8 +173,14 @@ def report(environment: Environment, tenants: Sequence[str], *, workers: int, ho
         lines += ["", stack]
         lines += [f"  {part:<20}{month:>10.2f}" for part, month in table(costs)]
         lines.append(f"  {'total':<20}{sum(cost.month for cost in costs):>10.2f}")
-    run = f"A run on {workers} worker nodes for {hours:g} h"
-    return "\n".join([*lines, "", f"{run}: {once:.2f} USD; every night: {30 * once:.2f} USD per month"])
+    nodes = f"A run on {workers} worker nodes for {hours:g} h"
+    lines += ["", f"{nodes}: {_each_night(spot)}"]
+    lines.append(f"On demand instead of spot (`spot: false`, `on_demand_fallback`): {_each_night(on_demand)}")
+    return "\n".join(lines)
+
+
+def _each_night(once: float) -> str:
+    return f"{once:.2f} USD; every night: {30 * once:.2f} USD per month"
 
 
 def _price(prices: Prices, group: str, name: str) -> float:

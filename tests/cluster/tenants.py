@@ -95,10 +95,12 @@ def _probes() -> dict[str, Any]:
     steps = _probe_steps(probe)
     faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
     faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
+    fallback = {**probe, "workers": {**probe["workers"], "on_demand_fallback": True}}
     return {
         "faults": faults,
         "probe": probe,
         "probe-brief": brief,
+        "probe-fallback": fallback,
         "probe-no-image": missing,
         "clock": clock,
         "plain": plain,

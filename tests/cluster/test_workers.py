@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from lightwork.kube import contract
 from lightwork.pods import certificates
 from tests.cluster import pod_identity, probes, tenants
-from tests.cluster.kube import kubectl
+from tests.cluster.kube import items, kubectl
 from tests.cluster.probe.faults import BAD
 from tests.cluster.progress import say
 
@@ -97,6 +99,35 @@ def test_a_run_goes_on_that_somebody_else_scales(acme):
     log = probes.log_in_bucket(acme, name)
     assert "somebody else has set the number of workers" in log
     assert "somebody else has stopped the scheduler" in log
+
+
+@contextlib.contextmanager
+def node_labelled(spot: str) -> Iterator[None]:
+    """Label the node as a spot node (`true`) or an on-demand node (`false`), as those of an estate are."""
+    (node,) = items("nodes")
+    name = node["metadata"]["name"]
+    kubectl("label", "node", name, f"{contract.LABEL_SPOT}={spot}", "--overwrite")
+    try:
+        yield
+    finally:
+        kubectl("label", "node", name, f"{contract.LABEL_SPOT}-")
+
+
+def test_workers_are_on_spot_nodes_only_unless_the_file_allows_others(acme):
+    label, of_fallback = probes.new_label(), probes.new_label()
+    with node_labelled("false"):
+        name = probes.submit(acme, label, elements=60)
+        other = probes.submit(acme, of_fallback, entry="probe-fallback", elements=60)
+        ended = tenants.wait_for_end(acme, other, seconds=400)
+        assert ended["phase"] == "Succeeded", tenants.describe(acme, other)
+        assert probes.running(acme, name, "driver"), "schedulers and drivers need no spot node"
+        waiting = tenants.pods(acme, name, "worker")
+        assert {pod["status"]["phase"] for pod in waiting} == {"Pending"}
+        assert "didn't match Pod's node affinity" in str(waiting)
+        assert not probes.computed(acme, label)
+    with node_labelled("true"):
+        ended = tenants.wait_for_end(acme, name, seconds=400)
+    assert ended["phase"] == "Succeeded", tenants.describe(acme, name)
 
 
 def replace_authority(tenant: str) -> None:

@@ -112,6 +112,7 @@ CHECKED_BY_THE_PROGRAM_ONLY = {
     "timezone.error.misspelt",
     "workers.error.finer-than-a-thousandth",
     "workers.error.no-processor",
+    "workers.error.fallback-without-spot",
 }
 """Mistakes that a schema cannot express: they concern several fields, the code, or a string's meaning."""
 

@@ -24,6 +24,9 @@ ADDRESS = f"tls://{SCHEDULER_NAME}.{{{{workflow.namespace}}}}.svc:{contract.SCHE
 
 GRACE = 60
 """Seconds between SIGTERM and SIGKILL of a worker. A spot node gives two minutes' notice."""
+
+ANY_NODE = "none"
+"""A value that no node's label has."""
 RETIRE = 45
 """Seconds for a worker to hand its results over; the rest of the grace is for the process to exit."""
 
@@ -255,7 +258,7 @@ def workers() -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE,
         "securityContext": base.pod_security(),
-        "affinity": prefer_spot(placeholder("spot")),
+        "affinity": on_nodes(placeholder("spot"), placeholder("never-on")),
         "tolerations": [tolerate_spot(placeholder("spot"))],
         "containers": [container],
         "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": placeholder("worker-storage")}}],
@@ -263,11 +266,36 @@ def workers() -> Manifest:
     return _deployment(WORKERS_NAME, "worker", spec, replicas=0)
 
 
-def prefer_spot(spot: str) -> Manifest:
-    """Return the affinity that prefers spot nodes (`true`) or other nodes (`false`)."""
+def on_nodes(spot: str, never: str) -> Manifest:
+    """Return the affinity of pods that may be on spot nodes, or must be.
+
+    A node without the label suits all of them: a cluster at hand has no spot nodes.
+
+    Args:
+        spot: `true` to prefer spot nodes, `false` to prefer other nodes.
+        never: the label's value of the nodes that the pods must not be on, as `never_on` returns it.
+    """
+    refused = {"key": contract.LABEL_SPOT, "operator": "NotIn", "values": [never]}
     preferred = {"matchExpressions": [{"key": contract.LABEL_SPOT, "operator": "In", "values": [spot]}]}
-    prefer = [{"weight": 100, "preference": preferred}]
-    return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": prefer}}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [refused]}]}
+    return {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": required,
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": preferred}],
+        }
+    }
+
+
+def never_on(*, spot: bool, on_demand_fallback: bool) -> str:
+    """Return the label's value of the nodes that pods must not be on.
+
+    Args:
+        spot: whether spot nodes are allowed.
+        on_demand_fallback: whether other nodes are allowed too.
+    """
+    if on_demand_fallback:
+        return ANY_NODE
+    return "false" if spot else "true"
 
 
 def tolerate_spot(spot: str) -> Manifest:

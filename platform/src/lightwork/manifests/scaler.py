@@ -44,6 +44,7 @@ PARAMETERS = {
     "worker-spill": "How many bytes of that it may spill to.",
     "worker-threads": "Tasks at once on each worker.",
     "spot": "true or false: whether workers may be on spot nodes.",
+    "never-on": "Where workers must not be: on nodes that are spot (true), on others (false), or none.",
     "scheduler-cpu": "Processor cores of the scheduler.",
     "scheduler-memory": "Memory of the scheduler.",
     "scheduler-storage": "Room on the node's disk for the scheduler.",
@@ -54,10 +55,13 @@ PARAMETERS = {
     "result-file": "Where the pipeline's result is put for other steps; empty if none uses it.",
 }
 
+DEFAULTS = {"never-on": dask.ANY_NODE}
+"""What a parameter is for tenants that were deployed before it existed: the estate is updated first."""
+
 _LABELS = ["tenant", "pipeline", "step", "name"]
 _SCHEDULER = [*_LABELS, "image", "deadline", "scheduler-cpu", "scheduler-memory", "scheduler-storage"]
 _WORKERS = [
-    *(*_LABELS, "image", "spot"),
+    *(*_LABELS, "image", "spot", "never-on"),
     *(name for name in PARAMETERS if name.startswith("worker-")),
 ]
 _DRIVER = [
@@ -112,7 +116,12 @@ def _run() -> Steps:
     ]
     return Steps(
         name="run",
-        inputs=[Parameter(name=name, description=text) for name, text in PARAMETERS.items()],
+        inputs=[
+            Parameter(name=name, description=text, default=DEFAULTS[name])
+            if name in DEFAULTS
+            else Parameter(name=name, description=text)
+            for name, text in PARAMETERS.items()
+        ],
         outputs=[_result(argo.ValueFrom(parameter=f"{{{{steps.driver.outputs.parameters.{RESULT}}}}}"))],
         sub_steps=[steps],
     )

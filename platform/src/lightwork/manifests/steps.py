@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hera.workflows.models import DAGTask
 
     from lightwork.manifests.base import Target
-    from lightwork.tenants.model import Entry, ScaledStep, Tenant
+    from lightwork.tenants.model import Entry, ScaledStep, Tenant, Workers
 
 ROLE = "step"
 OUTPUTS = "/tmp/outputs"  # noqa: S108  (in a container of its own)
@@ -79,6 +79,7 @@ def arguments(
         "worker-spill": str(spill),
         "worker-threads": str(item.workers.slots),
         "spot": str(item.workers.spot).lower(),
+        "never-on": _never_on(item.workers),
         "deadline": str(quantities.seconds(tenant.pipelines[name].deadline)),
         "result-file": scaler.RESULT_FILE if result else "",
         **sizes,
@@ -203,9 +204,13 @@ def _nodes(step: ContainerStep) -> dict[str, Any]:
     if not step.spot:
         return {"affinity": argo.Affinity.model_validate(base.never_spot())}
     return {
-        "affinity": argo.Affinity.model_validate(dask.prefer_spot("true")),
+        "affinity": argo.Affinity.model_validate(dask.on_nodes("true", _never_on(step))),
         "tolerations": [argo.Toleration.model_validate(dask.tolerate_spot("true"))],
     }
+
+
+def _never_on(pods: Workers | ContainerStep) -> str:
+    return dask.never_on(spot=pods.spot, on_demand_fallback=pods.on_demand_fallback)
 
 
 def _template(step: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
+from pydantic import AfterValidator, Field, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from lightwork import documents
@@ -54,6 +54,23 @@ class Pod(documents.Document):
     storage: Size = Field(default="2Gi", description="Ephemeral storage on the node's disk.")
 
 
+def _only_with_spot(fallback: bool, info: ValidationInfo) -> bool:
+    if fallback and info.data.get("spot") is False:
+        raise ValueError("should be false with `spot: false`, which never waits for a spot node")
+    return fallback
+
+
+OnDemandFallback = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether on-demand nodes, which cost two to three times as much, are used as well when no"
+        " spot node is available. Otherwise pods wait for one.",
+    ),
+    AfterValidator(_only_with_spot),
+]
+
+
 class Workers(documents.Document):
     """A run's workers. A run starts with none and adds as many as it has work for."""
 
@@ -71,8 +88,9 @@ class Workers(documents.Document):
     spot: bool = Field(
         default=True,
         strict=True,
-        description="Whether workers may run on spot nodes: cheap, but reclaimed at any time.",
+        description="Whether workers run on spot nodes: cheap, but reclaimed at any time.",
     )
+    on_demand_fallback: OnDemandFallback = False
 
     @property
     def slots(self) -> int:
@@ -137,8 +155,9 @@ class ContainerStep(documents.Document):
     spot: bool = Field(
         default=False,
         strict=True,
-        description="Whether it may run on a spot node, which is cheap; it restarts if that is reclaimed.",
+        description="Whether it runs on a spot node, which is cheap; it restarts if that is reclaimed.",
     )
+    on_demand_fallback: OnDemandFallback = False
 
 
 def _kind(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:

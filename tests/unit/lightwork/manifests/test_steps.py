@@ -248,7 +248,9 @@ def test_only_a_container_that_allows_spot_tolerates_it() -> None:
     assert "tolerations" not in TEMPLATES["step-report"]
     (toleration,) = TEMPLATES["step-fetch-all"]["tolerations"]
     assert (toleration["key"], toleration["value"]) == (contract.LABEL_SPOT, "true")
-    assert "required" not in json.dumps(TEMPLATES["step-fetch-all"]["affinity"])
+    assert '"NotIn", "values": ["false"]' in json.dumps(TEMPLATES["step-fetch-all"]["affinity"]), (
+        "and no other"
+    )
 
 
 def test_a_lost_container_is_retried_and_a_failed_one_is_not() -> None:
