@@ -348,8 +348,12 @@ def _work(
         from infra.driver import at_hand
 
         echo(f"{NAME}: {LOCAL} is {at_hand.check(ROOT)}", err=True)
-    elif order.tenants and command is not Command.DESTROY:
-        plan.image_is_named()
+    elif command is not Command.DESTROY:
+        from infra.driver import quotas
+
+        if order.tenants:
+            plan.image_is_named()
+        _warn(quotas.check(ROOT, choice.environment, choice))
 
     def engine() -> Engine:
         from infra.driver.stacks import Site, Stacks

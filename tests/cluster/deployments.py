@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.driver import cli, stacks
+from infra.driver import cli, quotas, stacks
 from tests.cluster import binaries
 
 REAL = stacks.Stacks
@@ -60,6 +60,8 @@ class Deployments:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cli, "ROOT", self.root)
             patch.setattr(stacks, "Stacks", self.stacks)
+            # There is no account to ask.
+            patch.setattr(quotas, "check", lambda *_, **__: [])
             yield
 
     def stacks(self, site: stacks.Site) -> stacks.Stacks:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import at_hand, cli, stacks
+from infra.driver import at_hand, cli, quotas, stacks
 from infra.driver.engine import Plan
 from infra.driver.outcome import Counts
+from infra.driver.selection import Choice
 from infra.offline import cost
 from lightwork.errors import LightworkError
 from tests.estate import files
@@ -30,6 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the repository with an account in its settings."""
     root = files.repository(tmp_path / "copy", ACCOUNT)
     monkeypatch.setattr(cli, "ROOT", root)
+    monkeypatch.setattr(quotas, "check", lambda *_: [])
     monkeypatch.setenv(DIGEST, f"sha256:{'0' * 64}")
     return root
 
@@ -183,6 +185,24 @@ def test_a_cluster_that_does_not_answer_is_reported_before_anything_starts(
     code, _, err = typed("up --env local --all")
     assert (code, engine.calls) == (1, [])
     assert "cannot be reached" in err
+
+
+@pytest.mark.parametrize("command", ["preview", "up"])
+def test_quotas_are_compared_before_anything_starts(
+    engine, typed, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(root: Path, environment: str, choice: Choice) -> list[str]:
+        if choice.estate:
+            raise LightworkError("the account may have 5 processors of on-demand instances")
+        return ["the account may have 1000 IAM roles"]
+
+    monkeypatch.setattr(quotas, "check", check)
+    code, _, err = typed(f"{command} --env dev --all")
+    assert (code, engine.calls) == (1, [])
+    assert err == "lightwork-estate: the account may have 5 processors of on-demand instances\n"
+    code, _, err = typed(f"{command} --stack dev.acme")
+    assert (code, engine.done(command)) == (0, ["dev.acme"])
+    assert err.startswith("lightwork-estate: the account may have 1000 IAM roles\n")
 
 
 @pytest.mark.parametrize("command", ["preview", "up"])
