@@ -67,7 +67,7 @@ def _up_in_current() -> None:
     with phase("the current context"):
         current.find()
     with phase("Debian packages"):
-        machine.install_packages()
+        machine.install_packages(machine.servers())
     binaries.build_servers()
     with phase("images"):
         archives = images.build_all()
@@ -79,7 +79,7 @@ def _up_in_current() -> None:
 
 def _kubernetes() -> None:
     with phase("Debian packages"):
-        machine.install_packages()
+        machine.install_packages(machine.servers())
     machine.refuse_another()
     binaries.build_servers()
     with phase("images"):
