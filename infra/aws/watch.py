@@ -158,7 +158,7 @@ def _search(args: WatchArgs) -> Iterator[_Alarm]:
     )
     yield _Alarm(
         name="search-shards",
-        says="More shards than OpenSearch's heap is for: somebody makes indexes, or see search_type",
+        says="More shards than OpenSearch's heap is for: see search_type and search_nodes",
         metric="Shards.active",
         dimensions=dimensions,
         threshold=streams.advised_shards(sizes.search_type, sizes.search_nodes),

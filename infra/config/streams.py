@@ -1,8 +1,7 @@
 """The data streams of the logs: when an index is closed, how often it is copied, how many shards that makes.
 
-Two streams hold everything: one the lines of all tenants, each with its tenant's name in a field, one those
-of the shared services. A stream writes to one index until that is large or old enough, then to a new one.
-So the number of shards follows from disks and days, never from the number of tenants.
+Each tenant has a stream, and the shared services have one. A stream writes to one index until that is large
+or old enough, then to a new one. So a stream has three indexes at a time, however long logs are kept.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from infra.config.sizes import Sizes
 
-TENANTS = "logs-tenants"
-"""The stream of all tenants' lines."""
 CLUSTER = "logs-cluster"
 """The stream of the shared services' lines, which no tenant reads."""
-BACKING = ".ds-logs-*"
-"""The indexes behind both streams."""
+TENANT = "logs-tenant-"
+"""The beginning of the names of tenants' streams."""
 
 GIB_A_SHARD = 30
 """The size at which a stream starts a new index: AWS advises 10 to 30 GiB a shard for searching, 30 to 50 for
@@ -32,6 +29,8 @@ ALLOWED = 1000 / 16
 up to a maximum of 4000 shards per node". No setting changes it.
 """
 ALLOWED_A_NODE = 4000
+INDEXES = 3
+"""The most indexes of a stream that are closed by age: the one that is written to, and two that are kept."""
 SYSTEM = 10
 """A guess at OpenSearch's own indexes (security, Dashboards, policies), with copies on up to three nodes."""
 OVERHEAD = 1.45
@@ -45,30 +44,28 @@ _BURSTING = {"small": 2, "medium": 4}
 """The memory of the family `t`, in GiB."""
 
 
+def stream(tenant: str) -> str:
+    """Return the name of a tenant's stream."""
+    return f"{TENANT}{tenant}"
+
+
 def copies(nodes: int) -> int:
     """Return how often a line is stored: twice, on two nodes, as soon as there are two."""
     return min(nodes, 2)
 
 
-def primaries(stream: str, nodes: int) -> int:
-    """Return the shards of one index: one a node for tenants' lines, so that each node takes its part."""
-    return nodes if stream == TENANTS else 1
-
-
 def shard_gib(disk_gigabytes: int) -> int:
-    """Return the size at which a new index is started; on small disks earlier, so that old ones can go."""
+    """Return the size at which a new index is started, smaller on small disks: old ones can go."""
     return max(1, min(GIB_A_SHARD, disk_gigabytes // 10))
 
 
 def rollover_days(kept_days: int) -> int:
-    """Return the age at which a new index is started: a sixth of the retention, or 30 days if that is less.
-
-    With years of retention it is a twenty-fourth, so that there are never more than some two dozen indexes.
+    """Return the age at which a new index is started: half of the retention.
 
     An index is deleted as a whole, `kept_days` after the last line was added. So a line is kept for up to
-    this many days longer.
+    this many days longer, and a stream has two old indexes at most.
     """
-    return max(1, min(30, kept_days // 6), kept_days // 24)
+    return kept_days // 2 + 1
 
 
 def heap_gib(search_type: str) -> float:
@@ -92,16 +89,15 @@ def allowed_shards(search_type: str, nodes: int) -> int:
     return int(min(ALLOWED * heap_gib(search_type), ALLOWED_A_NODE) * nodes)
 
 
-def most_shards(sizes: Sizes) -> int:
+def most_shards(sizes: Sizes, tenants: int) -> int:
     """Return the most shards that the streams of an environment make, with OpenSearch's own.
 
-    The indexes that age closes are counted, and those that size closes; a stream's shards grow evenly, as
-    a line's ID chooses its shard. Two indexes of each stream are the one that is written to and one that is
-    about to be deleted.
+    Args:
+        sizes: the environment's sizes.
+        tenants: the number of its tenants.
     """
     nodes = sizes.search_nodes
-    indexes = math.ceil(sizes.log_days / rollover_days(sizes.log_days)) + 2
-    by_age = indexes * copies(nodes) * sum(primaries(stream, nodes) for stream in (TENANTS, CLUSTER))
+    by_age = INDEXES * copies(nodes) * (tenants + 1)
     by_size = nodes * math.ceil(sizes.search_gigabytes / shard_gib(sizes.search_gigabytes))
     return by_age + by_size + SYSTEM * min(nodes, 3)
 

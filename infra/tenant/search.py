@@ -47,7 +47,7 @@ def objects(
     """
     requests = [
         *domain_requests(shipper_role_arn=shipper_role_arn, sizes=sizes),
-        *tenant_requests(tenant.name),
+        *tenant_requests(tenant.name, sizes),
     ]
     return setup(tenant, requests, endpoint=endpoint, region=region, image=image)
 
@@ -85,7 +85,7 @@ def setup(
 
 
 def erasing(name: str, *, endpoint: str, region: str, image: str) -> Manifest:
-    """Build a Job that deletes a tenant's lines and its role. Kubernetes deletes the Job after a day.
+    """Build a Job that deletes a tenant's stream and its role. Kubernetes deletes the Job after a day.
 
     Args:
         name: the tenant's name; its file may be gone.

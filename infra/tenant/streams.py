@@ -1,19 +1,16 @@
-"""The requests that set OpenSearch up for the logs, and those that erase a tenant's lines. Pure.
+"""The requests that set OpenSearch up for the logs, and those that erase a tenant's. Pure.
 
 Each is `{"method", "path", "body", "how"}`, as `lightwork.pods.search` reads them, and is safe to repeat.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from infra.config import streams
-from infra.config.streams import BACKING, CLUSTER, TENANTS
+from infra.config.streams import CLUSTER, TENANT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from infra.config.sizes import Sizes
 
 
@@ -23,6 +20,9 @@ SECURITY = "_plugins/_security/api"
 ISM = "_plugins/_ism"
 POLICY = "lightwork-retention"
 SHIPPER = "log-shipper"
+TEMPLATE = "lightwork-logs"
+STREAMS = [f"{TENANT}*", CLUSTER]
+"""The patterns of all streams."""
 
 
 def request(method: str, path: str, body: Request | None = None, *, how: str = "send") -> Request:
@@ -31,9 +31,7 @@ def request(method: str, path: str, body: Request | None = None, *, how: str = "
 
 
 def domain_requests(*, shipper_role_arn: str, sizes: Sizes) -> list[Request]:
-    """Build the requests for what all tenants share: the retention, the streams, the shipper's role.
-
-    The shipper's role comes last. A line that arrived before the streams would create an index of their name.
+    """Build the requests for what all tenants share: retention, template, the shipper's role.
 
     Args:
         shipper_role_arn: the ARN of the log shipper's role.
@@ -47,70 +45,44 @@ def domain_requests(*, shipper_role_arn: str, sizes: Sizes) -> list[Request]:
             {"persistent": {"plugins.index_state_management.history.enabled": False}},
         ),
         request("PUT", f"{ISM}/policies/{POLICY}", {"policy": _policy(sizes)}, how="replace"),
-        *_streams(sizes),
-        # A policy finds new indexes only, and an index keeps the policy as it was when it got it.
-        request("POST", f"{ISM}/add/{BACKING}", {"policy_id": POLICY}),
-        request("POST", f"{ISM}/change_policy/{BACKING}", {"policy_id": POLICY}),
+        request("PUT", f"_index_template/{TEMPLATE}", _template(sizes)),
+        *_stream(CLUSTER, sizes),
         request("PUT", f"{SECURITY}/roles/{SHIPPER}", _shipper()),
         request("PUT", f"{SECURITY}/rolesmapping/{SHIPPER}", {"backend_roles": [shipper_role_arn]}),
     ]
 
 
-def tenant_requests(tenant: str) -> list[Request]:
-    """Build the requests for a role that reads only the tenant's lines, and for its mapping."""
+def tenant_requests(tenant: str, sizes: Sizes) -> list[Request]:
+    """Build the requests for a tenant's stream, for a role that only reads it, and for its mapping."""
     name = role_name(tenant)
     role = {
         "description": f"Reads the logs of the tenant {tenant}",
         "cluster_permissions": [],
+        # The whole name, without a pattern: `acme` is not the beginning of `acme-2`.
         "index_permissions": [
-            {
-                "index_patterns": [TENANTS],
-                "dls": json.dumps(lines_of(tenant)),
-                "allowed_actions": ["read", "get"],
-            }
+            {"index_patterns": [streams.stream(tenant)], "allowed_actions": ["read", "get"]}
         ],
     }
     return [
+        *_stream(streams.stream(tenant), sizes),
         request("PUT", f"{SECURITY}/roles/{name}", role),
         request("PUT", f"{SECURITY}/rolesmapping/{name}", {"backend_roles": [name]}),
     ]
 
 
 def erase_requests(tenant: str) -> list[Request]:
-    """Build the requests that delete a tenant's lines and role.
-
-    Deleting a line only marks it. So the segments that hold such lines are written anew without them,
-    also if they are few: by default only where they are a tenth.
-    """
-    name, query = role_name(tenant), {"query": lines_of(tenant)}
-    share = "index.merge.policy.expunge_deletes_allowed"
+    """Build the requests that delete a tenant's stream with all its lines, and its role."""
+    name = role_name(tenant)
     return [
         request("DELETE", f"{SECURITY}/rolesmapping/{name}", how="remove"),
         request("DELETE", f"{SECURITY}/roles/{name}", how="remove"),
-        request("POST", f"{TENANTS}/_refresh"),
-        request(
-            "POST",
-            f"{TENANTS}/_delete_by_query?conflicts=proceed&refresh=true&wait_for_completion=false",
-            query,
-            how="task",
-        ),
-        request("POST", f"{TENANTS}/_count", query, how="none"),
-        request("PUT", f"{TENANTS}/_settings", {share: 0}),
-        request(
-            "POST", f"{TENANTS}/_forcemerge?only_expunge_deletes=true&wait_for_completion=false", how="task"
-        ),
-        request("PUT", f"{TENANTS}/_settings", {share: None}),
+        request("DELETE", f"_data_stream/{streams.stream(tenant)}", how="remove"),
     ]
 
 
 def role_name(tenant: str) -> str:
-    """Return the name of the role that reads a tenant's lines; users with that group have it."""
+    """Return the name of the role that reads a tenant's stream; users with that group have it."""
     return f"tenant-{tenant}"
-
-
-def lines_of(tenant: str) -> Request:
-    """Return the query for a tenant's lines: the whole name, so that `acme` does not match `acme-2`."""
-    return {"term": {"tenant": tenant}}
 
 
 def _shipper() -> Request:
@@ -120,7 +92,7 @@ def _shipper() -> Request:
         "cluster_permissions": ["indices:data/write/bulk"],
         "index_permissions": [
             {
-                "index_patterns": [TENANTS, CLUSTER],
+                "index_patterns": STREAMS,
                 "allowed_actions": ["indices:data/write/bulk*", "indices:data/write/index"],
             }
         ],
@@ -145,28 +117,36 @@ def _policy(sizes: Sizes) -> Request:
             },
             {"name": "gone", "actions": [{"delete": {}}], "transitions": []},
         ],
-        "ism_template": [{"index_patterns": [TENANTS, CLUSTER], "priority": 100}],
+        "ism_template": [{"index_patterns": STREAMS, "priority": 100}],
     }
 
 
-def _streams(sizes: Sizes) -> Iterator[Request]:
-    nodes = sizes.search_nodes
-    replicas = streams.copies(nodes) - 1
-    for stream in (TENANTS, CLUSTER):
-        settings = {
-            "number_of_shards": streams.primaries(stream, nodes),
-            "number_of_replicas": replicas,
-        }
-        template = {
-            "index_patterns": [stream],
-            "data_stream": {"timestamp_field": {"name": "@timestamp"}},
-            "priority": 200,
-            "template": {"settings": settings, "mappings": MAPPINGS},
-        }
-        yield request("PUT", f"_index_template/{stream}", template)
-        yield request("PUT", f"_data_stream/{stream}", how="create")
-        # The template is for new indexes only.
-        yield request("PUT", f"{stream}/_settings", {"index": {"number_of_replicas": replicas}})
+def _template(sizes: Sizes) -> Request:
+    return {
+        "index_patterns": STREAMS,
+        "data_stream": {"timestamp_field": {"name": "@timestamp"}},
+        "priority": 200,
+        "template": {"settings": {"number_of_shards": 1, **_copies(sizes)}, "mappings": MAPPINGS},
+    }
+
+
+def _copies(sizes: Sizes) -> Request:
+    return {"number_of_replicas": streams.copies(sizes.search_nodes) - 1}
+
+
+def _stream(name: str, sizes: Sizes) -> list[Request]:
+    """Build the requests that create a stream, and bring an existing one up to date.
+
+    A template is for new indexes only. So is a policy, and an index keeps it as it was when it got it. The
+    pattern for `acme` also matches the indexes of `acme-2`, which is harmless: the policy is the same for all.
+    """
+    backing = f".ds-{name}-*"
+    return [
+        request("PUT", f"_data_stream/{name}", how="create"),
+        request("PUT", f"{name}/_settings", {"index": _copies(sizes)}),
+        request("POST", f"{ISM}/add/{backing}", {"policy_id": POLICY}),
+        request("POST", f"{ISM}/change_policy/{backing}", {"policy_id": POLICY}),
+    ]
 
 
 def _keywords(*names: str) -> Request:

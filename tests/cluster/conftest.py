@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.tenant.streams import tenant_requests
 from lightwork.pods import search
 from tests.cluster import log_domain, opensearch, tenants
 from tests.cluster.settings import kubeconfig
@@ -76,5 +75,5 @@ def domain(empty: log_domain.Domain) -> log_domain.Domain:
     """A domain that is set up, with three tenants."""
     empty.set_up()
     for name in log_domain.TENANT_NAMES:
-        empty.send(tenant_requests(name))
+        empty.add(name)
     return empty

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.config.sizes import DEFAULTS, Sizes
-from infra.config.streams import CLUSTER, TENANTS
-from infra.tenant.streams import domain_requests, role_name
+from infra.config.streams import CLUSTER, stream
+from infra.tenant.streams import TEMPLATE, domain_requests, role_name, tenant_requests
 from lightwork.pods import search
 from tests.cluster.opensearch import MASTER, Answer, Server
 from tests.cluster.search_front import Front, in_front_of
@@ -37,31 +37,35 @@ class Domain:
         """Send the domain's setup."""
         self.send(domain_requests(shipper_role_arn=SHIPPER, sizes=sizes))
 
+    def add(self, tenant: str, sizes: Sizes = DEV) -> None:
+        """Send a tenant's setup."""
+        self.send(tenant_requests(tenant, sizes))
+
     def ship(self, *lines: Line, write: str = "create", user: str = SHIPPER) -> list[tuple[int, str]]:
         """Send lines as Fluent Bit does; the status of each, and the index that it is in."""
         answer = self.server.ask("POST", "_bulk", bulk(lines, write), user=user)
         if answer.status != 200:
             return [(answer.status, "")] * len(lines)
-        self.server.ask("POST", f"{TENANTS},{CLUSTER}/_refresh")
+        self.server.ask("POST", "logs-*/_refresh")
         return [(item[write]["status"], item[write].get("_index", "")) for item in answer.body["items"]]
 
     def as_tenant(self, name: str, method: str, path: str, body: Any = None) -> Answer:
         """Send a request as a person of a tenant."""
         return self.server.ask(method, path, body, user="somebody", roles=role_name(name))
 
-    def indexes(self, stream: str = TENANTS) -> list[str]:
+    def indexes(self, name: str) -> list[str]:
         """Return the indexes behind a stream, the oldest one first."""
-        (found,) = self.server.ask("GET", f"_data_stream/{stream}").body["data_streams"]
+        (found,) = self.server.ask("GET", f"_data_stream/{name}").body["data_streams"]
         return [index["index_name"] for index in found["indices"]]
 
-    def roll_over(self, stream: str = TENANTS) -> None:
-        """Start a new index."""
-        assert self.server.ask("POST", f"{stream}/_rollover").body["rolled_over"]
+    def roll_over(self, name: str) -> None:
+        """Start a new index of a stream."""
+        assert self.server.ask("POST", f"{name}/_rollover").body["rolled_over"]
 
-    def count(self, tenant: str | None = None, stream: str = TENANTS) -> int:
-        """Count the lines of a tenant, or of a stream."""
-        query = {"query": {"term": {"tenant": tenant}}} if tenant else None
-        counted: int = self.server.ask("POST", f"{stream}/_count", query).body["count"]
+    def count(self, tenant: str | None = None) -> int:
+        """Count the lines of a tenant, or of the shared services."""
+        name = stream(tenant) if tenant else CLUSTER
+        counted: int = self.server.ask("POST", f"{name}/_count").body["count"]
         return counted
 
 
@@ -74,7 +78,7 @@ class Line:
 
     @property
     def stream(self) -> str:
-        return TENANTS if self.tenant else CLUSTER
+        return stream(self.tenant) if self.tenant else CLUSTER
 
     @property
     def id(self) -> str:
@@ -102,9 +106,8 @@ def bulk(lines: Sequence[Line], write: str) -> str:
 @contextmanager
 def emptied(server: Server) -> Iterator[Domain]:
     """Delete what earlier tests have set up, and start a front."""
-    for stream in (TENANTS, CLUSTER):
-        server.ask("DELETE", f"_data_stream/{stream}")
-        server.ask("DELETE", f"_index_template/{stream}")
+    server.ask("DELETE", "_data_stream/logs-*")
+    server.ask("DELETE", f"_index_template/{TEMPLATE}")
     for kind in ("rolesmapping", "roles"):
         for name in ("log-shipper", *map(role_name, TENANT_NAMES)):
             server.ask("DELETE", f"_plugins/_security/api/{kind}/{name}")

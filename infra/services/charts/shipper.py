@@ -1,18 +1,18 @@
-"""The values of Fluent Bit's chart, which sends pods' logs to two data streams in OpenSearch."""
+"""The values of Fluent Bit's chart, which sends pods' logs to OpenSearch: a data stream for each tenant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import dedent
 
-from infra.config.streams import CLUSTER, TENANTS
+from infra.config.streams import CLUSTER, TENANT
 from infra.services.charts.common import Values, container, size
 
 ROUTE = f"""\
 function route(tag, timestamp, record)
   local namespace = (record["kubernetes"] or {{}})["namespace_name"] or ""
   local tenant = string.match(namespace, "^tenant%-(.+)$")
-  record["stream"] = tenant and "{TENANTS}" or "{CLUSTER}"
+  record["stream"] = tenant and ("{TENANT}" .. tenant) or "{CLUSTER}"
   record["tenant"] = tenant
   return 2, timestamp, record
 end

@@ -223,13 +223,14 @@ def test_each_pipeline_has_its_template_and_each_schedule_its_time_zone(deployed
         assert schedule["spec"]["suspend"] is entries[name].suspended, f"{name}: as the file says"
 
 
-def test_its_role_shows_its_own_logs_which_have_the_environments_retention(deployed: Deployed) -> None:
+def test_its_logs_have_a_stream_of_their_own_with_the_environments_retention(deployed: Deployed) -> None:
     name, days = deployed.tenant.name, DEFAULTS[deployed.environment]["log_days"]
     config = of_kind(deployed, "ConfigMap")[f"search-{name}"]
     bodies = {request["path"]: request["body"] for request in json.loads(config["data"]["requests.json"])}
     (mine,) = bodies[f"_plugins/_security/api/roles/tenant-{name}"]["index_permissions"]
-    assert json.loads(mine.pop("dls")) == {"term": {"tenant": name}}, "its own lines only"
-    assert mine == {"index_patterns": ["logs-tenants"], "allowed_actions": ["read", "get"]}, "read only"
+    assert mine == {"index_patterns": [f"logs-tenant-{name}"], "allowed_actions": ["read", "get"]}, (
+        "its own stream only, and read only"
+    )
     kept, _ = bodies["_plugins/_ism/policies/lightwork-retention"]["policy"]["states"]
     assert kept["transitions"][0]["conditions"] == {"min_rollover_age": f"{days}d"}, (
         "the environment's log_days"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from infra.tenant.streams import Request, domain_requests, erase_requests, tenan
 from lightwork.pods import search
 
 SIZES = {name: Sizes.model_validate(sizes) for name, sizes in DEFAULTS.items()}
-STREAMS = ["logs-tenants", "logs-cluster"]
+STREAMS = ["logs-tenant-*", "logs-cluster"]
 
 
 def requests(sizes: Sizes) -> dict[str, Request]:
@@ -31,7 +30,7 @@ def test_the_policy_has_its_documented_form() -> None:
     assert set(policy) == {"description", "default_state", "states", "ism_template"}
     kept, gone = policy["states"]
     assert policy["default_state"] == kept["name"]
-    assert kept["actions"] == [{"rollover": {"min_primary_shard_size": "30gb", "min_index_age": "30d"}}]
+    assert kept["actions"] == [{"rollover": {"min_primary_shard_size": "30gb", "min_index_age": "183d"}}]
     assert kept["transitions"] == [{"state_name": "gone", "conditions": {"min_rollover_age": "365d"}}], (
         "after the last line was added, not the first"
     )
@@ -39,49 +38,57 @@ def test_the_policy_has_its_documented_form() -> None:
     assert policy["ism_template"] == [{"index_patterns": STREAMS, "priority": 100}], "the streams' names"
 
 
-@pytest.mark.parametrize(
-    ("environment", "shards", "replicas"), [("dev", 1, 0), ("staging", 2, 1), ("prod", 3, 1)]
-)
-def test_shards_and_copies_follow_the_nodes(environment: str, shards: int, replicas: int) -> None:
-    sent = requests(SIZES[environment])  # type: ignore[index]
-    for stream, primaries in zip(STREAMS, (shards, 1), strict=True):
-        template = sent[f"_index_template/{stream}"]["body"]
-        assert template["index_patterns"] == [stream], "exactly this name"
-        assert template["data_stream"] == {"timestamp_field": {"name": "@timestamp"}}
-        settings = template["template"]["settings"]
-        assert settings == {"number_of_shards": primaries, "number_of_replicas": replicas}
-        existing = sent[f"{stream}/_settings"]["body"]
+@pytest.mark.parametrize(("environment", "replicas"), [("dev", 0), ("staging", 1), ("prod", 1)])
+def test_copies_follow_the_number_of_nodes(environment: str, replicas: int) -> None:
+    sizes = SIZES[environment]  # type: ignore[index]
+    sent = requests(sizes) | {request["path"]: request for request in tenant_requests("acme", sizes)}
+    template = sent["_index_template/lightwork-logs"]["body"]
+    assert template["index_patterns"] == STREAMS
+    assert template["data_stream"] == {"timestamp_field": {"name": "@timestamp"}}
+    settings = template["template"]["settings"]
+    assert settings == {"number_of_shards": 1, "number_of_replicas": replicas}
+    for name in ("logs-cluster", "logs-tenant-acme"):
+        existing = sent[f"{name}/_settings"]["body"]
         assert existing == {"index": {"number_of_replicas": replicas}}, "of indexes that exist, too"
 
 
-def test_the_shipper_may_send_lines_only_once_the_streams_are_there() -> None:
-    *_, role, mapping = PROD.values()
-    assert role["path"].endswith("/roles/log-shipper")
-    assert mapping["body"] == {"backend_roles": ["arn:shipper"]}
-    (index,) = role["body"]["index_permissions"]
+def test_a_stream_comes_after_its_template_and_policy() -> None:
+    order = [*PROD, *(request["path"] for request in tenant_requests("acme", SIZES["prod"]))]
+    for name in ("logs-cluster", "logs-tenant-acme"):
+        place = order.index(f"_data_stream/{name}")
+        assert place > order.index("_index_template/lightwork-logs"), "it would be made without"
+        assert place > order.index("_plugins/_ism/policies/lightwork-retention")
+        assert f"_plugins/_ism/add/.ds-{name}-*" in order[place:]
+        assert f"_plugins/_ism/change_policy/.ds-{name}-*" in order[place:]
+
+
+def test_the_shipper_may_add_lines_and_nothing_else() -> None:
+    role = PROD["_plugins/_security/api/roles/log-shipper"]["body"]
+    mapping = PROD["_plugins/_security/api/rolesmapping/log-shipper"]["body"]
+    assert mapping == {"backend_roles": ["arn:shipper"]}
+    (index,) = role["index_permissions"]
     assert index["index_patterns"] == STREAMS
-    allowed = [*index["allowed_actions"], *role["body"]["cluster_permissions"]]
+    allowed = [*index["allowed_actions"], *role["cluster_permissions"]]
     assert all(action.startswith("indices:data/write/") for action in allowed), "it creates no index"
     assert not any(word in action for action in allowed for word in ("delete", "update", "write*"))
 
 
-def test_names_of_tenants_are_compared_as_a_whole() -> None:
-    role, _ = tenant_requests("acme")
+def test_a_tenants_role_names_its_stream_as_a_whole() -> None:
+    *_, role, _ = tenant_requests("acme", SIZES["dev"])
     (index,) = role["body"]["index_permissions"]
-    assert json.loads(index["dls"]) == {"term": {"tenant": "acme"}}
-    assert not {"fls", "masked_fields"} & index.keys()
+    assert index == {"index_patterns": ["logs-tenant-acme"], "allowed_actions": ["read", "get"]}
 
 
-def test_what_erases_a_tenants_logs_names_it_wherever_lines_are_chosen() -> None:
+def test_what_erases_a_tenants_logs_names_nothing_else() -> None:
     sent = erase_requests("acme")
-    queries = [
-        request["body"] for request in sent if "_by_query" in request["path"] or "_count" in request["path"]
-    ]
-    assert queries == [{"query": {"term": {"tenant": "acme"}}}] * 2
-    removed = [request["path"] for request in sent if request["method"] == "DELETE"]
-    assert {path.rpartition("/")[2] for path in removed} == {"tenant-acme"}
+    assert {request["method"] for request in sent} == {"DELETE"}
+    assert {request["path"].rpartition("/")[2] for request in sent} == {"tenant-acme", "logs-tenant-acme"}
 
 
 def test_every_way_of_sending_is_known_to_the_program_that_sends() -> None:
-    sent: list[dict[str, Any]] = [*PROD.values(), *tenant_requests("acme"), *erase_requests("acme")]
+    sent: list[dict[str, Any]] = [
+        *PROD.values(),
+        *tenant_requests("acme", SIZES["dev"]),
+        *erase_requests("acme"),
+    ]
     assert {request["how"] for request in sent} == set(search._WAYS)

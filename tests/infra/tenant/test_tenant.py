@@ -277,13 +277,14 @@ def test_opensearch_lets_a_tenant_read_only_its_own_lines(acme: Run) -> None:
     config = objects(acme)["configmap-search-acme"]
     assert config["metadata"]["namespace"] == "logging", "the namespace of the master user's account"
     assert config["metadata"]["labels"]["lightwork/tenant"] == "acme", "the tenant's label"
-    *domain, role, mapping = json.loads(config["data"]["requests.json"])
+    *others, role, mapping = json.loads(config["data"]["requests.json"])
+    bodies = {request["path"]: request["body"] for request in others}
     shipper = f"arn:aws:iam::{ACCOUNT}:role/lightwork/dev/lightwork-dev-log-shipper"
-    assert domain[-1]["body"] == {"backend_roles": [shipper]}, "otherwise no line is accepted"
+    assert bodies["_plugins/_security/api/rolesmapping/log-shipper"] == {"backend_roles": [shipper]}
+    assert "_data_stream/logs-tenant-acme" in bodies, "otherwise no line is accepted"
     assert role["path"] == "_plugins/_security/api/roles/tenant-acme", "one role per tenant"
     (index,) = role["body"]["index_permissions"]
-    assert index["index_patterns"] == ["logs-tenants"]
-    assert json.loads(index["dls"]) == {"term": {"tenant": "acme"}}, "acme-2 has other lines"
+    assert index["index_patterns"] == ["logs-tenant-acme"], "acme-2 has another stream"
     assert index["allowed_actions"] == ["read", "get"], "logs are read only"
     assert role["body"]["cluster_permissions"] == [], "no rights on the domain itself"
     assert mapping["body"] == {"backend_roles": ["tenant-acme"]}, "users with that group"

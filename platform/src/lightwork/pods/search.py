@@ -7,8 +7,6 @@ Run as `python -m lightwork.pods.search --endpoint https://... --requests FILE`.
     create   unless a GET of its path finds it
     replace  what a GET of its path finds, by its version, unless it says the same already
     remove   also if it is gone already
-    task     the response names a task, which is waited for
-    none     the response counts something, of which none may be left
 
 A conflict with somebody else's change (409) is tried again.
 """
@@ -39,7 +37,7 @@ TIMEOUT = 30
 ATTEMPTS = 12
 """The times that a request is sent while others change the same."""
 PAUSE = 1.0
-"""Seconds between two attempts, on average, and between two looks at a task."""
+"""Seconds between two attempts, on average."""
 NOT_FOUND, CONFLICT, BAD = 404, 409, 400
 
 Request = dict[str, Any]
@@ -111,7 +109,6 @@ class Domain:
             data=data,
             headers={"Content-Type": "application/json"},
         )
-        # Asked for each time: an erasure takes longer than a role's keys are valid.
         SigV4Auth(self._credentials.get_frozen_credentials(), "es", self._region).add_auth(signed)
         return urllib.request.Request(  # noqa: S310 - main accepts only https
             signed.url, data=signed.data or None, headers=dict(signed.headers), method=signed.method
@@ -211,32 +208,11 @@ def _remove(domain: Domain, item: Request) -> str:
     return str(_accepted(domain, item, reply).status)
 
 
-def _task(domain: Domain, item: Request) -> str:
-    """Start a task and wait for it, however long it takes: the pod's own deadline ends it."""
-    name = _accepted(domain, item, _asked(domain, item)).body["task"]
-    while not (task := _accepted(domain, item, domain.ask("GET", f"_tasks/{name}")).body).get("completed"):
-        time.sleep(PAUSE)
-    result = task.get("response", {})
-    failed = task.get("error") or result.get("failures") or result.get("_shards", {}).get("failures")
-    if failed:
-        raise _error(domain, item, json.dumps(failed)[:500])
-    return json.dumps({key: result[key] for key in ("deleted", "_shards") if key in result})
-
-
-def _none(domain: Domain, item: Request) -> str:
-    count = _accepted(domain, item, _asked(domain, item)).body["count"]
-    if count:
-        raise _error(domain, item, f"{count} are left: somebody has added them since; repeat this")
-    return "none is left"
-
-
 _WAYS = {
     "send": _send,
     "create": _create,
     "replace": _replace,
     "remove": _remove,
-    "task": _task,
-    "none": _none,
 }
 
 

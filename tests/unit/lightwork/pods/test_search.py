@@ -83,8 +83,6 @@ POLICY = {
 }
 STREAM = {"method": "PUT", "path": "_data_stream/s", "body": None, "how": "create"}
 ROLE = {"method": "DELETE", "path": "roles/r", "body": None, "how": "remove"}
-TASK = {"method": "POST", "path": "s/_work?wait=false", "body": {"a": 1}, "how": "task"}
-COUNT = {"method": "POST", "path": "s/_count", "body": {"a": 1}, "how": "none"}
 
 
 def send(domain: Domain, *requests: dict[str, Any]) -> None:
@@ -180,44 +178,6 @@ def test_what_is_gone_already_counts_as_removed(domain: Domain, capsys: pytest.C
     domain.replies["DELETE /roles/r"] = [(404, {})]
     send(domain, ROLE)
     assert "is gone already" in capsys.readouterr().out
-
-
-def test_a_task_is_waited_for(domain: Domain, capsys: pytest.CaptureFixture[str]) -> None:
-    domain.replies = {
-        "POST /s/_work?wait=false": [(200, {"task": "n:1"})],
-        "GET /_tasks/n:1": [
-            *[(200, {"completed": False})] * 3,
-            (200, {"completed": True, "response": {"deleted": 5, "failures": [], "took": 1}}),
-        ],
-    }
-    send(domain, TASK)
-    assert domain.lines.count("GET /_tasks/n:1") == 4
-    assert '{"deleted": 5}' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        {"error": {"reason": "the disk is full"}},
-        {"response": {"deleted": 1, "failures": ["the disk is full"]}},
-        {"response": {"_shards": {"total": 2, "failures": ["the disk is full"]}}},
-    ],
-)
-def test_a_task_that_failed_is_an_error(domain: Domain, end: dict[str, Any]) -> None:
-    domain.replies = {
-        "POST /s/_work?wait=false": [(200, {"task": "n:1"})],
-        "GET /_tasks/n:1": [(200, {"completed": True, **end})],
-    }
-    with pytest.raises(InputError, match=r"POST .*_work.*the disk is full"):
-        send(domain, TASK)
-
-
-def test_what_is_left_is_an_error(domain: Domain, capsys: pytest.CaptureFixture[str]) -> None:
-    domain.replies["POST /s/_count"] = [(200, {"count": 3}), (200, {"count": 0})]
-    with pytest.raises(InputError, match="3 are left"):
-        send(domain, COUNT)
-    send(domain, COUNT)
-    assert "none is left" in capsys.readouterr().out
 
 
 def test_a_domain_that_cannot_be_reached_is_an_error() -> None:
