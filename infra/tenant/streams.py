@@ -138,7 +138,7 @@ def _stream(name: str, sizes: Sizes) -> list[Request]:
     """Build the requests that create a stream, and bring an existing one up to date.
 
     A template is for new indexes only. So is a policy, and an index keeps it as it was when it got it. The
-    pattern for `acme` also matches the indexes of `acme-2`, which is harmless: the policy is the same for all.
+    pattern for `acme` also matches the indexes of `acme-2`; that is harmless, as all have the same policy.
     """
     backing = f".ds-{name}-*"
     return [

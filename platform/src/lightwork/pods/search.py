@@ -226,7 +226,7 @@ def main(endpoint: str, requests: Path | None, text: str | None) -> None:
         raise click.UsageError(f"--endpoint: expected https://host, got {endpoint}")
     if (requests is None) == (text is None):
         raise click.UsageError("give either --requests or --text")
-    listed = json.loads(text if requests is None else requests.read_text())
+    listed = json.loads(requests.read_text() if requests else text or "")
     try:
         send(endpoint.rstrip("/"), listed, os.environ["AWS_REGION"])
     except InputError as error:
