@@ -63,11 +63,15 @@ def test_a_tenant_sees_its_own_lines_and_nobody_elses(domain: Domain, tenant: st
     answer = domain.as_tenant(tenant, "POST", f"{own}/_search")
     texts = {hit["_source"]["log"] for hit in answer.body["hits"]["hits"]}
     assert texts == {f"of-{tenant}", f"later-{tenant}"}, "its own, in both indexes"
+    others = [name for name in TENANT_NAMES if name != tenant]
+    for name in others:
+        answer = domain.as_tenant(tenant, "POST", f"{stream(name)}/_search")
+        assert answer.status == 403, f"{name} begins like {tenant}, or not"
     for method, path, body in LOOKS:
         answer = domain.as_tenant(tenant, method, path.format(index=index, own=own), body)
         said = json.dumps(answer.body)
         assert SECRET not in said or answer.status >= 400, (method, path, body, said)
-        assert "of-globex" not in said, (method, path, body, said)
+        assert not any(f'of-{name}"' in said for name in others), (method, path, body, said)
         assert answer.status < 500, (method, path, body, said)
 
 
