@@ -54,9 +54,8 @@ def sized(tenants: int, days: int, type_: str, disk: int) -> Sizes:
     nodes = max(3, math.ceil(streams.disk_gib(gib_a_day(tenants), days, 3) / disk))
     update = {"search_type": type_, "search_gigabytes": disk, "log_days": days}
     sizes = PROD.model_copy(update={**update, "search_nodes": nodes})
-    while streams.most_shards(sizes, tenants) > advised(sizes):
-        sizes = sizes.model_copy(update={"search_nodes": sizes.search_nodes + 1})
-    return sizes
+    more = (sizes.model_copy(update={"search_nodes": number}) for number in range(nodes, 500))
+    return next(sizes for sizes in more if streams.most_shards(sizes, tenants) <= advised(sizes))
 
 
 @pytest.mark.parametrize("tenants", TENANT_COUNTS)
