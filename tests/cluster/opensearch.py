@@ -35,7 +35,7 @@ MASTER = "arn:aws:iam::123456789012:role/lightwork/dev/lightwork-dev-search-admi
 
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 _POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>lightwork</groupId><artifactId>opensearch</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
