@@ -94,15 +94,16 @@ def clone(folder: Path) -> Local:
     for path in (root / "tenants").glob("*.yaml"):
         path.unlink()
     (folder / "backend").mkdir()
+    for program in (binaries.ENGINE, binaries.PROVIDER):
+        binaries.build(program)
     local = _stacks(root, folder / "backend")
-    binaries.build(binaries.PROVIDER)
     local.plug_in(importlib.metadata.version("pulumi_kubernetes"))
     local.settings()
     return local
 
 
 def _stacks(root: Path, backend: Path) -> Local:
-    local = Local(root, backend, binaries.build(binaries.ENGINE))
+    local = Local(root, backend, binaries.folder_of(binaries.ENGINE))
     local.program = lambda stack, variables: runpy.run_path(str(root / "infra"), run_name="__main__")
     local.more = {"KUBECONFIG": str(kubeconfig())}
     return local

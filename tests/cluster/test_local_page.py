@@ -20,7 +20,7 @@ from tests.cluster import binaries, images, tenants
 from tests.cluster.kube import kubectl, kubectl_program
 from tests.cluster.local_stacks import Local, clone, commands, without_the_tests_own_objects
 from tests.cluster.progress import run
-from tests.cluster.settings import ROOT, kubeconfig
+from tests.cluster.settings import ROOT, cache_folder, kubeconfig
 
 TENANT = "demo"
 PAGE = (ROOT / "docs" / "local.md").read_text()
@@ -76,6 +76,7 @@ def environment(local: Local) -> dict[str, str]:
     return {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(folder),
+        "LIGHTWORK_CLUSTER_CACHE": str(cache_folder()),
         "KUBECONFIG": str(folder / "kubeconfig"),
         "PULUMI_HOME": str(local.home),
     }
