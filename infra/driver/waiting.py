@@ -52,12 +52,11 @@ class Look:
 
     def look(self) -> None:
         """Look at the pods once, and tell what the previous look saw too."""
-        seen = {}
+        seen: dict[tuple[str, str], str] = {}
         for namespace in sorted(self._namespaces):
             for pod in self._pods(namespace):
                 if line := trouble(pod):
-                    kind = line.partition(": ")[0]
-                    seen[namespace, kind] = f"pod {pod['metadata']['name']}: {line}"
+                    seen[namespace, line.partition(": ")[0]] = f"pod {pod['metadata']['name']}: {line}"
         for kind in sorted(seen.keys() & self._seen):
             if kind not in self._told:
                 self.say(seen[kind])
