@@ -55,16 +55,19 @@ class Pulumi(auto.PulumiCommand):
     ) -> auto.CommandResult:
         """Run the command to its end, and return its output.
 
+        Empty variables are unset, those of the shell too.
+
         Raises:
             CommandError: its exit code is not 0.
         """
         folder = str(Path(self.command).parent)
-        environment = {
+        variables = {
             **os.environ,
             **additional_env,
             "PATH": os.pathsep.join((folder, os.environ.get("PATH", ""))),  # the plugins are in its folder
             "PULUMI_AUTOMATION_API": "true",
         }
+        environment = {name: value for name, value in variables.items() if value}
         process = subprocess.Popen(  # noqa: S603
             [self.command, "--non-interactive", *args],
             stdin=subprocess.DEVNULL,
