@@ -55,7 +55,7 @@ class Pulumi(auto.PulumiCommand):
     ) -> auto.CommandResult:
         """Run the command to its end, and return its output.
 
-        Empty variables are unset, those of the shell too.
+        A variable that `additional_env` has empty is unset, whatever the shell has.
 
         Raises:
             CommandError: its exit code is not 0.
@@ -67,7 +67,7 @@ class Pulumi(auto.PulumiCommand):
             "PATH": os.pathsep.join((folder, os.environ.get("PATH", ""))),  # the plugins are in its folder
             "PULUMI_AUTOMATION_API": "true",
         }
-        environment = {name: value for name, value in variables.items() if value}
+        environment = {name: text for name, text in variables.items() if additional_env.get(name) != ""}
         process = subprocess.Popen(  # noqa: S603
             [self.command, "--non-interactive", *args],
             stdin=subprocess.DEVNULL,
