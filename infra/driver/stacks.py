@@ -205,8 +205,8 @@ class Stacks:
             # A stack without a settings file stores its secrets provider in its state.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # Of the Kubernetes provider, which otherwise refuses what others have set or created. Unset and not
-            # false: one that is told not to force refuses its own first update of an object in previews.
+            # Of the Kubernetes provider, which otherwise refuses what others have set or created. Empty, not
+            # false: told not to force, an older one refuses its own first update of an object in a preview.
             "PULUMI_K8S_ENABLE_PATCH_FORCE": "true" if site.take_over else "",
             "PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true" if site.take_over else "",
             # A deployment must ignore a value from the shell.
