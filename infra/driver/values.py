@@ -34,17 +34,27 @@ def differences(metadata: Any) -> tuple[str, ...]:
         metadata: the metadata of one of the Automation API's events.
     """
     op = str(getattr(metadata.op, "value", metadata.op))
-    if op in CREATING and metadata.new:
-        pairs = sorted(_leaves(metadata.new.inputs or {}, ""))
-        return tuple(f"{path}: {_shown(metadata, path, value)}" for path, value in pairs)
+    new = (metadata.new.inputs if metadata.new else None) or {}
+    if op in CREATING:
+        return tuple(f"{path}: {_shown(metadata, path, value)}" for path, value in sorted(_leaves(new)))
     if not metadata.old or not metadata.new:
         return ()
-    lines = []
-    for path, difference in sorted((metadata.detailed_diff or {}).items()):
-        old = metadata.old.inputs if difference.input_diff else metadata.old.outputs
-        before, after = (_shown(metadata, path, _value(state, path)) for state in (old, metadata.new.inputs))
-        lines.append(f"{path}: {before} -> {after}")
-    return tuple(lines)
+    if metadata.detailed_diff:
+        states = {
+            path: metadata.old.inputs if difference.input_diff else metadata.old.outputs
+            for path, difference in metadata.detailed_diff.items()
+        }
+        changed = {path: (_value(old, path), _value(new, path)) for path, old in states.items()}
+    else:
+        before, after = dict(_leaves(metadata.old.inputs or {})), dict(_leaves(new))
+        pairs = {
+            path: (before.get(path, _MISSING), after.get(path, _MISSING)) for path in before.keys() | after
+        }
+        changed = {path: (was, will) for path, (was, will) in pairs.items() if was != will}
+    return tuple(
+        f"{path}: {_shown(metadata, path, was)} -> {_shown(metadata, path, will)}"
+        for path, (was, will) in sorted(changed.items())
+    )
 
 
 def namespace(metadata: Any) -> str:
@@ -54,8 +64,10 @@ def namespace(metadata: Any) -> str:
     return found if metadata.type.startswith("kubernetes:") and isinstance(found, str) else ""
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the path and the value of everything that is not a filled map or list."""
+    if not value and not path:
+        return
     if not value or not isinstance(value, (dict, list)) or (isinstance(value, dict) and _SIGNATURE in value):
         yield path, value
         return

@@ -77,6 +77,20 @@ def test_a_kubernetes_secret_is_masked_although_the_engine_knows_of_no_secret(fi
     assert sorted(shown) == sorted((f"{field}.password: [secret]", 'metadata.name: "a"'))
 
 
+def test_a_resource_without_inputs_has_no_values() -> None:
+    assert differences("create", new={"inputs": {}}) == ()
+
+
+def test_an_update_without_the_engines_own_difference_is_compared_here() -> None:
+    old = {"inputs": {"a": 1, "b": {"c": [1, 2]}, "d": SECRET, "gone": True}}
+    new = {"inputs": {"a": 1, "b": {"c": [1, 3]}, "d": SECRET, "new": {}}}
+    assert differences(old=old, new=new) == (
+        "b.c[1]: 2 -> 3",
+        "gone: true -> nothing",
+        "new: nothing -> {}",
+    )
+
+
 @pytest.mark.parametrize("op", ["delete", "same"])
 def test_what_goes_or_stays_has_no_values(op: str) -> None:
     state = {"inputs": {"a": 1}, "outputs": {"a": 1}}
