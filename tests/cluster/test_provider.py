@@ -189,26 +189,3 @@ def test_destroy_keeps_the_namespace_with_its_limits_and_secrets_and_the_lake(lo
     gone = ("workflowtemplates", "cronworkflows", "cronjobs", "rolebindings")
     assert [item["metadata"]["name"] for kind in gone for item in items("-n", SPACE, kind)] == []
     assert len(probes.records(TENANT)) == records, "the lake is not touched"
-
-
-def test_a_tenant_that_returns_takes_over_what_was_kept_on_demand(local: Local) -> None:
-    kept = get("namespace", SPACE)["metadata"]["uid"]
-    umbrella(local)
-    for command in ("preview", "up"):
-        code, summary = local.typed(f"{command} --stack {STACK}")
-        line = str(summary[STACK]["error"])
-        assert code == 1, summary
-        assert line.startswith(f"namespace: namespaces '{SPACE}' exists already: an earlier deployment"), line
-        assert line.endswith(f"lightwork-estate up --stack {STACK} --take-over"), line
-    assert local.up(STACK, "--take-over")["create"] > 30
-    assert get("namespace", SPACE)["metadata"]["uid"] == kept
-    kubectl("-n", SPACE, "get", "secret", contract.SECRETS)
-    assert changes(local.up(STACK)) == set(), "it is managed as before"
-    allowed = pods()
-    umbrella(local, quota={**QUOTA, "pods": 21})
-    assert ("update", "resourcequota-quota") in changes(local.up(STACK))
-    assert pods() == allowed + 1
-    umbrella(local, state="leaving")
-    local.up(STACK)
-    code, summary = local.typed(f"destroy --stack {STACK}")
-    assert code == 0, summary

@@ -1,4 +1,7 @@
-"""Local tenants with Pulumi's own provider: ten at once, and a run that goes on while its tenant changes."""
+"""Local tenants with Pulumi's own provider: a run that goes on while its tenant changes, one that returns, ten.
+
+They go on from one another and must run in order.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lightwork.kube import contract
 from tests.cluster import images, probes, stores, tenants
-from tests.cluster.kube import items, kubectl
+from tests.cluster.kube import get, items, kubectl
 from tests.cluster.local_stacks import (
     QUOTA,
     Local,
@@ -63,6 +67,32 @@ def test_a_run_goes_on_while_quota_schedule_and_image_of_its_tenant_change(local
     counts = probes.computed(BUSY, label)
     assert (len(counts), probes.repeated(counts)) == (ELEMENTS, 0), "nothing is lost or computed again"
     assert "certificates" in kubectl("-n", space, "get", "job", "certificates", "-o", "name")
+
+
+def test_a_tenant_that_returns_takes_over_what_was_kept_on_demand(local: Local) -> None:
+    stack, space = f"local.{BUSY}", tenants.namespace(BUSY)
+    local.tenant(BUSY, state="leaving")
+    local.up(stack)
+    code, summary = local.typed(f"destroy --stack {stack}")
+    assert code == 0, summary
+    kept = get("namespace", space)["metadata"]["uid"]
+
+    local.tenant(BUSY, pipelines={"windy-city": WINDY})
+    code, summary = local.typed(f"up --stack {stack}")
+    line = str(summary[stack]["error"])
+    assert code == 1, summary
+    assert line.startswith(f"namespace: namespaces '{space}' exists already: an earlier deployment"), line
+    assert line.endswith(f"lightwork-estate up --stack {stack} --take-over"), line
+    assert items("-n", space, "workflowtemplates") == [], "nothing is made of what comes after"
+
+    assert local.up(stack, "--take-over")["create"] > 30
+    assert get("namespace", space)["metadata"]["uid"] == kept
+    kubectl("-n", space, "get", "secret", contract.SECRETS)
+    assert changes(local.up(stack)) == set(), "it is managed as before"
+    local.tenant(BUSY, quota={**QUOTA, "pods": 30}, pipelines={"windy-city": WINDY})
+    assert ("update", "resourcequota-quota") in changes(local.up(stack))
+    (quota,) = items("-n", space, "resourcequota")
+    assert int(quota["spec"]["hard"]["pods"]) >= 30
 
 
 def test_ten_tenants_come_up_at_once_stay_as_they_are_and_go(local: Local) -> None:
