@@ -1,4 +1,4 @@
-"""Local tenants with Pulumi's own provider: a run that goes on while its tenant changes, one that returns, ten.
+"""Local tenants with Pulumi's own provider: one that changes during a run, one that returns, ten at once.
 
 They go on from one another and must run in order.
 """
