@@ -60,7 +60,7 @@ def pods() -> int:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+def local(enforced: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The local stacks: `local` is up, the tenant is not."""
     local = clone(tmp_path_factory.mktemp("local"))
     umbrella(local)
