@@ -90,7 +90,11 @@ def test_a_tenant_that_returns_takes_over_what_was_kept_on_demand(local: Local) 
     kubectl("-n", space, "get", "secret", contract.SECRETS)
     assert changes(local.up(stack)) == set(), "it is managed as before"
     local.tenant(BUSY, quota={**QUOTA, "pods": 30}, pipelines={"windy-city": WINDY})
-    assert ("update", "resourcequota-quota") in changes(local.up(stack))
+    code, summary = local.typed(f"up --stack {stack}")
+    line = str(summary[stack]["error"])
+    assert code == 1, summary
+    assert line.startswith("resourcequota-quota: .spec.hard.pods was set by pulumi-kubernetes-"), line
+    assert ("update", "resourcequota-quota") in changes(local.up(stack, "--take-over"))
     (quota,) = items("-n", space, "resourcequota")
     assert int(quota["spec"]["hard"]["pods"]) >= 30
 
