@@ -97,6 +97,10 @@ def test_a_tenant_that_returns_takes_over_what_was_kept_on_demand(local: Local) 
     assert ("update", "resourcequota-quota") in changes(local.up(stack, "--take-over"))
     (quota,) = items("-n", space, "resourcequota")
     assert int(quota["spec"]["hard"]["pods"]) >= 30
+    local.tenant(BUSY, quota={**QUOTA, "pods": 30}, state="leaving")
+    local.up(stack)
+    code, summary = local.typed(f"destroy --stack {stack}")
+    assert code == 0, summary
 
 
 def test_ten_tenants_come_up_at_once_stay_as_they_are_and_go(local: Local) -> None:

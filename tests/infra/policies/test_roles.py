@@ -64,7 +64,7 @@ class Questions:
 
 LAKE_OBJECTS = tuple((f"s3:{verb}Object", f"{LAKE}/acme/files/x") for verb in ("Get", "Put", "Delete"))
 OWN_SECRET = ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/acme/weather-api")
-READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-acme.2026.11.27/_search")
+READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-tenant-acme/_search")
 
 ESTATE = {
     "autoscaler-pods-role": Questions(
@@ -83,6 +83,8 @@ ESTATE = {
     "search-admin-role": Questions(
         must=(
             ("es:ESHttpPut", f"{DOMAIN}/_plugins/_security/api/roles/tenant-acme"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_data_stream/logs-tenant-acme"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_plugins/_security/api/roles/tenant-acme"),
             ("es:ESHttpGet", f"{DOMAIN}/"),
         ),
         never=(("es:UpdateDomainConfig", DOMAIN), ("es:DeleteDomain", DOMAIN)),
@@ -91,7 +93,8 @@ ESTATE = {
         must=(("es:ESHttpPost", f"{DOMAIN}/_bulk"),),
         never=(
             READ_LOGS,
-            ("es:ESHttpDelete", f"{DOMAIN}/logs-acme.2026.11.27"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_data_stream/logs-tenant-acme"),
+            ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-acme/_delete_by_query"),
             ("es:ESHttpPost", f"{DOMAIN}/_search"),
         ),
     ),
