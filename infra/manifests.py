@@ -159,6 +159,8 @@ def _without_ttl(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**manifest, "spec": spec}
 
 
+CHARTS = ".cache/charts"
+"""The folder with the charts' archives, relative to the repository's root. The driver brings them there."""
 TIMEOUT = 900
 """Seconds for a chart to become ready: a node may have to start and pull its images first."""
 
@@ -182,6 +184,10 @@ def release(
     - Hooks run: Prometheus' operator gets its certificate from two Jobs that are hooks.
     - `helm list`, `helm history` and `helm rollback` work when Pulumi does not.
 
+    The chart is a file, because the provider reads it for every preview, even of a release that stays as it
+    is: a preview must not depend on a repository that is away. Its path is relative to this folder, in which
+    the provider runs, so that it is the same on every machine.
+
     The drawback: a preview shows which values change, not which objects; `helm template` with those values
     shows the objects. CRDs are never deleted: Helm leaves those in a chart's `crds` folder alone, and the
     others are annotated to be kept.
@@ -199,9 +205,8 @@ def release(
     return kubernetes.helm.v3.Release(
         name,
         name=chart,
-        chart=pinned.name,
+        chart=f"../{CHARTS}/{pinned.file}",
         version=pinned.version,
-        repository_opts={"repo": pinned.repository},
         namespace=namespace,
         create_namespace=False,
         values=values,

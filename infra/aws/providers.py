@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from pulumi import Input, InvokeOptions, Output
+
+from infra.config.kubeconfig import kubeconfig
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
@@ -60,21 +62,3 @@ def kubernetes_provider(
         enable_secret_mutable=True,
         helm_release_settings=HELM,
     )
-
-
-def kubeconfig(*, cluster: str, endpoint: str, ca: str, region: str) -> dict[str, Any]:
-    """Build a kubeconfig without credentials: each call gets a short-lived token from AWS."""
-    token = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": "aws",
-        "args": ["eks", "get-token", "--cluster-name", cluster, "--region", region, "--output", "json"],
-        "interactiveMode": "Never",
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": cluster, "cluster": {"server": endpoint, "certificate-authority-data": ca}}],
-        "users": [{"name": cluster, "user": {"exec": token}}],
-        "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": cluster}}],
-        "current-context": cluster,
-    }

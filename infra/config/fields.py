@@ -180,5 +180,14 @@ ResourceName = Annotated[
 ]
 """A resource's logical name, without wildcards."""
 
+Charts = Annotated[
+    str,
+    Form(
+        r"(https?://[^\s/@]+(/[^\s@]*)?)|((?![a-z]+:)[^\s@]+)",
+        "the URL of a Helm repository, without credentials, or a folder",
+    ),
+]
+"""Where charts come from: a Helm repository with all of them, or a folder with their archives."""
+
 ResourceNames = Annotated[tuple[ResourceName, ...], AfterValidator(_unique)]
 """Names of resources, each once."""

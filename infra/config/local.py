@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from infra.config import settings
+from infra.config.fields import Charts
 from infra.config.stack import LOCAL
 from lightwork import documents
 from lightwork.manifests import network
@@ -33,6 +34,7 @@ class LocalSettings(documents.Document):
         s3_endpoint: the URL of the S3 server as pods reach it; None for AWS. If the server is in the cluster,
             its Service's port must be that of its pods.
         region: the S3 server's region.
+        charts: where Argo's chart comes from, as in `Settings`; None for its own repository.
     """
 
     kube_context: Annotated[str, Field(min_length=1)]
@@ -43,6 +45,7 @@ class LocalSettings(documents.Document):
         Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+$"), AfterValidator(_with_server)] | None
     ) = None
     region: str = "us-east-1"
+    charts: Charts | None = None
 
 
 def load(root: Path) -> LocalSettings:

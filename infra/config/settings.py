@@ -10,6 +10,7 @@ from infra.config.fields import (
     Account,
     Addresses,
     Branch,
+    Charts,
     Domain,
     Email,
     ProjectPath,
@@ -69,6 +70,10 @@ class Settings(documents.Document):
     account_parts: Literal["make", "exists"] = "make"
     """The two parts that an account can have only once: GitLab's OIDC provider and OpenSearch's
     service-linked role. `make` creates them here; `exists` means that another environment has created them.
+    """
+    charts: Charts | None = None
+    """Where Helm charts come from, instead of their own repositories: the URL of a Helm repository that has
+    all of them (a mirror), or a folder, relative to this file, with archives named `NAME-VERSION.tgz`.
     """
     sizes: Sizes
     """The sizes that differ from the environment's defaults."""

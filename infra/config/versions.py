@@ -41,6 +41,7 @@ class Chart:
         repository: the repository's URL.
         version: the chart's own version.
         newer: the page that lists newer versions.
+        digest: the SHA-256 of its archive, as in the repository's index.yaml; None if it is not known yet.
         image_tag: the tag of its main image; None for the chart's default.
     """
 
@@ -48,7 +49,13 @@ class Chart:
     repository: str
     version: str
     newer: str
+    digest: str | None = None
     image_tag: str | None = None
+
+    @property
+    def file(self) -> str:
+        """The name of its archive, as `helm package` gives it."""
+        return f"{self.name}-{self.version}.tgz"
 
 
 ADDONS = {
@@ -68,6 +75,7 @@ CHARTS = {
         name="argo-workflows",
         repository="https://argoproj.github.io/argo-helm",
         version="0.47.5",
+        digest="d136eee1ce707124e1ecd9918d0f008740e1e26b61226333e76bbe75f956dc49",
         # Not older: 3.7.11 fixes CVE-2026-31892 and CVE-2026-28229, 3.7.14 fixes CVE-2026-40886.
         image_tag="v3.7.14",
         newer="https://github.com/argoproj/argo-helm/releases (the chart's 1.x and 2.x are Argo 4)",
@@ -76,6 +84,7 @@ CHARTS = {
         name="cluster-autoscaler",
         repository="https://kubernetes.github.io/autoscaler",
         version="9.59.0",
+        digest="90276dafe65cf5d4328ef8313baf6cfb9d130683e0c9f3c28a03b4d8a9ed8f6e",
         # Its minor version must be that of Kubernetes, whose scheduler it simulates.
         image_tag="v1.35.2",
         newer="https://github.com/kubernetes/autoscaler/releases",
@@ -90,13 +99,15 @@ CHARTS = {
         name="fluent-bit",
         repository="https://fluent.github.io/helm-charts",
         version="0.58.1",
+        digest="fc2235278cdb4e76befb8520464a66ff459c6d7711bbbc8755dedcc32799877b",
         newer="https://github.com/fluent/helm-charts/releases",
     ),
     "external-secrets": Chart(
         name="external-secrets",
         repository="https://charts.external-secrets.io",
         version="2.9.0",
+        digest="da2d5c126a103b4c1b16a9dc1c168c4332a3687144e88ac070e594f81a0b6578",
         newer="https://github.com/external-secrets/external-secrets/releases",
     ),
 }
-"""The Helm charts of the estate."""
+"""The Helm charts of the estate. The driver brings their archives (`infra/driver/charts.py`)."""

@@ -31,8 +31,8 @@ NEEDED = (
 """Argo's settings without which a tenant's namespace refuses every pod of a run."""
 
 
-def check(root: Path) -> str:
-    """Check the cluster; return the line to show.
+def check(root: Path) -> tuple[KubeApi, str]:
+    """Check the cluster; return its API and the line to show.
 
     Raises:
         InputError: the kubeconfig has no such context, or the cluster's Argo does not fit.
@@ -43,9 +43,7 @@ def check(root: Path) -> str:
     try:
         version = api.get("/version")["gitVersion"]
         text = f"the context {settings.kube_context}, Kubernetes {version}"
-        if settings.argo == "make":
-            return text
-        return f"{text}, Argo {_argo(api)}"
+        return api, text if settings.argo == "make" else f"{text}, Argo {_argo(api)}"
     except RefusedError as error:
         hint = "; log in again" if error.status == 401 else ""
         raise LightworkError(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from infra.config.stack import AnyEnvironment
     from infra.driver.engine import Engine
     from infra.driver.selection import Choice
+    from lightwork.kube.api import KubeApi
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "lightwork-estate"
@@ -186,11 +187,15 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _change_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that plan changes."""
     for option in (
-        click.option("--diff", is_flag=True, help="Print old and new values of what is updated."),
+        click.option(
+            "--diff",
+            is_flag=True,
+            help="Print old and new values of updated resources, and all of created ones.",
+        ),
         click.option(
             "--take-over",
             is_flag=True,
-            help="Set fields of Kubernetes objects that somebody else has set since.",
+            help="Set fields of Kubernetes objects that others have set; manage objects that exist already.",
         ),
         click.option(
             "--refresh/--no-refresh",
@@ -364,13 +369,18 @@ def _work(
     if choice.environment == LOCAL:
         from infra.driver import at_hand
 
-        echo(f"{NAME}: {LOCAL} is {at_hand.check(ROOT)}", err=True)
+        cluster, text = at_hand.check(ROOT)
+        _warn([f"{LOCAL} is {text}"])
     elif command is not Command.DESTROY:
         from infra.driver import quotas
 
         if order.tenants:
             plan.image_is_named()
         _warn(quotas.check(ROOT, choice.environment, choice))
+    if order.estate:
+        from infra.driver import charts
+
+        charts.bring_all(ROOT, choice.environment, lambda line: _warn([line]))
 
     def engine() -> Engine:
         from infra.driver.stacks import Site, Stacks
@@ -386,11 +396,17 @@ def _work(
         )
         return Stacks(site)
 
+    def api(engine: Engine) -> KubeApi:
+        from infra.driver import waiting
+
+        return cluster if choice.environment == LOCAL else waiting.of_estate(engine, choice.environment)
+
     return run.run(
         command,
         choice,
         order,
         engine=engine,
+        api=api,
         commit=run.commit(ROOT),
         parallel=parallel,
         summary_dir=summary_dir,
@@ -399,9 +415,9 @@ def _work(
     )
 
 
-def _warn(warnings: Sequence[str]) -> None:
-    for warning in warnings:
-        echo(f"{NAME}: {warning}", err=True)
+def _warn(lines: Sequence[str]) -> None:
+    for line in lines:
+        echo(f"{NAME}: {line}", err=True)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from infra.config.stack import StackName
 from infra.driver.outcome import Counts
-from infra.driver.precious import HARMLESS, Step
-from infra.driver.values import differences
+from infra.driver.precious import HARMLESS, UNCHANGED, Step
+from infra.driver.values import differences, namespace
 from lightwork.errors import one_line
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ _CONFLICT = re.compile(
     r"(?: at (?P<when>\S+Z))?: (?P<fields>(?:(?:- )?\.\S+ ?)+)"
 )
 """The API server's message about fields that have another manager."""
+_EXISTS = re.compile(r'(?P<kind>[a-z.]+) "(?P<name>[^"]+)" already exists')
+"""The API server's message about an object that is there already."""
 _FIELD = re.compile(r"\.\S+")
 _SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
-UNCHANGED = frozenset({"same", "refresh"})
-"""Steps that change nothing: what a refresh finds changed is in the steps of the plan that follows it."""
 REMEDIES = {
     "PULUMI_ACCESS_TOKEN must be set": "Pulumi keeps its states nowhere yet; to keep them on this machine:"
     " pulumi login --local",
@@ -65,7 +65,8 @@ class Recorder:
             self.watch(step)
         elif diagnostic := event.diagnostic_event:
             if diagnostic.severity == "error" and (line := uncoloured(diagnostic.message)):
-                self.errors.append(conflict(diagnostic.urn or "", line) or line)
+                urn = diagnostic.urn or ""
+                self.errors.append(conflict(urn, line) or existing(urn, line) or line)
         elif violation := event.policy_event:
             if violation.enforcement_level == "mandatory":
                 name = (violation.resource_urn or "").rpartition("::")[2]
@@ -96,7 +97,9 @@ def step_of(metadata: Any) -> Step:
     op = str(getattr(metadata.op, "value", metadata.op))
     name = metadata.urn.rpartition("::")[2]
     values = () if op in UNCHANGED else differences(metadata)
-    return Step(op=op, urn=metadata.urn, type=metadata.type, name=name, values=values)
+    return Step(
+        op=op, urn=metadata.urn, type=metadata.type, name=name, values=values, namespace=namespace(metadata)
+    )
 
 
 def conflict(urn: str, line: str) -> str | None:
@@ -115,8 +118,29 @@ def conflict(urn: str, line: str) -> str | None:
         return None
     return (
         f"{urn.rpartition('::')[2]}: {'; '.join(held)}; to keep that value, put it into the files; to set the"
-        f" files' value: lightwork-estate up --stack {StackName.of_urn(urn)} --take-over"
+        f" files' value: {_take_over(urn)}"
     )
+
+
+def existing(urn: str, line: str) -> str | None:
+    """Return a line about a Kubernetes object that is there already; None for any other error.
+
+    Args:
+        urn: the object's URN.
+        line: the engine's error, in one line.
+    """
+    match = _EXISTS.search(line)
+    if match is None or "kubernetes:" not in urn:
+        return None
+    return (
+        f"{urn.rpartition('::')[2]}: {match['kind']} {match['name']!r} exists already: an earlier"
+        " deployment has left it, or somebody else has made it; to manage it here, with the files' values:"
+        f" {_take_over(urn)}"
+    )
+
+
+def _take_over(urn: str) -> str:
+    return f"lightwork-estate up --stack {StackName.of_urn(urn)} --take-over"
 
 
 def uncoloured(text: str) -> str:

@@ -38,6 +38,9 @@ operations that a later engine adds, and those by which Pulumi only forgets a re
 any more.
 """
 
+UNCHANGED = frozenset({"same", "refresh"})
+"""Operations that change nothing. What a refresh finds changed is in the steps of the plan after it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -48,7 +51,8 @@ class Step:
         urn: the resource's URN.
         type: its Pulumi type, such as `aws:s3/bucket:Bucket`.
         name: its logical name.
-        values: its changed values, one line each.
+        values: its changed values, one line each; all of them if it is created.
+        namespace: the Kubernetes namespace that it is in; empty for anything else.
     """
 
     op: str
@@ -56,6 +60,7 @@ class Step:
     type: str
     name: str
     values: tuple[str, ...] = ()
+    namespace: str = ""
 
 
 def forbidden(steps: Iterable[Step], allowed: Collection[str]) -> list[str]:

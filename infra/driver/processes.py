@@ -55,16 +55,19 @@ class Pulumi(auto.PulumiCommand):
     ) -> auto.CommandResult:
         """Run the command to its end, and return its output.
 
+        A variable that `additional_env` has empty is unset, whatever the shell has.
+
         Raises:
             CommandError: its exit code is not 0.
         """
         folder = str(Path(self.command).parent)
-        environment = {
+        variables = {
             **os.environ,
             **additional_env,
             "PATH": os.pathsep.join((folder, os.environ.get("PATH", ""))),  # the plugins are in its folder
             "PULUMI_AUTOMATION_API": "true",
         }
+        environment = {name: text for name, text in variables.items() if additional_env.get(name) != ""}
         process = subprocess.Popen(  # noqa: S603
             [self.command, "--non-interactive", *args],
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from infra.driver.engine import Engine
     from infra.driver.plan import Order
     from infra.driver.selection import Choice
+    from lightwork.kube.api import KubeApi
 
 UNFINISHED = frozenset({Result.STOPPED, Result.LEFT})
 
@@ -29,6 +31,7 @@ def run(
     order: Order,
     *,
     engine: Callable[[], Engine],
+    api: Callable[[Engine], KubeApi] | None = None,
     commit: str = "",
     parallel: int = 4,
     summary_dir: Path | None = None,
@@ -42,6 +45,7 @@ def run(
         choice: the chosen stacks, and the warnings.
         order: the tasks for the chosen stacks.
         engine: creates the engine; not called if there is nothing to do.
+        api: returns the cluster's API, given the engine, to tell why pods do not start; None if none.
         commit: the commit that is deployed; empty if unknown.
         parallel: the number of tenants to work on at once.
         summary_dir: the folder to write the summary to; None to write no files.
@@ -55,11 +59,13 @@ def run(
     interrupted = False
     if order.estate or order.tenants:
         tasks = [*([order.estate] if order.estate else []), *order.tenants]
+        running = engine()
         with table.view([task.stack for task in tasks]) as view:
             work = Work(
                 command=command,
                 environment=choice.environment,
-                engine=engine(),
+                engine=running,
+                api=functools.partial(api, running) if api else None,
                 view=view,
                 parallel=parallel,
             )

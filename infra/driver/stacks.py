@@ -46,7 +46,8 @@ class Site:
         message: the message for the stacks' history.
         refresh: whether to read every object before planning, so that what others changed is seen; None for
             tenants and local stacks only.
-        take_over: whether to set fields of Kubernetes objects that others have set since.
+        take_over: whether to set fields of Kubernetes objects that others have set since, and to manage
+            objects that exist already.
         pulumi: the folder with `bin/pulumi`; None for the command on PATH.
         program: creates the program from the stack's name and the environment variables it would see; None
             for the repository's program, run by Pulumi's language host.
@@ -204,8 +205,10 @@ class Stacks:
             # A stack without a settings file stores its secrets provider in its state.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # Of the Kubernetes provider, which otherwise refuses.
-            "PULUMI_K8S_ENABLE_PATCH_FORCE": str(site.take_over).lower(),
+            # Of the Kubernetes provider, which otherwise refuses what others have set or created. Empty, not
+            # false: told not to force, an older one refuses its own first update of an object in a preview.
+            "PULUMI_K8S_ENABLE_PATCH_FORCE": "true" if site.take_over else "",
+            "PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true" if site.take_over else "",
             # A deployment must ignore a value from the shell.
             VARIABLE: "",
             **({"PULUMI_BACKEND_URL": address} if address else {}),
@@ -250,15 +253,14 @@ def _plan(recorder: events.Recorder) -> Plan:
 
 
 def _project(root: Path, *, inline: bool) -> dict[str, Any]:
-    """Read the project's file, and make its paths absolute."""
+    """Read the project's file, and make its paths absolute. Providers run in the folder of `main`."""
     project: dict[str, Any] = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
-    main = project.pop("main", ".")
+    project["main"] = str(root / project.get("main", "."))
     if inline:
         return project
     options = {**project["runtime"]["options"]}
     options["virtualenv"] = str(root / options["virtualenv"])
-    runtime = {**project["runtime"], "options": options}
-    return {**project, "main": str(root / main), "runtime": runtime}
+    return {**project, "runtime": {**project["runtime"], "options": options}}
 
 
 def _settings(root: Path, stack: str) -> dict[str, Any]:

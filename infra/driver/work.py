@@ -11,17 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from infra.config.stack import StackName
-from infra.driver import precious
+from infra.driver import precious, waiting
 from infra.driver.engine import EngineError, Plan
 from infra.driver.outcome import GOOD, Command, Outcome, Result
 from lightwork.errors import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from infra.driver.engine import Engine
     from infra.driver.outcome import Task
     from infra.driver.precious import Step
+    from lightwork.kube.api import KubeApi
 
 
 EVERY = 0.1
@@ -55,6 +56,7 @@ class Work:
         command: the operation.
         environment: the environment; also the name of the estate's stack.
         engine: the engine.
+        api: returns the cluster's API, to tell why pods do not start; None if there is none.
         view: the display of the progress.
         parallel: the number of tenants to work on at once.
         interrupted: whether the run was asked to stop.
@@ -64,6 +66,7 @@ class Work:
     environment: str
     engine: Engine
     view: View
+    api: Callable[[], KubeApi] | None = None
     parallel: int = 4
     interrupted: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -220,7 +223,21 @@ class Work:
         if not exists:
             engine.create(stack)
         self.view.begin(stack, "deploying")
-        return self._outcome(task, Result.DONE, engine.up(stack, watch))
+        return self._outcome(task, Result.DONE, self._deployed(stack))
+
+    def _deployed(self, stack: str) -> Plan:
+        """Deploy a stack; tell what keeps its pods from starting."""
+        with waiting.watched(self.api, lambda text: self.view.say(f"{stack}: {text}")) as look:
+
+            def watch(step: Step) -> None:
+                self.view.step(stack, step)
+                look.step(step)
+
+            try:
+                return self.engine.up(stack, watch)
+            except EngineError as error:
+                lines = (*look.lines(), *error.lines)
+                raise EngineError(*lines, result=error.result, plan=error.plan) from None
 
     def _refused(self, plan: Plan, task: Task) -> tuple[str, ...]:
         """Return the reasons to refuse a plan, one line each; empty if it may be carried out."""

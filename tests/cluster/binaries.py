@@ -72,7 +72,7 @@ def build(what: str) -> Path:
 def folder_of(what: str) -> Path:
     """Return the cache folder of a component."""
     version = versions()["modules"].get(what, "1")
-    return cache_folder() / f"{what}-{version}"
+    return cache_folder() / f"{what}-{version}{_RECIPES.get(what, '')}"
 
 
 def program(name: str) -> Path:
@@ -227,6 +227,9 @@ def _provider(folder: Path) -> None:
 
     Its three component resources are left out: nothing here uses them, and their Go SDK, which has a type for
     every field of Kubernetes, takes longer to compile than everything else.
+
+    The pinned `pulumi_kubernetes` is newer (no newer module is to be had). Since 4.29 its provider refuses to
+    create an object that exists, unless it is told to upsert. So does this one.
     """
     version = versions()["modules"][PROVIDER]
     source = _copied(folder, "github.com/pulumi/pulumi-kubernetes/provider/v4", version)
@@ -234,6 +237,13 @@ def _provider(folder: Path) -> None:
     lines = construct.read_text().splitlines(keepends=True)
     components = re.compile(r"provider(helmv4|kustomizev2|yamlv2)\b")
     construct.write_text("".join(line for line in lines if not components.search(line)))
+    creation = source / "pkg/await/await.go"
+    text = creation.read_text()
+    for old, new in _REFUSAL.items():
+        if text.count(old) != 1:
+            raise HarnessError(f"{creation.name} of {version} has not one {old!r}")
+        text = text.replace(old, new)
+    creation.write_text(text)
     main = source / "cmd/pulumi-resource-kubernetes"
     # As its own generate.go does, whose results the module lacks.
     schema = {**json.loads((main / "schema.json").read_text()), "version": version.removeprefix("v")}
@@ -248,6 +258,21 @@ def _provider(folder: Path) -> None:
         cwd=source,
     )
     shutil.rmtree(source)
+
+
+_REFUSAL = {
+    "if c.ServerSideApply {\n\t\t\t\tforce := patchForce(c.Inputs, nil, c.Preview)": (
+        'upsert := os.Getenv("PULUMI_K8S_UPSERT_EXISTING_OBJECTS") == "true"\n'
+        "if c.ServerSideApply && (upsert || kinds.IsPatchResource(c.URN, c.Inputs.GetKind())) {\n"
+        "force := patchForce(c.Inputs, nil, c.Preview)"
+    ),
+    "options := metav1.CreateOptions{\n\t\t\t\t\tFieldManager: c.FieldManager,": (
+        'options := metav1.CreateOptions{\nFieldManager: "pulumi-kubernetes",'
+    ),
+}
+"""Lines of the provider's `Creation`, with those that make it refuse to create an object that exists."""
+_RECIPES = {PROVIDER: "-refuses"}
+"""Suffixes of the cache folders of programs that are built in another way than by an older commit."""
 
 
 def _registry(folder: Path) -> None:

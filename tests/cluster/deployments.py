@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.driver import cli, quotas, stacks
+from infra.driver import charts, cli, quotas, stacks
 from tests.cluster import binaries
 
 REAL = stacks.Stacks
@@ -30,6 +30,8 @@ class Deployments:
         pulumi: the folder of the engine.
         program: every stack's program, called with the stack's name and its environment variables.
         more: further variables of the engine.
+        brings_charts: whether charts are fetched, which most programs here do not use.
+        logged_in: whether the states are those of `pulumi login`, as for people, and not in `backend`.
         engine: the engine of the last call.
     """
 
@@ -38,6 +40,8 @@ class Deployments:
     pulumi: Path
     program: Callable[[str, Mapping[str, str]], None] = lambda stack, variables: None
     more: Mapping[str, str] = field(default_factory=dict)
+    brings_charts: bool = False
+    logged_in: bool = False
     engine: stacks.Stacks | None = None
 
     @property
@@ -48,11 +52,8 @@ class Deployments:
     @property
     def variables(self) -> dict[str, str]:
         """The engine's variables in addition to the driver's."""
-        return {
-            "PULUMI_CONFIG_PASSPHRASE": "of the tests",
-            "PULUMI_HOME": str(self.home),
-            **self.more,
-        }
+        ours = {"PULUMI_CONFIG_PASSPHRASE": "of the tests", "PULUMI_HOME": str(self.home)}
+        return {**({} if self.logged_in else ours), **self.more}
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
@@ -62,14 +63,16 @@ class Deployments:
             patch.setattr(stacks, "Stacks", self.stacks)
             # There is no account to ask.
             patch.setattr(quotas, "check", lambda *_, **__: [])
+            if not self.brings_charts:
+                patch.setattr(charts, "bring_all", lambda *_: None)
             yield
 
     def stacks(self, site: stacks.Site) -> stacks.Stacks:
         """Stand in for `infra.driver.stacks.Stacks`, with the tests' backend, engine and program."""
         ours = dataclasses.replace(
             site,
-            backend=f"file://{self.backend}",
-            secrets_provider="passphrase",
+            backend=site.backend if self.logged_in else f"file://{self.backend}",
+            secrets_provider=site.secrets_provider if self.logged_in else "passphrase",
             pulumi=self.pulumi,
             program=lambda stack, variables: lambda: self.run(stack, variables),
             variables=self.variables,

@@ -23,6 +23,7 @@ from tests.cluster.settings import (
     DNS_IMAGE,
     HERE,
     IMAGE,
+    LAKE_IMAGE,
     PAUSE_IMAGE,
     ROOT,
     cache_folder,
@@ -64,6 +65,15 @@ def build_all() -> dict[str, Path]:
     probe, probe_archive = _probe(platform)
     _note().write_text(f"{platform}\n{probe}")
     return {**archives, argo_image(): argo, platform: archive, probe: probe_archive}
+
+
+def lake_image() -> str:
+    """Return the name of an image with the S3 server; it is in the cluster from then on."""
+    name, archive = f"{LAKE_IMAGE}:{versions()['modules']['versitygw']}", folder_of("versitygw") / "image.tar"
+    if not archive.exists():
+        _from_scratch(archive, name, [program("versitygw")])
+    bring_in({name: archive})
+    return name
 
 
 def bring_in(archives: dict[str, Path]) -> None:

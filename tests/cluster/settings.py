@@ -41,6 +41,7 @@ LABEL = "lightwork-cluster"
 
 IMAGE = "localhost/lightwork/platform"
 ARGO_IMAGE = "localhost/lightwork/argo"
+LAKE_IMAGE = "localhost/lightwork/versitygw"
 DNS_IMAGE = "localhost/lightwork/coredns"
 PAUSE_IMAGE = "localhost/lightwork/pause:1"
 BASE_IMAGE = "localhost/lightwork/base"

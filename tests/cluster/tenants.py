@@ -75,9 +75,9 @@ def keep(tenant: str, document: dict[str, Any]) -> Path:
     return target
 
 
-def _probes() -> dict[str, Any]:
-    """Return entries for the tests' own pipelines, in their own image; one with a deadline it will miss."""
-    probe = {
+def probe_entry() -> dict[str, Any]:
+    """Return an entry for the tests' own pipeline, in its own image."""
+    return {
         "pipeline": "probe",
         "image": probe_image(),
         "parameters": {"elements": 2000, "seconds": 0.02, "label": "none", "fail": "", "megabytes": 0},
@@ -87,6 +87,11 @@ def _probes() -> dict[str, Any]:
         "max_parallel_runs": 2,
         "deadline": "15m",
     }
+
+
+def _probes() -> dict[str, Any]:
+    """Return entries for the tests' own pipelines; one with a deadline it will miss."""
+    probe = probe_entry()
     # Not one of this machine, which has no registry: the driver never starts.
     missing = {**probe, "image": NO_IMAGE, "max_parallel_runs": 1}
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}

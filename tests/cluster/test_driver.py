@@ -39,8 +39,10 @@ WAIT = 240
 class Thing(pulumi.ComponentResource):
     """A resource of any type: a component needs no provider."""
 
-    def __init__(self, type_: str, name: str, *, protect: bool = False) -> None:
-        super().__init__(type_, name, {}, pulumi.ResourceOptions(protect=protect))
+    def __init__(
+        self, type_: str, name: str, inputs: Mapping[str, object] | None = None, *, protect: bool = False
+    ) -> None:
+        super().__init__(type_, name, dict(inputs or {}), pulumi.ResourceOptions(protect=protect))
         self.register_outputs({})
 
 
@@ -331,6 +333,32 @@ def test_an_interrupt_lets_the_engine_finish_and_leaves_no_lock(repository: Repo
     }
     code, summary = repository.typed("up --env dev --tenant acme --tenant globex")
     assert (code, summary["dev.acme"]["result"]) == (0, "done"), "the same command must resume from there"
+
+
+def test_a_preview_shows_old_and_new_values_and_no_secret(
+    repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs: dict[str, object] = {}
+
+    def program(stack: str, variables: Mapping[str, str]) -> None:
+        hidden = {key: pulumi.Output.secret(value) for key, value in inputs.items() if key == "password"}
+        Thing("lightwork:test:Thing", "thing", {**inputs, **hidden, "nested": [hidden]})
+
+    def shown() -> list[str]:
+        capsys.readouterr()
+        assert repository.typed("preview --stack dev --diff")[0] == 0
+        text = capsys.readouterr().out
+        assert "sesame" not in text
+        return [line.strip() for line in text.splitlines()]
+
+    repository.program = program
+    inputs.update(user="ali", password="open sesame")
+    secret = '"[secret]"'
+    created = [f"nested[0].password: {secret}", f"password: {secret}", 'user: "ali"']
+    assert created == [line for line in shown() if ": " in line and line.partition(":")[0] != "preview dev"]
+    repository.typed("up --stack dev")
+    inputs.update(user="baba", password="close sesame")
+    assert 'user: "ali" -> "baba"' in shown()
 
 
 def test_an_engine_without_a_place_for_states_or_a_passphrase_names_what_to_do(

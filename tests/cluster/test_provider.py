@@ -6,25 +6,28 @@ go on from one another and must run in order.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import json
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lightwork.kube import contract
-from lightwork.manifests import cluster_objects
-from tests.cluster import binaries, images, probes, stores, tenants
-from tests.cluster.deployments import Deployments
-from tests.cluster.kube import apply, get, items, kubectl
+from tests.cluster import probes, stores, tenants
+from tests.cluster.kube import get, items, kubectl
+from tests.cluster.local_stacks import (
+    QUOTA,
+    Local,
+    changes,
+    clone,
+    deployed,
+    empty_lake,
+    give_keys,
+    without_the_tests_own_objects,
+)
 from tests.cluster.progress import run
-from tests.cluster.settings import ROOT, kubeconfig
-from tests.estate import files
+from tests.cluster.settings import ROOT
 
 pytestmark = pytest.mark.core
 
@@ -45,21 +48,10 @@ WINDY: dict[str, Any] = {
 }
 
 
-class Local(Deployments):
-    """The local stacks of a repository with one tenant."""
-
-    def up(self, options: str = "") -> dict[str, Any]:
-        """Deploy the tenant; return its entry in the summary."""
-        code, summary = self.typed(f"up --stack {STACK} {options}")
-        assert code == 0, summary
-        return summary[STACK]
-
-    def tenant(self, **changes: Any) -> None:
-        """Write the tenant's file: as it is at first, but for these fields."""
-        quota = {"cpu": 8, "memory": "16Gi", "pods": 20, "storage": "50Gi"}
-        document = {"name": TENANT, "environments": ["dev"], "quota": quota}
-        document["pipelines"] = {"windy-city": WINDY, "second": {**WINDY, "schedule": "0 7 * * *"}}
-        (self.root / "tenants" / f"{TENANT}.yaml").write_text(yaml.safe_dump({**document, **changes}))
+def umbrella(local: Local, **changes: Any) -> None:
+    """Write the tenant's file: as it is at first, but for these fields."""
+    pipelines = {"windy-city": WINDY, "second": {**WINDY, "schedule": "0 7 * * *"}}
+    local.tenant(TENANT, **{"pipelines": pipelines, **changes})
 
 
 def pods() -> int:
@@ -67,83 +59,42 @@ def pods() -> int:
     return int(get("-n", SPACE, "resourcequota", "quota")["spec"]["hard"]["pods"])
 
 
-def changes(entry: dict[str, Any]) -> set[tuple[str, str]]:
-    """Return the changes of a summary's entry, as `(operation, logical name)`."""
-    return {(change["op"], change["name"]) for change in entry["changes"]}
-
-
-def write(root: Path) -> None:
-    """Write the settings of the local stacks, for the cluster of the tests, and no tenant but ours."""
-    for path in (root / "tenants").glob("*.yaml"):
-        path.unlink()
-    config = {
-        "lightwork:kube_context": f"lightwork-{tenants.ENVIRONMENT}",
-        "lightwork:argo": "exists",
-        "lightwork:image": images.platform_image(),
-        "lightwork:lake": f"s3://lightwork-{tenants.ENVIRONMENT}-{{tenant}}",
-        "lightwork:s3_endpoint": stores.s3_url(),
-        "lightwork:region": stores.REGION,
-        "pulumi:disable-default-providers": ["aws", "kubernetes"],
-    }
-    (root / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": config}))
-
-
-@contextlib.contextmanager
-def without_the_tests_own_objects() -> Iterator[None]:
-    """Leave to Pulumi what the cluster tests install themselves; afterwards it is as before."""
-    kubectl("delete", "clusterworkflowtemplate", contract.SCALER, "--ignore-not-found")
-    try:
-        yield
-    finally:
-        kubectl("delete", "namespace", SPACE, "--ignore-not-found", timeout=180)
-        kubectl("delete", "clusterworkflowtemplate", contract.SCALER, "--ignore-not-found")
-        apply(cluster_objects())
-
-
 @pytest.fixture(scope="module")
 def local(enforced: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The local stacks: `local` is up, the tenant is not."""
-    folder = tmp_path_factory.mktemp("local")
-    root = files.repository(folder / "clone")
-    write(root)
-    (folder / "backend").mkdir()
-    local = Local(root, folder / "backend", binaries.build(binaries.ENGINE))
-    local.program = lambda stack, variables: runpy.run_path(str(root / "infra"), run_name="__main__")
-    local.more = {"KUBECONFIG": str(kubeconfig())}
-    binaries.build(binaries.PROVIDER)
-    local.plug_in(importlib.metadata.version("pulumi_kubernetes"))
-    local.tenant()
+    local = clone(tmp_path_factory.mktemp("local"))
+    umbrella(local)
     stores.add_tenant(TENANT, tenants.bucket(TENANT))
-    empty_lake()
-    with without_the_tests_own_objects(), local.in_use(), pytest.MonkeyPatch.context() as patch:
-        where = "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION"
-        patch.setattr(where, str(kubeconfig()))
-        code, summary = local.typed("up --env local --estate")
-        assert code == 0, summary
-        assert ("create", f"clusterworkflowtemplate-{contract.SCALER}") in changes(summary["local"])
+    empty_lake(TENANT)
+    with without_the_tests_own_objects(TENANT), deployed(local):
+        kubectl("get", "clusterworkflowtemplate", contract.SCALER)  # of the stack `local`
         yield local
-        code, summary = local.typed("destroy --env local --estate")
-        assert code == 0, summary
 
 
-def empty_lake() -> None:
-    """Delete what earlier tests left in the lake, so that workers have to compute."""
-    s3, bucket = stores.client("root"), tenants.bucket(TENANT)
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for item in page.get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=item["Key"])
+def shown(local: Local, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines of a preview with values."""
+    capsys.readouterr()
+    code, summary = local.typed(f"preview --stack {STACK} --diff")
+    assert code == 0, summary
+    return [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_preview_shows_the_values_of_a_tenant_that_is_not_there(
+    local: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shown(local, capsys)
+    assert "+  kubernetes:argoproj.io/v1alpha1:CronWorkflow  cronworkflow-second" in lines
+    assert 'spec.schedules[0]: "0 7 * * *"' in lines
+    assert kubectl("get", "namespace", SPACE, "--ignore-not-found") == ""
 
 
 def test_a_tenant_that_pulumi_made_gives_the_right_answer(local: Local, tmp_path: Path) -> None:
-    created = local.up()
+    created = local.up(STACK)
     assert (created["update"], created["delete"], created["replace"]) == (0, 0, 0)
     assert created["create"] > 30, "all of the tenant's objects"
     kubectl("-n", SPACE, "get", "secret", contract.TLS)  # made by the Job that `up` waited for
 
-    key = stores.credentials(TENANT)
-    names = {"AWS_ACCESS_KEY_ID": key["access"], "AWS_SECRET_ACCESS_KEY": key["secret"]}
-    words = (f"--from-literal={name}={value}" for name, value in names.items())
-    kubectl("-n", SPACE, "create", "secret", "generic", contract.SECRETS, *words)
+    give_keys(TENANT)
     name = tenants.submit(TENANT, "windy-city", max_timestamps=HOURS)
     ended = tenants.wait_for_end(TENANT, name, seconds=400)
     assert ended["phase"] == "Succeeded", tenants.describe(TENANT, name)
@@ -163,16 +114,20 @@ def test_a_second_up_and_a_refresh_change_nothing(local: Local) -> None:
     assert (code, changes(summary["local"])) == (0, set())
 
 
-def test_a_changed_file_changes_its_objects_in_place_and_deletes_what_it_dropped(local: Local) -> None:
+def test_a_changed_file_changes_its_objects_in_place_and_deletes_what_it_dropped(
+    local: Local, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {
         item["metadata"]["name"]: item["metadata"]["uid"] for item in items("-n", SPACE, "cronworkflows")
     }
     allowed = pods()
-    local.tenant(
-        quota={"cpu": 8, "memory": "16Gi", "pods": 21, "storage": "50Gi"},
+    umbrella(
+        local,
+        quota={**QUOTA, "pods": 21},
         pipelines={"windy-city": {**WINDY, "schedule": "45 6 * * *", "parameters": {"unit": "kn"}}},
     )
-    changed = local.up()
+    assert 'spec.schedules[0]: "30 6 * * *" -> "45 6 * * *"' in shown(local, capsys)
+    changed = local.up(STACK)
     assert changes(changed) == {
         ("update", "resourcequota-quota"),
         ("update", "configmap-semaphores"),
@@ -184,8 +139,8 @@ def test_a_changed_file_changes_its_objects_in_place_and_deletes_what_it_dropped
     assert pods() == allowed + 1
     (cron,) = items("-n", SPACE, "cronworkflows")
     assert (cron["spec"]["schedules"], cron["metadata"]["uid"]) == (["45 6 * * *"], before["windy-city"])
-    local.tenant()
-    local.up()
+    umbrella(local)
+    local.up(STACK)
 
 
 def test_what_others_change_is_shown_and_mended(local: Local) -> None:
@@ -194,7 +149,7 @@ def test_what_others_change_is_shown_and_mended(local: Local) -> None:
     assert (code, changes(summary[STACK])) == (0, {("create", "workflowtemplate-windy-city")})
     code, summary = local.typed(f"preview --stack {STACK} --no-refresh")
     assert (code, changes(summary[STACK])) == (0, set()), "the state alone knows nothing of it"
-    local.up()
+    local.up(STACK)
     kubectl("-n", SPACE, "get", "workflowtemplate", "windy-city")
 
 
@@ -207,21 +162,17 @@ def test_a_field_that_somebody_has_set_is_named_and_taken_over_on_demand(local: 
     assert code == 1, summary
     assert line.startswith("resourcequota-quota: .spec.hard.pods was set by kubectl-patch"), line
     assert line.endswith(f"lightwork-estate up --stack {STACK} --take-over"), line
-    assert changes(local.up("--take-over")) == {("update", "resourcequota-quota")}
+    assert changes(local.up(STACK, "--take-over")) == {("update", "resourcequota-quota")}
     assert pods() == allowed
-    assert changes(local.up()) == set()
+    assert changes(local.up(STACK)) == set()
 
 
 def test_a_limit_that_the_program_drops_goes_and_can_come_back(local: Local) -> None:
-    settings = local.root / "Pulumi.local.yaml"
-    text = settings.read_text()
-    config = yaml.safe_load(text)["config"]
-    del config["lightwork:s3_endpoint"]
-    settings.write_text(yaml.safe_dump({"config": config}))
-    assert ("delete", "networkpolicy-s3") in changes(local.up())
+    local.settings(s3_endpoint=None)
+    assert ("delete", "networkpolicy-s3") in changes(local.up(STACK))
     assert "s3" not in [item["metadata"]["name"] for item in items("-n", SPACE, "networkpolicies")]
-    settings.write_text(text)
-    assert ("create", "networkpolicy-s3") in changes(local.up())
+    local.settings()
+    assert ("create", "networkpolicy-s3") in changes(local.up(STACK))
     assert "s3" in [item["metadata"]["name"] for item in items("-n", SPACE, "networkpolicies")]
 
 
@@ -229,8 +180,8 @@ def test_destroy_keeps_the_namespace_with_its_limits_and_secrets_and_the_lake(lo
     kept = ("networkpolicies", "resourcequota", "limitrange", "secrets")
     before = {kind: {item["metadata"]["name"] for item in items("-n", SPACE, kind)} for kind in kept}
     records = len(probes.records(TENANT))
-    local.tenant(state="leaving")
-    local.up()
+    umbrella(local, state="leaving")
+    local.up(STACK)
     code, summary = local.typed(f"destroy --stack {STACK}")
     assert code == 0, summary
     for kind, names in before.items():

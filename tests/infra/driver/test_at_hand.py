@@ -52,7 +52,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def checked(api: Api, argo: str = "exists") -> str:
         path.write_text(text.replace("config:\n", f"config:\n  lightwork:argo: {argo}\n"))
         monkeypatch.setattr(at_hand, "_api", lambda context: api)
-        return at_hand.check(root)
+        return at_hand.check(root)[1]
 
     return checked
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import at_hand, cli, quotas, stacks
+from infra.driver import at_hand, charts, cli, quotas, stacks
 from infra.driver.engine import Plan
 from infra.driver.outcome import Counts
 from infra.driver.selection import Choice
@@ -33,6 +33,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cli, "ROOT", root)
     monkeypatch.setattr(quotas, "check", lambda *_: [])
     monkeypatch.setenv(DIGEST, f"sha256:{'0' * 64}")
+    monkeypatch.setattr(charts, "bring_all", lambda root, environment, say: None)
     return root
 
 
@@ -166,7 +167,7 @@ def test_the_engine_gets_the_address_of_the_states_and_their_key(engine, typed) 
 
 def test_local_stacks_use_the_backend_of_pulumi_login(engine, typed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DIGEST)
-    monkeypatch.setattr(at_hand, "check", lambda root: "the context kind-lightwork")
+    monkeypatch.setattr(at_hand, "check", lambda root: (None, "the context kind-lightwork"))
     engine.stacks = {"local": 1}
     code, _, err = typed("up --env local --all")
     assert code == 0, err

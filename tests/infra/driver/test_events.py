@@ -178,22 +178,17 @@ def test_what_a_refresh_reads_is_not_a_change() -> None:
     assert recorded(step("refresh"), step("update")).steps == recorded(step("update")).steps
 
 
-def test_a_step_has_the_old_and_the_new_value_of_each_field_that_changes() -> None:
-    states = {
-        "old": {"inputs": {"spec": {"hard": {"requests.cpu": "8"}}}, "outputs": {"data": {"a": "x" * 200}}},
-        "new": {
-            "inputs": {"spec": {"hard": {"requests.cpu": "9"}, "args": ["[secret]"]}, "data": {"a": "\ny"}}
-        },
-    }
-    detailed = {
-        'spec.hard["requests.cpu"]': {"diffKind": "update", "inputDiff": True},
-        "spec.args[0]": {"diffKind": "add", "inputDiff": True},
-        "data.a": {"diffKind": "update"},
-    }
-    metadata = {"op": "update", "urn": URN, "type": "x", "detailedDiff": detailed, **states}
-    (recorded_step,) = recorded(event(resourcePreEvent={"metadata": metadata})).steps
-    assert recorded_step.values == (
-        f'data.a: "{"x" * 78}… -> "\\ny"',
-        'spec.args[0]: nothing -> "[secret]"',
-        'spec.hard["requests.cpu"]: "8" -> "9"',
+EXISTS = (
+    "error: resource tenant-acme was not successfully created by the Kubernetes API server: namespaces"
+    ' "tenant-acme" already exists\n\nThe resource already exists in the cluster. This can happen when:\n'
+)
+
+
+def test_an_object_that_is_there_already_is_one_line_with_the_remedy() -> None:
+    (line,) = recorded(complaint(EXISTS, urn=QUOTA.replace("quota", "namespace"))).errors
+    assert line.startswith("namespace: namespaces 'tenant-acme' exists already: an earlier deployment has"), (
+        line
     )
+    assert line.endswith("lightwork-estate up --stack local.acme --take-over"), line
+    bucket = 'error: bucket "lake" already exists'
+    assert recorded(complaint(bucket, urn=URN)).errors == [bucket], "a bucket is not taken over"

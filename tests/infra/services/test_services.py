@@ -48,8 +48,8 @@ def test_every_pinned_chart_is_installed_in_its_version(estate: Run) -> None:
     for name, release in installed.items():
         pinned = versions.CHARTS[name]
         assert release.inputs["version"] == pinned.version, f"{name} floats"
-        assert release.inputs["repositoryOpts"] == {"repo": pinned.repository}, (
-            f"{name} comes from another repository"
+        assert release.inputs["chart"] == f"../.cache/charts/{name}-{pinned.version}.tgz", (
+            f"{name}: a preview must not ask a repository"
         )
         assert release.inputs["name"] == name, "a generated name would change with each replacement"
         assert release.inputs["createNamespace"] is False, (
