@@ -107,8 +107,9 @@ class Api(KubeApi):
             return {}
         name = body["metadata"].get("name") or path.rpartition("/")[2]
         secret = self.secrets.setdefault(name, {"metadata": {"annotations": {}}, "data": {}})
-        expected = body["metadata"].get("resourceVersion")
-        if expected != secret["metadata"].get("resourceVersion"):
+        version = secret["metadata"].get("resourceVersion")
+        is_new = path == SECRETS
+        if version and (is_new or body["metadata"].get("resourceVersion", version) != version):
             raise RefusedError(409, "Conflict", '{"message": "the object has been modified"}')
         self._version += 1
         notes = {**secret["metadata"]["annotations"], **body["metadata"]["annotations"]}
