@@ -86,6 +86,22 @@ class Side:
         self.turns.append(Turn(elapsed, driver + others, driver, result))
 
 
+@dataclass
+class Apart:
+    """Takes turns of a side that is open only then: idle servers in this process would count for the others.
+
+    Args:
+        side: the side.
+    """
+
+    side: Side
+
+    def turn(self) -> None:
+        """Open the side, and let it take its turn."""
+        with self.side:
+            self.side.turn()
+
+
 def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bench.cores.turns import CORES, Side, alternate, listed, most
+from bench.cores.turns import CORES, Apart, Side, alternate, listed, most
 from bench.measure import Row, folder
 from lightwork import connect, task
 
@@ -70,9 +70,12 @@ def _elements(length: float, seconds: float, turns: int) -> list[Row]:
     @contextmanager
     def joblib() -> Iterator[Work]:
         from joblib import Parallel, delayed
+        from joblib.externals.loky import get_reusable_executor
 
         with Parallel(n_jobs=CORES) as parallel:
             yield lambda amount: (sum(parallel(delayed(burn)(x) for x in elements.take(amount))), 1)
+        # Its processes would go on for the next side, which counts only those that it has started.
+        get_reusable_executor().shutdown(wait=True)
 
     @contextmanager
     def pool() -> Iterator[Work]:
@@ -82,8 +85,8 @@ def _elements(length: float, seconds: float, turns: int) -> list[Row]:
     ours = Side("lightwork", functools.partial(session, uncached), count)
     kept = Side("with the cache", functools.partial(session, cached), count)
     peers = (Side("joblib", joblib, count), Side("Pool.map", pool, count))
-    with ours, kept, peers[0], peers[1]:
-        alternate((ours, kept, *peers), turns)
+    with peers[0], peers[1]:
+        alternate((Apart(ours), Apart(kept), *peers), turns)
     return _rows(length, seconds, ours, kept, *peers)
 
 
@@ -138,8 +141,7 @@ def many_calls(seconds: float, turns: int) -> Row:
 
     few = Side(f"{FEW} workers", functools.partial(session, FEW), seconds)
     many = Side(f"{MANY} workers", functools.partial(session, MANY), seconds)
-    with few, many:
-        alternate((few, many), turns)
+    alternate((Apart(few), Apart(many)), turns)
     each = {side.name: [turn.processor / turn.result for turn in side.turns] for side in (few, many)}
     ratios = [b / a for a, b in zip(each[few.name], each[many.name], strict=True)]
     medians = listed({name: statistics.median(values) for name, values in each.items()}, 2)

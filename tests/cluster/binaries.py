@@ -168,6 +168,10 @@ def _coredns(folder: Path) -> None:
     _in_our_module(folder, "coredns", "github.com/coredns/coredns")
 
 
+def _network_policies(folder: Path) -> None:
+    _in_our_module(folder, "network-policies", "sigs.k8s.io/kube-network-policies")
+
+
 def _copied(folder: Path, path: str, version: str) -> Path:
     """Copy a module's folder, to change it; return the copy."""
     source = folder / "source"
@@ -263,6 +267,7 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     "kubernetes": _kubernetes,
     "versitygw": _versitygw,
     "coredns": _coredns,
+    "network-policies": _network_policies,
     "argo": _argo,
     ENGINE: _pulumi,
     PROVIDER: _provider,
@@ -271,7 +276,7 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
 
 _NOT_SERVERS = (ENGINE, PROVIDER, REGISTRY)
 
-_KUBERNETES_ONLY = ("pause", "kubernetes", "coredns")
+_KUBERNETES_ONLY = ("pause", "kubernetes", "coredns", "network-policies")
 """Components that an existing cluster has already."""
 
 _PROGRAMS = {
@@ -279,6 +284,7 @@ _PROGRAMS = {
     "kubernetes": KUBERNETES,
     "versitygw": ("versitygw",),
     "coredns": ("coredns",),
+    "network-policies": ("network-policies",),
     "argo": ARGO,
     ENGINE: ("pulumi",),
     PROVIDER: (PROVIDER,),

@@ -34,7 +34,7 @@ CLIENTS = {
     "scheduler": ("system:kube-scheduler", None),
     "kubelet": (f"system:node:{NODE}", "system:nodes"),
     "proxy": ("system:kube-proxy", None),
-    "dns": ("lightwork:dns", None),
+    "network-policies": ("lightwork:network-policies", None),
     "api-to-kubelet": ("api-to-kubelet", "system:masters"),
 }
 

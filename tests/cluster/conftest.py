@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-from tests.cluster import tenants
-from tests.cluster.settings import kubeconfig
+from tests.cluster import enforcement, tenants
+from tests.cluster.progress import phase
+from tests.cluster.settings import kubeconfig, of_current_context
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,10 +31,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def both_tenants() -> tuple[str, ...]:
-    """Set up both example tenants in the cluster; their names."""
+def enforced() -> None:
+    """Check that the cluster enforces network policies, before any test whose run is to pass under them."""
     if not kubeconfig().exists():
         pytest.fail("no cluster is up: make cluster-up")
+    if not of_current_context():
+        with phase("proof that network policies are enforced"):
+            enforcement.prove()
+
+
+@pytest.fixture(scope="session")
+def both_tenants(enforced: None) -> tuple[str, ...]:
+    """Set up both example tenants in the cluster; their names."""
     for name in tenants.TENANTS:
         tenants.set_up(name)
     return tenants.TENANTS

@@ -1,4 +1,4 @@
-"""The images: pause and Argo from the built programs, the platform's from its real Dockerfile."""
+"""The images: pause, CoreDNS and Argo from the built programs, the platform's from its real Dockerfile."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.cluster.progress import HarnessError, phase, run, run_while_it_advanc
 from tests.cluster.settings import (
     ARGO_IMAGE,
     BASE_IMAGE,
+    DNS_IMAGE,
     HERE,
     IMAGE,
     PAUSE_IMAGE,
@@ -38,6 +39,11 @@ def argo_image() -> str:
     return f"{ARGO_IMAGE}:{versions()['modules']['argo']}"
 
 
+def dns_image() -> str:
+    """Return the name of the image of the cluster's DNS server."""
+    return f"{DNS_IMAGE}:{versions()['modules']['coredns']}"
+
+
 def build_all() -> dict[str, Path]:
     """Build the images that are not cached; return each one's archive by name."""
     archives: dict[str, Path] = {}
@@ -45,6 +51,9 @@ def build_all() -> dict[str, Path]:
         archives[PAUSE_IMAGE] = pause = folder_of("pause") / "image.tar"
         if not pause.exists():
             _from_scratch(pause, PAUSE_IMAGE, [program("pause")], entrypoint="/bin/pause")
+        archives[dns_image()] = dns = folder_of("coredns") / "image.tar"
+        if not dns.exists():
+            _from_scratch(dns, dns_image(), [program("coredns")])
     argo = folder_of("argo") / "image.tar"
     if not argo.exists():
         with phase("image argo"):

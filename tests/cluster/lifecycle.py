@@ -16,6 +16,8 @@ from tests.cluster import (
     certificates,
     controlplane,
     current,
+    dns,
+    enforcement,
     images,
     machine,
     node,
@@ -26,7 +28,7 @@ from tests.cluster import (
 from tests.cluster.progress import HarnessError, phase, say
 from tests.cluster.settings import cache_folder, kubeconfig, logs, of_current_context, run_folder
 
-_LAST = ("kubelet", "proxy", "coredns", "scheduler", "controller-manager", "apiserver", "etcd", "containerd")
+_LAST = ("kubelet", "proxy", "scheduler", "controller-manager", "apiserver", "etcd", "containerd")
 """The servers that are stopped last, in order: etcd after the API server, which hangs without it."""
 
 
@@ -95,7 +97,8 @@ def _kubernetes() -> None:
     with phase("node"):
         node.start_kubelet()
         node.start_proxy()
-        node.start_dns()
+        enforcement.start()
+        dns.start()
     say(f"Kubernetes is up: export KUBECONFIG={kubeconfig()}")
 
 

@@ -20,6 +20,7 @@ from tests.cluster.settings import (
     LABEL,
     NODE_IP,
     POD_CIDR,
+    SERVICE_CIDR,
     cache_folder,
     of_current_context,
     run_folder,
@@ -29,6 +30,8 @@ from tests.cluster.settings import (
 CGROUP = "lightwork-cluster"
 """The control group that contains all pods' groups."""
 _CGROUPS = Path("/sys/fs/cgroup")
+QUEUE = 100
+"""The kernel's queue of the packets on which the network policies decide."""
 
 _SETTINGS = {
     # Needed by the pod network.
@@ -94,14 +97,40 @@ def set_up_network() -> None:
     for address in (f"{NODE_IP}/{POD_CIDR.partition('/')[2]}", f"{CREDENTIALS_IP}/32"):
         run(["ip", "address", "replace", address, "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
-    _rules("-D")
-    _rules("-I")
-
-
-def _rules(action: str) -> None:
+    _remove_rules()
     for side in ("-i", "-o"):
-        words = ["iptables", "-w", action, "FORWARD", side, BRIDGE]
-        run([*words, "-m", "comment", "--comment", LABEL, "-j", "ACCEPT"], check=action == "-I")
+        _rule("filter", "FORWARD", side, BRIDGE, "-j", "ACCEPT")
+
+
+def _rule(table: str, chain: str, *words: str) -> None:
+    """Insert a rule that is marked as ours."""
+    run(["iptables", "-w", "-t", table, "-I", chain, "-m", "comment", "--comment", LABEL, *words])
+
+
+def _remove_rules() -> None:
+    """Remove every rule that is marked as ours, whichever version of this file made it."""
+    for table in ("filter", "mangle"):
+        for line in run(["iptables", "-w", "-t", table, "-S"], check=False).splitlines():
+            words = shlex.split(line)
+            if words[0] == "-A" and LABEL in words:
+                run(["iptables", "-w", "-t", table, "-D", *words[1:]], check=False)
+
+
+def queue_packets() -> None:
+    """Put the first packets of pods' connections into the queue; they are lost while nobody reads it.
+
+    Covered are connections to pods, to servers on the node and to anywhere else, and those to a Service also
+    before the translation of its address. As in every cluster, a node may reach its own pods.
+    """
+    new = ["-m", "conntrack", "!", "--ctstate", "RELATED,ESTABLISHED"]
+    queue = ["-j", "NFQUEUE", "--queue-num", str(QUEUE)]
+    for chain, which in (
+        ("PREROUTING", ["-i", BRIDGE, "-d", SERVICE_CIDR]),
+        ("FORWARD", ["-i", BRIDGE]),
+        ("FORWARD", ["-o", BRIDGE]),
+        ("INPUT", ["-i", BRIDGE]),
+    ):
+        _rule("mangle", chain, *which, *new, *queue)
 
 
 def control_groups() -> list[Path]:
@@ -140,9 +169,10 @@ def end_pods() -> None:
 def _pids() -> set[int]:
     pids: set[int] = set()
     for top in control_groups():
-        for file in top.rglob("cgroup.procs") if top.exists() else ():
+        # Unlike `Path.rglob`, `os.walk` passes over groups that vanish meanwhile, as those of ending pods do.
+        for folder, _, _ in os.walk(top):
             with contextlib.suppress(OSError):
-                pids.update(int(line) for line in file.read_text().split())
+                pids.update(int(line) for line in (Path(folder) / "cgroup.procs").read_text().split())
     return pids - {os.getpid()}
 
 
@@ -156,11 +186,11 @@ def remove_control_groups() -> None:
 
 def tear_down_network() -> None:
     """Remove the bridge and every rule, and restore the kernel's settings."""
-    kube_proxy = program("kube-proxy")
-    if kube_proxy.exists():
-        run([kube_proxy, "--cleanup"], check=False, timeout=60)
+    for name in ("kube-proxy", "network-policies"):
+        if program(name).exists():
+            run([program(name), "--cleanup"], check=False, timeout=60)
     with contextlib.suppress(HarnessError):
-        _rules("-D")
+        _remove_rules()
     run(["ip", "link", "delete", BRIDGE], check=False)
     _remove_kubernetes_chains()
     note = run_folder() / "kernel-settings.json"

@@ -1,4 +1,4 @@
-"""The only node: containerd, the pod network, kubelet, kube-proxy, and the cluster's DNS server."""
+"""The only node: containerd, the pod network, kubelet and kube-proxy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import yaml
 from tests.cluster import processes
 from tests.cluster.binaries import program
 from tests.cluster.certificates import folder
-from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.kube import get, kubectl
 from tests.cluster.machine import CGROUP, make_control_groups
 from tests.cluster.progress import run, wait_for
 from tests.cluster.settings import (
     BRIDGE,
+    DNS_SERVICE_IP,
     DOMAIN,
     NODE,
     NODE_IP,
@@ -110,7 +111,7 @@ def start_kubelet() -> None:
         # Pods request little here, so that many fit on few cores; each may use idle processors.
         "cpuCFSQuota": False,
         "failSwapOn": False,
-        "clusterDNS": [NODE_IP],
+        "clusterDNS": [DNS_SERVICE_IP],
         "clusterDomain": DOMAIN,
         "resolvConf": str(top / "resolv.conf"),
         "podLogsDir": str(top / "pod-logs"),
@@ -128,7 +129,7 @@ def start_kubelet() -> None:
         "nodeStatusUpdateFrequency": "10s",
     }
     # Our certificates name server only, so that pods' queries never leave the machine.
-    (top / "resolv.conf").write_text(f"nameserver {NODE_IP}\n")
+    (top / "resolv.conf").write_text(f"nameserver {DNS_SERVICE_IP}\n")
     (top / "kubelet.yaml").write_text(yaml.safe_dump(config))
     processes.start(
         "kubelet",
@@ -167,41 +168,6 @@ def start_proxy() -> None:
     }
     (run_folder() / "proxy.yaml").write_text(yaml.safe_dump(config))
     processes.start("proxy", [program("kube-proxy"), f"--config={run_folder() / 'proxy.yaml'}"])
-
-
-def start_dns() -> None:
-    """Start CoreDNS on the bridge's address; it resolves only the Services of this cluster."""
-    rules = [{"apiGroups": [""], "resources": ["services", "namespaces", "pods"], "verbs": ["list", "watch"]}]
-    slices = {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}
-    rbac = "rbac.authorization.k8s.io"
-    apply(
-        [
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "ClusterRole",
-                "metadata": {"name": "lightwork:dns"},
-                "rules": [*rules, slices],
-            },
-            {
-                "apiVersion": f"{rbac}/v1",
-                "kind": "ClusterRoleBinding",
-                "metadata": {"name": "lightwork:dns"},
-                "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "lightwork:dns"},
-                "subjects": [{"apiGroup": rbac, "kind": "User", "name": "lightwork:dns"}],
-            },
-        ]
-    )
-    text = f""".:53 {{
-    bind {NODE_IP}
-    kubernetes {DOMAIN} {{
-        kubeconfig {folder() / "dns.kubeconfig"}
-        ttl 1
-    }}
-    errors
-}}
-"""
-    (run_folder() / "Corefile").write_text(text)
-    processes.start("coredns", [program("coredns"), "-conf", run_folder() / "Corefile"])
 
 
 def wait_for_pod(namespace: str, name: str, *, phase: str, seconds: float) -> None:

@@ -23,8 +23,10 @@ NODE_IP = "10.244.0.1"
 POD_CIDR = "10.244.0.0/24"
 SERVICE_CIDR = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
+DNS_SERVICE_IP = "10.96.0.10"
 DOMAIN = "cluster.local"
-API_PORT = 16443
+API_PORT = 6443
+"""The API server's port, which the policies of a tenant on a local cluster open."""
 S3_PORT = 7070
 POSTGRES_PORT = 15432
 ETCD_PORT = 12379
@@ -39,6 +41,7 @@ LABEL = "lightwork-cluster"
 
 IMAGE = "localhost/lightwork/platform"
 ARGO_IMAGE = "localhost/lightwork/argo"
+DNS_IMAGE = "localhost/lightwork/coredns"
 PAUSE_IMAGE = "localhost/lightwork/pause:1"
 BASE_IMAGE = "localhost/lightwork/base"
 

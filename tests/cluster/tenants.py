@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 
 from lightwork.kube import contract
-from tests.cluster import pod_identity, stores
+from tests.cluster import pod_identity, policies, stores
 from tests.cluster.images import platform_image, probe_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import HarnessError, run, say, wait_for
-from tests.cluster.settings import ROOT, kubeconfig, run_folder
+from tests.cluster.settings import ROOT, kubeconfig, of_current_context, run_folder
 from tests.estate import files
 
 ENVIRONMENT = "dev"
@@ -244,6 +244,9 @@ def set_up(tenant: str, file: str | None = None) -> None:
     controller = stores.controller_of(tenant)
     pod_identity.associate(namespace(tenant), contract.ACCOUNT_CONTROLLER, controller)
     objects = render(tenant, file)
+    if not of_current_context():
+        objects = [item for item in objects if item["kind"] != "NetworkPolicy"]
+        objects += policies.as_on_aws(run_folder() / "tenants" / f"{tenant}.yaml", ENVIRONMENT)
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
     apply(objects)

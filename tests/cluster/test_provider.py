@@ -101,10 +101,8 @@ def without_the_tests_own_objects() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+def local(enforced: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The local stacks: `local` is up, the tenant is not."""
-    if not kubeconfig().exists():
-        pytest.fail("no cluster is up: make cluster-up")
     folder = tmp_path_factory.mktemp("local")
     root = files.repository(folder / "clone")
     write(root)

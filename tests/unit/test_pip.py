@@ -40,6 +40,7 @@ def pip(packages: Path, *words: str, **more: str) -> subprocess.CompletedProcess
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_pip_installs_into_the_image_and_leaves_no_installer(packages: Path, tmp_path: Path) -> None:
     wheel(tmp_path, "small", "2")
     done = pip(packages, "install", "--find-links", str(tmp_path), "small")
@@ -50,6 +51,7 @@ def test_pip_installs_into_the_image_and_leaves_no_installer(packages: Path, tmp
     assert os.listdir(packages.parent) == ["lightwork"], "the installer is removed"
 
 
+@pytest.mark.slow
 def test_pip_refuses_to_change_what_the_platform_pins(packages: Path, tmp_path: Path) -> None:
     wheel(tmp_path, "pinned", "2")
     done = pip(packages, "install", "--find-links", str(tmp_path), "pinned==2")

@@ -5,7 +5,9 @@ Each connection is judged twice: by the address that the pod dials, and by what 
 
 from __future__ import annotations
 
+import copy
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from infra.config import subnets
 from infra.offline.answers import estate as pretended
 from lightwork.kube import contract
 from lightwork.manifests import dask
-from lightwork.manifests.reach import Address, Pod, Service, readings
+from lightwork.manifests.reach import Address, Pod, Service, allowed, readings
 from tests.infra.conftest import Deployed
 
 API = "172.20.0.1"
@@ -22,7 +24,7 @@ ROLES = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "con
 NEED_THE_API = ("driver", "step", "scaler", "certificates", "controller")
 
 
-def policies(deployed: Deployed) -> list[dict[str, object]]:
+def policies(deployed: Deployed) -> list[dict[str, Any]]:
     return [item for item in deployed.objects().values() if item["kind"] == "NetworkPolicy"]
 
 
@@ -66,6 +68,17 @@ def test_pods_that_need_the_api_reach_it_and_others_do_not(deployed: Deployed, r
         assert readings(policies(deployed), pod(deployed, role), service) == expected
 
 
+def test_a_policy_without_the_apis_first_address_is_found_out(deployed: Deployed) -> None:
+    """Only the reading before the translation sees it, so with one reading the tests would pass."""
+    faulty = copy.deepcopy(policies(deployed))
+    (policy,) = [item for item in faulty if item["metadata"]["name"] == "api"]
+    (rule,) = policy["spec"]["egress"]
+    rule["to"].remove({"ipBlock": {"cidr": f"{API}/32"}})
+    for role in NEED_THE_API:
+        for service in api(deployed):
+            assert readings(faulty, pod(deployed, role), service) == (False, True), role
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_every_pod_resolves_names(deployed: Deployed, role: str) -> None:
     assert readings(policies(deployed), pod(deployed, role), DNS, "UDP") == BOTH
@@ -80,6 +93,22 @@ def test_workers_and_drivers_reach_their_scheduler_and_strangers_do_not(deployed
     for role in ROLES:
         stranger = Pod("tenant-somebody-else", {contract.LABEL_ROLE: role})
         assert readings(policies(deployed), stranger, own) == NEITHER, f"another tenant's {role}"
+
+
+def test_a_run_reaches_its_own_pods_and_the_lake_and_strangers_do_not(deployed: Deployed) -> None:
+    """None of these has a Service, so that both readings are one."""
+    space, at = deployed.tenant.namespace, address(deployed)
+    worker = Pod(space, {contract.LABEL_ROLE: "worker"}, at)
+    for port in (contract.WORKER_PORT, contract.NANNY_PORT):
+        for role in ROLES:
+            expected = role in ("scheduler", "worker", "driver")
+            assert allowed(policies(deployed), pod(deployed, role), worker, port) is expected, role
+            stranger = Pod("tenant-somebody-else", {contract.LABEL_ROLE: role}, at)
+            assert not allowed(policies(deployed), stranger, worker, port), f"another tenant's {role}"
+    for end, port in ((Address("52.95.1.1"), 443), (Address("169.254.170.23"), 80)):
+        for role in ROLES:
+            expected = role in ("driver", "worker", "step", "controller")
+            assert allowed(policies(deployed), pod(deployed, role), end, port) is expected, (role, end)
 
 
 @pytest.mark.parametrize("role", ROLES)

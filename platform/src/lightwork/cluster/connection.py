@@ -23,6 +23,8 @@ __all__ = ["ATTEMPTS", "Connection", "connect", "is_untrusted"]
 ATTEMPTS = (*(1.0,) * 15, 2.0, 5.0, 10.0)
 """Timeouts in seconds of the attempts to connect; the last one applies to all further attempts."""
 
+_LEAST = 0.1
+"""The timeout in seconds of an attempt that has no time left."""
 _PAUSE = 1.0
 """Seconds between attempts that fail at once."""
 _SPAN = SpanMetadata(collections=[{"type": "Future"}])
@@ -47,15 +49,16 @@ def connect(address: Any, timeout: float, untrusted: Callable[[], object] = list
     """
     deadline = time.monotonic() + timeout
     for attempt in itertools.chain(ATTEMPTS, itertools.repeat(ATTEMPTS[-1])):
-        seconds = min(attempt, deadline - time.monotonic())
+        # Dask cannot read a negative time.
+        seconds = max(_LEAST, min(attempt, deadline - time.monotonic()))
         try:
             return Connection(address, timeout=seconds, set_as_default=False, name="lightwork")
         except OSError as error:
-            if time.monotonic() >= deadline:
-                raise
             if is_untrusted(error):
                 untrusted()
-                time.sleep(_PAUSE)
+                time.sleep(min(_PAUSE, max(0.0, deadline - time.monotonic())))
+            if time.monotonic() >= deadline:
+                raise
     raise AssertionError  # unreachable: the attempts are endless
 
 

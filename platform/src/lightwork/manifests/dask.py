@@ -43,8 +43,13 @@ EVICTABLE = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _SPILL = "/spill"
 _COMM = "DASK_DISTRIBUTED__COMM__"
 _SCHEDULER = "DASK_DISTRIBUTED__SCHEDULER__"
-# It takes about two percent of the workers' time. The scheduler's dashboard says on its page that it is off.
-_NO_PROFILES = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}
+_LEAN = {
+    # It takes about two percent of the workers' time. The scheduler's dashboard says that it is off.
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    # Each server measures the delay of its event loop that often: at Dask's 20 ms, 1 % of a core for each.
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+}
+"""Settings that spare processor time in Dask's processes."""
 
 
 def placeholder(name: str) -> str:
@@ -150,7 +155,7 @@ def scheduler() -> Manifest:
         "env": environment(
             {
                 "DASK_LOGGING": repr(LOGGING),
-                **_NO_PROFILES,
+                **_LEAN,
                 # A task is not at fault when its worker is lost: several spot nodes may go in a row.
                 f"{_SCHEDULER}ALLOWED_FAILURES": "5",
                 # Tasks queue at the scheduler, where any worker can take them.
@@ -221,7 +226,7 @@ def workers() -> Manifest:
                 {
                     "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": placeholder("worker-spill"),
                     "DASK_LOGGING": repr(LOGGING),
-                    **_NO_PROFILES,
+                    **_LEAN,
                     contract.ENV_WORKER_PORT: str(contract.WORKER_PORT),
                 }
             ),

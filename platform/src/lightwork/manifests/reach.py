@@ -25,13 +25,13 @@ class Pod:
     Attributes:
         namespace: the name of its namespace.
         labels: its labels.
-        address: its IP address.
+        address: its IP address; None if address ranges do not count.
         namespace_labels: the labels of its namespace, without the name label that Kubernetes adds.
     """
 
     namespace: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    address: str = "10.0.0.1"
+    address: str | None = "10.0.0.1"
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -68,13 +68,20 @@ def readings(
 ) -> tuple[bool, bool]:
     """Return whether the policies allow a connection to a Service: before and after the translation.
 
-    Most enforcers compare the translated address. The agent of Amazon's VPC CNI compares the one that the pod
-    dials. Its controller adds the addresses of those Services to a rule whose own selectors match the rule's
-    selectors; an address range only matches what is in it.
+    Most enforcers compare the translated address and port. The agent of Amazon's VPC CNI compares those that
+    the pod dials. To a rule with selectors, its controller adds the Services whose own selectors match them,
+    with the port that the Service translates to the rule's; an address range only matches what is in it.
+    (`getMatchingServiceClusterIPs` in
+    https://github.com/aws/amazon-network-policy-controller-k8s/blob/main/pkg/resolvers/endpoints.go)
     """
     policies = list(policies)
-    dialed = Pod(to.namespace, to.selector, to.address)
-    before = _passes(policies, source, "Egress", dialed, to.port, protocol)
+    before = any(
+        _passes(policies, source, "Egress", dialed, port, protocol)
+        for dialed, port in (
+            (Address(to.address), to.port),
+            (Pod(to.namespace, to.selector, None), to.end_port),
+        )
+    )
     after = _passes(policies, source, "Egress", to.end, to.end_port, protocol)
     into = not isinstance(to.end, Pod) or _passes(policies, to.end, "Ingress", source, to.end_port, protocol)
     return before and into, after and into
@@ -123,6 +130,8 @@ def _peers(namespace: str, peers: list[dict[str, Any]] | None, other: Pod | Addr
 
 def _peer(namespace: str, peer: Mapping[str, Any], other: Pod | Address) -> bool:
     if "ipBlock" in peer:
+        if other.address is None:
+            return False
         address = ipaddress.ip_address(other.address)
         excepted = [ipaddress.ip_network(cidr) for cidr in peer["ipBlock"].get("except", [])]
         return address in ipaddress.ip_network(peer["ipBlock"]["cidr"]) and not any(

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from lightwork.cli import running
-from lightwork.errors import InputError, RunFailed, one_line
+from lightwork.errors import ClusterAway, InputError, LakeAway, RunFailed, one_line
 
 
 def run(
@@ -43,6 +43,8 @@ def test_the_commands_own_value_is_the_exit_code(value: int | None) -> None:
     [
         (InputError("acme: pods: found none"), 2, "acme: pods: found none"),
         (RunFailed("element 3 failed"), 1, "element 3 failed"),
+        (LakeAway("cannot read a"), 75, "cannot read a"),
+        (ClusterAway("another authority"), 75, "another authority"),
         (KeyboardInterrupt(), 130, "was stopped"),
     ],
 )

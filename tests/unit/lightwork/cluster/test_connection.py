@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+import dask
 import pytest
 
 from lightwork.cluster import connection
+from lightwork.errors import ClusterAway, RunFailed
 from tests.waiting import patience
 
 
@@ -76,3 +78,38 @@ def test_certificates_of_another_authority_are_not_trusted():
     ):
         connection.Connection(cluster.scheduler_address, security=private.credentials(), timeout=patience(5))
     assert connection.is_untrusted(caught.value)
+
+
+@pytest.mark.parametrize(("own", "expected"), [(True, ClusterAway), (False, RunFailed)])
+def test_only_a_run_with_a_scheduler_of_its_own_is_tried_again_for_another_authority(
+    monkeypatch, own: bool, expected: type[RunFailed]
+):
+    from distributed import LocalCluster
+
+    from lightwork.cluster import cluster, private
+
+    class Fleet:
+        def resolve(self, address: str, timeout: float) -> str:
+            return address
+
+        def renew(self, authority: str) -> None:
+            """Kubernetes may take longer than the run waits."""
+
+    trusted = private.credentials()
+    settings = {
+        "distributed.comm.tls.ca-file": trusted.tls_ca_file,
+        "distributed.comm.tls.client.cert": trusted.tls_client_cert,
+        "distributed.comm.tls.client.key": trusted.tls_client_key,
+    }
+    monkeypatch.setattr(cluster, "fleet_from", lambda environment: Fleet() if own else None)
+    monkeypatch.setattr(cluster, "authority", lambda: "another")
+    monkeypatch.setenv("LIGHTWORK_CONNECT_SECONDS", "2")
+    with (
+        LocalCluster(
+            n_workers=0, security=private.credentials(), protocol="tls://", dashboard_address=None
+        ) as other,
+        dask.config.set(settings),
+        pytest.raises(RunFailed, match="no scheduler responds at tls://") as caught,
+    ):
+        cluster.Cluster(other.scheduler_address, 1)
+    assert type(caught.value) is expected

@@ -1,4 +1,4 @@
-"""Dask's profiler is off where lightwork starts workers, and Dask's page says so."""
+"""What Dask measures of itself costs little where lightwork starts workers: no profiles, few ticks."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ def test_it_is_off_on_local_workers_and_the_dashboards_pages_say_so(monkeypatch:
         with Client(cluster, set_as_default=False) as client:
             on_workers = client.run(lambda: dask.config.get("distributed.worker.profile.enabled"))
             callbacks = client.run(lambda dask_worker: sorted(dask_worker.periodic_callbacks))
+            ticks = client.run(lambda dask_worker: dask_worker.periodic_callbacks["tick"].callback_time)
+            ticks["scheduler"] = cluster.scheduler.periodic_callbacks["tick"].callback_time
     assert list(on_workers.values()) == [False]
     assert [page.subtitle.text for page in pages] == ["Profiling is disabled."] * 2
     assert not [name for names in callbacks.values() for name in names if "profile" in name]
+    assert list(ticks.values()) == [500] * 2
 
 
 def test_dasks_own_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +45,7 @@ def test_dasks_own_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("objects", [manifests.scheduler, manifests.workers])
 def test_it_is_off_in_the_pods_of_schedulers_and_workers(objects) -> None:
     (container,) = objects()["spec"]["template"]["spec"]["containers"]
-    value = next(item["value"] for item in container["env"] if item["name"] == VARIABLE)
-    assert dask.config.collect_env({VARIABLE: value}) == {
-        "distributed": {"worker": {"profile": {"enabled": False}}}
-    }
+    given = {item["name"]: item["value"] for item in container["env"] if item["name"].startswith("DASK_")}
+    with dask.config.set(dask.config.collect_env(given)):
+        assert dask.config.get(SETTING) is False
+        assert dask.config.get("distributed.admin.tick.interval") == "500ms"

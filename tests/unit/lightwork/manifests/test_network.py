@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lightwork.manifests import network
-from lightwork.manifests.reach import Address, Pod, allowed
+from lightwork.manifests.reach import Address, Pod, Service, allowed, readings
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
@@ -238,3 +238,28 @@ def test_policies_are_evaluated_as_kubernetes_defines_them(
     policies: list[dict[str, Any]], passes: bool
 ) -> None:
     assert allowed(policies, A, B, 80) is passes
+
+
+@pytest.mark.parametrize(
+    ("to", "port", "expected"),
+    [
+        ({"podSelector": {"matchLabels": {"app": "y"}}}, 8080, (True, True)),  # the Service's port is mapped
+        ({"podSelector": {"matchLabels": {"app": "y"}}}, 80, (False, False)),  # a rule names the pod's port
+        ({"podSelector": {"matchLabels": {"app": "z"}}}, 8080, (False, False)),
+        (
+            {"podSelector": {"matchLabels": {"more": "1"}}},
+            8080,
+            (False, True),
+        ),  # not in the Service's selector
+        ({"ipBlock": {"cidr": "10.0.0.0/24"}}, 8080, (False, True)),  # the pod's address
+        ({"ipBlock": {"cidr": "172.20.0.0/16"}}, 80, (True, False)),  # the Service's
+        ({"ipBlock": {"cidr": "172.20.0.0/16"}}, 8080, (False, False)),
+    ],
+)
+def test_a_services_address_is_read_before_and_after_its_translation(
+    to: dict[str, Any], port: int, expected: tuple[bool, bool]
+) -> None:
+    policies = [policy({}, ["Egress"], egress=[{"to": [to], "ports": [{"port": port}]}])]
+    end = Pod("a", {"app": "y", "more": "1"}, "10.0.0.2")
+    service = Service("a", "172.20.3.3", 80, end, 8080, {"app": "y"})
+    assert readings(policies, A, service) == expected
