@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
+from infra.config import streams
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from infra.config.sizes import Sizes
 
 GIBIBYTE, MEBIBYTES = 2**30, 1024
-SHARDS = 1000
-"""The most shards of a data node with up to 16 GiB of heap ("Amazon OpenSearch Service quotas")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +158,8 @@ def _search(args: WatchArgs) -> Iterator[_Alarm]:
     )
     yield _Alarm(
         name="search-shards",
-        says="Four fifths of the shards that OpenSearch allows: beyond the limit, logs are refused",
+        says="More shards than OpenSearch's heap is for: see search_type and search_nodes",
         metric="Shards.active",
         dimensions=dimensions,
-        threshold=0.8 * SHARDS * sizes.search_nodes,
+        threshold=streams.advised_shards(sizes.search_type, sizes.search_nodes),
     )

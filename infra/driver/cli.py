@@ -310,6 +310,23 @@ def dump(env: AnyEnvironment, tenant: str | None) -> int:
     return 0
 
 
+@cli.command("erase-logs")
+@click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
+@click.option("--tenant", metavar="NAME", required=True, help="The tenant, whose file may be gone.")
+def erase_logs(env: Any, tenant: str) -> int:
+    """Print a Job that erases the logs of a tenant that has left, for kubectl. Nothing is erased before.
+
+    \b
+    lightwork-estate erase-logs --env dev --tenant initech | kubectl create -f -
+
+    It deletes the tenant's lines in OpenSearch, and the role that reads them. It is safe to repeat.
+    """
+    from infra.driver import erasing, stacks
+
+    echo(json_text(erasing.job(ROOT, env, tenant, lambda site: stacks.Stacks(site)), indent=1))
+    return 0
+
+
 @cli.command()
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
 def bootstrap(env: Any) -> int:

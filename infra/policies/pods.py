@@ -78,10 +78,8 @@ def autoscaler(*, account: str, region: str, cluster: str) -> Policy:
 
 
 def ship_logs(*, domain_arn: str) -> Policy:
-    """Let the log shipper add to indexes but not read them; OpenSearch's own roles decide which indexes."""
-    return policy(
-        allow("Bulk", ["es:ESHttpPost"], [f"{domain_arn}/_bulk", f"{domain_arn}/logs-*/_bulk"]),
-    )
+    """Let the log shipper add lines but not read them; OpenSearch's own roles decide to which streams."""
+    return policy(allow("Bulk", ["es:ESHttpPost"], [f"{domain_arn}/_bulk"]))
 
 
 def manage_search(*, domain_arn: str) -> Policy:

@@ -140,6 +140,6 @@ class Tenant(pulumi.ComponentResource):
                 region=args.estate.region,
                 image=args.image,
                 shipper_role_arn=args.names.role_arn(args.names.named("log-shipper", limit=64)),
-                kept_days=args.settings.sizes.log_days,
+                sizes=args.settings.sizes,
             ),
         ]

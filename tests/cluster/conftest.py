@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import enforcement, tenants
+from lightwork.pods import search
+from tests.cluster import enforcement, log_domain, opensearch, tenants
 from tests.cluster.progress import phase
 from tests.cluster.settings import kubeconfig, of_current_context
 
@@ -58,3 +60,29 @@ def acme(both_tenants: tuple[str, ...]) -> str:
 def globex(both_tenants: tuple[str, ...]) -> str:
     """The second tenant's name."""
     return both_tenants[1]
+
+
+@pytest.fixture(scope="session")
+def search_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[opensearch.Server]:
+    """A real OpenSearch with its security plugin; it needs no cluster."""
+    with opensearch.running(tmp_path_factory.mktemp("opensearch"), security=True) as server:
+        yield server
+
+
+@pytest.fixture
+def empty(search_server: opensearch.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[log_domain.Domain]:
+    """A domain without streams."""
+    monkeypatch.setattr(search, "PAUSE", 0.1)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", log_domain.KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    with log_domain.emptied(search_server) as domain:
+        yield domain
+
+
+@pytest.fixture
+def domain(empty: log_domain.Domain) -> log_domain.Domain:
+    """A domain that is set up, with three tenants."""
+    empty.set_up()
+    for name in log_domain.TENANT_NAMES:
+        empty.add(name)
+    return empty

@@ -69,7 +69,7 @@ def _up_in_current() -> None:
     with phase("the current context"):
         current.find()
     with phase("Debian packages"):
-        machine.install_packages()
+        machine.install_packages(machine.servers())
     binaries.build_servers()
     with phase("images"):
         archives = images.build_all()
@@ -81,7 +81,7 @@ def _up_in_current() -> None:
 
 def _kubernetes() -> None:
     with phase("Debian packages"):
-        machine.install_packages()
+        machine.install_packages(machine.servers())
     machine.refuse_another()
     binaries.build_servers()
     with phase("images"):

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.binaries import program
@@ -51,10 +52,14 @@ _SETTINGS = {
 }
 
 
-def install_packages() -> None:
-    """Install missing Debian packages without starting their services, and note which were installed."""
+def servers() -> list[str]:
+    """Return the Debian packages that the cluster needs."""
     debian = versions()["debian"]
-    required = [*debian["servers"], *([] if of_current_context() else debian["kubernetes"])]
+    return [*debian["servers"], *([] if of_current_context() else debian["kubernetes"])]
+
+
+def install_packages(required: Sequence[str]) -> None:
+    """Install missing Debian packages without starting their services, and note which were installed."""
     missing = [name for name in required if not _installed(name)]
     if not missing:
         return

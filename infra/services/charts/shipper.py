@@ -1,27 +1,23 @@
-"""The values of Fluent Bit's chart, which sends pods' logs to OpenSearch: one index per tenant and day."""
+"""The values of Fluent Bit's chart, which sends pods' logs to OpenSearch: a data stream for each tenant."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import dedent
 
+from infra.config.streams import CLUSTER, TENANT
 from infra.services.charts.common import Values, container, size
 
-INDEX = "logs"
-"""The prefix of all indexes' names."""
-CLUSTER = "_cluster"
-"""The index of the shared services. It cannot be a tenant's name: those begin with a letter."""
-
-ROUTE = """\
+ROUTE = f"""\
 function route(tag, timestamp, record)
-  local namespace = (record["kubernetes"] or {})["namespace_name"] or ""
+  local namespace = (record["kubernetes"] or {{}})["namespace_name"] or ""
   local tenant = string.match(namespace, "^tenant%-(.+)$")
-  record["index"] = "logs-" .. (tenant or "_cluster")
+  record["stream"] = tenant and ("{TENANT}" .. tenant) or "{CLUSTER}"
   record["tenant"] = tenant
   return 2, timestamp, record
 end
 """
-"""Chooses the index of a line by its namespace, never by anything that a pod can set itself."""
+"""Sets a line's stream and tenant by its namespace, never by anything that a pod can set itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +33,6 @@ class ShipperValues:
     endpoint: str
     region: str
     account: str
-
-
-def index_pattern(tenant: str) -> str:
-    """Return the pattern of a tenant's indexes. The dot ends the name, so `acme` does not match `acme-2`."""
-    return f"{INDEX}-{tenant}.*"
 
 
 def values(args: ShipperValues) -> Values:
@@ -142,10 +133,8 @@ _OUTPUTS = dedent(
         AWS_Auth On
         AWS_Region {region}
         AWS_Service_Name es
-        Logstash_Format On
-        Logstash_Prefix logs-_cluster
-        Logstash_Prefix_Key $index
-        Logstash_Prefix_Separator .
+        Index $stream
+        Write_Operation create
         Time_Key_Nanos On
         Suppress_Type_Name On
         Generate_ID On
@@ -155,4 +144,7 @@ _OUTPUTS = dedent(
         storage.total_limit_size 2G
     """
 )
-"""`Generate_ID` derives the document's ID from the line and its time, so a line sent twice is stored once."""
+"""`Generate_ID` derives the document's ID from the line and its time, so a line sent twice is stored once,
+unless the stream has started a new index in between. A data stream takes only `create`; that a line exists
+already (409) counts as success.
+"""

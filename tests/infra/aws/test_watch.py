@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infra.config import streams
 from infra.config.sizes import DEFAULTS
 
 if TYPE_CHECKING:
@@ -57,4 +58,5 @@ def test_thresholds_follow_the_sizes(estates: dict[str, Run]) -> None:
         assert thresholds["AWS/ES", "FreeStorageSpace"] == sizes["search_gigabytes"] * 1024 / 5, (
             "MiB, of a node"
         )
-        assert thresholds["AWS/ES", "Shards.active"] == 800 * sizes["search_nodes"], "1,000 a node"
+        shards = streams.advised_shards(sizes["search_type"], sizes["search_nodes"])
+        assert thresholds["AWS/ES", "Shards.active"] == shards, "25 for each GiB of heap"

@@ -68,7 +68,7 @@ LAKE_OBJECTS = tuple((f"s3:{verb}Object", f"{LAKE}/acme/files/x") for verb in ("
 OWN_SECRET = ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/acme/weather-api")
 MASTER = ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-1")
 """The password of the archive's master."""
-READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-acme.2026.11.27/_search")
+READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-tenant-acme/_search")
 
 ESTATE = {
     "autoscaler-pods-role": Questions(
@@ -87,6 +87,8 @@ ESTATE = {
     "search-admin-role": Questions(
         must=(
             ("es:ESHttpPut", f"{DOMAIN}/_plugins/_security/api/roles/tenant-acme"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_data_stream/logs-tenant-acme"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_plugins/_security/api/roles/tenant-acme"),
             ("es:ESHttpGet", f"{DOMAIN}/"),
         ),
         never=(("es:UpdateDomainConfig", DOMAIN), ("es:DeleteDomain", DOMAIN)),
@@ -95,7 +97,8 @@ ESTATE = {
         must=(("es:ESHttpPost", f"{DOMAIN}/_bulk"),),
         never=(
             READ_LOGS,
-            ("es:ESHttpDelete", f"{DOMAIN}/logs-acme.2026.11.27"),
+            ("es:ESHttpDelete", f"{DOMAIN}/_data_stream/logs-tenant-acme"),
+            ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-acme/_delete_by_query"),
             ("es:ESHttpPost", f"{DOMAIN}/_search"),
         ),
     ),

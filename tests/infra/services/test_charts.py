@@ -293,12 +293,11 @@ def test_components_hidden_by_eks_are_not_monitored() -> None:
         assert MONITORING[name] == {"enabled": False}, f"an alert about {name} would fire for ever"
 
 
-def test_an_index_belongs_to_one_tenant_and_pods_cannot_choose_it() -> None:
+def test_a_line_belongs_to_one_tenant_and_pods_cannot_choose_it() -> None:
     values = VALUES["fluent-bit"]
-    assert shipper.index_pattern("acme") == "logs-acme.*", "the dot ends the name"
     config = values["config"]
-    assert "Logstash_Prefix_Key $index" in config["outputs"], "route.lua sets the index"
-    assert "Logstash_Prefix_Separator ." in config["outputs"], "with a dash, acme could read acme-2"
+    assert "Index $stream" in config["outputs"], "route.lua sets the stream"
+    assert "Write_Operation create" in config["outputs"], "a data stream takes nothing else"
     assert 'string.match(namespace, "^tenant%-(.+)$")' in values["luaScripts"]["route.lua"], (
         "the namespace is reliable; a pod can set its own labels"
     )

@@ -17,7 +17,6 @@ from infra.policies.scope import Scope
 from infra.services import alerts, archive_login, dashboards
 from infra.services import objects as services_objects
 from infra.services.charts import argo
-from infra.tenant import search as tenant_search
 from lightwork import manifests
 from lightwork.manifests import argo_config
 from tests.estate import files
@@ -325,24 +324,6 @@ def test_a_dashboard_is_valid_and_has_grafanas_label(manifest: dict[str, Any]) -
 
 def variables_in(expression: str) -> list[str]:
     return re.findall(r"\$(\w+)", expression)
-
-
-def test_the_domain_lets_the_shipper_add_logs_but_not_read_them() -> None:
-    requests = tenant_search.domain_requests(shipper_role_arn="arn:shipper", kept_days=30)
-    by_path = {request["path"]: request["body"] for request in requests}
-    role = by_path["_plugins/_security/api/roles/log-shipper"]
-    (index,) = role["index_permissions"]
-    assert index["index_patterns"] == ["logs-*"], "only logs"
-    allowed = [*index["allowed_actions"], *role["cluster_permissions"]]
-    assert not any("read" in a or "search" in a or "get" in a or "*" in a for a in allowed), (
-        "the shipper must not read"
-    )
-    assert by_path["_plugins/_security/api/rolesmapping/log-shipper"] == {"backend_roles": ["arn:shipper"]}
-    states = {s["name"]: s for s in by_path["_plugins/_ism/policies/lightwork-retention"]["policy"]["states"]}
-    (transition,) = states["kept"]["transitions"]
-    assert transition == {"state_name": "gone", "conditions": {"min_index_age": "30d"}}, (
-        "the requested retention"
-    )
 
 
 def test_placeholders_are_filled_in_and_nothing_else_changes(estate: Run) -> None:

@@ -223,16 +223,18 @@ def test_each_pipeline_has_its_template_and_each_schedule_its_time_zone(deployed
         assert schedule["spec"]["suspend"] is entries[name].suspended, f"{name}: as the file says"
 
 
-def test_its_logs_have_an_index_of_their_own_with_the_environments_retention(deployed: Deployed) -> None:
+def test_its_logs_have_a_stream_of_their_own_with_the_environments_retention(deployed: Deployed) -> None:
     name, days = deployed.tenant.name, DEFAULTS[deployed.environment]["log_days"]
     config = of_kind(deployed, "ConfigMap")[f"search-{name}"]
     bodies = {request["path"]: request["body"] for request in json.loads(config["data"]["requests.json"])}
     (mine,) = bodies[f"_plugins/_security/api/roles/tenant-{name}"]["index_permissions"]
-    assert mine == {"index_patterns": [f"logs-{name}.*"], "allowed_actions": ["read", "get"]}, (
-        "its own indexes only, and read only"
+    assert mine == {"index_patterns": [f"logs-tenant-{name}"], "allowed_actions": ["read", "get"]}, (
+        "its own stream only, and read only"
     )
     kept, _ = bodies["_plugins/_ism/policies/lightwork-retention"]["policy"]["states"]
-    assert kept["transitions"][0]["conditions"] == {"min_index_age": f"{days}d"}, "the environment's log_days"
+    assert kept["transitions"][0]["conditions"] == {"min_rollover_age": f"{days}d"}, (
+        "the environment's log_days"
+    )
 
 
 def test_every_image_is_named_by_its_digest(deployed: Deployed) -> None:

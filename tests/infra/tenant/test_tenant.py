@@ -10,6 +10,7 @@ import pytest
 from infra import manifests as infra_manifests
 from infra.config import image
 from infra.config.naming import Names
+from infra.config.sizes import DEFAULTS, Sizes
 from infra.estate.outputs import EstateOutputs
 from infra.offline.answers import estate
 from infra.policies import tenant as tenant_policies
@@ -272,16 +273,18 @@ def test_an_unknown_state_is_refused(root: Path) -> None:
     assert not [r for r in run.resources if r.type.startswith("aws:s3")], "refused too late"
 
 
-def test_opensearch_lets_a_tenant_read_only_its_own_indexes(acme: Run) -> None:
+def test_opensearch_lets_a_tenant_read_only_its_own_lines(acme: Run) -> None:
     config = objects(acme)["configmap-search-acme"]
     assert config["metadata"]["namespace"] == "logging", "the namespace of the master user's account"
     assert config["metadata"]["labels"]["lightwork/tenant"] == "acme", "the tenant's label"
-    *domain, role, mapping = json.loads(config["data"]["requests.json"])
+    *others, role, mapping = json.loads(config["data"]["requests.json"])
+    bodies = {request["path"]: request["body"] for request in others}
     shipper = f"arn:aws:iam::{ACCOUNT}:role/lightwork/dev/lightwork-dev-log-shipper"
-    assert domain[1]["body"] == {"backend_roles": [shipper]}, "otherwise no line is accepted"
+    assert bodies["_plugins/_security/api/rolesmapping/log-shipper"] == {"backend_roles": [shipper]}
+    assert "_data_stream/logs-tenant-acme" in bodies, "otherwise no line is accepted"
     assert role["path"] == "_plugins/_security/api/roles/tenant-acme", "one role per tenant"
     (index,) = role["body"]["index_permissions"]
-    assert index["index_patterns"] == ["logs-acme.*"], "acme-2 has other indexes"
+    assert index["index_patterns"] == ["logs-tenant-acme"], "acme-2 has another stream"
     assert index["allowed_actions"] == ["read", "get"], "logs are read only"
     assert role["body"]["cluster_permissions"] == [], "no rights on the domain itself"
     assert mapping["body"] == {"backend_roles": ["tenant-acme"]}, "users with that group"
@@ -296,7 +299,7 @@ def test_changed_requests_start_a_new_job() -> None:
             region=REGION,
             image=IMAGE,
             shipper_role_arn="arn:shipper",
-            kept_days=30,
+            sizes=Sizes.model_validate(DEFAULTS["dev"]),
         )
         return job["spec"]["template"]
 
