@@ -21,7 +21,7 @@ from infra.config import versions
 from infra.config.local import TENANT, load
 from infra.config.stack import LOCAL
 from infra.manifests import release
-from infra.services import objects
+from infra.services import archive_login, objects
 from infra.services.charts import argo
 from infra.services.charts.common import Placement
 from lightwork import tenants
@@ -119,7 +119,7 @@ class LocalPlatform(pulumi.ComponentResource):
             values=argo.values(
                 argo.ArgoValues(
                     image_tag=versions.CHARTS["argo-workflows"].image_tag or "",
-                    archive_secret=objects.ARCHIVE_SECRET,
+                    archive_secret=archive_login.SECRET,
                     placement=Placement(),
                 )
             ),

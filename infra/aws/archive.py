@@ -11,6 +11,7 @@ import pulumi_aws as aws
 from infra.aws.key import Key, KeyArgs
 from infra.config import versions
 from infra.policies import resources
+from lightwork.manifests import argo_config
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 
 PORT = 5432
-DATABASE = "argo"
 USER = "argo"
+"""The master. Argo has a login of its own (`infra.services.archive_login`)."""
 MAJOR = versions.POSTGRESQL.partition(".")[0]
 
 
@@ -45,11 +46,12 @@ class ArchiveArgs:
 
 
 class Archive(pulumi.ComponentResource):
-    """A private, encrypted, backed-up PostgreSQL database whose password RDS manages.
+    """A private, encrypted, backed-up PostgreSQL database whose master's password RDS manages.
 
     Makes: a KMS key for disk, backups, logs and password; the log group; a subnet group; a security group
     that admits only the cluster; a parameter group that refuses connections without TLS; the database. The
-    password is in Secrets Manager, where RDS rotates it every week; it is not in any file or state.
+    master's password is in Secrets Manager, where RDS rotates it every week; it is not in any file or state.
+    Argo does not use it.
 
     Costs: a db.t4g.medium in one zone about 47 USD a month, a db.m7g.large in two about 245 USD; 0.12 USD per
     GB (0.23 in two zones); backups up to the disk's size are free.
@@ -59,7 +61,7 @@ class Archive(pulumi.ComponentResource):
 
     Attributes:
         host: its host name.
-        secret_arn: the ARN of the secret with `username` and `password`.
+        secret_arn: the ARN of the secret with `username` and `password` of the master.
         key_arn: the ARN of that secret's key.
     """
 
@@ -127,6 +129,7 @@ class Archive(pulumi.ComponentResource):
             description="No connection without TLS; who connects is logged",
             parameters=[
                 {"name": "rds.force_ssl", "value": "1"},
+                {"name": "password_encryption", "value": "scram-sha-256"},
                 {"name": "log_connections", "value": "1"},
                 {"name": "log_disconnections", "value": "1"},
             ],
@@ -141,7 +144,7 @@ class Archive(pulumi.ComponentResource):
             auto_minor_version_upgrade=False,
             allow_major_version_upgrade=False,
             instance_class=args.sizes.archive_class,
-            db_name=DATABASE,
+            db_name=argo_config.DATABASE,
             port=PORT,
             username=USER,
             manage_master_user_password=True,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 PORT = 443
 MANAGER_TYPE = "m7g.large.search"
+WAIT = "2h"
+"""How long Pulumi waits for the domain; a change may copy all data to new nodes. The CI job may take longer:
+killed while it waits, it would leave the state locked."""
 
 
 class _Grant(Protocol):
@@ -132,7 +135,13 @@ class Search(pulumi.ComponentResource):
             # Service software is updated through Pulumi only.
             software_update_options={"auto_software_update_enabled": False},
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True, depends_on=service),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=True,
+                retain_on_delete=True,
+                depends_on=service,
+                custom_timeouts=pulumi.CustomTimeouts(create=WAIT, update=WAIT, delete=WAIT),
+            ),
         )
         self.endpoint = domain.endpoint
         self.register_outputs({"endpoint": self.endpoint, "arn": self.arn})

@@ -25,6 +25,9 @@ ALARMS = ServiceAccount("monitoring", "alertmanager")
 SECRETS = ServiceAccount("external-secrets", "external-secrets")
 """Copies secrets from Secrets Manager into the cluster."""
 
+ARCHIVE = ServiceAccount("argo", "archive-login")
+"""Makes and rotates Argo's login to the archive, with the master's password."""
+
 PREVIEWERS = "lightwork:previewers"
 """The Kubernetes group of the previewing role; a ClusterRole lets it read more than EKS's view policy."""
 

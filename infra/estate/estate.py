@@ -28,6 +28,7 @@ from infra.services.services import Platform, PlatformArgs
 if TYPE_CHECKING:
     from infra.config.naming import Names
     from infra.config.settings import Settings
+    from infra.policies.statements import Policy
 
 
 AUDIT_DAYS = 400
@@ -147,7 +148,8 @@ class Estate(pulumi.ComponentResource):
             ),
             inner,
         )
-        operator = self._secrets_operator(archive, cluster, access)
+        operator = self._secrets_operator(cluster, access)
+        login = self._archive_login(archive, cluster, access)
         search = Search(
             "search",
             SearchArgs(
@@ -190,7 +192,7 @@ class Estate(pulumi.ComponentResource):
                 search_endpoint=search.endpoint,
                 topic_arn=alarms.topic_arn,
                 # The cluster's access entries as well: they must outlast what Helm uninstalls by them.
-                after=[cluster, nodes, scaler, operator, aws, archive],
+                after=[cluster, nodes, scaler, operator, login, aws, archive],
             ),
             pulumi.ResourceOptions(
                 parent=self,
@@ -225,21 +227,37 @@ class Estate(pulumi.ComponentResource):
         }
         self.register_outputs({})
 
-    def _secrets_operator(self, archive: Archive, cluster: Cluster, access: Access) -> PodRole:
-        """Make the role that copies the archive's password into the cluster, and tenants' secrets as them."""
-        names = self._args.names
+    def _secrets_operator(self, cluster: Cluster, access: Access) -> PodRole:
+        """Make the role that copies the platform's secrets into the cluster, and tenants' secrets as them."""
+        policy = pods.operator(names=self._args.names)
+        return self._pod_role("secrets", accounts.SECRETS, policy, cluster, access)
+
+    def _archive_login(self, archive: Archive, cluster: Cluster, access: Access) -> PodRole:
+        """Make the only role that reads the password of the archive's master."""
+        region = self._args.names.region
         policy = pulumi.Output.all(secret_arn=archive.secret_arn, key_arn=archive.key_arn).apply(
-            lambda arns: pods.operator(names=names, **arns)
+            lambda arns: pods.read_secret(**arns, region=region)
         )
+        return self._pod_role("archive-login", accounts.ARCHIVE, policy, cluster, access)
+
+    def _pod_role(
+        self,
+        name: str,
+        account: accounts.ServiceAccount,
+        policy: pulumi.Input[Policy],
+        cluster: Cluster,
+        access: Access,
+    ) -> PodRole:
+        names = self._args.names
         return PodRole(
-            "secrets",
+            name,
             PodRoleArgs(
-                role=names.named("secrets", limit=64),
+                role=names.named(name, limit=64),
                 path=names.role_path,
                 boundary=access.estate_boundary_arn,
                 cluster=cluster.name,
                 cluster_arn=names.cluster_arn,
-                account=accounts.SECRETS,
+                account=account,
                 policy=policy,
                 tags=names.tags(),
             ),

@@ -42,7 +42,7 @@ class EstateOutputs:
         private_subnet_ids: the subnets of nodes and pods, one per zone.
         api_cidrs: the address ranges of the Kubernetes API as pods reach it: the subnets of its interfaces.
         archive_host: the host name of the PostgreSQL database.
-        archive_secret_arn: the secret in which RDS keeps its password.
+        archive_secret_arn: the secret in which RDS keeps the password of its master.
         search_endpoint: the host name of the OpenSearch domain.
         search_domain_arn: the domain's ARN.
         search_admin_role_arn: the role that may change the domain's roles, indexes and policies.

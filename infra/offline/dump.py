@@ -59,6 +59,7 @@ def entries(run: Run) -> list[Entry]:
 def _entry(resource: Resource) -> Entry:
     options = {
         "additionalSecretOutputs": sorted(resource.secret_outputs),
+        "customTimeouts": resource.timeouts,
         "deletedWith": resource.deleted_with,
         "dependsOn": sorted(resource.depends_on),
         "ignoreChanges": sorted(resource.ignore_changes),

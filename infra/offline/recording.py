@@ -31,6 +31,7 @@ class Resource:
     deleted_with: str
     depends_on: list[str]
     ignore_changes: list[str]
+    timeouts: dict[str, str]
     secret_outputs: list[str]
 
 
@@ -103,6 +104,9 @@ class _Monitor(mocks.MockMonitor):
                 deleted_with=request.deletedWith,
                 depends_on=list(request.dependencies),
                 ignore_changes=list(request.ignoreChanges),
+                timeouts={
+                    field.name: str(value) for field, value in request.customTimeouts.ListFields() if value
+                },
                 secret_outputs=list(request.additionalSecretOutputs),
             )
         )

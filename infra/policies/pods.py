@@ -96,9 +96,9 @@ def manage_search(*, domain_arn: str) -> Policy:
 
 
 def read_secret(*, secret_arn: str, key_arn: str, region: str) -> Policy:
-    """Allow reading one secret and decrypting it with its key."""
+    """Let the Job of the archive's login read the master's: one secret, decrypted with its key."""
     return policy(
-        allow("Read", ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], [secret_arn]),
+        allow("Read", ["secretsmanager:GetSecretValue"], [secret_arn]),
         allow(
             "Key",
             ["kms:Decrypt"],
@@ -118,21 +118,14 @@ def platform_secret(names: Names, name: str) -> str:
     return f"{names.secret_prefix('_platform')}{name}"
 
 
-def operator(*, names: Names, secret_arn: str, key_arn: str) -> Policy:
-    """Let the secrets operator read the archive's password and the platform's own secrets.
+def operator(*, names: Names) -> Policy:
+    """Let the secrets operator read the platform's own secrets.
 
     It cannot read tenants' secrets itself; for those it may assume the role of each tenant's secrets.
-
-    Args:
-        names: the environment's names.
-        secret_arn: the secret with the archive's password.
-        key_arn: its key.
     """
     own = f"arn:aws:secretsmanager:{names.region}:{names.account}:secret:{platform_secret(names, '*')}"
-    archive = read_secret(secret_arn=secret_arn, key_arn=key_arn, region=names.region)
     roles = names.role_arn(f"{names.named('secrets')}-*", tenant=True)
     return policy(
-        *archive["Statement"],
         allow("Platform", ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"], [own]),
         # A pod's session passes its tags on, so assuming a role also tags a session.
         allow("Tenants", ["sts:AssumeRole", "sts:TagSession"], [roles]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from infra.config import accounts
 from lightwork.kube import contract
 from lightwork.manifests import certificates, controller
 from lightwork.manifests.base import manifest
@@ -33,6 +34,9 @@ RENEWAL_DAYS = 3
 They are checked every night and renewed a month before they expire.
 """
 
+
+LOGIN_DAYS = 2
+"""Days without a successful look at Argo's login to the archive, which is looked at every night."""
 
 SAMPLES = 50_000
 """The most series of a tenant's pod; with more it is not scraped, so that it cannot fill Prometheus up.
@@ -124,11 +128,7 @@ def _platform() -> list[dict[str, Any]]:
         'kube_deployment_status_replicas_available{namespace="argo",deployment=~".*workflow-controller"}'
     )
     cron_job = f'{{{TENANTS},cronjob="{certificates.NAME}"}}'
-    limit = RENEWAL_DAYS * 86_400
-    never = (
-        f"time() - kube_cronjob_created{cron_job} > {limit}"
-        f" unless on (namespace, cronjob) kube_cronjob_status_last_successful_time{cron_job}"
-    )
+    login = f'{{namespace="{accounts.ARCHIVE.namespace}",cronjob="{accounts.ARCHIVE.name}"}}'
     return [
         _rule(
             "ArgoDown",
@@ -159,14 +159,34 @@ def _platform() -> list[dict[str, Any]]:
         ),
         _rule(
             "CertificateExpiry",
-            f"time() - kube_cronjob_status_last_successful_time{cron_job} > {limit} or ({never})",
+            _unsuccessful(cron_job, RENEWAL_DAYS),
             after="1h",
             severity="critical",
             summary="Nobody has looked at the certificates of {{ $labels.namespace }} for three days",
             todo="They are renewed a month before they end; then no run of the tenant starts. See the CronJob"
             f" `{certificates.NAME}` in that namespace.",
         ),
+        _rule(
+            "ArchiveLoginStuck",
+            _unsuccessful(login, LOGIN_DAYS),
+            after="1h",
+            severity="warning",
+            summary="Argo's login to the archive has not been rotated or checked for two days",
+            todo="The login in use still works. The log of the last Job of the CronJob"
+            f" `{accounts.ARCHIVE.name}` in `{accounts.ARCHIVE.namespace}` says what is missing;"
+            " docs/restore.md says what to do.",
+        ),
     ]
+
+
+def _unsuccessful(cron_job: str, days: int) -> str:
+    """Return the expression for a CronJob that has had no success for so many days, or never one."""
+    limit = days * 86_400
+    never = (
+        f"time() - kube_cronjob_created{cron_job} > {limit}"
+        f" unless on (namespace, cronjob) kube_cronjob_status_last_successful_time{cron_job}"
+    )
+    return f"time() - kube_cronjob_status_last_successful_time{cron_job} > {limit} or ({never})"
 
 
 def tenant_rules(tenant: Tenant) -> Manifest:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.config import accounts
 from infra.config.accounts import PREVIEWERS
-from infra.services import alerts, dashboards
+from infra.services import alerts, archive_login, dashboards
 from infra.services.charts import argo, monitoring
 from lightwork import manifests
 from lightwork.manifests import argo_config
@@ -26,7 +26,6 @@ LEVELS = {
 """The namespaces, with the Pod Security level of each."""
 
 STORAGE_CLASS = "lightwork-encrypted"
-ARCHIVE_SECRET = "argo-archive"  # noqa: S105  (its name)
 STORE = "estate"
 STORE_API = "external-secrets.io/v1"
 LABELS = {"app.kubernetes.io/part-of": "lightwork"}
@@ -87,20 +86,21 @@ def argo_settings(cluster: str, *, host: str | None, sso: argo_config.SSO | None
         sso: the identity provider; None for no login.
     """
     # `require` encrypts without verifying: no public list has RDS's CA, and Argo cannot be given another.
-    database = argo_config.Database(host=host, secret=ARCHIVE_SECRET, ssl_mode="require") if host else None
+    database = (
+        argo_config.Database(host=host, secret=archive_login.SECRET, ssl_mode="require") if host else None
+    )
     config_map: Manifest = argo_config.config_map(
         argo_config.Argo(database=database, cluster=cluster, namespace=argo.NAMESPACE, sso=sso)
     )
     return config_map
 
 
-def argo_secrets(*, archive_arn: str, sso_name: str, region: str) -> list[Manifest]:
-    """Build the objects that copy Argo's two secrets into its namespace: the archive's and the login's.
+def argo_secrets(*, sso_name: str, region: str) -> list[Manifest]:
+    """Build the objects that copy the identity provider's client into Argo's namespace.
 
     Args:
-        archive_arn: the ARN of the secret in which RDS keeps and rotates the password.
         sso_name: the name of the secret with `client-id` and `client-secret`.
-        region: the region of both.
+        region: its region.
     """
     store: Manifest = {
         "apiVersion": STORE_API,
@@ -110,7 +110,6 @@ def argo_secrets(*, archive_arn: str, sso_name: str, region: str) -> list[Manife
     }
     return [
         store,
-        _external_secret(ARCHIVE_SECRET, archive_arn, ("username", "password")),
         _external_secret(argo.SSO_SECRET, sso_name, ("client-id", "client-secret")),
     ]
 
@@ -121,7 +120,6 @@ def _external_secret(name: str, key: str, properties: tuple[str, ...]) -> Manife
         "kind": "ExternalSecret",
         "metadata": {"name": name, "namespace": argo.NAMESPACE, "labels": LABELS},
         "spec": {
-            # RDS rotates the password every week; Argo keeps using the old one for up to this long.
             "refreshInterval": "1m",
             "secretStoreRef": {"kind": "SecretStore", "name": STORE},
             "target": {"name": name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},

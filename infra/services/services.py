@@ -13,7 +13,7 @@ from infra.config.accounts import SSO
 from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION, WORKERS
 from infra.manifests import release
 from infra.policies import pods
-from infra.services import objects
+from infra.services import archive_login, objects
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
@@ -43,7 +43,7 @@ class PlatformArgs:
         gitlab: the identity provider and project; members of the project's group may log in to Argo.
         argo_domain: the host name of Argo's web page.
         archive_host: the archive's host name.
-        archive_secret_arn: the secret in which RDS keeps its password.
+        archive_secret_arn: the secret in which RDS keeps the password of its master.
         search_endpoint: the host name of the OpenSearch domain.
         topic_arn: the topic that alerts are published to.
         after: the resources to create before any pod: nodes, and the pods' roles.
@@ -162,10 +162,17 @@ class Platform(pulumi.ComponentResource):
         settings = manifests.filled(
             [
                 objects.argo_settings(names.cluster, host="<<archive-host>>", sso=sso),
-                *objects.argo_secrets(
-                    archive_arn="<<archive-secret>>",
-                    sso_name=pods.platform_secret(names, SSO),
-                    region=names.region,
+                *objects.argo_secrets(sso_name=pods.platform_secret(names, SSO), region=names.region),
+                *archive_login.objects(
+                    archive_login.Login(
+                        image=versions.PYTHON_IMAGE,
+                        host="<<archive-host>>",
+                        database=argo_config.DATABASE,
+                        pods=argo.PODS,
+                        placement=SYSTEM,
+                        master_arn="<<archive-secret>>",
+                        region=names.region,
+                    )
                 ),
             ],
             {"archive-host": args.archive_host, "archive-secret": args.archive_secret_arn},
@@ -178,7 +185,7 @@ class Platform(pulumi.ComponentResource):
             values=argo.values(
                 argo.ArgoValues(
                     image_tag=_tag("argo-workflows"),
-                    archive_secret=objects.ARCHIVE_SECRET,
+                    archive_secret=archive_login.SECRET,
                     people=people,
                     operators=operators,
                     placement=SYSTEM,

@@ -6,14 +6,18 @@ from typing import Any
 
 import yaml
 
+from infra.services import archive_login
+from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config, cluster_objects
 from tests.cluster import stores
 from tests.cluster.binaries import argo_manifests
-from tests.cluster.images import argo_image
+from tests.cluster.images import argo_image, platform_image
 from tests.cluster.kube import apply, kubectl
 from tests.cluster.settings import POSTGRES_PORT, host, versions
 
 NAMESPACE = "argo"
+MASTER_SECRET = "archive-master"
+"""The Secret with the login of the archive's master, in place of AWS's Secrets Manager."""
 _USER = 10002
 _CLUSTER_WIDE = (
     "CustomResourceDefinition",
@@ -30,18 +34,23 @@ def install() -> None:
     objects = [item for item in documents if item]
     definitions = [item for item in objects if item["kind"] == "CustomResourceDefinition"]
     others = [item for item in objects if item not in definitions and item["kind"] != "ConfigMap"]
+    workloads = [item for item in others if item["kind"] == "Deployment"]
     apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *definitions])
     for item in definitions:
         name = item["metadata"]["name"]
         kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=70)
-    apply([_archive_secret(), *(_adapted(item) for item in others)])
+    apply(_adapted(item) for item in others if item not in workloads)
     configure()
+    apply(map(_adapted, workloads))
     wait_until_ready()
 
 
 def configure() -> None:
-    """Apply what the platform's own code makes: the controller's configuration, and the scaler's template."""
-    apply([configuration(), *cluster_objects()])
+    """Apply what the platform makes: Argo's configuration and login to the archive, the scaler's template."""
+    kubectl("-n", NAMESPACE, "delete", "job", archive_login.NAME, "--ignore-not-found")  # it is immutable
+    apply([configuration(), _master_secret(), *archive_login.objects(login()), *cluster_objects()])
+    job = f"job/{archive_login.NAME}"
+    kubectl("-n", NAMESPACE, "wait", "--for=condition=Complete", job, "--timeout=180s", timeout=190)
 
 
 def wait_until_ready() -> None:
@@ -52,19 +61,34 @@ def wait_until_ready() -> None:
 
 def configuration() -> dict[str, Any]:
     """Build the controller's ConfigMap with the platform's own code."""
-    database = argo_config.Database(host=host(), port=POSTGRES_PORT, ssl_mode="disable")
+    database = argo_config.Database(
+        host=host(), port=POSTGRES_PORT, secret=archive_login.SECRET, ssl_mode="require"
+    )
     config_map: dict[str, Any] = argo_config.config_map(
         argo_config.Argo(database=database, cluster="tests", namespace=NAMESPACE)
     )
     return config_map
 
 
-def _archive_secret() -> dict[str, Any]:
+def login() -> archive_login.Login:
+    """Return what differs here in the Job that makes Argo's login: no AWS, and Argo's own labels of pods."""
+    return archive_login.Login(
+        image=platform_image(),
+        host=host(),
+        port=POSTGRES_PORT,
+        database=argo_config.DATABASE,
+        pods="app in (workflow-controller,argo-server)",
+        placement=Placement(),
+        master_secret=MASTER_SECRET,
+    )
+
+
+def _master_secret() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": "argo-archive", "namespace": NAMESPACE},
-        "stringData": {"username": stores.ARCHIVE_USER, "password": stores.password("archive")},
+        "metadata": {"name": MASTER_SECRET, "namespace": NAMESPACE},
+        "stringData": {"username": stores.ARCHIVE_MASTER, "password": stores.password("archive")},
     }
 
 

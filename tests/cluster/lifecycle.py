@@ -119,6 +119,7 @@ def refresh() -> None:
     with phase("images"):
         images.bring_in(images.build_all())
     with phase("Argo's configuration"):
+        stores.prepare_archive()
         argo.configure()
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import pwd
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
+
+import trustme
 
 from infra.policies import tenant as tenant_policies
 from tests.cluster import processes
@@ -15,7 +18,8 @@ from tests.cluster.progress import HarnessError, run, wait_for
 from tests.cluster.settings import POSTGRES_PORT, S3_PORT, host, run_folder
 
 REGION = "us-east-1"
-ARCHIVE_USER = "argo"
+ARCHIVE_MASTER = "argo"
+"""The owner of the archive's database: like RDS's master, not a superuser, but it may make users."""
 _USER = "postgres"
 
 
@@ -34,7 +38,7 @@ def start_all() -> None:
 
 
 def password(name: str) -> str:
-    """Return the password of the archive's user (`archive`) or of the S3 server's root account (`s3`)."""
+    """Return the password of the archive's master (`archive`) or of the S3 server's root account (`s3`)."""
     text: str = json.loads((run_folder() / "passwords.json").read_text())[name]
     return text
 
@@ -49,9 +53,6 @@ def start_postgres() -> None:
         data.chmod(0o700)
         run(["chown", f"{user.pw_uid}:{user.pw_gid}", data])
         _as_postgres("initdb", "--pgdata", str(data), "--auth", "peer", "--no-sync", "--encoding", "UTF8")
-        (data / "pg_hba.conf").write_text(
-            f"local all {_USER} peer\nhost all {ARCHIVE_USER} all scram-sha-256\n"
-        )
     processes.start(
         "postgres",
         [
@@ -68,8 +69,26 @@ def start_postgres() -> None:
 
     wait_for("PostgreSQL", ready, seconds=60)
     if fresh:
-        sql(f"create role {ARCHIVE_USER} login password '{password('archive')}'", database="postgres")
-        sql(f"create database argo owner {ARCHIVE_USER}", database="postgres")
+        sql(f"create role {ARCHIVE_MASTER} login password '{password('archive')}'", database="postgres")
+        sql(f"create database argo owner {ARCHIVE_MASTER}", database="postgres")
+    prepare_archive()
+
+
+def prepare_archive() -> None:
+    """Let the archive's users log in, by TLS only and with their passwords, and let its master make them."""
+    data = run_folder() / "postgres"
+    certificate = trustme.CA().issue_cert(host())
+    for name, text in (
+        ("server.crt", certificate.cert_chain_pems[0].bytes()),
+        ("server.key", certificate.private_key_pem.bytes()),
+        ("pg_hba.conf", f"local all {_USER} peer\nhostssl all all all scram-sha-256\n".encode()),
+    ):
+        (data / name).write_bytes(text)
+        (data / name).chmod(0o600)
+        shutil.chown(data / name, _USER, _USER)
+    sql(f"alter role {ARCHIVE_MASTER} createrole", database="postgres")
+    sql("alter system set ssl to on", database="postgres")
+    sql("select pg_reload_conf()", database="postgres")
 
 
 def sql(statement: str, *, database: str = "argo") -> str:

@@ -12,6 +12,8 @@ from lightwork.manifests import argo_config
 NAMESPACE = "argo"
 CONTROLLER = "workflow-controller"
 SERVER = "argo-server"
+PODS = f"app.kubernetes.io/name in (argo-workflows-{CONTROLLER},argo-workflows-server)"
+"""The label selector of the pods that use the archive."""
 SSO_SECRET = "argo-server-sso"  # noqa: S105  (its name)
 """The Secret with the identity provider's `client-id` and `client-secret`."""
 PEOPLE, OPERATORS = "people", "operators"

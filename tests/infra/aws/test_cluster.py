@@ -320,6 +320,7 @@ def test_pods_get_their_roles_by_pod_identity_and_not_by_the_node(estate: Run) -
         ("logging", "search-admin"),
         ("monitoring", "alertmanager"),
         ("external-secrets", "external-secrets"),
+        ("argo", "archive-login"),
     }, "no other account has an AWS role"
     node = [
         attachment.inputs["policyArn"].rpartition("/")[2]

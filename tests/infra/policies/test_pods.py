@@ -114,7 +114,7 @@ def test_a_secrets_key_works_only_for_it_and_through_secrets_manager() -> None:
         "kms:EncryptionContext:SecretARN": SECRET,
         "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
     }
-    assert decide([grant], "secretsmanager:GetSecretValue", SECRET, {}), "Argo needs the password"
+    assert decide([grant], "secretsmanager:GetSecretValue", SECRET, {}), "the Job needs the password"
     assert decide([grant], "kms:Decrypt", KEY, through), "and the key"
     other = SECRET.replace("rds!db-1", "lightwork/prod/acme/weather-api")
     assert not decide([grant], "secretsmanager:GetSecretValue", other, {}), "a tenant's secret"

@@ -29,6 +29,8 @@ CONTEXT: dict[str, str | list[str]] = {
     "aws:ResourceTag/k8s.io/cluster-autoscaler/enabled": "true",
     "aws:ResourceTag/k8s.io/cluster-autoscaler/lightwork-dev": "owned",
     "kms:ResourceAliases": ["alias/lightwork/dev/acme/lake"],
+    "kms:EncryptionContext:SecretARN": f"{SECRETS}rds!db-1",
+    "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
     "s3:prefix": "acme/files/",
 }
 
@@ -68,6 +70,8 @@ class Questions:
 
 LAKE_OBJECTS = tuple((f"s3:{verb}Object", f"{LAKE}/acme/files/x") for verb in ("Get", "Put", "Delete"))
 OWN_SECRET = ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/acme/weather-api")
+MASTER = ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-1")
+"""The password of the archive's master."""
 READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-tenant-acme/_search")
 
 ESTATE = {
@@ -104,15 +108,30 @@ ESTATE = {
     ),
     "secrets-role": Questions(
         must=(
-            ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-1"),
             ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/_platform/argo-sso"),
             ("sts:AssumeRole", f"{TENANT_ROLES}-secrets-acme"),
             ("sts:TagSession", f"{TENANT_ROLES}-secrets-acme"),
         ),
         never=(
             OWN_SECRET,
+            MASTER,
             ("sts:AssumeRole", f"{TENANT_ROLES}-pods-acme"),
             ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/lightwork/dev/lightwork-dev-node"),
+        ),
+    ),
+    "archive-login-role": Questions(
+        must=(MASTER, ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/archive-key")),
+        never=(
+            OWN_SECRET,
+            *LAKE_OBJECTS,
+            READ_LOGS,
+            ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-2"),
+            ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/_platform/argo-sso"),
+            ("secretsmanager:PutSecretValue", f"{SECRETS}rds!db-1"),
+            ("secretsmanager:RotateSecret", f"{SECRETS}rds!db-1"),
+            ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key"),
+            ("rds:ModifyDBInstance", f"arn:aws:rds:{REGION}:{ACCOUNT}:db:lightwork-dev-archive"),
+            ("sts:AssumeRole", f"{TENANT_ROLES}-secrets-acme"),
         ),
     ),
     "platform-aws-alarms-role": Questions(
@@ -205,7 +224,8 @@ def test_a_role_does_what_it_must_and_nothing_that_it_must_not(
     outer = boundary(estates["dev"], kind)
     for action, resource in questions.must:
         assert within(outer, grants, action, resource, CONTEXT), f"must: {action} on {resource}"
-    for action, resource in (*questions.never, *NEVER):
+    masters = () if name == "archive-login-role" else (MASTER,)
+    for action, resource in (*questions.never, *NEVER, *masters):
         assert not within(outer, grants, action, resource, CONTEXT), f"never: {action} on {resource}"
 
 

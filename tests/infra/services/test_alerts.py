@@ -47,6 +47,10 @@ SERIES = {
     'kube_cronjob_status_last_successful_time{namespace="tenant-old",cronjob="certificates"}': "-300000x400",
     'kube_cronjob_created{namespace="tenant-good",cronjob="certificates"}': "-900000x400",
     'kube_cronjob_created{namespace="tenant-never",cronjob="certificates"}': "-300000x400",
+    # Two days without a success are over after an hour.
+    'kube_cronjob_status_last_successful_time{namespace="argo",cronjob="archive-login"}': "-169200x400",
+    'kube_cronjob_created{namespace="argo",cronjob="archive-login"}': "-900000x400",
+    'kube_cronjob_status_last_successful_time{namespace="argo",cronjob="another"}': "-900000x400",
 }
 RUN = {"tenant": "acme", "pipeline": "windy-city"}
 LATE = {
@@ -90,6 +94,8 @@ def plain(manifest: dict[str, Any]) -> list[dict[str, Any]]:
         ("RunsUnwatched", 40, []),
         ("RunsUnwatched", 50, [{"namespace": "tenant-acme", "deployment": "controller"}]),
         ("CertificateExpiry", 90, CERTIFICATES),
+        ("ArchiveLoginStuck", 110, []),
+        ("ArchiveLoginStuck", 130, [{"namespace": "argo", "cronjob": "archive-login"}]),
     ],
 )
 def test_an_alert_fires_when_it_should_and_not_before(

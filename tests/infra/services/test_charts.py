@@ -28,7 +28,7 @@ PLACEMENT = Placement(
 ARGO = argo.values(
     argo.ArgoValues(
         image_tag="v3.7.14",
-        archive_secret="argo-archive",
+        archive_secret="argo-archive-login",
         people="group",
         operators="group/operators",
         placement=PLACEMENT,
@@ -133,7 +133,7 @@ def test_every_workload_has_requests_limits_and_its_nodes(chart: str, part: tupl
 def test_argos_server_acts_with_its_users_rights() -> None:
     assert ARGO["server"]["authModes"] == ["sso", "client"], "people by SSO, CI by client tokens"
     without = argo.values(
-        argo.ArgoValues(image_tag="v3.7.14", archive_secret="argo-archive", placement=PLACEMENT)
+        argo.ArgoValues(image_tag="v3.7.14", archive_secret="argo-archive-login", placement=PLACEMENT)
     )
     assert without["server"]["authModes"] == ["client"], (
         "without an identity provider everybody needs a token"
@@ -144,13 +144,15 @@ def test_argos_server_acts_with_its_users_rights() -> None:
 
 
 def test_argo_reads_only_the_secrets_that_it_needs() -> None:
-    assert ARGO["controller"]["rbac"]["secretWhitelist"] == ["argo-archive"], "the archive's password alone"
+    assert ARGO["controller"]["rbac"]["secretWhitelist"] == ["argo-archive-login"], (
+        "the archive's password alone"
+    )
     assert ARGO["controller"]["rbac"]["accessAllSecrets"] is False, "tenants' certificates are Secrets too"
     sso = ARGO["server"]["sso"]
     assert sso["enabled"] is True, "disabled, the server's role could read every Secret of the cluster"
     assert sso["rbac"]["enabled"] is True, "disabled, the server's role could read every Secret"
     assert sso["rbac"]["secretWhitelist"] == [
-        "argo-archive",
+        "argo-archive-login",
         "argo-server-sso",
         "people.service-account-token",
         "operators.service-account-token",

@@ -14,7 +14,7 @@ from infra.config import versions
 from infra.config.naming import Names
 from infra.policies import ci, pods
 from infra.policies.scope import Scope
-from infra.services import alerts, dashboards
+from infra.services import alerts, archive_login, dashboards
 from infra.services import objects as services_objects
 from infra.services.charts import argo
 from lightwork import manifests
@@ -114,8 +114,11 @@ def test_resources_come_after_those_that_they_need(estate: Run) -> None:
     deployed = objects(estate)
     for later, earlier in (
         ("argo-workflows", "configmap-workflow-controller-configmap"),
-        ("argo-workflows", "externalsecret-argo-archive"),
-        ("externalsecret-argo-archive", "external-secrets"),
+        ("argo-workflows", "externalsecret-argo-server-sso"),
+        ("externalsecret-argo-server-sso", "external-secrets"),
+        ("argo-workflows", "job-archive-login"),
+        ("job-archive-login", "configmap-workflow-controller-configmap"),
+        ("job-archive-login", "rolebinding-archive-login"),
         ("clusterworkflowtemplate-lightwork-scaler", "argo-workflows"),
         ("prometheusrule-lightwork", "kube-prometheus-stack"),
         ("podmonitor-dask", "kube-prometheus-stack"),
@@ -145,7 +148,7 @@ def test_argo_has_its_archive_and_its_login(estate: Run) -> None:
     )
     database = config["persistence"]["postgresql"]
     assert database["host"].endswith(".rds.example"), f"not the archive's host: {database['host']}"
-    assert database["passwordSecret"] == {"name": "argo-archive", "key": "password"}, (
+    assert database["passwordSecret"] == {"name": archive_login.SECRET, "key": "password"}, (
         "the password must not be in it"
     )
     assert config["persistence"]["archiveTTL"] == "365d", "by default the archive grows for ever"
@@ -157,15 +160,6 @@ def test_argo_has_its_archive_and_its_login(estate: Run) -> None:
     assert sso["redirectUrl"].startswith("https://argo."), "Argo's own page"
     assert sso["redirectUrl"].endswith("/oauth2/callback"), "Argo accepts no other path"
     assert sso["rbac"] == {"enabled": True}, "otherwise everybody who logs in has the server's rights"
-
-
-def test_the_archives_password_comes_from_the_secret_of_rds(estate: Run) -> None:
-    spec = objects(estate)["externalsecret-argo-archive"].inputs["spec"]
-    assert spec["target"]["name"] == "argo-archive", "the name in Argo's settings"
-    keys = {item["secretKey"]: item["remoteRef"] for item in spec["data"]}
-    assert set(keys) == {"username", "password"}, "the keys that Argo reads"
-    for name, reference in keys.items():
-        assert reference == {"key": ARCHIVE, "property": name}, "RDS rotates it every week"
 
 
 def test_no_object_with_a_secret_or_a_token_is_in_the_stack(estate: Run) -> None:
@@ -191,7 +185,7 @@ def test_an_alarm_is_raised_when_the_archive_is_down(estate: Run) -> None:
     )
 
 
-OPERATOR = pods.operator(names=NAMES, secret_arn=ARCHIVE, key_arn=KEY)
+OPERATOR = pods.operator(names=NAMES)
 
 
 def test_the_secrets_operator_assumes_only_this_environments_secrets_roles() -> None:
@@ -212,8 +206,8 @@ def test_the_secrets_operator_cannot_read_tenants_secrets_itself() -> None:
     prefix = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:lightwork/dev"
     action = "secretsmanager:GetSecretValue"
     assert decide([OPERATOR], action, f"{prefix}/_platform/argo-sso-AbCdEf", {}), "the login's"
-    assert decide([OPERATOR], action, ARCHIVE, {}), "the archive's"
     for other in (
+        ARCHIVE,
         f"{prefix}/acme/weather-api-AbCdEf",
         f"{prefix.replace('dev', 'prod')}/_platform/argo-sso-A",
     ):
@@ -250,6 +244,7 @@ def test_the_alerts_are_complete_and_labelled() -> None:
         "ArgoErrors",
         "RunsUnwatched",
         "CertificateExpiry",
+        "ArchiveLoginStuck",
     }, "CloudWatch watches the archive, and tenants have alerts for deadlines"
     for name, rule in ALERTS.items():
         assert rule["labels"]["part_of"] == "lightwork", f"{name}: Alertmanager routes by this label"
@@ -381,11 +376,12 @@ def test_the_boundary_allows_what_the_platforms_roles_need() -> None:
     )
     boundary = ci.estate_boundary(scope)
     publish = pods.publish(topic_arn=TOPIC, names=NAMES)
+    login = pods.read_secret(secret_arn=ARCHIVE, key_arn=KEY, region=REGION)
     secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:lightwork/dev/_platform/argo-sso-AbCdEf"
     role = NAMES.role_arn("lightwork-dev-secrets-acme", tenant=True)
     for grant, action, resource in (
         (OPERATOR, "secretsmanager:GetSecretValue", secret),
-        (OPERATOR, "secretsmanager:GetSecretValue", ARCHIVE),
+        (login, "secretsmanager:GetSecretValue", ARCHIVE),
         (OPERATOR, "sts:AssumeRole", role),
         (OPERATOR, "sts:TagSession", role),
         (publish, "sns:Publish", TOPIC),

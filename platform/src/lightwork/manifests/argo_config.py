@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lightwork.kube.contract import Manifest
 
 NAME = "workflow-controller-configmap"
+DATABASE = "argo"
+"""The archive's database."""
 LIMITS_KEPT_SECONDS = 10
 """How long Argo may use an old number of parallel runs after the tenant's file has changed."""
 KEEP_ATTEMPTS = 10
@@ -41,7 +43,7 @@ class Database:
     """
 
     host: str
-    database: str = "argo"
+    database: str = DATABASE
     secret: str = "argo-archive"  # noqa: S105  (its name)
     port: int = 5432
     ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
