@@ -65,6 +65,15 @@ class StackName:
         return cls(environment=environment, tenant=tenant or None)
 
     @classmethod
+    def of_tenant(cls, environment: AnyEnvironment, tenant: str, *, label: str) -> StackName:
+        """Return the stack of a tenant whose file may be gone, so that its name was never checked.
+
+        Raises:
+            InputError: it cannot be a tenant's name; one line, with the label.
+        """
+        return cls.parse(f"{environment}.{tenant}", label=label)
+
+    @classmethod
     def of_urn(cls, urn: str) -> StackName:
         """Return the stack of a resource's URN.
 

@@ -36,7 +36,7 @@ def job(root: Path, environment: Environment, name: str, engine: Callable[[Site]
     from infra.estate.outputs import EstateOutputs
     from infra.tenant.search import erasing
 
-    stack = str(StackName.parse(f"{environment}.{name}", label="--tenant"))
+    stack = str(StackName.of_tenant(environment, name, label="--tenant"))
     _has_left(root, environment, name)
     names = Names.of(settings.load(root, environment))
     stacks = engine(
