@@ -87,8 +87,9 @@ def objects(login: Login) -> list[Manifest]:
                 "timeZone": "Etc/UTC",
                 "concurrencyPolicy": "Forbid",
                 "startingDeadlineSeconds": 3600,
-                "successfulJobsHistoryLimit": 1,
-                "failedJobsHistoryLimit": 1,
+                # Jobs started by hand belong to the CronJob too: with 1, one of two loses its log.
+                "successfulJobsHistoryLimit": 3,
+                "failedJobsHistoryLimit": 3,
                 "jobTemplate": {"spec": _job(login, data, CRON_JOB_SECONDS)},
             },
         ),
