@@ -35,8 +35,8 @@ Newer: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/what
 PYTHON_IMAGE = "public.ecr.aws/docker/library/python:3.11.14-slim-bookworm"
 """The image of the Job that makes Argo's login to the archive, before the platform's own image exists.
 
-It is Docker's official image, from AWS's copy, which limits the number of pulls less. Newer:
-https://gallery.ecr.aws/docker/library/python
+It is Docker's official image, from AWS's copy, which limits the number of pulls less.
+Newer: https://gallery.ecr.aws/docker/library/python
 """
 
 

@@ -317,7 +317,13 @@ def dump(env: AnyEnvironment, tenant: str | None) -> int:
 
 @cli.command("erase-logs")
 @click.option("--env", type=click.Choice(ENVIRONMENTS), required=True, help="The environment.")
-@click.option("--tenant", metavar="NAME", required=True, help="The tenant, whose file may be gone.")
+@click.option(
+    "--tenant",
+    metavar="NAME",
+    required=True,
+    help="The tenant, whose file may be gone.",
+    shell_complete=_tenant_names,
+)
 def erase_logs(env: Any, tenant: str) -> int:
     """Print a Job that erases the logs of a tenant that has left, for kubectl. Nothing is erased before.
 
