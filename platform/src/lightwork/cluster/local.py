@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.logs import Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LOCAL_ALLOWED_FAILURES = 1
 """Workers that a batch may kill before it becomes a suspect, which then runs alone before it is blamed."""
@@ -156,7 +157,8 @@ class _Start(threading.Thread):
             return
         if hasattr(signal, "pthread_sigmask"):
             # It is started with the first process otherwise, and that unblocks SIGINT in the starting thread.
-            resource_tracker.ensure_running()
+            with _silent_at_the_end():
+                resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             cluster = self._make()
@@ -194,6 +196,20 @@ class _Start(threading.Thread):
     def _close(self) -> None:
         with contextlib.suppress(Exception):
             self.cluster.close()
+
+
+@contextlib.contextmanager
+def _silent_at_the_end() -> Iterator[None]:
+    """Let Python's process that removes leaked semaphores, if it starts in the block, print no warning.
+
+    A second Ctrl-C leaves some, and the terminal has its prompt by then.
+    """
+    option = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(option)
+    try:
+        yield
+    finally:
+        sys.warnoptions.remove(option)
 
 
 def kill_workers(cluster: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from tests.unit.lightwork.terminal import CTRL_C, Terminal
-from tests.waiting import patience
+from tests.waiting import patience, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(patience(120))]
 
@@ -115,6 +116,29 @@ def test_a_second_interrupt_ends_the_program_while_it_closes(tmp_path, terminal)
     assert program.end() == 130, program.text
     assert len(lines_after(program)) == 1, program.text
     (line,) = lines_after(program)
+    assert line.startswith("lightwork: stopped at once")
+
+
+def test_nothing_is_written_after_the_end_of_a_program_that_was_interrupted_twice(tmp_path):
+    (tmp_path / "slow").touch()
+    (tmp_path / "script.py").write_text(SCRIPT)
+    program = subprocess.Popen(
+        [sys.executable, "script.py", "local", "closing"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert program.stdout is not None
+    wait_until((tmp_path / "here").exists, "the slow element", seconds=30)
+    program.send_signal(signal.SIGINT)
+    assert "at it" in program.stdout.readline()
+    assert "closing" in program.stdout.readline()
+    program.send_signal(signal.SIGINT)
+    # Its pipes are closed once the processes have ended that it has started, too.
+    _, written = program.communicate(timeout=patience(30))
+    (line,) = [line for line in written.splitlines() if "running on" not in line and "progress" not in line]
     assert line.startswith("lightwork: stopped at once")
 
 
