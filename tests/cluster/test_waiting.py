@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from lightwork.kube import contract
+from lightwork.manifests.steps import ROLE
 from tests.cluster import probes, tenants
 from tests.cluster.images import platform_image
 from tests.cluster.kube import apply, cluster, get, items, kubectl
@@ -322,9 +324,8 @@ def test_a_large_workflow_says_why_it_failed(acme, people, value, stored):
     """Its nodes are larger than Argo keeps as they are: compressed, or in its database."""
     name = f"large-{stored[:4].lower()}"
     entry = get("-n", tenants.namespace(acme), "workflowtemplate", "plain")
-    base = {
-        key: entry["spec"][key] for key in ("serviceAccountName", "securityContext", "ttlStrategy", "podGC")
-    }
+    copied = ("serviceAccountName", "securityContext", "podMetadata", "ttlStrategy", "podGC")
+    base = {key: entry["spec"][key] for key in copied}
     code = "import sys; open('/dev/termination-log', 'w').write('no files of today'); sys.exit(1)"
     fails = {"image": platform_image(), "command": ["python", "-c", code]}
     spec = {
@@ -346,7 +347,8 @@ def test_a_large_workflow_says_why_it_failed(acme, people, value, stored):
                 ],
             },
             {"name": "pause", "inputs": {"parameters": [{"name": "text"}]}, "suspend": {"duration": "1"}},
-            {"name": "fails", "container": fails},
+            # The network lets only pods of a known role reach the API.
+            {"name": "fails", "metadata": {"labels": {contract.LABEL_ROLE: ROLE}}, "container": fails},
         ],
     }
     metadata = {"name": name, "namespace": tenants.namespace(acme)}
