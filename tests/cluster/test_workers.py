@@ -16,7 +16,7 @@ from lightwork.pods import certificates
 from tests.cluster import pod_identity, probes, tenants
 from tests.cluster.kube import items, kubectl
 from tests.cluster.probe.faults import BAD
-from tests.cluster.progress import say
+from tests.cluster.progress import say, wait_for
 
 REASONS = {
     "exit": "ended with exit code 3",
@@ -126,7 +126,9 @@ def test_workers_are_on_spot_nodes_only_unless_the_file_allows_others(acme):
         assert "didn't match Pod's node affinity" in str(waiting)
         assert not probes.computed(acme, label)
     with node_labelled("true"):
-        ended = tenants.wait_for_end(acme, name, seconds=400)
+        wait_for("workers on a spot node", lambda: probes.computed(acme, label), seconds=120)
+    # The exit handler's pod must not be on one, and there is only this node.
+    ended = tenants.wait_for_end(acme, name, seconds=400)
     assert ended["phase"] == "Succeeded", tenants.describe(acme, name)
 
 
