@@ -133,3 +133,8 @@ def controller_role(names: Names, tenant: str) -> str:
 def secrets_role(names: Names, tenant: str) -> str:
     """Return the name of the role that copies the tenant's secrets into its namespace."""
     return names.named(f"secrets-{tenant}", limit=64)
+
+
+def people_role(names: Names, tenant: str) -> str:
+    """Return the name of the role that the tenant's people assume."""
+    return names.named(f"people-{tenant}", limit=64)

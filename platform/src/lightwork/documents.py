@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
+from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
@@ -341,7 +342,9 @@ def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[st
 
 
 def _models(kinds: Iterable[Any]) -> list[type[BaseModel]]:
-    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    """Return the models among types, optional ones included."""
+    alone = [item for kind in kinds for item in (get_args(kind) if isinstance(kind, UnionType) else [kind])]
+    return [item for item in alone if isinstance(item, type) and issubclass(item, BaseModel)]
 
 
 def _line(node: Node | None, location: Sequence[str | int], prefix: str) -> int:

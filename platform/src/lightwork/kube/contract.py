@@ -77,6 +77,8 @@ ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
 ACCOUNT_CONTROLLER = "controller"
 """Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
+PEOPLE = "people"
+"""The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
@@ -120,6 +122,11 @@ PARAMETERS_FOLDER = "/etc/lightwork/parameters"
 """Where the driver has them, a file each."""
 ANNOTATION_LONG = "lightwork/long-parameters"
 """The parameters of a WorkflowTemplate that may be so long, joined by commas; from `manifests.workflows`."""
+
+
+def people_group(tenant: str) -> str:
+    """Return the Kubernetes group of a tenant's people, which their access entry on EKS puts them into."""
+    return f"lightwork:{tenant}:people"
 
 
 def parameters_name(run: str) -> str:

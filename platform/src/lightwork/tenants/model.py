@@ -28,6 +28,7 @@ from lightwork.tenants.fields import (
     TenantName,
     TimeZone,
 )
+from lightwork.tenants.people import People
 
 LONGEST_RUN = "7d"
 """The longest deadline: a run keeps the certificates that it starts with, valid for about 30 days or more."""
@@ -299,6 +300,11 @@ class Tenant(documents.Document):
     )
     secrets: tuple[SecretName, ...] = Field(
         default=(), description="Secrets that its pipelines read, by their names under the tenant's prefix."
+    )
+    people: People | None = Field(
+        default=None,
+        description="People who use the tenant's pipelines, its lake and its logs. Default: nobody but the"
+        " platform's operators.",
     )
     pipelines: dict[EntryName, Entry] = Field(
         default_factory=dict, description="Pipelines of the tenant, each under the name of its runs."
