@@ -45,7 +45,8 @@ class TenantPeople(pulumi.ComponentResource):
 
     Costs: nothing.
 
-    Deleting: they are out at once, also with credentials that they have got before.
+    Deleting: they are out at once, also with credentials that they have got before. A principal that only
+    leaves the trust keeps a session that it has, for an hour at most.
 
     Attributes:
         role: the role's name.

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from lightwork.kube import contract
+from lightwork.manifests.people import RULES
 from lightwork.manifests.steps import ROLE
 from tests.cluster import probes, tenants
 from tests.cluster.images import platform_image
@@ -27,21 +28,13 @@ from tests.cluster.settings import ROOT
 from tests.unit.lightwork.terminal import Terminal
 from tests.waiting import VARIABLE
 
-RIGHTS = [
-    {"apiGroups": ["argoproj.io"], "resources": ["workflowtemplates"], "verbs": ["list"]},
-    {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "list", "create", "patch"]},
-    {"apiGroups": [""], "resources": ["pods", "events", "resourcequotas"], "verbs": ["list"]},
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
-]
-"""What a person needs in a tenant's namespace, as docs/what-happens-in-a-run.md says."""
 ARCHIVE = {
     "apiGroups": [""],
     "resources": ["services/proxy"],
     "verbs": ["get"],
     "resourceNames": ["https:argo-server:2746"],
 }
-"""What they need in Argo's namespace, to be told of runs whose Workflows are gone."""
+"""What somebody needs in Argo's namespace, beside the rights of a tenant's people, to ask the archive."""
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -93,7 +86,7 @@ def people(both_tenants, tmp_path_factory) -> Iterator[dict[str, dict[str, str]]
             ]
         )
     for tenant in both_tenants:
-        apply(bound(tenants.namespace(tenant), "engineer", "default", RIGHTS))
+        apply(bound(tenants.namespace(tenant), "engineer", "default", RULES))
     apply(bound("argo", "engineer", "default", [ARCHIVE]))
     yield {name: {"KUBECONFIG": kubeconfig_of(name, folder)} for name in ("engineer", "stranger")}
     for tenant in both_tenants:
