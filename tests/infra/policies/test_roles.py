@@ -72,7 +72,7 @@ LAKE_OBJECTS = tuple((f"s3:{verb}Object", f"{LAKE}/acme/files/x") for verb in ("
 OWN_SECRET = ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/acme/weather-api")
 MASTER = ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-1")
 """The password of the archive's master."""
-READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-tenant-acme/_search")
+READ_LOGS = ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-acme/_search")
 
 ESTATE = {
     "autoscaler-pods-role": Questions(
