@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 PAGE = 1000
 """The lines of one request. OpenSearch gives 10,000 at most, and fewer are less memory on both sides."""
 _NEWEST_FIRST: list[dict[str, str]] = [{"@timestamp": "desc"}, {"_index": "desc"}, {"_seq_no": "desc"}]
-"""Lines of the same moment are in the order in which they came: a stream's indexes are numbered, and so are an
-index's documents. So each line's place is its own, and the next page begins where this one ends.
+"""Lines of the same moment are in the order in which they came: a stream's indexes are numbered, and so are
+an index's documents. So each line's place is its own, and the next page begins where this one ends.
 """
 
 
