@@ -44,7 +44,7 @@ class TenantPeople(pulumi.ComponentResource):
     """A role for the tenant's people, and an access entry that puts it into the tenant's Kubernetes group.
 
     The role finds the cluster, reads the tenant's lake and searches its logs. What the group may do in the
-    cluster is in `lightwork.manifests.people`. The role has no access policy of EKS: those would reach further.
+    cluster is in `lightwork.manifests.people`. The role has no access policy of EKS: it would reach further.
 
     Costs: nothing.
 

@@ -160,7 +160,7 @@ class Tenant(pulumi.ComponentResource):
                 people_role_arn=people_arn,
                 sizes=args.settings.sizes,
             ),
-            *(people_logs.objects(tenant, _logs(args, people_arn)) if people_arn else ()),
+            *(people_logs.objects(tenant, _logs(args)) if people_arn else ()),
         ]
 
 
@@ -171,10 +171,9 @@ def _people_arn(tenant: tenants.Tenant, names: Names) -> str | None:
     return names.role_arn(people_role(names, tenant.name), tenant=True)
 
 
-def _logs(args: TenantArgs, people_arn: str) -> Place:
+def _logs(args: TenantArgs) -> Place:
     return Place(
         endpoint=args.estate.search_endpoint,
         region=args.estate.region,
         stream=streams.stream(args.tenant.name),
-        role_arn=people_arn,
     )

@@ -100,7 +100,7 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
 
 def way_of(name: str) -> list[dict[str, Any]]:
     """Return what a tenant's stack makes for its people."""
-    place = Place(endpoint=HOST, region=NAMES.region, stream=stream(name), role_arn=people(name))
+    place = Place(endpoint=HOST, region=NAMES.region, stream=stream(name))
     return people_logs.objects(load(files.HERE / "tenants" / f"{name}.yaml"), place)
 
 
@@ -119,19 +119,29 @@ def front(deployed: None, domain: Domain, tmp_path: Path) -> Iterator[SignedFron
         yield front
 
 
-@pytest.fixture
-def environment(front: SignedFront, sts: str, tmp_path: Path) -> dict[str, str]:
-    """The environment of a person of acme."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+def person(sts: str, folder: Path) -> dict[str, str]:
+    """Return the environment of a person of acme, who has logged in as `lightwork login` keeps it."""
+    role = {"account": NAMES.account, "region": NAMES.region, "session": "ann"}
+    names = ("acme", "globex")
+    kept = {f"dev/{name}": {**role, "role": people(name)} for name in names}
+    (folder / "lightwork").mkdir()
+    (folder / "lightwork" / "logins.json").write_text(json.dumps(kept))
+    rest = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
-        **kept,
-        "KUBECONFIG": kubeconfig_of(ENGINEERS["acme"], tmp_path),
+        **rest,
+        "XDG_CONFIG_HOME": str(folder),
+        "KUBECONFIG": kubeconfig_of(ENGINEERS["acme"], folder),
         "AWS_ACCESS_KEY_ID": "AKIAANN",
         "AWS_SECRET_ACCESS_KEY": "of Ann alone",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL_STS": sts,
-        "SSL_CERT_FILE": str(tmp_path / "authority.pem"),
     }
+
+
+@pytest.fixture
+def environment(front: SignedFront, sts: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of a person of acme, on whose machine the domain's certificate is valid."""
+    return {**person(sts, tmp_path), "SSL_CERT_FILE": str(tmp_path / "authority.pem")}
 
 
 def search(
@@ -174,14 +184,7 @@ def test_the_relay_comes_back_and_its_log_says_what_is_wrong(environment: dict[s
 
 
 def test_a_domain_that_is_away_is_one_line(deployed: None, sts: str, tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "KUBECONFIG": kubeconfig_of(ENGINEERS["acme"], tmp_path),
-        "AWS_ACCESS_KEY_ID": "AKIAANN",
-        "AWS_SECRET_ACCESS_KEY": "of Ann alone",
-        "AWS_ENDPOINT_URL_STS": sts,
-    }
-    done = search(environment, "wind")
+    done = search(person(sts, tmp_path), "wind")
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert f"https://{HOST}/{stream('acme')}/_search" in done.stderr

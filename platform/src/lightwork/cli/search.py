@@ -73,16 +73,23 @@ def opened(environment: str, tenant: str, context: str | None) -> Iterator[Logs]
     Args:
         environment: the environment.
         tenant: the tenant.
-        context: a context of the kubeconfig; the environment's by default.
+        context: a context of the kubeconfig; that of the login by default.
+
+    Raises:
+        InputError: nobody has logged in there, or the tenant has no logs to search.
     """
+    from lightwork.kube import eks, logins
     from lightwork.kube.log_store import LogStore
     from lightwork.search.domain import Domain, UnreachableError, through
-    from lightwork.search.identity import as_role
     from lightwork.search.lines import Logs
 
+    login = logins.find(environment, tenant)
+    if login is None:
+        command = f"lightwork login --env {environment} --tenant {tenant}"
+        raise InputError(f"the logs are searched with a role on AWS, and you have not logged in: {command}")
     remote = LogStore(environment, tenant, context)
     place = remote.place()
-    credentials = as_role(place.role_arn, place.region)
+    credentials = eks.credentials(login)
     with remote.relayed() as way:
         domain = Domain(f"https://{place.endpoint}", place.region, credentials, through(way.port))
         try:

@@ -23,13 +23,11 @@ class Place:
         endpoint: the host name of the OpenSearch domain.
         region: its AWS region.
         stream: the tenant's stream.
-        role_arn: the role of the tenant's people, which may search it.
     """
 
     endpoint: str
     region: str
     stream: str
-    role_arn: str
 
     def data(self) -> dict[str, str]:
         """Return it as the data of a ConfigMap."""

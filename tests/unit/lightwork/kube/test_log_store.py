@@ -11,21 +11,32 @@ import pytest
 from lightwork.cli import search
 from lightwork.cli.main import execute
 from lightwork.errors import InputError
-from lightwork.kube import log_store
+from lightwork.kube import eks, log_store, logins
 from lightwork.kube.contract import LOG_SEARCH
 from lightwork.kube.log_store import LogStore, Place
-from lightwork.search import identity, lines
+from lightwork.search import lines
 
 WHERE = ["--env", "dev", "--tenant", "acme"]
 PATH = f"/api/v1/namespaces/tenant-acme/configmaps/{LOG_SEARCH}"
-PLACE = Place(endpoint="vpc-logs.example", region="eu-central-1", stream="logs-tenant-acme", role_arn="arn:x")
+PLACE = Place(endpoint="vpc-logs.example", region="eu-central-1", stream="logs-tenant-acme")
+
+
+@pytest.fixture(autouse=True)
+def _logged_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    role = "arn:aws:iam::123456789012:role/people"
+    logins.keep(
+        logins.Login(
+            environment="dev", tenant="acme", account="123456789012", region="eu-central-1", role=role
+        )
+    )
 
 
 @pytest.fixture
 def deployed(api, monkeypatch):
     """The fake API, with the place of acme's logs."""
     api.answers["GET", PATH] = (200, {"data": PLACE.data()})
-    monkeypatch.setattr(identity, "as_role", lambda *_: None)
+    monkeypatch.setattr(eks, "credentials", lambda *_: None)
     return api
 
 
@@ -109,10 +120,18 @@ def test_a_place_that_cannot_be_read_is_one_line(api, capsys, answer, code, mess
     assert re.search(message, line), line
 
 
+def test_who_has_not_logged_in_is_told_how(deployed, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another"))
+    assert execute(["search", "x", *WHERE]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("you have not logged in: lightwork login --env dev --tenant acme")
+    assert not deployed.requests
+
+
 def test_a_relay_that_is_refused_is_one_line_with_the_apis_reason(deployed, monkeypatch, capsys):
     from botocore.credentials import Credentials
 
-    monkeypatch.setattr(identity, "as_role", lambda *_: Credentials("AKIAEXAMPLE", "example"))
+    monkeypatch.setattr(eks, "credentials", lambda *_: Credentials("AKIAEXAMPLE", "example"))
     assert execute(["search", "x", *WHERE]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(r"cannot reach log-relay-0 in logging through the cluster's API: .*40\d", line), line
