@@ -190,6 +190,7 @@ class Estate(pulumi.ComponentResource):
                 archive_host=archive.host,
                 archive_secret_arn=archive.secret_arn,
                 search_endpoint=search.endpoint,
+                vpc_cidr=sizes.vpc_cidr,
                 topic_arn=alarms.topic_arn,
                 # The cluster's access entries as well: they must outlast what Helm uninstalls by them.
                 after=[cluster, nodes, scaler, operator, login, aws, archive],

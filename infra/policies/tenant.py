@@ -80,13 +80,18 @@ def tenant_boundary(*, account: str, region: str, environment: str, domain_arn: 
             ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
             [f"arn:aws:secretsmanager:{region}:{account}:secret:lightwork/{environment}/*"],
         ),
-        allow("Logs", ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"], [f"{domain_arn}/*"]),
+        allow("Logs", ["es:ESHttpPost"], [f"{domain_arn}/logs-tenant-*/_search"]),
         allow(
             "Cluster",
             ["eks:DescribeCluster"],
             [f"arn:aws:eks:{region}:{account}:cluster/lightwork-{environment}"],
         ),
     )
+
+
+def search_logs(*, domain_arn: str, stream: str) -> Policy:
+    """Allow searching one stream of the logs. OpenSearch's own roles decide about what a search contains."""
+    return policy(allow("Search", ["es:ESHttpPost"], [f"{domain_arn}/{stream}/_search"]))
 
 
 _READ = ["s3:GetObject", "s3:ListMultipartUploadParts"]

@@ -13,7 +13,7 @@ from infra.config.accounts import SSO
 from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION, WORKERS
 from infra.manifests import release
 from infra.policies import pods
-from infra.services import archive_login, objects
+from infra.services import archive_login, log_relay, objects
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
@@ -45,6 +45,7 @@ class PlatformArgs:
         archive_host: the archive's host name.
         archive_secret_arn: the secret in which RDS keeps the password of its master.
         search_endpoint: the host name of the OpenSearch domain.
+        vpc_cidr: the address range of the VPC, in which the domain is.
         topic_arn: the topic that alerts are published to.
         after: the resources to create before any pod: nodes, and the pods' roles.
     """
@@ -55,12 +56,13 @@ class PlatformArgs:
     archive_host: pulumi.Output[str]
     archive_secret_arn: pulumi.Output[str]
     search_endpoint: pulumi.Output[str]
+    vpc_cidr: str
     topic_arn: pulumi.Output[str]
     after: Sequence[pulumi.Resource]
 
 
 class Platform(pulumi.ComponentResource):
-    """Secrets operator, Prometheus, autoscaler, Argo Workflows, log shipper, and the scaler's template.
+    """Secrets operator, Prometheus, autoscaler, Argo, log shipper and relay, and the scaler's template.
 
     Costs: the nodes of the group `system`, and about 5 USD a month for the disks of Prometheus
     and Alertmanager.
@@ -124,6 +126,13 @@ class Platform(pulumi.ComponentResource):
             opts=self._inner,
             after=[*base, metrics],
         )
+        relay = log_relay.objects(
+            image=versions.PYTHON_IMAGE,
+            endpoint="<<search-endpoint>>",
+            inside=args.vpc_cidr,
+            placement=SYSTEM,
+        )
+        self._make(manifests.filled(relay, {"search-endpoint": args.search_endpoint}), base)
         self.register_outputs({})
 
     def _metrics(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:

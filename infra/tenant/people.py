@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
+from infra.config import streams
 from infra.policies import tenant as tenant_policies
 from infra.tenant.identity import people_role
 from lightwork.kube import contract
@@ -28,6 +29,7 @@ class TenantPeopleArgs:
         names: the environment's names.
         boundary: the ARN of the permissions boundary of tenants' roles.
         lake: the tenant's lake, which they read.
+        domain_arn: the domain with the tenant's logs, which they search.
     """
 
     tenant: str
@@ -35,13 +37,14 @@ class TenantPeopleArgs:
     names: Names
     boundary: str
     lake: Lake
+    domain_arn: str
 
 
 class TenantPeople(pulumi.ComponentResource):
     """A role for the tenant's people, and an access entry that puts it into the tenant's Kubernetes group.
 
-    The role finds the cluster and reads the tenant's lake. What the group may do in the cluster is in
-    `lightwork.manifests.people`. The role has no access policy of EKS: those would reach further.
+    The role finds the cluster, reads the tenant's lake and searches its logs. What the group may do in the
+    cluster is in `lightwork.manifests.people`. The role has no access policy of EKS: it would reach further.
 
     Costs: nothing.
 
@@ -76,6 +79,10 @@ class TenantPeople(pulumi.ComponentResource):
             role=role.name,
             policy=json.dumps(tenant_policies.find_cluster(cluster_arn=names.cluster_arn)),
             opts=inner,
+        )
+        searching = tenant_policies.search_logs(domain_arn=args.domain_arn, stream=streams.stream(tenant))
+        aws.iam.RolePolicy(
+            f"{name}-logs", name="logs", role=role.name, policy=json.dumps(searching), opts=inner
         )
         args.lake.grant_people(f"lake-of-{name}", role.name, tenant, names.region)
         aws.eks.AccessEntry(

@@ -30,7 +30,14 @@ HOUR = 3600
 
 
 def objects(
-    tenant: Tenant, *, endpoint: str, region: str, image: str, shipper_role_arn: str, sizes: Sizes
+    tenant: Tenant,
+    *,
+    endpoint: str,
+    region: str,
+    image: str,
+    shipper_role_arn: str,
+    people_role_arn: str | None,
+    sizes: Sizes,
 ) -> list[Manifest]:
     """Build the ConfigMap and the Job that set up the domain and a tenant's access to it.
 
@@ -43,11 +50,12 @@ def objects(
         region: the domain's region.
         image: the platform's image.
         shipper_role_arn: the ARN of the log shipper's role.
+        people_role_arn: the ARN of the role of the tenant's people; None if it has none.
         sizes: the environment's sizes.
     """
     requests = [
         *domain_requests(shipper_role_arn=shipper_role_arn, sizes=sizes),
-        *tenant_requests(tenant.name, sizes),
+        *tenant_requests(tenant.name, sizes, people_role_arn),
     ]
     return setup(tenant, requests, endpoint=endpoint, region=region, image=image)
 

@@ -20,6 +20,8 @@ SECURITY = "_plugins/_security/api"
 ISM = "_plugins/_ism"
 POLICY = "lightwork-retention"
 SHIPPER = "log-shipper"
+SEARCH = "indices:data/read/search"
+"""What `_search` is to the security plugin. `read` would also open points in time and list fields."""
 TEMPLATE = "lightwork-logs"
 STREAMS = [f"{TENANT}*", CLUSTER]
 """The patterns of all streams."""
@@ -52,21 +54,28 @@ def domain_requests(*, shipper_role_arn: str, sizes: Sizes) -> list[Request]:
     ]
 
 
-def tenant_requests(tenant: str, sizes: Sizes) -> list[Request]:
-    """Build the requests for a tenant's stream, for a role that only reads it, and for its mapping."""
+def tenant_requests(tenant: str, sizes: Sizes, people_role_arn: str | None) -> list[Request]:
+    """Build the requests for a tenant's stream, for a role that only searches it, and for its mapping.
+
+    Args:
+        tenant: the tenant's name.
+        sizes: the environment's sizes.
+        people_role_arn: the ARN of the role of the tenant's people; None if nobody searches its logs.
+    """
     name = role_name(tenant)
     role = {
-        "description": f"Reads the logs of the tenant {tenant}",
+        "description": f"Searches the logs of the tenant {tenant}",
         "cluster_permissions": [],
         # The whole name, without a pattern: `acme` is not the beginning of `acme-2`.
-        "index_permissions": [
-            {"index_patterns": [streams.stream(tenant)], "allowed_actions": ["read", "get"]}
-        ],
+        "index_permissions": [{"index_patterns": [streams.stream(tenant)], "allowed_actions": [SEARCH]}],
     }
+    mapping = f"{SECURITY}/rolesmapping/{name}"
     return [
         *_stream(streams.stream(tenant), sizes),
         request("PUT", f"{SECURITY}/roles/{name}", role),
-        request("PUT", f"{SECURITY}/rolesmapping/{name}", {"backend_roles": [name]}),
+        request("PUT", mapping, {"backend_roles": [people_role_arn]})
+        if people_role_arn
+        else request("DELETE", mapping, how="remove"),
     ]
 
 
@@ -81,7 +90,7 @@ def erase_requests(tenant: str) -> list[Request]:
 
 
 def role_name(tenant: str) -> str:
-    """Return the name of the role that reads a tenant's stream; users with that group have it."""
+    """Return the name of the role that searches a tenant's stream."""
     return f"tenant-{tenant}"
 
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from infra import manifests
+from infra.config import streams
 from infra.services import alerts
-from infra.tenant import search
+from infra.tenant import people_logs, search
 from infra.tenant.budget import TenantBudget, TenantBudgetArgs
-from infra.tenant.identity import TenantIdentity, TenantIdentityArgs
+from infra.tenant.identity import TenantIdentity, TenantIdentityArgs, people_role
 from infra.tenant.lake import Lake, LakeArgs
 from infra.tenant.people import TenantPeople, TenantPeopleArgs
 from infra.tenant.secrets import TenantSecrets, TenantSecretsArgs, secret_objects
 from infra.tenant.target import target
+from lightwork.kube.log_store import Place
 from lightwork.manifests import tenant_objects as cluster_objects
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class Tenant(pulumi.ComponentResource):
                     names=names,
                     boundary=args.estate.tenant_boundary_arn,
                     lake=self.lake,
+                    domain_arn=args.estate.search_domain_arn,
                 ),
                 inner,
             )
@@ -140,9 +143,10 @@ class Tenant(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
-        tenant = args.tenant
-        tenant_target = target(tenant, args.settings.environment, args.names, args.estate, args.image)
-        prefix = args.names.secret_prefix(tenant.name)
+        tenant, names = args.tenant, args.names
+        people_arn = _people_arn(tenant, names)
+        tenant_target = target(tenant, args.settings.environment, names, args.estate, args.image)
+        prefix = names.secret_prefix(tenant.name)
         return [
             *cluster_objects(tenant, tenant_target, args.pipelines),
             *secret_objects(tenant, prefix=prefix, role_arn=secrets_role, region=args.estate.region),
@@ -152,7 +156,24 @@ class Tenant(pulumi.ComponentResource):
                 endpoint=args.estate.search_endpoint,
                 region=args.estate.region,
                 image=args.image,
-                shipper_role_arn=args.names.role_arn(args.names.named("log-shipper", limit=64)),
+                shipper_role_arn=names.role_arn(names.named("log-shipper", limit=64)),
+                people_role_arn=people_arn,
                 sizes=args.settings.sizes,
             ),
+            *(people_logs.objects(tenant, _logs(args)) if people_arn else ()),
         ]
+
+
+def _people_arn(tenant: tenants.Tenant, names: Names) -> str | None:
+    """Return the ARN of the role of the tenant's people; None if its file names no principals."""
+    if tenant.people is None or not tenant.people.principals:
+        return None
+    return names.role_arn(people_role(names, tenant.name), tenant=True)
+
+
+def _logs(args: TenantArgs) -> Place:
+    return Place(
+        endpoint=args.estate.search_endpoint,
+        region=args.estate.region,
+        stream=streams.stream(args.tenant.name),
+    )

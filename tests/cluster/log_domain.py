@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from infra.config.naming import Names
 from infra.config.sizes import DEFAULTS, Sizes
 from infra.config.streams import CLUSTER, stream
+from infra.tenant.identity import people_role
 from infra.tenant.streams import TEMPLATE, domain_requests, role_name, tenant_requests
 from lightwork.pods import search
 from tests.cluster.opensearch import MASTER, Answer, Server
@@ -20,6 +22,12 @@ SHIPPER = "arn:aws:iam::123456789012:role/lightwork/dev/lightwork-dev-log-shippe
 KEY = "AKIAMASTER"
 DEV, PROD = (Sizes.model_validate(DEFAULTS[name]) for name in ("dev", "prod"))
 TENANT_NAMES = ("acme", "acme-2", "globex")
+
+
+def people(tenant: str) -> str:
+    """Return the ARN of the role of a tenant's people."""
+    names = Names(environment="dev", account="123456789012", region=REGION)
+    return names.role_arn(people_role(names, tenant), tenant=True)
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class Domain:
         self.send(domain_requests(shipper_role_arn=SHIPPER, sizes=sizes))
 
     def add(self, tenant: str, sizes: Sizes = DEV) -> None:
-        """Send a tenant's setup."""
-        self.send(tenant_requests(tenant, sizes))
+        """Send the setup of a tenant with people."""
+        self.send(tenant_requests(tenant, sizes, people(tenant)))
 
     def ship(self, *lines: Line, write: str = "create", user: str = SHIPPER) -> list[tuple[int, str]]:
         """Send lines as Fluent Bit does; the status of each, and the index that it is in."""
@@ -51,7 +59,7 @@ class Domain:
 
     def as_tenant(self, name: str, method: str, path: str, body: Any = None) -> Answer:
         """Send a request as a person of a tenant."""
-        return self.server.ask(method, path, body, user="somebody", roles=role_name(name))
+        return self.server.ask(method, path, body, user=people(name))
 
     def indexes(self, name: str) -> list[str]:
         """Return the indexes behind a stream, the oldest one first."""

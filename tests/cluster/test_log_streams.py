@@ -137,7 +137,8 @@ def test_many_tenants_are_set_up_at_once(empty: Domain) -> None:
 
     def one(name: str) -> None:
         try:
-            requests = [*domain_requests(shipper_role_arn=SHIPPER, sizes=DEV), *tenant_requests(name, DEV)]
+            shared = domain_requests(shipper_role_arn=SHIPPER, sizes=DEV)
+            requests = [*shared, *tenant_requests(name, DEV, log_domain.people(name))]
             empty.send(requests)
         except InputError as error:
             problems.append(error)
@@ -170,7 +171,10 @@ def test_two_nodes_hold_each_line_twice(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     sizes = Sizes.model_validate(DEFAULTS["staging"])
-    requests = [*domain_requests(shipper_role_arn=SHIPPER, sizes=sizes), *tenant_requests("acme", sizes)]
+    requests = [
+        *domain_requests(shipper_role_arn=SHIPPER, sizes=sizes),
+        *tenant_requests("acme", sizes, None),
+    ]
     with opensearch.running(tmp_path, nodes=2) as server, in_front_of(server, {KEY: MASTER}) as front:
         without = [request for request in requests if "_security" not in request["path"]]
         search.send(front.endpoint, without, REGION)

@@ -73,7 +73,7 @@ LAKE_OBJECTS = tuple((f"s3:{verb}Object", f"{LAKE}/acme/files/x") for verb in ("
 OWN_SECRET = ("secretsmanager:GetSecretValue", f"{SECRETS}lightwork/dev/acme/weather-api")
 MASTER = ("secretsmanager:GetSecretValue", f"{SECRETS}rds!db-1")
 """The password of the archive's master."""
-READ_LOGS = ("es:ESHttpGet", f"{DOMAIN}/logs-tenant-acme/_search")
+READ_LOGS = ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-acme/_search")
 
 ESTATE = {
     "autoscaler-pods-role": Questions(
@@ -191,6 +191,7 @@ TENANT = {
             ("s3:GetObject", f"{LAKE}/acme/runs/1/run.json"),
             ("s3:GetObject", f"{LAKE}/acme/artifacts/x/part-0.parquet"),
             ("s3:ListBucket", LAKE),
+            READ_LOGS,
         ),
         never=(
             *LAKE_OBJECTS[1:],
@@ -209,7 +210,11 @@ TENANT = {
             ("sts:AssumeRole", f"{TENANT_ROLES}-pods-acme"),
             ("sts:AssumeRole", f"{TENANT_ROLES}-people-globex"),
             OWN_SECRET,
-            READ_LOGS,
+            ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-acme-2/_search"),
+            ("es:ESHttpPost", f"{DOMAIN}/logs-tenant-*/_search"),
+            ("es:ESHttpPost", f"{DOMAIN}/_search"),
+            ("es:ESHttpGet", f"{DOMAIN}/_cat/indices"),
+            ("es:ESHttpPost", f"{DOMAIN}/_bulk"),
         ),
     ),
     "secrets-role": Questions(

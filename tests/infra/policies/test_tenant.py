@@ -7,6 +7,7 @@ import pytest
 from infra.config.naming import Names
 from infra.policies import pods
 from infra.policies import tenant as tenant_policies
+from infra.policies.statements import allow, policy
 from infra.tenant.identity import controller_role, pods_role, secrets_role, steps_role
 from lightwork.errors import InputError
 from lightwork.kube.contract import LAKE_ACCOUNTS
@@ -20,11 +21,12 @@ BUCKET, OTHER_BUCKET = (f"arn:aws:s3:::{NAMES.lake_bucket(name)}" for name in ("
 OWN = f"{SECRETS}/acme/weather-api-AbCdEf"
 READ = tenant_policies.read_secrets(prefix_arn=f"{SECRETS}/acme/", key_arn=KEY, region=REGION)
 GRANTS = [READ, tenant_policies.lake_read_write(bucket_arn=BUCKET, key_arn=KEY)]
+DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/lightwork-dev-logs"
 BOUNDARY = tenant_policies.tenant_boundary(
     account=ACCOUNT,
     region=REGION,
     environment="dev",
-    domain_arn=f"arn:aws:es:{REGION}:{ACCOUNT}:domain/logs",
+    domain_arn=DOMAIN,
 )
 VIA = {
     "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
@@ -96,6 +98,43 @@ def test_no_grant_covers_everything() -> None:
             assert not any("*" in action for action in statement["Action"]), (
                 f"{statement['Sid']} allows too much"
             )
+
+
+SEARCHES = [
+    ("es:ESHttpPost", "logs-tenant-acme/_search", True),
+    ("es:ESHttpGet", "logs-tenant-acme/_search", False),
+    ("es:ESHttpPost", "logs-tenant-acme-2/_search", False),
+    ("es:ESHttpPost", "logs-tenant-globex/_search", False),
+    ("es:ESHttpPost", "logs-tenant-acme,logs-tenant-globex/_search", False),
+    ("es:ESHttpPost", "logs-tenant-*/_search", False),
+    ("es:ESHttpPost", "logs-cluster/_search", False),
+    ("es:ESHttpPost", "_search", False),
+    ("es:ESHttpPost", "_all/_search", False),
+    ("es:ESHttpPost", "_msearch", False),
+    ("es:ESHttpPost", "logs-tenant-acme/_search/point_in_time", False),
+    ("es:ESHttpPost", "logs-tenant-acme/_delete_by_query", False),
+    ("es:ESHttpPost", "logs-tenant-acme/_doc", False),
+    ("es:ESHttpPost", "_reindex", False),
+    ("es:ESHttpPut", "logs-tenant-acme/_search", False),
+    ("es:ESHttpDelete", "_data_stream/logs-tenant-acme", False),
+    ("es:ESHttpGet", "_cat/indices", False),
+    ("es:ESHttpPut", "_plugins/_security/api/roles/tenant-acme", False),
+    ("es:UpdateDomainConfig", "", False),
+]
+
+
+@pytest.mark.parametrize(("action", "path", "may"), SEARCHES)
+def test_people_search_one_stream_and_a_wrong_grant_lets_them_search_only(
+    action: str, path: str, may: bool
+) -> None:
+    resource = f"{DOMAIN}/{path}" if path else DOMAIN
+    own = tenant_policies.search_logs(domain_arn=DOMAIN, stream="logs-tenant-acme")
+    assert within(BOUNDARY, [own], action, resource, {}) is may
+    everything = policy(allow("Everything", ["es:*"], ["*"]))
+    searches = action == "es:ESHttpPost" and path.startswith("logs-tenant-") and path.endswith("/_search")
+    assert within(BOUNDARY, [everything], action, resource, {}) is searches
+    other = resource.replace("lightwork-dev", "lightwork-prod")
+    assert not within(BOUNDARY, [everything], action, other, {}), "another environment"
 
 
 @pytest.mark.parametrize("account", LAKE_ACCOUNTS)

@@ -159,17 +159,19 @@ def test_its_roles_are_granted_only_its_own_resources_and_the_linter_agrees(depl
     bucket = f"arn:aws:s3:::{deployed.names.lake_bucket(deployed.tenant.name)}"
     prefix = deployed.names.secret_prefix(deployed.tenant.name)
     folder = f"{bucket}/{deployed.tenant.name}/"
+    domain = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/{deployed.names.search_domain}"
     own = {
         bucket,
         f"{bucket}/*",
         f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key",
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{prefix}*",
         deployed.names.cluster_arn,
+        f"{domain}/logs-tenant-{deployed.tenant.name}/_search",
     }
     grants = deployed.run.all(GRANT)
-    of_people = 2 if deployed.tenant.people else 0
+    of_people = 3 if deployed.tenant.people else 0
     assert len(grants) == 6 + of_people, (
-        "lake and secrets for pods and steps, the lake for the controller, secrets, two for people"
+        "lake and secrets for pods and steps, the lake for the controller, secrets, three for people"
     )
     for grant in grants:
         for statement in json.loads(grant.inputs["policy"])["Statement"]:
@@ -233,9 +235,10 @@ def test_its_logs_have_a_stream_of_their_own_with_the_environments_retention(dep
     config = of_kind(deployed, "ConfigMap")[f"search-{name}"]
     bodies = {request["path"]: request["body"] for request in json.loads(config["data"]["requests.json"])}
     (mine,) = bodies[f"_plugins/_security/api/roles/tenant-{name}"]["index_permissions"]
-    assert mine == {"index_patterns": [f"logs-tenant-{name}"], "allowed_actions": ["read", "get"]}, (
-        "its own stream only, and read only"
-    )
+    assert mine == {
+        "index_patterns": [f"logs-tenant-{name}"],
+        "allowed_actions": ["indices:data/read/search"],
+    }, "its own stream only, and only by a search"
     kept, _ = bodies["_plugins/_ism/policies/lightwork-retention"]["policy"]["states"]
     assert kept["transitions"][0]["conditions"] == {"min_rollover_age": f"{days}d"}, (
         "the environment's log_days"

@@ -113,6 +113,6 @@ def test_the_people_of_a_tenant_that_leaves_stay_until_its_stack_goes(root: Path
         for item in run.resources
         if item.name.startswith(("people", "lake-of-people", "role-people", "rolebinding-people"))
     ]
-    assert len(own) == 7, [item.name for item in own]
+    assert len(own) == 8, [item.name for item in own]
     kept = [item.name for item in own if item.protect or item.retain_on_delete]
     assert not kept, "`destroy` takes them out, without a line in the tenant's file"

@@ -41,7 +41,9 @@ def test_the_policy_has_its_documented_form() -> None:
 @pytest.mark.parametrize(("environment", "replicas"), [("dev", 0), ("staging", 1), ("prod", 1)])
 def test_copies_follow_the_number_of_nodes(environment: str, replicas: int) -> None:
     sizes = SIZES[environment]  # type: ignore[index]
-    sent = requests(sizes) | {request["path"]: request for request in tenant_requests("acme", sizes)}
+    sent = requests(sizes) | {
+        request["path"]: request for request in tenant_requests("acme", sizes, "arn:people")
+    }
     template = sent["_index_template/lightwork-logs"]["body"]
     assert template["index_patterns"] == STREAMS
     assert template["data_stream"] == {"timestamp_field": {"name": "@timestamp"}}
@@ -53,7 +55,7 @@ def test_copies_follow_the_number_of_nodes(environment: str, replicas: int) -> N
 
 
 def test_a_stream_comes_after_its_template_and_policy() -> None:
-    order = [*PROD, *(request["path"] for request in tenant_requests("acme", SIZES["prod"]))]
+    order = [*PROD, *(request["path"] for request in tenant_requests("acme", SIZES["prod"], "arn:people"))]
     for name in ("logs-cluster", "logs-tenant-acme"):
         place = order.index(f"_data_stream/{name}")
         assert place > order.index("_index_template/lightwork-logs"), "it would be made without"
@@ -74,9 +76,17 @@ def test_the_shipper_may_add_lines_and_nothing_else() -> None:
 
 
 def test_a_tenants_role_names_its_stream_as_a_whole() -> None:
-    *_, role, _ = tenant_requests("acme", SIZES["dev"])
+    *_, role, mapping = tenant_requests("acme", SIZES["dev"], "arn:people")
+    assert role["body"]["cluster_permissions"] == []
     (index,) = role["body"]["index_permissions"]
-    assert index == {"index_patterns": ["logs-tenant-acme"], "allowed_actions": ["read", "get"]}
+    assert index == {"index_patterns": ["logs-tenant-acme"], "allowed_actions": ["indices:data/read/search"]}
+    assert mapping["body"] == {"backend_roles": ["arn:people"]}
+
+
+def test_nobody_has_the_role_of_a_tenant_without_people() -> None:
+    *_, mapping = tenant_requests("acme", SIZES["dev"], None)
+    assert (mapping["method"], mapping["how"]) == ("DELETE", "remove"), "nor who had it before"
+    assert mapping["path"] == "_plugins/_security/api/rolesmapping/tenant-acme"
 
 
 def test_what_erases_a_tenants_logs_names_nothing_else() -> None:
@@ -88,7 +98,7 @@ def test_what_erases_a_tenants_logs_names_nothing_else() -> None:
 def test_every_way_of_sending_is_known_to_the_program_that_sends() -> None:
     sent: list[dict[str, Any]] = [
         *PROD.values(),
-        *tenant_requests("acme", SIZES["dev"]),
+        *tenant_requests("acme", SIZES["dev"], "arn:people"),
         *erase_requests("acme"),
     ]
     assert {request["how"] for request in sent} == set(search._WAYS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from lightwork.cli import candidates
 from lightwork.cli.output import echo, show_json
+from lightwork.cli.remote import tenant_of
 from lightwork.errors import InputError, LightworkError, one_line
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def login_command(
     from lightwork.kube import eks, logins
 
     given = {"account": account, "region": region, "role": role, "profile": profile, "lake": lake}
-    login = _login(environment, _tenant(tenant), given)
+    login = _login(environment, tenant_of(tenant), given)
     if token:
         show_json(eks.token(login))
         return
@@ -75,14 +75,6 @@ def login_command(
     echo(f"pipelines of {login.tenant}: {listed}", err=True)
     if pipelines:
         echo(f"start a run: lightwork submit {pipelines[0]} {where} --wait", err=True)
-
-
-def _tenant(name: str | None) -> str:
-    from lightwork import settings
-
-    if name is None and not os.environ.get(settings.ENV_TENANT):
-        raise InputError(f"--tenant is missing; expected --tenant NAME, or {settings.ENV_TENANT}")
-    return settings.resolve_tenant(name)
 
 
 def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Login:

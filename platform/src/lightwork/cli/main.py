@@ -41,6 +41,7 @@ COMMANDS = {
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "Stop a run in a cluster."),
     "logs": ("remote", "Print the logs of a run's pods in a cluster."),
+    "search": ("search", "Search the log lines of a tenant in a cluster, also of runs that are gone."),
     "dashboard": ("remote", "Show the Dask dashboard of a run in a cluster."),
     "tenant": ("tenant", "Check, show and render a tenant's file: lightwork tenant validate FILE"),
     "completion": ("completion", "Show how to complete commands with Tab in bash, zsh or fish."),

@@ -31,7 +31,7 @@ _lake_option = click.option(
 )
 
 
-def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that select the cluster and the namespace."""
     for option in (
         click.option(
@@ -59,19 +59,29 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _remote(environment: str, tenant: str | None, context: str | None) -> Remote:
+def tenant_of(name: str | None) -> str:
+    """Return the tenant that an option or the environment names.
+
+    Raises:
+        InputError: neither does.
+    """
     from lightwork import settings
+
+    if name is None and not os.environ.get(settings.ENV_TENANT):
+        raise InputError(f"--tenant is missing; expected --tenant NAME, or {settings.ENV_TENANT}")
+    return settings.resolve_tenant(name)
+
+
+def _remote(environment: str, tenant: str | None, context: str | None) -> Remote:
     from lightwork.kube.runs import Remote
 
-    if tenant is None and not os.environ.get(settings.ENV_TENANT):
-        raise InputError(f"--tenant is missing; expected --tenant NAME, or {settings.ENV_TENANT}")
-    return Remote(environment, settings.resolve_tenant(tenant), context)
+    return Remote(environment, tenant_of(tenant), context)
 
 
 @click.command("submit")
 @click.argument("pipeline", metavar="PIPELINE", shell_complete=candidates.pipelines)
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
-@_cluster_options
+@cluster_options
 @click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
 @_lake_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -163,7 +173,7 @@ def _say_what_goes_on(what: str, run: str, where: str) -> None:
 
 @click.command("stop")
 @click.argument("run", metavar="RUN", shell_complete=candidates.runs)
-@_cluster_options
+@cluster_options
 @click.option("--terminate", is_flag=True, help="Stop at once, without the exit handler.")
 def stop_command(
     run: str, environment: str, tenant: str | None, context: str | None, terminate: bool
@@ -175,7 +185,7 @@ def stop_command(
 
 @click.command("logs")
 @click.argument("run", metavar="RUN", shell_complete=candidates.runs)
-@_cluster_options
+@cluster_options
 @click.option(
     "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
 )
@@ -213,7 +223,7 @@ def _print_kept(lake: Lake, run: str, role: str | None) -> bool:
 
 @click.command("dashboard")
 @click.argument("run", metavar="RUN", shell_complete=candidates.runs)
-@_cluster_options
+@cluster_options
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -89,6 +89,18 @@ LAKE_CLOSED = ("results", "runs")
 LAKE_READ_ONLY = ("artifacts/*", "lightwork-*")
 """Files that a step does not write: artifacts with their commit files, and what is kept at the top."""
 
+# The logs in OpenSearch, whose domain is private. `infra.services.log_relay` makes the relay, with a Role of
+# its name; `infra.tenant.people_logs` binds that to a tenant's people and makes LOG_SEARCH; `kube.log_store`
+# uses both.
+LOGS_NAMESPACE = "logging"
+RELAY = "log-relay"
+"""The StatefulSet that passes connections on to the domain."""
+RELAY_POD = f"{RELAY}-0"
+"""Its only pod."""
+RELAY_PORT = 9443
+LOG_SEARCH = "log-search"
+"""The ConfigMap in a tenant's namespace that says where its logs are, and the Role that reads it."""
+
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
 LABEL_TENANT = "lightwork/tenant"

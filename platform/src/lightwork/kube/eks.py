@@ -16,9 +16,11 @@ from lightwork.lake.role import client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botocore.credentials import Credentials
+
     from lightwork.kube.logins import Login
 
-__all__ = ["Cluster", "describe", "name_of_caller", "token"]
+__all__ = ["Cluster", "credentials", "describe", "name_of_caller", "token"]
 
 TOKEN_MINUTES = 14
 """How long a token is used. EKS takes it for 15 minutes."""
@@ -70,6 +72,18 @@ def describe(login: Login) -> Cluster:
     is_public = vpc.get("endpointPublicAccess", False)
     cidrs = tuple(vpc.get("publicAccessCidrs") or ()) if is_public else ()
     return Cluster(cluster["endpoint"], cluster["certificateAuthority"]["data"], cidrs)
+
+
+def credentials(login: Login) -> Credentials:
+    """Return the credentials of the role of the tenant's people, to sign requests with.
+
+    Raises:
+        LightworkError: the person may not assume the role, or AWS cannot be reached.
+    """
+    with _clear_errors(login):
+        assumed: Credentials = login.assumed().assumed().get_credentials()
+        assumed.get_frozen_credentials()  # which assumes the role
+    return assumed
 
 
 def token(login: Login, now: dt.datetime | None = None) -> dict[str, Any]:

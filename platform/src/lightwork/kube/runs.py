@@ -311,8 +311,13 @@ class Remote(Access):
                 return str(pod["metadata"]["name"])
         raise InputError(f"{run} has no running scheduler yet; see `lightwork logs {run}`")
 
-    def open_port(self, pod: str, port: int) -> Any:
+    def open_port(self, pod: str, port: int, namespace: str | None = None) -> Any:
         """Open a connection to a port of a pod, through the API.
+
+        Args:
+            pod: the pod.
+            port: the port in it.
+            namespace: its namespace; the tenant's by default.
 
         Returns:
             An object with `recv`, `sendall`, `fileno` and `close`.
@@ -327,7 +332,8 @@ class Remote(Access):
         # The call turns every request of its client into a websocket meanwhile, so it gets its own client.
         core: Any = client.CoreV1Api(client.ApiClient(self._api.client.configuration))
         call = core.connect_get_namespaced_pod_portforward
-        return _in_time(lambda: portforward(call, pod, self.namespace, ports=str(port)).socket(port))
+        where = namespace or self.namespace
+        return _in_time(lambda: portforward(call, pod, where, ports=str(port)).socket(port))
 
     def events(self, kind: str, name: str) -> list[dict[str, Any]]:
         """Return the events of an object, which Kubernetes keeps for an hour."""

@@ -18,22 +18,18 @@ import os
 import random
 import sys
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.errors import InputError, one_line
+from lightwork.errors import InputError, LightworkError, one_line
+from lightwork.search.domain import Domain, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT = 30
-"""Timeout of a request, in seconds."""
 ATTEMPTS = 12
 """The times that a request is sent while others change the same."""
 PAUSE = 1.0
@@ -41,78 +37,6 @@ PAUSE = 1.0
 NOT_FOUND, CONFLICT, BAD = 404, 409, 400
 
 Request = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response: its status and its text."""
-
-    status: int
-    text: str
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The response as JSON; empty if it is something else."""
-        try:
-            body = json.loads(self.text)
-        except ValueError:
-            return {}
-        return body if isinstance(body, dict) else {}
-
-
-class Domain:
-    """A domain, and the pod's AWS identity.
-
-    Args:
-        endpoint: the domain, `https://host`.
-        region: the domain's AWS region, part of the signature.
-
-    Raises:
-        InputError: the pod has no AWS credentials.
-    """
-
-    def __init__(self, endpoint: str, region: str) -> None:
-        from botocore.session import Session
-
-        self._endpoint, self._region = endpoint, region
-        credentials = Session().get_credentials()
-        if credentials is None:
-            raise InputError("no AWS credentials: this pod's service account has no role")
-        self._credentials = credentials
-
-    def where(self, method: str, path: str) -> str:
-        """Return a request's first line, for messages."""
-        return f"{method} {self._endpoint}/{path}"
-
-    def ask(self, method: str, path: str, body: Request | None = None) -> Reply:
-        """Send a request and return the response, whatever its status.
-
-        Raises:
-            InputError: the domain cannot be reached.
-        """
-        request = self._signed(method, path, b"" if body is None else json.dumps(body).encode())
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - only https
-                return Reply(response.status, response.read().decode(errors="replace"))
-        except urllib.error.HTTPError as error:
-            return Reply(error.code, error.read().decode(errors="replace"))
-        except OSError as error:
-            raise InputError(one_line(f"{self.where(method, path)}: {error}")) from None
-
-    def _signed(self, method: str, path: str, data: bytes) -> urllib.request.Request:
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
-        signed = AWSRequest(
-            method=method,
-            url=f"{self._endpoint}/{path}",
-            data=data,
-            headers={"Content-Type": "application/json"},
-        )
-        SigV4Auth(self._credentials.get_frozen_credentials(), "es", self._region).add_auth(signed)
-        return urllib.request.Request(  # noqa: S310 - main accepts only https
-            signed.url, data=signed.data or None, headers=dict(signed.headers), method=signed.method
-        )
 
 
 def send(endpoint: str, requests: list[Request], region: str) -> None:
@@ -124,9 +48,15 @@ def send(endpoint: str, requests: list[Request], region: str) -> None:
         region: the domain's AWS region, part of the signature.
 
     Raises:
-        InputError: the domain refused a request or cannot be reached, or the pod has no AWS credentials.
+        InputError: the domain refused a request, or the pod has no AWS credentials.
+        UnreachableError: the domain cannot be reached.
     """
-    domain = Domain(endpoint, region)
+    from botocore.session import Session
+
+    credentials = Session().get_credentials()
+    if credentials is None:
+        raise InputError("no AWS credentials: this pod's service account has no role")
+    domain = Domain(endpoint, region, credentials)
     for item in requests:
         where = domain.where(item["method"], item["path"])
         print(f"{where}: {_WAYS[item.get('how', 'send')](domain, item)}", flush=True)
@@ -229,7 +159,7 @@ def main(endpoint: str, requests: Path | None, text: str | None) -> None:
     listed = json.loads(requests.read_text() if requests else text or "")
     try:
         send(endpoint.rstrip("/"), listed, os.environ["AWS_REGION"])
-    except InputError as error:
+    except LightworkError as error:
         sys.exit(f"search: {error}")
 
 

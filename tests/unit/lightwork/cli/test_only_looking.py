@@ -50,6 +50,7 @@ ACTS = {
     "submit": "talks to a cluster and not to a lake",
     "stop": "talks to a cluster and not to a lake",
     "logs": "talks to a cluster and not to a lake",
+    "search": "talks to a cluster and not to a lake",
     "dashboard": "talks to a cluster and not to a lake",
 }
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 
@@ -411,6 +412,25 @@ def test_the_lake_is_opened_with_the_role(home: Home, quick: None, amazon: eks.A
         s3_connection.connection().session.get_credentials().access_key
         == amazon.people["jane"]["AWS_ACCESS_KEY_ID"]
     )
+
+
+def test_a_search_is_signed_with_the_role(
+    home: Home, quick: None, amazon: eks.Aws, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert home.run("login", *ONCE)[0] == 0
+    known = logins.find("dev", "acme")
+    assert known is not None
+    keys = kube_eks.credentials(known).get_frozen_credentials()
+    session = boto3.Session(keys.access_key, keys.secret_key, keys.token, region_name=eks.REGION)
+    arn = session.client("sts", endpoint_url=amazon.url).get_caller_identity()["Arn"]
+    assert arn.endswith("assumed-role/lightwork-dev-people-acme/jane"), "the audit logs say who it was"
+    place = {"endpoint": "logs.example", "region": eks.REGION, "stream": "logs-tenant-acme"}
+    path = "/api/v1/namespaces/tenant-acme/configmaps/log-search"
+    server.answers["GET", path] = (200, {"data": place})
+    become(amazon, "bob", monkeypatch)
+    code, _, err = home.run("search", "wind", *WHERE)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"AWS does not let you assume {ROLE}" in err
 
 
 def test_a_token_goes_to_the_sts_that_eks_asks(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

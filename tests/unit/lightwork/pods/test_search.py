@@ -12,6 +12,7 @@ import pytest
 
 from lightwork.errors import InputError
 from lightwork.pods import search
+from lightwork.search.domain import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,7 +187,7 @@ def test_a_domain_that_cannot_be_reached_is_an_error() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-        with pytest.raises(InputError, match="refused"):
+        with pytest.raises(UnreachableError, match="refused"):
             search.send(endpoint, REQUESTS, "eu-central-1")
 
 

@@ -1,0 +1,145 @@
+"""The relay to OpenSearch, with real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lightwork.pods import relay
+from tests.waiting import patience
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with all that came, once there is no more."""
+    writer.write(b"got " + await reader.read())
+    writer.close()
+
+
+async def through(
+    talk: Callable[[Callable[[], Awaitable[Streams]]], Awaitable[None]],
+    server: Callable[..., Awaitable[None]] = echo,
+    port: int | None = None,
+) -> None:
+    """Run a talk with a function that connects through a relay to a server."""
+    there = await asyncio.start_server(server, "127.0.0.1", 0)
+    target = port or there.sockets[0].getsockname()[1]
+    way = await asyncio.start_server(relay.Relay("127.0.0.1", target).accept, "127.0.0.1", 0)
+    near = way.sockets[0].getsockname()[1]
+    async with there, way:
+        async with asyncio.timeout(patience(10)):
+            await talk(lambda: asyncio.open_connection("127.0.0.1", near))
+
+
+def test_it_passes_everything_on_both_ways() -> None:
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        writer.write(b"x" * 3_000_000)
+        writer.write_eof()
+        assert await reader.read() == b"got " + b"x" * 3_000_000
+        writer.close()
+
+    asyncio.run(through(talk))
+
+
+def test_a_connection_ends_when_the_domain_ends_it() -> None:
+    async def leave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(through(talk, leave))
+
+
+def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "IDLE_SECONDS", 0.05)
+    gone = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b""
+        gone.set()
+        writer.close()
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        assert await reader.read() == b""
+        await gone.wait()
+        writer.close()
+
+    asyncio.run(through(talk, wait))
+
+
+def test_there_are_not_more_connections_than_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(relay, "CONNECTIONS", 2)
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        held = [await connect() for _ in range(2)]
+        for _, writer in held:
+            writer.write(b"a")
+            await writer.drain()
+        reader, third = await connect()
+        assert await reader.read() == b"", "one too many"
+        for reader, writer in held:
+            writer.write_eof()
+            assert await reader.read() == b"got a"
+            writer.close()
+        third.close()
+        await asyncio.sleep(0.05)
+        reader, writer = await connect()
+        writer.write_eof()
+        assert await reader.read() == b"got ", "there is room again"
+        writer.close()
+
+    asyncio.run(through(talk))
+    assert "refused a connection: 2 are open" in capsys.readouterr().out
+
+
+def test_a_domain_that_is_away_is_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        reader, writer = await connect()
+        assert await reader.read() == b""
+        writer.close()
+
+    asyncio.run(through(talk, port=port))
+    assert f"cannot connect to 127.0.0.1:{port}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["host", "host:", ":443", "host:https"])
+def test_a_wrong_target_is_one_line(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["relay", "--to", target, "--port", "0"])
+    with pytest.raises(SystemExit, match=f"--to: expected HOST:PORT, got {target}"):
+        relay.main()
+
+
+def test_it_needs_nothing_but_python_and_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """As the pod runs it: one file, a Python without packages, the first process of a container."""
+    words = [sys.executable, "-I", "-S", str(relay.__file__), "--to", "127.0.0.1:9", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        port = int(line.split("127.0.0.1:")[1].split()[0])
+        with socket.create_connection(("127.0.0.1", port)), contextlib.suppress(OSError):
+            pass
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", port))
+        process.terminate()
+        assert process.wait(patience(10)) == 0
