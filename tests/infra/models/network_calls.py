@@ -115,11 +115,24 @@ def _security_group(given: Given) -> Calls:
 
 @entry("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
 def _ingress_rule(given: Given) -> Calls:
-    pair = {"GroupId": given("referencedSecurityGroupId"), "Description": given("description")}
-    permission = {**given.pascal("ipProtocol", "fromPort", "toPort"), "UserIdGroupPairs": [pair]}
-    yield Call(
+    yield _rule(given, "AuthorizeSecurityGroupIngress")
+
+
+@entry("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+def _egress_rule(given: Given) -> Calls:
+    yield _rule(given, "AuthorizeSecurityGroupEgress")
+
+
+def _rule(given: Given, operation: str) -> Call:
+    permission = given.pascal("ipProtocol", "fromPort", "toPort")
+    description, group, cidr = given("description"), given("referencedSecurityGroupId"), given("cidrIpv4")
+    if group is not None:
+        permission["UserIdGroupPairs"] = [{"GroupId": group, "Description": description}]
+    if cidr is not None:
+        permission["IpRanges"] = [{"CidrIp": cidr, "Description": description}]
+    return Call(
         "ec2",
-        "AuthorizeSecurityGroupIngress",
+        operation,
         {
             "GroupId": given("securityGroupId"),
             "IpPermissions": [permission],
