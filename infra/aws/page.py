@@ -115,7 +115,7 @@ class Page(pulumi.ComponentResource):
         group = aws.ec2.SecurityGroup(
             f"{name}-firewall",
             name=args.names.named("page"),
-            description="The pages' balancer",
+            description="The balancer of the pages",
             vpc_id=args.vpc_id,
             tags=self._tags,
             opts=self._inner,
@@ -151,7 +151,7 @@ class Page(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=door.port,
                 to_port=door.port,
-                description=f"The pages' balancer, to {page}",
+                description=f"The balancer of the pages, to {page}",
                 tags=self._tags,
                 opts=self._inner,
             )

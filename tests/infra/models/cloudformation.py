@@ -57,7 +57,8 @@ def _tags(properties: Properties) -> Properties:
 def _documents(properties: Properties) -> Properties:
     """Return properties with policies as objects instead of texts."""
     for name, value in properties.items():
-        if name.endswith(("Policy", "PolicyDocument", "AccessPolicies")) and str(value).startswith("{"):
+        is_document = isinstance(value, str) and value.startswith("{")
+        if is_document and name.endswith(("Policy", "PolicyDocument", "AccessPolicies")):
             properties[name] = json.loads(value)
     return properties
 
