@@ -169,12 +169,7 @@ class Page(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._inner,
         )
-        proofs = [
-            self._proof(
-                page, certificate.domain_validation_options.apply(lambda all_, host=host: _of(all_, host))
-            )
-            for page, host in self._args.hosts.items()
-        ]
+        proofs = [self._proof(page, certificate) for page in self._args.hosts]
         return aws.acm.CertificateValidation(
             f"{name}-proven",
             certificate_arn=certificate.arn,
@@ -184,9 +179,9 @@ class Page(pulumi.ComponentResource):
             ),
         ).certificate_arn
 
-    def _proof(
-        self, page: str, option: pulumi.Output[aws.acm.outputs.CertificateDomainValidationOption]
-    ) -> aws.route53.Record:
+    def _proof(self, page: str, certificate: aws.acm.Certificate) -> aws.route53.Record:
+        host = self._args.hosts[page]
+        option = certificate.domain_validation_options.apply(lambda options: _of(options, host))
         return aws.route53.Record(
             f"{self._name}-{page}-proof",
             zone_id=self._args.zone_id,

@@ -172,7 +172,7 @@ def _objects(person: _Account) -> list[dict[str, Any]]:
             "name": name,
             "namespace": NAMESPACE,
             "labels": labels,
-            "annotations": page.annotations(person.rule, person.precedence),
+            "annotations": page.chosen_by(person.rule, person.precedence),
         },
         "automountServiceAccountToken": False,
     }

@@ -46,7 +46,7 @@ SOMEBODY: Final = "len(groups) > 0"
 """The rule that applies to whoever is in any of the groups that Argo keeps."""
 
 
-def annotations(rule: str, precedence: int) -> dict[str, str]:
+def chosen_by(rule: str, precedence: int) -> dict[str, str]:
     """Return the annotations by which Argo's server chooses an account for a user.
 
     Args:
@@ -73,7 +73,7 @@ def objects(tenant: Tenant) -> list[Manifest]:
     if (members := group(tenant)) is None:
         return []
     account = manifest("v1", "ServiceAccount", contract.PEOPLE, tenant, automountServiceAccountToken=False)
-    account["metadata"]["annotations"] = annotations(member(members), TENANT)
+    account["metadata"]["annotations"] = chosen_by(member(members), TENANT)
     return [
         account,
         manifest(RBAC, "Role", ROLE, tenant, rules=RULES),
