@@ -11,6 +11,16 @@ def trust_operator(*, role_arn: str) -> Policy:
     return policy(let("Operator", {"AWS": role_arn}, ["sts:AssumeRole", "sts:TagSession"], None))
 
 
+def trust_people(*, principals: tuple[str, ...]) -> Policy:
+    """Let the people of a tenant assume their role; each principal is named, none by a wildcard."""
+    return policy(let("People", {"AWS": list(principals)}, ["sts:AssumeRole"], None))
+
+
+def find_cluster(*, cluster_arn: str) -> Policy:
+    """Allow asking for the address and the certificate of one cluster."""
+    return policy(allow("Cluster", ["eks:DescribeCluster"], [cluster_arn]))
+
+
 def read_secrets(*, prefix_arn: str, key_arn: str, region: str) -> Policy:
     """Allow reading the secrets of one tenant, and decrypting them with its key.
 
@@ -71,6 +81,11 @@ def tenant_boundary(*, account: str, region: str, environment: str, domain_arn: 
             [f"arn:aws:secretsmanager:{region}:{account}:secret:lightwork/{environment}/*"],
         ),
         allow("Logs", ["es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost"], [f"{domain_arn}/*"]),
+        allow(
+            "Cluster",
+            ["eks:DescribeCluster"],
+            [f"arn:aws:eks:{region}:{account}:cluster/lightwork-{environment}"],
+        ),
     )
 
 
@@ -103,6 +118,23 @@ def lake_of_steps(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
         refuse("Runs", [*_READ, *_WRITE], closed),
         refuse("RunsList", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": hidden}}),
         refuse("Commits", _WRITE, read_only),
+    )
+
+
+def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -> Policy:
+    """Allow reading a tenant's folder of a lake, and decrypting it, by S3 only.
+
+    Args:
+        bucket_arn: the lake's bucket.
+        key_arn: its key.
+        tenant: the tenant, whose folder is of that name.
+        region: the lake's region.
+    """
+    context: Condition = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+    return policy(
+        allow("List", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{tenant}/*"]}}),
+        allow("Read", ["s3:GetObject"], [f"{bucket_arn}/{tenant}/*"]),
+        allow("Key", ["kms:Decrypt"], [key_arn], context),
     )
 
 

@@ -144,6 +144,22 @@ class Lake(pulumi.ComponentResource):
         )
         return aws.iam.RolePolicy(name, role=role, policy=document, opts=pulumi.ResourceOptions(parent=self))
 
+    def grant_people(
+        self, name: str, role: pulumi.Input[str], tenant: str, region: str
+    ) -> aws.iam.RolePolicy:
+        """Let the role of the tenant's people read this lake.
+
+        Args:
+            name: the grant's logical name.
+            role: the role's name.
+            tenant: the tenant whose lake it is.
+            region: the lake's region.
+        """
+        document = pulumi.Output.all(bucket_arn=self.bucket_arn, key_arn=self.key_arn).apply(
+            lambda arns: json.dumps(tenant_policies.lake_of_people(tenant=tenant, region=region, **arns))
+        )
+        return aws.iam.RolePolicy(name, role=role, policy=document, opts=pulumi.ResourceOptions(parent=self))
+
     def _keep_versions(self, name: str, deleted_days: int, opts: pulumi.ResourceOptions) -> None:
         versioning = aws.s3.BucketVersioning(
             f"{name}-versioning",

@@ -13,6 +13,7 @@ from infra.tenant import search
 from infra.tenant.budget import TenantBudget, TenantBudgetArgs
 from infra.tenant.identity import TenantIdentity, TenantIdentityArgs
 from infra.tenant.lake import Lake, LakeArgs
+from infra.tenant.people import TenantPeople, TenantPeopleArgs
 from infra.tenant.secrets import TenantSecrets, TenantSecretsArgs, secret_objects
 from infra.tenant.target import target
 from lightwork.manifests import tenant_objects as cluster_objects
@@ -54,7 +55,7 @@ class TenantArgs:
 
 
 class Tenant(pulumi.ComponentResource):
-    """A tenant: its lake, identity, secrets and budget, and all its objects in the cluster.
+    """A tenant: its lake, identity, people, secrets and budget, and all its objects in the cluster.
 
     Costs: 1 USD a month for its key, 0.40 USD for each secret, its lake's storage, and its runs.
 
@@ -107,6 +108,18 @@ class Tenant(pulumi.ComponentResource):
         self.lake.grant_steps("lake-of-steps", identity.steps_role, tenant.name)
         secrets.grant_read("secrets-of-steps", identity.steps_role)
         self.lake.grant_controller("lake-of-controller", identity.controller_role, tenant.name)
+        if tenant.people is not None and tenant.people.principals:
+            TenantPeople(
+                "people",
+                TenantPeopleArgs(
+                    tenant=tenant.name,
+                    principals=tenant.people.principals,
+                    names=names,
+                    boundary=args.estate.tenant_boundary_arn,
+                    lake=self.lake,
+                ),
+                inner,
+            )
         TenantBudget(
             "budget",
             TenantBudgetArgs(tenant=tenant, names=names, topic_arn=args.estate.alarm_topic_arn),

@@ -168,15 +168,15 @@ def credentials(account: str) -> dict[str, str]:
 
 def add_tenant(name: str, bucket: str) -> None:
     """Create a tenant's accounts, unless they are there, and the bucket that only these may use."""
-    accounts = (name, steps_of(name), controller_of(name))
+    accounts = (name, steps_of(name), controller_of(name), people_of(name))
     if all(_account_file(account).exists() for account in accounts):
         return
     is_new = not _account_file(name).exists()
-    owner, steps, controller = (_add_account(account) for account in accounts)
+    owner, steps, controller, people = (_add_account(account) for account in accounts)
     if is_new:
         client("root").create_bucket(Bucket=bucket)
         _admin("change-bucket-owner", "--bucket", bucket, "--owner", owner)
-    policy = bucket_policy(name, bucket, owner=owner, steps=steps, controller=controller)
+    policy = bucket_policy(name, bucket, owner=owner, steps=steps, controller=controller, people=people)
     client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
 
@@ -190,8 +190,15 @@ def controller_of(tenant: str) -> str:
     return f"{tenant}-controller"
 
 
-def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str, controller: str) -> dict[str, Any]:
-    """Return what AWS has as the policies of three roles, as the policy of a bucket.
+def people_of(tenant: str) -> str:
+    """Return the name of the account of a tenant's people."""
+    return f"{tenant}-people"
+
+
+def bucket_policy(
+    tenant: str, bucket: str, *, owner: str, steps: str, controller: str, people: str
+) -> dict[str, Any]:
+    """Return what AWS has as the policies of four roles, as the policy of a bucket.
 
     Args:
         tenant: the tenant.
@@ -199,12 +206,14 @@ def bucket_policy(tenant: str, bucket: str, *, owner: str, steps: str, controlle
         owner: the access key of the account of its drivers and workers.
         steps: the access key of the account of its steps.
         controller: the access key of the account of its controller.
+        people: the access key of the account of its people.
     """
     arn = f"arn:aws:s3:::{bucket}"
     granted = {
         owner: tenant_policies.lake_read_write(bucket_arn=arn, key_arn=""),
         steps: tenant_policies.lake_of_steps(bucket_arn=arn, key_arn="", tenant=tenant),
         controller: tenant_policies.lake_of_controller(bucket_arn=arn, key_arn="", tenant=tenant),
+        people: tenant_policies.lake_of_people(bucket_arn=arn, key_arn="", tenant=tenant, region=REGION),
     }
     statements = [
         {**statement, "Sid": f"{statement['Sid']}{number}", "Principal": {"AWS": [account]}}

@@ -107,10 +107,11 @@ RUN = Submitted("windy-abc", "0a1b2c3d-4e5f", "windy", START, {})
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
     with s3_server.running(tmp_path_factory.mktemp("s3")) as running:
-        for account in ("pods", "steps", "controller"):
+        for account in ("pods", "steps", "controller", "people"):
             running.add_account(account)
         running.add_bucket(LAKE, "pods")
-        policy = stores.bucket_policy("acme", LAKE, owner="pods", steps="steps", controller="controller")
+        accounts = {name: name for name in ("steps", "controller", "people")}
+        policy = stores.bucket_policy("acme", LAKE, owner="pods", **accounts)
         running.client("root").put_bucket_policy(Bucket=LAKE, Policy=json.dumps(policy))
         yield running
 

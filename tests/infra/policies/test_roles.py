@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Asked = tuple[str, str]
 LAKE = f"arn:aws:s3:::lw-dev-acme-{ACCOUNT}-{REGION}"
 OTHER_LAKE = f"arn:aws:s3:::lw-dev-globex-{ACCOUNT}-{REGION}"
+CLUSTER = f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/lightwork-dev"
 STATE = f"arn:aws:s3:::lw-dev-{ACCOUNT}-{REGION}-state"
 DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/lightwork-dev-logs"
 SECRETS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
@@ -181,6 +182,33 @@ TENANT = {
             ("s3:GetObject", f"{LAKE}/acme/runs/1/jobs/1.job"),
             ("s3:PutObject", f"{LAKE}/acme/results/t/1.seg"),
             ("s3:PutObject", f"{LAKE}/acme/artifacts/x/_versions/1.json"),
+            READ_LOGS,
+        ),
+    ),
+    "people-role": Questions(
+        must=(
+            ("eks:DescribeCluster", CLUSTER),
+            ("s3:GetObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("s3:GetObject", f"{LAKE}/acme/artifacts/x/part-0.parquet"),
+            ("s3:ListBucket", LAKE),
+        ),
+        never=(
+            *LAKE_OBJECTS[1:],
+            ("s3:GetObject", f"{LAKE}/other/x"),
+            ("s3:GetObjectVersion", f"{LAKE}/acme/x"),
+            ("s3:ListBucketVersions", LAKE),
+            ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/other"),
+            ("kms:GenerateDataKey", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key"),
+            ("eks:DescribeCluster", CLUSTER.replace("dev", "prod")),
+            ("eks:ListAccessEntries", CLUSTER),
+            ("eks:DescribeNodegroup", f"arn:aws:eks:{REGION}:{ACCOUNT}:nodegroup/lightwork-dev/workers/1"),
+            (
+                "eks:UpdateAccessEntry",
+                f"arn:aws:eks:{REGION}:{ACCOUNT}:access-entry/lightwork-dev/role/1/x/1",
+            ),
+            ("sts:AssumeRole", f"{TENANT_ROLES}-pods-acme"),
+            ("sts:AssumeRole", f"{TENANT_ROLES}-people-globex"),
+            OWN_SECRET,
             READ_LOGS,
         ),
     ),

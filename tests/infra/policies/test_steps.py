@@ -139,10 +139,11 @@ needs_server = pytest.mark.skipif(
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
     """A server with the lake of acme, in which drivers and workers have left one file of each kind."""
     with s3_server.running(tmp_path_factory.mktemp("s3")) as running:
-        for account in ("pods", "steps", "controller"):
+        for account in ("pods", "steps", "controller", "people"):
             running.add_account(account)
         running.add_bucket(LAKE, "pods")
-        policy = stores.bucket_policy("acme", LAKE, owner="pods", steps="steps", controller="controller")
+        accounts = {name: name for name in ("steps", "controller", "people")}
+        policy = stores.bucket_policy("acme", LAKE, owner="pods", **accounts)
         running.client("root").put_bucket_policy(Bucket=LAKE, Policy=json.dumps(policy))
         for path in (*CLOSED, *COMMITS, *OPEN, SOURCE):
             running.client("pods").put_object(Bucket=LAKE, Key=f"acme/{path}", Body=b"as it was")

@@ -107,7 +107,9 @@ def test_a_tenants_pods_reach_only_their_own_resources() -> None:
 def test_the_linter_finds_nothing_in_a_tenants_grants(root: Path) -> None:
     run = run_program(root, "dev.acme")
     grants = run.all("aws:iam/rolePolicy:RolePolicy")
-    assert len(grants) == 6, "lake and secrets for pods and steps, the lake for the controller, secrets"
+    assert len(grants) == 8, (
+        "lake and secrets for pods and steps, the lake for the controller, secrets, two for people"
+    )
     for grant in grants:
         findings = analyze_policy_string(grant.inputs["policy"]).findings
         assert not findings, f"{grant.name}: {[(f.issue, f.detail) for f in findings]}"

@@ -134,7 +134,8 @@ def test_each_role_has_its_boundary_and_only_its_own_pods_assume_it(deployed: De
         "identity-steps-role": (ACCOUNT_STEP,),
         "identity-controller-role": (ACCOUNT_CONTROLLER,),
     }
-    assert set(roles) == {*of_accounts, "secrets-role"}, "for its pods, and for its secrets"
+    people = {"people-role"} if tenant.people else set()
+    assert set(roles) == {*of_accounts, "secrets-role", *people}, "for its pods, its secrets and its people"
     for name, role in roles.items():
         assert role["permissionsBoundary"] == names.boundary_arn("tenant"), (
             f"{name}: a wrong grant would take effect"
@@ -163,9 +164,13 @@ def test_its_roles_are_granted_only_its_own_resources_and_the_linter_agrees(depl
         f"{bucket}/*",
         f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key",
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{prefix}*",
+        deployed.names.cluster_arn,
     }
     grants = deployed.run.all(GRANT)
-    assert len(grants) == 6, "lake and secrets for pods and steps, the lake for the controller, secrets"
+    of_people = 2 if deployed.tenant.people else 0
+    assert len(grants) == 6 + of_people, (
+        "lake and secrets for pods and steps, the lake for the controller, secrets, two for people"
+    )
     for grant in grants:
         for statement in json.loads(grant.inputs["policy"])["Statement"]:
             wide = {resource for resource in statement["Resource"] if not resource.startswith(folder)}

@@ -129,7 +129,7 @@ def test_only_pods_with_the_tenants_code_have_its_role(acme: Run) -> None:
 
 
 def test_every_role_of_a_tenant_is_bounded(acme: Run) -> None:
-    assert len(acme.all(ROLE)) == 4, "for its pods, its steps, its controller, and for its secrets"
+    assert len(acme.all(ROLE)) == 5, "for its pods, its steps, its controller, its secrets and its people"
     for role in acme.all(ROLE):
         assert role.inputs["permissionsBoundary"] == ESTATE.tenant_boundary_arn, (
             f"{role.name}: a wrong grant would take effect"
@@ -147,6 +147,8 @@ def test_each_role_is_granted_what_it_needs_and_nothing_else(acme: Run) -> None:
         "lake-of-steps": "steps-acme",
         "secrets-of-steps": "steps-acme",
         "lake-of-controller": "controller-acme",
+        "lake-of-people": "people-acme",
+        "people-cluster": "people-acme",
     }, "no other grant"
     policies = {g.name: json.loads(g.inputs["policy"]) for g in acme.all(GRANT)}
     (whole, _, key) = (statement["Resource"] for statement in policies["lake-of-pods"]["Statement"])
@@ -215,7 +217,7 @@ def test_a_budget_counts_only_the_tenants_costs_in_this_environment(root: Path) 
 
 def test_everything_on_aws_that_takes_tags_has_the_tenants(acme: Run) -> None:
     tagged = [r for r in acme.resources if r.type.startswith("aws:") and "tags" in r.inputs]
-    assert len(tagged) == 12, "bucket, key, four roles, four associations, a secret, the budget"
+    assert len(tagged) == 14, "bucket, key, five roles, four associations, an entry, a secret, the budget"
     for resource in tagged:
         assert resource.inputs["tags"]["tenant"] == "acme", (
             f"{resource.name}: its cost would not be allocated"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.cli import candidates
-from lightwork.cli.kept import open_shown
+from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
     console,
     counted,
@@ -56,7 +55,7 @@ def size_command(lake: str | None = None, tenant: str | None = None, as_json: bo
     """Show the cached results of each task, and the space of all that the lake holds, by kind."""
     from lightwork.store import usage
 
-    opened = open_shown(lake, tenant)
+    opened = lakes.shown(lake, tenant)
     with _working("looking through the lake"):
         tasks, spaces = usage.measure(opened)
     total, disk = sum(space.bytes for space in spaces), sum(space.disk for space in spaces)
@@ -156,7 +155,7 @@ def prune(
     from lightwork.store.collector import collect
 
     age = None if older_than is None else usage.seconds(older_than)
-    opened = open_shown(lake, tenant)
+    opened = lakes.shown(lake, tenant)
     with _working("looking through the lake") as say:
         if selects_results:
             collected = _prune_results(opened, age, task, dry_run=dry_run)

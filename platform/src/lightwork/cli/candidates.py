@@ -161,11 +161,15 @@ def names(incomplete: str, words: Iterable[str], *, newest_first: bool = False) 
 def _lake(ctx: click.Context) -> Lake:
     """Return the lake that the options before name, or else the usual one."""
     from lightwork import settings
-    from lightwork.lake import open_lake
+    from lightwork.kube import logins
+    from lightwork.lake import open_lake, s3_connection
 
     settings.load_env()
-    url: Any = settings.resolve_lake(ctx.params.get("lake"))
-    return open_lake(url, tenant=settings.resolve_tenant(ctx.params.get("tenant")), patience=1.0)
+    tenant, environment = settings.resolve_tenant(ctx.params.get("tenant")), ctx.params.get("environment")
+    login = logins.find(environment, tenant) if environment else None
+    s3_connection.act_as(login.assumed() if login else None)
+    url: Any = login.lake_url if login else settings.resolve_lake(ctx.params.get("lake"))
+    return open_lake(url, tenant=tenant, patience=1.0)
 
 
 def _remote(ctx: click.Context) -> Remote:

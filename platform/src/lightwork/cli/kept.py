@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightwork.cli import candidates
+from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
     cell,
     console,
     echo,
+    environment_option,
     json_option,
     lake_option,
     show_json,
@@ -33,13 +34,16 @@ _HEAD = 5
 @click.command("artifacts")
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=candidates.artifacts)
 @lake_option
+@environment_option
 @tenant_option
 @json_option
-def artifacts_command(name: str | None, lake: str | None, tenant: str | None, as_json: bool) -> None:
+def artifacts_command(
+    name: str | None, lake: str | None, environment: str | None, tenant: str | None, as_json: bool
+) -> None:
     """Show the tables and files that runs have written; with NAME, its versions and its first rows."""
     from lightwork.store.artifacts import Artifacts
 
-    opened = open_shown(lake, tenant)
+    opened = lakes.shown(lake, tenant, environment)
     artifacts = Artifacts(opened, run_id="", provenance={})
     items = artifacts.list(name)
     if name is not None and not items:
@@ -99,20 +103,6 @@ def _rows(item: Artifact) -> str:
     return "" if item.rows is None else f"{item.rows:,}"
 
 
-def open_shown(lake: str | None, tenant: str | None) -> Lake:
-    """Open the lake that a command is about."""
-    from lightwork import logs, settings
-    from lightwork.lake import open_lake
-    from lightwork.lake.patience import LOOK_SECONDS
-
-    logs.configure()  # what is damaged is told by log lines
-    return open_lake(
-        settings.resolve_lake(lake),
-        tenant=settings.resolve_tenant(tenant),
-        patience=settings.resolve_patience(LOOK_SECONDS),
-    )
-
-
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -143,15 +133,21 @@ def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
 )
 @click.option("--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many.")
 @lake_option
+@environment_option
 @tenant_option
 @json_option
 def runs_command(
-    pipeline: str | None, last: int, lake: str | None, tenant: str | None, as_json: bool
+    pipeline: str | None,
+    last: int,
+    lake: str | None,
+    environment: str | None,
+    tenant: str | None,
+    as_json: bool,
 ) -> None:
     """Show recent runs, newest first."""
     from lightwork.store.records import recent
 
-    opened = open_shown(lake, tenant)
+    opened = lakes.shown(lake, tenant, environment)
     records: list[dict[str, Any]] = []
     others: set[str] = set()
     for record in recent(opened):

@@ -37,6 +37,7 @@ COMMANDS = {
     "artifacts": ("kept", "Show the tables and files that runs have written."),
     "cache": ("cache", "Show the space that a lake takes, or delete what nobody needs."),
     "runs": ("kept", "Show recent runs."),
+    "login": ("login", "Make the commands work with a tenant in a cluster; once."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "Stop a run in a cluster."),
     "logs": ("remote", "Print the logs of a run's pods in a cluster."),

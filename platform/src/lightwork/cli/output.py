@@ -25,6 +25,13 @@ lake_option = click.option(
     help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
     shell_complete=candidates.folders,
 )
+environment_option = click.option(
+    "--env",
+    "environment",
+    metavar="ENV",
+    help="The environment whose lake it is, after `lightwork login`.",
+    shell_complete=candidates.environments,
+)
 tenant_option = click.option(
     "--tenant",
     metavar="NAME",

@@ -25,7 +25,8 @@ UNKNOWN_CODE = 3
 _lake_option = click.option(
     "--lake",
     metavar="URL",
-    help="The tenant's lake, such as s3://bucket, which knows ended runs too [LIGHTWORK_LAKE].",
+    help="The tenant's lake, such as s3://bucket, which knows ended runs too [LIGHTWORK_LAKE, else the one"
+    " that you have logged in to].",
     shell_complete=candidates.folders,
 )
 
@@ -36,7 +37,7 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--context",
             metavar="NAME",
-            help="A context of the kubeconfig; lightwork-ENV by default.",
+            help="A context of the kubeconfig; lightwork-ENV-TENANT or lightwork-ENV by default.",
             shell_complete=candidates.contexts,
         ),
         click.option(
@@ -98,7 +99,7 @@ def submit_command(
         run = remote.submit(pipeline, values)
         echo(f"submitted {run} to {remote.namespace}", err=True)
         if wait:
-            _wait(remote, run, _lake(lake, remote.tenant), where, as_json=as_json)
+            _wait(remote, run, _lake(lake, remote), where, as_json=as_json)
     except KeyboardInterrupt:
         _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, where)
         raise click.exceptions.Exit(STOPPED_CODE) from None
@@ -108,16 +109,17 @@ def submit_command(
         echo(f"see its logs: lightwork logs {run} {where}", err=True)
 
 
-def _lake(url: str | None, tenant: str) -> Lake | None:
-    """Return the tenant's lake, if an option or the environment names it."""
+def _lake(url: str | None, remote: Remote) -> Lake | None:
+    """Return the tenant's lake, if an option, the environment or `lightwork login` names it."""
     from lightwork import settings
-    from lightwork.lake import open_lake
-    from lightwork.lake.patience import LOOK_SECONDS
+    from lightwork.cli import lakes
+    from lightwork.kube import logins
 
-    if url is None and not os.environ.get(settings.ENV_LAKE):
+    named = url is not None or os.environ.get(settings.ENV_LAKE)
+    login = None if named else logins.find(remote.environment, remote.tenant)
+    if not named and login is None:
         return None
-    patience = settings.resolve_patience(LOOK_SECONDS)
-    return open_lake(settings.resolve_lake(url), tenant=tenant, patience=patience)
+    return lakes.opened(url, remote.tenant, login)
 
 
 def _wait(remote: Remote, run: str, lake: Lake | None, where: str, *, as_json: bool) -> None:
@@ -188,7 +190,7 @@ def logs_command(
     from lightwork.kube.runs import NoPodsError
 
     remote = _remote(environment, tenant, context)
-    kept = _lake(lake, remote.tenant)
+    kept = _lake(lake, remote)
     try:
         for pod, line in remote.logs(run, role):
             echo(f"{pod}  {line}")

@@ -122,7 +122,8 @@ def show(name: str, as_json: bool) -> None:
         return
     leaving = "; leaving: its schedules start no runs" if tenant.leaving else ""
     environments = ", ".join(tenant.environments)
-    echo(f"{tenant.name}: environments {environments}; namespace {tenant.namespace}{leaving}\n")
+    echo(f"{tenant.name}: environments {environments}; namespace {tenant.namespace}{leaving}")
+    echo(f"people: {_people(tenant)}\n")
     columns = ["pods", "cpu", "memory", "storage"]
     show_table(["", *columns], _sizes(tenant), right=columns)
     from lightwork.tenants import fit
@@ -250,12 +251,21 @@ def _object(tenant: Tenant, warnings: Sequence[str]) -> dict[str, Any]:
         "state": tenant.state,
         "environments": list(tenant.environments),
         "namespace": tenant.namespace,
+        "people": tenant.people.model_dump(mode="json") if tenant.people else None,
         "needs": named(["of", "pods", "cpu", "memory", "storage"], _sizes(tenant)),
         "runs_at_once": fit.concurrent(tenant),
         "steps": named(steps, _steps(tenant)),
         "schedules": times,
         "warnings": list(warnings),
     }
+
+
+def _people(tenant: Tenant) -> str:
+    """Return who uses the tenant's pipelines, besides the platform's operators."""
+    if tenant.people is None:
+        return "none named; only the platform's operators start its runs by hand"
+    group = [f"the group {tenant.people.group} on Argo's page"] if tenant.people.group else []
+    return ", ".join([*tenant.people.principals, *group])
 
 
 def _sizes(tenant: Tenant) -> list[list[Any]]:

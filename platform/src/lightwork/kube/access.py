@@ -1,7 +1,8 @@
 """A tenant's namespace in a cluster, by a context of the kubeconfig.
 
-The context is the given one, else `lightwork-<env>`. The current context is never used by default, so that a
-run meant for dev does not start in prod.
+The context is the given one, else `lightwork-<env>-<tenant>`, which `lightwork login` makes, else
+`lightwork-<env>`. The current context is never used by default, so that a run meant for dev does not start in
+prod.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from lightwork.errors import InputError, LightworkError, near, one_line
 from lightwork.kube import refusals
 from lightwork.kube.api import RefusedError, of_context
 from lightwork.kube.contract import ARGO, LABEL_TENANT
+from lightwork.kube.logins import context_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,8 @@ class Access:
     """Requests about a tenant's namespace, each of which fails with one line.
 
     Args:
-        environment: such as `dev`; selects the context `lightwork-dev` unless one is given.
+        environment: such as `dev`; selects the context `lightwork-dev-acme`, or else `lightwork-dev`, unless
+            one is given.
         tenant: the tenant's name.
         context: a context of the kubeconfig.
 
@@ -37,12 +40,20 @@ class Access:
     """
 
     def __init__(self, environment: str, tenant: str, context: str | None = None) -> None:
-        self._api = _connection(environment, context)
+        self._api = _connection(environment, tenant, context)
         self.environment = environment
         self.namespace = f"tenant-{tenant}"
         self.tenant = tenant
         self._argo = f"/apis/{ARGO}/namespaces/{self.namespace}"
         self._core = f"/api/v1/namespaces/{self.namespace}"
+
+    def reach(self, seconds: float) -> None:
+        """Check that the API answers at all.
+
+        Raises:
+            OSError: it does not within the time.
+        """
+        self._api.reach(seconds)
 
     def _find_tenant(self) -> None:
         """Check that the tenant is in the cluster, if the user may know that.
@@ -89,24 +100,35 @@ class Access:
             raise AwayError(f"cannot {action}: what answers is not Kubernetes: {one_line(error)}") from error
 
 
-def _connection(environment: str, context: str | None) -> ByClient:
+def _connection(environment: str, tenant: str, context: str | None) -> ByClient:
     """Return the Kubernetes API that a context of the kubeconfig leads to."""
     from kubernetes import config
 
-    wanted = context or f"lightwork-{environment}"
+    general, of_tenant = f"lightwork-{environment}", context_name(environment, tenant)
+    login = f"lightwork login --env {environment} --tenant {tenant}"
     try:
         contexts = [item["name"] for item in config.list_kube_config_contexts()[0]]  # type: ignore[no-untyped-call]
     except (config.ConfigException, OSError) as error:
         if "current-context" not in str(error):
-            raise _unusable(error) from error
-        contexts = [wanted]  # the client lists none where none is the current one, which does not count here
+            raise InputError(f"{_unusable(error)}{'' if context else f', or log in: {login}'}") from error
+        contexts = _names_of_contexts()
+    wanted = context or (of_tenant if of_tenant in contexts else general)
     if wanted not in contexts:
         option = "--context" if context else f"--env {environment}"
-        raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, contexts)}")
+        hint = "" if context else f" (`{login}` makes one)"
+        raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, contexts)}{hint}")
     try:
         return of_context(wanted)
     except (config.ConfigException, OSError) as error:
         raise _unusable(error) from error
+
+
+def _names_of_contexts() -> list[str]:
+    """Return the contexts of a kubeconfig without a current one, of which the client lists none."""
+    from kubernetes.config import kube_config
+
+    merged = kube_config.KubeConfigMerger(kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config  # type: ignore[no-untyped-call]
+    return [str(item["name"]) for item in merged["contexts"]]
 
 
 def _unusable(error: Exception) -> InputError:

@@ -7,7 +7,10 @@ and a token suffice, it is not used at all.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import re
 import ssl
 import urllib.error
 import urllib.parse
@@ -17,10 +20,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import one_line
+from lightwork.errors import LightworkError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["InCluster", "KubeApi", "NoTokenError", "RefusedError", "of_context"]
 
@@ -161,6 +164,20 @@ class ByClient(KubeApi):
         response: dict[str, Any] = json.loads(text)
         return response
 
+    def reach(self, seconds: float) -> None:
+        """Check that something answers at the API's address, with a certificate of the API's own authority.
+
+        Raises:
+            OSError: nothing does within the time.
+        """
+        from urllib3.exceptions import HTTPError
+
+        address = f"{self.client.configuration.host}/version"
+        try:
+            self.client.rest_client.pool_manager.request("GET", address, timeout=seconds, retries=False)
+        except HTTPError as error:
+            raise OSError(str(error)) from error
+
     def _request(
         self,
         method: str,
@@ -171,6 +188,20 @@ class ByClient(KubeApi):
     ) -> str:
         from urllib3.exceptions import HTTPError
 
+        try:
+            with _credentials_or_error():
+                return self._send(method, path, query, body, headers)
+        except (HTTPError, LightworkError) as error:  # new credentials are got when the old ones expire
+            raise OSError(str(error)) from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: dict[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> str:
         arguments = self.client.param_serialize(
             method,
             path,
@@ -179,11 +210,8 @@ class ByClient(KubeApi):
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
-            response = self.client.call_api(*arguments, _request_timeout=TIMEOUT)
-            text = response.read().decode("utf-8", errors="replace")
-        except HTTPError as error:
-            raise OSError(str(error)) from error
+        response = self.client.call_api(*arguments, _request_timeout=TIMEOUT)
+        text = response.read().decode("utf-8", errors="replace")
         if not 200 <= response.status < 300:
             raise RefusedError(response.status, response.reason, text)
         return str(text)
@@ -194,7 +222,46 @@ def of_context(name: str) -> ByClient:
 
     Raises:
         kubernetes.config.ConfigException: the kubeconfig has no such context.
+        LightworkError: its command prints no credentials.
     """
     from kubernetes import config
 
-    return ByClient(config.new_client_from_config(context=name))  # type: ignore[no-untyped-call]
+    with _credentials_or_error():
+        return ByClient(config.new_client_from_config(context=name))  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _credentials_or_error() -> Iterator[None]:
+    """Raise what the official client only logs: that a command has printed no credentials.
+
+    It would go on without any, and be told that nobody may do what is asked.
+
+    Raises:
+        LightworkError: the command's own last words.
+    """
+    complaints = _Complaints()
+    root = logging.getLogger()
+    root.addFilter(complaints)
+    try:
+        yield
+    finally:
+        root.removeFilter(complaints)
+    if complaints.texts:
+        raise LightworkError(f"no credentials for the cluster: {complaints.texts[-1]}")
+
+
+class _Complaints(logging.Filter):
+    """Takes out of the log what the official client says of a command for credentials."""
+
+    _PREFIX = re.compile(r"exec: process returned \d+\. (lightwork: )?")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line of the log is about something else."""
+        if record.module != "kube_config":
+            return True
+        self.texts.append(self._PREFIX.sub("", one_line(record.getMessage())))
+        return False

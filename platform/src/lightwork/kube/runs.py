@@ -103,14 +103,26 @@ class Remote(Access):
             lambda: self._api.create(f"{self._core}/configmaps", body, **query),
         )
 
-    def _template(self, name: str) -> Any:
+    def pipelines(self) -> list[str]:
+        """Return the names of the tenant's pipelines, as its file gives them."""
+        return sorted(self._templates())
+
+    def _templates(self) -> dict[str, Any]:
+        """Return the tenant's pipelines by name.
+
+        Raises:
+            InputError: there is no such tenant.
+        """
         templates = self._request(
             "read the tenant's pipelines",
             lambda: self._api.get(f"{self._argo}/workflowtemplates"),
         )["items"]
-        by_name = {item["metadata"]["name"]: item for item in templates}
-        if not by_name:
+        if not templates:
             self._find_tenant()
+        return {item["metadata"]["name"]: item for item in templates}
+
+    def _template(self, name: str) -> Any:
+        by_name = self._templates()
         if name not in by_name:
             raise InputError(f"{self.tenant} has no pipeline {name!r}{near(name, by_name)}")
         return by_name[name]

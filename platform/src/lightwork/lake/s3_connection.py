@@ -14,6 +14,8 @@ from lightwork.lake.patience import LOOK_SECONDS, silence
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lightwork.lake.role import Role
+
 _NO_CREDENTIALS = (
     "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 )
@@ -50,12 +52,13 @@ _REFUSED_IDENTITY = re.compile(r"response 4(?!08|29)\d\d")
 class _Connection(NamedTuple):
     """A boto3 session, and its clients for S3 by the seconds after which they give up a silent server."""
 
-    environment: tuple[tuple[str, str], ...]
+    environment: tuple[object, ...]
     session: Any
     clients: dict[float, Any]
 
 
 _cached: _Connection | None = None
+_role: Role | None = None
 _lock = threading.Lock()
 
 
@@ -68,10 +71,17 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
+def act_as(role: Role | None) -> None:
+    """Open lakes with a role from now on; None for the credentials that AWS's variables name."""
+    global _role
+    _role = role
+
+
 def connection() -> _Connection:
-    """Return this process's boto3 session for its current AWS environment variables, and its clients."""
+    """Return this process's boto3 session for its role and its AWS environment variables, and its clients."""
     global _cached
-    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    variables = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    environment = (_role, *variables)
     cached = _cached
     if cached is not None and cached.environment == environment:
         return cached
@@ -80,7 +90,8 @@ def connection() -> _Connection:
             import boto3
 
             with _settings():
-                _cached = _Connection(environment, boto3.session.Session(), {})
+                session = _role.assumed() if _role else boto3.session.Session()
+                _cached = _Connection(environment, session, {})
         return _cached
 
 

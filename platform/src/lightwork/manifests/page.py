@@ -60,8 +60,8 @@ def chosen_by(rule: str, precedence: int) -> dict[str, str]:
 
 
 def group(tenant: Tenant) -> str | None:
-    """Return the group whose members use Argo's page for a tenant; None for nobody, as when it leaves."""
-    return tenant.people.group if tenant.people is not None and not tenant.leaving else None
+    """Return the group whose members use Argo's page for a tenant; None for nobody."""
+    return tenant.people.group if tenant.people is not None else None
 
 
 def objects(tenant: Tenant) -> list[Manifest]:

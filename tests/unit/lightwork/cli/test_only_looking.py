@@ -46,6 +46,7 @@ ACTS = {
     "run": "runs a pipeline",
     "new": "writes files",
     "tenant new": "writes a file",
+    "login": "talks to AWS and a cluster and not to a lake",
     "submit": "talks to a cluster and not to a lake",
     "stop": "talks to a cluster and not to a lake",
     "logs": "talks to a cluster and not to a lake",

@@ -74,9 +74,8 @@ def test_no_secret_is_in_the_objects_and_the_job_makes_the_one_with_the_token() 
     assert job["spec"]["template"]["spec"]["containers"][0]["args"][-2:] == ["--page-account", "people"]
 
 
-def test_without_a_group_or_when_the_tenant_leaves_there_is_no_account_and_no_token() -> None:
-    leaving = f"{{state: leaving, {WITH_GROUP}}}"
-    for text in ("{}", "people: {principals: ['arn:aws:iam::123456789012:role/engineers']}", leaving):
+def test_without_a_group_there_is_no_account_and_no_token() -> None:
+    for text in ("{}", "people: {principals: ['arn:aws:iam::123456789012:role/engineers']}"):
         kinds = [
             (item["kind"], item["metadata"]["name"])
             for item in made(text)

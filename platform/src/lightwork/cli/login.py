@@ -1,0 +1,162 @@
+"""`lightwork login`: a tenant's cluster for those who know neither AWS nor Kubernetes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lightwork.cli import candidates
+from lightwork.cli.output import echo, show_json
+from lightwork.errors import InputError, LightworkError, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightwork.kube.eks import Cluster
+    from lightwork.kube.logins import Login
+
+REACH_SECONDS = 8.0
+"""Seconds for which the cluster's API is waited for."""
+
+
+@click.command("login")
+@click.option(
+    "--env",
+    "environment",
+    required=True,
+    metavar="ENV",
+    help="dev, staging or prod.",
+    shell_complete=candidates.environments,
+)
+@click.option(
+    "--tenant", metavar="NAME", help="The tenant [LIGHTWORK_TENANT].", shell_complete=candidates.tenants
+)
+@click.option("--account", metavar="NUMBER", help="The environment's AWS account; kept.")
+@click.option("--region", metavar="REGION", help="Its AWS region; kept.")
+@click.option("--role", metavar="ARN", help="The role to assume, if it is another one than usual; kept.")
+@click.option("--lake", metavar="URL", help="The tenant's lake, if it is another one than usual; kept.")
+@click.option("--profile", metavar="NAME", help="The AWS profile with your own credentials; kept.")
+@click.option(
+    "--token", is_flag=True, help="Print a token for the cluster, as its context does for each use."
+)
+def login_command(
+    environment: str,
+    tenant: str | None,
+    account: str | None,
+    region: str | None,
+    role: str | None,
+    profile: str | None,
+    lake: str | None,
+    token: bool,
+) -> None:
+    """Make the commands work with a tenant in a cluster: once, with the account and the region.
+
+    Your own credentials on AWS are used for each command anew. None are written to a file.
+    """
+    from lightwork.kube import eks, logins
+
+    given = {"account": account, "region": region, "role": role, "profile": profile, "lake": lake}
+    login = _login(environment, _tenant(tenant), given)
+    if token:
+        show_json(eks.token(login))
+        return
+    cluster = eks.describe(login)
+    logins.keep(login)
+    path = _put_context(login, cluster)
+    pipelines = _pipelines(login, cluster)
+    where = f"--env {login.environment} --tenant {login.tenant}"
+    echo(f"logged in as {login.session}: context {login.context} in {path}", err=True)
+    listed = ", ".join(pipelines) or "none yet"
+    echo(f"pipelines of {login.tenant}: {listed}", err=True)
+    if pipelines:
+        echo(f"start a run: lightwork submit {pipelines[0]} {where} --wait", err=True)
+
+
+def _tenant(name: str | None) -> str:
+    from lightwork import settings
+
+    if name is None and not os.environ.get(settings.ENV_TENANT):
+        raise InputError(f"--tenant is missing; expected --tenant NAME, or {settings.ENV_TENANT}")
+    return settings.resolve_tenant(name)
+
+
+def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Login:
+    """Return what is given now, and for the rest what has been given before.
+
+    Raises:
+        InputError: something is missing or invalid.
+    """
+    from dataclasses import replace
+
+    from lightwork import settings
+    from lightwork.kube import eks, logins
+
+    if environment not in ("dev", "staging", "prod"):
+        raise InputError(f"--env: found {environment!r}; expected dev, staging or prod")
+    before = logins.find(environment, tenant)
+    if before is not None and all(value is None for value in given.values()):
+        return before
+    values = {name: value or getattr(before, name, "") for name, value in given.items()}
+    if missing := [f"--{name}" for name in ("account", "region") if not values[name]]:
+        raise InputError(
+            f"{' and '.join(missing)} missing: given once for {environment} and {tenant}, and then kept;"
+            f" expected `lightwork login --env {environment} --tenant {tenant} --account NUMBER"
+            " --region REGION`, which whoever runs the platform tells you"
+        )
+    if not values["role"] or (given["account"] and not given["role"]):
+        values["role"] = logins.role_of_people(environment, tenant, values["account"])
+    login = logins.Login(environment=environment, tenant=tenant, **values)
+    login.check()
+    if login.lake:
+        settings.resolve_lake(login.lake)
+    return replace(login, session=eks.name_of_caller(login))
+
+
+def _put_context(login: Login, cluster: Cluster) -> Path:
+    from lightwork.kube import kubeconfig
+
+    return kubeconfig.put(
+        login.context,
+        cluster={"server": cluster.endpoint, "certificate-authority-data": cluster.authority},
+        user=kubeconfig.user_of_command(
+            [*_this_program(), "login", "--env", login.environment, "--tenant", login.tenant, "--token"]
+        ),
+        namespace=f"tenant-{login.tenant}",
+    )
+
+
+def _this_program() -> list[str]:
+    """Return the command that runs this program, from any folder."""
+    beside = Path(sys.executable).with_name("lightwork")
+    program = str(beside) if beside.is_file() else shutil.which("lightwork")
+    return [program] if program else [sys.executable, "-m", "lightwork"]
+
+
+def _pipelines(login: Login, cluster: Cluster) -> list[str]:
+    """Return the tenant's pipelines, which shows that the cluster lets this person in.
+
+    Raises:
+        LightworkError: the API cannot be reached from here, or refuses.
+    """
+    from lightwork.kube.runs import Remote
+
+    remote = Remote(login.environment, login.tenant)
+    try:
+        remote.reach(REACH_SECONDS)
+    except OSError as error:
+        raise LightworkError(_unreachable(login, cluster, error)) from error
+    return remote.pipelines()
+
+
+def _unreachable(login: Login, cluster: Cluster, error: OSError) -> str:
+    also = f" and to {', '.join(cluster.public_cidrs)}" if cluster.public_cidrs else ""
+    return (
+        f"the cluster does not answer from this machine at {cluster.endpoint} ({one_line(error)}): its API is"
+        f" open inside its VPC{also} only; whoever runs the platform opens it to more addresses by"
+        f" `api_public_cidrs` in Pulumi.{login.environment}.yaml, or tells you the VPN to use"
+    )
