@@ -14,7 +14,7 @@ from infra.config.naming import Names
 from infra.config.stack import LOCAL, StackName
 from infra.estate import outputs
 from infra.estate.estate import Estate, EstateArgs
-from infra.tenant.target import load_tenant
+from infra.tenant.target import check_group, load_tenant
 from infra.tenant.tenant import Tenant, TenantArgs
 from lightwork.errors import InputError
 from lightwork.functions import discovery
@@ -31,6 +31,8 @@ def main() -> None:
     environment = settings.load(ROOT, stack.environment)
     names = Names.of(environment)
     tenant = load_tenant(ROOT, stack.environment, stack.tenant) if stack.tenant else None
+    if tenant:
+        check_group(tenant, environment.gitlab)
     aws = aws_provider(environment, names)
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:

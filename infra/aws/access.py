@@ -33,12 +33,16 @@ class AccessArgs:
         gitlab: the project whose jobs get access.
         make_provider: whether to create the account's OIDC provider for GitLab.
         search_domain_arn: the ARN of the OpenSearch domain, which tenants' roles may reach.
+        zone_id: the Route 53 zone of the pages' names; None without pages.
+        hosts: the host names of the pages.
     """
 
     names: Names
     gitlab: GitLab
     make_provider: bool
     search_domain_arn: str
+    zone_id: str | None
+    hosts: tuple[str, ...]
 
 
 class Access(pulumi.ComponentResource):
@@ -79,6 +83,8 @@ class Access(pulumi.ComponentResource):
             names=names,
             estate_boundary=names.boundary_arn("estate"),
             tenant_boundary=names.boundary_arn("tenant"),
+            zone_id=args.zone_id,
+            hosts=args.hosts,
         )
         provider = f"arn:aws:iam::{names.account}:oidc-provider/{gitlab.host}"
         if args.make_provider:
@@ -99,7 +105,10 @@ class Access(pulumi.ComponentResource):
                 domain_arn=args.search_domain_arn,
             ),
         )
-        look = {"look": ci.look(scope)}
+        look = {
+            "look": ci.look(scope),
+            **({"look-at-pages": ci.look_at_pages(scope)} if args.zone_id else {}),
+        }
         self.preview_arn = self._role(
             "preview", trust.preview(provider_arn=provider, gitlab=gitlab), look, hours=1
         )

@@ -118,7 +118,7 @@ class Archive(pulumi.ComponentResource):
             ip_protocol="tcp",
             from_port=PORT,
             to_port=PORT,
-            description="Argo's controller and server",
+            description="Controller and server of Argo",
             tags=tags,
             opts=inner,
         )

@@ -58,6 +58,7 @@ class Network(pulumi.ComponentResource):
 
     Attributes:
         vpc_id: the VPC's ID.
+        public_subnet_ids: the subnets of balancers and NAT gateways.
         private_subnet_ids: the subnets of nodes and pods.
         data_subnet_ids: the subnets of database and search.
         control_subnet_ids: the subnets of the cluster's interfaces.
@@ -65,6 +66,7 @@ class Network(pulumi.ComponentResource):
     """
 
     vpc_id: pulumi.Output[str]
+    public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
     data_subnet_ids: list[pulumi.Output[str]]
     control_subnet_ids: list[pulumi.Output[str]]
@@ -112,6 +114,7 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("flows"),
             opts=self._opts,
         )
+        self.public_subnet_ids = [subnet.id for subnet in public]
         self.private_subnet_ids = [subnet.id for subnet in private]
         self.data_subnet_ids = [subnet.id for subnet in data]
         self.control_subnet_ids = [subnet.id for subnet in control]

@@ -69,12 +69,18 @@ class Nodes(pulumi.ComponentResource):
     about 0.16 USD an hour on spot, and nothing while no run is active.
 
     Deleting: nodes are drained and terminated. They hold no data worth keeping.
+
+    Attributes:
+        system_groups: the names of the scaling groups of the system nodes, by the names of their node groups.
     """
+
+    system_groups: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: NodesArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Nodes", name, {}, opts)
         self._name, self._args, self._tags = name, args, args.names.tags()
         self._inner = pulumi.ResourceOptions(parent=self)
+        self.system_groups = {}
         role, attached = service_role(
             f"{name}-role",
             role="node",
@@ -190,6 +196,8 @@ class Nodes(pulumi.ComponentResource):
         hints |= {f"{TEMPLATE}/taint/{t['key']}": f"{t['value']}:NoSchedule" for t in group.taints}
         hints[f"{TEMPLATE}/resources/ephemeral-storage"] = f"{DISK_GIGABYTES * 8 // 10}Gi"
         scaling_group = node_group.resources.apply(_scaling_group)
+        if group.pool == "system":
+            self.system_groups[group.name] = scaling_group
         for key, value in {**hints, **self._tags}.items():
             slug = key.removeprefix(f"{TEMPLATE}/").replace("/", "-")
             aws.autoscaling.Tag(

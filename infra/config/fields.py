@@ -148,6 +148,9 @@ Region = Annotated[
 Domain = Annotated[str, Form(DNS, "a DNS name such as dev.example.com")]
 """A DNS name, such as dev.example.com."""
 
+Zone = Annotated[str, Form(r"Z[A-Z0-9]{4,31}", "the ID of a Route 53 zone, such as Z0123456789ABCDEFGHIJ")]
+"""The ID of a Route 53 zone, such as Z0123456789ABCDEFGHIJ."""
+
 Addresses = Annotated[str, AfterValidator(_narrow)]
 """A range of IPv4 addresses of at most a /16, such as 198.51.100.0/24."""
 

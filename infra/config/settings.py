@@ -17,6 +17,7 @@ from infra.config.fields import (
     Region,
     ResourceNames,
     RoleArns,
+    Zone,
 )
 from infra.config.sizes import DEFAULTS, Sizes
 from lightwork import documents
@@ -45,6 +46,11 @@ class GitLab(documents.Document):
     branch: Branch = "main"
     """The protected branch that is deployed."""
 
+    @property
+    def group(self) -> str:
+        """The group that the project is in. Its members look at every tenant on Argo's page."""
+        return self.project.rpartition("/")[0]
+
 
 class Settings(documents.Document):
     """The settings of one environment."""
@@ -58,7 +64,15 @@ class Settings(documents.Document):
     region: Region
     """The AWS region."""
     domain: Domain
-    """The parent DNS domain; Argo's web page is at `argo.<domain>`."""
+    """The parent DNS domain; Argo's web page is at `argo.<domain>`, Grafana's at `grafana.<domain>`."""
+    dns_zone: Zone | None = None
+    """The public Route 53 zone, in this account, that `domain` is in; it gets the pages' names. Without it,
+    the pages are reached by `kubectl port-forward` alone.
+    """
+    page_cidrs: tuple[Addresses, ...] = ()
+    """The address ranges outside the VPC that may reach the pages; empty: the pages have private addresses
+    and are reached from inside the VPC alone.
+    """
     administrators: RoleArns
     """The ARNs of the IAM roles that have full access to the cluster."""
     api_public_cidrs: tuple[Addresses, ...] = ()
@@ -81,6 +95,13 @@ class Settings(documents.Document):
     """The protected resources of the estate that may be deleted or replaced, by the logical names that
     previews show. Deploy the entry first: it lifts `protect` and retention of exactly these resources.
     """
+
+    @field_validator("page_cidrs")
+    @classmethod
+    def _for_pages(cls, ranges: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if ranges and info.data.get("dns_zone", "wrong") is None:
+            raise ValueError("nobody can reach pages without a name: set `dns_zone` as well")
+        return ranges
 
     @field_validator("administrators")
     @classmethod

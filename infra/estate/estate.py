@@ -14,13 +14,14 @@ from infra.aws.audit import Audit, AuditArgs
 from infra.aws.cluster import Cluster, ClusterArgs
 from infra.aws.network import Network, NetworkArgs
 from infra.aws.nodes import Nodes, NodesArgs
+from infra.aws.page import Page, PageArgs
 from infra.aws.providers import kubernetes_provider
 from infra.aws.registry import Registry, RegistryArgs
 from infra.aws.roles import PodRole, PodRoleArgs
 from infra.aws.search import Search, SearchArgs
 from infra.aws.watch import Watch, WatchArgs
 from infra.aws.workloads import Autoscaler, AutoscalerArgs, PlatformAws, PlatformAwsArgs
-from infra.config import accounts, subnets
+from infra.config import accounts, pages, subnets
 from infra.config.nodes import groups
 from infra.policies import pods
 from infra.services.services import Platform, PlatformArgs
@@ -67,6 +68,7 @@ class Estate(pulumi.ComponentResource):
         inner = pulumi.ResourceOptions(parent=self)
         settings, names, sizes = args.settings, args.names, args.settings.sizes
         prod, make_account_parts = settings.environment == "prod", settings.account_parts == "make"
+        hosts = pages.hosts(settings.domain)
         ranges = subnets.share(sizes.vpc_cidr, _max_nodes(settings))
         search_arn = f"arn:aws:es:{names.region}:{names.account}:domain/{names.search_domain}"
 
@@ -77,6 +79,8 @@ class Estate(pulumi.ComponentResource):
                 gitlab=settings.gitlab,
                 make_provider=make_account_parts,
                 search_domain_arn=search_arn,
+                zone_id=settings.dns_zone,
+                hosts=tuple(hosts.values()),
             ),
             inner,
         )
@@ -181,12 +185,17 @@ class Estate(pulumi.ComponentResource):
             ),
             inner,
         )
+        if settings.dns_zone:
+            self._page(network, cluster, nodes, settings.dns_zone)
         Platform(
             "platform",
             PlatformArgs(
                 names=names,
                 gitlab=settings.gitlab,
-                argo_domain=f"argo.{settings.domain}",
+                hosts=hosts,
+                has_balancer=settings.dns_zone is not None,
+                balancer_cidrs=ranges.public,
+                control_cidrs=ranges.control,
                 archive_host=archive.host,
                 archive_secret_arn=archive.secret_arn,
                 search_endpoint=search.endpoint,
@@ -222,11 +231,30 @@ class Estate(pulumi.ComponentResource):
             "search_admin_role_arn": search.admin_role_arn,
             "image_repository_url": registry.url,
             "logs_bucket": audit.bucket,
-            "argo_domain": f"argo.{settings.domain}",
+            "argo_domain": hosts["argo"],
             "tenant_boundary_arn": access.tenant_boundary_arn,
             "alarm_topic_arn": alarms.topic_arn,
         }
         self.register_outputs({})
+
+    def _page(self, network: Network, cluster: Cluster, nodes: Nodes, zone_id: str) -> None:
+        settings = self._args.settings
+        Page(
+            "page",
+            PageArgs(
+                names=self._args.names,
+                zone_id=zone_id,
+                doors=pages.DOORS,
+                hosts=pages.hosts(settings.domain),
+                cidrs=settings.page_cidrs,
+                vpc_id=network.vpc_id,
+                vpc_cidr=settings.sizes.vpc_cidr,
+                subnet_ids=network.public_subnet_ids,
+                nodes=cluster.security_group_id,
+                scaling_groups=nodes.system_groups,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
 
     def _secrets_operator(self, cluster: Cluster, access: Access) -> PodRole:
         """Make the role that copies the platform's secrets into the cluster, and tenants' secrets as them."""

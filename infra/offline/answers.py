@@ -96,6 +96,28 @@ def _domain(_: str, inputs: Inputs) -> Inputs:
     }
 
 
+def _certificate(_: str, inputs: Inputs) -> Inputs:
+    hosts = [inputs["domainName"], *inputs["subjectAlternativeNames"]]
+    options = [
+        {
+            "domainName": host,
+            "resourceRecordName": f"_proof.{host}.",
+            "resourceRecordType": "CNAME",
+            "resourceRecordValue": f"_{position}.acm-validations.aws.",
+        }
+        for position, host in enumerate(hosts)
+    ]
+    return {"arn": _arn("acm", "certificate/1"), "domainValidationOptions": options}
+
+
+def _balancer(_: str, inputs: Inputs) -> Inputs:
+    return {
+        "arn": _arn("elasticloadbalancing", f"loadbalancer/app/{inputs['name']}/1"),
+        "dnsName": f"{inputs['name']}.elb.example",
+        "zoneId": "Z215JYRZR1TBD5",
+    }
+
+
 _ADDED: dict[str, Callable[[str, Inputs], Inputs]] = {
     "aws:s3/bucket:Bucket": lambda _, inputs: {"arn": f"arn:aws:s3:::{inputs['bucket']}"},
     "aws:kms/key:Key": _key,
@@ -104,6 +126,15 @@ _ADDED: dict[str, Callable[[str, Inputs], Inputs]] = {
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": _node_group,
     "aws:ec2/launchTemplate:LaunchTemplate": lambda *_: {"latestVersion": 1},
+    "aws:acm/certificate:Certificate": _certificate,
+    "aws:lb/loadBalancer:LoadBalancer": _balancer,
+    "aws:lb/listener:Listener": lambda _, inputs: {
+        "arn": f"{inputs['loadBalancerArn'].replace('loadbalancer/', 'listener/')}/1"
+    },
+    "aws:lb/targetGroup:TargetGroup": lambda _, inputs: {
+        "arn": _arn("elasticloadbalancing", f"targetgroup/{inputs['name']}/1")
+    },
+    "aws:route53/record:Record": lambda _, inputs: {"fqdn": inputs["name"].rstrip(".")},
     "aws:rds/instance:Instance": _database,
     "aws:opensearch/domain:Domain": _domain,
     "aws:ecr/repository:Repository": lambda _, inputs: {

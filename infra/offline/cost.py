@@ -33,6 +33,8 @@ GUESSED_NAT_GB = 1.0
 """The estimated traffic of a worker node through NAT in a run: images only, as S3 is reached without NAT."""
 
 FREE = (
+    "aws:acm/",
+    "aws:autoscaling/attachment:",
     "aws:autoscaling/tag:",
     "aws:ec2/defaultSecurityGroup:",
     "aws:ec2/flowLog:",
@@ -48,6 +50,8 @@ FREE = (
     "aws:eks/podIdentityAssociation:",
     "aws:iam/",
     "aws:kms/alias:",
+    "aws:lb/listener",
+    "aws:lb/targetGroup:",
     "aws:rds/parameterGroup:",
     "aws:rds/subnetGroup:",
     "aws:vpc/",
@@ -58,6 +62,7 @@ BY_USE = (
     "aws:budgets/",
     "aws:cloudwatch/logGroup:",
     "aws:ecr/",
+    "aws:route53/record:",
     "aws:s3/",
     "aws:sns/",
 )
@@ -235,6 +240,16 @@ def _search(resource: Resource, prices: Prices) -> Items:
     return items
 
 
+def _balancer(resource: Resource, prices: Prices) -> Items:
+    """Price a balancer without its use, and a public address in each of its subnets if it has them."""
+    items = [(resource.name, prices["balancer_hour"] * prices["hours_in_month"])]
+    if not resource.inputs["internal"]:
+        count = len(resource.inputs["subnets"])
+        addresses = count * prices["address_hour"] * prices["hours_in_month"]
+        items.append((f"{count} x public address", addresses))
+    return items
+
+
 def _hourly(name: str) -> Callable[[Resource, Prices], Items]:
     return lambda resource, prices: [(resource.name, prices[name] * prices["hours_in_month"])]
 
@@ -248,6 +263,7 @@ _PRICED: Mapping[str, Callable[[Resource, Prices], Items]] = {
     "aws:eks/nodeGroup:NodeGroup": _nodes,
     "aws:ec2/natGateway:NatGateway": _hourly("nat_hour"),
     "aws:ec2/eip:Eip": _hourly("address_hour"),
+    "aws:lb/loadBalancer:LoadBalancer": _balancer,
     "aws:rds/instance:Instance": _database,
     "aws:opensearch/domain:Domain": _search,
     "aws:cloudwatch/metricAlarm:MetricAlarm": _monthly("alarm_month"),

@@ -16,6 +16,7 @@ LOOKING = (
     *(
         f"ec2:Describe{what}"
         for what in (
+            "AccountAttributes",
             "Addresses",
             "AddressesAttribute",
             "AvailabilityZones",
@@ -37,6 +38,20 @@ LOOKING = (
         )
     ),
     "eks:ListClusters",
+    *(
+        f"elasticloadbalancing:Describe{what}"
+        for what in (
+            "CapacityReservation",
+            "ListenerAttributes",
+            "Listeners",
+            "LoadBalancerAttributes",
+            "LoadBalancers",
+            "Rules",
+            "Tags",
+            "TargetGroupAttributes",
+            "TargetGroups",
+        )
+    ),
     "kms:ListAliases",
     "logs:DescribeLogGroups",
     "sns:GetSubscriptionAttributes",
@@ -170,6 +185,20 @@ def look(scope: Scope) -> Policy:
         allow("ReadStateKey", ["kms:Decrypt"], [scope.arn("kms", "key/*")], state),
         refuse("NoData", ["s3:GetObject", "s3:GetObjectVersion"], [f"{scope.lakes}/*"]),
         refuse("NoSecrets", ["secretsmanager:GetSecretValue"], ["*"]),
+    )
+
+
+def look_at_pages(scope: Scope) -> Policy:
+    """Allow reading the pages' certificate, and the records of their zone."""
+    return policy(
+        allow(
+            "LookAtCertificates",
+            ["acm:DescribeCertificate", "acm:ListTagsForCertificate"],
+            [scope.arn("acm", "certificate/*")],
+            scope.own,
+        ),
+        allow("LookAtZone", ["route53:GetHostedZone", "route53:ListResourceRecordSets"], [scope.zone]),
+        allow("LookAtChanges", ["route53:GetChange"], ["arn:aws:route53:::change/*"]),
     )
 
 

@@ -24,6 +24,7 @@ def change_network(scope: Scope) -> Policy:
     """
     creating = [
         "ec2:AllocateAddress",
+        "ec2:AuthorizeSecurityGroupEgress",
         "ec2:AuthorizeSecurityGroupIngress",
         "ec2:CreateFlowLogs",
         "ec2:CreateInternetGateway",
@@ -318,8 +319,9 @@ def change_keys(scope: Scope) -> Policy:
 
 
 def applying(scope: Scope) -> dict[str, Policy]:
-    """Return the deploying role's policies besides `look`, by name; several, as AWS limits their size."""
+    """Return the deploying role's policies besides those to look, by name; AWS limits the size of each."""
     return {
+        **({"pages": change_pages(scope)} if scope.zone_id else {}),
         "network": change_network(scope),
         "cluster": change_cluster(scope),
         "data": change_data(scope),
@@ -327,6 +329,77 @@ def applying(scope: Scope) -> dict[str, Policy]:
         "roles": change_roles(scope),
         "never": never(scope),
     }
+
+
+def change_pages(scope: Scope) -> Policy:
+    """Allow changing the pages' balancer, its certificate, its names, and the nodes' ports that it reaches.
+
+    Balancers are known by their names, certificates by their tags, records by the pages' host names: other
+    environments may have theirs in the same zone. EKS makes the nodes' group and scaling groups, with its
+    tags.
+    """
+    names, region = scope.names, scope.names.region
+    balancers, records = "elasticloadbalancing", "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+    creating = ("AddTags", "CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup")
+    changing = (
+        *("DeleteListener", "DeleteLoadBalancer", "DeleteRule", "DeleteTargetGroup"),
+        *("ModifyListener", "ModifyListenerAttributes", "ModifyLoadBalancerAttributes", "ModifyRule"),
+        *("ModifyTargetGroup", "ModifyTargetGroupAttributes", "RemoveTags", "SetIpAddressType"),
+        *("SetRulePriorities", "SetSecurityGroups", "SetSubnets"),
+    )
+    certificates = scope.arn("acm", "certificate/*")
+    groups = f"arn:aws:autoscaling:{region}:{names.account}:autoScalingGroup:*:autoScalingGroupName/eks-*"
+    of_cluster: Condition = {"StringEquals": {"aws:ResourceTag/eks:cluster-name": names.cluster}}
+    nodes: Condition = {"StringEquals": {"aws:ResourceTag/aws:eks:cluster-name": names.cluster}}
+    return policy(
+        allow("Balancers", [f"{balancers}:{action}" for action in (*creating, *changing)], scope.balancers),
+        allow("MakeCertificates", ["acm:RequestCertificate"], ["*"], scope.new),
+        allow(
+            "TagNewCertificates",
+            ["acm:AddTagsToCertificate"],
+            [certificates],
+            {**scope.new, "Null": {"aws:ResourceTag/project": "true"}},
+        ),
+        allow(
+            "Certificates",
+            [
+                "acm:AddTagsToCertificate",
+                "acm:DeleteCertificate",
+                "acm:RemoveTagsFromCertificate",
+                "acm:UpdateCertificateOptions",
+            ],
+            [certificates],
+            scope.own,
+        ),
+        allow(
+            "Names",
+            ["route53:ChangeResourceRecordSets"],
+            [scope.zone],
+            {
+                "ForAllValues:StringLike": {records: [*scope.hosts, *(f"_*.{host}" for host in scope.hosts)]},
+                "Null": {records: "false"},
+            },
+        ),
+        allow(
+            "Targets",
+            [
+                "autoscaling:AttachLoadBalancerTargetGroups",
+                "autoscaling:DetachLoadBalancerTargetGroups",
+            ],
+            [groups],
+            of_cluster,
+        ),
+        allow(
+            "Ports",
+            [
+                "ec2:AuthorizeSecurityGroupIngress",
+                "ec2:ModifySecurityGroupRules",
+                "ec2:RevokeSecurityGroupIngress",
+            ],
+            [scope.arn("ec2", "security-group/*")],
+            nodes,
+        ),
+    )
 
 
 def never(scope: Scope) -> Policy:
@@ -419,6 +492,7 @@ def change_roles(scope: Scope) -> Policy:
     linked = [
         "eks.amazonaws.com",
         "eks-nodegroup.amazonaws.com",
+        "elasticloadbalancing.amazonaws.com",
         "spot.amazonaws.com",
         "opensearchservice.amazonaws.com",
         "rds.amazonaws.com",

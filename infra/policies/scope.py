@@ -18,11 +18,15 @@ class Scope:
         names: the environment's names.
         estate_boundary: the ARN of the permissions boundary of the estate's roles.
         tenant_boundary: the ARN of the permissions boundary of the tenants' roles.
+        zone_id: the Route 53 zone of the pages' names; None without pages.
+        hosts: the host names of the pages.
     """
 
     names: Names
     estate_boundary: str
     tenant_boundary: str
+    zone_id: str | None = None
+    hosts: tuple[str, ...] = ()
 
     @property
     def new(self) -> Condition:
@@ -70,6 +74,23 @@ class Scope:
             "podidentityassociation": "/*",
         }
         return [self.arn("eks", f"{kind}/{self.names.cluster}{suffix}") for kind, suffix in parts.items()]
+
+    @property
+    def zone(self) -> str:
+        """The zone of the pages' names."""
+        return f"arn:aws:route53:::hostedzone/{self.zone_id}"
+
+    @property
+    def balancers(self) -> list[str]:
+        """The pages' balancer and its parts."""
+        own = f"{self.names.cluster}-*"
+        parts = (
+            f"loadbalancer/app/{own}",
+            f"listener/app/{own}",
+            f"listener-rule/app/{own}",
+            f"targetgroup/{own}",
+        )
+        return [self.arn("elasticloadbalancing", part) for part in parts]
 
     @property
     def state_key(self) -> Condition:

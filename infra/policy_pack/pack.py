@@ -38,6 +38,8 @@ DESCRIPTIONS = {
     "untagged": "Every AWS resource has tags with its project, environment and tenant.",
     "unpinned": "Every version is pinned: charts, images, add-ons, Kubernetes, databases.",
     "unlimited": "Every container has requests and limits.",
+    "open-balancer": "Every balancer, on AWS or in the cluster, lets in named ranges of addresses only.",
+    "open-node-port": "The pods behind a port of the nodes are closed to all but named ranges.",
     "unblocked-bucket": "Every bucket has a public access block.",
 }
 """The descriptions of the rules that Pulumi shows."""

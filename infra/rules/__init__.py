@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
+from infra.rules.balancers import open_balancer, open_node_ports
 from infra.rules.limits import unlimited
 from infra.rules.public import public_bucket, unblocked_buckets
 from infra.rules.subject import UNKNOWN, Subject
@@ -30,10 +31,14 @@ RULES: dict[str, Rule] = {
     "untagged": untagged,
     "unpinned": unpinned,
     "unlimited": unlimited,
+    "open-balancer": open_balancer,
 }
 """The rules for one resource, by name."""
 
-STACK_RULES: dict[str, StackRule] = {"unblocked-bucket": unblocked_buckets}
+STACK_RULES: dict[str, StackRule] = {
+    "unblocked-bucket": unblocked_buckets,
+    "open-node-port": open_node_ports,
+}
 """The rules for all resources of a stack together, by name."""
 
 

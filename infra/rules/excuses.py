@@ -80,14 +80,14 @@ EXCUSES: tuple[Excuse, ...] = (
         type=POLICY,
         names=("access-apply-network",),
         sid="Make",
-        actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroupIngress", "ec2:Create*"),
+        actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroup*", "ec2:Create*"),
         reason="a new resource has no name yet; the condition requires the environment's tags on it",
     ),
     Excuse(
         type=POLICY,
         names=("access-apply-network",),
         sid="MakeIn",
-        actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroupIngress", "ec2:Create*"),
+        actions=("ec2:AllocateAddress", "ec2:AuthorizeSecurityGroup*", "ec2:Create*"),
         reason="EC2 chooses the ids; the condition requires the environment's tags on the parent resource",
     ),
     Excuse(
@@ -134,6 +134,13 @@ EXCUSES: tuple[Excuse, ...] = (
         sid="FlowLogs",
         actions=("logs:*LogDelivery",),
         reason="AWS allows no resource for these calls; the condition requires the environment's region",
+    ),
+    Excuse(
+        type=POLICY,
+        names=("access-apply-pages",),
+        sid="MakeCertificates",
+        actions=("acm:RequestCertificate",),
+        reason="a new certificate has no name yet; the condition requires the environment's tags on it",
     ),
     Excuse(
         type=POLICY,

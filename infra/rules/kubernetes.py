@@ -1,4 +1,4 @@
-"""The containers of a Kubernetes object of any kind."""
+"""The containers of a Kubernetes object of any kind, and the objects within it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,26 @@ def containers(value: Any) -> Iterator[Container]:
             spec = item[key]
             if isinstance(spec, Mapping) and ("image" in spec or "command" in spec):
                 yield _container(spec, patches)
+
+
+def objects(value: Mapping[str, Any], type_: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield an object and those within it, each after its kind: in a List, in the manifests of templates.
+
+    Args:
+        value: the object.
+        type_: its Pulumi type, which says the kind of an object that does not.
+
+    Raises:
+        UnreadableError: a manifest in a resource template cannot be read.
+    """
+    yield type_.rpartition(":")[2].removesuffix("Patch"), value
+    for path, item in walk(_filled(value)):
+        if path and isinstance(item, Mapping) and "kind" in item and "metadata" in item:
+            yield str(item["kind"]), item
+        elif path[-2:] == ("resource", "manifest") and isinstance(item, str):
+            parsed = _parsed(item)
+            if isinstance(parsed, Mapping):
+                yield from objects(parsed, str(parsed.get("kind")))
 
 
 def _container(spec: Mapping[str, Any], patches: Mapping[str, Mapping[str, Any]]) -> Container:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 UNTAGGABLE = frozenset(
     {
+        "aws:acm/certificateValidation:CertificateValidation",
+        "aws:autoscaling/attachment:Attachment",
         "aws:autoscaling/tag:Tag",
         "aws:ec2/route:Route",
         "aws:ec2/routeTableAssociation:RouteTableAssociation",
@@ -22,6 +24,7 @@ UNTAGGABLE = frozenset(
         "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "aws:kms/alias:Alias",
+        "aws:route53/record:Record",
         "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
         "aws:s3/bucketLogging:BucketLogging",
         "aws:s3/bucketOwnershipControls:BucketOwnershipControls",

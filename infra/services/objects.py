@@ -102,30 +102,42 @@ def argo_secrets(*, sso_name: str, region: str) -> list[Manifest]:
         sso_name: the name of the secret with `client-id` and `client-secret`.
         region: its region.
     """
+    return _client(STORE, argo.NAMESPACE, argo.SSO_SECRET, sso_name, region)
+
+
+def grafana_secrets(*, sso_name: str, region: str) -> list[Manifest]:
+    """Build the objects that copy the identity provider's client into Grafana's namespace.
+
+    Args:
+        sso_name: the name of the secret with `client-id` and `client-secret`.
+        region: its region.
+    """
+    return _client(f"{STORE}-grafana", monitoring.NAME, monitoring.LOGIN_SECRET, sso_name, region)
+
+
+def _client(store_name: str, namespace: str, name: str, key: str, region: str) -> list[Manifest]:
+    """Build a SecretStore and an ExternalSecret with the identity provider's client."""
     store: Manifest = {
         "apiVersion": STORE_API,
         "kind": "SecretStore",
-        "metadata": {"name": STORE, "namespace": argo.NAMESPACE, "labels": LABELS},
+        "metadata": {"name": store_name, "namespace": namespace, "labels": LABELS},
         "spec": {"provider": {"aws": {"service": "SecretsManager", "region": region}}},
     }
-    return [
-        store,
-        _external_secret(argo.SSO_SECRET, sso_name, ("client-id", "client-secret")),
-    ]
-
-
-def _external_secret(name: str, key: str, properties: tuple[str, ...]) -> Manifest:
-    return {
+    secret: Manifest = {
         "apiVersion": STORE_API,
         "kind": "ExternalSecret",
-        "metadata": {"name": name, "namespace": argo.NAMESPACE, "labels": LABELS},
+        "metadata": {"name": name, "namespace": namespace, "labels": LABELS},
         "spec": {
             "refreshInterval": "1m",
-            "secretStoreRef": {"kind": "SecretStore", "name": STORE},
+            "secretStoreRef": {"kind": "SecretStore", "name": store_name},
             "target": {"name": name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
-            "data": [{"secretKey": item, "remoteRef": {"key": key, "property": item}} for item in properties],
+            "data": [
+                {"secretKey": item, "remoteRef": {"key": key, "property": item}}
+                for item in ("client-id", "client-secret")
+            ],
         },
     }
+    return [store, secret]
 
 
 def watching() -> list[Manifest]:

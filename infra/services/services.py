@@ -13,13 +13,13 @@ from infra.config.accounts import SSO
 from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION, WORKERS
 from infra.manifests import release
 from infra.policies import pods
-from infra.services import archive_login, log_relay, objects
+from infra.services import archive_login, log_relay, objects, page
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from infra.config.naming import Names
     from infra.config.settings import GitLab
@@ -33,6 +33,48 @@ METRICS_DISK = "50Gi"
 OPERATORS = "operators"
 """The GitLab subgroup whose members may stop and submit runs; members of the parent group may only look."""
 
+GROUPS_CLAIM = "groups_direct"
+"""The claim of GitLab's tokens with the groups that a user was put into.
+
+`groups` lists the groups below these as well, so that whoever may look would be an operator.
+"""
+
+
+def operators(gitlab: GitLab) -> str:
+    """Return the group whose members may stop and submit runs of every tenant."""
+    return f"{gitlab.group}/{OPERATORS}"
+
+
+def sso(gitlab: GitLab, domain: str) -> argo_config.SSO:
+    """Return how people log in to Argo's page by GitLab.
+
+    Args:
+        gitlab: the identity provider, and the project whose group has access.
+        domain: the page's host name.
+    """
+    return argo_config.SSO(
+        issuer=f"https://{gitlab.host}",
+        redirect=f"https://{domain}/oauth2/callback",
+        group=gitlab.group,
+        secret=argo.SSO_SECRET,
+        claim=GROUPS_CLAIM,
+    )
+
+
+def grafana_login(gitlab: GitLab, domain: str) -> monitoring.Login:
+    """Return how people log in to Grafana by GitLab: those who may look at all tenants, as its dashboards do.
+
+    Args:
+        gitlab: the identity provider, and the project whose group has access.
+        domain: the page's host name.
+    """
+    return monitoring.Login(
+        host=domain,
+        issuer=f"https://{gitlab.host}",
+        groups=(gitlab.group, operators(gitlab)),
+        claim=GROUPS_CLAIM,
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformArgs:
@@ -41,7 +83,10 @@ class PlatformArgs:
     Attributes:
         names: the environment's names.
         gitlab: the identity provider and project; members of the project's group may log in to Argo.
-        argo_domain: the host name of Argo's web page.
+        hosts: the host names of the pages, by the names in `infra.config.pages`.
+        has_balancer: whether a balancer leads to the pages; without it only `kubectl port-forward` does.
+        balancer_cidrs: the ranges of the balancer's own addresses.
+        control_cidrs: the ranges of the cluster's interfaces.
         archive_host: the archive's host name.
         archive_secret_arn: the secret in which RDS keeps the password of its master.
         search_endpoint: the host name of the OpenSearch domain.
@@ -52,7 +97,10 @@ class PlatformArgs:
 
     names: Names
     gitlab: GitLab
-    argo_domain: str
+    hosts: Mapping[str, str]
+    has_balancer: bool
+    balancer_cidrs: Sequence[str]
+    control_cidrs: Sequence[str]
     archive_host: pulumi.Output[str]
     archive_secret_arn: pulumi.Output[str]
     search_endpoint: pulumi.Output[str]
@@ -92,6 +140,7 @@ class Platform(pulumi.ComponentResource):
             opts=self._inner,
             after=base,
         )
+        self._pages(base, operator)
         metrics = self._metrics(base)
         self._make(objects.watching(), [metrics])
         release(
@@ -135,13 +184,24 @@ class Platform(pulumi.ComponentResource):
         self._make(manifests.filled(relay, {"search-endpoint": args.search_endpoint}), base)
         self.register_outputs({})
 
+    def _pages(self, base: Sequence[pulumi.Resource], operator: pulumi.Resource) -> None:
+        """Close the pages' servers to the cluster, and open ports of the nodes for a balancer."""
+        args, names = self._args, self._args.names
+        if not args.has_balancer:
+            self._make(page.policies((), args.control_cidrs), base)
+            return
+        self._make([*page.policies(args.balancer_cidrs, args.control_cidrs), *page.services()], base)
+        client = pods.platform_secret(names, SSO)
+        self._make(objects.grafana_secrets(sso_name=client, region=names.region), [operator])
+
     def _metrics(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
-        region = self._args.names.region
+        args, region = self._args, self._args.names.region
+        people = grafana_login(args.gitlab, args.hosts["grafana"]) if args.has_balancer else None
         return release(
             "kube-prometheus-stack",
             chart="kube-prometheus-stack",
             namespace=monitoring.NAME,
-            values=self._args.topic_arn.apply(
+            values=args.topic_arn.apply(
                 lambda topic_arn: monitoring.values(
                     monitoring.MonitoringValues(
                         retention_days=METRICS_DAYS,
@@ -150,6 +210,7 @@ class Platform(pulumi.ComponentResource):
                         region=region,
                         topic_arn=topic_arn,
                         placement=SYSTEM,
+                        login=people,
                     )
                 )
             ),
@@ -159,18 +220,10 @@ class Platform(pulumi.ComponentResource):
 
     def _argo(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
         args, names = self._args, self._args.names
-        people = args.gitlab.project.rpartition("/")[0]
-        operators = f"{people}/{OPERATORS}"
-        sso = argo_config.SSO(
-            issuer=f"https://{args.gitlab.host}",
-            redirect=f"https://{args.argo_domain}/oauth2/callback",
-            groups=(people, operators),
-            secret=argo.SSO_SECRET,
-            user_info="/oauth/userinfo",
-        )
+        login = sso(args.gitlab, args.hosts["argo"])
         settings = manifests.filled(
             [
-                objects.argo_settings(names.cluster, host="<<archive-host>>", sso=sso),
+                objects.argo_settings(names.cluster, host="<<archive-host>>", sso=login),
                 *objects.argo_secrets(sso_name=pods.platform_secret(names, SSO), region=names.region),
                 *archive_login.objects(
                     archive_login.Login(
@@ -195,8 +248,8 @@ class Platform(pulumi.ComponentResource):
                 argo.ArgoValues(
                     image_tag=_tag("argo-workflows"),
                     archive_secret=archive_login.SECRET,
-                    people=people,
-                    operators=operators,
+                    people=args.gitlab.group,
+                    operators=operators(args.gitlab),
                     placement=SYSTEM,
                 )
             ),

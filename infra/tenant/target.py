@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.config.naming import Names
+    from infra.config.settings import GitLab
     from infra.estate.outputs import EstateOutputs
     from lightwork.tenants import Environment, Tenant
 
@@ -30,6 +31,27 @@ def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
     if environment not in tenant.environments:
         raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not in the list")
     return tenant
+
+
+def check_group(tenant: Tenant, gitlab: GitLab) -> None:
+    """Refuse a group of people that is not below the project's group.
+
+    Anybody can make a group of any other name at the identity provider, and Argo ignores such groups.
+
+    Args:
+        tenant: the tenant.
+        gitlab: the identity provider and the project.
+
+    Raises:
+        InputError: it is another group.
+    """
+    group = tenant.people.group if tenant.people else None
+    if group is not None and not group.startswith(f"{gitlab.group}/"):
+        example = f"{gitlab.group}/{tenant.name}"
+        raise InputError(
+            f"tenants/{tenant.name}.yaml: people.group: found {group!r}; expected a group of {gitlab.host}"
+            f" below {gitlab.group!r}, such as {example!r}: only its owners can make one there"
+        )
 
 
 def target(

@@ -74,13 +74,14 @@ def _like(pattern: str, value: str) -> bool:
 
 def _holds(operator: str, key: str, wanted: str | list[str], context: Mapping[str, str | list[str]]) -> bool:
     values = [str(value) for value in wanted] if isinstance(wanted, list) else [str(wanted)]
-    base = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
+    base = operator.removeprefix("ForAnyValue:").removeprefix("ForAllValues:").removesuffix("IfExists")
     actual = context.get(key)
     if base == "Null":
         return (actual is None) == (values == ["true"])
-    if operator.startswith("ForAnyValue:"):
+    if operator.startswith(("ForAnyValue:", "ForAllValues:")):
         several = [] if actual is None else [actual] if isinstance(actual, str) else actual
-        return any(_compare(base, value, values) for value in several)
+        matched = (_compare(base, value, values) for value in several)
+        return any(matched) if operator.startswith("ForAnyValue:") else all(matched)
     if actual is None:
         # For a key that the request lacks, negated operators hold and the others do not.
         return operator != base or base.startswith(("StringNot", "ArnNot"))

@@ -32,6 +32,23 @@ def refusal(root: Path, stack: str, **kwargs: str) -> str:
     return str(run.error)
 
 
+@pytest.mark.parametrize("group", ["example", "examples/acme", "acme", "other/example/acme"])
+def test_a_group_of_people_outside_the_projects_group_is_refused(root: Path, group: str) -> None:
+    path = root / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("group: example/customers/acme", f"group: {group}"))
+    assert refusal(root, "dev.acme") == (
+        f"tenants/acme.yaml: people.group: found {group!r}; expected a group of gitlab.com below 'example',"
+        " such as 'example/acme': only its owners can make one there"
+    )
+
+
+def test_a_group_of_people_below_the_projects_group_gets_the_tenants_account(acme: Run) -> None:
+    account = acme.named("kubernetes:core/v1:ServiceAccount", "serviceaccount-people").inputs
+    rule = account["metadata"]["annotations"]["workflows.argoproj.io/rbac-rule"]
+    assert rule == '"example/customers/acme" in groups'
+    assert not acme.all("kubernetes:core/v1:Secret"), "the token would be in the state"
+
+
 def test_every_kind_of_public_access_to_the_bucket_is_blocked(acme: Run) -> None:
     block = acme.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
     for switch in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):

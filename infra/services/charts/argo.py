@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from infra.services.charts.common import Placement, Values, container, pod, size, spread
-from lightwork.manifests import argo_config
+from lightwork.kube.contract import token_secret
+from lightwork.manifests import argo_config, page
 
 NAMESPACE = "argo"
 CONTROLLER = "workflow-controller"
@@ -16,12 +16,22 @@ PODS = f"app.kubernetes.io/name in (argo-workflows-{CONTROLLER},argo-workflows-s
 """The label selector of the pods that use the archive."""
 SSO_SECRET = "argo-server-sso"  # noqa: S105  (its name)
 """The Secret with the identity provider's `client-id` and `client-secret`."""
-PEOPLE, OPERATORS = "people", "operators"
-"""The service accounts of people who log in: to look, or to stop and submit runs as well."""
+LOGIN, PEOPLE, OPERATORS = "login", "people", "operators"
+"""The service accounts of people who log in: without rights, to look, or to stop and submit runs as well.
+
+The account of the second name in a tenant's namespace is for that tenant's people.
+"""
 USER = 8737
 """The user of Argo's own images."""
 GROUP = "argoproj.io"
 KINDS = ["workflows", "workflowtemplates", "cronworkflows", "clusterworkflowtemplates"]
+SERVER_SETTINGS = {
+    # Requests about a tenant's namespace are made with the account of that tenant's people.
+    "SSO_DELEGATE_RBAC_TO_NAMESPACE": "true",
+    # The archive lists a label's values to everybody who is logged in, also those of other tenants' runs.
+    "DISABLE_VALUE_LIST_RETRIEVAL_KEY_PATTERN": ".",
+}
+"""The environment variables of Argo's server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +42,9 @@ class ArgoValues:
         image_tag: the version of Argo, newer than the chart's default.
         archive_secret: the Secret with the archive's user and password.
         placement: the nodes that it runs on.
-        people: the identity provider's group of people who may look; None for no login, with tokens only.
+        people: the identity provider's group of people who may look at every tenant; None for no login, with
+            tokens only. Who is in a group below it may log in, with the rights that a tenant gives to that
+            group.
         operators: the group of people who may also stop and submit runs of every tenant.
     """
 
@@ -50,9 +62,11 @@ def values(args: ArgoValues) -> Values:
     starts the new one before it stops the old one.
     """
     readable = [args.archive_secret]
-    groups = {name: group for name, group in ((PEOPLE, args.people), (OPERATORS, args.operators)) if group}
-    if groups:
-        readable += [SSO_SECRET, *map(token_name, groups)]
+    accounts = _accounts(args.people, args.operators)
+    if accounts:
+        # The chart grants them by name in every namespace, so the second is that of each tenant's people as
+        # well.
+        readable += [SSO_SECRET, *(token_secret(account.name) for account in accounts)]
     return {
         "fullnameOverride": "argo",
         "images": {"tag": args.image_tag, "pullPolicy": "IfNotPresent"},
@@ -81,11 +95,12 @@ def values(args: ArgoValues) -> Values:
             "enabled": True,
             "name": "server",
             # `server` would give its own rights to everybody who can reach it.
-            "authModes": ["sso", "client"] if groups else ["client"],
+            "authModes": ["sso", "client"] if accounts else ["client"],
             # The chart uses this only for the server's rights; disabled, the server could read every Secret.
             "sso": {"enabled": True, "rbac": {"enabled": True, "secretWhitelist": readable}},
             "secure": True,
             "serviceType": "ClusterIP",
+            "extraEnv": [{"name": name, "value": value} for name, value in SERVER_SETTINGS.items()],
             "replicas": 2,
             "pdb": {"enabled": True, "maxUnavailable": 1},
             "logging": {"level": "info", "format": "json"},
@@ -97,42 +112,59 @@ def values(args: ArgoValues) -> Values:
             "topologySpreadConstraints": spread("argo-workflows-server"),
             **args.placement.values(),
         },
-        "extraObjects": people(groups),
+        "extraObjects": [item for account in accounts for item in _objects(account)],
     }
 
 
-def token_name(account: str) -> str:
-    """Return the name of the Secret in which Argo's server finds the token of a service account."""
-    return f"{account}.service-account-token"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """A service account that Argo's server acts with for people who log in.
 
-
-def people(groups: dict[str, str]) -> list[dict[str, Any]]:
-    """Build the accounts, tokens and rights of people who log in, by their groups at the identity provider.
-
-    Somebody in none of the groups gets no access. The chart creates these objects, not Pulumi, because
-    Pulumi would read the tokens that Kubernetes writes into its state.
-
-    Args:
-        groups: the group of each service account.
+    Attributes:
+        name: its name.
+        rule: the rule about a user's groups by which it applies.
+        precedence: its precedence among those that apply.
+        rules: its rights in the whole cluster.
     """
-    look = [
-        {"apiGroups": [GROUP], "resources": KINDS, "verbs": ["get", "list", "watch"]},
-        {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": ["get", "list", "watch"]},
-    ]
-    act = [
+
+    name: str
+    rule: str
+    precedence: int
+    rules: tuple[dict[str, Any], ...] = ()
+
+
+def _accounts(people: str | None, operators: str | None) -> list[_Account]:
+    """Return the accounts of people who log in, by their groups at the identity provider.
+
+    Somebody in none of the groups gets no access.
+    """
+    if people is None:
+        return []
+    look = (
+        {"apiGroups": [GROUP], "resources": KINDS, "verbs": page.SEE},
+        {"apiGroups": [""], "resources": ["pods", "pods/log", "events"], "verbs": page.SEE},
+    )
+    act = (
         {"apiGroups": [GROUP], "resources": ["workflows"], "verbs": ["create", "patch", "update", "delete"]},
         {"apiGroups": [GROUP], "resources": ["cronworkflows"], "verbs": ["patch", "update"]},
+    )
+    accounts = [
+        _Account(name=LOGIN, rule=page.SOMEBODY, precedence=page.LOGIN),
+        _Account(name=PEOPLE, rule=page.member(people), precedence=page.LOOK, rules=look),
     ]
-    rules = {PEOPLE: look, OPERATORS: [*look, *act]}
-    objects = []
-    for precedence, (name, group) in enumerate(groups.items()):
-        objects += _person(name, f"{json.dumps(group)} in groups", str(precedence), rules[name])
-    return objects
+    if operators is not None:
+        rule = page.member(operators)
+        accounts.append(_Account(name=OPERATORS, rule=rule, precedence=page.OPERATE, rules=(*look, *act)))
+    return accounts
 
 
-def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    labels = {"app.kubernetes.io/part-of": "lightwork"}
-    role = f"lightwork-argo-{name}"
+def _objects(person: _Account) -> list[dict[str, Any]]:
+    """Build an account, its token and its rights.
+
+    The chart creates these objects, not Pulumi, because Pulumi would read the tokens that Kubernetes writes
+    into its state.
+    """
+    name, labels = person.name, {"app.kubernetes.io/part-of": "lightwork"}
     account: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -140,10 +172,7 @@ def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) 
             "name": name,
             "namespace": NAMESPACE,
             "labels": labels,
-            "annotations": {
-                "workflows.argoproj.io/rbac-rule": rule,
-                "workflows.argoproj.io/rbac-rule-precedence": precedence,
-            },
+            "annotations": page.chosen_by(person.rule, person.precedence),
         },
         "automountServiceAccountToken": False,
     }
@@ -152,17 +181,22 @@ def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) 
         "kind": "Secret",
         "type": "kubernetes.io/service-account-token",
         "metadata": {
-            "name": token_name(name),
+            "name": token_secret(name),
             "namespace": NAMESPACE,
             "labels": labels,
             "annotations": {"kubernetes.io/service-account.name": name},
         },
     }
+    return [account, token, *(_rights(name, person.rules, labels) if person.rules else [])]
+
+
+def _rights(name: str, rules: tuple[dict[str, Any], ...], labels: dict[str, str]) -> list[dict[str, Any]]:
+    role = f"lightwork-argo-{name}"
     cluster_role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": role, "labels": labels},
-        "rules": rules,
+        "rules": list(rules),
     }
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -171,4 +205,4 @@ def _person(name: str, rule: str, precedence: str, rules: list[dict[str, Any]]) 
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": NAMESPACE}],
     }
-    return [account, token, cluster_role, binding]
+    return [cluster_role, binding]

@@ -25,6 +25,26 @@ UNSEEN_RULES = (
     "kubeSchedulerRecording",
 )
 
+LOGIN_SECRET = "grafana-sso"  # noqa: S105  (its name)
+"""The Secret with the identity provider's `client-id` and `client-secret`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How people log in to Grafana.
+
+    Attributes:
+        host: the page's host name.
+        issuer: the URL of the identity provider, GitLab.
+        groups: the groups whose members may look.
+        claim: the claim of its tokens that lists the groups of a user.
+    """
+
+    host: str
+    issuer: str
+    groups: tuple[str, ...]
+    claim: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringValues:
@@ -37,6 +57,7 @@ class MonitoringValues:
         storage_class: the storage class of all disks; None to lose metrics and silences with the pods.
         region: the region of the alarms' topic.
         topic_arn: the topic that alerts are published to; None for none.
+        login: how people log in to Grafana's page; None if it has no address outside the cluster.
     """
 
     retention_days: int
@@ -45,6 +66,7 @@ class MonitoringValues:
     storage_class: str | None = None
     region: str | None = None
     topic_arn: str | None = None
+    login: Login | None = None
 
 
 def values(args: MonitoringValues) -> Values:
@@ -157,20 +179,24 @@ def _routes(args: MonitoringValues) -> Values:
 
 
 def _grafana(args: MonitoringValues) -> Values:
-    """Return Grafana's values: read-only dashboards without a login, an administrator or a password.
+    """Return Grafana's values: read-only dashboards, without an administrator or a password.
 
-    It has no address outside the cluster: access needs Kubernetes' permission for `kubectl port-forward`.
+    Without an address outside the cluster there is no login: access needs Kubernetes' permission for
+    `kubectl port-forward`. The login's Secret may be missing when Grafana starts, as a person stores its
+    content.
     """
     return {
         "enabled": True,
         "env": {"GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "true"},
+        **(_client(LOGIN_SECRET) if args.login else {}),
         "grafana.ini": {
             "analytics": {"check_for_updates": False, "reporting_enabled": False},
             "auth": {"disable_login_form": True},
             "auth.basic": {"enabled": False},
-            "auth.anonymous": {"enabled": True, "org_role": "Viewer"},
-            "users": {"allow_sign_up": False},
+            "auth.anonymous": {"enabled": args.login is None, "org_role": "Viewer"},
+            "users": {"allow_sign_up": False, "auto_assign_org_role": "Viewer"},
             "security": {"disable_initial_admin_creation": True},
+            **(_login(args.login) if args.login else {}),
         },
         "persistence": {"enabled": False},
         "initChownData": {"enabled": False},
@@ -190,4 +216,40 @@ def _grafana(args: MonitoringValues) -> Values:
             "datasources": {"enabled": True, "initDatasources": True, "skipReload": True},
         },
         **args.placement.values(),
+    }
+
+
+def _client(secret: str) -> Values:
+    """Return the variables with the identity provider's client, which a person may not have stored yet."""
+    keys = {"CLIENT_ID": "client-id", "CLIENT_SECRET": "client-secret"}
+    return {
+        "envValueFrom": {
+            f"GF_AUTH_GENERIC_OAUTH_{name}": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}
+            for name, key in keys.items()
+        }
+    }
+
+
+def _login(login: Login) -> Values:
+    """Return the sections of `grafana.ini` by which people log in: the members of the groups, to look.
+
+    The groups are those of the signed token. Without `allowed_groups`, everybody at the provider would be
+    let in.
+    """
+    return {
+        "server": {"domain": login.host, "root_url": f"https://{login.host}/"},
+        "security": {"disable_initial_admin_creation": True, "cookie_secure": True},
+        "auth": {"disable_login_form": True, "oauth_auto_login": True},
+        "auth.generic_oauth": {
+            "enabled": True,
+            "name": "GitLab",
+            "allow_sign_up": True,
+            "use_pkce": True,
+            "scopes": "openid profile email",
+            "auth_url": f"{login.issuer}/oauth/authorize",
+            "token_url": f"{login.issuer}/oauth/token",
+            "api_url": f"{login.issuer}/oauth/userinfo",
+            "groups_attribute_path": login.claim,
+            "allowed_groups": ",".join(login.groups),
+        },
     }

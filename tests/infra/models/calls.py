@@ -51,7 +51,14 @@ class Given:
 
 
 Calls: TypeAlias = Iterator[Call]
-PARTS = ("network_calls", "cluster_calls", "identity_calls", "storage_calls", "service_calls")
+PARTS = (
+    "network_calls",
+    "cluster_calls",
+    "identity_calls",
+    "storage_calls",
+    "service_calls",
+    "page_calls",
+)
 """The modules with the entries."""
 ENTRIES: dict[str, Callable[[Given], Calls]] = {}
 """The calls of each type."""

@@ -57,7 +57,8 @@ def _tags(properties: Properties) -> Properties:
 def _documents(properties: Properties) -> Properties:
     """Return properties with policies as objects instead of texts."""
     for name, value in properties.items():
-        if name.endswith(("Policy", "PolicyDocument", "AccessPolicies")) and isinstance(value, str):
+        is_document = isinstance(value, str) and value.startswith("{")
+        if is_document and name.endswith(("Policy", "PolicyDocument", "AccessPolicies")):
             properties[name] = json.loads(value)
     return properties
 
@@ -116,6 +117,11 @@ def _budget(properties: Properties) -> Properties:
     return properties
 
 
+def _rule(properties: Properties) -> Properties:
+    properties.pop("Tags")  # which the API takes and CloudFormation does not
+    return properties
+
+
 TYPES: dict[str, tuple[str, Callable[[Properties], Properties]]] = {
     "CreateVpc": ("EC2::VPC", _same),
     "CreateSubnet": ("EC2::Subnet", _same),
@@ -149,6 +155,11 @@ TYPES: dict[str, tuple[str, Callable[[Properties], Properties]]] = {
     "CreateDomain": ("OpenSearchService::Domain", _renamed(TagList="Tags")),
     "PutRetentionPolicy": ("Logs::LogGroup", _same),
     "PutMetricAlarm": ("CloudWatch::Alarm", _same),
+    "CreateLoadBalancer": ("ElasticLoadBalancingV2::LoadBalancer", _same),
+    "CreateTargetGroup": ("ElasticLoadBalancingV2::TargetGroup", _same),
+    "CreateListener": ("ElasticLoadBalancingV2::Listener", _same),
+    "CreateRule": ("ElasticLoadBalancingV2::ListenerRule", _rule),
+    "RequestCertificate": ("CertificateManager::Certificate", _same),
     "Subscribe": ("SNS::Subscription", _same),
     "CreateBudget": ("Budgets::Budget", _budget),
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.infra.models.calls import Call, Calls, Given, entry, pascal, tagged, tags, upper
+import re
+
+from tests.infra.models.calls import Call, Calls, Given, Value, entry, pascal, tagged, tags, upper
 
 
 @entry("aws:autoscaling/tag:Tag")
@@ -107,7 +109,7 @@ def _flow_log(given: Given) -> Calls:
 
 @entry("aws:ec2/securityGroup:SecurityGroup")
 def _security_group(given: Given) -> Calls:
-    parameters = {"GroupName": given("name"), "Description": given("description"), "VpcId": given("vpcId")}
+    parameters = {"GroupName": given("name"), "Description": _description(given), "VpcId": given("vpcId")}
     yield Call(
         "ec2", "CreateSecurityGroup", {**parameters, "TagSpecifications": tagged(given, "security-group")}
     )
@@ -115,17 +117,37 @@ def _security_group(given: Given) -> Calls:
 
 @entry("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
 def _ingress_rule(given: Given) -> Calls:
-    pair = {"GroupId": given("referencedSecurityGroupId"), "Description": given("description")}
-    permission = {**given.pascal("ipProtocol", "fromPort", "toPort"), "UserIdGroupPairs": [pair]}
-    yield Call(
+    yield _rule(given, "AuthorizeSecurityGroupIngress")
+
+
+@entry("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+def _egress_rule(given: Given) -> Calls:
+    yield _rule(given, "AuthorizeSecurityGroupEgress")
+
+
+def _rule(given: Given, operation: str) -> Call:
+    permission = given.pascal("ipProtocol", "fromPort", "toPort")
+    description, group, cidr = _description(given), given("referencedSecurityGroupId"), given("cidrIpv4")
+    if group is not None:
+        permission["UserIdGroupPairs"] = [{"GroupId": group, "Description": description}]
+    if cidr is not None:
+        permission["IpRanges"] = [{"CidrIp": cidr, "Description": description}]
+    return Call(
         "ec2",
-        "AuthorizeSecurityGroupIngress",
+        operation,
         {
             "GroupId": given("securityGroupId"),
             "IpPermissions": [permission],
             "TagSpecifications": tagged(given, "security-group-rule"),
         },
     )
+
+
+def _description(given: Given) -> Value:
+    """Return the description of a group or of a rule; botocore's model does not have EC2's limits."""
+    text = given("description")
+    assert re.fullmatch(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{1,255}", text), f"EC2 refuses {text!r}"
+    return text
 
 
 @entry("aws:ec2/launchTemplate:LaunchTemplate")

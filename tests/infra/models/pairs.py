@@ -24,7 +24,7 @@ ABOUT_OTHERS = re.compile(
 )
 """What a sentence about other arguments says."""
 
-SET_TO = r"(?: (?:is|to be|must be) set to| as) `([^`]+)`"
+SET_TO = r"(?: (?:is|to be|must be) set to| is| as) `([^`]+)`"
 ITEM = rf"`[\w.]+`(?: argument)?(?:{SET_TO}| (?:is|to be) (?:set|specified|provided))?"
 LIST = rf"{ITEM}(?:(?:,? and an? |,? and |,? or |, ){ITEM})*"
 
@@ -197,7 +197,7 @@ def _is_one_of(word: str, documented: Mapping[str, str]) -> bool:
 
 def _spellings(name: str) -> tuple[str, ...]:
     camel = _camel(name)
-    return camel, f"{camel}s", camel.removesuffix("s")
+    return camel, f"{camel}s", f"{camel}es", camel.removesuffix("s")
 
 
 def _camel(name: str) -> str:

@@ -28,6 +28,11 @@ UNDERSTOOD = (
     "Cannot be specified for gp3 storage if the `allocated_storage` value is below",
     "Cannot be specified if the `allocated_storage` value is below",
     "Priority should only be set if `filter` is configured.",
+    "(i.e., the `protocol` is one of",
+    "Only applicable for Network Load Balancer target groups when `protocol` is `TCP` or `TLS`.",
+    "Only applicable for Application Load Balancer target groups when `target_type` is `instance` or `ip`.",
+    "Only applicable when `protocol` is `HTTP` or `HTTPS`.",
+    "Either `continent` or `country` must be specified.",
 )
 """Sentences that no pattern fits, read by a person: none of them is about what the program gives."""
 

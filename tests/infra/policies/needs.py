@@ -13,6 +13,8 @@ from tests.infra.engine import ACCOUNT, REGION
 
 Context: TypeAlias = dict[str, "str | list[str]"]
 Inputs: TypeAlias = Mapping[str, Any]
+CLUSTER_GROUP = "sg-cluster"
+"""The security group that EKS makes, with its own tags, as `infra.offline.answers` names it."""
 VERBS = ("create", "read", "update", "delete")
 
 
@@ -58,6 +60,13 @@ def requests(type_: str, inputs: Inputs, verb: str, environment: str) -> Iterato
         target = target.removeprefix("+")
         resource = row.arn(inputs) if not target else _named(target, inputs, environment)
         context = _context(action, target, environment, new=new)
+        if target == "security-group" and inputs.get("securityGroupId") == CLUSTER_GROUP:
+            context = {
+                "aws:RequestedRegion": REGION,
+                "aws:ResourceTag/aws:eks:cluster-name": f"lightwork-{environment}",
+            }
+        if action == "route53:ChangeResourceRecordSets":
+            context["route53:ChangeResourceRecordSetsNormalizedRecordNames"] = [inputs["name"].rstrip(".")]
         if "permissionsBoundary" in inputs and action.startswith("iam:"):
             context["iam:PermissionsBoundary"] = inputs["permissionsBoundary"]
         yield Request(action.partition("/")[0], resource, context)
@@ -76,14 +85,14 @@ def _context(action: str, target: str, environment: str, *, new: bool) -> Contex
         base["kms:GrantIsForAWSResource"] = "true"
     if action in {"kms:Decrypt", "kms:GenerateDataKey"}:
         base["kms:ViaService"] = f"secretsmanager.{REGION}.amazonaws.com"
-    if action in {"autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"}:
+    if action.startswith("autoscaling:") and target != "*":
         return {**base, "aws:ResourceTag/eks:cluster-name": f"lightwork-{environment}"}
     if action == "iam:PassRole":
         service = {"cluster": "eks", "node": "ec2", "pod": "pods.eks"}[target.partition("-")[0]]
         return {**base, "iam:PassedToService": f"{service}.amazonaws.com"}
     if action == "iam:CreateServiceLinkedRole":
         return {**base, "iam:AWSServiceName": target.removeprefix("linked-")}
-    if target in {"untagged", "untagged-key"}:
+    if target.startswith("untagged"):
         return {**base, **wanted}
     return {**base, **(wanted if new else owned)}
 
@@ -101,6 +110,13 @@ def _named(target: str, inputs: Inputs, environment: str) -> str:
         return f"arn:aws:ec2:{REGION}::image/ami-1"
     if target in {"key", "untagged-key"}:
         return arn_of("kms", "key/1")
+    if target.endswith("certificate"):
+        return arn_of("acm", "certificate/1")
+    if target in {"balancer", "listener"}:
+        kind = {"balancer": "loadbalancer", "listener": "listener"}[target]
+        return arn_of("elasticloadbalancing", f"{kind}/app/lightwork-{environment}-page/1")
+    if target == "change":
+        return "arn:aws:route53:::change/1"
     if target == "db-secret":
         return arn_of("secretsmanager", "secret:rds!db-1")
     if target == "any-db":
@@ -256,6 +272,14 @@ ROWS = {
         read="ec2:DescribeSecurityGroupRules@*",
         update=f"ec2:ModifySecurityGroupRules ec2:ModifySecurityGroupRules@security-group {RETAG}",
         delete="ec2:RevokeSecurityGroupIngress ec2:RevokeSecurityGroupIngress@security-group",
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Row(
+        arn=ec2("security-group-rule"),
+        create="ec2:AuthorizeSecurityGroupEgress@security-group"
+        f" {_tagged('AuthorizeSecurityGroupEgress', 'security-group-rule')}",
+        read="ec2:DescribeSecurityGroupRules@*",
+        update=f"ec2:ModifySecurityGroupRules ec2:ModifySecurityGroupRules@security-group {RETAG}",
+        delete="ec2:RevokeSecurityGroupEgress ec2:RevokeSecurityGroupEgress@security-group",
     ),
     "aws:ec2/launchTemplate:LaunchTemplate": Row(
         arn=ec2("launch-template"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.infra.engine import ACCOUNT
 from tests.infra.policies.needs import ROWS, Inputs, Row, arn_of, bucket, eks, of, role
 
@@ -27,6 +29,85 @@ def _setting(get: str, put: str) -> Row:
     return Row(arn=bucket, create=f"s3:{put}", read=f"s3:{get}", update=f"s3:{put}")
 
 
+BALANCING = "elasticloadbalancing:"
+READ_BALANCING = f"{BALANCING}DescribeTags@*"
+RETAG_BALANCING = f"{BALANCING}AddTags {BALANCING}RemoveTags"
+
+
+def _of_balancer(kind: str) -> Callable[[Inputs], str]:
+    """Return the ARN of a part of a balancer, from that of what it belongs to."""
+
+    def arn(inputs: Inputs) -> str:
+        above = str(inputs.get("listenerArn") or inputs["loadBalancerArn"])
+        return f"{above.replace('loadbalancer/', f'{kind}/').replace('listener/', f'{kind}/')}/1"
+
+    return arn
+
+
+PAGES = {
+    "aws:lb/loadBalancer:LoadBalancer": Row(
+        arn=of("elasticloadbalancing", "loadbalancer/app/"),
+        create=f"{BALANCING}CreateLoadBalancer {BALANCING}AddTags {BALANCING}ModifyLoadBalancerAttributes"
+        " iam:CreateServiceLinkedRole@linked-elasticloadbalancing.amazonaws.com"
+        " ec2:DescribeAccountAttributes@* ec2:DescribeInternetGateways@* ec2:DescribeSecurityGroups@*"
+        " ec2:DescribeSubnets@* ec2:DescribeVpcs@*",
+        read=f"{BALANCING}DescribeLoadBalancers@* {BALANCING}DescribeLoadBalancerAttributes@*"
+        f" {BALANCING}DescribeCapacityReservation@* {READ_BALANCING}",
+        update=f"{BALANCING}ModifyLoadBalancerAttributes {BALANCING}SetSecurityGroups {BALANCING}SetSubnets"
+        f" {RETAG_BALANCING}",
+        delete=f"{BALANCING}DeleteLoadBalancer ec2:DescribeNetworkInterfaces@*",
+    ),
+    "aws:lb/targetGroup:TargetGroup": Row(
+        arn=of("elasticloadbalancing", "targetgroup/"),
+        create=f"{BALANCING}CreateTargetGroup {BALANCING}AddTags {BALANCING}ModifyTargetGroupAttributes",
+        read=f"{BALANCING}DescribeTargetGroups@* {BALANCING}DescribeTargetGroupAttributes@* {READ_BALANCING}",
+        update=f"{BALANCING}ModifyTargetGroup {BALANCING}ModifyTargetGroupAttributes {RETAG_BALANCING}",
+        delete=f"{BALANCING}DeleteTargetGroup",
+    ),
+    "aws:lb/listener:Listener": Row(
+        arn=_of_balancer("listener"),
+        create=f"{BALANCING}CreateListener@balancer {BALANCING}AddTags",
+        read=f"{BALANCING}DescribeListeners@* {BALANCING}DescribeListenerAttributes@* {READ_BALANCING}",
+        update=f"{BALANCING}ModifyListener {BALANCING}ModifyListenerAttributes {RETAG_BALANCING}",
+        delete=f"{BALANCING}DeleteListener",
+    ),
+    "aws:lb/listenerRule:ListenerRule": Row(
+        arn=_of_balancer("listener-rule"),
+        create=f"{BALANCING}CreateRule@listener {BALANCING}AddTags",
+        read=f"{BALANCING}DescribeRules@* {READ_BALANCING}",
+        update=f"{BALANCING}ModifyRule {BALANCING}SetRulePriorities {RETAG_BALANCING}",
+        delete=f"{BALANCING}DeleteRule",
+    ),
+    "aws:autoscaling/attachment:Attachment": Row(
+        arn=lambda inputs: arn_of(
+            "autoscaling", f"autoScalingGroup:1:autoScalingGroupName/{inputs['autoscalingGroupName']}"
+        ),
+        create="autoscaling:AttachLoadBalancerTargetGroups",
+        read="autoscaling:DescribeAutoScalingGroups@*",
+        delete="autoscaling:DetachLoadBalancerTargetGroups",
+    ),
+    "aws:acm/certificate:Certificate": Row(
+        arn=lambda _: arn_of("acm", "certificate/1"),
+        create="acm:RequestCertificate@+* acm:AddTagsToCertificate@untagged-certificate",
+        read="acm:DescribeCertificate acm:ListTagsForCertificate",
+        update="acm:AddTagsToCertificate acm:RemoveTagsFromCertificate acm:UpdateCertificateOptions",
+        delete="acm:DeleteCertificate",
+    ),
+    "aws:acm/certificateValidation:CertificateValidation": Row(
+        arn=lambda _: arn_of("acm", "certificate/1"),
+        create="acm:DescribeCertificate",
+        read="acm:DescribeCertificate",
+    ),
+    "aws:route53/record:Record": Row(
+        arn=lambda inputs: f"arn:aws:route53:::hostedzone/{inputs['zoneId']}",
+        create="route53:ChangeResourceRecordSets route53:GetChange@change",
+        read="route53:GetHostedZone route53:ListResourceRecordSets",
+        update="route53:ChangeResourceRecordSets route53:GetChange@change",
+        delete="route53:ChangeResourceRecordSets route53:GetChange@change",
+    ),
+}
+"""The way to the web pages."""
+ROWS |= PAGES
 ROWS |= {
     "aws:eks/cluster:Cluster": Row(
         arn=eks("cluster"),

@@ -21,7 +21,12 @@ KNOWN = {
         "es:ListTags",
     ): "the linter expects every type of resource that the call supports",
     ("RESOURCE_MISMATCH", "es:AddTags"): "the same",
+    ("RESOURCE_MISMATCH", "elasticloadbalancing:"): "the same: there are no balancers of the type `net`",
     ("RESOURCE_MISMATCH", "ec2:RunInstances"): "the call needs several resources, which have two statements",
+    (
+        "RESOURCE_MISMATCH",
+        "ec2:ModifySecurityGroupRules",
+    ): "the call needs group and rule, which have a statement each",
     ("RESOURCE_MISMATCH", "kms:CreateAlias"): "the call needs alias and key, which have a statement each",
     ("RESOURCE_POLICY_PRIVILEGE_ESCALATION", "lw-"): (
         "deploying buckets includes writing their policies; `look` denies reading the lakes' objects anyway"

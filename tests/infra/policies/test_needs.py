@@ -23,7 +23,9 @@ OF_THE_ACCOUNT = {
     f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-1",
     *(
         f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}.amazonaws.com/{role}"
-        for service in ("eks", "eks-nodegroup", "opensearchservice", "rds", "spot")
+        for service in (
+            *("eks", "eks-nodegroup", "elasticloadbalancing", "opensearchservice", "rds", "spot"),
+        )
         for role in ("AWSServiceRole", "AWSServiceRoleForX")
     ),
 }

@@ -51,6 +51,7 @@ OFFENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "untagged": (BUCKET, {"bucket": "b"}),
     "unpinned": ("kubernetes:helm.sh/v3:Release", {"chart": "argo"}),
     "unlimited": ("kubernetes:core/v1:Pod", {"spec": {"containers": [{"name": "one", "image": "a/b:1"}]}}),
+    "open-balancer": ("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}),
 }
 
 
@@ -128,9 +129,10 @@ def test_unknown_values_are_ignored_and_known_ones_are_not() -> None:
     assert pack.plain(guarded) == {"a": [UNKNOWN, {"b": UNKNOWN, "c": 1}]}
 
 
-def reported_of_stack(*resources: tuple[str, str, dict[str, Any]]) -> list[tuple[str, str | None]]:
-    """Return what the policy for stacks reports about these resources, each with a URN."""
-    (policy,) = [policy for policy in pack.policies() if isinstance(policy, StackValidationPolicy)]
+def reported_of_stack(rule: str, *resources: tuple[str, str, dict[str, Any]]) -> list[tuple[str, str | None]]:
+    """Return what the policy of a rule for stacks reports about these resources, each with a URN."""
+    (policy,) = [policy for policy in pack.policies() if policy.name == rule]
+    assert isinstance(policy, StackValidationPolicy)
     reported: list[tuple[str, str | None]] = []
     args = StackValidationArgs(
         [
@@ -147,14 +149,28 @@ def reported_of_stack(*resources: tuple[str, str, dict[str, Any]]) -> list[tuple
 
 
 def test_a_bucket_without_a_block_is_reported_under_its_own_urn() -> None:
+    rule = "unblocked-bucket"
     ((message, bucket),) = reported_of_stack(
+        rule,
         (BUCKET, "lake-bucket", {"bucket": "b"}),
         (BUCKET, "other", {"bucket": "c"}),
         (BLOCK, "block", {**CLOSED, "bucket": "c"}),
     )
     assert message.startswith("lake-bucket: no BucketPublicAccessBlock"), message
     assert bucket == urn(BUCKET, "lake-bucket"), "the engine shows the line beside the bucket"
-    assert reported_of_stack((BUCKET, "b", {"bucket": "b"}), (BLOCK, "c", {**CLOSED, "bucket": "b"})) == []
+    blocked = [(BUCKET, "b", {"bucket": "b"}), (BLOCK, "c", {**CLOSED, "bucket": "b"})]
+    assert reported_of_stack(rule, *blocked) == []
+
+
+def test_an_open_port_of_the_nodes_is_reported_under_its_own_urn() -> None:
+    service = "kubernetes:core/v1:Service"
+    ((message, where),) = reported_of_stack(
+        "open-node-port",
+        (service, "page", {"metadata": {"namespace": "argo"}, "spec": {"type": "NodePort"}}),
+        (service, "other", {"metadata": {"namespace": "argo"}, "spec": {"type": "ClusterIP"}}),
+    )
+    assert message.startswith("page: it opens a port of every node"), message
+    assert where == urn(service, "page")
 
 
 def test_the_packs_file_names_the_runtime_and_its_environment() -> None:

@@ -11,7 +11,8 @@ import pytest
 from infra.config import versions
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.services.charts.common import Placement
-from lightwork.manifests import argo_config
+from lightwork.kube import contract
+from lightwork.manifests import argo_config, page
 
 FREE = {
     "cluster-autoscaler": {"extraArgs"},
@@ -154,6 +155,7 @@ def test_argo_reads_only_the_secrets_that_it_needs() -> None:
     assert sso["rbac"]["secretWhitelist"] == [
         "argo-archive-login",
         "argo-server-sso",
+        "login.service-account-token",
         "people.service-account-token",
         "operators.service-account-token",
     ], "only these Secrets, by name"
@@ -190,10 +192,20 @@ def test_a_persons_rights_follow_from_the_groups_alone() -> None:
         name: account["metadata"]["annotations"]["workflows.argoproj.io/rbac-rule"]
         for name, account in accounts.items()
     }
-    assert rules == {"people": '"group" in groups', "operators": '"group/operators" in groups'}, (
-        "anybody may have an account at the identity provider"
+    assert rules == {
+        "login": "len(groups) > 0",
+        "people": '"group" in groups',
+        "operators": '"group/operators" in groups',
+    }, "anybody may have an account at the identity provider"
+    ranks = {
+        name: int(account["metadata"]["annotations"]["workflows.argoproj.io/rbac-rule-precedence"])
+        for name, account in accounts.items()
+    }
+    assert ranks["login"] < ranks["people"] < page.TENANT < ranks["operators"], (
+        "a tenant's account is taken in its namespace unless the user is an operator"
     )
     roles = {o["metadata"]["name"]: o["rules"] for o in ARGO["extraObjects"] if o["kind"] == "ClusterRole"}
+    assert set(roles) == {"lightwork-argo-people", "lightwork-argo-operators"}, "logging in is no right"
     looking = {verb for rule in roles["lightwork-argo-people"] for verb in rule["verbs"]}
     assert looking == {"get", "list", "watch"}, "read only"
     for role, role_rules in roles.items():
@@ -205,9 +217,16 @@ def test_a_persons_rights_follow_from_the_groups_alone() -> None:
         )
 
 
+def test_argos_server_delegates_to_tenants_namespaces_and_tells_nobody_of_others() -> None:
+    settings = {entry["name"]: entry["value"] for entry in ARGO["server"]["extraEnv"]}
+    assert settings["SSO_DELEGATE_RBAC_TO_NAMESPACE"] == "true", "tenants' people would see nothing"
+    hidden = settings["DISABLE_VALUE_LIST_RETRIEVAL_KEY_PATTERN"]
+    assert re.search(hidden, contract.LABEL_TENANT), "the archive would list the names of all tenants"
+
+
 def test_no_token_is_in_the_charts_values() -> None:
     tokens = [o for o in ARGO["extraObjects"] if o["kind"] == "Secret"]
-    assert len(tokens) == 2, "one per account for people"
+    assert len(tokens) == 3, "one per account for people"
     for token in tokens:
         assert token["type"] == "kubernetes.io/service-account-token", "Kubernetes writes it"
         assert not {"data", "stringData"} & set(token), "the chart's values are in the state"

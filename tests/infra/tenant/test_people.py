@@ -22,7 +22,7 @@ NAMED = f"""people:
   principals:
     - {ENGINEERS}
     - {JANE}
-  group: acme-engineers
+  group: example/customers/acme
 """
 
 
@@ -69,7 +69,7 @@ def test_the_access_entry_puts_them_into_the_tenants_group_and_nothing_else(root
 
 def test_the_group_is_bound_in_the_tenants_namespace_alone(root: Path) -> None:
     made = objects(acme(root))
-    assert set(made) == {"Role", "RoleBinding"}, "nothing of the whole cluster"
+    assert set(made) == {"Role", "RoleBinding", "ServiceAccount"}, "nothing of the whole cluster"
     assert {item["metadata"]["namespace"] for item in made.values()} == {"tenant-acme"}
     assert made["Role"]["rules"] == people.RULES
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "lightwork:acme:people"}
@@ -96,7 +96,7 @@ def test_they_change_nothing_but_runs_and_read_no_secret() -> None:
     assert not {resource for _, resource, _ in rights} & {"secrets", "pods/exec", "serviceaccounts/token"}
 
 
-@pytest.mark.parametrize("text", ["", "people: {group: acme-engineers}\n"])
+@pytest.mark.parametrize("text", ["", "people: {group: example/customers/acme}\n"])
 def test_whoever_is_not_named_has_no_role_and_no_entry(root: Path, text: str) -> None:
     run = acme(root, text)
     assert not [role for role in run.all(ROLE) if role.name.startswith("people")]

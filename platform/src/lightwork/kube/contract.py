@@ -136,6 +136,11 @@ ANNOTATION_LONG = "lightwork/long-parameters"
 """The parameters of a WorkflowTemplate that may be so long, joined by commas; from `manifests.workflows`."""
 
 
+def token_secret(account: str) -> str:
+    """Return the name of the Secret in which Argo's server looks for the token of a service account."""
+    return f"{account}.service-account-token"
+
+
 def people_group(tenant: str) -> str:
     """Return the Kubernetes group of a tenant's people, which their access entry on EKS puts them into."""
     return f"lightwork:{tenant}:people"

@@ -28,7 +28,16 @@ def tenant_objects(
         target: the environment they are deployed to.
         pipelines: the installed pipelines by name.
     """
-    from lightwork.manifests import certificates, controller, identity, namespace, network, people, workflows
+    from lightwork.manifests import (
+        certificates,
+        controller,
+        identity,
+        namespace,
+        network,
+        page,
+        people,
+        workflows,
+    )
     from lightwork.tenants import descriptions
 
     objects = [
@@ -39,6 +48,7 @@ def tenant_objects(
         *identity.accounts(tenant),
         *identity.roles(tenant),
         *people.role(tenant),
+        *page.objects(tenant),
         namespace.settings(tenant, target),
         namespace.semaphores(tenant),
         namespace.artifacts(tenant, target),

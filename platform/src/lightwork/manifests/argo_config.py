@@ -56,16 +56,16 @@ class SSO:
     Attributes:
         issuer: the provider's URL.
         redirect: the URL it sends users back to: Argo's own address and `/oauth2/callback`.
-        groups: the groups with access; a user's other groups are ignored.
+        group: the group with access: itself and the groups below it. A user's other groups are ignored.
         secret: the Secret in Argo's namespace with the keys `client-id` and `client-secret`.
-        user_info: the path below the issuer that returns the groups, if the token does not hold them.
+        claim: the claim of the provider's tokens that lists the groups of a user.
     """
 
     issuer: str
     redirect: str
-    groups: tuple[str, ...]
+    group: str
     secret: str = "argo-server-sso"  # noqa: S105  (its name)
-    user_info: str | None = None
+    claim: str = "groups"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def workflow_defaults() -> dict[str, Any]:
 
 
 def _sso(sso: SSO) -> dict[str, Any]:
-    config: dict[str, Any] = {
+    return {
         "issuer": sso.issuer,
         "clientId": {"name": sso.secret, "key": "client-id"},
         "clientSecret": {"name": sso.secret, "key": "client-secret"},
@@ -168,12 +168,10 @@ def _sso(sso: SSO) -> dict[str, Any]:
         "sessionExpiry": "10h",
         # Users have the rights of their group's service account, and none without one.
         "rbac": {"enabled": True},
-        # With all of a user's groups, the cookie could be too long for a browser.
-        "filterGroupsRegex": [f"^{re.escape(group)}$" for group in sso.groups],
+        "customGroupClaimName": sso.claim,
+        # Anybody may make a group elsewhere, and with all of them the cookie could be too long for a browser.
+        "filterGroupsRegex": [f"^{re.escape(sso.group)}(/|$)"],
     }
-    if sso.user_info:
-        config["userInfoPath"] = sso.user_info
-    return config
 
 
 def _persistence(argo: Argo, database: Database) -> dict[str, Any]:

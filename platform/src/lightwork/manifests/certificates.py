@@ -1,4 +1,4 @@
-"""The jobs that create and renew a tenant's certificates in the cluster.
+"""The jobs that create and renew a tenant's certificates in the cluster, and the token for Argo's page.
 
 docs/decisions/tls-certificates.md has the reasons. The jobs run `lightwork.pods.certificates` in the
 platform's image.
@@ -10,7 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from lightwork.kube import contract
-from lightwork.manifests import base
+from lightwork.manifests import base, page
 from lightwork.manifests.base import Target, labels, manifest, resources_for
 from lightwork.tenants import fit
 
@@ -33,7 +33,7 @@ def objects(tenant: Tenant, target: Target) -> list[Manifest]:
         "activeDeadlineSeconds": 600,
         # A Job is immutable: it must be deleted before one with another image can be applied.
         "ttlSecondsAfterFinished": 600,
-        "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(target)},
+        "template": {"metadata": {"labels": labels(tenant, role=NAME)}, "spec": _pod(tenant, target)},
     }
     first = manifest("batch/v1", "Job", NAME, tenant, spec=job)
     schedule = {
@@ -59,13 +59,16 @@ def renewal(tenant: str) -> str:
     return f"{minute} {hour} * * *"
 
 
-def _pod(target: Target) -> Manifest:
+def _pod(tenant: Tenant, target: Target) -> Manifest:
     container = {
         "name": NAME,
         "image": target.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.certificates"],
-        "args": ["--authority", contract.TLS_AUTHORITY, "--secret", contract.TLS],
+        "args": [
+            *("--authority", contract.TLS_AUTHORITY, "--secret", contract.TLS),
+            *(("--page-account", contract.PEOPLE) if page.group(tenant) else ()),
+        ],
         "resources": resources_for(fit.RENEWAL, cpu_limit="500m"),
         "securityContext": base.container_security(),
     }

@@ -3,6 +3,9 @@
 Each tenant has one authority, in a Secret that no pod mounts, and one certificate signed by it. All of the
 tenant's pods use that certificate, as server and as client. A renewal replaces the certificate and keeps the
 authority, so that pods with the old certificate and pods with the new one still trust each other.
+
+The token with which Argo's page acts for the tenant's people is another Secret. It is made here as well, as
+no deployment may read it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.errors import one_line
+from lightwork.kube import contract
 from lightwork.kube.api import InCluster, RefusedError
 
 if TYPE_CHECKING:
@@ -188,6 +192,25 @@ class Secrets:
             update = {"metadata": {**metadata, "resourceVersion": version}, **body}
             self._api.patch(f"{self._path}/{name}", update)
 
+    def add_token(self, account: str) -> bool:
+        """Create the Secret for an account's token, which Kubernetes writes; tell whether it was missing."""
+        annotation = {"kubernetes.io/service-account.name": account}
+        metadata = {
+            "name": contract.token_secret(account),
+            "labels": {"app.kubernetes.io/part-of": "lightwork"},
+            "annotations": annotation,
+        }
+        kind = "kubernetes.io/service-account-token"
+        try:
+            self._api.create(
+                self._path, {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata}
+            )
+        except RefusedError as error:
+            if error.status == 409:  # it exists
+                return False
+            raise
+        return True
+
 
 def renew(secrets: Secrets, authority_name: str, name: str, now: dt.datetime) -> str:
     """Create the authority and the certificate if they are missing; renew the certificate if it is due.
@@ -221,10 +244,14 @@ def _data(secret: dict[str, Any] | None) -> Data:
 @click.command()
 @click.option("--authority", required=True, help="The Secret of the authority.")
 @click.option("--secret", required=True, help="The Secret of the certificate, which pods mount.")
-def main(authority: str, secret: str) -> None:
+@click.option("--page-account", help="The service account of people on Argo's page; without it, nobody's.")
+def main(authority: str, secret: str, page_account: str | None) -> None:
     """Create or renew this namespace's certificates; exit with 1 on failure, so that the job retries."""
     try:
-        outcome = renew(Secrets(InCluster()), authority, secret, dt.datetime.now(dt.UTC))
+        secrets = Secrets(InCluster())
+        outcome = renew(secrets, authority, secret, dt.datetime.now(dt.UTC))
+        if page_account is not None and secrets.add_token(page_account):
+            print(f"certificates: {contract.token_secret(page_account)}: created", file=sys.stderr)
     except (RefusedError, OSError, ValueError) as error:
         sys.exit(f"certificates: {secret}: {one_line(error)}")
     print(f"certificates: {secret}: {outcome}", file=sys.stderr)

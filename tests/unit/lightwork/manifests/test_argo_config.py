@@ -94,17 +94,19 @@ def test_users_get_their_rights_from_their_groups_alone() -> None:
     sso = argo_config.SSO(
         issuer="https://id.example",
         redirect="https://argo.example/oauth2/callback",
-        groups=("a.b", "a.b/ops"),
-        user_info="/userinfo",
+        group="a.b",
+        claim="groups_direct",
     )
     configured = argo_config.settings(dataclasses.replace(objects.ARGO, sso=sso))["sso"]
     assert configured["rbac"] == {"enabled": True}, "otherwise every user has the server's own rights"
     assert configured["clientSecret"] == {"name": "argo-server-sso", "key": "client-secret"}, (
         "not in the ConfigMap"
     )
-    assert configured["userInfoPath"] == "/userinfo", "not every provider puts the groups in the token"
-    kept = [group for group in ("a.b", "a.b/ops", "axb", "a.b/ops2") if _matches(configured, group)]
-    assert kept == ["a.b", "a.b/ops"], "a similar name is another group"
+    assert configured["customGroupClaimName"] == "groups_direct"
+    assert "userInfoPath" not in configured, "its groups would be taken instead"
+    groups = ("a.b", "a.b/ops", "a.b/customers/acme", "axb", "a.bc", "x/a.b", "")
+    kept = [group for group in groups if _matches(configured, group)]
+    assert kept == ["a.b", "a.b/ops", "a.b/customers/acme"], "a similar name is another group"
     assert "sso" not in argo_config.settings(objects.ARGO), "there is no identity provider"
 
 

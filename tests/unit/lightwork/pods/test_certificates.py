@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightwork.kube.api import InCluster
+from lightwork.kube.api import InCluster, RefusedError
 from lightwork.pods import certificates
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -180,14 +180,16 @@ def test_requests_for_secrets_have_the_form_that_the_api_expects(
     secrets.get("dask-tls")
     secrets.put("dask-tls", {"tls.crt": b"x"}, None)
     secrets.put("dask-tls", {"tls.crt": b"x"}, "7")
+    assert secrets.add_token("people")
     base = "https://kubernetes.default.svc/api/v1/namespaces/tenant-acme/secrets"
     assert [(r.get_method(), r.full_url) for r in seen] == [
         ("GET", f"{base}/dask-tls"),
         ("POST", base),
         ("PATCH", f"{base}/dask-tls"),
+        ("POST", base),
     ]
     assert {r.get_header("Authorization") for r in seen} == {"Bearer t0ken"}
-    created, changed = (json.loads(r.data or b"") for r in seen[1:])  # type: ignore[arg-type]
+    created, changed, token = (json.loads(r.data or b"") for r in seen[1:])  # type: ignore[arg-type]
     assert (created["kind"], created["type"], created["data"]) == (
         "Secret",
         "kubernetes.io/tls",
@@ -195,3 +197,30 @@ def test_requests_for_secrets_have_the_form_that_the_api_expects(
     )
     assert changed["metadata"]["resourceVersion"] == "7"
     assert seen[2].get_header("Content-type") == "application/merge-patch+json"
+    assert token == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/service-account-token",
+        "metadata": {
+            "name": "people.service-account-token",
+            "labels": {"app.kubernetes.io/part-of": "lightwork"},
+            "annotations": {"kubernetes.io/service-account.name": "people"},
+        },
+    }, "Kubernetes writes the token into it"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(409, False), (403, None)])
+def test_a_token_that_exists_is_kept_and_a_refusal_is_a_failure(status: int, outcome: bool | None) -> None:
+    class Api:
+        namespace = "tenant-acme"
+
+        def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            raise RefusedError(status, "refused", f"{path}: {body}")
+
+    api: Any = Api()
+    secrets = certificates.Secrets(api)
+    if outcome is None:
+        with pytest.raises(RefusedError):
+            secrets.add_token("people")
+    else:
+        assert secrets.add_token("people") is outcome
