@@ -34,6 +34,7 @@ GUESSED_NAT_GB = 1.0
 
 FREE = (
     "aws:autoscaling/tag:",
+    "aws:cloudwatch/event",
     "aws:ec2/defaultSecurityGroup:",
     "aws:ec2/flowLog:",
     "aws:ec2/internetGateway:",

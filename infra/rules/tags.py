@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 UNTAGGABLE = frozenset(
     {
         "aws:autoscaling/tag:Tag",
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ec2/route:Route",
         "aws:ec2/routeTableAssociation:RouteTableAssociation",
         "aws:ecr/lifecyclePolicy:LifecyclePolicy",

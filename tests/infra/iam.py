@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -68,19 +69,24 @@ def _any(patterns: str | list[str], value: str, *, lower: bool = False) -> bool:
 
 def _like(pattern: str, value: str) -> bool:
     """Match IAM's wildcards: `*` is any text, `?` any one character."""
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, value, re.DOTALL) is not None
+    return pattern == value or _expression(pattern).fullmatch(value) is not None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
 def _holds(operator: str, key: str, wanted: str | list[str], context: Mapping[str, str | list[str]]) -> bool:
     values = [str(value) for value in wanted] if isinstance(wanted, list) else [str(wanted)]
-    base = operator.removeprefix("ForAnyValue:").removesuffix("IfExists")
+    base = operator.rpartition(":")[2].removesuffix("IfExists")
     actual = context.get(key)
     if base == "Null":
         return (actual is None) == (values == ["true"])
-    if operator.startswith("ForAnyValue:"):
+    if operator.startswith(("ForAnyValue:", "ForAllValues:")):
         several = [] if actual is None else [actual] if isinstance(actual, str) else actual
-        return any(_compare(base, value, values) for value in several)
+        some_or_all = any if operator.startswith("ForAny") else all
+        return some_or_all(_compare(base, value, values) for value in several)
     if actual is None:
         # For a key that the request lacks, negated operators hold and the others do not.
         return operator != base or base.startswith(("StringNot", "ArnNot"))

@@ -29,6 +29,7 @@ PRECIOUS = (
 )
 UNTAGGED = {
     "aws:autoscaling/tag:Tag": "is a tag itself",
+    "aws:cloudwatch/eventTarget:EventTarget": "takes none",
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "takes none",
     "aws:ec2/route:Route": "takes none",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "takes none",

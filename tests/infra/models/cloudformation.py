@@ -149,6 +149,7 @@ TYPES: dict[str, tuple[str, Callable[[Properties], Properties]]] = {
     "CreateDomain": ("OpenSearchService::Domain", _renamed(TagList="Tags")),
     "PutRetentionPolicy": ("Logs::LogGroup", _same),
     "PutMetricAlarm": ("CloudWatch::Alarm", _same),
+    "PutRule": ("Events::Rule", _same),
     "Subscribe": ("SNS::Subscription", _same),
     "CreateBudget": ("Budgets::Budget", _budget),
 }

@@ -28,6 +28,8 @@ UNDERSTOOD = (
     "Cannot be specified for gp3 storage if the `allocated_storage` value is below",
     "Cannot be specified if the `allocated_storage` value is below",
     "Priority should only be set if `filter` is configured.",
+    "At least one of `schedule_expression` or `event_pattern` is required.",
+    "The rule state `ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS` cannot be used in conjunction with the",
 )
 """Sentences that no pattern fits, read by a person: none of them is about what the program gives."""
 
