@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +13,13 @@ from hypothesis import HealthCheck, settings
 from tests.samples import mark_slow
 from tests.waiting import patience
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xdist.remote import Producer
+    from xdist.scheduler.protocol import Scheduling
+
+INFRA = "tests/infra/"
 TEST_SECONDS = 120
 """The most that a test takes on an idle machine; `pytest.mark.timeout` gives a test another limit."""
 
@@ -29,6 +39,47 @@ def pytest_configure(config: pytest.Config) -> None:
         patience(1)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Spare the collector of cyclic garbage what the tests import: all of it stays until the end.
+
+    It would look through some millions of objects, again and again, above all where a test collects garbage.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Give the infrastructure's tests to one process, which records stacks once; else a file is the unit."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduler(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return INFRA if nodeid.startswith(INFRA) else super()._split_scope(nodeid)
+
+    return Scheduler(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_loader() -> Iterator[None]:
+    """Share what botocore reads of its models between sessions, as clients of one session do.
+
+    Reading them takes a quarter of a second for each session, and many tests open one of their own.
+    """
+    from botocore import session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "create_loader", functools.cache(session.create_loader))
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
 """The AWS services that may publish alarms: Budgets, CloudWatch, RDS."""
+EVENTS = "events.amazonaws.com"
+"""EventBridge, which publishes failed rotations. It names no account to topics or their keys: with a
+condition on the account, AWS drops its messages without a word."""
 
 
 def topic_policy(*, topic_arn: str, account: str) -> Policy:
-    """Let `PUBLISHERS` publish to the topic, on behalf of this account only."""
+    """Let `PUBLISHERS` publish to the topic, on behalf of this account only, and EventBridge.
+
+    A rule of another account publishes by a role of that account, which gets nothing here.
+    """
     return policy(
         let(
             "Services",
@@ -30,7 +36,8 @@ def topic_policy(*, topic_arn: str, account: str) -> Policy:
             ["sns:Publish"],
             [topic_arn],
             {"StringEquals": {"aws:SourceAccount": account}},
-        )
+        ),
+        let("Events", {"Service": EVENTS}, ["sns:Publish"], [topic_arn]),
     )
 
 
@@ -69,7 +76,8 @@ class Alarms(pulumi.ComponentResource):
                 alias=args.names.key("alarms"),
                 description="Encrypts alarms on their way",
                 policy=resources.account_key(
-                    account=account, more=(resources.for_alarms(account=account, services=PUBLISHERS),)
+                    account=account,
+                    more=resources.for_alarms(account=account, services=PUBLISHERS, events=EVENTS),
                 ),
                 tags=tags,
             ),

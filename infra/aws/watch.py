@@ -1,7 +1,8 @@
-"""CloudWatch's alarms on what runs outside the cluster, where Prometheus does not look."""
+"""Alarms on what runs outside the cluster, where Prometheus does not look."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from infra.config.sizes import Sizes
 
 GIBIBYTE, MEBIBYTES = 2**30, 1024
+NOT_ROTATED = {
+    "source": ["aws.secretsmanager"],
+    "detail-type": ["AWS Service Event via CloudTrail"],
+    "detail": {
+        "eventSource": ["secretsmanager.amazonaws.com"],
+        "eventName": ["RotationFailed", "RotationAbandoned"],
+    },
+}
+"""The events by which Secrets Manager tells that a secret of this account and region was not rotated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +62,12 @@ class _Alarm:
 
 
 class Watch(pulumi.ComponentResource):
-    """Alarms on the database's disk and processor, on the domain's health, and on the ports of NAT gateways.
+    """Alarms on the database's disk and processor, the domain's health, and the ports of NAT gateways.
 
-    Costs: 0.10 USD a month for each alarm.
+    A rule of EventBridge adds each rotation of a secret that failed: of the database's master password, by
+    RDS, and of tenants' secrets where somebody has them rotated. It needs the account's trail.
+
+    Costs: 0.10 USD a month for each alarm. The rule is free.
 
     Deleting: nobody is told any more.
     """
@@ -81,7 +94,37 @@ class Watch(pulumi.ComponentResource):
                 tags=args.names.tags(),
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        self._tell_failed_rotations(name, args)
         self.register_outputs({})
+
+    def _tell_failed_rotations(self, name: str, args: WatchArgs) -> None:
+        inner = pulumi.ResourceOptions(parent=self)
+        rule = aws.cloudwatch.EventRule(
+            f"{name}-rotations",
+            name=args.names.named("rotations"),
+            description="Secrets that were not rotated",
+            event_pattern=json.dumps(NOT_ROTATED),
+            state="ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS",
+            tags=args.names.tags(),
+            opts=inner,
+        )
+        aws.cloudwatch.EventTarget(
+            f"{name}-rotations",
+            rule=rule.name,
+            target_id="alarms",
+            arn=args.topic_arn,
+            input_transformer={
+                "input_paths": {
+                    "event": "$.detail.eventName",
+                    "secret": "$.detail.additionalEventData.SecretId",
+                    "time": "$.time",
+                },
+                "input_template": json.dumps(
+                    f"{args.names.cluster}: <event> of the secret <secret> at <time>. See docs/restore.md"
+                ),
+            },
+            opts=inner,
+        )
 
 
 def _alarms(args: WatchArgs) -> Iterator[tuple[str, _Alarm]]:

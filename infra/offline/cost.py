@@ -36,6 +36,7 @@ FREE = (
     "aws:acm/",
     "aws:autoscaling/attachment:",
     "aws:autoscaling/tag:",
+    "aws:cloudwatch/event",
     "aws:ec2/defaultSecurityGroup:",
     "aws:ec2/flowLog:",
     "aws:ec2/internetGateway:",

@@ -270,6 +270,23 @@ def change_data(scope: Scope) -> Policy:
             [scope.arn("cloudwatch", f"alarm:{name}-*")],
         ),
         allow(
+            "Rules",
+            [
+                "events:DeleteRule",
+                "events:PutRule",
+                "events:RemoveTargets",
+                "events:TagResource",
+                "events:UntagResource",
+            ],
+            [scope.arn("events", f"rule/{name}-*")],
+        ),
+        allow(
+            "RulesTellTheTopic",
+            ["events:PutTargets"],
+            [scope.arn("events", f"rule/{name}-*")],
+            {"ForAllValues:ArnLike": {"events:TargetArn": scope.arn("sns", f"{name}-*")}},
+        ),
+        allow(
             "Budgets",
             ["budgets:ModifyBudget", "budgets:TagResource", "budgets:UntagResource"],
             [f"arn:aws:budgets::{scope.names.account}:budget/{name}-*"],

@@ -87,11 +87,19 @@ def for_logs(*, account: str, region: str, group: str) -> Statement:
     return let("Logs", {"Service": f"logs.{region}.amazonaws.com"}, USE, ["*"], context)
 
 
-def for_alarms(*, account: str, services: tuple[str, ...]) -> Statement:
-    """Let the services that publish to an encrypted topic use its key, on behalf of this account only."""
+def for_alarms(*, account: str, services: tuple[str, ...], events: str) -> tuple[Statement, ...]:
+    """Let the services that publish to an encrypted topic use its key.
+
+    Args:
+        account: the account on whose behalf they may.
+        services: those that name the account.
+        events: EventBridge, which does not.
+    """
     context: Condition = {"StringEquals": {"aws:SourceAccount": account}}
-    return let(
-        "Publishers", {"Service": list(services)}, ["kms:Decrypt", "kms:GenerateDataKey*"], ["*"], context
+    use = ["kms:Decrypt", "kms:GenerateDataKey*"]
+    return (
+        let("Publishers", {"Service": list(services)}, use, ["*"], context),
+        let("Events", {"Service": events}, use, ["*"]),
     )
 
 

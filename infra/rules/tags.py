@@ -17,6 +17,7 @@ UNTAGGABLE = frozenset(
         "aws:acm/certificateValidation:CertificateValidation",
         "aws:autoscaling/attachment:Attachment",
         "aws:autoscaling/tag:Tag",
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ec2/route:Route",
         "aws:ec2/routeTableAssociation:RouteTableAssociation",
         "aws:ecr/lifecyclePolicy:LifecyclePolicy",

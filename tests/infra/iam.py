@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,12 @@ def _any(patterns: str | list[str], value: str, *, lower: bool = False) -> bool:
 
 def _like(pattern: str, value: str) -> bool:
     """Match IAM's wildcards: `*` is any text, `?` any one character."""
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, value, re.DOTALL) is not None
+    return pattern == value or _expression(pattern).fullmatch(value) is not None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
 
 
 def _holds(operator: str, key: str, wanted: str | list[str], context: Mapping[str, str | list[str]]) -> bool:

@@ -66,6 +66,7 @@ def test_without_an_entry_every_precious_resource_of_a_tenant_is_kept(customer: 
     assert deletable(customer) == set(), "it takes a committed entry to lose anything"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("stack", STACKS)
 def test_an_entry_lifts_the_protection_of_exactly_what_it_names(
     root: Path,

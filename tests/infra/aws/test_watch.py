@@ -1,8 +1,9 @@
-"""CloudWatch's alarms on the database, the domain and the NAT gateways."""
+"""CloudWatch's alarms on the database, the domain and the NAT gateways, and the rule on failed rotations."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from infra.config import streams
 from infra.config.sizes import DEFAULTS
@@ -60,3 +61,46 @@ def test_thresholds_follow_the_sizes(estates: dict[str, Run]) -> None:
         )
         shards = streams.advised_shards(sizes["search_type"], sizes["search_nodes"])
         assert thresholds["AWS/ES", "Shards.active"] == shards, "25 for each GiB of heap"
+
+
+FAILED = {
+    "source": "aws.secretsmanager",
+    "detail-type": "AWS Service Event via CloudTrail",
+    "time": "2026-11-28T03:00:00Z",
+    "detail": {
+        "eventType": "AwsServiceEvent",
+        "eventSource": "secretsmanager.amazonaws.com",
+        "eventName": "RotationFailed",
+        "additionalEventData": {"SecretId": "arn:aws:secretsmanager:eu-central-1:1:secret:rds!db-1"},
+    },
+}
+"""What EventBridge gets from CloudTrail, in the members that count here."""
+
+
+def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    """Return whether a rule gets an event: each member that the pattern names has one of its values."""
+    return all(
+        matches(wanted, event[name]) if isinstance(wanted, dict) else event.get(name) in wanted
+        for name, wanted in pattern.items()
+    )
+
+
+def test_a_failed_rotation_is_told_in_a_sentence(estate: Run) -> None:
+    (rule,), (target,) = (
+        estate.all(f"aws:cloudwatch/{kind}") for kind in ("eventRule:EventRule", "eventTarget:EventTarget")
+    )
+    pattern = json.loads(rule.inputs["eventPattern"])
+    assert matches(pattern, FAILED)
+    assert not matches(pattern, {**FAILED, "detail": {**FAILED["detail"], "eventName": "RotationSucceeded"}})
+    assert not matches(pattern, {**FAILED, "source": "aws.rds"})
+    assert target.inputs["rule"] == rule.inputs["name"]
+    assert target.inputs["arn"].endswith("-alarms")
+    transformer = target.inputs["inputTransformer"]
+    sentence = json.loads(transformer["inputTemplate"])
+    for name, path in transformer["inputPaths"].items():
+        value: Any = FAILED
+        for member in path.removeprefix("$.").split("."):
+            value = value[member]
+        sentence = sentence.replace(f"<{name}>", value)
+    assert "RotationFailed of the secret arn:aws:secretsmanager:eu-central-1:1:secret:rds!db-1 at" in sentence
+    assert "<" not in sentence

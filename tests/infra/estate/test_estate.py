@@ -31,6 +31,7 @@ UNTAGGED = {
     "aws:acm/certificateValidation:CertificateValidation": "waits for one",
     "aws:autoscaling/attachment:Attachment": "takes none",
     "aws:autoscaling/tag:Tag": "is a tag itself",
+    "aws:cloudwatch/eventTarget:EventTarget": "takes none",
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": "takes none",
     "aws:ec2/route:Route": "takes none",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "takes none",

@@ -160,6 +160,7 @@ TYPES: dict[str, tuple[str, Callable[[Properties], Properties]]] = {
     "CreateListener": ("ElasticLoadBalancingV2::Listener", _same),
     "CreateRule": ("ElasticLoadBalancingV2::ListenerRule", _rule),
     "RequestCertificate": ("CertificateManager::Certificate", _same),
+    "PutRule": ("Events::Rule", _same),
     "Subscribe": ("SNS::Subscription", _same),
     "CreateBudget": ("Budgets::Budget", _budget),
 }

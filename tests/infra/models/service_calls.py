@@ -149,6 +149,23 @@ def _alarm(given: Given) -> Calls:
     yield Call("cloudwatch", "PutMetricAlarm", {**parameters, "Dimensions": dimensions, "Tags": tags(given)})
 
 
+@entry("aws:cloudwatch/eventRule:EventRule")
+def _rule(given: Given) -> Calls:
+    parameters = given.pascal("name", "description", "eventPattern", "state")
+    yield Call("events", "PutRule", {**parameters, "Tags": tags(given)})
+
+
+@entry("aws:cloudwatch/eventTarget:EventTarget")
+def _rule_target(given: Given) -> Calls:
+    transformer = given("inputTransformer")
+    transformed = {
+        "InputPathsMap": transformer["inputPaths"],
+        "InputTemplate": transformer["inputTemplate"],
+    }
+    target = {"Id": given("targetId"), "Arn": given("arn"), "InputTransformer": transformed}
+    yield Call("events", "PutTargets", {"Rule": given("rule"), "Targets": [target]})
+
+
 @entry("aws:sns/topic:Topic")
 def _topic(given: Given) -> Calls:
     attributes = {"KmsMasterKeyId": given("kmsMasterKeyId")}

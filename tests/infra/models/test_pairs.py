@@ -33,6 +33,8 @@ UNDERSTOOD = (
     "Only applicable for Application Load Balancer target groups when `target_type` is `instance` or `ip`.",
     "Only applicable when `protocol` is `HTTP` or `HTTPS`.",
     "Either `continent` or `country` must be specified.",
+    "At least one of `schedule_expression` or `event_pattern` is required.",
+    "The rule state `ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS` cannot be used in conjunction with the",
 )
 """Sentences that no pattern fits, read by a person: none of them is about what the program gives."""
 

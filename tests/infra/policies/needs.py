@@ -87,6 +87,8 @@ def _context(action: str, target: str, environment: str, *, new: bool) -> Contex
         base["kms:ViaService"] = f"secretsmanager.{REGION}.amazonaws.com"
     if action.startswith("autoscaling:") and target != "*":
         return {**base, "aws:ResourceTag/eks:cluster-name": f"lightwork-{environment}"}
+    if action == "events:PutTargets":
+        base["events:TargetArn"] = [arn_of("sns", f"lightwork-{environment}-alarms")]
     if action == "iam:PassRole":
         service = {"cluster": "eks", "node": "ec2", "pod": "pods.eks"}[target.partition("-")[0]]
         return {**base, "iam:PassedToService": f"{service}.amazonaws.com"}

@@ -299,6 +299,20 @@ ROWS |= {
         update="cloudwatch:PutMetricAlarm cloudwatch:TagResource cloudwatch:UntagResource",
         delete="cloudwatch:DeleteAlarms",
     ),
+    "aws:cloudwatch/eventRule:EventRule": Row(
+        arn=of("events", "rule/"),
+        create="events:PutRule events:TagResource",
+        read="events:DescribeRule events:ListTagsForResource",
+        update="events:PutRule events:TagResource events:UntagResource",
+        delete="events:DeleteRule",
+    ),
+    "aws:cloudwatch/eventTarget:EventTarget": Row(
+        arn=of("events", "rule/", "rule"),
+        create="events:PutTargets",
+        read="events:ListTargetsByRule",
+        update="events:PutTargets",
+        delete="events:RemoveTargets",
+    ),
     "aws:sns/topic:Topic": Row(
         arn=of("sns", ""),
         create="sns:CreateTopic sns:SetTopicAttributes sns:TagResource",

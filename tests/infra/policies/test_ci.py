@@ -34,6 +34,8 @@ NEW = {"aws:RequestTag/project": "lightwork", "aws:RequestTag/environment": "pro
 HERE = {"aws:RequestedRegion": REGION}
 LAKE = f"arn:aws:s3:::lw-prod-acme-{ACCOUNT}-{REGION}"
 STATE = f"arn:aws:s3:::lw-prod-{ACCOUNT}-{REGION}-state"
+RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/lightwork-prod-rotations"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:lightwork-prod-alarms"
 ROLE = NAMES.role_arn("lightwork-prod-node")
 TENANT_ROLE = NAMES.role_arn("lightwork-prod-acme", tenant=True)
 
@@ -283,6 +285,7 @@ def test_the_deploying_role_cannot_delete_anything_precious(action: str, resourc
         ("s3:PutObject", f"{STATE}/lightwork/prod.json", {}),
         ("kms:CreateKey", "*", NEW),
         ("ecr:PutImage", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/prod/platform", {}),
+        ("events:PutTargets", RULE, {"events:TargetArn": [TOPIC]}),
     ],
 )
 def test_the_deploying_role_can_deploy(action: str, resource: str, context: dict[str, str]) -> None:
@@ -323,6 +326,9 @@ def test_the_deploying_role_can_deploy(action: str, resource: str, context: dict
         ),
         ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake", TAGS),
         ("ecr:PutImage", f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/lightwork/dev/platform", {}),
+        ("events:PutRule", RULE.replace("prod", "dev"), {}),
+        ("events:PutTargets", RULE, {"events:TargetArn": [TOPIC, TOPIC.replace(ACCOUNT, "9" * 12)]}),
+        ("events:PutTargets", RULE, {"events:TargetArn": [TOPIC.replace("prod", "dev")]}),
     ],
 )
 def test_the_deploying_role_cannot_change_other_environments(

@@ -70,7 +70,7 @@ def is_started(asked: Request) -> bool:
     return starting and not any(f":{kind}/" in asked.resource for kind in ("launch-template", "subnet"))
 
 
-@pytest.fixture(params=ENVIRONMENTS)
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
 def walked(
     request: pytest.FixtureRequest, estates: dict[str, Run], customers: dict[str, Run]
 ) -> tuple[str, Run, list[Entry]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.aws.alarms import PUBLISHERS, topic_policy
+from infra.aws.alarms import EVENTS, PUBLISHERS, topic_policy
 from infra.config import accounts
 from infra.policies import pods, resources
 from tests.infra.engine import ACCOUNT, REGION
@@ -202,6 +202,8 @@ def test_a_key_is_limited_to_its_log_group_and_a_topic_to_this_account() -> None
         assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": OTHER}, principal=principal), (
             f"{service} on behalf of another account"
         )
+    assert decide([guard], "sns:Publish", topic, {}, principal={"Service": EVENTS}), "names no account"
+    assert not decide([guard], "sns:Subscribe", topic, {}, principal={"Service": EVENTS})
     foreign = {"AWS": f"arn:aws:iam::{OTHER}:root"}
     assert not decide([guard], "sns:Publish", topic, {"aws:SourceAccount": ACCOUNT}, principal=foreign), (
         "false alarms would be an attack"
