@@ -38,6 +38,7 @@ DESCRIPTIONS = {
     "untagged": "Every AWS resource has tags with its project, environment and tenant.",
     "unpinned": "Every version is pinned: charts, images, add-ons, Kubernetes, databases.",
     "unlimited": "Every container has requests and limits.",
+    "privileged-creator": "No cluster gives access by anything but its access entries.",
     "unblocked-bucket": "Every bucket has a public access block.",
 }
 """The descriptions of the rules that Pulumi shows."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
+from infra.rules.creators import privileged_creator
 from infra.rules.limits import unlimited
 from infra.rules.public import public_bucket, unblocked_buckets
 from infra.rules.subject import UNKNOWN, Subject
@@ -30,6 +31,7 @@ RULES: dict[str, Rule] = {
     "untagged": untagged,
     "unpinned": unpinned,
     "unlimited": unlimited,
+    "privileged-creator": privileged_creator,
 }
 """The rules for one resource, by name."""
 
