@@ -378,8 +378,10 @@ def _work(
         cluster, text = at_hand.check(ROOT)
         _warn([f"{LOCAL} is {text}"])
     elif command is not Command.DESTROY:
-        from infra.driver import quotas
+        from infra.driver import processes, quotas
 
+        if order.estate:
+            processes.need_aws()
         if order.tenants:
             plan.image_is_named()
         _warn(quotas.check(ROOT, choice.environment, choice))

@@ -1,4 +1,7 @@
-"""The `pulumi` command, isolated from the terminal's Ctrl-C: the driver decides when to interrupt it."""
+"""The `pulumi` command, isolated from the terminal's Ctrl-C: the driver decides when to interrupt it.
+
+Also the check for the `aws` command, which an estate's program needs.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,19 @@ from lightwork.errors import InputError, one_line
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Mapping
+
+
+def need_aws() -> None:
+    """Check that the `aws` command is there, without which pulumi-eks stops in the middle of a preview.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not shutil.which("aws"):
+        raise InputError(
+            "`aws` is not on PATH: install version 2.7 or newer of AWS's command line, which gives out the"
+            " tokens for an estate's cluster"
+        )
 
 
 class Pulumi(auto.PulumiCommand):

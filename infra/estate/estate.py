@@ -27,6 +27,7 @@ from infra.policies import pods
 from infra.services.services import Platform, PlatformArgs
 
 if TYPE_CHECKING:
+    from infra.aws.children import Children
     from infra.config.naming import Names
     from infra.config.settings import Settings
     from infra.policies.statements import Policy
@@ -43,10 +44,12 @@ class EstateArgs:
     Attributes:
         settings: the environment's settings.
         names: the environment's names.
+        children: the decisions about what pulumi-eks makes, registered with the engine.
     """
 
     settings: Settings
     names: Names
+    children: Children
 
 
 class Estate(pulumi.ComponentResource):
@@ -113,6 +116,7 @@ class Estate(pulumi.ComponentResource):
             "cluster",
             ClusterArgs(
                 names=names,
+                vpc_id=network.vpc_id,
                 subnet_ids=network.control_subnet_ids,
                 public_cidrs=settings.api_public_cidrs,
                 administrators=settings.administrators,
@@ -129,6 +133,7 @@ class Estate(pulumi.ComponentResource):
             NodesArgs(
                 names=names,
                 cluster=cluster,
+                children=args.children,
                 subnet_ids=network.private_subnet_ids,
                 sizes=sizes,
                 boundary=access.estate_boundary_arn,

@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "unlimited": "Every container has requests and limits.",
     "open-balancer": "Every balancer, on AWS or in the cluster, lets in named ranges of addresses only.",
     "open-node-port": "The pods behind a port of the nodes are closed to all but named ranges.",
+    "privileged-creator": "No cluster gives access by anything but its access entries.",
     "unblocked-bucket": "Every bucket has a public access block.",
 }
 """The descriptions of the rules that Pulumi shows."""

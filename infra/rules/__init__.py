@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from infra.rules.balancers import open_balancer, open_node_ports
+from infra.rules.creators import privileged_creator
 from infra.rules.limits import unlimited
 from infra.rules.public import public_bucket, unblocked_buckets
 from infra.rules.subject import UNKNOWN, Subject
@@ -32,6 +33,7 @@ RULES: dict[str, Rule] = {
     "unpinned": unpinned,
     "unlimited": unlimited,
     "open-balancer": open_balancer,
+    "privileged-creator": privileged_creator,
 }
 """The rules for one resource, by name."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.driver import charts, cli, quotas, stacks
+from infra.driver import charts, cli, processes, quotas, stacks
 from tests.cluster import binaries
 
 REAL = stacks.Stacks
@@ -63,6 +63,7 @@ class Deployments:
             patch.setattr(stacks, "Stacks", self.stacks)
             # There is no account to ask.
             patch.setattr(quotas, "check", lambda *_, **__: [])
+            patch.setattr(processes, "need_aws", lambda: None)
             if not self.brings_charts:
                 patch.setattr(charts, "bring_all", lambda *_: None)
             yield

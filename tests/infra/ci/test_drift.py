@@ -92,7 +92,7 @@ REAL = """#!{python}
 import sys
 sys.path.insert(0, {repository!r})
 from pathlib import Path
-from infra.driver import charts, cli, quotas, stacks
+from infra.driver import charts, cli, processes, quotas, stacks
 from infra.driver.engine import Plan
 from tests.infra.driver.pretended import Pretended, step
 cli.ROOT = Path({root!r})
@@ -104,6 +104,7 @@ def create(site):
     return engine
 stacks.Stacks = create
 quotas.check = lambda *_: []
+processes.need_aws = lambda: None
 charts.bring_all = lambda *_: None
 sys.exit(cli.execute())
 """

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from infra.config.image import DIGEST
-from infra.driver import at_hand, charts, cli, quotas, stacks
+from infra.driver import at_hand, charts, cli, processes, quotas, stacks
 from infra.driver.engine import Plan
 from infra.driver.outcome import Counts
 from infra.driver.selection import Choice
 from infra.offline import cost
-from lightwork.errors import LightworkError
+from lightwork.errors import InputError, LightworkError
 from tests.estate import files
 from tests.infra.driver.pretended import Pretended, step
 from tests.infra.engine import ACCOUNT
@@ -32,6 +32,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = files.repository(tmp_path / "copy", ACCOUNT)
     monkeypatch.setattr(cli, "ROOT", root)
     monkeypatch.setattr(quotas, "check", lambda *_: [])
+    monkeypatch.setattr(processes, "need_aws", lambda: None)
     monkeypatch.setenv(DIGEST, f"sha256:{'0' * 64}")
     monkeypatch.setattr(charts, "bring_all", lambda root, environment, say: None)
     return root
@@ -269,6 +270,25 @@ def test_a_missing_pulumi_is_reported_in_one_line(
     code, _, err = typed("up --env dev --estate")
     assert (code, err.count("\n")) == (2, 1)
     assert re.search("`pulumi`.* PATH.*install", err), err
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("up --env dev --estate", True),
+        ("preview --env dev --all", True),
+        ("up --env dev --tenant acme", False),
+    ],
+)
+def test_an_estate_is_not_begun_without_the_aws_command(
+    engine: Pretended, typed, monkeypatch: pytest.MonkeyPatch, line: str, asked: bool
+) -> None:
+    def missing() -> None:
+        raise InputError("`aws` is not on PATH")
+
+    monkeypatch.setattr(processes, "need_aws", missing)
+    code, _, err = typed(line)
+    assert (code, "`aws` is not on PATH" in err) == ((2, True) if asked else (0, False))
 
 
 def test_cost_prints_the_estate_the_tenant_and_a_run(root, typed, monkeypatch: pytest.MonkeyPatch) -> None:

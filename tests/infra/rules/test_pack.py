@@ -50,6 +50,7 @@ OFFENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "untagged": (BUCKET, {"bucket": "b"}),
     "unpinned": ("kubernetes:helm.sh/v3:Release", {"chart": "argo"}),
+    "privileged-creator": ("aws:eks/cluster:Cluster", {"accessConfig": {"authenticationMode": "API"}}),
     "unlimited": ("kubernetes:core/v1:Pod", {"spec": {"containers": [{"name": "one", "image": "a/b:1"}]}}),
     "open-balancer": ("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}),
 }
