@@ -39,7 +39,12 @@ REACH_SECONDS = 8.0
 @click.option("--account", metavar="NUMBER", help="The environment's AWS account; kept.")
 @click.option("--region", metavar="REGION", help="Its AWS region; kept.")
 @click.option("--role", metavar="ARN", help="The role to assume, if it is another one than usual; kept.")
-@click.option("--lake", metavar="URL", help="The tenant's lake, if it is another one than usual; kept.")
+@click.option(
+    "--lake",
+    metavar="URL",
+    help="The tenant's lake, if it is another one than usual; kept.",
+    shell_complete=candidates.folders,
+)
 @click.option("--profile", metavar="NAME", help="The AWS profile with your own credentials; kept.")
 @click.option(
     "--token", is_flag=True, help="Print a token for the cluster, as its context does for each use."
