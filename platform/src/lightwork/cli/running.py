@@ -15,6 +15,7 @@ import click
 from lightwork.cli import streams
 from lightwork.cli.output import echo
 from lightwork.errors import ClusterAway, InputError, LakeAway, LightworkError, near, one_line
+from lightwork.functions.unraisable import interrupt_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +84,7 @@ def execute(
         if completion.is_asked(name):
             return completion.answer(command, name)
     streams.open_all()
+    interrupt_again()
     report = _Report(say, details)
     try:
         # As in Click's own `main`, except that KeyboardInterrupt is not turned into `Abort`.

@@ -89,6 +89,9 @@ def _change_process() -> Callable[[], None]:
         "distributed.admin.tick.interval": "500ms",
         # The same for its memory, which both the worker and its nanny in this process look at.
         "distributed.worker.memory.monitor-interval": "250ms",
+        # Figures of the machine for Dask's dashboard.
+        "distributed.admin.system-monitor.interval": "2s",
+        "distributed.admin.system-monitor.disk": False,
     }
     if _PROFILES not in os.environ:
         # It takes time from the workers; Dask's dashboard says on its page that it is off.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-TARGET = 0.3
+TARGET = 0.5
 """Seconds that a batch should take when there are few workers."""
 TARGET_PER_SLOT = 0.008
 """Additional seconds for each slot, so that the scheduler's load does not grow with the workers."""

@@ -115,7 +115,7 @@ def _connection(environment: str, tenant: str, context: str | None) -> ByClient:
     wanted = context or (of_tenant if of_tenant in contexts else general)
     if wanted not in contexts:
         option = "--context" if context else f"--env {environment}"
-        hint = "" if context else f"; or log in: {login}"
+        hint = "" if context else f" (`{login}` makes one)"
         raise InputError(f"{option}: the kubeconfig has no context {wanted!r}{near(wanted, contexts)}{hint}")
     try:
         return of_context(wanted)

@@ -51,6 +51,9 @@ _LEAN = {
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
     # Each server measures the delay of its event loop that often: at Dask's 20 ms, 1 % of a core for each.
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+    # Figures of the machine for the dashboard; those of disks are the node's, and not the pod's.
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "2s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__DISK": "False",
 }
 """Settings that spare processor time in Dask's processes."""
 

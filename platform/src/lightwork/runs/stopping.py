@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from lightwork.functions.raised import is_quit
+from lightwork.functions.unraisable import interrupt_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ def watch(session: Session) -> None:
     """
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _show
+    interrupt_again()
     opened = _still_open()
     if session not in opened:
         if not opened:

@@ -49,3 +49,5 @@ def test_it_is_off_in_the_pods_of_schedulers_and_workers(objects) -> None:
     with dask.config.set(dask.config.collect_env(given)):
         assert dask.config.get(SETTING) is False
         assert dask.config.get("distributed.admin.tick.interval") == "500ms"
+        assert dask.config.get("distributed.admin.system-monitor.interval") == "2s"
+        assert dask.config.get("distributed.admin.system-monitor.disk") is False

@@ -107,7 +107,9 @@ def test_a_kubeconfig_without_a_current_context_can_be_used(api, tmp_path):
     path = tmp_path / "kubeconfig"
     path.write_text(path.read_text().replace('"current-context": "elsewhere", ', ""))
     assert Remote("dev", "acme").submit("windy-city", {"unit": "mph"})
-    with pytest.raises(InputError, match=r"cannot use the kubeconfig .*lightwork-prod"):
+    with pytest.raises(
+        InputError, match=r"no context 'lightwork-prod'; .* --env prod --tenant acme` makes one"
+    ):
         Remote("prod", "acme")
 
 
