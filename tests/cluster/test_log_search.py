@@ -188,7 +188,11 @@ def test_a_domain_that_is_away_is_one_line(deployed: None, sts: str, tmp_path: P
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert f"https://{HOST}/{stream('acme')}/_search" in done.stderr
-    wait_for("the relay's log", lambda: "cannot connect" in kubectl("-n", LOGS_NAMESPACE, "logs", RELAY_POD))
+    wait_for("the relay's log", says_that_it_cannot_connect, seconds=30)
+
+
+def says_that_it_cannot_connect() -> bool:
+    return "cannot connect" in kubectl("-n", LOGS_NAMESPACE, "logs", RELAY_POD)
 
 
 @pytest.mark.parametrize(

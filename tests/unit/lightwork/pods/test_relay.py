@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import subprocess
 import sys
@@ -134,12 +133,13 @@ def test_it_needs_nothing_but_python_and_ends_when_it_is_told_to(tmp_path: Path)
     """As the pod runs it: one file, a Python without packages, the first process of a container."""
     words = [sys.executable, "-I", "-S", str(relay.__file__), "--to", "127.0.0.1:9", "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        port = int(line.split("127.0.0.1:")[1].split()[0])
-        with socket.create_connection(("127.0.0.1", port)), contextlib.suppress(OSError):
-            pass
-        with pytest.raises(OSError, match="refused"):
-            socket.create_connection(("127.0.0.2", port))
-        process.terminate()
-        assert process.wait(patience(10)) == 0
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().split("127.0.0.1:")[1].split()[0])
+            socket.create_connection(("127.0.0.1", port)).close()
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection(("127.0.0.2", port))
+            process.terminate()
+            assert process.wait(patience(10)) == 0
+        finally:
+            process.kill()
