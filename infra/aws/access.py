@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from infra.policies import ci, ci_change, trust
+from infra.policies import ci, ci_change, ci_pages, trust
 from infra.policies import tenant as tenant_policies
 from infra.policies.scope import Scope
 
@@ -107,7 +107,7 @@ class Access(pulumi.ComponentResource):
         )
         look = {
             "look": ci.look(scope),
-            **({"look-at-pages": ci.look_at_pages(scope)} if args.zone_id else {}),
+            **({"look-at-pages": ci_pages.look_at_pages(scope)} if args.zone_id else {}),
         }
         self.preview_arn = self._role(
             "preview", trust.preview(provider_arn=provider, gitlab=gitlab), look, hours=1

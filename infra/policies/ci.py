@@ -192,20 +192,6 @@ def look(scope: Scope) -> Policy:
     )
 
 
-def look_at_pages(scope: Scope) -> Policy:
-    """Allow reading the pages' certificate, and the records of their zone."""
-    return policy(
-        allow(
-            "LookAtCertificates",
-            ["acm:DescribeCertificate", "acm:ListTagsForCertificate"],
-            [scope.arn("acm", "certificate/*")],
-            scope.own,
-        ),
-        allow("LookAtZone", ["route53:GetHostedZone", "route53:ListResourceRecordSets"], [scope.zone]),
-        allow("LookAtChanges", ["route53:GetChange"], ["arn:aws:route53:::change/*"]),
-    )
-
-
 def estate_boundary(scope: Scope) -> Policy:
     """Return the boundary of the estate's roles: what cluster, nodes and add-ons need, and no IAM."""
     names = scope.names
