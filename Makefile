@@ -50,7 +50,7 @@ test-cluster: setup ## Test on real Kubernetes and Argo (Linux, root); TIER=core
 	@TIER=$(TIER) .venv/bin/python -m tests.cluster test $(ARGS)
 
 test-driver: setup ## Test the deployment of stacks with the real Pulumi engine (no cluster, no account; builds it the first time)
-	@echo "test-driver: tests/cluster/test_driver.py, tests/cluster/test_node_groups.py"
+	@echo "test-driver: tests/cluster/test_driver.py, test_node_groups.py, test_components.py"
 	@.venv/bin/python -m tests.cluster driver $(ARGS)
 
 cluster-up: setup ## Start real Kubernetes and Argo with a tenant on this machine and leave them running (Linux, root)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pulumi
 
 from infra import local, permission
+from infra.aws.children import Children
 from infra.aws.providers import aws_provider, kubernetes_provider
 from infra.config import settings
 from infra.config.image import image
@@ -32,10 +33,14 @@ def main() -> None:
     names = Names.of(environment)
     tenant = load_tenant(ROOT, stack.environment, stack.tenant) if stack.tenant else None
     aws = aws_provider(environment, names)
+    children = Children()
+    # Before the permission, which lifts what this protects: the engine applies both in this order.
+    children.register()
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:
             options = pulumi.ResourceOptions(providers=[aws])
-            outputs.export(Estate("estate", EstateArgs(settings=environment, names=names), options).outputs)
+            arguments = EstateArgs(settings=environment, names=names, children=children)
+            outputs.export(Estate("estate", arguments, options).outputs)
             return
         estate = outputs.load(environment)
         cluster = kubernetes_provider(

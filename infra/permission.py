@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lightwork.tenants import Tenant
 
 
+KEPT_BY = {"eks:index:Cluster": "-eksCluster"}
+"""The types of remote components that make a protected resource, and what its name adds to theirs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permission:
     """The resources of one stack that may be deleted.
@@ -56,40 +60,44 @@ def of(settings: Settings, tenant: Tenant | None) -> Permission:
 def lifted(permission: Permission) -> Iterator[None]:
     """Lift `protect` and `retain_on_delete` of the permitted resources that are made inside the context.
 
+    The engine lifts them, for the resources that remote components make as well. Only it sees those, and so
+    late that the warnings go by the components instead.
+
     A name that matches no protected or retained resource causes a warning, not an error: after a resource was
     removed from the program, the entry is still needed for the deployment that deletes it.
     """
     kept: set[str] = set()
-    used: set[str] = set()
 
-    def lift(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        if not (args.opts.protect or args.opts.retain_on_delete):
+    def note(args: pulumi.ResourceTransformationArgs) -> None:
+        if args.opts.protect or args.opts.retain_on_delete:
+            kept.add(args.name)
+        if args.type_ in KEPT_BY:
+            kept.add(f"{args.name}{KEPT_BY[args.type_]}")
+
+    def lift(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+        if args.name not in permission.names or not (args.opts.protect or args.opts.retain_on_delete):
             return None
-        kept.add(args.name)
-        if args.name not in permission.names:
-            return None
-        used.add(args.name)
         opts = copy.copy(args.opts)
         opts.protect = opts.retain_on_delete = False
-        return pulumi.ResourceTransformationResult(args.props, opts)
+        return pulumi.ResourceTransformResult(args.props, opts)
 
-    pulumi.runtime.register_stack_transformation(lift)
+    pulumi.runtime.register_stack_transformation(note)
+    pulumi.runtime.register_resource_transform(lift)
     yield
-    for line in warnings(permission, used=used, kept=kept):
+    for line in warnings(permission, kept=kept):
         pulumi.log.warn(line)
 
 
-def warnings(permission: Permission, *, used: Collection[str], kept: Collection[str]) -> list[str]:
+def warnings(permission: Permission, *, kept: Collection[str]) -> list[str]:
     """Return one line for each name that matches no protected or retained resource.
 
     Args:
         permission: the permission.
-        used: the permitted names that matched.
         kept: the names of all protected or retained resources.
     """
     return [
         f"{permission.source}: found {name!r}; no protected or retained resource has that name"
         f"{near(name, kept)} (remove the entry once the resource is deleted)"
         for name in permission.names
-        if name not in used
+        if name not in kept
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_eks as eks
 
 from infra.aws.key import Key, KeyArgs
 from infra.aws.roles import PodRole, PodRoleArgs, service_role
@@ -34,6 +35,7 @@ class ClusterArgs:
 
     Attributes:
         names: the environment's names.
+        vpc_id: the VPC; without it, pulumi-eks looks for the account's default one.
         subnet_ids: the subnets of its own interfaces.
         public_cidrs: the address ranges outside the VPC that may reach its API; empty: none.
         administrators: the ARNs of the roles with full access.
@@ -45,6 +47,7 @@ class ClusterArgs:
     """
 
     names: Names
+    vpc_id: pulumi.Input[str]
     subnet_ids: list[pulumi.Output[str]]
     public_cidrs: tuple[str, ...]
     administrators: tuple[str, ...]
@@ -59,10 +62,11 @@ class Cluster(pulumi.ComponentResource):
     """An EKS cluster without nodes, accessible through its access entries only.
 
     Makes: a KMS key that encrypts Kubernetes' secrets in etcd and the logs on CloudWatch; the log group of
-    all five kinds of control-plane logs; the cluster, of a pinned version, in access mode `API` (without
-    aws-auth; its creator gets no special access); an access entry for each administrator and for CI's two
-    roles; the add-ons that a node needs to become ready: VPC CNI with network policies enforced, kube-proxy,
-    the Pod Identity agent.
+    all five kinds of control-plane logs; through pulumi-eks, the cluster, of a pinned version, in access mode
+    `API` (without aws-auth; its creator gets no special access), an access entry for each administrator and
+    for CI's two roles, and kube-proxy; the other add-ons that a node needs to become ready: VPC CNI with
+    network policies enforced, the Pod Identity agent. `infra.aws.children` decides what pulumi-eks has no
+    argument for, such as the cluster's protection.
 
     Costs: 73 USD a month; 438 USD once its version is out of standard support; 0.50 USD per GB of logs.
 
@@ -74,12 +78,16 @@ class Cluster(pulumi.ComponentResource):
         endpoint: the URL of its API.
         ca: the CA certificate of its API, base64.
         security_group_id: the security group that EKS gives to the cluster and its nodes.
+        component: the component of pulumi-eks, for its node groups.
+        first_addons: what makes the add-ons without which no node becomes ready.
     """
 
     name: pulumi.Output[str]
     endpoint: pulumi.Output[str]
     ca: pulumi.Output[str]
     security_group_id: pulumi.Output[str]
+    component: eks.Cluster
+    first_addons: list[pulumi.Resource]
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("lightwork:infra:Cluster", name, {}, opts)
@@ -119,42 +127,14 @@ class Cluster(pulumi.ComponentResource):
             boundary=args.boundary,
             parent=self,
         )
-        cluster = aws.eks.Cluster(
-            f"{name}-cluster",
-            name=args.names.cluster,
-            role_arn=role.arn,
-            version=versions.KUBERNETES,
-            # With `STANDARD`, AWS would upgrade it at the end of standard support, past the pinned version.
-            upgrade_policy={"support_type": "EXTENDED"},
-            access_config={
-                "authentication_mode": "API",
-                "bootstrap_cluster_creator_admin_permissions": False,
-            },
-            bootstrap_self_managed_addons=False,
-            deletion_protection=args.protected,
-            enabled_cluster_log_types=list(LOGS),
-            encryption_config={"provider": {"key_arn": key.arn}, "resources": ["secrets"]},
-            kubernetes_network_config={"ip_family": "ipv4", "service_ipv4_cidr": subnets.SERVICES},
-            vpc_config={
-                "subnet_ids": args.subnet_ids,
-                "endpoint_private_access": True,
-                "endpoint_public_access": bool(args.public_cidrs),
-                "public_access_cidrs": list(args.public_cidrs) or None,
-            },
-            zonal_shift_config={"enabled": True},
-            tags=self._tags,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=True, retain_on_delete=True, depends_on=[logs, *attached]
-            ),
+        self.component = self._cluster(name, role, key, [logs, *attached])
+        made = self.component.eks_cluster
+        self.name, self.endpoint = made.apply(lambda it: it.name), made.apply(lambda it: it.endpoint)
+        self.ca = made.apply(
+            lambda it: it.certificate_authority.apply(lambda authority: authority.data or "")
         )
-        self.name, self.endpoint = cluster.name, cluster.endpoint
-        self.ca = cluster.certificate_authority.apply(lambda authority: authority.data or "")
-        self.security_group_id = cluster.vpc_config.apply(lambda vpc: vpc.cluster_security_group_id or "")
-        for position, administrator in enumerate(args.administrators):
-            self._entry(f"{name}-administrator-{position}", administrator, ADMIN)
-        self._entry(f"{name}-deployer", args.deployer, ADMIN)
-        self._entry(f"{name}-previewer", args.previewer, VIEW, groups=[PREVIEWERS])
-        self._first_addons(name)
+        self.security_group_id = self.component.cluster_security_group_id
+        self.first_addons = [self.component, *self._first_addons(name)]
         self.register_outputs({"name": self.name, "endpoint": self.endpoint})
 
     def addon(
@@ -210,9 +190,46 @@ class Cluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=depends_on or []),
         )
 
-    def _first_addons(self, name: str) -> None:
-        self.first_addons: list[pulumi.Resource] = [
-            self.addon(f"{name}-kube-proxy", "kube-proxy"),
+    def _cluster(
+        self, name: str, role: aws.iam.Role, key: Key, depends_on: list[pulumi.Resource]
+    ) -> eks.Cluster:
+        args = self._args
+        return eks.Cluster(
+            name,
+            name=args.names.cluster,
+            service_role=role,
+            version=versions.KUBERNETES,
+            # With `STANDARD`, AWS would upgrade it at the end of standard support, past the pinned version.
+            upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="EXTENDED"),
+            authentication_mode=eks.AuthenticationMode.API,
+            access_entries=self._entries(),
+            bootstrap_self_managed_addons=False,
+            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(version=versions.ADDONS["kube-proxy"]),
+            # The other add-ons and the nodes are ours. Its VPC CNI takes no role by Pod Identity, and its
+            # CoreDNS would come before any node.
+            use_default_vpc_cni=True,
+            skip_default_node_group=True,
+            # Its own security groups would be open outwards.
+            skip_default_security_groups=True,
+            deletion_protection=args.protected,
+            enabled_cluster_log_types=list(LOGS),
+            encryption_config_key_arn=key.arn,
+            ip_family="ipv4",
+            kubernetes_service_ip_address_range=subnets.SERVICES,
+            vpc_id=args.vpc_id,
+            subnet_ids=args.subnet_ids,
+            endpoint_private_access=True,
+            endpoint_public_access=bool(args.public_cidrs),
+            public_access_cidrs=list(args.public_cidrs) or None,
+            # Empty, but given: else the AWS_PROFILE of whoever deploys would be in the state's kubeconfig.
+            provider_credential_opts=eks.KubeconfigOptionsArgs(),
+            tags=self._tags,
+            cluster_tags={"Name": args.names.cluster},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=depends_on),
+        )
+
+    def _first_addons(self, name: str) -> list[pulumi.Resource]:
+        return [
             self.addon(f"{name}-pod-identity", "eks-pod-identity-agent"),
             self.addon(
                 f"{name}-network",
@@ -224,23 +241,27 @@ class Cluster(pulumi.ComponentResource):
             ),
         ]
 
+    def _entries(self) -> dict[str, eks.AccessEntryArgs]:
+        """Return the access entries, by the last part of their logical names."""
+        return {
+            **{
+                f"administrator-{position}": self._entry(administrator, ADMIN)
+                for position, administrator in enumerate(self._args.administrators)
+            },
+            "deployer": self._entry(self._args.deployer, ADMIN),
+            "previewer": self._entry(self._args.previewer, VIEW, groups=[PREVIEWERS]),
+        }
+
     def _entry(
-        self, name: str, principal: pulumi.Input[str], access: str, *, groups: list[str] | None = None
-    ) -> None:
-        entry = aws.eks.AccessEntry(
-            name,
-            cluster_name=self.name,
+        self, principal: pulumi.Input[str], access: str, *, groups: list[str] | None = None
+    ) -> eks.AccessEntryArgs:
+        scope = aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
+        return eks.AccessEntryArgs(
             principal_arn=principal,
             kubernetes_groups=groups,
-            type="STANDARD",
+            type=eks.AccessEntryType.STANDARD,
             tags=self._tags,
-            opts=self._inner,
-        )
-        aws.eks.AccessPolicyAssociation(
-            f"{name}-policy",
-            cluster_name=self.name,
-            principal_arn=principal,
-            policy_arn=access,
-            access_scope={"type": "cluster"},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[entry]),
+            access_policies={
+                "policy": eks.AccessPolicyAssociationArgs(access_scope=scope, policy_arn=access)
+            },
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_eks as eks
 
 from infra.aws.roles import service_role
 from infra.aws.scaling import live_scalings, to_send
@@ -18,6 +19,7 @@ from infra.policies import pods
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from infra.aws.children import Children
     from infra.aws.cluster import Cluster
     from infra.config.naming import Names
     from infra.config.sizes import Sizes
@@ -40,6 +42,7 @@ class NodesArgs:
     Attributes:
         names: the environment's names.
         cluster: the cluster.
+        children: the decisions about what pulumi-eks makes, registered with the engine.
         subnet_ids: the subnets of nodes and pods, one per zone.
         sizes: the environment's sizes.
         boundary: the ARN of the permissions boundary of the estate's roles.
@@ -47,6 +50,7 @@ class NodesArgs:
 
     names: Names
     cluster: Cluster
+    children: Children
     subnet_ids: list[pulumi.Output[str]]
     sizes: Sizes
     boundary: pulumi.Input[str]
@@ -56,7 +60,8 @@ class Nodes(pulumi.ComponentResource):
     """Node groups: `system` in each zone; over all zones, `drivers`, and `workers` on spot, from zero.
 
     Makes: the nodes' role, with the minimal policies; a launch template for each pool (encrypted disk;
-    instance metadata only with a session token and not from pods); the groups, of a pinned image; tags on the
+    instance metadata only with a session token and not from pods); through pulumi-eks, the groups, of a
+    pinned image (a third of a group at most is replaced at once; broken nodes are repaired); tags on the
     scaling groups themselves, from which the autoscaler learns what a node of an empty group looks like (tags
     on the node group do not reach them); the add-ons that need a node: CoreDNS and the EBS driver.
 
@@ -140,13 +145,16 @@ class Nodes(pulumi.ComponentResource):
         role: aws.iam.Role,
         template: aws.ec2.LaunchTemplate,
         after: list[pulumi.Resource],
-    ) -> aws.eks.NodeGroup:
+    ) -> eks.ManagedNodeGroup:
         scaling, unchanged = to_send(group, self._live)
-        node_group = aws.eks.NodeGroup(
+        prefix = f"{group.name}-"
+        if unchanged:
+            self._args.children.leave_scaling(prefix)
+        node_group = eks.ManagedNodeGroup(
             f"{self._name}-{group.name}",
-            cluster_name=self._args.cluster.name,
+            cluster=self._args.cluster.component,
             # A prefix instead of a name, so that a replacement is created before the old group is drained.
-            node_group_name_prefix=f"{group.name}-",
+            node_group_name_prefix=prefix,
             node_role_arn=role.arn,
             subnet_ids=[
                 subnet
@@ -161,26 +169,18 @@ class Nodes(pulumi.ComponentResource):
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
                 id=template.id, version=template.latest_version.apply(str)
             ),
-            scaling_config={
-                "min_size": scaling.minimum,
-                "max_size": scaling.maximum,
-                "desired_size": scaling.desired,
-            },
-            update_config={"max_unavailable_percentage": 33},
-            node_repair_config={"enabled": True},
+            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
+                min_size=scaling.minimum, max_size=scaling.maximum, desired_size=scaling.desired
+            ),
             labels=group.labels,
             taints=[aws.eks.NodeGroupTaintArgs(**taint) for taint in group.taints],
             tags=self._tags,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                ignore_changes=["scalingConfig"] if unchanged else None,
-                depends_on=after,
-            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )
         self._tag_for_autoscaler(group, node_group)
         return node_group
 
-    def _tag_for_autoscaler(self, group: Group, node_group: aws.eks.NodeGroup) -> None:
+    def _tag_for_autoscaler(self, group: Group, node_group: eks.ManagedNodeGroup) -> None:
         """Describe a group's nodes in tags on its scaling group. EKS itself adds the tags for discovery."""
         labels = dict(group.labels)
         if len(group.zones) == 1:
@@ -189,7 +189,9 @@ class Nodes(pulumi.ComponentResource):
         hints = {f"{TEMPLATE}/label/{key}": value for key, value in labels.items()}
         hints |= {f"{TEMPLATE}/taint/{t['key']}": f"{t['value']}:NoSchedule" for t in group.taints}
         hints[f"{TEMPLATE}/resources/ephemeral-storage"] = f"{DISK_GIGABYTES * 8 // 10}Gi"
-        scaling_group = node_group.resources.apply(_scaling_group)
+        scaling_group: pulumi.Output[str] = node_group.node_group.apply(
+            lambda made: made.resources.apply(_scaling_group)
+        )
         for key, value in {**hints, **self._tags}.items():
             slug = key.removeprefix(f"{TEMPLATE}/").replace("/", "-")
             aws.autoscaling.Tag(

@@ -26,6 +26,7 @@ from infra.policies import pods
 from infra.services.services import Platform, PlatformArgs
 
 if TYPE_CHECKING:
+    from infra.aws.children import Children
     from infra.config.naming import Names
     from infra.config.settings import Settings
     from infra.policies.statements import Policy
@@ -42,10 +43,12 @@ class EstateArgs:
     Attributes:
         settings: the environment's settings.
         names: the environment's names.
+        children: the decisions about what pulumi-eks makes, registered with the engine.
     """
 
     settings: Settings
     names: Names
+    children: Children
 
 
 class Estate(pulumi.ComponentResource):
@@ -109,6 +112,7 @@ class Estate(pulumi.ComponentResource):
             "cluster",
             ClusterArgs(
                 names=names,
+                vpc_id=network.vpc_id,
                 subnet_ids=network.control_subnet_ids,
                 public_cidrs=settings.api_public_cidrs,
                 administrators=settings.administrators,
@@ -125,6 +129,7 @@ class Estate(pulumi.ComponentResource):
             NodesArgs(
                 names=names,
                 cluster=cluster,
+                children=args.children,
                 subnet_ids=network.private_subnet_ids,
                 sizes=sizes,
                 boundary=access.estate_boundary_arn,

@@ -100,7 +100,7 @@ def at_rest(run: Run, prices: Prices) -> list[Cost]:
                 f"infra/offline/cost.py: the cost of {resource.type} ({resource.name}) is unknown; add the"
                 " type to _PRICED, FREE or BY_USE"
             )
-        part = resource.parent.rpartition("::")[2]
+        part = run.owner(resource)
         costs += [
             Cost(part=part, what=what, month=month)
             for what, month in _PRICED[resource.type](resource, prices)

@@ -4,11 +4,14 @@
 
 For checkov, jq and people. The program runs as under Pulumi, with simulated responses of AWS: values that
 only AWS knows are the simulated ones. The same files give the same text.
+
+A component of pulumi-eks is followed by what its provider is expected to make of it, as told by
+`infra/offline/expected.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from infra.config.stack import StackName
 from infra.offline.preview import checked, copied, preview
@@ -27,12 +30,14 @@ class Entry(TypedDict):
         name: its logical name.
         inputs: its inputs, by the provider's names.
         options: its options, by the names of Pulumi's YAML; those that are not set are left out.
+        expected: true if a remote component is expected to make it; otherwise left out.
     """
 
     type: str
     name: str
     inputs: dict[str, Any]
     options: dict[str, Any]
+    expected: NotRequired[bool]
 
 
 def dump(root: Path, environment: str, tenant: str | None) -> list[Entry]:
@@ -52,8 +57,13 @@ def dump(root: Path, environment: str, tenant: str | None) -> list[Entry]:
 
 
 def entries(run: Run) -> list[Entry]:
-    """Return the resources of a recorded run, ordered by type and name."""
-    return sorted(map(_entry, run.resources), key=lambda entry: (entry["type"], entry["name"]))
+    """Return a recorded run's resources by type and name, a remote component before what it would make."""
+
+    def place(resource: Resource) -> tuple[tuple[str, str], ...]:
+        own = (resource.type, resource.name)
+        return (*place(run.parent(resource)), own) if resource.expected else (own,)
+
+    return [_entry(resource) for resource in sorted(run.resources, key=place)]
 
 
 def _entry(resource: Resource) -> Entry:
@@ -68,12 +78,13 @@ def _entry(resource: Resource) -> Entry:
         "provider": resource.provider,
         "retainOnDelete": resource.retain_on_delete,
     }
-    return {
+    entry: Entry = {
         "type": resource.type,
         "name": resource.name,
         "inputs": _whole(resource.inputs),
         "options": {name: value for name, value in options.items() if value},
     }
+    return {**entry, "expected": True} if resource.expected else entry
 
 
 def _whole(value: Any) -> Any:

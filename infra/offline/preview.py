@@ -24,6 +24,7 @@ from infra.config.image import DIGEST
 from infra.config.stack import LOCAL, WITH_LOCAL, StackName
 from infra.offline.answers import ACCOUNT
 from infra.offline.recording import run_program
+from infra.offline.remote import type_and_name
 from lightwork.cli.output import echo
 from lightwork.errors import InputError, near
 
@@ -75,20 +76,20 @@ def preview(root: Path, stack: str) -> Run:
 
 def tree(run: Run) -> Iterator[str]:
     """Yield the lines of a tree of the resources: type and logical name, or kind and name in Kubernetes."""
-    children_of: dict[str, list[Resource]] = defaultdict(list)
+    children_of: dict[tuple[str, str], list[Resource]] = defaultdict(list)
     for resource in run.resources:
         if not resource.type.startswith("pulumi:"):
-            children_of[_innermost(resource.parent)].append(resource)
+            children_of[type_and_name(resource.parent)].append(resource)
 
-    def lines(parent: str, indent: str) -> Iterator[str]:
+    def lines(parent: tuple[str, str], indent: str) -> Iterator[str]:
         children = sorted(children_of.pop(parent, []), key=lambda child: (child.name, child.type))
         for child in children:
             is_last = child is children[-1]
             yield f"{indent}{'└─ ' if is_last else '├─ '}{label(child)}"
-            yield from lines(f"{child.type}::{child.name}", indent + ("   " if is_last else "│  "))
+            yield from lines((child.type, child.name), indent + ("   " if is_last else "│  "))
 
     (stack,) = (resource for resource in run.resources if resource.type == "pulumi:pulumi:Stack")
-    yield from lines(f"{stack.type}::{stack.name}", "")
+    yield from lines((stack.type, stack.name), "")
 
 
 def label(resource: Resource) -> str:
@@ -114,7 +115,7 @@ def command(env: str, tenant: str) -> None:
         runs = {stack: preview(root, stack) for stack in (str(name), str(name.estate))}
     for stack, run in reversed(runs.items()):
         lines = list(tree(run))
-        components = sum(resource.type.startswith("lightwork:") for resource in run.resources)
+        components = sum(resource.type.startswith(("eks:", "lightwork:")) for resource in run.resources)
         plural = "" if components == 1 else "s"
         echo(f"{stack}: {len(lines) - components} resources in {components} component{plural}")
         echo("\n".join(lines) + "\n")
@@ -144,12 +145,6 @@ def checked(root: Path, environment: str, tenant: str | None) -> AnyEnvironment:
 def _account(root: Path, stack: str) -> str:
     environment = StackName.parse(stack).environment
     return ACCOUNT if environment == LOCAL else settings.load(root, environment).account
-
-
-def _innermost(urn: str) -> str:
-    """Return the type and name of the resource of a URN, without the types of its parents."""
-    kind, _, name = urn.rpartition("::")
-    return f"{kind.rpartition('::')[2].rpartition('$')[2]}::{name}"
 
 
 def _type(type_: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import runpy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi.runtime import mocks, rpc, settings
 
+from infra.offline import expected, remote
 from infra.offline.answers import ACCOUNT, pretend, pretend_invoke
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+HYDRATE = "pulumi:pulumi:getResource"
+"""The function by which the SDK reads the state of a resource that a component returns."""
+
 
 @dataclass(frozen=True)
 class Resource:
-    """A registered resource, with the options that Pulumi's own mocks hide."""
+    """A registered resource, with the options that Pulumi's own mocks hide.
+
+    `expected` ones are those that a remote component would make (`infra/offline/expected.py`).
+    """
 
     type: str
     name: str
@@ -33,6 +41,7 @@ class Resource:
     ignore_changes: list[str]
     timeouts: dict[str, str]
     secret_outputs: list[str]
+    expected: bool = False
 
 
 @dataclass
@@ -72,6 +81,20 @@ class Run:
         (resource,) = (resource for resource in self.all(type_) if resource.name == name)
         return resource
 
+    def owner(self, resource: Resource) -> str:
+        """Return the name of this program's component that makes a resource, itself or by a remote one."""
+        if not resource.expected:
+            return resource.parent.rpartition("::")[2]
+        return self.owner(self.parent(resource))
+
+    def parent(self, resource: Resource) -> Resource:
+        """Return the parent of a resource that has one."""
+        return self._index[remote.type_and_name(resource.parent)]
+
+    @functools.cached_property
+    def _index(self) -> dict[tuple[str, str], Resource]:
+        return {(resource.type, resource.name): resource for resource in self.resources}
+
 
 class _Answers(mocks.Mocks):
     def __init__(self, account: str, estate: Mapping[str, Any] | None) -> None:
@@ -84,18 +107,78 @@ class _Answers(mocks.Mocks):
         return pretend_invoke(args.token, dict(args.args), self.account, self.estate)
 
 
+class _Transforms:
+    """Takes the place of the SDK's server of callbacks, by which an engine calls a program's transforms."""
+
+    def __init__(self) -> None:
+        self.registered: list[
+            Callable[[pulumi.ResourceTransformArgs], pulumi.ResourceTransformResult | None]
+        ] = []
+
+    def register_stack_transform(
+        self, transform: Callable[[pulumi.ResourceTransformArgs], pulumi.ResourceTransformResult | None]
+    ) -> None:
+        self.registered.append(transform)
+
+    def apply(self, request: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Apply all transforms to a registration's options; return its inputs."""
+        for transform in self.registered:
+            opts = pulumi.ResourceOptions(
+                protect=request.protect,
+                retain_on_delete=request.retainOnDelete,
+                ignore_changes=list(request.ignoreChanges),
+            )
+            args = pulumi.ResourceTransformArgs(
+                custom=request.custom, type_=request.type, name=request.name, props=inputs, opts=opts
+            )
+            if result := transform(args):
+                request.protect = bool(result.opts.protect)
+                request.retainOnDelete = bool(result.opts.retain_on_delete)
+                request.ignoreChanges[:] = result.opts.ignore_changes or []
+                inputs = dict(result.props)
+                request.object.CopyFrom(remote.struct(inputs))
+        return inputs
+
+
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, answers: _Answers, run: Run) -> None:
+    def __init__(self, answers: _Answers, run: Run, transforms: _Transforms) -> None:
         super().__init__(answers)
-        self.run = run
+        self.run, self.transforms = run, transforms
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  (Pulumi's name)
+        if request.remote:
+            return self._construct(request)
+        self._record(request, rpc.deserialize_properties(request.object))
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def _construct(self, request: Any) -> Any:
+        """Register a remote component, and what its provider would make of it."""
+        self._record(request, remote.plain(request.object, lambda urn: urn))
+        inputs = remote.plain(request.object, self._state)
+        made = expected.made(request.type, request.name, inputs)
+        urn = self.make_urn(request.parent, request.type, request.name)
+        urns = {"": urn}
+        for child in made.children:
+            asked = remote.request(child, urns, request.providers)
+            self._record(asked, child.inputs, expected=True)
+            urns[child.name] = super().RegisterResource(asked).urn  # type: ignore[no-untyped-call]
+        inner = {output: urns[child] for output, child in made.references.items()}
+        state = {**made.outputs, **{output: remote.reference(child) for output, child in inner.items()}}
+        self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, "", state)
+        return remote.response(urn, state, inner)
+
+    def _state(self, urn: str) -> dict[str, Any]:
+        """Return a resource's state, with the states of other resources in place of references."""
+        return remote.resolved(self.resources[urn].state, self._state)
+
+    def _record(self, request: Any, inputs: dict[str, Any], *, expected: bool = False) -> None:
+        inputs = self.transforms.apply(request, inputs)
         self.run.order.append(request.type)
         self.run.resources.append(
             Resource(
                 type=request.type,
                 name=request.name,
-                inputs=rpc.deserialize_properties(request.object),
+                inputs=inputs,
                 parent=request.parent,
                 provider=request.provider,
                 providers=dict(request.providers),
@@ -108,11 +191,13 @@ class _Monitor(mocks.MockMonitor):
                     field.name: str(value) for field, value in request.customTimeouts.ListFields() if value
                 },
                 secret_outputs=list(request.additionalSecretOutputs),
+                expected=expected,
             )
         )
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802  (Pulumi's name)
+        if request.tok == HYDRATE:
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
         self.run.order.append(request.tok)
         self.run.invokes.append((request.tok, request.provider))
         self.run.asked.append(rpc.deserialize_properties(request.args))
@@ -151,7 +236,10 @@ def record(
     run = Run()
     answers = _Answers(credentials_of, estate)
     settings.set_root_resource(None)  # type: ignore[arg-type]  # forget the previous run's stack
-    mocks.set_mocks(answers, project="lightwork", stack=stack, monitor=_Monitor(answers, run))
+    transforms = _Transforms()
+    monitor = _Monitor(answers, run, transforms)
+    mocks.set_mocks(answers, project="lightwork", stack=stack, monitor=monitor)
+    settings.SETTINGS.callbacks = transforms
 
     def recorded() -> pulumi.Output[None]:
         try:

@@ -15,7 +15,7 @@ _USAGE = (
     "usage: python -m tests.cluster"
     " up|kubernetes|down|build|refresh|status|tenant FILE|test|driver [ARGUMENT...]"
 )
-WITH_ENGINE = ("tests/cluster/test_driver.py", "tests/cluster/test_node_groups.py")
+WITH_ENGINE = tuple(f"tests/cluster/test_{name}.py" for name in ("driver", "node_groups", "components"))
 """The tests that need Pulumi's engine and nothing else."""
 _BUILDS = ("up", "kubernetes", "build", "refresh", "test", "driver")
 """The commands that build what is not in the cache."""

@@ -23,6 +23,7 @@ from pulumi.runtime.proto import provider_pb2_grpc as service
 from pulumi.runtime.rpc import UNKNOWN
 
 from infra.offline.answers import pretend, pretend_invoke
+from infra.offline.remote import type_and_name
 from tests.infra.engine import ACCOUNT
 
 CLUSTER, GROUP = "aws:eks/cluster:Cluster", "aws:eks/nodeGroup:NodeGroup"
@@ -41,12 +42,16 @@ class Account:
         clusters: the names of its clusters.
         groups: the live scaling of its node groups, by name.
         sent: what updates of node groups sent, as the group's name without its suffix and its scaling.
+        created: the created resources in order, as type, logical name and inputs.
+        deleted: the logical names of the deleted ones in order.
         loses_answers: whether AWS carries out updates whose answers get lost.
     """
 
     clusters: set[str] = field(default_factory=set)
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     sent: list[tuple[str, dict[str, int]]] = field(default_factory=list)
+    created: list[tuple[str, str, Properties]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     loses_answers: bool = False
 
     def live(self, name: str) -> dict[str, int]:
@@ -117,7 +122,7 @@ class Aws(service.ResourceProviderServicer):
         return messages.DiffResponse(changes=some if differing else none, diffs=differing)
 
     def Create(self, request: Any, context: Any) -> Any:
-        kind, name = _resource(request.urn)
+        kind, name = type_and_name(request.urn)
         inputs = MessageToDict(request.properties)
         state = pretend(kind, name, inputs)
         if request.preview:
@@ -132,17 +137,18 @@ class Aws(service.ResourceProviderServicer):
                 self.account.clusters.add(state["name"])
             if kind == GROUP:
                 self.account.scale(state["nodeGroupName"], state["scalingConfig"])
+        self.account.created.append((kind, name, inputs))
         return messages.CreateResponse(id=f"{name}-id", properties=_struct(state))
 
     def Read(self, request: Any, context: Any) -> Any:
         state, inputs = MessageToDict(request.properties), MessageToDict(request.inputs)
-        if _resource(request.urn)[0] == GROUP:
+        if type_and_name(request.urn)[0] == GROUP:
             live = {"scalingConfig": self.account.groups[state["nodeGroupName"]]}
             state, inputs = {**state, **live}, {**inputs, **live}
         return messages.ReadResponse(id=request.id, properties=_struct(state), inputs=_struct(inputs))
 
     def Update(self, request: Any, context: Any) -> Any:
-        kind, _ = _resource(request.urn)
+        kind, _ = type_and_name(request.urn)
         state = {**MessageToDict(request.olds), **MessageToDict(request.news)}
         if kind == GROUP and not request.preview:
             group, scaling = state["nodeGroupName"], state["scalingConfig"]
@@ -154,6 +160,7 @@ class Aws(service.ResourceProviderServicer):
         return messages.UpdateResponse(properties=_struct(state))
 
     def Delete(self, request: Any, context: Any) -> Any:
+        self.account.deleted.append(type_and_name(request.urn)[1])
         return Empty()
 
     def Invoke(self, request: Any, context: Any) -> Any:
@@ -182,12 +189,6 @@ def _explained(context: Any) -> Iterator[None]:
         yield
     except RefusedError as error:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-
-
-def _resource(urn: str) -> tuple[str, str]:
-    """Return type and name of the resource of a URN."""
-    kind, _, name = urn.rpartition("::")
-    return kind.rpartition("::")[2].rpartition("$")[2], name
 
 
 def _short(group: str) -> str:

@@ -2,92 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
-import pulumi
 import pytest
 
-from infra.aws.cluster import Cluster, ClusterArgs
-from infra.aws.nodes import Nodes, NodesArgs
-from infra.aws.providers import aws_provider
-from infra.config import settings
-from infra.config.naming import Names
-from tests.cluster import binaries, stand_in
-from tests.cluster.deployments import Deployments
-from tests.estate import files
-from tests.infra.engine import ACCOUNT
-
-
-@dataclass
-class Estate(Deployments):
-    """An estate of cluster and nodes only, and the account that it is deployed to.
-
-    Attributes:
-        account: the account.
-        changed: the sizes that differ from the environment's own.
-    """
-
-    account: stand_in.Account = field(default_factory=stand_in.Account)
-    changed: dict[str, int] = field(default_factory=dict)
-
-    def sizes(self, **sizes: int) -> None:
-        """Change sizes in the settings."""
-        self.changed |= sizes
-        text = ", ".join(f"{name}: {size}" for name, size in self.changed.items())
-        path = self.root / "Pulumi.dev.yaml"
-        lines = path.read_text().splitlines(keepends=True)
-        start = "  lightwork:sizes: "
-        path.write_text("".join(f"{start}{{{text}}}\n" if line.startswith(start) else line for line in lines))
-
-    def updated(self, options: str = "", command: str = "up") -> list[str]:
-        """Deploy or preview; return the names of the changed resources."""
-        code, summary = self.typed(f"{command} --env dev --estate {options}")
-        assert code == 0, summary["dev"]["error"]
-        changes: list[dict[str, str]] = summary["dev"]["changes"]  # type: ignore[assignment]
-        assert {change["op"] for change in changes} <= {"update"}, changes
-        return [change["name"] for change in changes]
-
-    def program_of(self, stack: str, variables: Mapping[str, str]) -> None:
-        """Make the cluster and its nodes, as the estate does."""
-        environment = settings.load(self.root, "dev")
-        names = Names.of(environment)
-        options = pulumi.ResourceOptions(providers=[aws_provider(environment, names)])
-        subnets = [pulumi.Output.from_input(f"subnet-{zone}") for zone in "abc"]
-        boundary = names.boundary_arn("estate")
-        cluster = Cluster(
-            "cluster",
-            ClusterArgs(
-                names=names,
-                subnet_ids=subnets,
-                public_cidrs=(),
-                administrators=environment.administrators,
-                deployer=names.role_arn("apply"),
-                previewer=names.role_arn("preview"),
-                boundary=boundary,
-                log_days=30,
-                protected=False,
-            ),
-            options,
-        )
-        args = NodesArgs(
-            names=names, cluster=cluster, subnet_ids=subnets, sizes=environment.sizes, boundary=boundary
-        )
-        Nodes("nodes", args, options)
+from tests.cluster.small_estate import Estate, deployed
 
 
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """An estate that has been deployed once, with its groups at their minimum."""
-    folder = tmp_path_factory.mktemp("node-groups")
-    root = files.repository(folder / "clone", ACCOUNT)
-    estate = Estate(root, folder / "backend", binaries.build(binaries.ENGINE))
-    estate.program = estate.program_of
-    estate.backend.mkdir()
-    with stand_in.serving(estate.account) as estate.more, estate.in_use():
-        estate.sizes(drivers_min=1)
-        code, summary = estate.typed("up --env dev --estate")
-        assert code == 0, summary["dev"]["error"]
+    with deployed(tmp_path_factory.mktemp("node-groups")) as estate:
         yield estate
 
 

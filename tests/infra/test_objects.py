@@ -14,6 +14,7 @@ from infra.offline.dump import entries
 from infra.services.objects import SEEN
 from lightwork.manifests import base
 from tests.estate import files
+from tests.infra.order import waits_for
 
 if TYPE_CHECKING:
     from infra.offline.dump import Entry
@@ -145,7 +146,7 @@ def test_the_previewing_role_reads_every_kind_of_object_and_no_stack_makes_a_sec
 
 
 def test_helms_releases_are_in_config_maps(estate: Run) -> None:
-    provider = estate.one("pulumi:providers:kubernetes")
+    provider = estate.named("pulumi:providers:kubernetes", "kubernetes")
     assert json.loads(provider.inputs["helmReleaseSettings"]) == {"driver": "configmap"}, (
         "a release in a Secret cannot be read by the previewing role"
     )
@@ -154,19 +155,14 @@ def test_helms_releases_are_in_config_maps(estate: Run) -> None:
 def test_everything_in_the_cluster_is_deleted_before_the_access_to_it(estate: Run) -> None:
     """`destroy` deletes in the reverse order of dependencies."""
     needed = {
-        f"{resource.type}::{resource.name}"
+        (resource.type, resource.name)
         for resource in estate.resources
         if resource.type.startswith("aws:eks/access")
     }
-    needs = {
-        f"{resource.type}::{resource.name}": {
-            urn.partition("$")[2].rpartition("$")[2] or urn for urn in resource.depends_on
-        }
-        for resource in estate.resources
-    }
+    needs = {(resource.type, resource.name): waits_for(estate, resource) for resource in estate.resources}
     assert len(needed) > 3
 
-    def reached(name: str, seen: set[str]) -> set[str]:
+    def reached(name: tuple[str, str], seen: set[tuple[str, str]]) -> set[tuple[str, str]]:
         for other in needs.get(name, set()) - seen:
             seen.add(other)
             reached(other, seen)
@@ -174,4 +170,4 @@ def test_everything_in_the_cluster_is_deleted_before_the_access_to_it(estate: Ru
 
     for entry in entries(estate):
         if entry["type"].startswith("kubernetes:"):
-            assert needed <= reached(f"{entry['type']}::{entry['name']}", set()), entry["name"]
+            assert needed <= reached((entry["type"], entry["name"]), set()), entry["name"]

@@ -88,6 +88,19 @@ def test_an_entry_lifts_the_protection_of_exactly_what_it_names(
     assert not caplog.messages, "the entry is used, so there is nothing to warn of"
 
 
+def test_an_entry_reaches_the_cluster_that_a_remote_component_makes(
+    root: Path, estates: dict[str, Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = "aws:eks/cluster:Cluster", "cluster-eksCluster"
+    before = protections(estates["dev"])
+    assert before[cluster] == (True, True)
+    permit(root, "dev", cluster[1])
+    with caplog.at_level(logging.WARNING):
+        after = protections(run(root, "dev"))
+    assert {key: after[key] for key in before if before[key] != after[key]} == {cluster: (False, False)}
+    assert not caplog.messages, "the entry is used"
+
+
 def test_an_entry_for_another_environment_lifts_nothing(root: Path) -> None:
     permit(root, "dev.acme", "lake-bucket")
     assert deletable(run(root, "prod.acme")) == set(), "dev was named, and this is prod"
@@ -130,7 +143,7 @@ def test_a_name_without_a_resource_causes_one_line_of_warning_and_no_error(
 
 def test_a_misspelt_name_gets_a_suggestion(root: Path) -> None:
     permitted = permission.Permission(names=("lake-bukcet", "lake-key"), source="here")
-    (line,) = permission.warnings(permitted, used={"lake-key"}, kept={"lake-bucket", "lake-key", "namespace"})
+    (line,) = permission.warnings(permitted, kept={"lake-bucket", "lake-key", "namespace"})
     assert line.startswith("here: "), line
     assert "'lake-bukcet'" in line, "the name without a resource"
     assert "'lake-bucket'" in line, "the name that was meant"

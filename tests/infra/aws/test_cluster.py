@@ -6,13 +6,16 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pulumi
 import pytest
 
+from infra.aws.children import Children
 from infra.aws.scaling import Scaling, to_send
 from infra.config import nodes, versions
 from infra.config.nodes import LABELS_ZONE, SPOT_TAINT, SYSTEM_TAINT, Group
 from infra.services import objects
 from lightwork.kube import contract
+from tests.infra.order import waits_for
 
 if TYPE_CHECKING:
     from tests.infra.engine import Resource, Run
@@ -30,10 +33,39 @@ def group(run: Run, name: str) -> Resource:
     return run.named(GROUP, f"nodes-{name}")
 
 
+def awaited(run: Run, resource: Resource) -> set[str]:
+    return {name for _, name in waits_for(run, resource)}
+
+
 def test_access_entries_are_the_only_way_in(estate: Run) -> None:
     access = estate.one(CLUSTER).inputs["accessConfig"]
     assert access["authenticationMode"] == "API", "a mistake in aws-auth locks everybody out"
     assert access["bootstrapClusterCreatorAdminPermissions"] is False, "its creator gets no special access"
+
+
+def test_nobodys_profile_is_written_into_the_state(estate: Run) -> None:
+    component = estate.one("eks:index:Cluster").inputs
+    assert component["providerCredentialOpts"] == {}, (
+        "left out, pulumi-eks takes the AWS_PROFILE of the shell"
+    )
+
+
+def test_pulumi_eks_makes_no_nodes_groups_or_roles_of_its_own(estate: Run) -> None:
+    made = {resource.type for resource in estate.resources if resource.expected}
+    assert made == {CLUSTER, ADDON, ENTRY, ENTRY_POLICY, GROUP, "pulumi:providers:kubernetes"}
+    component = estate.one("eks:index:Cluster").inputs
+    for switch in ("skipDefaultNodeGroup", "skipDefaultSecurityGroups", "useDefaultVpcCni"):
+        assert component[switch] is True, "its own role would have AmazonEKS_CNI_Policy"
+    assert "corednsAddonOptions" not in component, "it would make CoreDNS before any node"
+
+
+def test_the_cluster_survives_the_failure_of_a_zone_and_nodes_are_replaced_a_third_at_a_time(
+    estate: Run,
+) -> None:
+    assert estate.one(CLUSTER).inputs["zonalShiftConfig"] == {"enabled": True}
+    for resource in estate.all(GROUP):
+        assert resource.inputs["updateConfig"] == {"maxUnavailablePercentage": 33}, resource.name
+        assert resource.inputs["nodeRepairConfig"] == {"enabled": True}, resource.name
 
 
 def test_administrators_and_ci_get_the_access_they_need(estate: Run) -> None:
@@ -108,7 +140,7 @@ def test_the_control_plane_logs_everything(estate: Run) -> None:
     assert logs["name"] == f"/aws/eks/{estate.one(CLUSTER).inputs['name']}/cluster", "EKS writes to this name"
     assert logs["retentionInDays"] > 0, "logs without retention cost money for ever"
     assert logs["kmsKeyId"].endswith(":key/cluster-secrets-key"), "audit logs must be encrypted"
-    assert any("cluster-logs" in urn for urn in estate.one(CLUSTER).depends_on), (
+    assert "cluster-logs" in awaited(estate, estate.one(CLUSTER)), (
         "otherwise EKS creates the group first, without retention and key"
     )
 
@@ -202,6 +234,24 @@ def test_the_live_size_is_ignored_or_sent_within_the_new_limits(
     assert to_send(WORKERS, found) == (live(WORKERS, desired), ignored)
 
 
+def test_the_scaling_is_ignored_of_exactly_the_groups_whose_limits_aws_has() -> None:
+    children = Children()
+    children.leave_scaling("workers-")
+    ignored = {}
+    for prefix in ("workers-", "drivers-"):
+        args = pulumi.ResourceTransformArgs(
+            custom=True,
+            type_=GROUP,
+            name="any",
+            props={"nodeGroupNamePrefix": prefix},
+            opts=pulumi.ResourceOptions(ignore_changes=["labels"]),
+        )
+        result = children.decide(args)
+        assert result is not None
+        ignored[prefix] = result.opts.ignore_changes
+    assert ignored == {"workers-": ["labels", "scalingConfig"], "drivers-": ["labels"]}
+
+
 def test_without_an_account_each_group_is_shown_at_its_minimum(estate: Run) -> None:
     for resource in estate.all(GROUP):
         scaling = resource.inputs["scalingConfig"]
@@ -237,8 +287,7 @@ def test_every_pool_that_has_volumes_has_a_group_in_each_zone(estate: Run) -> No
 
 def test_an_update_drains_the_system_nodes_of_one_zone_at_a_time(estate: Run) -> None:
     for before, after in ("ab", "bc"):
-        urns = group(estate, f"system-{after}").depends_on
-        assert any(urn.endswith(f"::nodes-system-{before}") for urn in urns)
+        assert f"nodes-system-{before}" in awaited(estate, group(estate, f"system-{after}"))
 
 
 def test_the_smallest_number_of_system_nodes_is_spread_over_the_zones(estates: dict[str, Run]) -> None:
@@ -296,12 +345,10 @@ def test_pods_cannot_read_the_nodes_credentials_and_disks_are_encrypted(estate: 
 def test_add_ons_that_nodes_need_come_before_the_first_node(estate: Run) -> None:
     for resource in estate.all(GROUP):
         for first in ("cluster-kube-proxy", "cluster-network", "cluster-pod-identity"):
-            assert any(urn.endswith(f"::{first}") for urn in resource.depends_on), (
-                f"{resource.name} without {first} never becomes ready"
-            )
+            assert first in awaited(estate, resource), f"{resource.name} without {first} never becomes ready"
     for later in ("nodes-dns", "nodes-volumes"):
-        depends = estate.named(ADDON, later).depends_on
-        assert any(urn.endswith("::nodes-system-a") for urn in depends), f"{later} has nowhere to run"
+        waits = awaited(estate, estate.named(ADDON, later))
+        assert "nodes-system-a" in waits, f"{later} has nowhere to run"
 
 
 def test_only_in_prod_eks_refuses_deletion(estates: dict[str, Run]) -> None:

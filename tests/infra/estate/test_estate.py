@@ -50,6 +50,8 @@ SIZED = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("threshold",),
     "aws:eks/cluster:Cluster": ("deletionProtection",),
     "aws:eks/nodeGroup:NodeGroup": ("instanceTypes", "scalingConfig"),
+    "eks:index:Cluster": ("deletionProtection",),
+    "eks:index:ManagedNodeGroup": ("instanceTypes", "scalingConfig"),
     "aws:rds/instance:Instance": (
         "allocatedStorage",
         "backupRetentionPeriod",
@@ -118,17 +120,18 @@ def test_no_secret_is_an_input_or_in_the_state(estate: Run) -> None:
 
 
 def test_every_resource_goes_through_the_explicit_provider_and_belongs_to_a_component(estate: Run) -> None:
+    components = {made.name for made in estate.resources if made.type.startswith("lightwork:infra:")}
     for resource in estate.resources:
         if resource.type.startswith("aws:"):
             assert "pulumi:providers:aws::aws::" in resource.provider, (
                 f"{resource.name} uses another provider"
             )
-            assert "lightwork:infra:" in resource.parent, f"{resource.name} has no component"
+            assert estate.owner(resource) in components, f"{resource.name} has no component"
 
 
 def test_no_other_provider_is_used(estate: Run) -> None:
     kinds = {resource.type.partition(":")[0] for resource in estate.resources}
-    assert kinds <= {"aws", "lightwork", "pulumi", "kubernetes"}, "an unexpected provider"
+    assert kinds <= {"aws", "eks", "lightwork", "pulumi", "kubernetes"}, "an unexpected provider"
 
 
 def test_environments_differ_in_sizes_but_not_in_security(estates: dict[str, Run]) -> None:

@@ -48,13 +48,35 @@ def test_each_resource_of_a_run_is_one_entry_with_its_inputs_and_its_options(est
         assert set(entry["options"].get("ignoreChanges", ())) == set(resource.ignore_changes)
 
 
+def test_a_component_of_pulumi_eks_is_followed_by_what_it_is_expected_to_make(estate: Run) -> None:
+    dumped = entries(estate)
+    names = [(entry["type"], entry["name"]) for entry in dumped]
+    place = names.index(("eks:index:Cluster", "cluster"))
+    children = dumped[place + 1 : place + 10]
+    assert {entry["type"] for entry in children} == {
+        "aws:eks/cluster:Cluster",
+        "aws:eks/addon:Addon",
+        "aws:eks/accessEntry:AccessEntry",
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        "pulumi:providers:kubernetes",
+    }
+    assert names[place + 10] == ("eks:index:ManagedNodeGroup", "nodes-drivers")
+    assert dumped[place + 11]["name"] == "nodes-drivers"
+    expected = [entry for entry in dumped if "expected" in entry]
+    assert all(entry["expected"] is True for entry in expected)
+    assert [entry for entry in children if entry in expected] == children
+    assert len(expected) == len(children) + 5, "the node groups"
+
+
 @pytest.mark.parametrize("line", ["--env prod", "--env dev --tenant acme", "--env local --tenant acme"])
 def test_the_same_files_print_the_same_text(typed: Typed, line: str) -> None:
     (code, first, error), second = typed(line), typed(line)
     assert (code, error) == (0, "")
     assert second[1] == first
     dumped: list[dict[str, Any]] = json.loads(first)
-    assert {frozenset(entry) for entry in dumped} == {frozenset({"type", "name", "inputs", "options"})}
+    assert {frozenset(entry) - {"expected"} for entry in dumped} == {
+        frozenset({"type", "name", "inputs", "options"})
+    }
     assert '"threshold": 80,' in first or "--env dev" not in line, "whole numbers without a point"
 
 

@@ -54,7 +54,7 @@ def test_estate_and_tenant_are_printed_without_an_account(capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert "prod: " in printed, "the estate"
     assert "prod.acme: " in printed, "the tenant"
-    assert "aws:eks:Cluster  cluster-cluster" in printed, "AWS by type and name"
+    assert "aws:eks:Cluster  cluster-eksCluster" in printed, "AWS by type and name"
     assert "Namespace  tenant-acme" in printed, "Kubernetes by kind and name"
 
 
