@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from infra.offline.expected import NODE_GROUP
 from tests.cluster.small_estate import Estate, deployed
 from tests.cluster.stand_in import CLUSTER, GROUP
 
@@ -85,6 +86,10 @@ def test_nodes_come_after_the_addons_that_they_need_and_the_addons_that_need_the
     order = [name for _, name, _ in estate.account.created]
     groups = [order.index(name) for name in created(estate, GROUP)]
     assert min(groups) > max(map(order.index, FIRST)), "a node without them never becomes ready"
+    for (type_, name), resource in estate.state().items():
+        if type_ == NODE_GROUP:
+            awaited = {urn.rpartition("::")[2] for urn in resource["dependencies"]}
+            assert awaited >= {"cluster", *FIRST[1:]}, f"{name} came after them by chance"
     assert order.index("nodes-dns") > max(order.index(f"nodes-system-{zone}") for zone in "abc")
 
 
