@@ -72,7 +72,11 @@ def test_the_database_and_search_versions_are_pinned(estate: Run) -> None:
 
 
 def test_only_the_cluster_reaches_database_and_search(estate: Run) -> None:
-    rules = {rule.name: rule.inputs for rule in estate.all(RULE)}
+    groups = {estate.one(DATABASE).inputs["vpcSecurityGroupIds"][0]}
+    groups |= set(estate.one(DOMAIN).inputs["vpcOptions"]["securityGroupIds"])
+    assert len(groups) == 2, "a group each"
+    every = {rule.name: rule.inputs for rule in estate.all(RULE)}
+    rules = {name: rule for name, rule in every.items() if rule["securityGroupId"] in groups}
     assert {name: rule["fromPort"] for name, rule in rules.items()} == {
         "archive-from-cluster": 5432,
         "search-from-cluster": 443,

@@ -67,7 +67,7 @@ def test_the_stack_makes_no_pod_for_it(acme: Run) -> None:
     assert not [item for name in WAYS for item in kubernetes.containers(objects(acme)[name])]
 
 
-@pytest.mark.parametrize("people", ["", "people: {group: engineers}\n"])
+@pytest.mark.parametrize("people", ["", "people: {group: example/engineers}\n"])
 def test_a_tenant_without_principals_has_no_way_and_no_mapping(root: Path, people: str) -> None:
     path = root / "tenants" / "acme.yaml"
     path.write_text(re.sub(r"^people:\n( .*\n)*", people, path.read_text(), flags=re.MULTILINE))
