@@ -66,11 +66,12 @@ def cache_folder() -> Path:
 
 
 def run_folder() -> Path:
-    """Return the folder of a running cluster's state: LIGHTWORK_CLUSTER_RUN, or /run/lightwork-cluster.
+    """Return the folder of a running cluster's state: LIGHTWORK_CLUSTER_RUN, or /var/lib/lightwork-cluster.
 
+    It is on a disk: /run is in memory on most machines, and images and volumes take gigabytes.
     With CLUSTER=current, the name ends in `-current`, to keep it apart from a cluster of our own.
     """
-    top = os.environ.get("LIGHTWORK_CLUSTER_RUN") or "/run/lightwork-cluster"
+    top = os.environ.get("LIGHTWORK_CLUSTER_RUN") or "/var/lib/lightwork-cluster"
     return Path(f"{top}-current" if of_current_context() else top)
 
 
