@@ -206,12 +206,10 @@ def _all_tenants(root: Path, names: list[str]) -> None:
     physical_names = Names.of(environment)
     aws = aws_provider(environment, physical_names)
     estate = outputs.load(environment)
-    cluster = kubernetes_provider(
-        environment, cluster=estate.cluster_name, endpoint=estate.cluster_endpoint, ca=estate.cluster_ca
-    )
+    cluster = kubernetes_provider(environment, **estate.cluster)
     for name in names:
         args = TenantArgs(
-            tenant=load_tenant(root, ENVIRONMENT, name),
+            tenant=load_tenant(root, environment, name),
             settings=environment,
             names=physical_names,
             estate=estate,

@@ -15,7 +15,7 @@ from infra.config.naming import Names
 from infra.config.stack import LOCAL, StackName
 from infra.estate import outputs
 from infra.estate.estate import Estate, EstateArgs
-from infra.tenant.target import check_group, load_tenant
+from infra.tenant.target import load_tenant
 from infra.tenant.tenant import Tenant, TenantArgs
 from lightwork.errors import InputError
 from lightwork.functions import discovery
@@ -31,23 +31,16 @@ def main() -> None:
         return
     environment = settings.load(ROOT, stack.environment)
     names = Names.of(environment)
-    tenant = load_tenant(ROOT, stack.environment, stack.tenant) if stack.tenant else None
-    if tenant:
-        check_group(tenant, environment.gitlab)
+    tenant = load_tenant(ROOT, environment, stack.tenant) if stack.tenant else None
     aws = aws_provider(environment, names)
-    children = Children()
-    # Before the permission, which lifts what this protects: the engine applies both in this order.
-    children.register()
+    children = Children.registered()  # before the permission, which lifts what they protect
     with permission.lifted(permission.of(environment, tenant)):
         if not tenant:
-            options = pulumi.ResourceOptions(providers=[aws])
-            arguments = EstateArgs(settings=environment, names=names, children=children)
-            outputs.export(Estate("estate", arguments, options).outputs)
+            parts = EstateArgs(settings=environment, names=names, children=children)
+            outputs.export(Estate("estate", parts, pulumi.ResourceOptions(providers=[aws])).outputs)
             return
         estate = outputs.load(environment)
-        cluster = kubernetes_provider(
-            environment, cluster=estate.cluster_name, endpoint=estate.cluster_endpoint, ca=estate.cluster_ca
-        )
+        cluster = kubernetes_provider(environment, **estate.cluster)
         args = TenantArgs(
             tenant=tenant,
             settings=environment,

@@ -8,6 +8,7 @@ changes it.
 from __future__ import annotations
 
 import copy
+from typing import Self
 
 import pulumi
 
@@ -21,9 +22,15 @@ class Children:
     def __init__(self) -> None:
         self._unscaled: set[str] = set()
 
-    def register(self) -> None:
-        """Let the engine apply the decisions to every resource that is registered from now on."""
-        pulumi.runtime.register_resource_transform(self.decide)
+    @classmethod
+    def registered(cls) -> Self:
+        """Make them, and let the engine apply them to every resource that is registered from now on.
+
+        It applies transforms in the order in which they were registered.
+        """
+        children = cls()
+        pulumi.runtime.register_resource_transform(children.decide)
+        return children
 
     def leave_scaling(self, prefix: str) -> None:
         """Ignore changes of the scaling of a node group, which must not be registered yet.

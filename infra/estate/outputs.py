@@ -74,6 +74,11 @@ class EstateOutputs:
     tenant_boundary_arn: str
     alarm_topic_arn: str
 
+    @property
+    def cluster(self) -> dict[str, str]:
+        """Return what a provider of Kubernetes objects needs to know of the cluster."""
+        return {"cluster": self.cluster_name, "endpoint": self.cluster_endpoint, "ca": self.cluster_ca}
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str) -> EstateOutputs:
         """Check outputs that were read.

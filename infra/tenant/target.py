@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.config.naming import Names
-    from infra.config.settings import GitLab
+    from infra.config.settings import GitLab, Settings
     from infra.estate.outputs import EstateOutputs
     from lightwork.tenants import Environment, Tenant
 
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 METADATA = "169.254.0.0/16"
 
 
-def load_tenant(root: Path, environment: Environment, name: str) -> Tenant:
+def load_tenant(root: Path, settings: Settings, name: str) -> Tenant:
     """Read the file of a tenant of an environment.
 
     Raises:
-        InputError: it cannot be read, or does not name this environment.
+        InputError: it cannot be read, does not name this environment, or names a group of people that is
+            not below the project's.
     """
     tenant = tenants.load(root / "tenants" / f"{name}.yaml")
+    environment = settings.environment
     if environment not in tenant.environments:
         raise InputError(f"tenants/{tenant.name}.yaml: environments: {environment} is not in the list")
+    _check_group(tenant, settings.gitlab)
     return tenant
 
 
-def check_group(tenant: Tenant, gitlab: GitLab) -> None:
+def _check_group(tenant: Tenant, gitlab: GitLab) -> None:
     """Refuse a group of people that is not below the project's group.
 
     Anybody can make a group of any other name at the identity provider, and Argo ignores such groups.

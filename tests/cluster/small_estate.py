@@ -89,8 +89,7 @@ class Estate(Deployments):
         environment = settings.load(self.root, "dev")
         names = Names.of(environment)
         options = pulumi.ResourceOptions(providers=[aws_provider(environment, names)])
-        children = Children()
-        children.register()
+        children = Children.registered()
         with permission.lifted(permission.of(environment, None)):
             self._make(environment, names, children, options)
 

@@ -27,7 +27,12 @@ MOST = 100_000
 @click.argument("text", required=False, metavar="[TEXT]")
 @cluster_options
 @click.option("--run", metavar="RUN", help="Only lines of this run.", shell_complete=candidates.runs)
-@click.option("--pipeline", metavar="NAME", help="Only lines that name this pipeline.")
+@click.option(
+    "--pipeline",
+    metavar="NAME",
+    help="Only lines that name this pipeline.",
+    shell_complete=candidates.pipelines,
+)
 @click.option("--since", metavar="TIME", help="Since when: 2h or 7d ago, or 2026-11-27T20:00.")
 @click.option("--until", metavar="TIME", help="Until when, in the same form.")
 @click.option(

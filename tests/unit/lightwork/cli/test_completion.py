@@ -241,6 +241,7 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "name in new",
         ),
         *("name in tenant new",),
+        *(f"{name} in search" for name in ("text", "since", "until", "limit")),
         *(f"{name} in login" for name in ("account", "region", "role", "profile")),
     }
     lacking = []
