@@ -247,7 +247,8 @@ def test_a_stranger_forwards_nothing(deployed: None, tmp_path: Path) -> None:
             }
         ]
     )
-    words = ["-n", LOGS_NAMESPACE, "port-forward", RELAY_POD, f":{RELAY_PORT}"]
+    context = f"--context=lightwork-{tenants.ENVIRONMENT}"
+    words = [context, "-n", LOGS_NAMESPACE, "port-forward", RELAY_POD, f":{RELAY_PORT}"]
     with pytest.raises(HarnessError, match="orbidden"):
         kubectl(*words, config=Path(kubeconfig_of("nobody", tmp_path)))
     kubectl("-n", "default", "delete", "serviceaccount", "nobody")

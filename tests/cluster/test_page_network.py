@@ -1,8 +1,7 @@
 """Who reaches the servers of the pages, by real connections through the port of the nodes and past it.
 
 Pods with the servers' labels stand for them, and pods with addresses of their own for the balancer and the
-API's
-interfaces: the policies name addresses, not what has them.
+API's interfaces: the policies name addresses, not what has them.
 """
 
 from __future__ import annotations
@@ -37,16 +36,25 @@ def heard(enforced) -> Iterator[dict[str, dict[str, bool]]]:
     apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}])
     servers = [dialing.pod(NAMESPACE, name, dict(item.pods)) for name, item in page.SERVERS.items()]
     callers = [dialing.pod(NAMESPACE, name, labels) for name, labels in CALLERS.items()]
-    dialing.start([*servers, *callers])
+    dialing.start(callers)
     balancer, api = (f"{dialing.address(NAMESPACE, name)}/32" for name in ("balancer", "api"))
     apply(here([*page.policies([balancer], [api]), *page.services()]))
+    dialing.start(servers)  # after the policies, which take a moment to be in force
     ends = {name: (dialing.address(NAMESPACE, name), item.port) for name, item in page.SERVERS.items()}
     ends |= {f"{name} by node": (NODE_IP, door.port) for name, door in DOORS.items()}
-    try:
+
+    def dialed() -> dict[str, dict[str, bool]]:
         answers = dialing.heard_by_all([(NAMESPACE, name, "main") for name in CALLERS], ends.values())
-        yield {
+        return {
             name: {title: of_end[end] for title, end in ends.items()} for (_, name), of_end in answers.items()
         }
+
+    try:
+        # Policies and ports take a moment to be in force, and the node answers a port that it does not know.
+        for _ in range(5):
+            if not reached(found := dialed(), "stranger"):
+                break
+        yield found
     finally:
         kubectl("delete", "namespace", NAMESPACE, timeout=120)
 
