@@ -200,6 +200,8 @@ class S3Lake(Lake):
             for key, number, began in uploads(self._call, self.bucket, self._base):
                 size, modified = upload_size(self._call, self.bucket, key, number, began)
                 yield Item(key[len(self._base) :], size, modified, size, "upload", number)
+        except LakeAway:
+            raise  # nobody knows what would be left out
         except LightworkError as error:  # the server does not have this, or this user may not
             get_logger("lightwork").warning(f"unfinished uploads are left out: {error}")
 

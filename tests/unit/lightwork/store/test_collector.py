@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightwork.errors import LakeAway
 from lightwork.lake import Lake, locks, open_lake, s3
 from lightwork.lake.s3_connection import client
 from lightwork.store import kinds, usage
@@ -516,3 +520,28 @@ def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place)
     collect(place.lake, Policy(history=0.0, newest=1))
     left = {kind: count for kind, count in found(place).items() if kind != kinds.RESULTS}
     assert left == {kinds.ARTIFACTS: 2}
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["a response that breaks off", "nobody there"])
+def test_the_uploads_of_a_lake_that_is_away_are_not_left_out(
+    monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        if answers:
+            threading.Thread(target=_break_off, args=(listening,), daemon=True).start()
+        else:
+            listening.shutdown(socket.SHUT_RDWR)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobody")
+        lake = open_lake("s3://lake", tenant="acme", patience=0.2)
+        with pytest.raises(LakeAway, match="cannot list the uploads"):
+            list(lake.unfinished())
+
+
+def _break_off(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            connection.recv(100)
+            connection.close()
