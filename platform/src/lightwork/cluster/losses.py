@@ -23,7 +23,7 @@ UNHANDLED = 20.0
 _VAIN = 5
 """Workers that may end in a row before they have connected, where no other works, before the run fails."""
 _VAIN_SECONDS = 120.0
-"""Seconds over which they must have ended: longer than it takes the kubelet to hand the driver a renewed Secret."""
+"""Seconds over which they must have ended: the kubelet takes a minute to hand the driver a renewed Secret."""
 
 
 class Loss(NamedTuple):
