@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @lake_option
 @environment_option
 @tenant_option
-@click.option("--json", "as_json", is_flag=True, help="Print the new run as one JSON object on the last line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the new run as one JSON object on the last line."
+)
 def retry_command(
     run: str,
     on: str | None,
@@ -103,4 +105,6 @@ def _submit(
     run = remote.submit(str(record["pipeline"]), values, retry_of=str(record["name"]))
     echo(f"submitted {run} to {remote.namespace}", err=True)
     if as_json:
-        show_json({"run": run, "status": "submitted", "retry_of": record["name"], "namespace": remote.namespace})
+        show_json(
+            {"run": run, "status": "submitted", "retry_of": record["name"], "namespace": remote.namespace}
+        )

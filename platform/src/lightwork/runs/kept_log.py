@@ -56,7 +56,9 @@ class KeptLog:
             try:
                 yield
             finally:
-                with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
+                with contextlib.suppress(
+                    Exception
+                ):  # the run's own writes report what is wrong with the lake
                     self.refresh()
                 if self._file is not None:
                     os.close(self._file)
@@ -78,7 +80,9 @@ class KeptLog:
             self._size += len(data)
             if self._size > most:
                 self._over = True
-                data = json.dumps({"event": f"the kept log ends here: it has {most:,} bytes"}).encode() + b"\n"
+                data = (
+                    json.dumps({"event": f"the kept log ends here: it has {most:,} bytes"}).encode() + b"\n"
+                )
             try:
                 self._append(data)
             except OSError as error:

@@ -42,6 +42,14 @@ class Run:
     unrecorded: str = field(default="", repr=False)
     failed: tuple[list[dict[str, Any]], int] | None = field(default=None, repr=False)
 
+    def __setstate__(self, state: list[Any]) -> None:
+        """Load what was pickled, also by an earlier version, whose fields were others."""
+        if len(state) > len(self.__slots__):
+            record = dict(zip(_EARLIER, state, strict=False))
+            state = [{**record, "status": "succeeded"}, None, record.get("bars", {}), "", ([], 0)]
+        for name, value in zip(self.__slots__, state, strict=True):
+            object.__setattr__(self, name, value)
+
     @property
     def name(self) -> str:
         """The run's name."""
@@ -140,6 +148,15 @@ class Run:
             head = "".join(f"<th>{name}</th>" for name in ("task", "index", "input", "error"))
             failed = f"<table><caption>failed elements</caption><tr>{head}</tr>{failed}</table>"
         return f"<strong>{title}</strong><table>{cells}</table>{failed}"
+
+
+RunResult = Run
+"""Its name in results that earlier versions have kept."""
+_EARLIER = (
+    *("name", "pipeline", "tenant", "parameters", "elements", "seconds", "result", "artifacts", "report"),
+    "bars",
+)
+"""The fields that it had then."""
 
 
 def _flat(result: Any) -> dict[str, Any]:

@@ -68,7 +68,12 @@ class Phases:
         if self._connected is not None:
             for_workers = max(0.0, (self._first or now) - self._connected)
         computing = max(0.0, now - self._begin - connecting - for_workers)
-        phases = {"waiting": self._waited, "scheduler": connecting, "workers": for_workers, "computing": computing}
+        phases = {
+            "waiting": self._waited,
+            "scheduler": connecting,
+            "workers": for_workers,
+            "computing": computing,
+        }
         return {name: round(value, 3) for name, value in phases.items()}
 
     def worker_seconds(self) -> list[dict[str, Any]]:

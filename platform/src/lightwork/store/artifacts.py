@@ -416,7 +416,6 @@ class Artifacts:
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
 
-
     def _counts(self, document: Mapping[str, Any]) -> bool:
         """Return whether a version is of a run that succeeded; with a warning if that cannot be known."""
         if document["run_id"] in (self.run_id, os.environ.get(ENV_RUN)):
