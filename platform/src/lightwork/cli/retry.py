@@ -49,8 +49,7 @@ def retry_command(
     outcomes: list[object] = []
     try:
         record = find(lakes.shown(lake, tenant, environment), run)
-        if record["status"] in ("running", "submitted"):
-            raise InputError(f"retry: {run} is {record['status']}; stop it, or wait for its end")
+        _refuse_running(record)
         if environment is not None:
             _submit(record, environment, tenant, context, as_json=as_json)
         else:
@@ -59,6 +58,16 @@ def retry_command(
         if as_json and not outcomes:
             show_json(refused(error))
         raise
+
+
+def _refuse_running(record: Mapping[str, Any]) -> None:
+    """Refuse a run that goes on.
+
+    Raises:
+        InputError: it does.
+    """
+    if record["status"] in ("running", "submitted"):
+        raise InputError(f"retry: {record['name']} is {record['status']}; stop it, or wait for its end")
 
 
 def _run(

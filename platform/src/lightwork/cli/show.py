@@ -295,7 +295,8 @@ def open_command(
 def _without(record: Mapping[str, Any]) -> str:
     if record["status"] in ("running", "submitted"):
         return f"is {record['status']}"
-    return f"{'was ' if record['status'] in ('lost', 'stopped', 'skipped') else ''}{record['status']} without one"
+    was = "was " if record["status"] in ("lost", "stopped", "skipped") else ""
+    return f"{was}{record['status']} without one"
 
 
 def _at_hand(lake: Lake, run: str, report: str) -> str:

@@ -65,7 +65,8 @@ def debug(
         else:
             total = session.runner.counts_by_task().get(task, {}).get("total", 0)
             raise InputError(
-                f"run: --only: {pipeline.name} maps no element {chosen.missing()} of {task}, which got {total:,}"
+                f"run: --only: {pipeline.name} maps no element {chosen.missing()} of {task},"
+                f" which got {total:,}"
             )
         return [
             Debugged(task, written(number, index), jsonable(result))

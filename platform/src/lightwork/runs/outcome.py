@@ -108,7 +108,7 @@ class Run:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """The elements that failed, as far as they are kept: task, index, input, error, traceback, attempt."""
+        """The elements that failed, as far as they are kept: task, map, index, input, error, traceback…"""
         return self._failed()[0]
 
     def _failed(self) -> tuple[list[dict[str, Any]], int]:
@@ -133,8 +133,9 @@ class Run:
         rows |= _flat(self.result)
         rows |= {f"artifact {item['name']}": item["uri"] for item in self.artifacts}
         rows["report"] = self.report
+        left = "style='text-align:left'"
         cells = "".join(
-            f"<tr><th style='text-align:left'>{_cell(name)}</th><td style='text-align:left'>{_cell(value)}</td></tr>"
+            f"<tr><th {left}>{_cell(name)}</th><td {left}>{_cell(value)}</td></tr>"
             for name, value in rows.items()
             if value not in (None, "")
         )

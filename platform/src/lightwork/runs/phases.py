@@ -1,4 +1,4 @@
-"""Where a run's time goes, and how long workers ran for it: looked at once a second, in a thread beside it."""
+"""Where a run's time goes, and how long workers ran for it: a thread beside it looks once a second."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Phases:
         return {name: round(value, 3) for name, value in phases.items()}
 
     def worker_seconds(self) -> list[dict[str, Any]]:
-        """Return the seconds that workers ran: of their size, and whether on spot nodes; null if on either."""
+        """Return the seconds that workers ran, with their size and whether they were on spot nodes."""
         if not self._seconds:
             return []
         size, spot = size_of_workers(os.environ)
@@ -85,7 +85,7 @@ class Phases:
 
 
 def size_of_workers(environment: Mapping[str, str]) -> tuple[str, bool | None]:
-    """Return the size of the workers' pods, and whether they are on spot nodes; None if they may be on either.
+    """Return the size of the workers, and whether they are on spot nodes; None if they may be on either.
 
     Args:
         environment: the variables of the driver.

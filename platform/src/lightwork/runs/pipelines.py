@@ -1,4 +1,4 @@
-"""The `pipeline` decorator: turns a plain function into one that `lightwork run` and `run` run in a session."""
+"""The `pipeline` decorator: turns a plain function into one that `lightwork run` runs in a session."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Pipeline(decorated.Pipeline[P, R]):
         ('succeeded', 14, 4)
 
         Args:
-            given: the pipeline's parameters, and options as for `connect`: on, workers, lake, tenant, refresh,
-                cache, progress, dashboard. Where a parameter has the name of an option, it is the parameter.
+            given: the pipeline's parameters, and options as for `connect`: on, workers, lake, tenant,
+                refresh, cache, progress, dashboard. A parameter with the name of an option is the parameter.
 
         Raises:
             InputError: a parameter or an option is wrong; nothing has started.

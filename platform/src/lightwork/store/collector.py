@@ -296,7 +296,7 @@ def _is_uncommitted(
 
 
 def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, now: float) -> Iterator[str]:
-    """Yield the committed versions that are not kept: never the one that `Artifacts.read` gives, nor newer ones."""
+    """Yield the committed versions that are not kept: never the one that is read, nor newer ones."""
     if len(commits) < 2 or (policy.history is None and policy.newest is None):
         return
     versions = newest_first(commits)
@@ -314,7 +314,7 @@ def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, n
 
 
 def _newest_readable(lake: Lake, name: str, versions: Sequence[str]) -> int | None:
-    """Return the position of the newest version that `Artifacts.read` gives; without one, that can be read."""
+    """Return the position of the version that `Artifacts.read` gives; else of the newest whole one."""
     first = None
     for number, version in enumerate(versions):
         try:
