@@ -9,9 +9,9 @@ import inspect
 import sys
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args, overload
 
-from lightwork.errors import InputError, LightworkError, public
+from lightwork.errors import InputError, LightworkError, near, public
 from lightwork.functions.callables import (
     TRANSPARENT,
     is_coroutine,
@@ -340,12 +340,17 @@ class Pipeline(Generic[P, R]):
         name: its name on the command line and in the cluster; `windy_city` becomes `windy-city`.
         module: the module that defines it.
         doc: its docstring, dedented; empty if it has none.
+        interval: the two parameters that take the start and the end of the interval of time that a run works
+            on; None if it has none.
         signature: its signature, with annotations evaluated.
     """
 
-    def __init__(self, fn: Callable[P, R], name: str | None = None) -> None:
-        _check_pipeline(fn, name)
+    def __init__(
+        self, fn: Callable[P, R], name: str | None = None, interval: tuple[str, str] | None = None
+    ) -> None:
+        _check_pipeline(fn, name, interval)
         functools.update_wrapper(self, fn)
+        self.interval = interval
         self.fn = fn
         self.name = name or fn.__name__.replace("_", "-")
         self.module = fn.__module__
@@ -366,7 +371,7 @@ class Pipeline(Generic[P, R]):
 TRANSPARENT.append(Pipeline)
 
 
-def _check_pipeline(fn: Any, name: object) -> None:
+def _check_pipeline(fn: Any, name: object, interval: object) -> None:
     """Refuse what is not a function, where the decorator is applied."""
     if not callable(fn) or not isinstance(getattr(fn, "__name__", None), str):
         kind = type(fn).__name__
@@ -381,10 +386,30 @@ def _check_pipeline(fn: Any, name: object) -> None:
         )
     if is_generator(fn):
         raise InputError(f"{where}: a generator cannot be a pipeline; return a list of the values instead")
+    if interval is not None:
+        _check_interval(where, fn, interval)
 
 
+def _check_interval(where: str, fn: Any, interval: Any) -> None:
+    names = list(inspect.signature(fn).parameters)
+    if not NAMES.accepts(interval) or len(set(interval)) != 2 or len(interval) != 2:
+        raise InputError(
+            f"{where}: interval={interval!r}; expected the names of two parameters, that of the start and that"
+            ' of the end, for example interval=("start", "end")'
+        )
+    for name in interval:
+        if name not in names:
+            raise InputError(
+                f"{where}: interval names {name!r}, which is not one of its parameters{near(name, names)}"
+            )
+
+
+@overload
+def pipeline(fn: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(*, interval: tuple[str, str] | None = None) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
 @public
-def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
+def pipeline(fn: Callable[..., Any] | None = None, /, *, interval: tuple[str, str] | None = None) -> Any:
     """Make a function a pipeline; each parameter needs a type, which the command line checks.
 
     >>> from lightwork import pipeline
@@ -395,5 +420,13 @@ def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
     'windy-city'
     >>> windy_city(hours=2)
     120
+
+    Args:
+        fn: the function.
+        interval: the two parameters that take the start and the end of the interval of time that a run works
+            on, in ISO 8601. A run of a schedule gets the interval from the firing before to its own, start
+            included and end not; `lightwork backfill` gives any.
     """
-    return Pipeline(fn)
+    if fn is None:
+        return lambda function: Pipeline(function, interval=interval)
+    return Pipeline(fn, interval=interval)
