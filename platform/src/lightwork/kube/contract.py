@@ -129,10 +129,7 @@ ANNOTATION_PARAMETERS = "lightwork/parameters"
 """On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
 
 ANNOTATION_INTERVAL = "lightwork/interval"
-"""On a WorkflowTemplate: the parameters that take a run's interval, `start,end`; from `manifests.workflows`.
-
-On a Workflow that a backfill starts: its interval, as two texts of ISO 8601 joined by `/`.
-"""
+"""On a WorkflowTemplate: the parameters that take a run's interval, `start,end`; from `manifests.workflows`."""
 ANNOTATION_SUSPENDED = "lightwork/suspended"
 """On a CronWorkflow: why, by whom and when a person has suspended it, as JSON. `kube.schedules` sets it."""
 ANNOTATION_SCHEDULED = "workflows.argoproj.io/scheduled-time"

@@ -162,3 +162,19 @@ def of_workflow(lake: Lake, workflow: str, since: dt.datetime) -> dict[str, Any]
     of_run = [record for record in found if record and record.get("workflow") == workflow]
     record = next((record for record in of_run if record.get("uid")), of_run[0] if of_run else None)
     return None if record is None else {**record, "status": status(lake, record)}
+
+
+def names(lake: Lake) -> list[str]:
+    """Return the names of the runs in a lake, in any order, by one listing."""
+    return lake.folders("runs")
+
+
+def run(lake: Lake, name: str) -> dict[str, Any] | None:
+    """Return the record of a run; None if there is none."""
+    record = record_of(lake, name)
+    return None if record is None else {"name": name, **record, "status": status(lake, record)}
+
+
+def ended(record: Mapping[str, Any]) -> bool:
+    """Return whether a run has its final status."""
+    return record["status"] not in ("running", SUBMITTED)
