@@ -45,16 +45,24 @@ class _Target:
 @click.command("backfill")
 @click.argument("pipeline", metavar="PIPELINE", shell_complete=candidates.pipelines)
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
-@click.option("--from", "begin", required=True, metavar="TIME", help="Where it begins: 2026-11-24, or with a time.")
-@click.option("--to", "end", metavar="TIME", help="Where it ends; this moment is not included. Now by default.")
+@click.option(
+    "--from", "begin", required=True, metavar="TIME", help="Where it begins: 2026-11-24, or with a time."
+)
+@click.option(
+    "--to", "end", metavar="TIME", help="Where it ends; this moment is not included. Now by default."
+)
 @click.option("--every", metavar="STEP", help="What cuts the intervals instead of the schedule: 1d, 6h, 1w.")
 @click.option("--timezone", metavar="ZONE", help="The time zone of --every; the schedule's, else UTC.")
-@click.option("--parallel", type=click.IntRange(1, 50), default=1, show_default=True, metavar="N", help="Runs at once.")
+@click.option(
+    "--parallel", type=click.IntRange(1, 50), default=1, show_default=True, metavar="N", help="Runs at once."
+)
 @click.option(
     "--max-failures", type=click.IntRange(1), metavar="N", help="Start no more runs after N have failed."
 )
 @click.option("--dry-run", is_flag=True, help="Show the intervals and what is to run, and start nothing.")
-@click.option("--on", metavar="WHERE", help="Where runs on this machine compute.", shell_complete=candidates.places)
+@click.option(
+    "--on", metavar="WHERE", help="Where runs on this machine compute.", shell_complete=candidates.places
+)
 @place_options
 @lake_option
 @json_option
@@ -75,7 +83,7 @@ def backfill_command(
     lake: str | None,
     as_json: bool,
 ) -> None:
-    """Run a pipeline for each interval that starts between --from and --to, with other parameters as NAME=VALUE.
+    """Run a pipeline for each interval that starts between --from and --to; other parameters as NAME=VALUE.
 
     The intervals are those of the schedule: in the cluster's with --env, else in the tenant's file in this
     folder. An interval that a run has succeeded for is left alone, one that a run works on is waited for. So
@@ -89,7 +97,9 @@ def backfill_command(
             raise InputError("backfill: --context names a cluster; expected --env as well")
         target = _here(pipeline, texts, tenant, lake, on, every, timezone)
     elif on is not None:
-        raise InputError("backfill: --on is for this machine, and --env for a cluster; expected one of the two")
+        raise InputError(
+            "backfill: --on is for this machine, and --env for a cluster; expected one of the two"
+        )
     else:
         target = _in_cluster(pipeline, texts, environment, tenant, context, lake, every, timezone)
     intervals = _intervals(target.rhythm, begin, end)
@@ -134,7 +144,9 @@ def _fill(
     if any(item.state not in ("done", "succeeded") for item in outcomes):
         bad = [item for item in outcomes if item.state == "failed"]
         first = f"; the first: {bad[0].interval}: {bad[0].error}" if bad else ""
-        raise RunFailed(f"{target.pipeline}: {_counts(outcomes)}{first}; the same command runs what is missing")
+        raise RunFailed(
+            f"{target.pipeline}: {_counts(outcomes)}{first}; the same command runs what is missing"
+        )
 
 
 def _interrupt(*_: object) -> None:
@@ -162,7 +174,9 @@ def _here(
     rhythm = _rhythm(pipeline, *_in_file(pipeline, settings.resolve_tenant(tenant)), every, timezone)
     opened = lakes.shown(lake, tenant)
     options = ["--on", place, "--tenant", opened.tenant, "--lake", opened.url]
-    return _Target(pipeline, Here(pipeline, names, texts, options, Book(opened, pipeline, names, texts)), rhythm)
+    return _Target(
+        pipeline, Here(pipeline, names, texts, options, Book(opened, pipeline, names, texts)), rhythm
+    )
 
 
 def _in_cluster(
@@ -182,7 +196,8 @@ def _in_cluster(
     remote = Schedules(environment, tenant_of(tenant), context)
     names = _with_interval(pipeline, interval_names(remote.template(pipeline)), texts)
     found = {item.pipeline: item for item in remote.schedules()}.get(pipeline)
-    rhythm = _rhythm(pipeline, found and found.cron, found and found.zone, every, timezone)
+    cron, zone = (found.cron, found.zone) if found else (None, None)
+    rhythm = _rhythm(pipeline, cron, zone, every, timezone)
     opened: Lake | None = lake_of(lake, remote)
     if opened is None:
         raise InputError(
@@ -194,9 +209,7 @@ def _in_cluster(
     )
 
 
-def _with_interval(
-    pipeline: str, names: tuple[str, str] | None, texts: Mapping[str, str]
-) -> tuple[str, str]:
+def _with_interval(pipeline: str, names: tuple[str, str] | None, texts: Mapping[str, str]) -> tuple[str, str]:
     """Return the parameters that take the interval.
 
     Raises:
@@ -214,7 +227,7 @@ def _with_interval(
 
 
 def _in_file(pipeline: str, tenant: str) -> tuple[str | None, str | None]:
-    """Return schedule and time zone of a pipeline in the tenant's file; None if it is not here, or has none."""
+    """Return a pipeline's schedule and time zone by the tenant's file; None if it is not here, or has none."""
     from lightwork import tenants
 
     try:
@@ -242,7 +255,7 @@ def _rhythm(
             raise InputError("backfill: --timezone is that of --every; the schedule has its own")
         if cron is None or zone is None:
             raise InputError(
-                f"{pipeline} has no schedule that cuts the intervals; give their length, for example --every 1d"
+                f"{pipeline} has no schedule to cut the intervals; give their length, for example --every 1d"
             )
         return Rhythm(zone, cron)
     try:
@@ -270,7 +283,10 @@ def _intervals(rhythm: Rhythm, begin: str, end: str | None) -> list[Interval]:
         raise InputError(f"backfill: no interval is over yet; the first one is {found[0]}")
     if len(over) < len(found):
         left = counted(len(found) - len(over), "interval")
-        echo(f"lightwork: left out {left} that {'is' if len(found) - len(over) == 1 else 'are'} not over yet", err=True)
+        echo(
+            f"lightwork: left out {left} that {'is' if len(found) - len(over) == 1 else 'are'} not over yet",
+            err=True,
+        )
     return over
 
 
@@ -300,7 +316,9 @@ def _show(pipeline: str, planned: list[Outcome], *, as_json: bool) -> None:
     if as_json:
         show_json(_object(pipeline, planned))
         return
-    rows = [[*item.interval.texts(), cell(item.state, _STYLES.get(item.state, "")), item.run] for item in planned]
+    rows = [
+        [*item.interval.texts(), cell(item.state, _STYLES.get(item.state, "")), item.run] for item in planned
+    ]
     show_table(["start", "end", "state", "run"], rows, drop=("run",))
     echo(_counts(planned))
 

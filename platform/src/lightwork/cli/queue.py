@@ -88,7 +88,12 @@ def _show_here(lake: str | None, tenant: str | None, *, as_json: bool) -> None:
         echo("No run is at work here.")
     else:
         rows = [
-            [record.get("name") or record.get("run_id"), record["pipeline"], record["status"], when(record["started"])]
+            [
+                record.get("name") or record.get("run_id"),
+                record["pipeline"],
+                record["status"],
+                when(record["started"]),
+            ]
             for record in found
         ]
         show_table(["run", "pipeline", "state", "since"], rows, drop=("since",))

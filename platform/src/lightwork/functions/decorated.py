@@ -394,8 +394,8 @@ def _check_interval(where: str, fn: Any, interval: Any) -> None:
     names = list(inspect.signature(fn).parameters)
     if not NAMES.accepts(interval) or len(set(interval)) != 2 or len(interval) != 2:
         raise InputError(
-            f"{where}: interval={interval!r}; expected the names of two parameters, that of the start and that"
-            ' of the end, for example interval=("start", "end")'
+            f"{where}: interval={interval!r}; expected the names of two parameters, for the start and for the"
+            ' end, such as interval=("start", "end")'
         )
     for name in interval:
         if name not in names:

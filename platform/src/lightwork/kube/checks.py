@@ -98,7 +98,8 @@ def locks(workflows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     return [
         Finding(
             "lock",
-            f"{holder} has ended, and holds a place of {_whose(key)}" + (f": {who} waits for it" if who else ""),
+            f"{holder} has ended, and holds a place of {_whose(key)}"
+            + (f": {who} waits for it" if who else ""),
             "kubectl -n argo rollout restart deployment/workflow-controller",
         )
         for (key, holder), who in held.items()
@@ -129,7 +130,9 @@ def pending(
         reason = reasons.not_started(pod, own) or "it is being created, and nothing says what it waits for"
         minutes = (now - _created(pod)).total_seconds() / 60
         findings.append(
-            Finding("pending", f"{name} has waited for {minutes:.0f} min: {reason}", _start(reason, run, where))
+            Finding(
+                "pending", f"{name} has waited for {minutes:.0f} min: {reason}", _start(reason, run, where)
+            )
         )
     return findings
 
@@ -150,7 +153,11 @@ def schedules(found: Iterable[Schedule], where: str) -> list[Finding]:
         "broken": "kubectl -n argo logs deployment/workflow-controller",
     }
     return [
-        Finding("schedule", f"{item.pipeline} is {item.state}: {item.why}", mends[item.state].format(item.pipeline))
+        Finding(
+            "schedule",
+            f"{item.pipeline} is {item.state}: {item.why}",
+            mends[item.state].format(item.pipeline),
+        )
         for item in found
         if item.state in mends
     ]

@@ -129,7 +129,10 @@ ANNOTATION_PARAMETERS = "lightwork/parameters"
 """On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
 
 ANNOTATION_INTERVAL = "lightwork/interval"
-"""On a WorkflowTemplate: the parameters that take a run's interval, `start,end`; from `manifests.workflows`."""
+"""On a WorkflowTemplate: the parameters that take a run's interval, `start,end`.
+
+From `manifests.workflows`; read by `kube.schedules`.
+"""
 ANNOTATION_SUSPENDED = "lightwork/suspended"
 """On a CronWorkflow: why, by whom and when a person has suspended it, as JSON. `kube.schedules` sets it."""
 ANNOTATION_SCHEDULED = "workflows.argoproj.io/scheduled-time"

@@ -27,10 +27,7 @@ _PARTS = ("start", "end")
 
 def parameters(names: tuple[str, str], cron: str, zone: str) -> dict[str, str]:
     """Return what a CronWorkflow gives as the two parameters that take the interval."""
-    return {
-        name: f"{texts.OF_FIRING}{part} {zone} {cron} "
-        for name, part in zip(names, _PARTS, strict=True)
-    }
+    return {name: f"{texts.OF_FIRING}{part} {zone} {cron} " for name, part in zip(names, _PARTS, strict=True)}
 
 
 def text(value: str) -> str:

@@ -11,12 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from lightwork.store.interval_runs import Known
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lightwork.store.interval_runs import Key
+    from lightwork.store.interval_runs import Key, Known
     from lightwork.tenants.intervals import Interval
 
 __all__ = ["Filling", "Outcome", "Place", "plan"]
@@ -55,7 +53,6 @@ class Place(Protocol):
 
     def stop(self) -> str:
         """Leave the runs after an interrupt; return in words what becomes of them."""
-
 
 
 def plan(intervals: Sequence[Interval], known: Mapping[Key, Known]) -> list[Outcome]:

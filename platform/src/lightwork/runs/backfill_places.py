@@ -76,7 +76,7 @@ class Here:
         values = {**self._given, **dict(zip(self._names, interval.texts(), strict=True))}
         items = [f"{name}={'@' if text.startswith('@') else ''}{text}" for name, text in values.items()]
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has ended
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this program itself
             [*self._command, *items],
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lightwork.kube.checks import Finding, clock
 from lightwork.lake.base import shown
 from lightwork.manifests import namespace, workflows
-from lightwork.store import records
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ COMPARED = ("WorkflowTemplate", "CronWorkflow", "ResourceQuota")
 LEFT = 20
 """The most runs that are named, each in a line."""
 _SILENT = 86_400.0
-"""Seconds without a sign of life after which a writer has ended where no lock shows it, as for `cache prune`."""
+"""Seconds without a sign of life after which a writer has ended where no lock shows it."""
 
 
 def lake(opened: Lake) -> list[Finding]:
@@ -63,10 +62,14 @@ def versions(newest: Mapping[str, Any] | None) -> list[Finding]:
         Finding(
             "version",
             f"{name} is {version} here, and was {theirs[name]} in {newest['name']}",
-            mend if name == "lightwork" else f"python{'.'.join(str(theirs[name]).split('.')[:2])} -m venv .venv",
+            mend
+            if name == "lightwork"
+            else f"python{'.'.join(str(theirs[name]).split('.')[:2])} -m venv .venv",
         )
         for name, version in ours.items()
-        if newest and theirs.get(name) and ".".join(str(theirs[name]).split(".")[: version.count(".") + 1]) != version
+        if newest
+        and theirs.get(name)
+        and ".".join(str(theirs[name]).split(".")[: version.count(".") + 1]) != version
     ]
 
 
@@ -95,7 +98,8 @@ def drift(
         wanted = namespace.quota(tenant)
         if quota["metadata"]["name"] == wanted["metadata"]["name"]:
             hard = [
-                {key: _amount(value) for key, value in item["spec"]["hard"].items()} for item in (wanted, quota)
+                {key: _amount(value) for key, value in item["spec"]["hard"].items()}
+                for item in (wanted, quota)
             ]
             findings += _fields("the quota", *hard)
     return [Finding("drift", text, mend) for text in findings]

@@ -142,7 +142,7 @@ def moment(name: str, text: str, zone: str) -> dt.datetime:
         value = dt.datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            f"{name} {one_line(text)!r}: expected a date or a time, for example 2026-11-24 or 2026-11-24T06:30"
+            f"{name} {one_line(text)!r}: expected a date or a time, such as 2026-11-24 or 2026-11-24T06:30"
         ) from None
     return (value if value.tzinfo else value.replace(tzinfo=tz)).astimezone(dt.UTC).astimezone(tz)
 

@@ -9,16 +9,12 @@ import shutil
 import subprocess
 import zoneinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from lightwork.tenants import firings, schedules
 from tests.cluster import binaries
 from tests.waiting import patience
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BERLIN = "Europe/Berlin"
 ODD_ZONES = (
@@ -48,13 +44,18 @@ def some(cron: str, zone: str, after: str, count: int = 3) -> list[str]:
 
 def test_days_with_a_step_are_a_list_of_days_so_one_of_day_and_weekday_suffices() -> None:
     days = [text[:10] for text in some("0 6 */2 * 1", "UTC", "2026-11-01T00:00+00:00", 5)]
-    assert days == ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-05", "2026-11-07"], "the 2nd is a Monday"
+    assert days == ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-05", "2026-11-07"], (
+        "the 2nd is a Monday"
+    )
     days = [text[:10] for text in some("0 6 * * 1", "UTC", "2026-11-01T00:00+00:00", 2)]
     assert days == ["2026-11-02", "2026-11-09"]
 
 
 def test_the_days_of_the_week_end_with_saturday() -> None:
-    days = {dt.datetime.fromisoformat(text).isoweekday() % 7 for text in some("0 6 * * 1/2", "UTC", "2026-11-01T00:00Z", 9)}
+    days = {
+        dt.datetime.fromisoformat(text).isoweekday() % 7
+        for text in some("0 6 * * 1/2", "UTC", "2026-11-01T00:00Z", 9)
+    }
     assert days == {1, 3, 5}, "and not 7, which would be Sunday"
 
 
@@ -69,7 +70,7 @@ def test_the_last_firing_before_a_moment_is_the_one_whose_next_is_later() -> Non
 
 def test_a_firing_in_the_doubled_hour_is_before_its_double() -> None:
     first, second = (dt.datetime(2026, 10, 25, hour, 30, tzinfo=dt.UTC) for hour in (0, 1))
-    assert first.astimezone(zoneinfo.ZoneInfo(BERLIN)).replace(tzinfo=None) == dt.datetime(2026, 10, 25, 2, 30)
+    assert f"{first.astimezone(zoneinfo.ZoneInfo(BERLIN)):%H:%M}" == "02:30"
     assert firings.before("30 2 * * *", BERLIN, second) == first.astimezone(zoneinfo.ZoneInfo(BERLIN))
     last = firings.before("30 2 * * *", BERLIN, second.astimezone(zoneinfo.ZoneInfo(BERLIN)))
     assert last is not None
@@ -82,7 +83,9 @@ def field(random: random.Random, first: int, last: int) -> str:
     def item() -> str:
         low, high = sorted((random.randint(first, last), random.randint(first, last)))
         step = random.choice((1, 2, 3, 5, 7, 15, 40))
-        return random.choice(("*", f"*/{step}", f"{low}", f"{low}-{high}", f"{low}-{high}/{step}", f"{low}/{step}"))
+        return random.choice(
+            ("*", f"*/{step}", f"{low}", f"{low}-{high}", f"{low}-{high}/{step}", f"{low}/{step}")
+        )
 
     kind = random.random()
     if kind < 0.35:
@@ -103,7 +106,9 @@ def a_case(random: random.Random, zones: list[str]) -> tuple[str, int, str]:
             continue
         break
     start = dt.datetime(random.randint(2005, 2036), random.randint(1, 12), 1, tzinfo=dt.UTC)
-    if random.random() < 0.7 and (change := next(schedules._transitions(zoneinfo.ZoneInfo(zone), start), None)):
+    if random.random() < 0.7 and (
+        change := next(schedules._transitions(zoneinfo.ZoneInfo(zone), start), None)
+    ):
         start = change - dt.timedelta(seconds=random.randint(-90_000, 200_000))
     return zone, int(start.timestamp()) + random.randint(0, 3600), cron
 
@@ -114,10 +119,10 @@ def ours(zone: str, seconds: int, cron: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def argos() -> Iterator[Path]:
+def argos() -> Path:
     if not (binaries.folder_of(binaries.CRON) / "done").exists() and shutil.which("go") is None:
         pytest.skip("needs Go")
-    yield binaries.build(binaries.CRON) / "bin" / "cron"
+    return binaries.build(binaries.CRON) / "bin" / "cron"
 
 
 @pytest.mark.slow
@@ -138,6 +143,8 @@ def test_random_schedules_fire_when_argos_own_reader_says(argos: Path) -> None:
     )
     theirs = answer.stdout.splitlines()
     assert len(theirs) == len(cases)
-    wrong = [(*case, told, made) for case, told in zip(cases, theirs, strict=True) if (made := ours(*case)) != told]
+    wrong = [
+        (*case, told, made) for case, told in zip(cases, theirs, strict=True) if (made := ours(*case)) != told
+    ]
     assert not wrong, f"{len(wrong)} of {CASES} differ, seed {seed}: {wrong[:5]}"
     assert sum(" " in text for text in theirs) > CASES / 2, "most fire several times"
