@@ -9,9 +9,9 @@ import inspect
 import sys
 import types
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
-from lightwork.errors import InputError, LightworkError, near, public
+from lightwork.errors import InputError, LightworkError, near
 from lightwork.functions.callables import (
     TRANSPARENT,
     is_coroutine,
@@ -331,9 +331,8 @@ def _find(module: str, qualname: str) -> Any:
         return None
 
 
-@public
 class Pipeline(Generic[P, R]):
-    """A pipeline: a call runs the function directly, `lightwork run NAME` runs it in a session.
+    """A function as a pipeline, as keys and parameters use it; a call runs the function directly.
 
     Attributes:
         fn: the function as written.
@@ -402,31 +401,3 @@ def _check_interval(where: str, fn: Any, interval: Any) -> None:
             raise InputError(
                 f"{where}: interval names {name!r}, which is not one of its parameters{near(name, names)}"
             )
-
-
-@overload
-def pipeline(fn: Callable[P, R], /) -> Pipeline[P, R]: ...
-@overload
-def pipeline(*, interval: tuple[str, str] | None = None) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
-@public
-def pipeline(fn: Callable[..., Any] | None = None, /, *, interval: tuple[str, str] | None = None) -> Any:
-    """Make a function a pipeline; each parameter needs a type, which the command line checks.
-
-    >>> from lightwork import pipeline
-    >>> @pipeline
-    ... def windy_city(hours: int = 24) -> int:
-    ...     return hours * 60
-    >>> windy_city.name
-    'windy-city'
-    >>> windy_city(hours=2)
-    120
-
-    Args:
-        fn: the function.
-        interval: the two parameters that take the start and the end of the interval of time that a run works
-            on, in ISO 8601. A run of a schedule gets the interval from the firing before to its own, start
-            included and end not; `lightwork backfill` gives any.
-    """
-    if fn is None:
-        return lambda function: Pipeline(function, interval=interval)
-    return Pipeline(fn, interval=interval)

@@ -8,6 +8,7 @@ or by its command line, has the time of that in place of a firing: its interval 
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from lightwork.tenants.intervals import Interval
 
-__all__ = ["moment", "of_workflow", "parameters", "text"]
+__all__ = ["given", "moment", "of_workflow", "parameters", "text"]
 
 _PARTS = ("start", "end")
 
@@ -63,6 +64,21 @@ def moment(workflow: Mapping[str, Any]) -> dt.datetime | None:
         return None
 
 
+def given(workflow: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters that a Workflow was started with, as texts; of a schedule's, with the interval."""
+    arguments = workflow.get("spec", {}).get("arguments") or {}
+    values = {item["name"]: str(item.get("value", "")) for item in arguments.get("parameters") or []}
+    return {name: _given(value, moment(workflow)) for name, value in values.items()}
+
+
+def _given(value: str, firing: dt.datetime | None) -> str:
+    if not value.startswith(texts.OF_FIRING):
+        return texts.of_parameter(value)
+    with contextlib.suppress(InputError):
+        return text(f"{value}{firing.isoformat() if firing else ''}")
+    return value.removeprefix(texts.OF_FIRING)
+
+
 def of_workflow(workflow: Mapping[str, Any], names: tuple[str, str]) -> Interval | None:
     """Return the interval that a Workflow works on; None if its parameters do not tell.
 
@@ -70,15 +86,6 @@ def of_workflow(workflow: Mapping[str, Any], names: tuple[str, str]) -> Interval
         workflow: the Workflow.
         names: the parameters that take the interval.
     """
-    arguments = workflow.get("spec", {}).get("arguments") or {}
-    given = {item["name"]: str(item.get("value", "")) for item in arguments.get("parameters") or []}
-    firing = moment(workflow)
-    try:
-        values = [
-            text(f"{value}{firing.isoformat()}") if firing and value.startswith(texts.OF_FIRING) else value
-            for value in (texts.of_parameter(given[name]) for name in names)
-        ]
-        start, end = (dt.datetime.fromisoformat(value) for value in values)
-    except (KeyError, ValueError):  # an InputError is a ValueError
-        return None
-    return intervals.Interval(start, end) if start.tzinfo and end.tzinfo else None
+    values = given(workflow)
+    instants = intervals.parse([values.get(name) for name in names])
+    return intervals.Interval(*instants) if instants else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError, one_line
-from lightwork.kube import firing, texts
+from lightwork.kube import firing
 from lightwork.kube.queue import pipeline_of
 from lightwork.kube.runs import AwayError, UnknownError
 from lightwork.kube.states import PATIENCE
@@ -208,11 +208,7 @@ class InCluster:
 
     def _counts(self, workflow: Mapping[str, Any]) -> bool:
         """Return whether a Workflow is one of the pipeline, with the same parameters."""
-        arguments = workflow["spec"].get("arguments") or {}
-        values = {
-            item["name"]: texts.of_parameter(str(item.get("value", "")))
-            for item in arguments.get("parameters") or []
-        }
+        values = firing.given(workflow)
         same = all(values.get(name) == text for name, text in self._given.items())
         return same and pipeline_of(workflow) == self._pipeline
 
