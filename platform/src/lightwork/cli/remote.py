@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import candidates
-from lightwork.cli.output import echo, show_json
+from lightwork.cli.output import echo, one_environment, show_json
 from lightwork.cli.running import STOPPED_CODE
 from lightwork.errors import InputError
 
@@ -55,13 +55,9 @@ def _with_options(command: Callable[..., Any], *, required: bool) -> Callable[..
             help="The tenant [LIGHTWORK_TENANT].",
             shell_complete=candidates.tenants,
         ),
-        click.option(
-            "--env",
-            "environment",
-            required=required,
-            metavar="ENV",
+        one_environment(
             help="dev, staging or prod." if required else "dev, staging or prod; this machine by default.",
-            shell_complete=candidates.environments,
+            required=required,
         ),
     ):
         command = option(command)

@@ -65,7 +65,7 @@ def moment(workflow: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def given(workflow: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters that a Workflow was started with, as texts; of a schedule's, with the interval."""
+    """Return the parameters that a Workflow was started with, as texts, with the interval of a schedule's."""
     arguments = workflow.get("spec", {}).get("arguments") or {}
     values = {item["name"]: str(item.get("value", "")) for item in arguments.get("parameters") or []}
     return {name: _given(value, moment(workflow)) for name, value in values.items()}
