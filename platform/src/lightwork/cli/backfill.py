@@ -227,7 +227,7 @@ def _with_interval(pipeline: str, names: tuple[str, str] | None, texts: Mapping[
 
 
 def _in_file(pipeline: str, tenant: str) -> tuple[str | None, str | None]:
-    """Return a pipeline's schedule and time zone by the tenant's file; None if it has none, or is not here."""
+    """Return a pipeline's schedule and time zone by the tenant's file; None without."""
     from lightwork import tenants
 
     try:

@@ -30,7 +30,7 @@ RULES: list[dict[str, Any]] = [
     # `submit` keeps long values in one.
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
 ]
-"""What `lightwork submit`, `logs`, `stop`, `dashboard`, `runs`, `schedule`, `queue`, `backfill` and `doctor` need."""
+"""What `lightwork submit`, `logs`, `stop`, `dashboard`, `schedule`, `queue`, `backfill` and `doctor` need."""
 
 
 def role(tenant: Tenant) -> list[Manifest]:
