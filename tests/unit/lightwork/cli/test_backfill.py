@@ -141,14 +141,6 @@ def test_each_interval_has_one_run_and_the_same_command_starts_none_again(projec
     assert set(project.fill("factor=3", *DAYS).values()) == {"succeeded"}, "other parameters are other runs"
 
 
-@pytest.mark.timeout(300)
-def test_an_interval_of_the_schedule_is_done_if_somebody_ran_it_by_hand(project: Project) -> None:
-    by_hand = ["start=2026-10-24T00:30:00Z", "end=2026-10-25T02:30:00+02:00"]
-    project.run("run", "hourly", *by_hand, "--on", "serial", "--tenant", "acme")
-    states = list(project.fill(*DAYS).values())
-    assert states == ["done", "succeeded", "succeeded", "succeeded"], "the same moments in another zone"
-
-
 @pytest.mark.timeout(400)
 def test_thirty_intervals_with_failures_interrupted_and_resumed(project: Project) -> None:
     month = ("--from", "2026-03-10", "--to", "2026-04-09", "--tenant", "acme", "--parallel", "2")

@@ -19,6 +19,7 @@ from lightwork import pipeline
 @pipeline(interval=("start", "end"))
 def hourly(start: dt.datetime, end: str, factor: int = 2) -> None:
     """Work on an interval."""
+    1 // factor
 
 
 @pipeline
@@ -92,6 +93,28 @@ def test_a_dry_run_shows_each_interval_and_starts_nothing(lightwork, project: Pa
     ], "no moment is in two, and none in none"
     assert "4 intervals: 4 to run" in lightwork("backfill", "hourly", "--dry-run", *DAYS).out
     assert not (project / ".lightwork").exists()
+
+
+def states(lightwork, *words: str) -> list[str]:
+    done = lightwork("backfill", "hourly", "--dry-run", "--json", *words, *DAYS)
+    return [item["state"] for item in json.loads(done.out)["intervals"]]
+
+
+def test_an_interval_that_somebody_ran_by_hand_is_done_with_the_same_parameters(lightwork) -> None:
+    by_hand = ["start=2026-10-24T00:30:00Z", "end=2026-10-25T02:30:00+02:00", "factor=3"]
+    assert lightwork("run", "hourly", *by_hand, "--on", "serial", "--tenant", "acme").code == 0
+    assert states(lightwork) == ["done", "to run", "to run", "to run"], "the same moments in another zone"
+    assert states(lightwork, "factor=3")[0] == "done"
+    assert states(lightwork, "factor=2")[0] == "to run"
+
+
+def test_an_interval_whose_run_failed_is_to_run_with_the_reason(lightwork, project: Path) -> None:
+    by_hand = ["start=2026-10-24T02:30:00+02:00", "end=2026-10-25T02:30:00+02:00", "factor=0"]
+    assert lightwork("run", "hourly", *by_hand, "--on", "serial", "--tenant", "acme").code == 1
+    done = lightwork("backfill", "hourly", "--dry-run", "--json", *DAYS)
+    first = json.loads(done.out)["intervals"][0]
+    assert first["state"] == "to run"
+    assert first["error"] == "ZeroDivisionError: integer division or modulo by zero"
 
 
 def test_steps_of_days_follow_the_clock_and_steps_of_hours_the_time(lightwork) -> None:
