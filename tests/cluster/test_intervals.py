@@ -33,7 +33,7 @@ from tests.cluster.test_schedule import at, next_minute
 
 NAME = "interval"
 ZONE = zoneinfo.ZoneInfo("Europe/Berlin")
-STARTS = {
+STARTS: dict[str, dict[str, Any]] = {
     "start": {"name": "start", "type": "date and time", "required": True},
     "end": {"name": "end", "type": "str", "required": True, "schema": {"type": "string"}},
     "bad": {"name": "bad", "type": "str", "required": False, "default": "", "schema": {"type": "string"}},
@@ -95,7 +95,7 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
     tenant = tenant_files.load(run_folder() / "tenants" / "acme.yaml")
     described = {name: parameters.from_json(item) for name, item in STARTS.items()}
     pipeline = Described(NAME, "Work on an interval.", described, ("start", "end"))
-    target = Target("dev", platform_image(), f"s3://{tenants.bucket('acme')}")
+    target = Target(environment="dev", image=platform_image(), lake=f"s3://{tenants.bucket('acme')}")
     template = workflows.workflow_template(tenant, NAME, target, pipeline)
     cron = workflows.cron_workflow(tenant, NAME, pipeline)
     assert cron is not None
