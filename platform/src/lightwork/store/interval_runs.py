@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lightwork import run_names
 from lightwork.functions.parameter_types import to_text
 from lightwork.lake.threads import in_threads
 from lightwork.store import records
@@ -78,10 +79,20 @@ class Book:
         pipeline: the pipeline's name.
         names: the parameters that take the interval.
         given: other parameters as texts; only runs with the same values count.
+        since: runs that were submitted earlier do not count, and are not read if their names tell that.
     """
 
-    def __init__(self, lake: Lake, pipeline: str, names: tuple[str, str], given: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        pipeline: str,
+        names: tuple[str, str],
+        given: Mapping[str, str],
+        since: dt.datetime,
+    ) -> None:
         self._lake = lake
+        self._since = since
+        self._start = run_names.new(pipeline).rsplit("-", 2)[0]
         self._pipeline = pipeline
         self._names = names
         self._given = given
@@ -89,12 +100,19 @@ class Book:
 
     def look(self) -> list[tuple[Key, Known]]:
         """Return the runs that have an interval, the oldest first."""
-        names = records.names(self._lake)
+        names = [name for name in records.names(self._lake) if self._may_count(name)]
         fresh = [name for name in names if name not in self._final]
         found = in_threads(self._read, fresh, _THREADS)
         runs = [*found, *(self._final.get(name) for name in names)]
         in_order = sorted((item for item in runs if item is not None), key=lambda item: item[0])
         return [(key, known) for _, key, known in in_order]
+
+    def _may_count(self, name: str) -> bool:
+        """Return whether a run's name may be one of the pipeline, and of a run that is new enough."""
+        submitted = run_names.time_in(name)
+        new = submitted is None or submitted >= self._since
+        # Names of before have no pipeline in them, and begin with a time.
+        return new and (name[:1].isdigit() or name.startswith(self._start))
 
     def of_run(self, name: str) -> Known | None:
         """Return one run; None if it has no record."""
