@@ -83,9 +83,15 @@ class KubeApi(ABC):
         """
         return self._object("POST", path, query, body)
 
-    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Change the fields that are in `body`, and no others; return the object as the API stored it."""
-        return self._object("PATCH", path, {}, body)
+    def patch(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Change the fields that are in `body`, and no others; return the object as the API stored it.
+
+        Args:
+            path: the object.
+            body: the fields.
+            query: such as `fieldManager`, who is named as having set them.
+        """
+        return self._object("PATCH", path, query, body)
 
     def _object(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None
@@ -177,6 +183,26 @@ class ByClient(KubeApi):
             self.client.rest_client.pool_manager.request("GET", address, timeout=seconds, retries=False)
         except HTTPError as error:
             raise OSError(str(error)) from error
+
+    def clock(self) -> float | None:
+        """Return the time by the API's clock, in Unix seconds; None if its answer does not have it.
+
+        Raises:
+            OSError: nothing answers.
+        """
+        from email.utils import parsedate_to_datetime
+
+        from urllib3.exceptions import HTTPError
+
+        address = f"{self.client.configuration.host}/version"
+        try:
+            pool = self.client.rest_client.pool_manager
+            answer = pool.request("GET", address, timeout=TIMEOUT, retries=False)
+            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except HTTPError as error:
+            raise OSError(str(error)) from error
+        except (KeyError, ValueError):
+            return None
 
     def _request(
         self,
