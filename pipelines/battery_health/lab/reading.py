@@ -87,7 +87,9 @@ def _cells(files: Iterator[tuple[str, bytes]], folder: str) -> Cells:
     for name, data in files:
         cell = name.split(".")[0]
         if cell in seen:
-            raise InputError(f"battery-health: {folder}: {seen[cell]} and {name} are the same cell; expected one file")
+            raise InputError(
+                f"battery-health: {folder}: {seen[cell]} and {name} are the same cell; expected one file"
+            )
         seen[cell] = name
         discharges += _split(cell, _columns(data, name, f"{folder}/{name}"), remarks)
     if not seen:
@@ -105,7 +107,9 @@ def _columns(data: bytes, name: str, where: str) -> dict[str, Floats]:
         try:
             values = table[original].cast(pa.float64())
         except pa.ArrowException as error:
-            raise InputError(f"battery-health: {where}: {original} is {table[original].type}, not numbers") from error
+            raise InputError(
+                f"battery-health: {where}: {original} is {table[original].type}, not numbers"
+            ) from error
         columns[column] = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     if not len(columns["seconds"]):
         raise InputError(f"battery-health: {where} has no rows")
@@ -125,7 +129,9 @@ def _table(data: bytes, name: str, where: str) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         text = " ".join(str(error).split())[:200]
         expected = ", ".join(accepted[0] for accepted in NAMES.values())
-        raise InputError(f"battery-health: {where} cannot be read ({text}); expected the columns {expected}") from error
+        raise InputError(
+            f"battery-health: {where} cannot be read ({text}); expected the columns {expected}"
+        ) from error
 
 
 def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Discharge]:
@@ -164,7 +170,9 @@ def _numbered(samples: Floats) -> Floats:
     seconds, current = samples[0], samples[1]
     limit = 0.05 * float(np.abs(current).max())
     charging = current > limit
-    ends = np.concatenate(([False], charging[:-1] & ~charging[1:])) | np.concatenate(([False], np.diff(seconds) < 0))
+    ends = np.concatenate(([False], charging[:-1] & ~charging[1:])) | np.concatenate(
+        ([False], np.diff(seconds) < 0)
+    )
     return np.asarray(1 + np.cumsum(ends), dtype=np.float64)
 
 
