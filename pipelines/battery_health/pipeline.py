@@ -32,16 +32,16 @@ def battery_health(
         days: number of days to simulate for each battery.
         start: first day to simulate.
         seed: seed of the simulated fleet.
-        data: a folder of the lake with telemetry to use, or a folder with the discharges of laboratory cells, one
-            Parquet or CSV file a cell, in the lake or (an absolute path) on this machine; nothing is simulated
-            then, and the parameters above are ignored.
+        data: a folder of the lake with telemetry to use, or one with the discharges of laboratory cells, a
+            Parquet or CSV file for each cell, in the lake or (an absolute path) on this machine; nothing is
+            simulated then, and the parameters above are ignored.
         cutoff: for laboratory cells, the voltage at which a discharge is full, V.
 
     Returns:
         The numbers of batteries, cells and cell days; how many estimates are missing; the oldest cells; and
-        for a simulated fleet the largest errors of the estimates, as shares of the true values. For laboratory
-        cells the numbers of cells and discharges, each cell's last state of health, and the mean errors of the
-        capacity from a part of a discharge with the share of intervals that hold the truth.
+        for a simulated fleet the largest errors of the estimates, as shares of the true values.
+        For laboratory cells: the numbers of cells and discharges, each cell's last state of health, the mean
+        errors of the capacity from a part of a discharge, and the share of intervals that hold the truth.
     """
     session = current_session()
     cells = cells_in(session, data) if data is not None else None

@@ -1,4 +1,4 @@
-"""Discharges of single cells in a laboratory: capacity in full and from a part, resistance, and their errors."""
+"""Discharges of single cells in a laboratory: capacity in full and from a part, resistance, errors."""
 
 from pipelines.battery_health.lab.discharge import Measured, measure
 from pipelines.battery_health.lab.estimate import Estimate, estimate

@@ -20,8 +20,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         *("Ambient Temperature / degC", "ambient_temperature_celsius"),
     ),
 }
-"""Accepted names of each column: ours, then label and machine-readable name of the Battery Data Format (Battery
-Data Alliance, github.com/battery-data-alliance/battery-data-format). Its units and its sign are ours."""
+"""Accepted names of each column: ours, then label and machine-readable name of the Battery Data Format
+(Battery Data Alliance, github.com/battery-data-alliance/battery-data-format), whose units are ours."""
 
 OPTIONAL = "cycle"
 """Without this column, a discharge ends where charging starts or where the time starts again."""
@@ -58,14 +58,18 @@ def chosen(names: Sequence[str], where: str) -> dict[str, str]:
     return found
 
 
-def check(columns: Mapping[str, Floats], where: str) -> None:
+def check(columns: Mapping[str, Floats], numbers: Floats, where: str) -> None:
     """Check the unit and sign of a whole file's columns.
+
+    Args:
+        columns: the columns by our names.
+        numbers: the number of each sample's discharge.
+        where: the file.
 
     Raises:
         InputError: a column is in another unit, or discharging is positive.
     """
-    seconds, current = columns["seconds"], columns["current"]
-    voltage, celsius = columns["voltage"], columns["temperature"]
+    current, voltage, celsius = columns["current"], columns["voltage"], columns["temperature"]
     highest = float(np.quantile(np.abs(voltage), 0.95))
     if not _VOLTS[0] <= highest <= _VOLTS[1]:
         raise InputError(f"battery-health: {where}: voltages of {highest:,.4g}; expected V of a single cell")
@@ -75,34 +79,31 @@ def check(columns: Mapping[str, Floats], where: str) -> None:
     limit = 0.05 * float(np.abs(current).max())
     if limit == 0.0:
         raise InputError(f"battery-health: {where}: the current is 0 everywhere; expected A")
-    steps = np.diff(seconds)
-    steady = (np.abs(current[1:]) > limit) & (np.abs(current[:-1]) > limit) & (steps > 0)
-    rising = float((np.diff(voltage) * np.sign(current[1:]))[steady].sum())
-    if rising < -_FALL:
+    same = np.diff(numbers) == 0
+    steady = (np.abs(current[1:]) > limit) & (np.abs(current[:-1]) > limit) & same
+    if float((np.diff(voltage) * np.sign(current[1:]))[steady].sum()) < -_FALL:
         raise InputError(
             f"battery-health: {where}: the voltage falls while the current is positive; "
             "expected a negative current when discharging"
         )
-    _check_sizes(seconds, current, voltage, limit, where)
+    _check_sizes(columns["seconds"], current, voltage, numbers, where)
 
 
-def _check_sizes(seconds: Floats, current: Floats, voltage: Floats, limit: float, where: str) -> None:
-    """Check the longest discharge: its charge, and the time in which the voltage falls."""
-    loaded = np.concatenate(([False], current < -limit, [False]))
-    edges = np.flatnonzero(loaded[1:] != loaded[:-1])
-    starts, ends = edges[::2], edges[1::2]
-    if not len(starts):
+def _check_sizes(seconds: Floats, current: Floats, voltage: Floats, numbers: Floats, where: str) -> None:
+    """Check the typical discharge: its charge, and the time in which the voltage falls."""
+    loaded = np.flatnonzero(current < -0.05 * float(np.abs(current).max()))
+    if not len(loaded):
         raise InputError(f"battery-health: {where}: no discharge; expected a negative current")
-    length = seconds[ends - 1] - seconds[starts]
-    longest = int(length.argmax())
-    a, b = int(starts[longest]), int(ends[longest])
-    charge = -float(current[a:b].mean()) * float(length[longest]) / 3600.0
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(numbers[loaded])) + 1))
+    firsts, lasts = loaded[starts], loaded[np.concatenate((starts[1:], [len(loaded)])) - 1]
+    amounts = -np.add.reduceat(current[loaded], starts) / np.diff(np.concatenate((starts, [len(loaded)])))
+    length = float(np.median(seconds[lasts] - seconds[firsts]))
+    charge = float(np.median(amounts)) * length / 3600.0
     if charge > _MOST_AMPERE_HOURS:
         raise InputError(
-            f"battery-health: {where}: a discharge of {charge:,.0f} Ah; expected a current in A, seconds in s"
+            f"battery-health: {where}: discharges of {charge:,.0f} Ah; expected a current in A, seconds in s"
         )
-    if length[longest] < _SHORTEST and voltage[a] - voltage[b - 1] > _FALL:
+    if length < _SHORTEST and float(np.median(voltage[firsts] - voltage[lasts])) > _FALL:
         raise InputError(
-            f"battery-health: {where}: the longest discharge lasts {length[longest]:.3g} s; "
-            "expected seconds, not minutes or hours"
+            f"battery-health: {where}: discharges last {length:.3g} s; expected seconds, not minutes or hours"
         )

@@ -22,6 +22,8 @@ LONGEST_STEP = 60.0
 """Longest time, in seconds, between the last sample at rest and the first under load."""
 IN_REST = 0.05
 """A cell is at rest below this share of a discharge's largest current."""
+FEWEST = 8
+"""Fewest samples of a curve."""
 
 
 class Curve(NamedTuple):
@@ -53,7 +55,7 @@ class Measured(NamedTuple):
         interval: median time between samples, s.
         voltage_noise: standard deviation of a voltage sample under load, V.
         current_noise: standard deviation of a current sample under load, A.
-        curve: the curve; None without a capacity.
+        curve: the curve; None without a capacity, or with fewer than `FEWEST` samples until the cut-off.
     """
 
     capacity_ah: float
@@ -67,6 +69,11 @@ class Measured(NamedTuple):
     voltage_noise: float
     current_noise: float
     curve: Curve | None
+
+    @property
+    def full(self) -> bool:
+        """Whether it has a capacity."""
+        return not np.isnan(self.capacity_ah)
 
 
 def measure(samples: Floats, cutoff: float = CUTOFF) -> Measured:
@@ -94,7 +101,7 @@ def measure(samples: Floats, cutoff: float = CUTOFF) -> Measured:
         interval=float(np.median(np.diff(seconds))),
         voltage_noise=_noise(voltage[begin : last + 1]),
         current_noise=_noise(current[begin : last + 1]),
-        curve=None if end is None else _curve(charge, voltage, celsius, begin, end, cutoff),
+        curve=_curve(charge, voltage, celsius, begin, end, cutoff) if end and end - begin >= FEWEST else None,
     )
 
 

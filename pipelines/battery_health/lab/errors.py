@@ -21,14 +21,12 @@ def window_table(measured: Mapping[str, Mapping[int, Measured]], errors: Rows) -
     """Return a row for each window and estimate, with the truth and both plain guesses.
 
     Columns: those of `WindowError`; cell, discharge, age (the number's share of the cell's last), truth_ah,
-    first_ah (capacity of the cell's first full discharge), ago_ah (of its last full one at least `AGO` discharges
-    ago, or of its first), error, first_error, ago_error (shares of the truth), covered.
+    first_ah (capacity of the cell's first full discharge), ago_ah (of its last full one at least `AGO`
+    discharges ago, or of its first), error, first_error, ago_error (shares of the truth), covered.
     """
     rows = []
     for cell, discharges in errors.items():
-        full = {
-            number: one.capacity_ah for number, one in sorted(measured[cell].items()) if one.curve is not None
-        }
+        full = {number: one.capacity_ah for number, one in sorted(measured[cell].items()) if one.full}
         last = max(measured[cell])
         for number, windows in discharges.items():
             first, ago = guesses(number, full)
@@ -59,9 +57,9 @@ def usable(windows: pd.DataFrame) -> pd.DataFrame:
 def summary(windows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
     """Summarise errors by window, by what was known, and by further columns.
 
-    Columns: windows; mean_error, p95_error, bias of the estimates; first_error and ago_error, the mean errors of
-    the plain guesses on the same windows; covered, the share of intervals with the truth in them; width, their
-    mean width. All are shares of the true capacity.
+    Columns: windows; mean_error, p95_error, bias of the estimates; first_error and ago_error, the mean
+    errors of the plain guesses on the same windows; covered, the share of intervals with the truth in them;
+    width, their mean width. All are shares of the true capacity.
     """
     good = usable(windows)
     keys = ["share", "known", *(by or [])]

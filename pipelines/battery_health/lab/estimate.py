@@ -1,9 +1,9 @@
 """The capacity of a cell from a part of a discharge, with an interval.
 
-Between two voltages, a cell gives less charge the more it has aged. How much less capacity goes with how much less
-charge is learned from the other cells, anew for the very voltages of each window. What is compared has no unit and
-no size: logarithms of charges, against those of an earlier full discharge of the same cell (`known`) or, where there
-is none, against the other cells' curves themselves.
+Between two voltages, a cell gives less charge the more it has aged. How much less capacity goes with how
+much less charge is learned from the other cells, anew for the very voltages of each window. What is compared
+has no size: ratios of charges to those of an earlier full discharge of the same cell (`known`) or, where
+there is none, the other cells' curves themselves.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ NEAR = 0.5
 FARTHER = 0.25
 """If none is near, the curves up to this much farther than the nearest are used."""
 SHIFT = 0.2
-"""Without a curve of the cell itself, capacity shifts by up to this share for each unit of distance beyond `NEAR`."""
+"""Without a curve of the cell itself: shift of the capacity, as a share, for each unit of distance beyond
+`NEAR`. An assumption, on the safe side: a fifth for 10 °C, or for twice the current."""
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 """Student's t at 95 %, by degrees of freedom from 1."""
 _NORMAL = 1.645
@@ -61,7 +62,7 @@ class Estimate(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """A window under load: charge drawn in it, Ah; falling voltage, V; its middle temperature, °C; current, A."""
+    """A window under load: charge drawn in it, Ah; falling voltage, V; temperature, °C; current, A."""
 
     charge: Floats
     voltage: Floats
@@ -188,7 +189,7 @@ def _features(charges: Floats) -> Floats:
 
 
 def _rows(one: CellCurves, voltages: Floats, gap: int | None, cutoff: float) -> tuple[Floats, Floats]:
-    """Return features and logarithms of capacities of a cell's curves, or their differences over like gaps."""
+    """Return features and logarithms of capacities of a cell's curves, or differences over like gaps."""
     features = _features(_charges(one.charge, voltages, cutoff))
     if gap is None:
         return features, one.logs
@@ -212,7 +213,7 @@ def _fit(blocks: list[tuple[Floats, Floats]], centred: bool) -> _Fit:
 def _solve(
     blocks: list[tuple[Floats, Floats]], row: Floats, base: float, alone: bool, distance: float
 ) -> Estimate:
-    """Predict, with the interval that covers `COVERED` of the errors at whichever other cell is worst predicted.
+    """Predict, with the interval that covers `COVERED` of the errors at the worst predicted other cell.
 
     Each other cell is predicted from the rest in turn, at the same voltages (a conformal interval by cell).
     """

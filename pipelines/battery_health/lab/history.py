@@ -1,4 +1,4 @@
-"""What a cell does over its life that a smooth curve would hide: capacity that returns, and single outliers."""
+"""What a smooth curve of a cell's life would hide: capacity that returns, and single outliers."""
 
 from __future__ import annotations
 

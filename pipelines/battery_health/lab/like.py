@@ -1,4 +1,4 @@
-"""The simulator under the conditions of real cells: its discharges are measured and estimated in the same way."""
+"""The simulator under the conditions of real cells; its discharges are measured and estimated likewise."""
 
 from __future__ import annotations
 
@@ -67,14 +67,11 @@ class Simulated(NamedTuple):
 
 def conditions(measured: Mapping[str, Mapping[int, Measured]]) -> Conditions | None:
     """Return the typical conditions of cells; None if no discharge was full."""
-    full = [one for cell in measured.values() for one in cell.values() if one.curve is not None]
+    by_cell = [[one for one in cell.values() if one.full] for cell in measured.values()]
+    full = [one for cell in by_cell for one in cell]
     if not full:
         return None
-    newest = [
-        max(one.capacity_ah for one in cell.values() if one.curve is not None)
-        for cell in measured.values()
-        if any(one.curve is not None for one in cell.values())
-    ]
+    newest = [max(one.capacity_ah for one in cell) for cell in by_cell if cell]
     ohms = np.array([one.resistance_mohm for one in full])
     ohms = ohms[~np.isnan(ohms)]
     return Conditions(

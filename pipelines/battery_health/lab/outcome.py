@@ -13,6 +13,13 @@ from pipelines.battery_health.lab.errors import OWN, summary
 from pipelines.battery_health.lab.reading import Discharge
 from pipelines.battery_health.lab.windows import WindowError
 
+COLUMNS = (
+    *("battery", "cell", "day", "model", "region", "capacity_ah", "resistance_mohm", "soh"),
+    *("discharge", "charge_ah", "estimated_ah", "low_ah", "high_ah"),
+    *("celsius", "current_a", "lowest_v", "cutoff_v", "interval_s", "source", "note"),
+)
+"""Columns of the artifact `cell-health`: the first eight are those of telemetry."""
+
 Windows = Mapping[str, Mapping[int, Sequence[WindowError]]]
 
 
@@ -23,42 +30,34 @@ def health_table(
     cutoff: float,
     source: str,
 ) -> pd.DataFrame:
-    """Return a row for each cell and discharge: the columns of telemetry's `cell-health`, and what is known here.
+    """Return a row for each cell and discharge: the columns of telemetry's `cell-health`, and more.
 
-    `battery` is the cell's name. `capacity_ah` is that of a full discharge, NaN otherwise; `soh` is relative to
-    the cell's first full one, and `resistance_mohm` at the discharge's own temperature, as no data sheet is known.
-    `estimated_ah`, `low_ah` and `high_ah` come from a window of half of the charge at a random place, or from all
-    there is if the discharge never was full.
+    `battery` is the cell's name. `capacity_ah` is that of a full discharge, NaN otherwise; `soh` is relative
+    to the cell's first full one, and `resistance_mohm` at the discharge's own temperature, as no data sheet
+    is known. `estimated_ah`, `low_ah` and `high_ah` come from a window of half of the charge at a random
+    place, or from all there is if the discharge never was full.
     """
     rows = []
     for discharge in discharges:
-        cell, number = discharge.cell, discharge.number
-        one = measured[cell][number]
-        new = next(
-            (x.capacity_ah for _, x in sorted(measured[cell].items()) if x.curve is not None), math.nan
-        )
-        window = _shown(windows[cell][number])
+        of_cell = measured[discharge.cell]
+        one = of_cell[discharge.number]
+        full = (other.capacity_ah for _, other in sorted(of_cell.items()) if other.full)
+        window = _shown(windows[discharge.cell][discharge.number])
         rows.append(
-            {
-                **{"battery": cell, "cell": 1, "day": pd.NaT, "model": None, "region": None},
-                **{"capacity_ah": one.capacity_ah, "resistance_mohm": one.resistance_mohm},
-                **{"soh": one.capacity_ah / new, "discharge": number, "charge_ah": one.charge_ah},
-                **{"estimated_ah": window.capacity_ah, "low_ah": window.low, "high_ah": window.high},
-                **{
-                    "celsius": one.celsius,
-                    "current_a": one.current,
-                    "lowest_v": one.lowest,
-                    "cutoff_v": cutoff,
-                },
-                **{"interval_s": one.interval, "source": source, "note": note(one, window, cutoff)},
-            }
+            (
+                *(discharge.cell, 1, pd.NaT, None, None),
+                *(one.capacity_ah, one.resistance_mohm, one.capacity_ah / next(full, math.nan)),
+                *(discharge.number, one.charge_ah, window.capacity_ah, window.low, window.high),
+                *(one.celsius, one.current, one.lowest, cutoff, one.interval),
+                *(source, note(one, window, cutoff)),
+            )
         )
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     return table.astype({"cell": "int16", "day": "datetime64[ms]", "model": "string", "region": "string"})
 
 
 def _shown(windows: Sequence[WindowError]) -> WindowError:
-    """Return the window that stands for a discharge: of half of the charge if there is one, best known first."""
+    """Return the window that stands for a discharge: one of half of the charge if there is one."""
     halves = [window for window in windows if window.share in ("half", "all")]
     return next((window for window in halves if window.own), halves[0])
 
@@ -66,7 +65,7 @@ def _shown(windows: Sequence[WindowError]) -> WindowError:
 def note(one: Measured, window: WindowError, cutoff: float) -> str:
     """Say what a row lacks, and why."""
     notes = []
-    if one.curve is None:
+    if not one.full:
         notes.append(f"never fell to {cutoff:g} V (lowest {one.lowest:.2f} V): no capacity")
     if math.isnan(one.resistance_mohm):
         notes.append("no rest before the load: no resistance")
@@ -79,6 +78,7 @@ def result(health: pd.DataFrame, windows: pd.DataFrame, remarks: Sequence[str]) 
     """Build the pipeline's return value."""
     table = summary(windows)
     own = table[table["known"] == OWN]
+    shares = [str(share) for share in own["share"]]
     return {
         "cells": int(health["battery"].nunique()),
         "discharges": len(health),
@@ -88,9 +88,7 @@ def result(health: pd.DataFrame, windows: pd.DataFrame, remarks: Sequence[str]) 
             str(cell): round(float(values.iloc[-1]), 4)
             for cell, values in health.dropna(subset=["soh"]).groupby("battery")["soh"]
         },
-        "mean_error": {
-            str(row.share): round(float(row.mean_error), 4) for row in own.itertuples(index=False)
-        },
-        "covered": {str(row.share): round(float(row.covered), 4) for row in own.itertuples(index=False)},
+        "mean_error": dict(zip(shares, own["mean_error"].round(4).tolist(), strict=True)),
+        "covered": dict(zip(shares, own["covered"].round(4).tolist(), strict=True)),
         "dropped": len(remarks),
     }

@@ -1,9 +1,10 @@
-"""Files of cells: one Parquet or CSV file a cell, split into discharges; what cannot be used is dropped by name."""
+"""Files of cells, split into discharges; what cannot be used is dropped, with a line that says why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,13 +144,13 @@ def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Di
     if not whole.all():
         remarks.append(f"{cell}: {(~whole).sum():,} samples without a value are dropped")
         columns = {name: values[whole] for name, values in columns.items()}
-    check(columns, cell)
     samples = np.stack([columns[name] for name in SAMPLE_COLUMNS])
     numbers = columns["cycle"] if "cycle" in columns else _numbered(samples)
+    check(columns, numbers, cell)
     edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
     found: dict[int, Floats] = {}
     contents: dict[bytes, int] = {}
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         number = int(numbers[start])
         part = _discharge(f"{cell}, discharge {number}", samples[:, start:end], "cycle" in columns, remarks)
         if part is None:
@@ -166,7 +167,7 @@ def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Di
 
 
 def _numbered(samples: Floats) -> Floats:
-    """Number the discharges of a file without cycles: a new one after charging, or where time starts again."""
+    """Number the discharges of a file without cycles: each begins after charging, or where time restarts."""
     seconds, current = samples[0], samples[1]
     limit = 0.05 * float(np.abs(current).max())
     charging = current > limit
@@ -177,7 +178,7 @@ def _numbered(samples: Floats) -> Floats:
 
 
 def _discharge(where: str, samples: Floats, numbered: bool, remarks: list[str]) -> Floats | None:
-    """Return a discharge's samples in order of time, without charging; None with a remark if it is unusable."""
+    """Return a discharge's samples in order of time, without charging; None if it is unusable."""
     seconds = samples[0]
     ahead = np.concatenate(([True], seconds[1:] > np.maximum.accumulate(seconds)[:-1]))
     if (dropped := int((~ahead).sum())) > _DISORDER * len(seconds):

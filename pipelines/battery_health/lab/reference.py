@@ -11,7 +11,7 @@ from pipelines.battery_health.lab.discharge import Curve, Measured
 from pipelines.battery_health.models import Floats
 
 CURVES = 24
-"""About as many curves of each cell are kept: all of up to 24 discharges, every second of up to 48, and so on."""
+"""Most curves of a cell that are kept: all of up to 24 discharges, every second of up to 48, and so on."""
 AGO = 10
 """A full discharge of the cell itself counts as known once it is this many discharges old."""
 LIKE_CURRENT = 0.1

@@ -84,21 +84,21 @@ def _opening(health: pd.DataFrame, windows: pd.DataFrame) -> str:
     full = int(health["capacity_ah"].notna().sum())
     cutoff = float(health["cutoff_v"].iloc[0])
     text = (
-        f"{health['battery'].nunique():,} cells, {len(health):,} discharges; {full:,} of them fell to {cutoff:g} V "
-        "and have a capacity: the charge until then. "
+        f"{health['battery'].nunique():,} cells, {len(health):,} discharges; {full:,} of them fell to "
+        f"{cutoff:g} V and have a capacity: the charge until then. "
     )
     good = usable(windows)
     own = good[good["own"]]
     if len(own):
         text += (
-            f"From windows at random places, the capacity is estimated with a mean error of "
-            f"{own['error'].abs().mean():.2%}; {own['covered'].mean():.0%} of the 90 % intervals hold the truth. "
+            "From windows that hold a third or half of it, the capacity is estimated with a mean error of "
+            f"{own['error'].abs().mean():.2%}; {own['covered'].mean():.0%} of the 90 % intervals hold it. "
         )
     return text + (
-        "No estimate sees where its window lies or what share of the charge it holds. "
-        "The curves of a cell itself are left out of what its estimates are fitted to, but for one earlier full "
-        f"discharge, at least {AGO} discharges old (the first, until there is an older one). It is left out too in the "
-        "lines “from other cells only”. Both plain guesses are measured on the same windows."
+        "No estimate sees where its window lies or what share of the charge it holds.\n\n"
+        "What an estimate is fitted to leaves out the cell itself. Of its own life it sees one earlier full "
+        f"discharge, at least {AGO} discharges old (the first, until there is such a one), and in the rows "
+        "“from other cells only” not even that. Both plain guesses are judged on the same windows."
     )
 
 
@@ -117,7 +117,7 @@ def _fade(session: Session, health: pd.DataFrame) -> None:
             f"{cell}: capacity",
             pd.DataFrame(columns).rename_axis("discharge"),
             unit="Ah",
-            note="measured over full discharges; estimated from a window of half of the charge at a random place",
+            note="measured in full discharges; estimated from a window of half the charge at a random place",
         )
     if len(cells) > CELLS_DRAWN:
         session.report.text(f"{len(cells) - CELLS_DRAWN} more cells are in the artifact cell-health.")
@@ -136,7 +136,7 @@ def _resistance(session: Session, health: pd.DataFrame) -> None:
         "Resistance",
         drawn,
         unit="mOhm",
-        note=f"voltage drop per current {PULSE:g} s after the begin of the load, at the discharge's temperature",
+        note=f"voltage drop per current {PULSE:g} s after the load's begin, at the discharge's temperature",
     )
     groups = rows.groupby("battery")
     lists = [
@@ -203,8 +203,8 @@ def _life(session: Session, measured: Mapping[str, Mapping[int, Measured]]) -> N
         names = ["cell", "discharge", "gained, Ah", "full discharges until it is lost"]
         session.report.table("Capacity that came back", pd.DataFrame(rises, columns=pd.Index(names)))
     session.report.text(
-        "The rises are part of the curves above; nothing is smoothed. Real cells show them after a rest, which files "
-        "without dates cannot tell."
+        "The rises are part of the curves above; nothing is smoothed. Real cells show them after "
+        "a rest, which files without dates cannot tell."
     )
     single = [
         (cell, one.number, one.measure, round(one.value, 4), round(one.usual, 4))

@@ -68,7 +68,7 @@ def window_errors(
         known: an earlier full discharge of the cell.
         reference: the curves of all cells, of which those of this cell are not used.
     """
-    seconds, current, voltage, celsius = samples
+    seconds, current, voltage, _ = samples
     charge = drawn(seconds, current)
     begin = int(under_load(current).argmax())
     below = np.flatnonzero(voltage[begin:] <= reference.cutoff)
