@@ -9,26 +9,29 @@ import pandas as pd
 
 from lightwork import Session
 from pipelines.battery_health.lab.discharge import LATER, PULSE, Measured
-from pipelines.battery_health.lab.errors import OWN, summary, usable, with_groups
+from pipelines.battery_health.lab.errors import ALONE, OWN, summary, usable, with_groups
 from pipelines.battery_health.lab.history import outliers, returned
 from pipelines.battery_health.lab.reference import AGO
 from pipelines.battery_health.models import CURRENT_NOISE, VOLTAGE_NOISE
 
 CELLS_DRAWN = 12
-_PERCENT = ("mean_error", "p95_error", "bias", "first_error", "ago_error", "covered", "width")
 _HEADINGS = {
     "share": "window",
-    "known": "estimated",
+    "windows": "windows",
     "mean_error": "mean error, %",
-    "p95_error": "95 % of errors below, %",
+    "p95_error": "95 % below, %",
     "bias": "bias, %",
-    "first_error": "guess: as at first, %",
-    "ago_error": f"guess: as {AGO} ago, %",
-    "covered": "truth in interval, %",
-    "width": "interval's width, %",
-    "place_quarter": "begins in the quarter",
-    "life_third": "age",
-    "temperature": "window's mean °C",
+    "covered": "covered, %",
+    "width": "width, %",
+    "alone_error": "others only, %",
+    "ago_error": f"{AGO} ago, %",
+    "first_error": "first, %",
+}
+_GROUPS = {
+    "cell": "cell",
+    "place_quarter": "quarter of the discharge in which the window begins",
+    "life_third": "age of the cell",
+    "temperature": "mean temperature of the window, °C",
 }
 
 
@@ -51,12 +54,12 @@ def report(
         remarks: a line for everything that was dropped.
     """
     session.report.text(_opening(health, windows))
-    table = summary(windows)
-    if len(table):
-        session.report.table("Errors of the capacity from a part of a discharge", readable(table))
+    own = usable(windows)["own"].any()
+    if own:
+        _headline(session, windows)
     _fade(session, health)
     _resistance(session, health)
-    if len(table):
+    if own:
         _errors(session, windows)
     _life(session, measured)
     if simulated is not None:
@@ -72,12 +75,21 @@ def report(
         session.report.table("What was dropped", pd.DataFrame({"reason": list(remarks)}))
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a summary with headings and percentages."""
-    shown = table.copy()
-    for name in _PERCENT:
+def readable(windows: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
+    """Return errors in %: one row for each window (and group), with what other estimates would have missed.
+
+    Args:
+        windows: the artifact `window-errors`, with the groups.
+        by: a column to group by.
+    """
+    keys = [*([by] if by else []), "share"]
+    table = summary(windows, [by] if by else None)
+    own = table[table["known"] == OWN].set_index(keys)
+    alone = table[table["known"] == ALONE].set_index(keys)
+    shown = own.assign(alone_error=alone["mean_error"]).reset_index().sort_values(keys, ignore_index=True)
+    for name in set(_HEADINGS) - {"share", "windows"}:
         shown[name] = (100.0 * shown[name]).round(2)
-    return shown.rename(columns=_HEADINGS)
+    return shown[[*keys, *list(_HEADINGS)[1:]]].rename(columns=_HEADINGS)
 
 
 def _opening(health: pd.DataFrame, windows: pd.DataFrame) -> str:
@@ -99,6 +111,27 @@ def _opening(health: pd.DataFrame, windows: pd.DataFrame) -> str:
         "What an estimate is fitted to leaves out the cell itself. Of its own life it sees one earlier full "
         f"discharge, at least {AGO} discharges old (the first, until there is such a one), and in the rows "
         "“from other cells only” not even that. Both plain guesses are judged on the same windows."
+    )
+
+
+def _headline(session: Session, windows: pd.DataFrame) -> None:
+    """Show the errors of all windows, beside those of plain guesses."""
+    table = readable(windows)
+    bars = {}
+    for row in table.to_dict("records"):
+        bars |= {
+            f"{row['window']}: estimated": row["mean error, %"],
+            f"{row['window']}: from other cells only": row["others only, %"],
+            f"{row['window']}: guessed, as {AGO} discharges ago": row[f"{AGO} ago, %"],
+            f"{row['window']}: guessed, as at first": row["first, %"],
+        }
+    session.report.bars("Mean error of the capacity from a third or half of a discharge", bars, unit="%")
+    session.report.table("Errors of the capacity from a part of a discharge", table)
+    session.report.text(
+        "All in % of the true capacity. “95 % below” bounds 95 % of the errors; “covered” is the share of "
+        "the 90 % intervals that hold the truth, and “width” their mean width. “Others only” is the mean "
+        f"error if nothing is known of the cell itself; “{AGO} ago” and “first” are those of the guesses that "
+        "the capacity is as it was then."
     )
 
 
@@ -170,14 +203,10 @@ def scatter(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> float
 def _errors(session: Session, windows: pd.DataFrame) -> None:
     """Show what holds the errors: the cell, the window's place, the cell's age, the temperature."""
     grouped = with_groups(windows)
-    titles = {
-        "cell": "cell",
-        "place_quarter": "the window's place",
-        "life_third": "age",
-        "temperature": "temperature",
-    }
-    for column, title in titles.items():
-        session.report.table(f"Errors by {title}", readable(summary(grouped, [column])))
+    for column, title in _GROUPS.items():
+        session.report.table(
+            f"Errors by {title}", readable(grouped, column).rename(columns={column: "group"})
+        )
     good = usable(windows)
     own = good[good["own"]]
     if len(own):
