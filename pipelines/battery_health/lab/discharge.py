@@ -52,6 +52,7 @@ class Measured(NamedTuple):
         later_mohm: the same after `LATER` seconds.
         celsius: the temperature before the load, °C.
         current: mean current under load, A; negative.
+        duty: the share of the time under load, from its begin to its end; less than 1 if it is pulsed.
         interval: median time between samples, s.
         voltage_noise: standard deviation of a voltage sample under load, V.
         current_noise: standard deviation of a current sample under load, A.
@@ -65,6 +66,7 @@ class Measured(NamedTuple):
     later_mohm: float
     celsius: float
     current: float
+    duty: float
     interval: float
     voltage_noise: float
     current_noise: float
@@ -98,6 +100,7 @@ def measure(samples: Floats, cutoff: float = CUTOFF) -> Measured:
         later_mohm=later,
         celsius=float(celsius[max(begin - 1, 0)]),
         current=float(current[loaded].mean()),
+        duty=len(loaded) / (last + 1 - begin),
         interval=float(np.median(np.diff(seconds))),
         voltage_noise=_noise(voltage[begin : last + 1]),
         current_noise=_noise(current[begin : last + 1]),

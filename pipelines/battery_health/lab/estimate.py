@@ -27,10 +27,12 @@ LEAST_FALL = 0.03
 """Least fall of the voltage over a window, V."""
 FEWEST = 8
 """Fewest samples of a window under load, and fewest rows of a regression."""
+FEWEST_OF_CELL = 4
+"""Fewest rows of one cell in a regression."""
 COVERED = 0.9
 """Share of the intervals that are to cover the truth."""
 PER_CELSIUS, PER_LOG_CURRENT = 0.1, 1.0 / math.log(2.0)
-"""Distance of a curve from a window: 1 for 10 °C, and for twice the current."""
+"""Distance of a curve from a window: 1 for 10 °C, for twice the current, for half the time under load."""
 NEAR = 0.5
 """A curve within this distance counts as measured under like conditions."""
 FARTHER = 0.25
@@ -62,12 +64,13 @@ class Estimate(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """A window under load: charge drawn in it, Ah; falling voltage, V; temperature, °C; current, A."""
+    """A window under load: charge drawn in it, Ah; falling voltage, V; and its conditions."""
 
     charge: Floats
     voltage: Floats
     celsius: float
     current: float
+    duty: float
 
 
 class _Fit(NamedTuple):
@@ -114,8 +117,8 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
         base = math.log(known.capacity_ah)
     gap = None if known is None else number - known.number
     blocks = [_rows(one, voltages, gap, reference.cutoff) for one in others]
-    blocks = [(rows, values) for rows, values in blocks if len(rows) >= FEWEST]
-    if not blocks:
+    blocks = [(rows, values) for rows, values in blocks if len(rows) >= FEWEST_OF_CELL]
+    if sum(len(rows) for rows, _ in blocks) < FEWEST:
         return _none("too few discharges of other cells to compare with")
     return _solve(blocks, row, base, known is None, distance)
 
@@ -134,11 +137,13 @@ def _window(samples: Floats) -> _Window | None:
         return None
     middle = int(np.searchsorted(-voltage, -0.5 * (voltage[0] + voltage[-1])))
     charge = drawn(part[0], part[1])
-    return _Window(charge, voltage, float(part[3][middle]), float(samples[1][loaded].mean()))
+    return _Window(
+        charge, voltage, float(part[3][middle]), float(samples[1][loaded].mean()), len(loaded) / part.shape[1]
+    )
 
 
 def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCurves], float]:
-    """Choose the curves of other cells under the conditions most like the window's; also their distance."""
+    """Choose the curves of other cells under conditions most like the window's; also their mean distance."""
     middle = 0.5 * (window.voltage[0] + window.voltage[-1])
     others = [one for one in reference.cells if one.cell != cell]
     if not others:
@@ -147,12 +152,14 @@ def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCu
     distances = [
         PER_CELSIUS * np.abs(one.celsius[:, at] - window.celsius)
         + PER_LOG_CURRENT * np.abs(np.log(one.currents / window.current))
+        + PER_LOG_CURRENT * np.abs(np.log(one.duties / window.duty))
         for one in others
     ]
     nearest = float(min(values.min() for values in distances))
     limit = max(NEAR, nearest + FARTHER)
     kept = [_kept(one, values <= limit) for one, values in zip(others, distances, strict=True)]
-    return [one for one in kept if len(one.numbers) >= 2], nearest
+    mean = float(np.mean(np.concatenate([values[values <= limit] for values in distances])))
+    return [one for one in kept if len(one.numbers) >= 2], mean
 
 
 def _kept(curves: CellCurves, good: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> CellCurves:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from pipelines.battery_health.lab.discharge import Curve, Measured
 from pipelines.battery_health.models import Floats
 
 CURVES = 24
-"""Most curves of a cell that are kept: all of up to 24 discharges, every second of up to 48, and so on."""
+"""About as many curves of a cell and current are kept: all of 24, every second of 48, and so on."""
 AGO = 10
 """A full discharge of the cell itself counts as known once it is this many discharges old."""
 LIKE_CURRENT = 0.1
@@ -28,6 +29,7 @@ class CellCurves(NamedTuple):
         numbers: the numbers of the discharges.
         logs: the logarithms of their capacities in Ah.
         currents: their currents, A; negative.
+        duties: the shares of the time under load.
         tops: their first voltages under load, V.
         charge: a row for each curve, as `Curve.charge`.
         celsius: likewise the temperatures.
@@ -37,6 +39,7 @@ class CellCurves(NamedTuple):
     numbers: Floats
     logs: Floats
     currents: Floats
+    duties: Floats
     tops: Floats
     charge: Floats
     celsius: Floats
@@ -68,10 +71,14 @@ class Known(NamedTuple):
     curve: Curve
 
 
-def stride(numbers: Sequence[int]) -> int:
-    """Return how far apart the kept discharges are: a power of two, so that a new one rarely changes it."""
+def stride(currents: Sequence[float]) -> int:
+    """Return how far apart the kept discharges are: a power of two, so that a new one rarely changes it.
+
+    What counts is the most common of the currents, in classes whose edges lie between whole amperes.
+    """
+    classes = Counter(np.round(2.0 * np.log(np.abs(currents))).tolist())
     apart = 1
-    while max(numbers) > apart * CURVES:
+    while max(classes.values()) > apart * CURVES:
         apart *= 2
     return apart
 
@@ -84,7 +91,7 @@ def reference(measured: Mapping[str, Mapping[int, Measured]], cutoff: float) -> 
     cells = []
     for cell in sorted(measured):
         discharges = measured[cell]
-        apart = stride(list(discharges))
+        apart = stride([one.current for one in discharges.values()])
         kept = [
             (number, one, one.curve)
             for number, one in sorted(discharges.items())
@@ -101,6 +108,7 @@ def _curves(cell: str, kept: list[tuple[int, Measured, Curve]]) -> CellCurves:
         np.array([number for number, _, _ in kept], dtype=np.float64),
         np.log([one.capacity_ah for _, one, _ in kept]),
         np.array([one.current for _, one, _ in kept]),
+        np.array([one.duty for _, one, _ in kept]),
         np.array([curve.top for _, _, curve in kept]),
         np.stack([curve.charge for _, _, curve in kept]),
         np.stack([curve.celsius for _, _, curve in kept]),
@@ -128,5 +136,6 @@ def known(number: int, discharges: Mapping[int, Measured]) -> Known | None:
 def _alike(one: Measured, other: Measured) -> bool:
     return (
         abs(np.log(one.current / other.current)) <= LIKE_CURRENT
+        and abs(np.log(one.duty / other.duty)) <= LIKE_CURRENT
         and abs(one.celsius - other.celsius) <= LIKE_CELSIUS
     )
