@@ -223,6 +223,7 @@ def _solve(
     """Predict, with the interval that covers `COVERED` of the errors at the worst predicted other cell.
 
     Each other cell is predicted from the rest in turn, at the same voltages (a conformal interval by cell).
+    The interval widens where the row lies off those that were fitted, and with the conditions' distance.
     """
     fit = _fit(blocks, alone)
     widths = []
@@ -232,13 +233,36 @@ def _solve(
         errors = np.abs(values - other.predict(rows)) / other.reach(rows)
         widths.append(float(np.quantile(errors, COVERED)))
     beyond = max(distance - NEAR, 0.0)
-    width = max(widths) * float(fit.reach(row)) * (1.0 + beyond)
-    cells = len(blocks)
-    if alone or cells == 1:
+    inside = max(widths)
+    if alone or len(blocks) == 1:
         # The cell is one more draw among few: what sets cells apart has been seen that often only.
-        width *= _STUDENT[min(max(cells - 1, 1), len(_STUDENT)) - 1] / _NORMAL
+        inside *= _STUDENT[min(max(len(blocks) - 1, 1), len(_STUDENT)) - 1] / _NORMAL
+    change, width = _held(
+        float(fit.predict(row)) - fit.mean,
+        inside,
+        inside * float(fit.reach(row)) * (1.0 + beyond),
+        _NORMAL * _spread(blocks, fit.mean) * (1.0 + beyond),
+    )
     if alone:
         width += SHIFT * beyond
-    log = base + float(np.clip(fit.predict(row), -1.0, 1.0) if not alone else fit.predict(row))
+    log = base + fit.mean + change
     middle, low, high = (math.exp(value) for value in (log, log - width, log + width))
     return Estimate(middle, low, high, "", distance)
+
+
+def _spread(blocks: list[tuple[Floats, Floats]], mean: float) -> float:
+    return float(np.sqrt(np.mean((np.concatenate([values for _, values in blocks]) - mean) ** 2)))
+
+
+def _held(change: float, inside: float, width: float, usual: float) -> tuple[float, float]:
+    """Hold a change that lies beyond what was fitted: return it, and its width, weighed against no change.
+
+    Args:
+        change: the predicted change.
+        inside: its width if its row lay where others lie.
+        width: its width.
+        usual: how far changes usually go.
+    """
+    off = width**2 - inside**2
+    weight = usual**2 / (usual**2 + off) if off > 0.0 else 1.0
+    return weight * change, math.sqrt(inside**2 + weight * max(off, 0.0) + ((1.0 - weight) * usual) ** 2)

@@ -130,8 +130,8 @@ def _headline(session: Session, windows: pd.DataFrame) -> None:
     session.report.text(
         "All in % of the true capacity. “95 % below” bounds 95 % of the errors; “covered” is the share of "
         "90 % intervals that hold the truth, and “width” their mean width. “Others only” is the mean "
-        f"error if nothing is known of the cell itself; “{AGO} ago” and “first” are those of the guesses that "
-        "the capacity is as it was then."
+        f"error if nothing is known of the cell itself; “{AGO} ago” and “first” are those of guessing "
+        "that the capacity is as it was then."
     )
 
 
