@@ -240,7 +240,7 @@ def _solve(
     change, width = _held(
         float(fit.predict(row)) - fit.mean,
         inside,
-        inside * float(fit.reach(row)) * (1.0 + beyond),
+        inside * float(fit.reach(row)) * (1.0 + 2.0 * beyond),
         _NORMAL * _spread(blocks, fit.mean) * (1.0 + beyond),
     )
     if alone:

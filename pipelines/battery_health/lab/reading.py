@@ -174,7 +174,9 @@ def _numbered(samples: Floats) -> Floats:
     ends = np.concatenate(([False], charging[:-1] & ~charging[1:])) | np.concatenate(
         ([False], np.diff(seconds) < 0)
     )
-    return np.asarray(1 + np.cumsum(ends), dtype=np.float64)
+    parts = np.cumsum(ends)
+    discharged = np.bincount(parts, weights=current < -limit) > 0
+    return np.asarray(np.cumsum(discharged)[parts], dtype=np.float64)
 
 
 def _discharge(where: str, samples: Floats, numbered: bool, remarks: list[str]) -> Floats | None:
