@@ -22,20 +22,24 @@ Errors = dict[str, dict[int, list[WindowError]]]
 
 
 def cells_in(session: Session, data: str) -> Cells | None:
-    """Read the cells in a folder: one of this machine, or of the lake; None if it is telemetry, or not there.
+    """Read the cells in a folder: of this machine or, first if the path is relative, of the lake.
+
+    Returns:
+        The cells; None if the folder holds telemetry, or is not there.
 
     Raises:
         InputError: it holds something else.
     """
-    local = Path(data).expanduser()
-    if local.is_absolute() or data.startswith((".", "~")):
+    local, folder = Path(data).expanduser(), data.strip("/")
+    if local.is_absolute() or data.startswith("."):
         if not local.is_dir():
             raise InputError(
-                f"battery-health: {data} is not a folder of this machine; expected one of cells' files"
+                f"battery-health: {data} is not a folder of this machine; expected one with cells' files"
             )
         return read_cells(local)
-    folder = data.strip("/")
-    return read_lake(session.lake, folder) if is_flat(session.lake, folder) else None
+    if is_flat(session.lake, folder):
+        return read_lake(session.lake, folder)
+    return read_cells(local) if local.is_dir() and not session.lake.entries(folder) else None
 
 
 def estimates(discharges: list[Discharge], cutoff: float) -> tuple[Health, Errors]:
