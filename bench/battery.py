@@ -1,15 +1,14 @@
-"""Throughput of battery-health on telemetry and on real cells, against plain loops over the same arithmetic."""
+"""Throughput of battery-health on telemetry and on real cells, against plain loops of the same arithmetic."""
 
 from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
 import os
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.measure import WORKERS, Row, folder, timed, within, workers
+from bench.measure import WORKERS, Row, folder, timed, within
 from lightwork import connect
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def _telemetry() -> list[Row]:
 
     dates = [(dt.date(2026, 1, 1) + dt.timedelta(n)).isoformat() for n in range(DAYS)]
     numbers = [number for number in range(BATTERIES) for _ in dates]
-    with workers() as address, folder() as lake, connect(on=address, lake=lake, progress="off") as session:
+    with folder() as lake, connect(on="local", workers=WORKERS, lake=lake, progress="off") as session:
         shared = {"seed": 0, "folder": "telemetry", "lake": session.lake}
         simulated = list(simulate.map(numbers, dates * BATTERIES, shared=shared))
         days = [battery_day("telemetry", file.path, file.digest) for file in simulated]
@@ -101,7 +100,7 @@ def _real_cells() -> list[Row]:
     from pipelines.battery_health.lab.reading import read_cells
 
     discharges = read_cells(CELLS).discharges
-    with workers() as address, folder() as lake, connect(on=address, lake=lake, progress="off") as session:
+    with folder() as lake, connect(on="local", workers=WORKERS, lake=lake, progress="off") as session:
         lab.estimates(
             discharges, 2.71
         )  # another cut-off: the code is loaded, and nothing of it is found again

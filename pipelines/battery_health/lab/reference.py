@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -122,20 +123,19 @@ def known(number: int, discharges: Mapping[int, Measured]) -> Known | None:
     `AGO`, the first. A later one is never used.
     """
     now = discharges[number]
-    earlier = [
-        (other, one)
-        for other, one in sorted(discharges.items())
-        if other < number and one.curve is not None and _alike(one, now)
-    ]
-    old = [pair for pair in earlier if pair[0] <= number - AGO] or earlier[:1]
-    if not old or old[-1][1].curve is None:
-        return None
-    return Known(old[-1][0], old[-1][1].capacity_ah, old[-1][1].curve)
+    earlier = sorted(other for other in discharges if other < number)
+    old = [other for other in earlier if other <= number - AGO]
+    young = earlier[len(old) :]
+    for other in (*reversed(old), *young):
+        one = discharges[other]
+        if one.curve is not None and _alike(one, now):
+            return Known(other, one.capacity_ah, one.curve)
+    return None
 
 
 def _alike(one: Measured, other: Measured) -> bool:
     return (
-        abs(np.log(one.current / other.current)) <= LIKE_CURRENT
-        and abs(np.log(one.duty / other.duty)) <= LIKE_CURRENT
+        abs(math.log(one.current / other.current)) <= LIKE_CURRENT
+        and abs(math.log(one.duty / other.duty)) <= LIKE_CURRENT
         and abs(one.celsius - other.celsius) <= LIKE_CELSIUS
     )

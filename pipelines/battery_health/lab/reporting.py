@@ -117,7 +117,7 @@ def _opening(health: pd.DataFrame, windows: pd.DataFrame) -> str:
 def _headline(session: Session, windows: pd.DataFrame) -> None:
     """Show the errors of all windows, beside those of plain guesses."""
     table = readable(windows)
-    bars = {}
+    bars: dict[str, float] = {}
     for row in table.to_dict("records"):
         bars |= {
             f"{row['window']}: estimated": row["mean error, %"],

@@ -15,7 +15,7 @@ from pipelines.battery_health.models import Floats
 
 SHARES = {"third": 1.0 / 3.0, "half": 0.5}
 """Windows by the share of the discharge's charge that they hold."""
-RANDOM = 3
+RANDOM = 5
 """Windows at random places of each share; one more begins with the rest before the load."""
 
 

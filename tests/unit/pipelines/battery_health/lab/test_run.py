@@ -69,7 +69,7 @@ def test_a_folder_of_cells_gives_the_tables_and_the_report(session, data):
     assert (full["estimated_ah"] <= full["high_ah"]).all()
     assert health["estimated_ah"].to_numpy() == pytest.approx(health["capacity_ah"].to_numpy(), rel=0.2)
     windows = session.artifacts.read("window-errors")
-    assert len(windows) == 8 * (30 + 27)  # with and without the cell's own past; the first has none
+    assert len(windows) == 12 * (30 + 27)  # with and without the cell's own past; the first has none
     assert {"share", "place", "rest", "age", "celsius", "error", "ago_error", "covered"} <= set(
         windows.columns
     )
