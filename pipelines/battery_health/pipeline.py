@@ -9,6 +9,8 @@ from annotated_types import Ge, Gt
 
 from lightwork import InputError, Session, current_session, pipeline
 from pipelines.battery_health.files import battery_day, stored
+from pipelines.battery_health.lab.discharge import CUTOFF
+from pipelines.battery_health.lab.run import cells_in, run
 from pipelines.battery_health.outcome import Outcome, report
 from pipelines.battery_health.summary import fleet_summary, soh_by_model
 from pipelines.battery_health.tasks import SimulatedFile, cell_health, simulate, simulate_again
@@ -21,6 +23,7 @@ def battery_health(
     start: dt.date = dt.date(2026, 1, 1),
     seed: Annotated[int, Ge(0)] = 0,
     data: str | None = None,
+    cutoff: Annotated[float, Gt(0)] = CUTOFF,
 ) -> dict[str, Any]:
     """Capacity and internal resistance of each cell by day, and the oldest cells of the fleet.
 
@@ -29,14 +32,21 @@ def battery_health(
         days: number of days to simulate for each battery.
         start: first day to simulate.
         seed: seed of the simulated fleet.
-        data: a folder of the lake with telemetry to use; nothing is simulated then, and the other parameters
-            are ignored.
+        data: a folder of the lake with telemetry to use, or one with the discharges of laboratory cells, a
+            Parquet or CSV file for each cell, in the lake or (an absolute path) on this machine; nothing is
+            simulated then, and the parameters above are ignored.
+        cutoff: for laboratory cells, the voltage at which a discharge is full, V.
 
     Returns:
         The numbers of batteries, cells and cell days; how many estimates are missing; the oldest cells; and
         for a simulated fleet the largest errors of the estimates, as shares of the true values.
+        For laboratory cells: the numbers of cells and discharges, each cell's last state of health, the mean
+        errors of the capacity from a part of a discharge, and the share of intervals that hold the truth.
     """
     session = current_session()
+    cells = cells_in(session, data) if data is not None else None
+    if data is not None and cells is not None:
+        return run(session, cells, cutoff, data)
     folder = data if data is not None else f"telemetry/simulated-{seed}"
     simulated = None if data is not None else _simulated(session, folder, fleet, days, start, seed)
     if simulated is None:

@@ -14,7 +14,19 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from pipelines.battery_health.models import MODELS, Floats, Model, resistance_factor, voltage_at_rest
+from pipelines.battery_health.models import (
+    CURRENT_NOISE,
+    CURRENT_OFFSET,
+    MODELS,
+    POLARISATION,
+    RELAXATION,
+    TEMPERATURE_NOISE,
+    VOLTAGE_NOISE,
+    Floats,
+    Model,
+    resistance_factor,
+    voltage_at_rest,
+)
 
 CELLS = 8
 SECONDS = 10
@@ -24,23 +36,11 @@ SAMPLES = 86_400 // SECONDS
 REGIONS = {"north": 8.0, "middle": 15.0, "south": 24.0}
 """Mean temperature of each region, °C."""
 
-CURRENT_NOISE = 0.1
-"""Standard deviation of a current sample, A."""
-CURRENT_OFFSET = 0.05
-"""Standard deviation, over batteries and days, of the current sensor's offset, A."""
 CURRENT_GAIN = 0.002
 """Standard deviation, over batteries, of the current sensor's gain."""
-VOLTAGE_NOISE = 0.001
-"""Standard deviation of a voltage sample, V."""
 VOLTAGE_OFFSET = 0.0005
 """Standard deviation, over cells, of the voltage sensor's offset, V."""
-TEMPERATURE_NOISE = 0.3
-"""Standard deviation of a temperature sample, °C."""
 
-_POLARISATION = 0.6
-"""The slow part of the resistance, as a share of the ohmic part."""
-_RELAXATION = 25.0
-"""Time constant of the slow part, s."""
 _HOUR = 3600 // SECONDS
 
 
@@ -122,7 +122,7 @@ def telemetry(unit: Battery, day: dt.date) -> pa.Table:
     soc = _start(unit, day) + flowed / real.capacity_ah[:, None]
     celsius = _temperature(rng, unit, day, current, model)
     ohms = 1e-3 * real.resistance_mohm[:, None] * resistance_factor(model, celsius)
-    volts = voltage_at_rest(model, soc) + ohms * (current + _POLARISATION * _settling(current))
+    volts = voltage_at_rest(model, soc) + ohms * (current + POLARISATION * _settling(current))
     return _measured(rng, unit, day, current, volts, celsius)
 
 
@@ -148,12 +148,12 @@ def _current(rng: np.random.Generator, unit: Battery, day: dt.date, capacity: fl
 
 
 def _settling(current: Floats) -> Floats:
-    """Filter the current for the slow part of the resistance: first order, time constant `_RELAXATION`."""
+    """Filter the current for the slow part of the resistance: first order, time constant `RELAXATION`."""
     follow = np.zeros(len(current))
     edges = [0, *(np.flatnonzero(np.diff(current)) + 1).tolist(), len(current)]
     before = 0.0
     for start, end in pairwise(edges):
-        decay = np.exp(-SECONDS / _RELAXATION * np.arange(end - start + 1))
+        decay = np.exp(-SECONDS / RELAXATION * np.arange(end - start + 1))
         course = current[start] + (before - current[start]) * decay
         follow[start:end], before = course[:-1], float(course[-1])
     return follow
@@ -180,8 +180,9 @@ def _measured(
     gain = 1 + CURRENT_GAIN * sensors.standard_normal()
     offsets = VOLTAGE_OFFSET * sensors.standard_normal(CELLS)[:, None]
     shape = (CELLS, SAMPLES)
-    amperes = current * gain + CURRENT_OFFSET * rng.standard_normal()
-    amperes = amperes + CURRENT_NOISE * rng.standard_normal(SAMPLES)
+    capacity = MODELS[unit.model].capacity
+    amperes = current * gain + CURRENT_OFFSET * capacity * rng.standard_normal()
+    amperes = amperes + CURRENT_NOISE * capacity * rng.standard_normal(SAMPLES)
     midnight = np.datetime64(day.isoformat(), "ms")
     times = midnight + np.arange(SAMPLES) * np.timedelta64(SECONDS * 1000, "ms")
     # The sensors resolve 10 mA, 0.1 mV and 0.1 °C.

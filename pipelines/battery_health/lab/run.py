@@ -1,0 +1,88 @@
+"""A run over a folder of laboratory cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lightwork import InputError, Session
+from pipelines.battery_health.lab.discharge import Measured
+from pipelines.battery_health.lab.errors import summary, window_table
+from pipelines.battery_health.lab.like import conditions, simulated_errors
+from pipelines.battery_health.lab.outcome import health_table, result
+from pipelines.battery_health.lab.reading import Cells, Discharge, is_flat, read_cells, read_lake
+from pipelines.battery_health.lab.reference import known, reference
+from pipelines.battery_health.lab.reporting import report
+from pipelines.battery_health.lab.windows import WindowError, measure_discharge, window_errors
+
+Health = dict[str, dict[int, Measured]]
+Errors = dict[str, dict[int, list[WindowError]]]
+
+
+def cells_in(session: Session, data: str) -> Cells | None:
+    """Read the cells in a folder: of this machine or, first if the path is relative, of the lake.
+
+    Returns:
+        The cells; None if the folder holds telemetry, or is not there.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    local, folder = Path(data).expanduser(), data.strip("/")
+    if local.is_absolute() or data.startswith("."):
+        if not local.is_dir():
+            raise InputError(
+                f"battery-health: {data} is not a folder of this machine; expected one with cells' files"
+            )
+        return read_cells(local)
+    if is_flat(session.lake, folder):
+        return read_lake(session.lake, folder)
+    return read_cells(local) if local.is_dir() and not session.lake.entries(folder) else None
+
+
+def estimates(discharges: list[Discharge], cutoff: float) -> tuple[Health, Errors]:
+    """Measure all discharges, and estimate their windows: two elements for each cell and discharge."""
+    measured: Health = {}
+    samples = [one.samples for one in discharges]
+    results = measure_discharge.map(samples, shared={"cutoff": cutoff})
+    for one, found in zip(discharges, results, strict=True):
+        measured.setdefault(one.cell, {})[one.number] = found
+    names, numbers = [one.cell for one in discharges], [one.number for one in discharges]
+    past = [known(one.number, measured[one.cell]) for one in discharges]
+    curves = reference(measured, cutoff)
+    errors: Errors = {}
+    windows = window_errors.map(names, numbers, samples, past, shared={"reference": curves})
+    for one, rows in zip(discharges, windows, strict=True):
+        errors.setdefault(one.cell, {})[one.number] = rows
+    return measured, errors
+
+
+def run(session: Session, cells: Cells, cutoff: float, source: str) -> dict[str, Any]:
+    """Estimate the health of laboratory cells, write the artifacts and the report.
+
+    Args:
+        session: the run's session.
+        cells: what the folder holds.
+        cutoff: the voltage at which a discharge is full, V.
+        source: the folder.
+    """
+    for line in cells.remarks:
+        session.log.warning(line)
+    session.log.info(
+        f"{len(cells.discharges):,} discharges of {len({one.cell for one in cells.discharges}):,} cells"
+    )
+    measured, errors = estimates(cells.discharges, cutoff)
+    health = health_table(cells.discharges, measured, errors, cutoff, source)
+    windows = window_table(measured, errors)
+    session.artifacts.write("cell-health", health)
+    session.artifacts.write("window-errors", windows)
+    session.artifacts.write("errors", summary(windows).astype({"share": "string"}))
+    like = conditions(measured)
+    simulated: tuple[Health, pd.DataFrame] | None = None
+    if like is not None:
+        (found,) = simulated_errors.map([like], shared={"cutoff": cutoff})
+        simulated = found.measured, window_table(found.measured, found.errors)
+    report(session, measured, health, windows, simulated, cells.remarks)
+    return result(health, windows, cells.remarks)
