@@ -1,4 +1,4 @@
-"""A run that failed: found by `runs`, explained by `show`, debugged by `run --only`, tried again by `retry`."""
+"""A run that failed: found by `runs`, explained by `show`, debugged by `--only`, tried again by `retry`."""
 
 from __future__ import annotations
 

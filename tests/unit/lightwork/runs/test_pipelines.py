@@ -135,7 +135,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
     [
         ({".git/HEAD": COMMIT}, COMMIT),
         ({".git/HEAD": "ref: refs/heads/main\n", ".git/refs/heads/main": f"{COMMIT}\n"}, COMMIT),
-        ({".git/HEAD": "ref: refs/heads/a/b", ".git/packed-refs": f"# pack\n{COMMIT} refs/heads/a/b\n"}, COMMIT),
+        ({".git/HEAD": "ref: refs/heads/a/b", ".git/packed-refs": f"# x\n{COMMIT} refs/heads/a/b\n"}, COMMIT),
         ({".git": "gitdir: ../main/.git/worktrees/w", "../main/.git/worktrees/w/HEAD": "ref: refs/heads/w",
           "../main/.git/worktrees/w/commondir": "../..", "../main/.git/refs/heads/w": COMMIT}, COMMIT),
         ({".git/HEAD": "ref: refs/heads/unborn"}, None),
