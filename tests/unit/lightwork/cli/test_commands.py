@@ -381,5 +381,5 @@ def test_prune_deletes_what_was_left_and_the_history_that_is_asked_for(lightwork
     assert len(json.loads(lightwork("runs", "--json").out)["runs"]) == 1
     assert len(json.loads(lightwork("artifacts", "--json").out)["artifacts"]) == 1
     amounts, _ = prune("--keep-for", "1d")
-    assert amounts.keys() - {"folders"} == {"runs", "reports"}
+    assert amounts.keys() - {"folders"} == set(), "the record of the run that wrote the artifact stays"
     assert len(json.loads(lightwork("artifacts", "--json").out)["artifacts"]) == 1
