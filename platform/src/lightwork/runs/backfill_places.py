@@ -72,7 +72,13 @@ class Here:
         return best(self._book.look())
 
     def start(self, interval: Interval) -> str:
-        """Start a process for an interval; return what it is called until its run's name is known."""
+        """Start a process for an interval; return what it is called until its run's name is known.
+
+        If somebody else has meanwhile, it is the name of that run.
+        """
+        known = self.known().get(interval.key)
+        if known is not None and (known.active or known.succeeded):
+            return known.run
         given = {name: item.text for name, item in self._given.items()}
         values = {**given, **dict(zip(self._names, interval.texts(), strict=True))}
         items = [f"{name}={'@' if text.startswith('@') else ''}{text}" for name, text in values.items()]
@@ -168,10 +174,10 @@ class InCluster:
         return best([*self._book.look(), *self._workflows()])
 
     def start(self, interval: Interval) -> str:
-        """Submit the run of an interval, unless there is one that goes on; return its name."""
-        goes_on = best(self._workflows()).get(interval.key)
-        if goes_on is not None and goes_on.active:
-            return goes_on.run
+        """Submit the run of an interval, unless somebody else has meanwhile; return its name."""
+        known = self.known().get(interval.key)
+        if known is not None and (known.active or known.succeeded):
+            return known.run
         given = {name: item.text for name, item in self._given.items()}
         values = {**given, **dict(zip(self._names, interval.texts(), strict=True))}
         return self._remote.submit(self._pipeline, values)
