@@ -19,9 +19,10 @@ from lightwork.errors import InputError, RunFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lightwork.functions.parameters import Parameter
     from lightwork.lake import Lake
     from lightwork.runs.backfill import Outcome, Place
-    from lightwork.store.interval_runs import Book
+    from lightwork.store.interval_runs import Book, Given
     from lightwork.tenants.intervals import Interval, Rhythm
 
 _STYLES = {"done": "dim", "succeeded": "green", "failed": "red", "running": "cyan", "left": "yellow"}
@@ -34,7 +35,7 @@ class _Target:
     Attributes:
         pipeline: the pipeline's name.
         names: the parameters that take the interval.
-        given: the other parameters, as texts.
+        given: the other parameters.
         rhythm: what cuts the intervals.
         lake: the lake with the records of the runs.
         place: returns where the runs are, given the book of those in the lake.
@@ -42,7 +43,7 @@ class _Target:
 
     pipeline: str
     names: tuple[str, str]
-    given: Mapping[str, str]
+    given: Mapping[str, Given]
     rhythm: Rhythm
     lake: Lake
     place: Callable[[Book], Place]
@@ -190,9 +191,16 @@ def _here(
     rhythm = _rhythm(pipeline, *_in_file(pipeline, settings.resolve_tenant(tenant)), every, timezone)
     opened = lakes.shown(lake, tenant)
     options = ["--on", place, "--tenant", opened.tenant, "--lake", opened.url]
+    given = _given(texts, parameters.of(target))
     return _Target(
-        pipeline, names, texts, rhythm, opened, lambda book: Here(pipeline, names, texts, options, book)
+        pipeline, names, given, rhythm, opened, lambda book: Here(pipeline, names, given, options, book)
     )
+
+
+def _given(texts: Mapping[str, str], known: Mapping[str, Parameter]) -> dict[str, Given]:
+    from lightwork.store.interval_runs import Given
+
+    return {name: Given(text, known.get(name)) for name, text in texts.items()}
 
 
 def _in_cluster(
@@ -205,11 +213,14 @@ def _in_cluster(
     every: str | None,
     timezone: str | None,
 ) -> _Target:
+    from lightwork.functions import discovery, parameters
+    from lightwork.kube import described, firing
     from lightwork.kube.schedules import Schedules, interval_names
     from lightwork.runs.backfill_places import InCluster
 
     remote = Schedules(environment, tenant_of(tenant), context)
-    names = _with_interval(pipeline, interval_names(remote.template(pipeline)), texts)
+    template = remote.template(pipeline)
+    names = _with_interval(pipeline, interval_names(template), texts)
     found = {item.pipeline: item for item in remote.schedules()}.get(pipeline)
     cron, zone = (found.cron, found.zone) if found else (None, None)
     rhythm = _rhythm(pipeline, cron, zone, every, timezone)
@@ -219,8 +230,12 @@ def _in_cluster(
             "backfill: what is done is known from the tenant's lake: log in with"
             f" `lightwork login --env {environment} --tenant {remote.tenant}`, or name it by --lake"
         )
+    installed = discovery.named(pipeline)
+    given = _given(texts, parameters.of(installed) if installed else described.parameters_of(template))
+    defaults = firing.given(template)
     return _Target(
-        pipeline, names, texts, rhythm, opened, lambda book: InCluster(remote, pipeline, names, texts, book)
+        *(pipeline, names, given, rhythm, opened),
+        lambda book: InCluster(remote, pipeline, names, given, defaults, book),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightwork import run_names
+from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
 from lightwork.lake.threads import in_threads
 from lightwork.store import records
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
+    from lightwork.functions.parameters import Parameter
     from lightwork.lake import Lake
 
-__all__ = ["ACTIVE", "Book", "Key", "Known", "best"]
+__all__ = ["ACTIVE", "Book", "Given", "Key", "Known", "best"]
 
 Key: TypeAlias = "tuple[dt.datetime, dt.datetime]"
 """The start and the end of an interval in UTC, as `Interval.key` has them."""
@@ -69,6 +72,34 @@ def _rank(known: Known) -> int:
     return 2 if known.succeeded else 1 if known.active else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A parameter that is given beside the interval.
+
+    Attributes:
+        text: its value as it is given.
+        parameter: its type; None if that is known in the pipeline's image only.
+    """
+
+    text: str
+    parameter: Parameter | None = None
+
+    def matches(self, recorded: object) -> bool:
+        """Return whether a run's record has the same value: `0.50` is 0.5, and `yes` is true."""
+        if (text := to_text(recorded)) == self.text:
+            return True
+        try:
+            if self.parameter is None:
+                return bool(json.loads(self.text) == recorded)
+            return bool(_value(self.parameter, self.text) == _value(self.parameter, text))
+        except ValueError:  # an InputError is a ValueError
+            return False
+
+
+def _value(parameter: Parameter, text: str) -> object:
+    return parameters.value_of(parameter.name, parameter, text)
+
+
 class Book:
     """The runs of a pipeline by interval, as their records in a lake tell.
 
@@ -78,7 +109,7 @@ class Book:
         lake: the tenant's lake.
         pipeline: the pipeline's name.
         names: the parameters that take the interval.
-        given: other parameters as texts; only runs with the same values count.
+        given: other parameters by name; only runs with the same values count.
         since: runs that were submitted earlier do not count, and are not read if their names tell that.
     """
 
@@ -87,7 +118,7 @@ class Book:
         lake: Lake,
         pipeline: str,
         names: tuple[str, str],
-        given: Mapping[str, str],
+        given: Mapping[str, Given],
         since: dt.datetime,
     ) -> None:
         self._lake = lake
@@ -131,12 +162,12 @@ class Book:
         return item
 
     def _key(self, record: Mapping[str, Any]) -> Key | None:
-        parameters = record.get("parameters")
-        if record.get("pipeline") != self._pipeline or not isinstance(parameters, Mapping):
+        values = record.get("parameters")
+        if record.get("pipeline") != self._pipeline or not isinstance(values, Mapping):
             return None
-        if any(to_text(parameters.get(name)) != text for name, text in self._given.items()):
+        if not all(given.matches(values.get(name)) for name, given in self._given.items()):
             return None
-        own = record.get("interval") or [parameters.get(name) for name in self._names]
+        own = record.get("interval") or [values.get(name) for name in self._names]
         return intervals.parse(own)
 
 

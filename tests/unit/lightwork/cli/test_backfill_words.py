@@ -106,6 +106,7 @@ def test_an_interval_that_somebody_ran_by_hand_is_done_with_the_same_parameters(
     assert lightwork("run", "hourly", *by_hand, "--on", "serial", "--tenant", "acme").code == 0
     assert states(lightwork) == ["done", "to run", "to run", "to run"], "the same moments in another zone"
     assert states(lightwork, "factor=3")[0] == "done"
+    assert states(lightwork, "factor=03")[0] == "done", "the same number"
     assert states(lightwork, "factor=2")[0] == "to run"
 
 
