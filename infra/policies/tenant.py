@@ -144,20 +144,27 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading and writing the records of a tenant's runs, and nothing else of a lake.
+    """Allow reading and writing the records and the history of a tenant's runs, and nothing else of a lake.
 
-    Only a Workflow's own record can be deleted, not that of a driver.
+    Only a Workflow's own record can be deleted, not that of a driver. What was a part of the history can be
+    deleted: it has been written again with more.
 
     Args:
         bucket_arn: the lake's bucket.
         key_arn: its key.
         tenant: the tenant, whose folder is of that name.
     """
-    runs = f"{tenant}/runs"
+    runs, history = f"{tenant}/runs", f"{tenant}/history"
+    listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
     return policy(
-        allow("List", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{runs}/*"]}}),
+        allow("List", ["s3:ListBucket"], [bucket_arn], listed),
         allow("Records", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/{runs}/*/run.json"]),
         allow("Own", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json"]),
+        allow(
+            "History",
+            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            [f"{bucket_arn}/{history}/*"],
+        ),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

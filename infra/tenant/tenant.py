@@ -145,7 +145,7 @@ class Tenant(pulumi.ComponentResource):
     def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
         tenant, names = args.tenant, args.names
         people_arn = _people_arn(tenant, names)
-        tenant_target = target(tenant, args.settings.environment, names, args.estate, args.image)
+        tenant_target = target(tenant, args.settings, names, args.estate, args.image)
         prefix = names.secret_prefix(tenant.name)
         return [
             *cluster_objects(tenant, tenant_target, args.pipelines),
