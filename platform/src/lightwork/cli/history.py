@@ -21,6 +21,7 @@ from lightwork.cli.output import (
     tenant_option,
     when,
 )
+from lightwork.cli.show import STYLES
 from lightwork.errors import InputError, near, one_line
 from lightwork.lake.base import shown
 
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
     from lightwork.history.query import By, Filter, History
     from lightwork.history.source import Run
     from lightwork.lake import Lake
-
-STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "stopped": "yellow",
-    "skipped": "yellow",
-    "submitted": "cyan",
-    "running": "cyan",
-    "lost": "red",
-}
-"""The colour of each status of a run."""
 
 _LEAST_HOURS = 0.005
 """The worker-hours that a table shows at least."""
@@ -104,7 +94,8 @@ def runs_command(
     opened = lakes.shown(lake, tenant, environment)
     runs = ask(opened, lambda history: _page(history, only, last + 1, opened))
     if as_json:
-        show_json({"runs": runs[:last], "more": len(runs) > last})
+        shown_runs = [{"run": run["name"], **run} for run in runs[:last]]
+        show_json({"runs": shown_runs, "more": len(runs) > last})
         return
     if not runs:
         what = "No such runs" if only != Filter(pipeline=only.pipeline) else "No runs"
@@ -126,15 +117,17 @@ def _page(history: History, only: Filter, last: int, lake: Lake) -> list[Run]:
     except KeyError:
         raise InputError(f"--before: there is no run {only.before!r} in {shown(lake)}") from None
     if not runs:
-        _check_pipeline(only.pipeline, history, lake)
+        _check_pipeline(only.pipeline, history, lake, "runs")
         names = history.parameters(only.pipeline)
         for name, _ in only.where:
             if name not in names:
-                raise InputError(f"--where: no run in {shown(lake)} has a parameter {name!r}{near(name, names)}")
+                raise InputError(
+                    f"--where: no run in {shown(lake)} has a parameter {name!r}{near(name, names)}"
+                )
     return runs
 
 
-def _check_pipeline(name: str | None, history: History, lake: Lake) -> None:
+def _check_pipeline(name: str | None, history: History, lake: Lake, command: str) -> None:
     """Refuse the name of a pipeline that has no runs in a lake and is not installed.
 
     Raises:
@@ -146,7 +139,9 @@ def _check_pipeline(name: str | None, history: History, lake: Lake) -> None:
 
     names = history.pipelines() | set(discovery.pipelines())
     if name not in names:
-        raise InputError(f"there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}")
+        raise InputError(
+            f"{command}: there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}"
+        )
 
 
 def _show(runs: list[Run]) -> None:
@@ -267,7 +262,7 @@ def cost_command(
 
 
 def _add(bill: Bill, history: History, only: Filter, by: By, lake: Lake) -> None:
-    _check_pipeline(only.pipeline, history, lake)
+    _check_pipeline(only.pipeline, history, lake, "cost")
     bill.add(history, only, by)
 
 

@@ -1,4 +1,4 @@
-"""The history on this machine: a SQLite database for each lake and user, which holds what can be fetched again.
+"""The history on this machine: a SQLite database for each lake and user, of what can be fetched again.
 
 Nothing depends on it: a database that is damaged, of another version, or cannot be written is made anew, or
 in memory. The segments of a lake never change, so a command fetches only those that it has not yet.
@@ -40,8 +40,8 @@ CREATE TABLE segments (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
 CREATE TABLE open (name TEXT PRIMARY KEY, marks TEXT NOT NULL);
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, name TEXT NOT NULL, noted REAL NOT NULL,
-    hidden INTEGER NOT NULL DEFAULT 0, pipeline TEXT, tenant TEXT, status TEXT NOT NULL, started REAL NOT NULL,
-    day TEXT NOT NULL, seconds REAL, retry_of TEXT, parameters TEXT NOT NULL);
+    hidden INTEGER NOT NULL DEFAULT 0, pipeline TEXT, tenant TEXT, status TEXT NOT NULL,
+    started REAL NOT NULL, day TEXT NOT NULL, seconds REAL, retry_of TEXT, parameters TEXT NOT NULL);
 CREATE TABLE documents (run INTEGER PRIMARY KEY, text BLOB NOT NULL);
 CREATE TABLE work (run INTEGER NOT NULL, size TEXT, spot INTEGER, seconds REAL NOT NULL);
 CREATE INDEX runs_name ON runs (name);
@@ -197,8 +197,8 @@ def _add(database: sqlite3.Connection, segment: int, runs: Iterable[tuple[Run, b
             for item in run.get("worker_seconds") or ()
         ]
     database.executemany(
-        "INSERT INTO runs (id, segment, name, noted, pipeline, tenant, status, started, day, seconds, retry_of,"
-        " parameters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO runs (id, segment, name, noted, pipeline, tenant, status, started, day, seconds,"
+        " retry_of, parameters) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
     database.executemany("INSERT INTO documents (run, text) VALUES (?, ?)", texts)

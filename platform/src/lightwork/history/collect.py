@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lightwork.history.segments import Listing
-    from lightwork.history.source import Run
     from lightwork.lake import Lake
 
 EVERY = 24 * 3600.0
@@ -98,6 +97,7 @@ def _pack(
     stop: Callable[[], bool],
 ) -> None:
     """Pack those of some runs that have ended, and delete their marks; mark the others if they are not."""
+    oldest = packing.now.timestamp() - _NEVER_RECORDED
     for start in range(0, len(names), _AT_ONCE):
         if stop():
             return
@@ -110,15 +110,13 @@ def _pack(
         gone = [path for name in done for path in listed.marks.get(name, ())]
         for name, run in zip(some, runs, strict=True):
             if run is None:
-                gone += [path for path in listed.marks.get(name, ()) if listed.modified[path] < packing.now.timestamp() - _NEVER_RECORDED]
+                gone += [path for path in listed.marks.get(name, ()) if listed.modified[path] < oldest]
             elif name not in done and name not in listed.marks:
                 marks.mark(lake, name)
         lake.delete(gone)
 
 
-def _look(
-    lake: Lake, listed: Listing, packing: Packing, packed: Packed, stop: Callable[[], bool]
-) -> None:
+def _look(lake: Lake, listed: Listing, packing: Packing, packed: Packed, stop: Callable[[], bool]) -> None:
     """Pack or mark the runs that are neither packed nor marked, and drop what is packed twice."""
     places = _places(lake, packing)
     names = source.names(lake)

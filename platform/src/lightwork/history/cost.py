@@ -98,8 +98,8 @@ class Prices:
     def of_work(self, work: Work) -> float | None:
         """Return the price of work: a worker costs the share of its node that it takes up.
 
-        Where it is not known whether the workers were on spot nodes, they are priced as on demand. None stands
-        for workers without a price, such as those of a laptop.
+        Where it is not known whether the workers were on spot nodes, they are priced as on demand. None
+        stands for workers without a price, such as those of a laptop.
         """
         size = size_of(work.size)
         if size is None:
@@ -110,13 +110,16 @@ class Prices:
 
 
 def size_of(text: str) -> tuple[float, float] | None:
-    """Return processors and bytes of memory of a worker's size, such as `2 cpu, 4Gi`; None if it has none."""
+    """Return processors and bytes of memory of a worker's size, such as `cpu=2 memory=4Gi`.
+
+    None stands for one without a size, such as a laptop's.
+    """
     from lightwork.tenants import quantities
 
-    cpu, separator, memory = text.partition(" cpu, ")
+    values = dict(part.split("=", 1) for part in text.split() if "=" in part)
     try:
-        return (quantities.millicores(cpu) / 1000, float(quantities.octets(memory))) if separator else None
-    except ValueError:
+        return quantities.millicores(values["cpu"]) / 1000, float(quantities.octets(values["memory"]))
+    except (KeyError, ValueError):
         return None
 
 

@@ -109,7 +109,7 @@ def _take_in_open(database: sqlite3.Connection, lake: Lake, listed: Listing) -> 
 
 
 def _known(database: sqlite3.Connection) -> dict[str, str]:
-    """Return the marks of the runs whose records change no more, by name, as they were when these were read."""
+    """Return the marks of the runs whose records change no more, as they were when these were read."""
     found = database.execute(
         "SELECT open.name, marks, text FROM open JOIN runs USING (name) JOIN documents ON run = runs.id"
         " WHERE segment = ?",

@@ -108,10 +108,10 @@ class Packing:
         if new:
             self._lake.write(path, data)
             self.segments[path] = period
-        replaced = [source for source in sources if source != path]
+        replaced = [other for other in sources if other != path]
         self._lake.delete(replaced)
-        for source in replaced:
-            del self.segments[source]
+        for other in replaced:
+            del self.segments[other]
         return int(new)
 
 

@@ -177,10 +177,10 @@ class History:
         for name, value in only.where:
             yield "has_value(parameters, ?, ?)", (name, value)
         if only.before is not None:
-            run = self.find(only.before)
-            if run is None:
+            if (run := self.find(only.before)) is None:
                 raise KeyError(only.before)
-            yield "(started, name) < (?, ?)", (source.moment(run, "started", "finished").timestamp(), run["name"])
+            started = source.moment(run, "started", "finished").timestamp()
+            yield "(started, name) < (?, ?)", (started, run["name"])
         if only.slow:
             yield self._slow()
 
@@ -188,7 +188,8 @@ class History:
         usual = {name: seconds for name in self.pipelines() if (seconds := self.usual(name)) is not None}
         # A run that has not ended has taken the time until now.
         took = "CASE WHEN status IN ('running', 'submitted') THEN ? - started ELSE seconds END"
-        return f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')", (time.time(), SLOW, json.dumps(usual))
+        condition = f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')"
+        return condition, (time.time(), SLOW, json.dumps(usual))
 
 
 def _has_value(parameters: str, name: str, value: str) -> bool:

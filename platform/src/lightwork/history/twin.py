@@ -1,4 +1,4 @@
-"""The history as Parquet, for pandas, DuckDB and whatever else reads it: one file a month, without doubles."""
+"""The history as Parquet, for pandas, DuckDB and others: one file a month, without doubles."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def pod_security() -> dict[str, Any]:
 
 
 def lake_keys(target: Target) -> dict[str, Any]:
-    """Return the variables with the lake's keys, where the pods' identity does not open it, for a container."""
+    """Return a container's variables with the lake's keys, where the pods' identity does not open it."""
     if target.lake_keys is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""The collector packs every run that has ended exactly once, whoever else is at work and whenever it is killed."""
+"""The collector packs every run that has ended exactly once, whoever else works and whenever it is killed."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_collector_killed_before_any_of_its_changes_loses_and_doubles_nothing(
     assert packed(lake) == expected
 
 
-class _maybe_killed:  # noqa: N801
+class _maybe_killed:
     def __enter__(self) -> None:
         pass
 
@@ -226,7 +226,9 @@ def test_a_mark_whose_run_never_had_a_record_is_deleted_after_a_day(
 
 
 def test_what_is_very_long_in_a_run_is_shortened(lake: Lake) -> None:
-    leave(lake, "long", parameters={"text": "x" * 100_000, "items": list(range(100_000))}, result=["y"] * 1000)
+    leave(
+        lake, "long", parameters={"text": "x" * 100_000, "items": list(range(100_000))}, result=["y"] * 1000
+    )
     collect(lake)
     ((path, _),) = segments.listing(lake).segments.items()
     (run,) = segments.runs_of(segments.read(lake, path) or ())
@@ -242,5 +244,3 @@ def test_a_stopped_collection_is_taken_up_by_the_next_one(lake: Lake) -> None:
     assert len(segments.listing(lake).marks) == 3
     collect(lake)
     assert len(packed(lake)) == 3
-
-

@@ -1,4 +1,4 @@
-"""The history on this machine is what the lake has, whatever became of its database; and it asks for little."""
+"""The history on this machine is what the lake has, whatever became of its database; it asks for little."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lightwork.store import marks
 from tests.unit.lightwork.history.leaving import NOW, Counting, leave
 
 
-def names(lake: Lake, last: int = 1000, **only: object) -> list[str]:
+def names(lake: Lake, last: int = 10**6, **only: object) -> list[str]:
     return [run["name"] for run in ask(lake, lambda history: history.page(Filter(**only), last))]  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def fill(lake: Lake, count: int, days: int = 40) -> None:
             "finished": (NOW - number % days * day).isoformat(),
             "seconds": 300.0,
             "parameters": {"number": number},
-            "worker_seconds": [{"size": "2 cpu, 4Gi", "spot": True, "seconds": 600.0}],
+            "worker_seconds": [{"size": "cpu=2 memory=4Gi", "spot": True, "seconds": 600.0}],
         }
         for number in range(count)
     ]
@@ -250,7 +250,7 @@ def test_commands_at_once_share_one_database(lake: Lake) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [1000] * 6
+    assert answers == [2000] * 6
 
 
 def test_a_segment_that_is_replaced_while_it_is_read_is_looked_for_again(
@@ -297,7 +297,13 @@ def test_pages_follow_each_other_without_gaps_also_where_runs_started_at_once(la
 
 def test_what_is_asked_for_is_found(lake: Lake) -> None:
     for number, status in enumerate(["succeeded", "failed", "stopped", "succeeded"]):
-        parameters = {"number": number, "text": str(number), "flag": number == 1, "list": [1, number], "none": None}
+        parameters = {
+            "number": number,
+            "text": str(number),
+            "flag": number == 1,
+            "list": [1, number],
+            "none": None,
+        }
         leave(
             lake,
             f"run-{number}",

@@ -1,4 +1,4 @@
-"""Runs that end at once, and collectors that are killed: in a folder and on an S3 server, by real processes."""
+"""Runs that end at once, and collectors that are killed: in a folder and in S3, by real processes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_twenty_runs_that_end_at_once_beside_collectors_lose_nothing(shared: Lak
 @pytest.mark.kill
 def test_a_collector_killed_at_fifty_random_moments_loses_and_doubles_nothing(shared: Lake) -> None:
     seed = random.randrange(2**32)
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     expected: dict[str, str] = {}
 
     def work() -> None:
