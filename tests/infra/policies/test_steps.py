@@ -42,6 +42,8 @@ CLOSED = (
     "runs/20260101T000000-1/jobs/0123.job",  # a job
     "runs/20260101T000000-1/run.json",
     "runs/20260101T000000-1/report.html",
+    "history/runs/2026-11-28-0123.jsonl.gz",  # what runs did and cost
+    "history/runs/prices.json",
     "results/wind.speed/0123/0001-4567.seg",  # a result
     "results/wind.speed/0123/code.json",
     "results/deep/er/and/deeper",
@@ -56,6 +58,7 @@ COMMITS = (
 OPEN = (
     "argo/nightly-1/nightly-1-step-fetch/main.log",  # where Argo saves the step's log
     "files/rows.csv",
+    "history.csv",
     "results.csv",
     "runs-of-mine/1",
 )

@@ -50,8 +50,8 @@ def objects(run: Run) -> dict[str, dict[str, Any]]:
     return {r.name: r.inputs for r in run.resources if r.type.startswith("kubernetes:")}
 
 
-def test_the_deployed_objects_are_those_of_the_cluster_tests(acme: Run) -> None:
-    dev = target.target(ACME, "dev", NAMES, ESTATE, IMAGE)
+def test_the_deployed_objects_are_those_of_the_cluster_tests(acme: Run, root: Path) -> None:
+    dev = target.target(ACME, settings.load(root, "dev"), NAMES, ESTATE, IMAGE)
     deployed = objects(acme)
     for built in manifests.tenant_objects(ACME, dev, discovery.pipelines()):
         kind, object_name = built["kind"], built["metadata"]["name"]

@@ -146,6 +146,13 @@ def runs_in_lake(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return names(incomplete, [name for name in found if name.startswith(incomplete)][:_RUNS], newest_first=True)
 
 
+def statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
+    """Offer the statuses of runs."""
+    from lightwork.cli.show import STYLES
+
+    return names(incomplete, STYLES)
+
+
 def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
     """Offer the contexts of the kubeconfig."""
     from kubernetes import config

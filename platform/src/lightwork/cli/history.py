@@ -54,13 +54,23 @@ since_option = click.option(
 @pipeline_option
 @since_option
 @click.option(
-    "--status", "statuses", multiple=True, metavar="STATUS", help="Only runs that ended so: failed,lost."
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="STATUS",
+    help="Only runs with this status, or one of several: failed,lost.",
+    shell_complete=candidates.statuses,
 )
 @click.option(
     "--where", multiple=True, metavar="NAME=VALUE", help="Only runs with this value of a parameter."
 )
 @click.option("--slow", is_flag=True, help="Only runs that took more than twice as long as usual.")
-@click.option("--before", metavar="RUN", help="Only runs that come after this one in the list.")
+@click.option(
+    "--before",
+    metavar="RUN",
+    help="Only runs that come after this one in the list.",
+    shell_complete=candidates.runs_in_lake,
+)
 @lake_option
 @environment_option
 @tenant_option
