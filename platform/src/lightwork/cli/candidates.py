@@ -143,7 +143,9 @@ def runs_in_lake(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     from lightwork.store import records
 
     found = sorted(records.names(_lake(ctx)), key=lambda name: str(run_names.time_in(name)), reverse=True)
-    return names(incomplete, [name for name in found if name.startswith(incomplete)][:_RUNS], newest_first=True)
+    return names(
+        incomplete, [name for name in found if name.startswith(incomplete)][:_RUNS], newest_first=True
+    )
 
 
 def statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001

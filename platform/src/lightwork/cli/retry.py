@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 @lake_option
 @environment_option
 @tenant_option
-@click.option("--json", "as_json", is_flag=True, help="Print the new run as one JSON object on the last line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the new run as one JSON object on the last line."
+)
 def retry_command(
     run: str,
     on: str | None,
@@ -47,8 +49,7 @@ def retry_command(
     outcomes: list[object] = []
     try:
         record = find(lakes.shown(lake, tenant, environment), run)
-        if record["status"] in ("running", "submitted"):
-            raise InputError(f"retry: {run} is {record['status']}; stop it, or wait for its end")
+        _refuse_running(record)
         if environment is not None:
             _submit(record, environment, tenant, context, as_json=as_json)
         else:
@@ -57,6 +58,16 @@ def retry_command(
         if as_json and not outcomes:
             show_json(refused(error))
         raise
+
+
+def _refuse_running(record: Mapping[str, Any]) -> None:
+    """Refuse a run that goes on.
+
+    Raises:
+        InputError: it does.
+    """
+    if record["status"] in ("running", "submitted"):
+        raise InputError(f"retry: {record['name']} is {record['status']}; stop it, or wait for its end")
 
 
 def _run(
@@ -103,4 +114,6 @@ def _submit(
     run = remote.submit(str(record["pipeline"]), values, retry_of=str(record["name"]))
     echo(f"submitted {run} to {remote.namespace}", err=True)
     if as_json:
-        show_json({"run": run, "status": "submitted", "retry_of": record["name"], "namespace": remote.namespace})
+        show_json(
+            {"run": run, "status": "submitted", "retry_of": record["name"], "namespace": remote.namespace}
+        )

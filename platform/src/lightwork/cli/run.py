@@ -68,7 +68,7 @@ class RunCommand(click.Command):
 @click.option(
     "--only",
     metavar="[TASK:]INDEX[,INDEX]...",
-    help="Compute only these elements of a task, as `lightwork show` prints them, with --on serial; then stop.",
+    help="Compute only these elements of a task, as `show` prints them, and stop; with --on serial.",
 )
 @click.option(
     "--result",

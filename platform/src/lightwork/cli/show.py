@@ -170,7 +170,12 @@ def _show_parts(record: Mapping[str, Any]) -> None:
     if artifacts := record["artifacts"]:
         echo()
         rows = [
-            [item["name"], "" if item["rows"] is None else f"{item['rows']:,}", size(item["bytes"]), item["uri"]]
+            [
+                item["name"],
+                "" if item["rows"] is None else f"{item['rows']:,}",
+                size(item["bytes"]),
+                item["uri"],
+            ]
             for item in artifacts
         ]
         show_table(["artifact", "rows", "size", "address"], rows, right=("rows", "size"), fold=("address",))
@@ -244,7 +249,9 @@ def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     found = records.recent(lake, 2 * _BEFORE, pipeline=record.get("pipeline"))
     begin = str(record.get("started") or "")
     before = [item for item in found if str(item.get("started") or "") < begin][:_BEFORE]
-    seconds = [item["seconds"] for item in before if item["status"] == "succeeded" and item["seconds"] is not None]
+    seconds = [
+        item["seconds"] for item in before if item["status"] == "succeeded" and item["seconds"] is not None
+    ]
     return {
         "runs": len(before),
         "succeeded": len(seconds),
@@ -288,7 +295,8 @@ def open_command(
 def _without(record: Mapping[str, Any]) -> str:
     if record["status"] in ("running", "submitted"):
         return f"is {record['status']}"
-    return f"{'was ' if record['status'] in ('lost', 'stopped', 'skipped') else ''}{record['status']} without one"
+    was = "was " if record["status"] in ("lost", "stopped", "skipped") else ""
+    return f"{was}{record['status']} without one"
 
 
 def _at_hand(lake: Lake, run: str, report: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _INDEX = re.compile(r"(?:(\d{1,9})/)?(\d{1,18})")
 
 
-class Done(BaseException):  # noqa: N818 - an event that no pipeline should catch
+class Done(BaseException):
     """All elements that were asked for are computed."""
 
 

@@ -162,8 +162,8 @@ def parameters_name(run: str) -> str:
     return f"{run}-parameters"
 
 
-# Environment variables of pods. ENV_RUN (the name of the run, which is its Workflow's) is set on every pod of a
-# run; `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
+# Environment variables of pods. ENV_RUN, the name of the run and of its Workflow, is set on every pod of it;
+# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
 # also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
@@ -176,7 +176,7 @@ ENV_SECRETS = "LIGHTWORK_SECRETS"
 ENV_PIPELINE = "LIGHTWORK_PIPELINE"
 """The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code."""
 ENV_RUN_UID = "LIGHTWORK_RUN_UID"
-"""The Workflow's unique id. Set by `manifests.scaler` on the driver; `runs.record` puts it into the record."""
+"""The Workflow's unique id. Set by `manifests.scaler` on the driver, recorded by `runs.record`."""
 ENV_RUN_CREATED = "LIGHTWORK_RUN_CREATED"
 """When the Workflow was created, in seconds since 1970. Set as ENV_ATTEMPT, read by `runs.earlier`."""
 ENV_ATTEMPT = "LIGHTWORK_ATTEMPT"
@@ -195,7 +195,7 @@ ENV_BRACE = "LIGHTWORK_BRACE"
 ENV_WORKER_SIZE = "LIGHTWORK_WORKER_SIZE"
 """The size of the run's workers, for its record. Set by `manifests.scaler`, read by `runs.phases`."""
 ENV_WORKERS_NEVER_ON = "LIGHTWORK_WORKERS_NEVER_ON"
-"""Where workers never are: on spot nodes (true), on others (false), or none. Set and read as ENV_WORKER_SIZE."""
+"""Where workers never are: on spot nodes (true), on others (false), or none. As ENV_WORKER_SIZE."""
 ENV_COMMIT = "LIGHTWORK_COMMIT"
 """The Git commit that the image was built from. Set by the image, read by `runs.provenance`."""
 ENV_RESULT_FILE = "LIGHTWORK_RESULT_FILE"

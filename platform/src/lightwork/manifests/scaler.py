@@ -203,7 +203,9 @@ def _driver() -> Container:
             contract.ENV_WORKER_THREADS: placeholder("worker-threads"),
             contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
             contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
-            contract.ENV_WORKER_SIZE: f"cpu={placeholder('worker-cpu')} memory={placeholder('worker-memory')}",
+            contract.ENV_WORKER_SIZE: " ".join(
+                f"{name}={placeholder(f'worker-{name}')}" for name in ("cpu", "memory")
+            ),
             contract.ENV_WORKERS_NEVER_ON: placeholder("never-on"),
             contract.ENV_RESULT_FILE: placeholder("result-file"),
             contract.ENV_RUN_UID: "{{workflow.uid}}",

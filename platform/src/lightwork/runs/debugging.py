@@ -65,10 +65,12 @@ def debug(
         else:
             total = session.runner.counts_by_task().get(task, {}).get("total", 0)
             raise InputError(
-                f"run: --only: {pipeline.name} maps no element {chosen.missing()} of {task}, which got {total:,}"
+                f"run: --only: {pipeline.name} maps no element {chosen.missing()} of {task},"
+                f" which got {total:,}"
             )
         return [
-            Debugged(task, written(number, index), jsonable(result)) for number, index, result in chosen.results
+            Debugged(task, written(number, index), jsonable(result))
+            for number, index, result in chosen.results
         ]
 
 
@@ -83,7 +85,9 @@ def _task(pipeline: Pipeline[..., Any], text: str) -> str:
     if not text:
         if len(names) == 1:
             return next(iter(names.values()))
-        raise InputError(f"run: --only: {pipeline.name} has {len(names)} tasks: TASK:INDEX names one{near('', names)}")
+        raise InputError(
+            f"run: --only: {pipeline.name} has {len(names)} tasks: TASK:INDEX names one{near('', names)}"
+        )
     if text in names:
         return names[text]
     if text in names.values():

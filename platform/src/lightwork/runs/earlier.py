@@ -35,7 +35,8 @@ def succeeded(lake: Lake, environment: Mapping[str, str]) -> dict[str, Any] | No
         (
             attempt
             for attempt in reversed(attempts.of_run(lake, run))
-            if (attempt["status"], attempt.get("workflow_uid"), attempt.get("step")) == ("succeeded", uid, step)
+            if (attempt["status"], attempt.get("workflow_uid"), attempt.get("step"))
+            == ("succeeded", uid, step)
         ),
         None,
     )

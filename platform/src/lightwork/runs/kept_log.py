@@ -6,12 +6,15 @@ In a cluster the logs of pods are shipped and archived, and no driver keeps its 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import threading
+import traceback
 from typing import TYPE_CHECKING
 
 from lightwork import logs
+from lightwork.functions.raised import describe
 from lightwork.lake.local import LocalLake
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ MOST = 50_000_000
 """Bytes of a log that are kept in a folder."""
 MOST_ELSEWHERE = 5_000_000
 """Bytes of a log that are kept in any other lake: each refresh sends all of it."""
+_TRACEBACK = 50_000
+"""Characters of a traceback that are kept."""
 
 
 def path(run: str) -> str:
@@ -56,11 +61,20 @@ class KeptLog:
             try:
                 yield
             finally:
-                with contextlib.suppress(Exception):  # the run's own writes report what is wrong with the lake
+                with contextlib.suppress(
+                    Exception
+                ):  # the run's own writes report what is wrong with the lake
                     self.refresh()
                 if self._file is not None:
                     os.close(self._file)
                     self._file, self._over = None, True
+
+    def note(self, error: BaseException) -> None:
+        """Keep the error that ended the run, which the program shows in its own way."""
+        event = {"timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), "level": "error"}
+        trace = "".join(traceback.format_exception(error))[-_TRACEBACK:]
+        of_run = {"tenant": self._lake.tenant, "run": self._run, "logger": "lightwork.run"}
+        self._keep(json.dumps({**event, "event": describe(error), **of_run, "exception": trace}))
 
     def refresh(self) -> None:
         """Write what is not in the lake yet."""
@@ -78,7 +92,9 @@ class KeptLog:
             self._size += len(data)
             if self._size > most:
                 self._over = True
-                data = json.dumps({"event": f"the kept log ends here: it has {most:,} bytes"}).encode() + b"\n"
+                data = (
+                    json.dumps({"event": f"the kept log ends here: it has {most:,} bytes"}).encode() + b"\n"
+                )
             try:
                 self._append(data)
             except OSError as error:

@@ -42,6 +42,14 @@ class Run:
     unrecorded: str = field(default="", repr=False)
     failed: tuple[list[dict[str, Any]], int] | None = field(default=None, repr=False)
 
+    def __setstate__(self, state: list[Any]) -> None:
+        """Load what was pickled, also by an earlier version, whose fields were others."""
+        if len(state) > len(self.__slots__):
+            record = dict(zip(_EARLIER, state, strict=False))
+            state = [{**record, "status": "succeeded"}, None, record.get("bars", {}), "", ([], 0)]
+        for name, value in zip(self.__slots__, state, strict=True):
+            object.__setattr__(self, name, value)
+
     @property
     def name(self) -> str:
         """The run's name."""
@@ -100,7 +108,7 @@ class Run:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        """The elements that failed, as far as they are kept: task, index, input, error, traceback, attempt."""
+        """The elements that failed, as far as they are kept: task, map, index, input, error, traceback…"""
         return self._failed()[0]
 
     def _failed(self) -> tuple[list[dict[str, Any]], int]:
@@ -125,8 +133,9 @@ class Run:
         rows |= _flat(self.result)
         rows |= {f"artifact {item['name']}": item["uri"] for item in self.artifacts}
         rows["report"] = self.report
+        left = "style='text-align:left'"
         cells = "".join(
-            f"<tr><th style='text-align:left'>{_cell(name)}</th><td style='text-align:left'>{_cell(value)}</td></tr>"
+            f"<tr><th {left}>{_cell(name)}</th><td {left}>{_cell(value)}</td></tr>"
             for name, value in rows.items()
             if value not in (None, "")
         )
@@ -140,6 +149,15 @@ class Run:
             head = "".join(f"<th>{name}</th>" for name in ("task", "index", "input", "error"))
             failed = f"<table><caption>failed elements</caption><tr>{head}</tr>{failed}</table>"
         return f"<strong>{title}</strong><table>{cells}</table>{failed}"
+
+
+RunResult = Run
+"""Its name in results that earlier versions have kept."""
+_EARLIER = (
+    *("name", "pipeline", "tenant", "parameters", "elements", "seconds", "result", "artifacts", "report"),
+    "bars",
+)
+"""The fields that it had then."""
 
 
 def _flat(result: Any) -> dict[str, Any]:

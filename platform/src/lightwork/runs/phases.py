@@ -1,4 +1,4 @@
-"""Where a run's time goes, and how long workers ran for it: looked at once a second, in a thread beside it."""
+"""Where a run's time goes, and how long workers ran for it: a thread beside it looks once a second."""
 
 from __future__ import annotations
 
@@ -68,11 +68,16 @@ class Phases:
         if self._connected is not None:
             for_workers = max(0.0, (self._first or now) - self._connected)
         computing = max(0.0, now - self._begin - connecting - for_workers)
-        phases = {"waiting": self._waited, "scheduler": connecting, "workers": for_workers, "computing": computing}
+        phases = {
+            "waiting": self._waited,
+            "scheduler": connecting,
+            "workers": for_workers,
+            "computing": computing,
+        }
         return {name: round(value, 3) for name, value in phases.items()}
 
     def worker_seconds(self) -> list[dict[str, Any]]:
-        """Return the seconds that workers ran: of their size, and whether on spot nodes; null if on either."""
+        """Return the seconds that workers ran, with their size and whether they were on spot nodes."""
         if not self._seconds:
             return []
         size, spot = size_of_workers(os.environ)
@@ -80,7 +85,7 @@ class Phases:
 
 
 def size_of_workers(environment: Mapping[str, str]) -> tuple[str, bool | None]:
-    """Return the size of the workers' pods, and whether they are on spot nodes; None if they may be on either.
+    """Return the size of the workers, and whether they are on spot nodes; None if they may be on either.
 
     Args:
         environment: the variables of the driver.

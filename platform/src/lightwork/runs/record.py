@@ -154,6 +154,9 @@ class Record:
     ) -> None:
         """Write the record of an attempt that has ended; an error of the lake does not replace its own."""
         end = now()
+        if error is not None and self._log is not None:
+            with contextlib.suppress(Exception):  # an exception whose texts raise
+                self._log.note(error)
         try:
             self.write(
                 status=status,

@@ -12,8 +12,6 @@ from lightwork.store import records
 from lightwork.store.attempts import COUNTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lightwork.runs.record import Record
     from lightwork.runs.session import Session
 

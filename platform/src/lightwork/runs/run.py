@@ -117,9 +117,7 @@ def run_pipeline(
         commit = git_commit(pipeline)
         session.origin |= {"git_commit": commit, "versions": versions()}
         session.code_key = functools.cache(lambda: _code_key(pipeline))
-        record = Record(
-            session, plain, git_commit=commit, retry_of=identity.retry_of, begin=begin, log=log
-        )
+        record = Record(session, plain, git_commit=commit, retry_of=identity.retry_of, begin=begin, log=log)
         with (
             contextlib.nullcontext() if log is None else log.keeping(),
             presence.present(session.lake, session.run_id, record.beat),

@@ -410,12 +410,11 @@ class Artifacts:
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
         if left_out:
             raise LightworkError(
-                f"no artifact {name!r} of a run that succeeded in {self.lake.root}; the newest is of {left_out},"
-                f" which did not: run={left_out!r} gives it"
+                f"no artifact {name!r} of a run that succeeded in {self.lake.root}; the newest is of"
+                f" {left_out}, which did not: run={left_out!r} gives it"
             )
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
-
 
     def _counts(self, document: Mapping[str, Any]) -> bool:
         """Return whether a version is of a run that succeeded; with a warning if that cannot be known."""

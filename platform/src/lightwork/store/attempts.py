@@ -105,7 +105,7 @@ def check_fields(document: dict[str, Any]) -> dict[str, Any]:
         if item is not None and not isinstance(item, dict):
             raise OddError("elements: expected numbers by name")
         for name in item or {}:
-            documents.whole(item, name)
+            documents.whole(item or {}, name)
     for name in _items(document, "phases"):
         documents.number(document["phases"], name)
     for worker in document.get("worker_seconds") or []:

@@ -21,8 +21,8 @@ MOST = 10_000
 MOST_CHARACTERS = 16_000_000
 """Characters of them all that are kept."""
 FIELDS = ("task", "map", "index", "input", "error", "traceback", "tries")
-"""The fields of a row, to which `of_run` adds the attempt. Of the maps of a task, the first is 1. An index counts
-from 0, and is null for a submitted call."""
+"""The fields of a row, to which `of_run` adds the attempt. Of the maps of a task, the first is 1. An index
+counts from 0, and is null for a submitted call."""
 _LENGTHS = {"input": 1_000, "error": 2_000, "traceback": 20_000}
 """Characters of a field that are kept."""
 _BYTES = 64_000_000

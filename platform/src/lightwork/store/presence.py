@@ -2,8 +2,8 @@
 
 A process shows that it works on a run by files in `runs/<name>/`: `owner-*`, which is locked as long as the
 process lives, also while it stands still; and one that is written anew every minute: the record of a run's
-attempt, or `alive` in a session that is no run of a pipeline. Where there are no locks, such as in S3, the times by the lake's own clock count: a process that has written nothing for
-long has ended.
+attempt, or `alive` in a session that is not a run of a pipeline. Where there are no locks, such as in S3, the
+times by the lake's own clock count: a process that has written nothing for long has ended.
 """
 
 from __future__ import annotations

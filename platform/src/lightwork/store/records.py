@@ -1,9 +1,9 @@
 """Records of runs in a lake: each run has one name, and one record under it.
 
 A run's folder, `runs/<name>/`, has what each process wrote of it: the attempts of its drivers
-(`store.attempts`), the end of its Workflow (`store.endings`), the elements that failed (`store.failures`), its
-report, its log, and the runs that tried it again. The record is derived from these when it is read, so no two
-processes ever write the same file.
+(`store.attempts`), the end of its Workflow (`store.endings`), the elements that failed (`store.failures`),
+its report, its log, and the runs that tried it again. The record is derived from these when it is read, so no
+two processes ever write the same file.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def recent(lake: Lake, limit: int | None = None, pipeline: str | None = None) ->
         limit: how many at most.
         pipeline: only runs of this pipeline.
     """
-    begin = dt.datetime.max.replace(tzinfo=dt.UTC)
+    begin = dt.datetime.max.replace(tzinfo=dt.UTC) - 2 * _LATE
     times = {name: run_names.time_in(name) or begin for name in names(lake)}
     order = sorted(times, key=lambda name: (times[name], name), reverse=True)
     found: list[dict[str, Any]] = []
@@ -126,10 +126,10 @@ def recent(lake: Lake, limit: int | None = None, pipeline: str | None = None) ->
             if pipeline is None or record["pipeline"] == pipeline
         ]
         found.sort(key=_begin, reverse=True)
-        if limit is not None and len(found) >= limit and start + _TOGETHER < len(order):
-            # A later name may belong to a run that started later than its name says.
-            if times[order[start + _TOGETHER]] + _LATE < _begin(found[limit - 1]):
-                break
+        rest = order[start + _TOGETHER :]
+        # One of the rest may have started later than its name says.
+        if limit and len(found) >= limit and rest and times[rest[0]] + _LATE < _begin(found[limit - 1]):
+            break
     return found[:limit]
 
 
@@ -182,7 +182,9 @@ def _merged(name: str, tries: list[dict[str, Any]], workflow: dict[str, Any] | N
     record["status"] = _status(of_workflow.get("status"), last)
     record["error"] = _error(record["status"], tries) or of_workflow.get("error")
     if workflow is None and record["status"] not in ("running", SUBMITTED):
-        record["finished"] = max((str(item["finished"]) for item in tries if item.get("finished")), default=None)
+        record["finished"] = max(
+            (str(item["finished"]) for item in tries if item.get("finished")), default=None
+        )
     record["seconds"] = _seconds(record)
     return record
 
@@ -227,9 +229,11 @@ def _tasks(last: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def _phases(tries: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the seconds in each phase: those of all attempts, except that the run waits once for its turn."""
+    """Return the seconds in each phase over all attempts; a run waits once for its turn."""
     phases = [item.get("phases") or {} for item in tries]
-    sums = {name: round(sum(item.get(name, 0.0) for item in phases), 3) for name in (phases[0] if phases else ())}
+    sums = {
+        name: round(sum(item.get(name, 0.0) for item in phases), 3) for name in (phases[0] if phases else ())
+    }
     return sums | ({"waiting": phases[0]["waiting"]} if "waiting" in sums else {})
 
 

@@ -58,7 +58,17 @@ def completed(attempt: dict[str, Any], workflow: Mapping[str, Any] | None) -> di
 
 def as_record(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a run's record that its Workflow's document decides."""
-    names = ("pipeline", "tenant", "status", "started", "finished", "error", "retry_of", "interval", "schedule")
+    names = (
+        "pipeline",
+        "tenant",
+        "status",
+        "started",
+        "finished",
+        "error",
+        "retry_of",
+        "interval",
+        "schedule",
+    )
     fields = {name: document[name] for name in names if document.get(name) is not None}
     has_ended = document["status"] != "submitted"
     return fields | {
