@@ -155,16 +155,13 @@ def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
         tenant: the tenant, whose folder is of that name.
     """
     runs, history = f"{tenant}/runs", f"{tenant}/history"
+    records, packed = [f"{bucket_arn}/{runs}/*/run.json"], f"{bucket_arn}/{history}/*"
     listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], listed),
-        allow("Records", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/{runs}/*/run.json"]),
-        allow("Own", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json"]),
-        allow(
-            "History",
-            ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            [f"{bucket_arn}/{history}/*"],
-        ),
+        allow("Read", ["s3:GetObject"], [*records, f"{bucket_arn}/{runs}/*/alive", packed]),
+        allow("Write", ["s3:PutObject"], [*records, packed]),
+        allow("Replace", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json", packed]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

@@ -177,7 +177,7 @@ def add_tenant(name: str, bucket: str) -> None:
         client("root").create_bucket(Bucket=bucket)
         _admin("change-bucket-owner", "--bucket", bucket, "--owner", owner)
     policy = bucket_policy(name, bucket, owner=owner, steps=steps, controller=controller, people=people)
-    client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    client("root").put_bucket_policy(Bucket=bucket, Policy=as_text(policy))
 
 
 def steps_of(tenant: str) -> str:
@@ -193,6 +193,11 @@ def controller_of(tenant: str) -> str:
 def people_of(tenant: str) -> str:
     """Return the name of the account of a tenant's people."""
     return f"{tenant}-people"
+
+
+def as_text(policy: dict[str, Any]) -> str:
+    """Return a policy as JSON without spaces: the server keeps it in an attribute of at most 4 kB."""
+    return json.dumps(policy, separators=(",", ":"))
 
 
 def bucket_policy(

@@ -65,7 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Serve
             policy = stores.bucket_policy(
                 tenant, bucket, owner="pods", steps="steps", controller=controller, people="people"
             )
-            running.client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+            running.client("root").put_bucket_policy(Bucket=bucket, Policy=stores.as_text(policy))
         yield running
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra import manifests as infra_manifests
-from infra.config import image
+from infra.config import image, settings
 from infra.config.naming import Names
 from infra.config.sizes import DEFAULTS, Sizes
 from infra.estate.outputs import EstateOutputs
