@@ -27,6 +27,7 @@ from tests.unit.lightwork.history.leaving import leave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lightwork.lake import Lake
 
@@ -88,8 +89,9 @@ def lake_of(
 
 @needs_server
 def test_the_server_lets_the_job_do_all_of_its_work_and_people_read_it(
-    server: s3_server.Server, monkeypatch: pytest.MonkeyPatch
+    server: s3_server.Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     pods = lake_of(server, "pods", monkeypatch)
     month = dt.datetime.now(dt.UTC) - dt.timedelta(days=40)
     for number in range(3):
