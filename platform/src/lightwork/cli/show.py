@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -246,6 +245,8 @@ def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
 
 def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
+    import statistics
+
     from lightwork.history.history import ask
     from lightwork.history.query import Filter
 
