@@ -15,8 +15,8 @@ import pytest
 
 from lightwork.errors import LightworkError
 from lightwork.history import segments
-from lightwork.history.history import ask
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.kube.contract import ENV_PRICES
 from lightwork.lake import open_lake
 from lightwork.pods import history as command

@@ -90,8 +90,8 @@ def runs_command(
     as_json: bool,
 ) -> None:
     """Show recent runs, newest first."""
-    from lightwork.history.history import ask
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(
         pipeline=_pipeline(pipeline, only_pipeline),
@@ -257,8 +257,8 @@ def cost_command(
 ) -> None:
     """Show the time of the runs' workers and, where the estate gives prices, what it cost."""
     from lightwork.history.cost import Bill
-    from lightwork.history.history import ask
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(pipeline=only_pipeline, since=None if since is None else since_of(since))
     bill = Bill()

@@ -58,7 +58,7 @@ def find(lake: Lake, name: str) -> dict[str, Any]:
     Raises:
         InputError: there is none of this name.
     """
-    from lightwork.history.history import ask
+    from lightwork.history.sync import ask
     from lightwork.store import records
 
     # The history also has runs whose own records are kept no longer.
@@ -247,8 +247,8 @@ def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
     import statistics
 
-    from lightwork.history.history import ask
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(pipeline=record.get("pipeline"), before=record["name"])
     before = ask(lake, lambda history: history.page(only, _BEFORE) if history.find(record["name"]) else [])

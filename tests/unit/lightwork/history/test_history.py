@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from lightwork.errors import LightworkError
 from lightwork.history import cache, segments
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
 from lightwork.history.query import Filter, History
+from lightwork.history.sync import ask
 from lightwork.lake import Lake, open_lake
+from lightwork.lake.local import LocalLake
 from lightwork.store import marks
 from tests.unit.lightwork.history.leaving import NOW, Counting, leave
 
@@ -269,6 +271,40 @@ def test_a_segment_that_is_replaced_while_it_is_read_is_looked_for_again(
 
     monkeypatch.setattr(segments, "listing", slower)
     assert set(names(lake)) == {"one", "two"}
+
+
+def test_a_segment_that_s3_denies_as_it_is_gone_is_looked_for_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says `access denied` to a person who may list the tenant's folder, but not the whole bucket."""
+    leave(lake, "one")
+    collect(lake)
+    listing, read, raced = segments.listing, LocalLake.read, []
+
+    def denied(self: LocalLake, path: str) -> bytes:
+        try:
+            return read(self, path)
+        except FileNotFoundError:
+            raise LightworkError("access denied") from None
+
+    def slower(which: Lake) -> segments.Listing:
+        listed = listing(which)
+        if not raced:
+            raced.append(True)
+            leave(lake, "two")
+            collect(lake)
+        return listed
+
+    monkeypatch.setattr(LocalLake, "read", denied)
+    monkeypatch.setattr(segments, "listing", slower)
+    assert set(names(lake)) == {"one", "two"}
+    monkeypatch.setattr(LocalLake, "read", lambda *_: denied(lake, "missing"))  # type: ignore[arg-type]
+    leave(lake, "three")
+    monkeypatch.undo()
+    collect(lake)
+    monkeypatch.setattr(LocalLake, "read", lambda *_: denied(lake, "missing"))  # type: ignore[arg-type]
+    with pytest.raises(LightworkError, match="access denied"):
+        names(lake)
 
 
 def test_a_damaged_segment_is_told_each_time(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
