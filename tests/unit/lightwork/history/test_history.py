@@ -411,3 +411,24 @@ def test_commands_do_not_import_pyarrow(lake: Lake) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_lake_no_longer_has_is_forgotten(lake: Lake) -> None:
+    for number in (0, 100):
+        leave(lake, f"of-{number}-days-ago", ended=NOW - dt.timedelta(days=number))
+    collect(lake)
+    assert len(names(lake)) == 2
+    lake.delete([path for path, period in segments.listing(lake).segments.items() if len(period) == 7])
+    assert names(lake) == ["of-0-days-ago"]
+
+
+def test_the_content_of_another_segment_is_not_taken_for_its_own(
+    lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (0, 100):
+        leave(lake, f"of-{number}-days-ago", ended=NOW - dt.timedelta(days=number))
+    collect(lake)
+    first, second = segments.listing(lake).segments
+    lake.write(second, lake.read(first))
+    assert len(names(lake)) == 1
+    assert "it does not match its checksum" in caplog.text
