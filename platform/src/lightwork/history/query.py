@@ -97,7 +97,7 @@ class History:
     def find(self, name: str) -> Run | None:
         """Return a run by its name; None if there is none."""
         found = self._database.execute(
-            "SELECT text FROM runs JOIN documents ON run = id WHERE name = ? AND NOT hidden", (name,)
+            "SELECT text FROM runs JOIN documents ON run = id WHERE name = ? AND NOT hidden", (_plain(name),)
         ).fetchone()
         return None if found is None else self._run(found[0])
 
@@ -111,7 +111,7 @@ class History:
         only = "AND pipeline = ?" if pipeline else ""
         found = self._database.execute(
             f"SELECT DISTINCT key FROM runs, json_each(parameters) WHERE NOT hidden {only}",  # noqa: S608
-            (pipeline,) if pipeline else (),
+            (_plain(pipeline),) if pipeline else (),
         )
         return {str(name) for (name,) in found}
 
@@ -172,13 +172,13 @@ class History:
 
     def _conditions(self, only: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
         if only.pipeline is not None:
-            yield "pipeline = ?", (only.pipeline,)
+            yield "pipeline = ?", (_plain(only.pipeline),)
         if only.statuses:
             yield f"status IN ({', '.join('?' * len(only.statuses))})", only.statuses
         if only.since is not None:
             yield "started >= ?", (only.since,)
         for name, value in only.where:
-            yield "has_value(parameters, ?, ?)", (name, value)
+            yield "has_value(parameters, ?, ?)", (_plain(name), _plain(value))
         if only.before is not None:
             if (run := self.find(only.before)) is None:
                 raise KeyError(only.before)
@@ -193,6 +193,15 @@ class History:
         took = "CASE WHEN status IN ('running', 'submitted') THEN ? - started ELSE seconds END"
         condition = f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')"
         return condition, (time.time(), SLOW, json.dumps(usual))
+
+
+def _plain(text: str) -> str:
+    """Return a text as SQLite takes it; one with bytes that are not text becomes one that nothing equals."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "\0"
+    return text
 
 
 def _has_value(parameters: str, name: str, value: str) -> bool:
