@@ -112,3 +112,8 @@ def processors(instance_type: str) -> int:
     """Return the number of virtual processors of an instance type, by its size."""
     size = instance_type.partition(".")[2].removesuffix("large")
     return {"": 2, "x": 4}.get(size) or 4 * int(size.removesuffix("x"))
+
+
+def gibibytes(instance_type: str) -> int:
+    """Return the memory of an instance type in GiB: by its family, c, m or r, as many for each processor."""
+    return {"c": 2, "m": 4, "r": 8}[instance_type[0]] * processors(instance_type)

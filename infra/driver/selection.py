@@ -39,7 +39,6 @@ NOTHING_FILES = frozenset(
         ".pre-commit-config.yaml",
         "LICENSE",
         "Makefile",
-        "infra/offline/prices.yaml",
         "infra/pyproject.toml",
         "infra/config/settings.schema.json",
         "pyproject.toml",

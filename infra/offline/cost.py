@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from infra.config.nodes import WORKERS, processors
+from infra.config.prices import Prices, load
 from infra.config.stack import StackName
 from infra.offline.preview import ROOT, copied, preview
 from lightwork.errors import InputError
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
     from infra.offline.recording import Resource, Run
     from lightwork.tenants import Environment
 
-
-Prices = dict[str, Any]
-PRICES = Path(__file__).with_name("prices.yaml")
 GUESSED_NAT_GB = 1.0
 """The estimated traffic of a worker node through NAT in a run: images only, as S3 is reached without NAT."""
 
@@ -83,12 +78,6 @@ class Cost:
     part: str
     what: str
     month: float
-
-
-def load(path: Path = PRICES) -> Prices:
-    """Read the price file."""
-    prices: Prices = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return prices
 
 
 def at_rest(run: Run, prices: Prices) -> list[Cost]:
@@ -191,7 +180,7 @@ def _each_night(once: float) -> str:
 
 def _price(prices: Prices, group: str, name: str) -> float:
     if name not in prices[group]:
-        raise InputError(f"infra/offline/prices.yaml: {group}: the price of {name} is missing; add it")
+        raise InputError(f"infra/config/prices.yaml: {group}: the price of {name} is missing; add it")
     return float(prices[group][name])
 
 

@@ -58,7 +58,12 @@ def _check_group(tenant: Tenant, gitlab: GitLab) -> None:
 
 
 def target(
-    tenant: Tenant, environment: Environment, names: Names, estate: EstateOutputs, image: str
+    tenant: Tenant,
+    environment: Environment,
+    names: Names,
+    estate: EstateOutputs,
+    image: str,
+    prices: str = "",
 ) -> Target:
     """Return the target of a tenant's objects in an environment on AWS.
 
@@ -68,6 +73,7 @@ def target(
         names: the environment's names.
         estate: the outputs of its estate.
         image: the platform's image.
+        prices: the prices of workers, as `infra.config.prices` gives them.
     """
     return Target(
         environment=environment,
@@ -77,5 +83,6 @@ def target(
         # The VPC CNI's agent compares what a pod dials: the Service's address, before its translation.
         api_servers=(subnets.api_address(estate.service_cidr), *estate.api_cidrs),
         api_ports=(443,),
+        prices=prices,
         inside=(estate.vpc_cidr, estate.service_cidr, METADATA),
     )

@@ -178,7 +178,7 @@ def add_tenant(name: str, bucket: str) -> None:
         client("root").create_bucket(Bucket=bucket)
         _admin("change-bucket-owner", "--bucket", bucket, "--owner", owner)
     policy = bucket_policy(name, bucket, owner=owner, steps=steps, controller=controller, people=people)
-    client("root").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    client("root").put_bucket_policy(Bucket=bucket, Policy=as_text(policy))
 
 
 def steps_of(tenant: str) -> str:
@@ -194,6 +194,20 @@ def controller_of(tenant: str) -> str:
 def people_of(tenant: str) -> str:
     """Return the name of the account of a tenant's people."""
     return f"{tenant}-people"
+
+
+def as_text(policy: dict[str, Any]) -> str:
+    """Return a policy as short JSON: the server keeps it in an attribute of at most 4 kB."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: short(item) for key, item in value.items() if key != "Sid"}
+        if isinstance(value, list):
+            return short(value[0]) if len(value) == 1 else [short(item) for item in value]
+        return value
+
+    statements = [short(statement) for statement in policy["Statement"]]
+    return json.dumps({**policy, "Statement": statements}, separators=(",", ":"))
 
 
 def bucket_policy(

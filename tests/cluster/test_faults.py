@@ -139,7 +139,7 @@ def no_logs_kept(tenant: str) -> Iterator[None]:
     }
     policy = json.loads(before)
     policy["Statement"].append(refusal)
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    s3.put_bucket_policy(Bucket=bucket, Policy=stores.as_text(policy))
     try:
         yield
     finally:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
 
+from infra.config import prices, settings
 from infra.offline import cost
 from lightwork.errors import InputError
+from lightwork.history.cost import Bill
+from lightwork.history.packing import Packing
+from lightwork.history.query import Filter
+from lightwork.history.sync import ask
+from lightwork.lake import open_lake
+from lightwork.pods.history import give_prices
 from tests.estate import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lightwork.tenants import Environment
     from tests.infra.engine import Run
 
 PRICES = cost.load()
@@ -87,3 +96,43 @@ def test_the_report_has_a_total_for_each_stack_and_the_cost_of_a_run(
     report = cost.report("dev", ["acme"], workers=5, hours=2)
     assert report.count("total ") == 2, "the estate's and the tenant's"
     assert "5 worker nodes for 2 h" in report
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_simulated_night_costs_the_tenant_most_of_what_it_costs_the_estate(
+    estates: dict[str, Run],
+    root: Path,
+    tmp_path: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`lightwork cost` has the workers alone: the driver's node, the nodes' disks and NAT are not in it.
+
+    With workers that fill 20 nodes for two hours, they are at least three quarters of the whole.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    lake = open_lake(tmp_path / "lake", tenant="acme")
+    begin = dt.datetime(2026, 11, 27, 2, tzinfo=dt.UTC)
+    workers = {"size": "cpu=2 memory=8Gi", "spot": True, "seconds": 20 * 2 * 3600.0}
+    runs = [
+        {
+            "name": f"nightly-{number}",
+            "pipeline": "nightly",
+            "tenant": "acme",
+            "status": "succeeded",
+            "started": begin.isoformat(),
+            "finished": (begin + dt.timedelta(hours=2)).isoformat(),
+            "seconds": 7200.0,
+            "worker_seconds": [workers],
+        }
+        for number in range(4)
+    ]
+    Packing(lake, {}, dt.datetime.now(dt.UTC)).add(runs)
+    give_prices(lake, prices.of_workers(settings.load(root, environment).sizes, PRICES))
+    bill = Bill()
+    ask(lake, lambda history: bill.add(history, Filter(), "day"))
+    assert list(bill.lines) == ["2026-11-27"]
+    total = bill.total()
+    assert (total.runs, total.hours, total.spot_hours) == (4, 160.0, 160.0)
+    whole = cost.nightly(estates[environment], PRICES, workers=20, hours=2)
+    assert 0.75 * whole < total.cost < whole

@@ -5,7 +5,6 @@ Asked of an evaluator of policies, and of an S3 server that enforces them.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -97,7 +96,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Serve
             running.add_account(account)
         running.add_bucket(LAKE, "pods")
         policy = stores.bucket_policy("acme", LAKE, owner="pods", **accounts)
-        running.client("root").put_bucket_policy(Bucket=LAKE, Policy=json.dumps(policy))
+        running.client("root").put_bucket_policy(Bucket=LAKE, Policy=stores.as_text(policy))
         yield running
 
 

@@ -5,7 +5,6 @@ Asked of an evaluator of policies, and of an S3 server that enforces them.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -42,6 +41,8 @@ CLOSED = (
     "runs/20260101T000000-1/jobs/0123.job",  # a job
     "runs/20260101T000000-1/run.json",
     "runs/20260101T000000-1/report.html",
+    "history/runs/2026-11-28-0123.jsonl.gz",  # what runs did and cost
+    "history/runs/prices.json",
     "results/wind.speed/0123/0001-4567.seg",  # a result
     "results/wind.speed/0123/code.json",
     "results/deep/er/and/deeper",
@@ -56,6 +57,7 @@ COMMITS = (
 OPEN = (
     "argo/nightly-1/nightly-1-step-fetch/main.log",  # where Argo saves the step's log
     "files/rows.csv",
+    "history.csv",
     "results.csv",
     "runs-of-mine/1",
 )
@@ -144,7 +146,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Serve
         running.add_bucket(LAKE, "pods")
         accounts = {name: name for name in ("steps", "controller", "people")}
         policy = stores.bucket_policy("acme", LAKE, owner="pods", **accounts)
-        running.client("root").put_bucket_policy(Bucket=LAKE, Policy=json.dumps(policy))
+        running.client("root").put_bucket_policy(Bucket=LAKE, Policy=stores.as_text(policy))
         for path in (*CLOSED, *COMMITS, *OPEN, SOURCE):
             running.client("pods").put_object(Bucket=LAKE, Key=f"acme/{path}", Body=b"as it was")
         yield running

@@ -197,7 +197,7 @@ def test_the_budget_is_the_files_and_notifies_the_topic(deployed: Deployed) -> N
 
 def test_the_namespace_is_restricted_closed_and_limited_by_the_files_quota(deployed: Deployed) -> None:
     namespace = deployed.run.one(NAMESPACE).inputs["metadata"]
-    quota = fit.limit(deployed.tenant.quota) + fit.CONTROLLER
+    quota = fit.limit(deployed.tenant.quota) + fit.CONTROLLER + fit.HISTORY
     assert namespace["name"] == deployed.tenant.namespace
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", "the strictest level"
     (limits,) = [manifest["spec"]["hard"] for manifest in of_kind(deployed, "ResourceQuota").values()]
@@ -209,7 +209,7 @@ def test_the_namespace_is_restricted_closed_and_limited_by_the_files_quota(deplo
         "pods": quota.text("pods"),
         "services.loadbalancers": "0",
     }
-    assert limits.items() >= agreed.items(), "the file's quota beside the controller, and no load balancers"
+    assert limits.items() >= agreed.items(), "the file's, beside what is not the tenant's; no load balancers"
     assert of_kind(deployed, "LimitRange"), "pods without a size get a default"
     deny = of_kind(deployed, "NetworkPolicy")["default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, (
@@ -276,12 +276,13 @@ def _pods(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return []
 
 
-def test_a_tenant_is_the_same_in_every_environment_but_for_addresses_and_log_days(
+def test_a_tenant_is_the_same_in_every_environment_but_for_addresses_log_days_and_prices(
     deployments: dict[tuple[str, str], Deployed],
 ) -> None:
     differ = {
         ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "networkpolicy-api"),
         ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "networkpolicy-aws"),
+        ("kubernetes:batch/v1:CronJob", "cronjob-history"),  # the prices of the environment's nodes
         *(
             (f"kubernetes:{kind}", f"{kind.rpartition(':')[2].lower()}-search-{name}")
             for kind in SEARCH

@@ -20,7 +20,7 @@ from tests.infra.conftest import Deployed
 
 API = "172.20.0.1"
 BOTH, NEITHER = (True, True), (False, False)
-ROLES = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller")
+ROLES = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller", "history")
 NEED_THE_API = ("driver", "step", "scaler", "certificates", "controller")
 
 
@@ -88,7 +88,7 @@ def test_workers_and_drivers_reach_their_scheduler_and_strangers_do_not(deployed
     own = scheduler(deployed.tenant.namespace, address(deployed))
     for role in ("worker", "driver"):
         assert readings(policies(deployed), pod(deployed, role), own) == BOTH, role
-    for role in ("step", "scaler", "certificates", "controller"):
+    for role in ("step", "scaler", "certificates", "controller", "history"):
         assert readings(policies(deployed), pod(deployed, role), own) == NEITHER, role
     for role in ROLES:
         stranger = Pod("tenant-somebody-else", {contract.LABEL_ROLE: role})
@@ -107,7 +107,7 @@ def test_a_run_reaches_its_own_pods_and_the_lake_and_strangers_do_not(deployed: 
             assert not allowed(policies(deployed), stranger, worker, port), f"another tenant's {role}"
     for end, port in ((Address("52.95.1.1"), 443), (Address("169.254.170.23"), 80)):
         for role in ROLES:
-            expected = role in ("driver", "worker", "step", "controller")
+            expected = role in ("driver", "worker", "step", "controller", "history")
             assert allowed(policies(deployed), pod(deployed, role), end, port) is expected, (role, end)
 
 

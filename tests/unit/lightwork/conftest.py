@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what lightwork caches on this machine out of the user's own cache folder."""
+    from tests.cluster.settings import cache_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTWORK_CLUSTER_CACHE", str(cache_folder()))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server of moto's, over real HTTP."""

@@ -1,4 +1,4 @@
-"""`lightwork artifacts` and `lightwork runs`: what runs have left in a lake."""
+"""`lightwork artifacts`: the tables and files that runs have left in a lake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import click
 
 from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
-    cell,
     console,
     echo,
     environment_option,
@@ -20,16 +19,12 @@ from lightwork.cli.output import (
     tenant_option,
     when,
 )
-from lightwork.cli.show import STYLES
-from lightwork.errors import InputError, near, one_line
+from lightwork.errors import InputError, near
 from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
-    from lightwork.lake import Lake
     from lightwork.store.artifacts import Artifact, Artifacts
 
-_LOOKED_AT = 200
-"""The newest runs whose pipelines are named if there is none of a name."""
 _HEAD = 5
 """The number of a table's rows that `lightwork artifacts NAME` shows."""
 
@@ -104,74 +99,3 @@ def _show_versions(versions: list[Artifact], artifacts: Artifacts) -> None:
 
 def _rows(item: Artifact) -> str:
     return "" if item.rows is None else f"{item.rows:,}"
-
-
-def _check_pipeline(name: str, lake: Lake) -> None:
-    """Refuse the name of a pipeline without runs in a lake, unless it is installed.
-
-    Raises:
-        InputError: there is no such pipeline.
-    """
-    from lightwork.functions import discovery
-    from lightwork.store.records import recent
-
-    names = {str(record["pipeline"]) for record in recent(lake, _LOOKED_AT)} | set(discovery.pipelines())
-    if name not in names:
-        raise InputError(f"runs: there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}")
-
-
-@click.command("runs")
-@click.argument(
-    "pipeline", required=False, metavar="[PIPELINE]", shell_complete=candidates.pipelines_with_runs
-)
-@click.option("--last", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many.")
-@lake_option
-@environment_option
-@tenant_option
-@json_option
-def runs_command(
-    pipeline: str | None,
-    last: int,
-    lake: str | None,
-    environment: str | None,
-    tenant: str | None,
-    as_json: bool,
-) -> None:
-    """Show recent runs, newest first."""
-    from lightwork.store.records import recent
-
-    opened = lakes.shown(lake, tenant, environment)
-    records = recent(opened, last, pipeline)
-    if pipeline is not None and not records:
-        _check_pipeline(pipeline, opened)
-    if as_json:
-        show_json({"runs": [{"run": record["name"], **record} for record in records]})
-        return
-    if not records:
-        of_pipeline = f" of {pipeline}" if pipeline else ""
-        echo(f"No runs{of_pipeline} in {shown(opened)}.")
-        return
-    rows = []
-    for record in records:
-        counts, status = record.get("elements") or {}, str(record.get("status"))
-        seconds = record.get("seconds")
-        rows.append(
-            [
-                record["name"],
-                record.get("pipeline"),
-                cell(status, STYLES.get(status, "")),
-                when(record.get("started")),
-                "" if seconds is None else f"{seconds:,.1f}",
-                f"{counts.get('total', 0):,}",
-                f"{counts.get('cached', 0):,}",
-                one_line(record.get("error") or ""),
-            ]
-        )
-    columns = ["run", "pipeline", "status", "started", "seconds", "elements", "cached", "error"]
-    show_table(
-        columns,
-        rows,
-        right=("seconds", "elements", "cached"),
-        cut=("error",),
-        drop=("cached", "elements", "started", "seconds", "error"),
-    )

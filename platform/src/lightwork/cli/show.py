@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,9 +58,11 @@ def find(lake: Lake, name: str) -> dict[str, Any]:
     Raises:
         InputError: there is none of this name.
     """
+    from lightwork.history.sync import ask
     from lightwork.store import records
 
-    record = records.run(lake, name)
+    # The history also has runs whose own records are kept no longer.
+    record = records.run(lake, name) or ask(lake, lambda history: history.find(name))
     if record is not None:
         return record
     names = records.names(lake)
@@ -244,11 +245,13 @@ def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
 
 def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
-    from lightwork.store import records
+    import statistics
 
-    found = records.recent(lake, 2 * _BEFORE, pipeline=record.get("pipeline"))
-    begin = str(record.get("started") or "")
-    before = [item for item in found if str(item.get("started") or "") < begin][:_BEFORE]
+    from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
+
+    only = Filter(pipeline=record.get("pipeline"), before=record["name"])
+    before = ask(lake, lambda history: history.page(only, _BEFORE) if history.find(record["name"]) else [])
     seconds = [
         item["seconds"] for item in before if item["status"] == "succeeded" and item["seconds"] is not None
     ]

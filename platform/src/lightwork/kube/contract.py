@@ -79,7 +79,10 @@ ACCOUNT_STEP = "step"
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
 ACCOUNT_CONTROLLER = "controller"
-"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
+"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own.
+
+The pods that run `pods.history` have it too, but no token for the Kubernetes API.
+"""
 PEOPLE = "people"
 """The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
@@ -87,8 +90,11 @@ LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 
 `ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.
 """
-LAKE_CLOSED = ("results", "runs")
-"""Folders that a step neither reads nor writes: drivers and workers unpickle files that are in there."""
+LAKE_CLOSED = ("results", "runs", "history")
+"""Folders that a step neither reads nor writes.
+
+Drivers and workers unpickle files in the first two; the third tells what runs did and cost.
+"""
 LAKE_READ_ONLY = ("artifacts/*", "lightwork-*")
 """Files that a step does not write: artifacts with their commit files, and what is kept at the top."""
 
@@ -111,7 +117,7 @@ LABEL_PIPELINE = "lightwork/pipeline"
 LABEL_RUN = "lightwork/run"
 """The name of the run's Workflow. The exit handler deletes what carries it."""
 LABEL_ROLE = "lightwork/role"
-"""scheduler, worker, driver, step, scaler, certificates or controller."""
+"""scheduler, worker, driver, step, scaler, certificates, controller or history."""
 LABEL_STEP = "lightwork/step"
 """The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
 ANNOTATION_REASON = "lightwork/reason"
@@ -173,6 +179,8 @@ def parameters_name(run: str) -> str:
 # also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
+ENV_PRICES = "LIGHTWORK_PRICES"
+"""The prices of workers, as JSON. Set by `manifests.history`, read by `pods.history`."""
 ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"
 """The prefix of the tenant's secrets in Secrets Manager. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS = "LIGHTWORK_SECRETS"

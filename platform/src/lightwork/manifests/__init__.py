@@ -31,6 +31,7 @@ def tenant_objects(
     from lightwork.manifests import (
         certificates,
         controller,
+        history,
         identity,
         namespace,
         network,
@@ -54,6 +55,7 @@ def tenant_objects(
         namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
         controller.deployment(tenant, target),
+        history.cron_job(tenant, target),
     ]
     for name in tenant.pipelines:
         entry = tenant.pipelines[name]

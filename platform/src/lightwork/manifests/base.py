@@ -26,6 +26,7 @@ class Target:
             the S3 server, if it is not AWS.
         lake_keys: the Secret in the tenant's namespace with the lake's keys, under their names as environment
             variables; None where the pods' identity opens the lake.
+        prices: the prices of workers as JSON, for the history of runs; empty if there are none.
         argo_namespace: the namespace of Argo's controller and server.
         monitoring_namespace: the namespace of Prometheus.
         api_servers: the address ranges (CIDR) of the Kubernetes API: its Service's and its servers' own, as
@@ -39,6 +40,7 @@ class Target:
     lake: str
     variables: Mapping[str, str] = field(default_factory=dict)
     lake_keys: str | None = None
+    prices: str = ""
     argo_namespace: str = "argo"
     monitoring_namespace: str = "monitoring"
     api_servers: tuple[str, ...] = ("0.0.0.0/0",)
@@ -105,6 +107,18 @@ def pod_security() -> dict[str, Any]:
         "runAsGroup": USER,
         "fsGroup": USER,
         "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def lake_keys(target: Target) -> dict[str, Any]:
+    """Return a container's variables with the lake's keys, where the pods' identity does not open it."""
+    if target.lake_keys is None:
+        return {}
+    return {
+        "env": [
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": target.lake_keys, "key": variable}}}
+            for variable in KEYS.values()
+        ]
     }
 
 

@@ -28,7 +28,7 @@ def deployment(tenant: Tenant, target: Target) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.controller"],
         "envFrom": [{"configMapRef": {"name": contract.SETTINGS}}],
-        **({"env": _keys(target.lake_keys)} if target.lake_keys else {}),
+        **base.lake_keys(target),
         "resources": resources_for(fit.CONTROLLER, cpu_limit="500m"),
         "securityContext": base.container_security(),
     }
@@ -54,10 +54,3 @@ def deployment(tenant: Tenant, target: Target) -> Manifest:
         # The Secret with the keys is made in the namespace, so after it: the pod starts once it is there.
         item["metadata"]["annotations"] = {"pulumi.com/skipAwait": "true"}
     return item
-
-
-def _keys(secret: str) -> list[Manifest]:
-    return [
-        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": variable}}}
-        for variable in base.KEYS.values()
-    ]

@@ -29,9 +29,10 @@ def namespace(tenant: Tenant) -> Manifest:
 def quota(tenant: Tenant) -> Manifest:
     """Return the ResourceQuota, without load balancers, node ports or volumes.
 
-    It is the quota of the tenant's file, and room for the controller, which is not the tenant's.
+    It is the quota of the tenant's file, and room for the pods that are not the tenant's: the controller, and
+    the one that packs the history.
     """
-    size = fit.limit(tenant.quota) + fit.CONTROLLER
+    size = fit.limit(tenant.quota) + fit.CONTROLLER + fit.HISTORY
     hard = {
         "requests.cpu": size.text("cpu"),
         "requests.memory": size.text("memory"),

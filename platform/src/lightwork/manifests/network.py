@@ -23,12 +23,12 @@ POD_IDENTITY = "169.254.170.23/32"
 ANYWHERE = "0.0.0.0/0"
 
 SCHEDULER, WORKER, DRIVER, SCALER, CERTIFICATES = "scheduler", "worker", "driver", "scaler", "certificates"
-CONTROLLER = "controller"
+CONTROLLER, HISTORY = "controller", "history"
 STEP = "step"
 """A step that is a plain container: it reaches the lake, but not Dask."""
 DASK = (SCHEDULER, WORKER, DRIVER)
 """The roles of a run. They may reach pods of the tenant's other runs, but not of other tenants."""
-LAKE = (DRIVER, WORKER, CONTROLLER, STEP)
+LAKE = (DRIVER, WORKER, CONTROLLER, HISTORY, STEP)
 """The roles that reach the lake."""
 _SERVICE = re.compile(r"[^.]+\.(?P<namespace>[^.]+)\.svc(\..+)?", re.IGNORECASE)
 

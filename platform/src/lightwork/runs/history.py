@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lightwork import settings
 from lightwork.errors import public
 from lightwork.functions.checks import FROM_ONE, PATH, TEXT, check, maybe
+from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import open_lake
 from lightwork.lake.patience import LOOK_SECONDS
 from lightwork.runs.outcome import Run
@@ -75,4 +77,6 @@ def runs(
         tenant=settings.resolve_tenant(tenant),
         patience=settings.resolve_patience(LOOK_SECONDS),
     )
-    return Runs(Run(record, opened) for record in records.recent(opened, last, pipeline))
+    found = ask(opened, lambda history: history.page(Filter(pipeline=pipeline), last))
+    own = {record["name"]: record for record in records.read_all(opened, [run["name"] for run in found])}
+    return Runs(Run(own.get(run["name"], run), opened) for run in found)

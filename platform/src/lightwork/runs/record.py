@@ -13,7 +13,7 @@ from lightwork.kube import contract
 from lightwork.runs import provenance
 from lightwork.runs.phases import EVERY as LOOK_EVERY
 from lightwork.runs.phases import Phases
-from lightwork.store import attempts, failures
+from lightwork.store import attempts, failures, marks
 from lightwork.store.documents import seal
 
 if TYPE_CHECKING:
@@ -87,13 +87,14 @@ class Record:
         }
 
     def write(self, **values: Any) -> None:
-        """Write the document, atomically, with what the run has done so far.
+        """Write the document, atomically, with what the run has done so far, and mark it for the history.
 
         Args:
             values: fields that change.
         """
         with self._lock:
             self._write(values)
+        marks.mark(self.session.lake, self.session.run_id)
 
     def _write(self, values: Mapping[str, Any], lake: Lake | None = None) -> None:
         session, durable = self.session, lake is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ class Upkeep:
 
             history, newest = resolve_history()
             collected = keep_up(self._lake, Policy(history, newest), self._stop)
+            if collected is not None:
+                self._pack_history(history)
         except InputError as error:
             log.warning(f"the lake is not cleaned up: {one_line(error)}")
             return
@@ -72,3 +75,12 @@ class Upkeep:
             return
         if collected is not None and collected.files:
             log.info(f"deleted from the lake what nobody needs: {collected}")
+
+    def _pack_history(self, keep: float | None) -> None:
+        """Pack the history of the lake's runs, and write it as Parquet if the library for that is here."""
+        from lightwork.history import twin
+        from lightwork.history.collect import collect
+
+        packed = collect(self._lake, keep, stop=self._stop.is_set)
+        if "pyarrow" in sys.modules and not self._stop.is_set():  # it takes a second to import
+            twin.write(self._lake, packed.segments)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.lake.threads import in_threads
 from lightwork.store import attempts, documents, workflows
 from lightwork.store.documents import OddError, seal
+from lightwork.store.marks import mark
 from lightwork.store.workflows import Ending as Ending
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Ledger:
 
     def _write(self, document: dict[str, Any]) -> None:
         self.lake.write(workflows.path(document["run"]), seal(document, indent=2))
+        mark(self.lake, document["run"])
 
     def _document(self, run: Submitted) -> dict[str, Any]:
         return {

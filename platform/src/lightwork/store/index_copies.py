@@ -37,9 +37,14 @@ _ABANDONED = 3600.0
 
 def folder() -> Path | None:
     """Return the folder for copies, created if needed; None if there is none that is only this user's."""
+    return own_folder("index")
+
+
+def own_folder(name: str) -> Path | None:
+    """Return a cache folder, created if needed; None if there is none that is only this user's."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        path = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "lightwork" / "index"  # noqa: PTH117
+        path = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "lightwork" / name  # noqa: PTH117
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = os.lstat(path)
     except (OSError, RuntimeError):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 RESULTS = "results"
 RUNS = "runs"
+HISTORY = "history of runs"
 REPORTS = "reports"
 ARTIFACTS = "artifacts"
 STEP_LOGS = "logs of steps"
@@ -23,6 +24,7 @@ OTHER = "other"
 ALL = (
     RESULTS,
     RUNS,
+    HISTORY,
     REPORTS,
     ARTIFACTS,
     STEP_LOGS,
@@ -58,6 +60,8 @@ def kind_of(item: Item) -> str:
             return SIGNS
         case ["runs", _, _, *_]:
             return RUNS
+        case ["history", _, _, *_]:
+            return HISTORY
         case ["artifacts", _, _, _, *_]:
             return ARTIFACTS
         case ["argo", _, _, *_]:

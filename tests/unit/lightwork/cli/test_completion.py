@@ -238,6 +238,8 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "hours",
             "variables",
             "image",
+            "since",
+            "where in runs",
             "name in new",
             "only",
             "step in open",

@@ -21,8 +21,8 @@ def pod(tenant: str, role: str | None) -> Pod:
     return Pod(f"tenant-{tenant}", {"lightwork/role": role} if role else {})
 
 
-OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller")
-NOT_DASK = ("step", "scaler", "certificates", "controller", "unlabelled")
+OURS = ("scheduler", "worker", "driver", "step", "scaler", "certificates", "controller", "history")
+NOT_DASK = ("step", "scaler", "certificates", "controller", "history", "unlabelled")
 ENDS: dict[str, Pod | Address] = {
     **{role: pod("acme", role) for role in OURS},
     "unlabelled": pod("acme", None),
@@ -45,8 +45,8 @@ MAY = [
     *((role, "dns", 53) for role in (*OURS, "unlabelled")),
     *((role, "api", 443) for role in ("driver", "step", "scaler", "certificates", "controller")),
     ("scaler", "api", 6443),
-    *((role, "aws", 443) for role in ("driver", "worker", "step", "controller")),
-    *((role, "identity", 80) for role in ("driver", "worker", "step", "controller")),
+    *((role, "aws", 443) for role in ("driver", "worker", "step", "controller", "history")),
+    *((role, "identity", 80) for role in ("driver", "worker", "step", "controller", "history")),
     *(("prometheus", role, 8787) for role in ("scheduler", "worker")),
 ]
 
@@ -91,10 +91,11 @@ MUST_NOT = [
     ("unlabelled", "api", 443),
     ("scheduler", "api", 443),
     ("worker", "api", 6443),
+    ("history", "api", 6443),
     # no role may read the node's credentials
     *(
         (role, "metadata", port)
-        for role in ("driver", "worker", "step", "scaler", "controller")
+        for role in ("driver", "worker", "step", "scaler", "controller", "history")
         for port in (80,)
     ),
     *(("driver", "aws", port) for port in (80, 22, 5432, 8786)),

@@ -250,16 +250,20 @@ def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs
     assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
 
 
-def test_the_quota_is_that_of_the_file_and_has_room_for_the_controller_beside_it() -> None:
+def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_beside_it() -> None:
     hard = objects.one("globex", "ResourceQuota", "quota")["spec"]["hard"]
     loaded = files.load("globex")
     quota = loaded.quota
     assert (quota.cpu, quota.memory, quota.pods) == ("6", "16Gi", 12)
-    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6020m", "16512Mi", "13")
+    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6070m", "16896Mi", "14")
     assert hard["requests.memory"] == hard["limits.memory"]
     (container,) = objects.one("globex", "Deployment", "controller")["spec"]["template"]["spec"]["containers"]
     requests = container["resources"]["requests"]
-    assert (requests["cpu"], requests["memory"]) == ("20m", "128Mi"), "16Gi and 128Mi are 16512Mi"
+    assert (requests["cpu"], requests["memory"]) == ("20m", "128Mi")
+    job = objects.one("globex", "CronJob", "history")["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    requests = container["resources"]["requests"]
+    assert (requests["cpu"], requests["memory"]) == ("50m", "384Mi"), "16Gi, 128Mi and 384Mi are 16896Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
 
 
