@@ -144,10 +144,10 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading and writing the records and the history of a tenant's runs, and nothing else of a lake.
+    """Allow reading and writing the records of Workflows and the history of a tenant's runs, no more of a lake.
 
-    Only a Workflow's own record can be deleted, not that of a driver. What was a part of the history can be
-    deleted: it has been written again with more.
+    What drivers write can neither be changed nor deleted. What was a part of the history can be deleted: it
+    has been written again with more.
 
     Args:
         bucket_arn: the lake's bucket.
@@ -155,13 +155,15 @@ def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
         tenant: the tenant, whose folder is of that name.
     """
     runs, history = f"{tenant}/runs", f"{tenant}/history"
-    records, packed = [f"{bucket_arn}/{runs}/*/run.json"], f"{bucket_arn}/{history}/*"
+    workflows, notes = f"{bucket_arn}/{runs}/*/workflow.json", f"{bucket_arn}/{runs}/.open/*.json"
+    drivers = [f"{bucket_arn}/{runs}/*/{name}" for name in ("attempts/*.json", "alive", "run.json")]
+    packed = f"{bucket_arn}/{history}/*"
     listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], listed),
-        allow("Read", ["s3:GetObject"], [*records, f"{bucket_arn}/{runs}/*/alive", packed]),
-        allow("Write", ["s3:PutObject"], [*records, packed]),
-        allow("Replace", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json", packed]),
+        allow("Read", ["s3:GetObject"], [*drivers, workflows, notes, packed]),
+        allow("Write", ["s3:PutObject"], [workflows, notes, f"{bucket_arn}/{runs}/*/retries/*", packed]),
+        allow("Replace", ["s3:DeleteObject"], [notes, packed]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

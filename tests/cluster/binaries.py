@@ -27,6 +27,8 @@ ENGINE = "pulumi"
 """Pulumi's engine and its command line. The driver's tests need it, but no cluster."""
 PROVIDER = "pulumi-resource-kubernetes"
 """Pulumi's Kubernetes provider."""
+CRON = "cron"
+"""Argo's reader of schedules, as a program of its own; needed by the unit tests of schedules only."""
 REGISTRY = "registry"
 """Needed by the tests of an image of one's own only."""
 
@@ -279,6 +281,10 @@ def _registry(folder: Path) -> None:
     _in_our_module(folder, REGISTRY, "github.com/google/go-containerregistry")
 
 
+def _cron(folder: Path) -> None:
+    _in_our_module(folder, CRON, "github.com/robfig/cron/v3")
+
+
 def _pause(folder: Path) -> None:
     source = folder / "source"
     source.mkdir()
@@ -297,9 +303,10 @@ _BUILDS: dict[str, Callable[[Path], None]] = {
     ENGINE: _pulumi,
     PROVIDER: _provider,
     REGISTRY: _registry,
+    CRON: _cron,
 }
 
-_NOT_SERVERS = (ENGINE, PROVIDER, REGISTRY)
+_NOT_SERVERS = (ENGINE, PROVIDER, REGISTRY, CRON)
 
 _KUBERNETES_ONLY = ("pause", "kubernetes", "coredns", "network-policies")
 """Components that an existing cluster has already."""
@@ -314,4 +321,5 @@ _PROGRAMS = {
     ENGINE: ("pulumi",),
     PROVIDER: (PROVIDER,),
     REGISTRY: ("registry",),
+    CRON: ("cron",),
 }

@@ -97,6 +97,8 @@ def _probes() -> dict[str, Any]:
     clock = {**probe, "pipeline": "clock", "parameters": {"elements": 1000, "seconds": 0}}
     brief = {**probe, "deadline": "100s"}
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
+    hourly = {"schedule": "0 * * * *", "timezone": "Europe/Berlin", "suspended": True}
+    interval = {**probe, **hourly, "pipeline": "interval", "parameters": {}, "max_parallel_runs": 1}
     steps = _probe_steps(probe)
     faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
     faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
@@ -109,6 +111,7 @@ def _probes() -> dict[str, Any]:
         "probe-no-image": missing,
         "clock": clock,
         "plain": plain,
+        "interval": interval,
         "probe-steps": steps,
         **_words(probe),
     }

@@ -235,6 +235,9 @@ def test_every_right_of_the_role_is_one_that_works(jane: Person, token: str) -> 
     for verb, path, body in (
         ("GET", f"{ARGO}{OWN}/workflowtemplates", None),
         ("GET", f"{ARGO}{OWN}/workflowtemplates/windy-city", None),
+        ("PATCH", f"{ARGO}{OWN}/cronworkflows/windy-city", {"spec": {"suspend": False}}),
+        ("POST", f"{ARGO}{OWN}/cronworkflows", named(contract.ARGO, "CronWorkflow", spec={})),
+        ("DELETE", f"{ARGO}{OWN}/cronworkflows/windy-city", None),
         ("GET", f"{ARGO}{OWN}/workflows", None),
         ("GET", f"{CORE}{OWN}/pods", None),
         ("GET", f"{CORE}{OWN}/pods/{pod}", None),
@@ -255,6 +258,7 @@ REFUSED = (
     ("GET", f"{ARGO}{OTHER}/workflows", None),
     ("POST", f"{ARGO}{OTHER}/workflows", workflow(tenants.namespace("globex"))),
     ("PATCH", f"{ARGO}{OTHER}/workflows/any", {}),
+    ("GET", f"{ARGO}{OTHER}/cronworkflows", None),
     ("GET", f"{CORE}{OTHER}/pods", None),
     ("GET", f"{CORE}{OTHER}/pods/any/log", None),
     ("GET", f"{CORE}{OTHER}/pods/any/portforward", None),
@@ -304,6 +308,10 @@ def test_another_tenant_is_refused_in_one_line(jane: Person, token: str) -> None
         ("submit queue-a", "list workflowtemplates.argoproj.io"),
         ("stop any", "get workflows.argoproj.io"),
         ("logs any", "list pods"),
+        ("schedule", "list cronworkflows.argoproj.io"),
+        ("queue", "list workflows.argoproj.io"),
+        ("schedule now windy-city", "list cronworkflows.argoproj.io"),
+        ("backfill windy-city --from 2026-11-01", "list workflowtemplates.argoproj.io"),
     ):
         said = jane.type(f"lightwork {command} {where} {own} 2>&1 >/dev/null; test $? = 1")
         (line,) = said.splitlines()
@@ -314,6 +322,24 @@ def test_another_tenant_is_refused_in_one_line(jane: Person, token: str) -> None
     )
     (line,) = said.splitlines()
     assert line.startswith(f"lightwork: AWS does not let you assume {role_of('globex')}")
+
+
+def test_a_person_sees_schedules_and_queue_and_what_is_amiss_and_may_not_suspend(
+    jane: Person, token: str
+) -> None:
+    where = f"--env {tenants.ENVIRONMENT} --tenant acme"
+    listed = json.loads(jane.type(f"lightwork schedule {where} --json"))["schedules"]
+    assert {"windy-city": "suspended"}.items() <= {item["pipeline"]: item["state"] for item in listed}.items()
+    assert isinstance(json.loads(jane.type(f"lightwork queue {where} --json"))["runs"], list)
+    found = json.loads(jane.type(f"lightwork doctor {where} --json; test $? -le 1").splitlines()[-1])
+    refused = [line for line in found["unseen"] if "lacks the right" in line]
+    assert len(refused) == 2, found
+    assert all("list deployments.apps" in line or "list services" in line for line in refused)
+    said = jane.type(f"lightwork backfill windy-city --from 2026-11-01 {where} 2>&1; test $? = 2")
+    assert "windy-city takes no interval" in said
+    said = jane.type(f"lightwork schedule suspend windy-city --reason no {where} 2>&1; test $? = 1")
+    (line,) = said.splitlines()
+    assert "lacks the right to patch cronworkflows.argoproj.io in namespace tenant-acme" in line
 
 
 def test_whoever_is_taken_out_is_refused_at_once_with_the_token_that_they_have(

@@ -99,7 +99,8 @@ def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, 
     from lightwork.functions.parameters import to_json
 
     signature = [to_json(item) for item in parameters]
-    return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": signature}
+    interval = {"interval": list(pipeline.interval)} if pipeline.interval else {}
+    return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": signature} | interval
 
 
 def _signature(parameters: list[Parameter]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import candidates
-from lightwork.cli.output import echo, show_json
+from lightwork.cli.output import echo, one_environment, show_json
 from lightwork.cli.running import STOPPED_CODE
 from lightwork.errors import InputError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNKNOWN_CODE = 3
 """The exit code of `submit --wait` if it cannot be known how the run ended."""
 
-_lake_option = click.option(
+lake_option = click.option(
     "--lake",
     metavar="URL",
     help="The tenant's lake, such as s3://bucket, which knows ended runs too [LIGHTWORK_LAKE, else the one"
@@ -32,7 +32,16 @@ _lake_option = click.option(
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that select the cluster and the namespace."""
+    """Add the options that select the cluster and the namespace; the environment is required."""
+    return _with_options(command, required=True)
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the same options for a command that looks at this machine if no environment is given."""
+    return _with_options(command, required=False)
+
+
+def _with_options(command: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
     for option in (
         click.option(
             "--context",
@@ -46,13 +55,9 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="The tenant [LIGHTWORK_TENANT].",
             shell_complete=candidates.tenants,
         ),
-        click.option(
-            "--env",
-            "environment",
-            required=True,
-            metavar="ENV",
-            help="dev, staging or prod.",
-            shell_complete=candidates.environments,
+        one_environment(
+            help="dev, staging or prod." if required else "dev, staging or prod; this machine by default.",
+            required=required,
         ),
     ):
         command = option(command)
@@ -83,7 +88,7 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
 @cluster_options
 @click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
-@_lake_option
+@lake_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def submit_command(
     pipeline: str,
@@ -104,22 +109,27 @@ def submit_command(
     values = _parameters(pipeline, items)
     remote = _remote(environment, tenant, context)
     run = ""
-    where = f"--env {environment}{f' --context {context}' if context else ''} --tenant {remote.tenant}"
+    options = where(environment, remote.tenant, context)
     try:
         run = remote.submit(pipeline, values)
         echo(f"submitted {run} to {remote.namespace}", err=True)
         if wait:
-            _wait(remote, run, _lake(lake, remote), where, as_json=as_json)
+            _wait(remote, run, lake_of(lake, remote), options, as_json=as_json)
     except KeyboardInterrupt:
-        _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, where)
+        _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, options)
         raise click.exceptions.Exit(STOPPED_CODE) from None
     if not wait and as_json:
         show_json({"run": run, "namespace": remote.namespace, "phase": ""})
     elif not wait:
-        echo(f"see its logs: lightwork logs {run} {where}", err=True)
+        echo(f"see its logs: lightwork logs {run} {options}", err=True)
 
 
-def _lake(url: str | None, remote: Remote) -> Lake | None:
+def where(environment: str, tenant: str, context: str | None) -> str:
+    """Return the options that select a namespace, for a command that a message names."""
+    return f"--env {environment}{f' --context {context}' if context else ''} --tenant {tenant}"
+
+
+def lake_of(url: str | None, remote: Remote) -> Lake | None:
     """Return the tenant's lake, if an option, the environment or `lightwork login` names it."""
     from lightwork import settings
     from lightwork.cli import lakes
@@ -189,7 +199,7 @@ def stop_command(
 @click.option(
     "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
 )
-@_lake_option
+@lake_option
 def logs_command(
     run: str, environment: str, tenant: str | None, context: str | None, role: str | None, lake: str | None
 ) -> None:
@@ -200,7 +210,7 @@ def logs_command(
     from lightwork.kube.runs import NoPodsError
 
     remote = _remote(environment, tenant, context)
-    kept = _lake(lake, remote)
+    kept = lake_of(lake, remote)
     try:
         for pod, line in remote.logs(run, role):
             echo(f"{pod}  {line}")

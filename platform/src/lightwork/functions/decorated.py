@@ -11,7 +11,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
-from lightwork.errors import InputError, LightworkError
+from lightwork.errors import InputError, LightworkError, near
 from lightwork.functions.callables import (
     TRANSPARENT,
     is_coroutine,
@@ -339,12 +339,17 @@ class Pipeline(Generic[P, R]):
         name: its name on the command line and in the cluster; `windy_city` becomes `windy-city`.
         module: the module that defines it.
         doc: its docstring, dedented; empty if it has none.
+        interval: the two parameters that take the start and the end of the interval of time that a run works
+            on; None if it has none.
         signature: its signature, with annotations evaluated.
     """
 
-    def __init__(self, fn: Callable[P, R], name: str | None = None) -> None:
-        _check_pipeline(fn, name)
+    def __init__(
+        self, fn: Callable[P, R], name: str | None = None, interval: tuple[str, str] | None = None
+    ) -> None:
+        _check_pipeline(fn, name, interval)
         functools.update_wrapper(self, fn)
+        self.interval = interval
         self.fn = fn
         self.name = name or fn.__name__.replace("_", "-")
         self.module = fn.__module__
@@ -365,7 +370,7 @@ class Pipeline(Generic[P, R]):
 TRANSPARENT.append(Pipeline)
 
 
-def _check_pipeline(fn: Any, name: object) -> None:
+def _check_pipeline(fn: Any, name: object, interval: object) -> None:
     """Refuse what is not a function, where the decorator is applied."""
     if not callable(fn) or not isinstance(getattr(fn, "__name__", None), str):
         kind = type(fn).__name__
@@ -380,3 +385,19 @@ def _check_pipeline(fn: Any, name: object) -> None:
         )
     if is_generator(fn):
         raise InputError(f"{where}: a generator cannot be a pipeline; return a list of the values instead")
+    if interval is not None:
+        _check_interval(where, fn, interval)
+
+
+def _check_interval(where: str, fn: Any, interval: Any) -> None:
+    names = list(inspect.signature(fn).parameters)
+    if not NAMES.accepts(interval) or len(set(interval)) != 2 or len(interval) != 2:
+        raise InputError(
+            f"{where}: interval={interval!r}; expected the names of two parameters, for the start and for the"
+            ' end, such as interval=("start", "end")'
+        )
+    for name in interval:
+        if name not in names:
+            raise InputError(
+                f"{where}: interval names {name!r}, which is not one of its parameters{near(name, names)}"
+            )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lightwork.functions.decorated import Pipeline
 
 REQUIRED: Any = inspect.Parameter.empty
+AN_INSTANT = "2026-11-24T06:30:00+01:00"
+"""What the start of an interval is like."""
 
 _PHRASES = {
     "int": "is not a whole number",
@@ -80,11 +82,13 @@ class Described:
         name: its name.
         doc: the first line of its docstring.
         parameters: its parameters by name, in the order of its signature.
+        interval: the parameters that take a run's interval, as those of a Pipeline.
     """
 
     name: str
     doc: str
     parameters: Mapping[str, Parameter]
+    interval: tuple[str, str] | None = None
 
 
 def of(pipeline: Pipeline[..., Any] | Described) -> dict[str, Parameter]:
@@ -122,6 +126,26 @@ def of(pipeline: Pipeline[..., Any] | Described) -> dict[str, Parameter]:
             item.name, item.annotation, item.default, kinds.describe(item.annotation)
         )
     return parameters
+
+
+def interval(pipeline: Pipeline[..., Any] | Described) -> tuple[str, str] | None:
+    """Return the parameters that take the start and the end of a run's interval; None if it has none.
+
+    Raises:
+        InputError: one of them cannot take a date with a time and an offset.
+    """
+    if pipeline.interval is None:
+        return None
+    taken = of(pipeline)
+    for name in pipeline.interval:
+        try:
+            value_of(pipeline.name, taken[name], AN_INSTANT)
+        except InputError:
+            raise InputError(
+                f"{pipeline.name}: parameter {name} takes the interval of a run, and its type"
+                f" {taken[name].type} does not take {AN_INSTANT}; expected str or datetime"
+            ) from None
+    return pipeline.interval
 
 
 def to_json(parameter: Parameter) -> dict[str, Any]:

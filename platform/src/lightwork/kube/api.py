@@ -178,6 +178,26 @@ class ByClient(KubeApi):
         except HTTPError as error:
             raise OSError(str(error)) from error
 
+    def clock(self) -> float | None:
+        """Return the time by the API's clock, in Unix seconds; None if its answer does not have it.
+
+        Raises:
+            OSError: nothing answers.
+        """
+        from email.utils import parsedate_to_datetime
+
+        from urllib3.exceptions import HTTPError
+
+        address = f"{self.client.configuration.host}/version"
+        try:
+            pool = self.client.rest_client.pool_manager
+            answer = pool.request("GET", address, timeout=TIMEOUT, retries=False)
+            return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except HTTPError as error:
+            raise OSError(str(error)) from error
+        except (KeyError, ValueError):
+            return None
+
     def _request(
         self,
         method: str,

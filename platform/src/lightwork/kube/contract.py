@@ -139,6 +139,18 @@ Dask's scheduler is told so in its environment; `engine.scatter` and `cluster.ke
 ANNOTATION_PARAMETERS = "lightwork/parameters"
 """On a WorkflowTemplate: the parameters of a pipeline that only an image has; see `kube.described`."""
 
+ANNOTATION_INTERVAL = "lightwork/interval"
+"""On a WorkflowTemplate: the parameters that take a run's interval, `start,end`.
+
+From `manifests.workflows`; read by `kube.schedules`.
+"""
+ANNOTATION_SUSPENDED = "lightwork/suspended"
+"""On a CronWorkflow: why, by whom and when a person has suspended it, as JSON. `kube.schedules` sets it."""
+ANNOTATION_SCHEDULED = "workflows.argoproj.io/scheduled-time"
+"""Argo's own, on a Workflow of a schedule: its firing."""
+LABEL_CRON = "workflows.argoproj.io/cron-workflow"
+"""Argo's own, on a Workflow of a schedule: the CronWorkflow's name."""
+
 # Parameters of a run that are too long for Argo. `kube.values` keeps them in a ConfigMap, which
 # `manifests.scaler` mounts in the driver; `pods.driver` reads them.
 PARAMETERS_FOLDER = "/etc/lightwork/parameters"

@@ -7,6 +7,7 @@ on its way:
 - As a Workflow's parameter, a text with double braces, or with a character that YAML does not allow, is JSON
   after the mark AS_JSON. Others are as they are given, so that Argo's pages and commands show and take them.
 - The driver gets its parameters as JSON, in which both can be escaped.
+- What a run of a schedule gets from its firing follows the mark OF_FIRING; see `kube.firing`.
 - An argument of a plain container is escaped so that kubelet makes the original of it.
 
 `manifests.steps` does the same by Argo's expressions, for values that are known only during a run.
@@ -25,6 +26,8 @@ AS_JSON = f"{MARK}json:"
 """The mark of a text that follows as a JSON string."""
 IN_FILE = f"{MARK}file:"
 """The mark of a text that is too long for Argo: its name follows, and a note for people (`kube.values`)."""
+OF_FIRING = f"{MARK}firing:"
+"""The mark of the start or the end of a scheduled run's interval (`kube.firing`)."""
 
 BRACES = "{{"
 JSON_BRACES = "{\\u007b"

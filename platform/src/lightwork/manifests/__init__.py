@@ -66,7 +66,7 @@ def tenant_objects(
             else descriptions.pipeline_of(entry.description, tenant.pipeline_of(name), pipelines)
         )
         objects.append(workflows.workflow_template(tenant, name, target, pipeline))
-        objects.append(workflows.cron_workflow(tenant, name))
+        objects.append(workflows.cron_workflow(tenant, name, pipeline))
     return [item for item in objects if item is not None]
 
 

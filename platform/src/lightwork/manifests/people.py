@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RULES: list[dict[str, Any]] = [
     {"apiGroups": ["argoproj.io"], "resources": ["workflowtemplates"], "verbs": ["get", "list"]},
+    # What the schedules do. Whoever may change one could put anything into it, so nobody of the tenant may.
+    {"apiGroups": ["argoproj.io"], "resources": ["cronworkflows"], "verbs": ["list"]},
     {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "list", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
@@ -28,7 +30,7 @@ RULES: list[dict[str, Any]] = [
     # `submit` keeps long values in one.
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
 ]
-"""What `lightwork submit`, `logs`, `stop`, `dashboard` and `runs` need."""
+"""What `lightwork submit`, `logs`, `stop`, `dashboard`, `schedule`, `queue`, `backfill` and `doctor` need."""
 
 
 def role(tenant: Tenant) -> list[Manifest]:

@@ -38,6 +38,10 @@ SPILL_SHARE = 80
 """Percent of a worker's storage for spilled data; the rest is for its logs and temporary files."""
 
 
+class OfFiring(graph.Reference):
+    """A parameter of the run that a schedule gives as `kube.firing` says, with the firing to be appended."""
+
+
 def arguments(
     tenant: Tenant,
     name: str,
@@ -245,6 +249,14 @@ def value(reference: graph.Reference) -> str:
         step, name = json.dumps(reference.step), json.dumps(reference.name)
         return f"tasks[{step}].outputs.parameters[{name}]"
     held = _held(reference)
+    if isinstance(reference, OfFiring):
+        firing = f"{held} + workflow.scheduledTime"
+        return f"(hasPrefix({held}, {_literal(texts.OF_FIRING)}) ? {firing} : {_plain(held)})"
+    return _plain(held)
+
+
+def _plain(held: str) -> str:
+    """Return the text that a parameter of the Workflow holds, as an Argo expression."""
     return (
         f"(hasPrefix({held}, {_literal(texts.AS_JSON)}) ? fromJSON({held}[{len(texts.AS_JSON)}:]) : {held})"
     )

@@ -22,7 +22,7 @@ from lightwork.errors import visible
 from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
 from lightwork.functions.parameters import Described
-from lightwork.kube import contract, described, texts
+from lightwork.kube import contract, described, firing, texts
 from lightwork.manifests import base, steps
 from lightwork.tenants import fit, graph, quantities
 from lightwork.tenants.checks import text_of
@@ -64,7 +64,7 @@ def workflow_template(
             the entry has several steps; the parameters are then those of the file.
     """
     entry = tenant.pipelines[name]
-    values = _parameters(entry, pipeline)
+    values, interval = _parameters(entry, pipeline), pipeline and pipeline.interval
     clear = _reference("delete", "delete", {})
     labels = base.labels(tenant, pipeline=name)
     workflow = WorkflowTemplate(
@@ -74,6 +74,7 @@ def workflow_template(
         annotations={
             "workflows.argoproj.io/description": _first_line(entry, pipeline),
             contract.ANNOTATION_LONG: ",".join(_may_be_long(entry, values)),
+            **({contract.ANNOTATION_INTERVAL: ",".join(interval)} if interval else {}),
             **(described.kept(pipeline) if isinstance(pipeline, Described) else {}),
         },
         workflow_metadata=argo.WorkflowMetadata(labels=labels),
@@ -82,7 +83,7 @@ def workflow_template(
         on_exit="exit",
         templates=[
             *_turns(tenant, name),
-            *_work(tenant, name, target, values),
+            *_work(tenant, name, target, values, interval or ()),
             Steps(name="exit", sub_steps=[[clear]]),
         ],
         # A value of None would become the text "null".
@@ -102,15 +103,24 @@ def workflow_template(
     return manifest
 
 
-def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
+def cron_workflow(
+    tenant: Tenant, name: str, pipeline: Pipeline[..., Any] | Described | None = None
+) -> Manifest | None:
     """Return the CronWorkflow of one entry; None if it has no schedule.
 
     Argo never skips a run itself: it would leave no trace. See `_turns`.
+
+    Args:
+        tenant: the tenant.
+        name: the entry's name.
+        pipeline: as for `workflow_template`; its runs get their interval from the firing.
     """
     entry = tenant.pipelines[name]
     if entry.schedule is None or entry.timezone is None:
         return None
     labels = base.labels(tenant, pipeline=name)
+    interval = pipeline and pipeline.interval
+    values = firing.parameters(interval, entry.schedule, entry.timezone) if interval else {}
     workflow = CronWorkflow(
         name=name,
         namespace=tenant.namespace,
@@ -124,6 +134,7 @@ def cron_workflow(tenant: Tenant, name: str) -> Manifest | None:
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
         entrypoint=contract.SCHEDULED if entry.when_busy == "skip" else None,
+        arguments=[Parameter(name=key, value=value) for key, value in values.items()] or None,
         workflow_template_ref=argo.WorkflowTemplateRef(name=name),
     )
     manifest: Manifest = workflow.to_dict()
@@ -173,14 +184,18 @@ def _turns(tenant: Tenant, name: str) -> list[DAG]:
     return templates
 
 
-def _work(tenant: Tenant, name: str, target: Target, names: Iterable[str]) -> list[Steps | DAG | Container]:
+def _work(
+    tenant: Tenant, name: str, target: Target, names: Iterable[str], interval: Iterable[str]
+) -> list[Steps | DAG | Container]:
     """Return the template of a run's work, one pipeline or several steps, and the templates it uses."""
     entry = tenant.pipelines[name]
     place = None if fit.concurrent(tenant) is None else _place(contract.TENANT_SEMAPHORE)
     if entry.steps is not None:
         tasks, containers = steps.tasks(tenant, name, target)
         return [DAG(name=_WORK, tasks=tasks, synchronization=place), *containers]
-    values: dict[str, list[str | graph.Reference]] = {key: [graph.Reference("", key)] for key in names}
+    values: dict[str, list[str | graph.Reference]] = {
+        key: [(steps.OfFiring if key in interval else graph.Reference)("", key)] for key in names
+    }
     arguments = steps.arguments(tenant, name, target, entry, tenant.pipeline_of(name), values=values)
     run = _reference("run", "run", arguments)
     return [Steps(name=_WORK, sub_steps=[[run]], synchronization=place)]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork import logs, settings
 from lightwork.errors import LightworkError, one_line
-from lightwork.kube import ends, stuck, texts
+from lightwork.kube import ends, firing, stuck, texts
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.kube.contract import ANNOTATION_REASON, ANNOTATION_RETRY_OF, ARGO, LABEL_PIPELINE, LABEL_ROLE
 from lightwork.lake import open_lake
@@ -254,16 +254,14 @@ def _submitted(workflow: dict[str, Any]) -> Submitted:
         str(metadata["uid"]),
         str(labels.get(LABEL_PIPELINE) or template.get("name") or ""),
         _moment(metadata["creationTimestamp"]),
-        {
-            str(item["name"]): texts.of_parameter(str(item.get("value", "")))
-            for item in arguments.get("parameters") or []
-        },
+        firing.given(workflow),
         _name(str((metadata.get("annotations") or {}).get(ANNOTATION_RETRY_OF) or "")),
         tuple(
             str(item["name"])
             for item in arguments.get("parameters") or []
             if str(item.get("value", "")).startswith(texts.IN_FILE)
         ),
+        fired.isoformat() if (fired := firing.moment(workflow)) else "",
     )
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 from lightwork.cli.running import LAKE_AWAY_CODE
 from lightwork.errors import InputError, LakeAway, LightworkError, one_line
 from lightwork.functions import given
-from lightwork.kube import contract, texts
+from lightwork.kube import contract, firing, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,7 +67,13 @@ def command(environment: Mapping[str, str]) -> list[str]:
 
 
 def _item(key: str, text: str) -> str:
-    """Return a parameter as an item of the command line, where a file's name follows `@`."""
+    """Return a parameter as an item of the command line, where a file's name follows `@`.
+
+    Raises:
+        InputError: it takes its part of an interval, which cannot be told.
+    """
+    if text.startswith(texts.OF_FIRING):
+        text = firing.text(text)
     if key.startswith("@"):
         name = text.removeprefix(texts.IN_FILE).partition(" ")[0]
         return f"{key[1:]}=@{contract.PARAMETERS_FOLDER}/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lightwork.errors import InputError, near, public
 from lightwork.functions import decorated, parameters
@@ -27,6 +27,8 @@ class Pipeline(decorated.Pipeline[P, R]):
         name: its name on the command line and in the cluster; `windy_city` becomes `windy-city`.
         module: the module that defines it.
         doc: its docstring, dedented; empty if it has none.
+        interval: the two parameters that take the start and the end of the interval of time that a run works
+            on; None if it has none.
         signature: its signature, with annotations evaluated.
     """
 
@@ -70,7 +72,11 @@ class Pipeline(decorated.Pipeline[P, R]):
             raise
 
 
-def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
+@overload
+def pipeline(fn: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(*, interval: tuple[str, str] | None = None) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(fn: Callable[..., Any] | None = None, /, *, interval: tuple[str, str] | None = None) -> Any:
     """Make a function a pipeline; each parameter needs a type, which the command line checks.
 
     >>> from lightwork import pipeline
@@ -81,8 +87,16 @@ def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
     'windy-city'
     >>> windy_city(hours=2)
     120
+
+    Args:
+        fn: the function.
+        interval: the two parameters that take the start and the end of the interval of time that a run works
+            on, in ISO 8601. A run of a schedule gets the interval from the firing before to its own, start
+            included and end not; `lightwork backfill` gives any.
     """
-    return Pipeline(fn)
+    if fn is None:
+        return lambda function: Pipeline(function, interval=interval)
+    return Pipeline(fn, interval=interval)
 
 
 public(pipeline)

@@ -118,6 +118,8 @@ def run_pipeline(
         session.origin |= {"git_commit": commit, "versions": versions()}
         session.code_key = functools.cache(lambda: _code_key(pipeline))
         record = Record(session, plain, git_commit=commit, retry_of=identity.retry_of, begin=begin, log=log)
+        if pipeline.interval is not None:
+            record.values["interval"] = [str(plain[name]) for name in pipeline.interval]
         with (
             contextlib.nullcontext() if log is None else log.keeping(),
             presence.present(session.lake, session.run_id, record.beat),

@@ -43,6 +43,7 @@ class Submitted:
         parameters: what was submitted, as texts by name.
         retry_of: the run that it tries again; empty if it is not a retry.
         long: the parameters whose values are not in the Workflow, as they are too long.
+        schedule: the firing that has started it, in ISO 8601; empty if somebody has submitted it.
     """
 
     workflow: str
@@ -52,6 +53,7 @@ class Submitted:
     parameters: Mapping[str, str] = field(default_factory=dict)
     retry_of: str = ""
     long: tuple[str, ...] = ()
+    schedule: str = ""
 
 
 class Ledger:
@@ -137,6 +139,7 @@ class Ledger:
             "error": None,
             "retry_of": run.retry_of or None,
             "long_parameters": list(run.long),
+            "schedule": run.schedule or None,
             "drivers": {},
         }
 
@@ -164,4 +167,5 @@ def _submitted(document: dict[str, Any]) -> Submitted:
         document.get("parameters") or {},
         str(document.get("retry_of") or ""),
         tuple(map(str, document.get("long_parameters") or ())),
+        str(document.get("schedule") or ""),
     )

@@ -123,11 +123,15 @@ def _parameters(
     values = entry.parameters
     try:
         signature = parameters.of(pipeline)
+        interval = parameters.interval(pipeline) or ()
     except InputError as error:
         return [f"{loaded.place(*location)}: {error}"]
     lines = []
     for parameter, value in values.items():
         where = loaded.place(*location, "parameters", parameter)
+        if parameter in interval and isinstance(entry, Entry) and entry.schedule:
+            lines.append(f"{where}: found {value!r}; a scheduled run gets it from its firing: leave it out")
+            continue
         if parameter not in signature:
             hint = near(parameter, signature) if signature else "; it takes none"
             lines.append(f"{where}: {pipeline.name} has no such parameter{hint}")
@@ -156,7 +160,9 @@ def _parameters(
         lines += [
             f"{where}: {parameter} is missing, and {unattended} cannot ask for it; {item.expected()}"
             for parameter, item in signature.items()
-            if item.required and parameter not in values
+            if item.required
+            and parameter not in values
+            and (parameter not in interval or not isinstance(entry, Entry))
         ]
     return lines
 

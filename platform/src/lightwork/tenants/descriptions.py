@@ -82,6 +82,13 @@ class _Pipeline(documents.Document):
     module: str
     doc: str
     parameters: tuple[_Parameter, ...]
+    interval: tuple[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _names_its_parameters(self) -> _Pipeline:
+        if unknown := set(self.interval or ()) - {item.name for item in self.parameters}:
+            raise ValueError(f"interval should name two of its parameters; found {min(unknown)!r}")
+        return self
 
 
 class _File(documents.Document):
@@ -148,7 +155,7 @@ def read(path: Path) -> Description:
                     f"{path}: {item.name}: parameter {parameter.name}: {one_line(error)}; {_AGAIN}"
                 ) from None
         doc = one_line(item.doc.partition("\n")[0])
-        pipelines[item.name] = parameters.Described(item.name, doc, described)
+        pipelines[item.name] = parameters.Described(item.name, doc, described, item.interval)
     return Description(file.image, pipelines)
 
 

@@ -1,6 +1,7 @@
-"""When a schedule fires in Argo: by the local time of its time zone.
+"""Schedules in a tenant's file: their form, their next times, and what clock changes do to them.
 
-An hour that a clock change skips has no run, and one that it repeats has two.
+A schedule fires by the local time of its time zone (`firings`). An hour that a clock change skips has no run,
+and one that it repeats has two.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from cronsim import CronSim, CronSimError
 
 from lightwork.errors import nearest
+from lightwork.tenants import firings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,16 +101,7 @@ def times(cron: str, zone: str, after: dt.datetime, count: int) -> list[dt.datet
     Returns:
         Datetimes in that zone.
     """
-    tz = zoneinfo.ZoneInfo(zone)
-    moments: list[dt.datetime] = []
-    start = after.astimezone(tz).replace(tzinfo=None) - dt.timedelta(hours=3)
-    for local in CronSim(cron, start):
-        moments += [moment for moment in _moments(local, tz) if moment > after]
-        moments.sort(key=lambda moment: moment.astimezone(dt.UTC))
-        # Within three hours of a clock change, a later local time may be an earlier moment.
-        if len(moments) >= count and local - moments[count - 1].replace(tzinfo=None) > dt.timedelta(hours=3):
-            break
-    return moments[:count]
+    return list(islice(firings.after(cron, zone, after), count))
 
 
 def clock_changes(cron: str, zone: str, after: dt.datetime) -> list[ClockChange]:
@@ -129,17 +122,6 @@ def clock_changes(cron: str, zone: str, after: dt.datetime) -> list[ClockChange]
         times_inside = CronSim(cron, first - dt.timedelta(seconds=1))
         changes += [ClockChange(kind, local) for local in islice(times_inside, 1) if local < last]
     return changes
-
-
-def _moments(local: dt.datetime, tz: zoneinfo.ZoneInfo) -> Iterator[dt.datetime]:
-    """Yield the moments at which the local clock shows a time: none, one or two."""
-    previous = None
-    for fold in (0, 1):
-        moment = local.replace(tzinfo=tz, fold=fold)
-        utc = moment.astimezone(dt.UTC)
-        if utc.astimezone(tz).replace(tzinfo=None) == local and utc != previous:
-            yield moment
-        previous = utc
 
 
 def _transitions(tz: zoneinfo.ZoneInfo, after: dt.datetime) -> Iterator[dt.datetime]:

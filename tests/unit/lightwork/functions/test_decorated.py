@@ -184,13 +184,10 @@ def test_generators_are_refused(fn):
         task(fn)
 
 
-@pytest.mark.parametrize(
-    "fn", [1, "f", None, [plain], object(), property(plain), functools.partialmethod(plain)]
-)
+@pytest.mark.parametrize("fn", [1, "f", [plain], object(), property(plain), functools.partialmethod(plain)])
 def test_what_cannot_be_called_is_refused(fn):
-    if fn is not None:
-        with pytest.raises(InputError, match=r"@task: expected a function, got \w+"):
-            task(fn)
+    with pytest.raises(InputError, match=r"@task: expected a function, got \w+"):
+        task(fn)
     with pytest.raises(InputError, match=r"@pipeline: expected a function, got \w+"):
         pipeline(fn)
 
@@ -421,3 +418,22 @@ def test_tasks_in_classes_on_python_3_13(tmp_path):
         text=True,
     )
     assert done.stdout.strip() == "done", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("interval", "message"),
+    [
+        (("start", "ende"), "interval names 'ende', which is not one of its parameters; did you mean 'end'"),
+        (("start", "start"), "expected the names of two parameters"),
+        (("start",), "expected the names of two parameters"),
+        (["start", "end"], "expected the names of two parameters"),
+        ("start", "expected the names of two parameters"),
+    ],
+)
+def test_an_interval_names_two_of_the_parameters(interval, message):
+    def daily(start: str, end: str) -> None: ...
+
+    assert pipeline(interval=("start", "end"))(daily).interval == ("start", "end")
+    assert pipeline(daily).interval is None
+    with pytest.raises(InputError, match=message):
+        pipeline(interval=interval)(daily)
