@@ -161,8 +161,9 @@ def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
     listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], listed),
-        allow("Read", ["s3:GetObject"], [*drivers, workflows, notes, packed]),
-        allow("Write", ["s3:PutObject"], [workflows, notes, f"{bucket_arn}/{runs}/*/retries/*", packed]),
+        allow("Read", ["s3:GetObject"], drivers),
+        allow("Write", ["s3:GetObject", "s3:PutObject"], [workflows, notes, packed]),
+        allow("Link", ["s3:PutObject"], [f"{bucket_arn}/{runs}/*/retries/*"]),
         allow("Replace", ["s3:DeleteObject"], [notes, packed]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )

@@ -196,8 +196,9 @@ def people_of(tenant: str) -> str:
 
 
 def as_text(policy: dict[str, Any]) -> str:
-    """Return a policy as JSON without spaces: the server keeps it in an attribute of at most 4 kB."""
-    return json.dumps(policy, separators=(",", ":"))
+    """Return a policy as JSON, without spaces and names: the server keeps at most 4 kB in an attribute."""
+    bare = [{key: value for key, value in item.items() if key != "Sid"} for item in policy["Statement"]]
+    return json.dumps({**policy, "Statement": bare}, separators=(",", ":"))
 
 
 def bucket_policy(
