@@ -144,7 +144,7 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading and writing the records of Workflows and the history of a tenant's runs, no more of a lake.
+    """Allow keeping the records of Workflows and the history of a tenant's runs, and nothing else of a lake.
 
     What drivers write can neither be changed nor deleted. What was a part of the history can be deleted: it
     has been written again with more.
