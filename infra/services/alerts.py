@@ -117,7 +117,7 @@ def _platform() -> list[dict[str, Any]]:
         ),
         rule(
             "ArgoDown",
-            f"sum({controllers}) < 1 or absent({controllers})",
+            f"sum({controllers}) < 1 or absent(sum({controllers}))",
             after="5m",
             severity="critical",
             summary="No controller of Argo Workflows is at work",
@@ -178,7 +178,7 @@ def _shipper() -> list[dict[str, Any]]:
             severity="critical",
             summary="Log lines are lost: Fluent Bit has dropped them",
             todo="OpenSearch refuses them, or was away for longer than a node's disk holds them. The log"
-            " of the pod in `logging` that counts them says why; the lines are in the lake once a run has ended.",
+            " of the pod in `logging` that counts them says why; those of ended runs are in the lake.",
         ),
         rule(
             "ShipperRetries",

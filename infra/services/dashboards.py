@@ -41,6 +41,14 @@ def config_maps(namespace: str) -> list[Manifest]:
 def runs() -> dict[str, Any]:
     """Build the dashboard of runs by tenant: outcomes, durations, what waits, use of quota and budget."""
     tenant = 'tenant=~"$tenant"'
+    failing = (
+        f"lightwork_pipeline_failing{{{tenant}}} * on (tenant, pipeline) group_left (run, error)"
+        f" lightwork_pipeline_outcome{{{tenant}}} == 1"
+    )
+    spend = (
+        f"sum(lightwork_pipeline_spend_dollars{{{tenant}}}) by (tenant)"
+        f" / max(lightwork_tenant_budget_dollars{{{tenant}}}) by (tenant)"
+    )
     legend = "{{tenant}} {{pipeline}}"
     return _board(
         "lightwork-runs",
@@ -52,13 +60,7 @@ def runs() -> dict[str, Any]:
             _panel(
                 "Pipelines that fail",
                 "table",
-                [
-                    (
-                        f"lightwork_pipeline_failing{{{tenant}}} * on (tenant, pipeline)"
-                        f" group_left (run, error) lightwork_pipeline_outcome{{{tenant}}} == 1",
-                        "{{tenant}} {{pipeline}} {{run}} {{error}}",
-                    )
-                ],
+                [(failing, "{{tenant}} {{pipeline}} {{run}} {{error}}")],
             ),
             _panel(
                 "Runs by how they ended",
@@ -104,13 +106,7 @@ def runs() -> dict[str, Any]:
             _panel(
                 "Share of the month's budget",
                 "timeseries",
-                [
-                    (
-                        f"sum(lightwork_pipeline_spend_dollars{{{tenant}}}) by (tenant)"
-                        f" / max(lightwork_tenant_budget_dollars{{{tenant}}}) by (tenant)",
-                        "{{tenant}}",
-                    )
-                ],
+                [(spend, "{{tenant}}")],
                 unit="percentunit",
             ),
             _panel(
@@ -171,7 +167,7 @@ def dask_run() -> dict[str, Any]:
                 "timeseries",
                 [(f'sum(dask_worker_tasks{{{run},state="executing"}}) by (run)', "{{run}}")],
             ),
-            # Of workers, Dask counts only how many have left, which those do too that are not needed any more.
+            # Of workers, Dask counts only how many have left, also those that were not needed any more.
             _panel(
                 "Tasks whose worker was lost",
                 "timeseries",
