@@ -144,10 +144,10 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow keeping the records of Workflows and the history of a tenant's runs, and nothing else of a lake.
+    """Allow reading the records of a tenant's runs, and writing those of Workflows and the history.
 
-    What drivers write can neither be changed nor deleted. What was a part of the history can be deleted: it
-    has been written again with more.
+    Nothing else of a lake: what drivers write can neither be changed nor deleted. What was a part of the
+    history can be deleted, since it has been written again with more.
 
     Args:
         bucket_arn: the lake's bucket.
@@ -155,16 +155,15 @@ def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
         tenant: the tenant, whose folder is of that name.
     """
     runs, history = f"{tenant}/runs", f"{tenant}/history"
-    workflows, notes = f"{bucket_arn}/{runs}/*/workflow.json", f"{bucket_arn}/{runs}/.open/*.json"
-    drivers = [f"{bucket_arn}/{runs}/*/{name}" for name in ("attempts/*.json", "alive", "run.json")]
-    packed = f"{bucket_arn}/{history}/*"
     listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
+    read_only = [f"{bucket_arn}/{runs}/*/{name}" for name in ("attempts/*.json", "run.json", "alive")]
+    workflow, note = f"{bucket_arn}/{runs}/*/workflow.json", f"{bucket_arn}/{runs}/.open/*.json"
+    retries, packed = f"{bucket_arn}/{runs}/*/retries/*", f"{bucket_arn}/{history}/*"
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], listed),
-        allow("Read", ["s3:GetObject"], drivers),
-        allow("Write", ["s3:GetObject", "s3:PutObject"], [workflows, notes, packed]),
-        allow("Link", ["s3:PutObject"], [f"{bucket_arn}/{runs}/*/retries/*"]),
-        allow("Replace", ["s3:DeleteObject"], [notes, packed]),
+        allow("Read", ["s3:GetObject"], [*read_only, workflow, note, packed]),
+        allow("Write", ["s3:PutObject"], [workflow, note, retries, packed]),
+        allow("Replace", ["s3:DeleteObject"], [note, packed]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infra.config import prices, subnets
+from infra.config import subnets
 from lightwork import tenants
 from lightwork.errors import InputError
 from lightwork.manifests.base import Target
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.config.naming import Names
     from infra.config.settings import GitLab, Settings
     from infra.estate.outputs import EstateOutputs
-    from lightwork.tenants import Tenant
+    from lightwork.tenants import Environment, Tenant
 
 
 METADATA = "169.254.0.0/16"
@@ -57,24 +57,32 @@ def _check_group(tenant: Tenant, gitlab: GitLab) -> None:
         )
 
 
-def target(tenant: Tenant, settings: Settings, names: Names, estate: EstateOutputs, image: str) -> Target:
+def target(
+    tenant: Tenant,
+    environment: Environment,
+    names: Names,
+    estate: EstateOutputs,
+    image: str,
+    prices: str = "",
+) -> Target:
     """Return the target of a tenant's objects in an environment on AWS.
 
     Args:
         tenant: the tenant.
-        settings: the environment's settings.
+        environment: the environment.
         names: the environment's names.
         estate: the outputs of its estate.
         image: the platform's image.
+        prices: the prices of workers, as `infra.config.prices` gives them.
     """
     return Target(
-        environment=settings.environment,
+        environment=environment,
         image=image,
         lake=f"s3://{names.lake_bucket(tenant.name)}",
         variables={"AWS_REGION": estate.region, "AWS_DEFAULT_REGION": estate.region},
         # The VPC CNI's agent compares what a pod dials: the Service's address, before its translation.
         api_servers=(subnets.api_address(estate.service_cidr), *estate.api_cidrs),
         api_ports=(443,),
-        prices=prices.of_workers(settings.sizes, prices.load()),
+        prices=prices,
         inside=(estate.vpc_cidr, estate.service_cidr, METADATA),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from infra import manifests
-from infra.config import streams
+from infra.config import prices, streams
 from infra.services import alerts
 from infra.tenant import people_logs, search
 from infra.tenant.budget import TenantBudget, TenantBudgetArgs
@@ -145,7 +145,9 @@ class Tenant(pulumi.ComponentResource):
     def _objects(self, args: TenantArgs, secrets_role: str) -> list[Manifest]:
         tenant, names = args.tenant, args.names
         people_arn = _people_arn(tenant, names)
-        tenant_target = target(tenant, args.settings, names, args.estate, args.image)
+        of_workers = prices.of_workers(args.settings.sizes, prices.load())
+        environment = args.settings.environment
+        tenant_target = target(tenant, environment, names, args.estate, args.image, of_workers)
         prefix = names.secret_prefix(tenant.name)
         return [
             *cluster_objects(tenant, tenant_target, args.pipelines),

@@ -196,9 +196,17 @@ def people_of(tenant: str) -> str:
 
 
 def as_text(policy: dict[str, Any]) -> str:
-    """Return a policy as JSON, without spaces and names: the server keeps at most 4 kB in an attribute."""
-    bare = [{key: value for key, value in item.items() if key != "Sid"} for item in policy["Statement"]]
-    return json.dumps({**policy, "Statement": bare}, separators=(",", ":"))
+    """Return a policy as short JSON: the server keeps it in an attribute of at most 4 kB."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: short(item) for key, item in value.items() if key != "Sid"}
+        if isinstance(value, list):
+            return short(value[0]) if len(value) == 1 else [short(item) for item in value]
+        return value
+
+    statements = [short(statement) for statement in policy["Statement"]]
+    return json.dumps({**policy, "Statement": statements}, separators=(",", ":"))
 
 
 def bucket_policy(

@@ -146,19 +146,24 @@ session_logging = Shared(_configure_for_a_while)
 """Logging as `configure` sets it up, while any session is open."""
 
 
-def configure(style: Style | None = None, *, forward: Callable[[str], None] | None = None) -> None:
+def configure(
+    style: Style | None = None, *, forward: Callable[[str], None] | None = None, runs_code: bool = True
+) -> None:
     """Send log lines to standard error, unless this process has configured logging itself.
 
     Args:
         style: json or text; by default the result of `default_style`.
         forward: receives each event as a JSON line, in place of standard error.
+        runs_code: whether this process runs a pipeline's code, which may use structlog itself. It is imported
+            now then, else with the first line.
     """
     root = logging.getLogger()
     if any(isinstance(handler, _Lines) for handler in root.handlers):
         return
     if root.handlers and forward is None:
         return
-    _structure()
+    if runs_code:
+        _structure()
     if forward is not None:
         # The driver shows each line in the way that the program has configured there: once is enough.
         for handler in [handler for handler in root.handlers if _writes_to_console(handler)]:
@@ -290,8 +295,19 @@ class _Lines(logging.Handler):
     def __init__(self, style: Style, forward: Callable[[str], None] | None) -> None:
         super().__init__()
         self._forward = forward
-        self._json = _formatter("json")
-        self.setFormatter(self._json if style == "json" else _formatter(style))
+        self._style = style
+
+    @functools.cached_property
+    def _json(self) -> logging.Formatter:
+        return _formatter("json")  # it takes a fifth of a second to import, and many commands log nothing
+
+    @functools.cached_property
+    def _shown(self) -> logging.Formatter:
+        return self._json if self._style == "json" else _formatter(self._style)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record as the line that is shown."""
+        return self._shown.format(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -76,7 +76,7 @@ TENANTS = ("dev.acme", "dev.globex")
         ("infra/driver/cli.py", ()),
         ("infra/driver/words.yaml", ()),
         ("infra/services/charts/values.yaml", ("dev",)),
-        ("infra/offline/prices.yaml", ()),
+        ("infra/config/prices.yaml", ALL),
         ("infra/config/settings.schema.json", ()),
         ("infra/certificates.json", ALL),
         ("platform/src/lightwork/a.py", ALL),

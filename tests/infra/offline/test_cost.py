@@ -12,9 +12,9 @@ from infra.config import prices, settings
 from infra.offline import cost
 from lightwork.errors import InputError
 from lightwork.history.cost import Bill
-from lightwork.history.history import ask
 from lightwork.history.packing import Packing
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import open_lake
 from lightwork.pods.history import give_prices
 from tests.estate import files

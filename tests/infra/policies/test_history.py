@@ -15,8 +15,8 @@ import pytest
 
 from lightwork.errors import LightworkError
 from lightwork.history import segments
-from lightwork.history.history import ask
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.kube.contract import ENV_PRICES
 from lightwork.lake import open_lake
 from lightwork.pods import history as command
@@ -56,16 +56,18 @@ def test_it_reads_writes_and_replaces_the_history_of_its_own_tenant() -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Server]:
     with s3_server.running(tmp_path_factory.mktemp("s3")) as running:
-        for account in ("pods", "steps", "controller", "people", "other-controller"):
+        for account in ("pods", "steps", "controller", "people", "others"):
             running.add_account(account)
         for tenant, bucket, controller in (
             ("acme", LAKE, "controller"),
-            ("globex", OTHERS, "other-controller"),
+            ("globex", OTHERS, "others"),
         ):
             running.add_bucket(bucket, "pods")
             policy = stores.bucket_policy(
                 tenant, bucket, owner="pods", steps="steps", controller=controller, people="people"
             )
+            if tenant == "globex":  # the whole is too long for the server
+                policy["Statement"] = [s for s in policy["Statement"] if s["Principal"]["AWS"] != ["steps"]]
             running.client("root").put_bucket_policy(Bucket=bucket, Policy=stores.as_text(policy))
         yield running
 
@@ -114,7 +116,7 @@ def test_the_server_lets_the_job_do_all_of_its_work_and_people_read_it(
 
 
 @needs_server
-@pytest.mark.parametrize("account", ["steps", "other-controller"])
+@pytest.mark.parametrize("account", ["steps", "others"])
 def test_the_server_refuses_it_to_steps_and_to_another_tenants_job(
     server: s3_server.Server, monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:

@@ -209,9 +209,7 @@ def test_the_namespace_is_restricted_closed_and_limited_by_the_files_quota(deplo
         "pods": quota.text("pods"),
         "services.loadbalancers": "0",
     }
-    assert limits.items() >= agreed.items(), (
-        "the file's quota beside what is not the tenant's, and no load balancers"
-    )
+    assert limits.items() >= agreed.items(), "the file's, beside what is not the tenant's; no load balancers"
     assert of_kind(deployed, "LimitRange"), "pods without a size get a default"
     deny = of_kind(deployed, "NetworkPolicy")["default-deny"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, (

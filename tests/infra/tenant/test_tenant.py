@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra import manifests as infra_manifests
-from infra.config import image, settings
+from infra.config import image, prices, settings
 from infra.config.naming import Names
 from infra.config.sizes import DEFAULTS, Sizes
 from infra.estate.outputs import EstateOutputs
@@ -51,7 +51,8 @@ def objects(run: Run) -> dict[str, dict[str, Any]]:
 
 
 def test_the_deployed_objects_are_those_of_the_cluster_tests(acme: Run, root: Path) -> None:
-    dev = target.target(ACME, settings.load(root, "dev"), NAMES, ESTATE, IMAGE)
+    of_workers = prices.of_workers(settings.load(root, "dev").sizes, prices.load())
+    dev = target.target(ACME, "dev", NAMES, ESTATE, IMAGE, of_workers)
     deployed = objects(acme)
     for built in manifests.tenant_objects(ACME, dev, discovery.pipelines()):
         kind, object_name = built["kind"], built["metadata"]["name"]

@@ -151,9 +151,9 @@ def runs_in_lake(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
     """Offer the statuses of runs."""
-    from lightwork.cli.show import STYLES
+    from lightwork.history.query import STATUSES
 
-    return names(incomplete, STYLES)
+    return names(incomplete, STATUSES)
 
 
 def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001

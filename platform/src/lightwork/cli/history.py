@@ -22,7 +22,7 @@ from lightwork.cli.output import (
     when,
 )
 from lightwork.cli.show import STYLES
-from lightwork.errors import InputError, near, one_line
+from lightwork.errors import InputError, near, nearest, one_line
 from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def runs_command(
     as_json: bool,
 ) -> None:
     """Show recent runs, newest first."""
-    from lightwork.history.history import ask
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(
         pipeline=_pipeline(pipeline, only_pipeline),
@@ -187,13 +187,13 @@ def _pipeline(argument: str | None, option: str | None) -> str | None:
 
 
 def _statuses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    from lightwork.history.query import STATUSES
+
     statuses = tuple(part.strip() for text in texts for part in text.split(","))
     for status in statuses:
-        if status not in STYLES:
-            raise InputError(
-                f"--status: there is no status {status!r}; expected some of {', '.join(STYLES)}"
-                f"{near(status, STYLES)}"
-            )
+        if status not in STATUSES:
+            expected = f"expected some of {', '.join(STATUSES)}{nearest(status, STATUSES)}"
+            raise InputError(f"--status: there is no status {status!r}; {expected}")
     return statuses
 
 
@@ -257,8 +257,8 @@ def cost_command(
 ) -> None:
     """Show the time of the runs' workers and, where the estate gives prices, what it cost."""
     from lightwork.history.cost import Bill
-    from lightwork.history.history import ask
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(pipeline=only_pipeline, since=None if since is None else since_of(since))
     bill = Bill()

@@ -26,7 +26,7 @@ def shown(lake: str | None, tenant: str | None, environment: str | None = None) 
     """
     from lightwork import logs, settings
 
-    logs.configure()  # what is damaged is told by log lines
+    logs.configure(runs_code=False)  # what is damaged is told by log lines
     name = settings.resolve_tenant(tenant)
     if environment is None:
         return opened(lake, name)

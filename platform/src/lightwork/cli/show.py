@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,7 +58,7 @@ def find(lake: Lake, name: str) -> dict[str, Any]:
     Raises:
         InputError: there is none of this name.
     """
-    from lightwork.history.history import ask
+    from lightwork.history.sync import ask
     from lightwork.store import records
 
     # The history also has runs whose own records are kept no longer.
@@ -246,8 +245,10 @@ def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
 
 def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
-    from lightwork.history.history import ask
+    import statistics
+
     from lightwork.history.query import Filter
+    from lightwork.history.sync import ask
 
     only = Filter(pipeline=record.get("pipeline"), before=record["name"])
     before = ask(lake, lambda history: history.page(only, _BEFORE) if history.find(record["name"]) else [])

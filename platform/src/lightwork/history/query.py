@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from lightwork.history.source import Run
     from lightwork.lake import Lake
 
+STATUSES = ("submitted", "running", "succeeded", "failed", "stopped", "skipped", "lost")
+"""The statuses of runs."""
 SLOW = 2.0
 """How many times as long as usual a slow run takes."""
 USUAL_OF = 30
@@ -116,6 +117,8 @@ class History:
 
     def usual(self, pipeline: str) -> float | None:
         """Return the seconds that a pipeline's runs usually take; None if none has succeeded."""
+        import statistics
+
         found = self._database.execute(
             "SELECT seconds FROM runs WHERE pipeline = ? AND status = 'succeeded' AND seconds IS NOT NULL"
             " AND NOT hidden ORDER BY started DESC LIMIT ?",

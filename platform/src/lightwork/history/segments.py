@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import one_line
+from lightwork.errors import LightworkError, one_line
 from lightwork.logs import get_logger
 from lightwork.store import marks
 from lightwork.store.documents import OddError, digest
@@ -102,7 +102,23 @@ def read(lake: Lake, path: str) -> list[bytes] | None:
     Raises:
         FileNotFoundError: it was replaced meanwhile.
     """
-    return lines_of(lake, path, lake.read(path))
+    return lines_of(lake, path, fetch(lake, path))
+
+
+def fetch(lake: Lake, path: str) -> bytes:
+    """Return the content of a segment.
+
+    Raises:
+        FileNotFoundError: it was replaced meanwhile.
+        LightworkError: the lake cannot be read.
+    """
+    try:
+        return lake.read(path)
+    except LightworkError:
+        # S3 denies a missing file to those who may not list the whole bucket.
+        if path in listing(lake).segments:
+            raise
+        raise FileNotFoundError(path) from None
 
 
 def lines_of(lake: Lake, path: str, data: bytes) -> list[bytes] | None:

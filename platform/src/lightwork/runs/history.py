@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lightwork import settings
 from lightwork.errors import public
 from lightwork.functions.checks import FROM_ONE, PATH, TEXT, check, maybe
-from lightwork.history.history import ask
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import open_lake
 from lightwork.lake.patience import LOOK_SECONDS
 from lightwork.runs.outcome import Run

@@ -178,7 +178,7 @@ def test_each_parameter_offers_its_values(ask):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("lightwork r", ["run", "runs"]),
+        ("lightwork r", ["run", "runs", "retry"]),
         ("lightwork --v", ["--version"]),
         ("lightwork run ", ["windy-city"]),
         ("lightwork run --on local --refresh w", ["windy-city"]),
@@ -241,6 +241,8 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "since",
             "where in runs",
             "name in new",
+            "only",
+            "step in open",
         ),
         *("name in tenant new",),
         *(f"{name} in backfill" for name in ("begin", "end", "every", "timezone", "max_failures")),

@@ -12,6 +12,8 @@ import pytest
 from lightwork.history import segments
 from lightwork.history.collect import collect
 from lightwork.history.packing import Packing
+from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import Lake
 from lightwork.store import marks
 from tests.unit.lightwork.history.leaving import NOW, Breaking, Killed, leave
@@ -244,3 +246,17 @@ def test_a_stopped_collection_is_taken_up_by_the_next_one(lake: Lake) -> None:
     assert len(segments.listing(lake).marks) == 3
     collect(lake)
     assert len(packed(lake)) == 3
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_lines_of_a_run_the_one_that_was_read_last_counts(lake: Lake, order: tuple[int, int]) -> None:
+    run = {"name": "one", "pipeline": "windy", "started": NOW.isoformat(), "finished": NOW.isoformat()}
+    for number in order:
+        read_at = NOW + dt.timedelta(minutes=number)
+        Packing(lake, {}, read_at).add([{**run, "status": ("stopped", "failed")[number]}])
+    assert len(periods(lake)) == 2
+    lake.write(segments.STATE, b"-")
+    found = ask(lake, lambda history: history.page(Filter(), 9))
+    assert [item["status"] for item in found] == ["failed"]
+    collect(lake)
+    assert packed(lake) == {"one": "failed"}

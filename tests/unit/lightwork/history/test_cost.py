@@ -11,9 +11,9 @@ import pytest
 from lightwork.cli.main import execute
 from lightwork.history import segments
 from lightwork.history.cost import Bill, size_of
-from lightwork.history.history import ask
 from lightwork.history.packing import Packing
 from lightwork.history.query import By, Filter
+from lightwork.history.sync import ask
 from lightwork.lake import Lake, open_lake
 from tests.unit.lightwork.history.leaving import NOW
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from lightwork.errors import LightworkError
 from lightwork.history import cache, segments
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
 from lightwork.history.query import Filter, History
+from lightwork.history.sync import ask
 from lightwork.lake import Lake, open_lake
+from lightwork.lake.local import LocalLake
 from lightwork.store import marks
 from tests.unit.lightwork.history.leaving import NOW, Counting, leave
 
@@ -271,6 +273,40 @@ def test_a_segment_that_is_replaced_while_it_is_read_is_looked_for_again(
     assert set(names(lake)) == {"one", "two"}
 
 
+def test_a_segment_that_s3_denies_as_it_is_gone_is_looked_for_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says `access denied` to a person who may list the tenant's folder, but not the whole bucket."""
+    leave(lake, "one")
+    collect(lake)
+    listing, read, raced = segments.listing, LocalLake.read, []
+
+    def denied(self: LocalLake, path: str) -> bytes:
+        try:
+            return read(self, path)
+        except FileNotFoundError:
+            raise LightworkError("access denied") from None
+
+    def slower(which: Lake) -> segments.Listing:
+        listed = listing(which)
+        if not raced:
+            raced.append(True)
+            leave(lake, "two")
+            collect(lake)
+        return listed
+
+    monkeypatch.setattr(LocalLake, "read", denied)
+    monkeypatch.setattr(segments, "listing", slower)
+    assert set(names(lake)) == {"one", "two"}
+    monkeypatch.setattr(LocalLake, "read", lambda *_: denied(lake, "missing"))  # type: ignore[arg-type]
+    leave(lake, "three")
+    monkeypatch.undo()
+    collect(lake)
+    monkeypatch.setattr(LocalLake, "read", lambda *_: denied(lake, "missing"))  # type: ignore[arg-type]
+    with pytest.raises(LightworkError, match="access denied"):
+        names(lake)
+
+
 def test_a_damaged_segment_is_told_each_time(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     leave(lake, "one")
     collect(lake)
@@ -375,3 +411,24 @@ def test_commands_do_not_import_pyarrow(lake: Lake) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_lake_no_longer_has_is_forgotten(lake: Lake) -> None:
+    for number in (0, 100):
+        leave(lake, f"of-{number}-days-ago", ended=NOW - dt.timedelta(days=number))
+    collect(lake)
+    assert len(names(lake)) == 2
+    lake.delete([path for path, period in segments.listing(lake).segments.items() if len(period) == 7])
+    assert names(lake) == ["of-0-days-ago"]
+
+
+def test_the_content_of_another_segment_is_not_taken_for_its_own(
+    lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (0, 100):
+        leave(lake, f"of-{number}-days-ago", ended=NOW - dt.timedelta(days=number))
+    collect(lake)
+    first, second = segments.listing(lake).segments
+    lake.write(second, lake.read(first))
+    assert len(names(lake)) == 1
+    assert "it does not match its checksum" in caplog.text

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import Lake, open_lake
 from tests.unit.lightwork import gateway
 from tests.unit.lightwork.history.leaving import leave

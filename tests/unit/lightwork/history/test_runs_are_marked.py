@@ -13,8 +13,8 @@ import pytest
 from lightwork import pipeline, task
 from lightwork.history import segments, twin
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
 from lightwork.history.query import Filter
+from lightwork.history.sync import ask
 from lightwork.lake import Lake, open_lake
 from lightwork.runs.upkeep import Upkeep
 from lightwork.store.endings import Ledger, Submitted

@@ -75,7 +75,7 @@ def _take_in(database: sqlite3.Connection, lake: Lake) -> bool:
     listed = segments.listing(lake)
     cached = cache.cached(database)
     new = sorted(listed.segments.keys() - cached)
-    contents = in_threads(lake.read, new, _THREADS)
+    contents = in_threads(lambda path: segments.fetch(lake, path), new, _THREADS)
     if new or cached - listed.segments.keys():
         with cache.writing(database):
             present = cache.cached(database)  # another command may have been faster
