@@ -17,11 +17,12 @@ from lightwork.cli.running import STOPPED_CODE
 from lightwork.errors import InputError, RunFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from lightwork.functions.parameters import Parameter
     from lightwork.lake import Lake
-    from lightwork.runs.backfill import Outcome
-    from lightwork.runs.backfill_places import Here, InCluster
+    from lightwork.runs.backfill import Outcome, Place
+    from lightwork.store.interval_runs import Book, Given
     from lightwork.tenants.intervals import Interval, Rhythm
 
 _STYLES = {"done": "dim", "succeeded": "green", "failed": "red", "running": "cyan", "left": "yellow"}
@@ -33,13 +34,26 @@ class _Target:
 
     Attributes:
         pipeline: the pipeline's name.
-        place: where the runs are.
+        names: the parameters that take the interval.
+        given: the other parameters.
         rhythm: what cuts the intervals.
+        lake: the lake with the records of the runs.
+        place: returns where the runs are, given the book of those in the lake.
     """
 
     pipeline: str
-    place: Here | InCluster
+    names: tuple[str, str]
+    given: Mapping[str, Given]
     rhythm: Rhythm
+    lake: Lake
+    place: Callable[[Book], Place]
+
+    def of(self, intervals: list[Interval]) -> Place:
+        """Return where the runs of some intervals are."""
+        from lightwork.store.interval_runs import Book
+
+        since = intervals[0].key[0]
+        return self.place(Book(self.lake, self.pipeline, self.names, self.given, since))
 
 
 @click.command("backfill")
@@ -92,9 +106,9 @@ def backfill_command(
     from lightwork.functions import given
 
     texts = given.texts(pipeline, items)
+    if environment is None and context is not None:
+        raise InputError("backfill: --context names a cluster; expected --env as well")
     if environment is None:
-        if context is not None:
-            raise InputError("backfill: --context names a cluster; expected --env as well")
         target = _here(pipeline, texts, tenant, lake, on, every, timezone)
     elif on is not None:
         raise InputError(
@@ -106,13 +120,19 @@ def backfill_command(
     if dry_run:
         from lightwork.runs.backfill import plan
 
-        _show(pipeline, plan(intervals, target.place.known()), as_json=as_json)
+        _show(pipeline, plan(intervals, target.of(intervals).known()), as_json=as_json)
         return
-    _fill(target, intervals, parallel, max_failures, as_json=as_json)
+    _fill(pipeline, target.of(intervals), intervals, parallel, max_failures, as_json=as_json)
 
 
 def _fill(
-    target: _Target, intervals: list[Interval], parallel: int, max_failures: int | None, *, as_json: bool
+    pipeline: str,
+    place: Place,
+    intervals: list[Interval],
+    parallel: int,
+    max_failures: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Run the pipeline for the intervals, and tell how that went.
 
@@ -123,7 +143,7 @@ def _fill(
 
     filling = Filling(
         intervals,
-        target.place,
+        place,
         parallel=parallel,
         most_failures=max_failures,
         tell=lambda interval, text: echo(f"{interval}: {text}", err=True),
@@ -133,20 +153,18 @@ def _fill(
     try:
         filling.run()
     except KeyboardInterrupt:
-        echo(f"lightwork: {target.place.stop()}", err=True)
-        _close(target.pipeline, filling.outcomes(), as_json=as_json)
+        echo(f"lightwork: {place.stop()}", err=True)
+        _close(pipeline, filling.outcomes(), as_json=as_json)
         raise click.exceptions.Exit(STOPPED_CODE) from None
     except BaseException:
-        echo(f"lightwork: {target.place.stop()}", err=True)
+        echo(f"lightwork: {place.stop()}", err=True)
         raise
     outcomes = filling.outcomes()
-    _close(target.pipeline, outcomes, as_json=as_json)
+    _close(pipeline, outcomes, as_json=as_json)
     if any(item.state not in ("done", "succeeded") for item in outcomes):
         bad = [item for item in outcomes if item.state == "failed"]
         first = f"; the first: {bad[0].interval}: {bad[0].error}" if bad else ""
-        raise RunFailed(
-            f"{target.pipeline}: {_counts(outcomes)}{first}; the same command runs what is missing"
-        )
+        raise RunFailed(f"{pipeline}: {_counts(outcomes)}{first}; the same command runs what is missing")
 
 
 def _interrupt(*_: object) -> None:
@@ -165,7 +183,6 @@ def _here(
     from lightwork import settings
     from lightwork.functions import discovery, parameters
     from lightwork.runs.backfill_places import Here
-    from lightwork.store.interval_runs import Book
 
     target = discovery.find(pipeline)
     names = _with_interval(pipeline, parameters.interval(target), texts)
@@ -174,9 +191,16 @@ def _here(
     rhythm = _rhythm(pipeline, *_in_file(pipeline, settings.resolve_tenant(tenant)), every, timezone)
     opened = lakes.shown(lake, tenant)
     options = ["--on", place, "--tenant", opened.tenant, "--lake", opened.url]
+    given = _given(texts, parameters.of(target))
     return _Target(
-        pipeline, Here(pipeline, names, texts, options, Book(opened, pipeline, names, texts)), rhythm
+        pipeline, names, given, rhythm, opened, lambda book: Here(pipeline, names, given, options, book)
     )
+
+
+def _given(texts: Mapping[str, str], known: Mapping[str, Parameter]) -> dict[str, Given]:
+    from lightwork.store.interval_runs import Given
+
+    return {name: Given(text, known.get(name)) for name, text in texts.items()}
 
 
 def _in_cluster(
@@ -189,12 +213,14 @@ def _in_cluster(
     every: str | None,
     timezone: str | None,
 ) -> _Target:
+    from lightwork.functions import discovery, parameters
+    from lightwork.kube import described, firing
     from lightwork.kube.schedules import Schedules, interval_names
     from lightwork.runs.backfill_places import InCluster
-    from lightwork.store.interval_runs import Book
 
     remote = Schedules(environment, tenant_of(tenant), context)
-    names = _with_interval(pipeline, interval_names(remote.template(pipeline)), texts)
+    template = remote.template(pipeline)
+    names = _with_interval(pipeline, interval_names(template), texts)
     found = {item.pipeline: item for item in remote.schedules()}.get(pipeline)
     cron, zone = (found.cron, found.zone) if found else (None, None)
     rhythm = _rhythm(pipeline, cron, zone, every, timezone)
@@ -204,8 +230,12 @@ def _in_cluster(
             "backfill: what is done is known from the tenant's lake: log in with"
             f" `lightwork login --env {environment} --tenant {remote.tenant}`, or name it by --lake"
         )
+    installed = discovery.named(pipeline)
+    given = _given(texts, parameters.of(installed) if installed else described.parameters_of(template))
+    defaults = firing.given(template)
     return _Target(
-        pipeline, InCluster(remote, pipeline, names, texts, Book(opened, pipeline, names, texts)), rhythm
+        *(pipeline, names, given, rhythm, opened),
+        lambda book: InCluster(remote, pipeline, names, given, defaults, book),
     )
 
 

@@ -49,7 +49,7 @@ def doctor_command(
 
 
 def _here(lake: str | None, tenant: str | None) -> tuple[list[Finding], list[str]]:
-    return _of_lake(lakes.shown(lake, tenant)), []
+    return _of_lake(lakes.shown(lake, tenant))
 
 
 def _cluster(
@@ -65,16 +65,25 @@ def _cluster(
     if opened is None:
         unseen.append("the lake: log in, or name it by --lake")
     else:
-        findings += _of_lake(opened)
+        of_lake, unread = _of_lake(opened)
+        findings, unseen = [*findings, *of_lake], [*unseen, *unread]
     return [*findings, *drifted], unseen
 
 
-def _of_lake(opened: Lake) -> list[Finding]:
+def _of_lake(opened: Lake) -> tuple[list[Finding], list[str]]:
     from lightwork.runs import checkup
     from lightwork.store.records import recent
 
     newest = recent(opened, _NEWEST)
-    return [*checkup.lake(opened), *checkup.lost(newest), *checkup.versions(newest[0] if newest else None)]
+    findings = [
+        *checkup.clocks(opened),
+        *checkup.lost(newest),
+        *checkup.versions(newest[0] if newest else None),
+    ]
+    try:
+        return [*findings, *checkup.unfinished(opened)], []
+    except LightworkError as error:  # a tenant's people may not list unfinished uploads
+        return findings, [f"unfinished files in the lake: {error}"]
 
 
 def _drift(namespace: Namespace) -> tuple[list[Finding], list[str]]:

@@ -83,9 +83,15 @@ class KubeApi(ABC):
         """
         return self._object("POST", path, query, body)
 
-    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Change the fields that are in `body`, and no others; return the object as the API stored it."""
-        return self._object("PATCH", path, {}, body)
+    def patch(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Change the fields that are in `body`, and no others; return the object as the API stored it.
+
+        Args:
+            path: the object.
+            body: the fields.
+            query: such as `fieldManager`, who is named as having set them.
+        """
+        return self._object("PATCH", path, query, body)
 
     def _object(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any] | None = None

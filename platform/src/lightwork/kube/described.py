@@ -22,6 +22,15 @@ def kept(described: parameters.Described) -> dict[str, str]:
     return {ANNOTATION_PARAMETERS: json.dumps(items)}
 
 
+def parameters_of(template: Mapping[str, Any]) -> dict[str, parameters.Parameter]:
+    """Return the parameters that a template keeps, by name; none if this version cannot read them."""
+    text = template["metadata"].get("annotations", {}).get(ANNOTATION_PARAMETERS)
+    try:
+        return {item["name"]: parameters.from_json(item) for item in json.loads(text or "[]")}
+    except (ValueError, TypeError, LookupError):
+        return {}
+
+
 def check(name: str, template: Mapping[str, Any], values: Mapping[str, str]) -> None:
     """Check values against the types of the parameters that a template keeps.
 
@@ -30,11 +39,7 @@ def check(name: str, template: Mapping[str, Any], values: Mapping[str, str]) -> 
     Raises:
         InputError: a value is not of its parameter's type.
     """
-    text = template["metadata"].get("annotations", {}).get(ANNOTATION_PARAMETERS)
-    try:
-        items = {item["name"]: parameters.from_json(item) for item in json.loads(text or "[]")}
-    except (ValueError, TypeError, LookupError):
-        return
+    items = parameters_of(template)
     for key, value in values.items():
         if key in items:
             parameters.value_of(name, items[key], value)

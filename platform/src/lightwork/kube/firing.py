@@ -65,9 +65,13 @@ def moment(workflow: Mapping[str, Any]) -> dt.datetime | None:
 
 
 def given(workflow: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters that a Workflow was started with, as texts, with the interval of a schedule's."""
+    """Return the parameters that a Workflow was started with, as texts, with the interval of a schedule's.
+
+    Of a WorkflowTemplate, those that have a default.
+    """
     arguments = workflow.get("spec", {}).get("arguments") or {}
-    values = {item["name"]: str(item.get("value", "")) for item in arguments.get("parameters") or []}
+    items = arguments.get("parameters") or []
+    values = {item["name"]: str(item["value"]) for item in items if "value" in item}
     return {name: _given(value, moment(workflow)) for name, value in values.items()}
 
 

@@ -212,7 +212,8 @@ class Schedules(Remote):
 
     def _change(self, action: str, name: str, *, suspend: bool, note: str | None) -> None:
         body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_SUSPENDED: note}}}
-        self._request(action, lambda: self._api.patch(f"{self._argo}/cronworkflows/{name}", body))
+        path = f"{self._argo}/cronworkflows/{name}"
+        self._request(action, lambda: self._api.patch(path, body, fieldManager="lightwork"))
 
     def _me(self) -> str:
         """Return the user as the cluster knows them."""

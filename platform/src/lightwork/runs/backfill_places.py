@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lightwork.kube.runs import Remote
     from lightwork.kube.states import Status
-    from lightwork.store.interval_runs import Book, Key
+    from lightwork.store.interval_runs import Book, Given, Key
     from lightwork.tenants.intervals import Interval
 
 __all__ = ["Here", "InCluster"]
@@ -48,7 +48,7 @@ class Here:
     Args:
         pipeline: the pipeline's name.
         names: the parameters that take the interval.
-        given: the other parameters, as texts.
+        given: the other parameters.
         options: options of `lightwork run`, such as `--on` and `--lake`.
         book: the runs in the lake.
     """
@@ -57,7 +57,7 @@ class Here:
         self,
         pipeline: str,
         names: tuple[str, str],
-        given: Mapping[str, str],
+        given: Mapping[str, Given],
         options: Sequence[str],
         book: Book,
     ) -> None:
@@ -72,8 +72,15 @@ class Here:
         return best(self._book.look())
 
     def start(self, interval: Interval) -> str:
-        """Start a process for an interval; return what it is called until its run's name is known."""
-        values = {**self._given, **dict(zip(self._names, interval.texts(), strict=True))}
+        """Start a process for an interval; return what it is called until its run's name is known.
+
+        If somebody else has meanwhile, it is the name of that run.
+        """
+        known = self.known().get(interval.key)
+        if known is not None and (known.active or known.succeeded):
+            return known.run
+        given = {name: item.text for name, item in self._given.items()}
+        values = {**given, **dict(zip(self._names, interval.texts(), strict=True))}
         items = [f"{name}={'@' if text.startswith('@') else ''}{text}" for name, text in values.items()]
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has ended
         process = subprocess.Popen(  # noqa: S603 - this program itself
@@ -139,17 +146,25 @@ class InCluster:
         remote: the tenant's namespace.
         pipeline: the pipeline's name in the tenant's file.
         names: the parameters that take the interval.
-        given: the other parameters, as texts.
+        given: the other parameters.
+        defaults: what the parameters are of runs that were started without them.
         book: the runs in the tenant's lake.
     """
 
     def __init__(
-        self, remote: Remote, pipeline: str, names: tuple[str, str], given: Mapping[str, str], book: Book
+        self,
+        remote: Remote,
+        pipeline: str,
+        names: tuple[str, str],
+        given: Mapping[str, Given],
+        defaults: Mapping[str, str],
+        book: Book,
     ) -> None:
         self._remote = remote
         self._pipeline = pipeline
         self._names = names
         self._given = given
+        self._defaults = defaults
         self._book = book
         self._away = 0.0
         self._gone: dict[str, float] = {}
@@ -159,11 +174,12 @@ class InCluster:
         return best([*self._book.look(), *self._workflows()])
 
     def start(self, interval: Interval) -> str:
-        """Submit the run of an interval, unless there is one that goes on; return its name."""
-        goes_on = best(self._workflows()).get(interval.key)
-        if goes_on is not None and goes_on.active:
-            return goes_on.run
-        values = {**self._given, **dict(zip(self._names, interval.texts(), strict=True))}
+        """Submit the run of an interval, unless somebody else has meanwhile; return its name."""
+        known = self.known().get(interval.key)
+        if known is not None and (known.active or known.succeeded):
+            return known.run
+        given = {name: item.text for name, item in self._given.items()}
+        values = {**given, **dict(zip(self._names, interval.texts(), strict=True))}
         return self._remote.submit(self._pipeline, values)
 
     def look(self, run: str) -> Known:
@@ -208,8 +224,8 @@ class InCluster:
 
     def _counts(self, workflow: Mapping[str, Any]) -> bool:
         """Return whether a Workflow is one of the pipeline, with the same parameters."""
-        values = firing.given(workflow)
-        same = all(values.get(name) == text for name, text in self._given.items())
+        values = {**self._defaults, **firing.given(workflow)}
+        same = all(name in values and item.matches(values[name]) for name, item in self._given.items())
         return same and pipeline_of(workflow) == self._pipeline
 
 

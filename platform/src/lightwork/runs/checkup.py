@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
     from lightwork.tenants import Tenant
 
-__all__ = ["drift", "lake", "versions"]
+__all__ = ["clocks", "drift", "lost", "unfinished", "versions"]
 
 COMPARED = ("WorkflowTemplate", "CronWorkflow", "ResourceQuota")
 """The kinds of objects that `drift` compares with a tenant's file."""
@@ -27,22 +27,31 @@ _SILENT = 86_400.0
 """Seconds without a sign of life after which a writer has ended where no lock shows it."""
 
 
-def lake(opened: Lake) -> list[Finding]:
-    """Return what killed processes have left in a lake, and whether its clock is right."""
+def clocks(opened: Lake) -> list[Finding]:
+    """Return whether the lake's clock differs from this machine's."""
+    return clock("the lake", opened.now(), time.time())
+
+
+def unfinished(opened: Lake) -> list[Finding]:
+    """Return what killed processes have left in a lake.
+
+    Raises:
+        LightworkError: the user may not list it.
+    """
     now = opened.now()
     files = [item for item in opened.unfinished() if item.size and opened.is_abandoned(item, now, _SILENT)]
-    findings = clock("the lake", now, time.time())
-    if files:
-        total = sum(item.size for item in files) / 1e6
-        text = f"{len(files):,} unfinished files of processes that have ended ({total:,.1f} MB)"
-        findings.append(Finding("leftover", f"{text} in {shown(opened)}", "lightwork cache prune"))
-    return findings
+    if not files:
+        return []
+    total = sum(item.size for item in files) / 1e6
+    what = f"{len(files):,} unfinished file{'' if len(files) == 1 else 's'}"
+    text = f"{what} of processes that have ended ({total:,.1f} MB)"
+    return [Finding("leftover", f"{text} in {shown(opened)}", "lightwork cache prune")]
 
 
 def lost(found: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Return the runs whose process is gone without having recorded its end."""
     return [
-        Finding("leftover", f"{item['name']} has ended without a word", f"lightwork runs {item['pipeline']}")
+        Finding("leftover", f"{item['name']} has ended without a word", f"lightwork retry {item['name']}")
         for item in found
         if item["status"] == "lost"
     ][:LEFT]
@@ -55,22 +64,21 @@ def versions(newest: Mapping[str, Any] | None) -> list[Finding]:
         newest: its record; None if there is none.
     """
     theirs = (newest or {}).get("versions") or {}
-    python = ".".join(map(str, sys.version_info[:2]))
-    ours = {"lightwork": __version__, "python": python}
-    mend = f"pip install lightwork=={theirs.get('lightwork')}" if theirs.get("lightwork") else "make setup"
-    return [
-        Finding(
-            "version",
-            f"{name} is {version} here, and was {theirs[name]} in {newest['name']}",
-            mend
-            if name == "lightwork"
-            else f"python{'.'.join(str(theirs[name]).split('.')[:2])} -m venv .venv",
-        )
-        for name, version in ours.items()
-        if newest
-        and theirs.get(name)
-        and ".".join(str(theirs[name]).split(".")[: version.count(".") + 1]) != version
-    ]
+    ours = {"lightwork": __version__, "python": _minor(sys.version_info)}
+    mends = {"lightwork": "git pull && make setup", "python": "python{} -m venv .venv && make setup"}
+    findings = []
+    for name, version in ours.items():
+        other = str(theirs.get(name) or "")
+        other = _minor(other.split(".")) if name == "python" and other else other
+        if newest and other not in ("", version):
+            text = f"{name} is {version} here, and was {other} in {newest['name']}"
+            findings.append(Finding("version", text, mends[name].format(other)))
+    return findings
+
+
+def _minor(version: Sequence[Any]) -> str:
+    """Return the first two parts of a version, which a cluster and its clients share."""
+    return ".".join(map(str, version[:2]))
 
 
 def drift(

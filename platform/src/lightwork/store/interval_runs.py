@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lightwork import run_names
+from lightwork.functions import parameters
 from lightwork.functions.parameter_types import to_text
 from lightwork.lake.threads import in_threads
 from lightwork.store import records
@@ -15,9 +18,10 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
+    from lightwork.functions.parameters import Parameter
     from lightwork.lake import Lake
 
-__all__ = ["ACTIVE", "Book", "Key", "Known", "best"]
+__all__ = ["ACTIVE", "Book", "Given", "Key", "Known", "best"]
 
 Key: TypeAlias = "tuple[dt.datetime, dt.datetime]"
 """The start and the end of an interval in UTC, as `Interval.key` has them."""
@@ -68,6 +72,34 @@ def _rank(known: Known) -> int:
     return 2 if known.succeeded else 1 if known.active else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A parameter that is given beside the interval.
+
+    Attributes:
+        text: its value as it is given.
+        parameter: its type; None if that is known in the pipeline's image only.
+    """
+
+    text: str
+    parameter: Parameter | None = None
+
+    def matches(self, recorded: object) -> bool:
+        """Return whether a run's record has the same value: `0.50` is 0.5, and `yes` is true."""
+        if (text := to_text(recorded)) == self.text:
+            return True
+        try:
+            if self.parameter is None:
+                return bool(json.loads(self.text) == recorded)
+            return bool(_value(self.parameter, self.text) == _value(self.parameter, text))
+        except ValueError:  # an InputError is a ValueError
+            return False
+
+
+def _value(parameter: Parameter, text: str) -> object:
+    return parameters.value_of(parameter.name, parameter, text)
+
+
 class Book:
     """The runs of a pipeline by interval, as their records in a lake tell.
 
@@ -77,11 +109,21 @@ class Book:
         lake: the tenant's lake.
         pipeline: the pipeline's name.
         names: the parameters that take the interval.
-        given: other parameters as texts; only runs with the same values count.
+        given: other parameters by name; only runs with the same values count.
+        since: runs that were submitted earlier do not count, and are not read if their names tell that.
     """
 
-    def __init__(self, lake: Lake, pipeline: str, names: tuple[str, str], given: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        pipeline: str,
+        names: tuple[str, str],
+        given: Mapping[str, Given],
+        since: dt.datetime,
+    ) -> None:
         self._lake = lake
+        self._since = since
+        self._start = run_names.new(pipeline).rsplit("-", 2)[0]
         self._pipeline = pipeline
         self._names = names
         self._given = given
@@ -89,12 +131,19 @@ class Book:
 
     def look(self) -> list[tuple[Key, Known]]:
         """Return the runs that have an interval, the oldest first."""
-        names = records.names(self._lake)
+        names = [name for name in records.names(self._lake) if self._may_count(name)]
         fresh = [name for name in names if name not in self._final]
         found = in_threads(self._read, fresh, _THREADS)
         runs = [*found, *(self._final.get(name) for name in names)]
         in_order = sorted((item for item in runs if item is not None), key=lambda item: item[0])
         return [(key, known) for _, key, known in in_order]
+
+    def _may_count(self, name: str) -> bool:
+        """Return whether a run's name may be one of the pipeline, and of a run that is new enough."""
+        submitted = run_names.time_in(name)
+        new = submitted is None or submitted >= self._since
+        # Names of before have no pipeline in them, and begin with a time.
+        return new and (name[:1].isdigit() or name.startswith(self._start))
 
     def of_run(self, name: str) -> Known | None:
         """Return one run; None if it has no record."""
@@ -113,12 +162,12 @@ class Book:
         return item
 
     def _key(self, record: Mapping[str, Any]) -> Key | None:
-        parameters = record.get("parameters")
-        if record.get("pipeline") != self._pipeline or not isinstance(parameters, Mapping):
+        values = record.get("parameters")
+        if record.get("pipeline") != self._pipeline or not isinstance(values, Mapping):
             return None
-        if any(to_text(parameters.get(name)) != text for name, text in self._given.items()):
+        if not all(given.matches(values.get(name)) for name, given in self._given.items()):
             return None
-        own = record.get("interval") or [parameters.get(name) for name in self._names]
+        own = record.get("interval") or [values.get(name) for name in self._names]
         return intervals.parse(own)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightwork.functions import discovery
+from lightwork.store import records
 from tests.unit.lightwork.cli.conftest import PACKAGE
 
 CODE = '''
@@ -105,7 +106,21 @@ def test_an_interval_that_somebody_ran_by_hand_is_done_with_the_same_parameters(
     assert lightwork("run", "hourly", *by_hand, "--on", "serial", "--tenant", "acme").code == 0
     assert states(lightwork) == ["done", "to run", "to run", "to run"], "the same moments in another zone"
     assert states(lightwork, "factor=3")[0] == "done"
+    assert states(lightwork, "factor=03")[0] == "done", "the same number"
     assert states(lightwork, "factor=2")[0] == "to run"
+
+
+def test_runs_that_cannot_be_of_an_interval_are_not_read(lightwork, project: Path, monkeypatch) -> None:
+    runs = project / ".lightwork/lake/acme/runs"
+    wanted = ("hourly-1792888200", "hourly-20261026t063518-k3x9q", "20261026T063518-0a1b2c", "hourly")
+    others = ("hourly-20261001t063518-k3x9q", "hourly-1700000000", "table-20261026t063518-k3x9q")
+    for name in (*wanted, *others):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "x").touch()
+    read: list[str] = []
+    monkeypatch.setattr(records, "run", lambda lake, name: read.append(name))
+    assert states(lightwork) == ["to run"] * 4
+    assert sorted(read) == sorted(wanted)
 
 
 def test_an_interval_whose_run_failed_is_to_run_with_the_reason(lightwork, project: Path) -> None:

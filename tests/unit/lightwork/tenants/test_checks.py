@@ -32,7 +32,16 @@ def ask_me(what: str) -> str:
     return what
 
 
-PIPELINES: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me}
+@pipeline(interval=("start", "end"))
+def daily(start: dt.datetime, end: str, unit: str = "mph") -> None: ...
+
+
+@pipeline(interval=("start", "end"))
+def odd(start: int, end: int) -> None: ...
+
+
+PIPELINES: dict[str, Any] = {"windy-city": windy_city, "ask-me": ask_me, "daily": daily, "odd": odd}
+DAILY = "schedule: 30 6 * * *, timezone: UTC"
 
 
 def check(folder: Path, text: str) -> list[str]:
@@ -115,3 +124,24 @@ def test_a_schedule_that_a_clock_change_affects_causes_a_warning_with_the_date(t
     assert len(lines) == 2
     assert "5: pipelines.windy-city.schedule: 02:30 on 2027-03-28 does not exist in Europe/Berlin" in lines[0]
     assert "02:30 on 2027-10-31 occurs twice in Europe/Berlin, where clocks go back: two runs" in lines[1]
+
+
+def test_a_schedule_gives_the_interval_so_the_file_does_not(tmp_path: Path) -> None:
+    assert check(tmp_path, f"  daily: {{{DAILY}, parameters: {{unit: kmh}}}}\n") == []
+    with pytest.raises(
+        InputError, match=r"parameters\.start: found .*; a scheduled run gets it from its firing"
+    ):
+        check(tmp_path, f"  daily: {{{DAILY}, parameters: {{start: 2026-01-31}}}}\n")
+    assert check(tmp_path, "  daily: {parameters: {start: 2026-01-31}}\n") == [], "without a schedule it may"
+
+
+def test_a_step_has_no_firing_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="start is missing, and a step cannot ask for it"):
+        check(tmp_path, f"  nightly: {{{DAILY}, steps: {{one: {{pipeline: daily}}}}}}\n")
+
+
+def test_the_parameters_of_an_interval_take_moments(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="odd: parameter start takes the interval of a run, and its type int"
+    ):
+        check(tmp_path, "  odd: {}\n")

@@ -230,3 +230,19 @@ def test_describe_prints_what_a_tenants_file_can_name(
         for words in (["nobody"], ["windy-city", "--image", IMAGE], ["--json", "--image", "a:1"]):
             assert execute(["describe", *words]) == 2
             assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_description_says_which_parameters_take_the_interval(tmp_path: Path) -> None:
+    @pipeline(interval=("start", "end"))
+    def daily(start: str, end: str) -> None: ...
+
+    item = _object("daily", daily, list(parameters.of(daily).values()))
+    content = document(pipelines=[item])
+    assert "interval" not in document()["pipelines"][0], "for readers of earlier versions"
+    file = tmp_path / "d.json"
+    file.write_text(json.dumps(content))
+    assert descriptions.read(file).pipelines["daily"].interval == ("start", "end")
+    item["interval"] = ["start", "stop"]
+    file.write_text(json.dumps(document(pipelines=[item])))
+    with pytest.raises(InputError, match="interval should name two of its parameters; found 'stop'"):
+        descriptions.read(file)
