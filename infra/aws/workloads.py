@@ -1,4 +1,4 @@
-"""The AWS side of the shared services: the login's secret, roles of Alertmanager and autoscaler, an alarm."""
+"""The AWS side of the shared services: the login's secret, roles of monitoring and autoscaler, two alarms."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from infra.aws.roles import PodRole, PodRoleArgs
 from infra.config import accounts
 from infra.config.accounts import SSO
 from infra.policies import pods
+from lightwork.pods.watch.switch import DIMENSION, METRIC
 
 if TYPE_CHECKING:
     from infra.config.naming import Names
 
 QUIET_MINUTES = 15
+SILENT_MINUTES = 10
+"""Minutes without a sign of life after which alerts do not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +40,15 @@ class PlatformAwsArgs:
 
 
 class PlatformAws(pulumi.ComponentResource):
-    """An empty secret for the identity provider's client, Alertmanager's role, and the archive's alarm.
+    """An empty secret for the identity provider's client, roles of monitoring, and two alarms.
+
+    One alarm goes off when the archive is down, the other one when Prometheus or Alertmanager does not work:
+    their last alert is the metric that it waits for.
 
     A person stores the secret's value, `{"client-id": ..., "client-secret": ...}`, once the application is
     registered; until then nobody can log in, and everything else works.
 
-    Costs: 0.40 USD a month for the secret, 0.10 USD for the alarm.
+    Costs: 0.40 USD a month for the secret, 0.10 USD for each alarm, 0.30 USD for the metric.
 
     Deleting: the secret is protected and retained.
     """
@@ -72,6 +78,38 @@ class PlatformAws(pulumi.ComponentResource):
                 tags=tags,
             ),
             inner,
+        )
+        PodRole(
+            f"{name}-watch",
+            PodRoleArgs(
+                role=names.named("watch", limit=64),
+                path=names.role_path,
+                boundary=args.boundary,
+                cluster=args.cluster,
+                cluster_arn=names.cluster_arn,
+                account=accounts.WATCH,
+                policy=pods.beat(names=names),
+                tags=tags,
+            ),
+            inner,
+        )
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-alerts-silent",
+            name=names.named("alerts-silent"),
+            alarm_description="Alerts do not work: see Prometheus, Alertmanager and `watch` in `monitoring`",
+            namespace=pods.metric_namespace(names),
+            metric_name=METRIC,
+            dimensions={DIMENSION: names.cluster},
+            statistic="SampleCount",
+            period=60,
+            evaluation_periods=SILENT_MINUTES,
+            threshold=1,
+            comparison_operator="LessThanThreshold",
+            treat_missing_data="breaching",
+            alarm_actions=[args.topic_arn],
+            ok_actions=[args.topic_arn],
+            tags=tags,
+            opts=inner,
         )
         # Argo's controllers always hold connections: none means that the database is down or unreachable.
         aws.cloudwatch.MetricAlarm(

@@ -22,6 +22,8 @@ SEARCH_ADMIN = ServiceAccount("logging", "search-admin")
 """Configures OpenSearch: roles, index templates, retention."""
 ALARMS = ServiceAccount("monitoring", "alertmanager")
 """Publishes alerts."""
+WATCH = ServiceAccount("monitoring", "watch")
+"""Exports metrics of pipelines, and tells CloudWatch that alerts work."""
 SECRETS = ServiceAccount("external-secrets", "external-secrets")
 """Copies secrets from Secrets Manager into the cluster."""
 

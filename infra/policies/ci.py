@@ -233,6 +233,12 @@ def estate_boundary(scope: Scope) -> Policy:
         ),
         allow("Alarms", ["sns:Publish"], [scope.arn("sns", names.named("alarms"))]),
         allow(
+            "AlertsWork",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            {"StringEquals": {"cloudwatch:namespace": f"lightwork/{names.environment}"}},
+        ),
+        allow(
             "Keys",
             ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
             [scope.arn("kms", "key/*")],

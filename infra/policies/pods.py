@@ -132,6 +132,17 @@ def operator(*, names: Names) -> Policy:
     )
 
 
+def beat(*, names: Names) -> Policy:
+    """Let the exporter of metrics write to one namespace of CloudWatch's metrics; they have no ARN."""
+    own: Condition = {"StringEquals": {"cloudwatch:namespace": metric_namespace(names)}}
+    return policy(allow("Beat", ["cloudwatch:PutMetricData"], ["*"], own))
+
+
+def metric_namespace(names: Names) -> str:
+    """Return the namespace of the environment's own metrics in CloudWatch."""
+    return f"lightwork/{names.environment}"
+
+
 def publish(*, topic_arn: str, names: Names) -> Policy:
     """Let Alertmanager publish alarms, and use the topic's key to do so."""
     context: Condition = {

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infra.config import accounts
-from lightwork.kube import contract
+from infra.services import pipelines
+from infra.services.pipelines import rule
 from lightwork.manifests import certificates, controller
 from lightwork.manifests.base import manifest
 from lightwork.tenants import quantities
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
 
 
 API = "monitoring.coreos.com/v1"
-RUNS = "argo_workflows_lightwork_runs_total"
-"""Finished runs by tenant, pipeline and status: the metric of the tenants' WorkflowTemplates."""
-WORKFLOWS = "argo_workflows_gauge"
-"""Existing workflows by status: Argo's own metric."""
 TENANTS = 'namespace=~"tenant-.+"'
-_CONTROLLERS = f"{controller.NAME}-[0-9a-z]+-[0-9a-z]+"
-"""The pods of the tenants' controllers, which are there without any run."""
+SWITCH = "AlertsWork"
+"""The alert that always fires; Alertmanager sends it to `lightwork.pods.watch` and to nobody else."""
+PENDING = 1200
+"""Seconds for which a worker may wait for a node."""
 GRACE = 300
 """Seconds that a run's objects may take to disappear after its deadline."""
 RENEWAL_DAYS = 3
@@ -37,24 +36,6 @@ They are checked every night and renewed a month before they expire.
 
 LOGIN_DAYS = 2
 """Days without a successful look at Argo's login to the archive, which is looked at every night."""
-
-SAMPLES = 50_000
-"""The most series of a tenant's pod; with more it is not scraped, so that it cannot fill Prometheus up.
-
-Other targets have no limit: those of kube-state-metrics grow with the number of tenants.
-"""
-
-
-def _rule(
-    name: str, expression: str, *, after: str, severity: str, summary: str, todo: str
-) -> dict[str, Any]:
-    return {
-        "alert": name,
-        "expr": expression,
-        "for": after,
-        "labels": {"severity": severity, "part_of": "lightwork"},
-        "annotations": {"summary": summary, "description": todo},
-    }
 
 
 def rules(namespace: str) -> Manifest:
@@ -73,54 +54,49 @@ def rules(namespace: str) -> Manifest:
         },
         "spec": {
             "groups": [
-                {"name": "lightwork-runs", "rules": _runs()},
+                {"name": "lightwork-pipelines", "rules": pipelines.rules()},
+                {"name": "lightwork-pods", "rules": _pods()},
                 {"name": "lightwork-platform", "rules": _platform()},
+                {"name": "lightwork-shipper", "rules": _shipper()},
+                {"name": "lightwork-switch", "rules": [_switch()]},
             ]
         },
     }
 
 
-def _runs() -> list[dict[str, Any]]:
-    failed = f'{RUNS}{{status=~"Failed|Error"}}'
+def _pods() -> list[dict[str, Any]]:
+    workers = f'{TENANTS},pod=~".+-workers-.+"'
+    # A pod that has started is never Pending again: its age is the time that it has waited, after a gap too.
     waiting = (
-        f'sum(kube_pod_status_phase{{phase="Pending",{TENANTS},pod=~".+-workers-.+"}}) by (namespace) > 0'
+        f"time() - kube_pod_created{{{workers}}} > {PENDING}"
+        f' and on (namespace, pod) kube_pod_status_phase{{phase="Pending",{workers}}} == 1'
     )
-    # To Argo, a run that waits for its turn is Running, but it has no pod.
-    begun = f'sum(min_over_time({WORKFLOWS}{{status="Running"}}[30m])) > 0'
-    pods = f'kube_pod_status_phase{{phase=~"Pending|Running",{TENANTS},pod!~".+-workers-.+|{_CONTROLLERS}"}}'
-    at_work = f"sum(max_over_time({pods}[30m])) > 0"
+    refused = f'kube_deployment_status_condition{{condition="ReplicaFailure",status="true",{TENANTS}}} == 1'
     return [
-        _rule(
-            "RunFailed",
-            # `increase` ignores a series' first value, and a series starts with the first failure.
-            f"sum(increase({failed}[15m])) by (tenant, pipeline) > 0"
-            f" or (sum({failed}) by (tenant, pipeline) > 0"
-            f" unless sum({failed} offset 15m) by (tenant, pipeline))",
-            after="0m",
-            severity="warning",
-            summary="A run of {{ $labels.pipeline }} of {{ $labels.tenant }} has failed",
-            todo="`lightwork runs` names it, and `lightwork logs` shows why. A run that reached its"
-            " deadline is among them.",
-        ),
-        _rule(
-            "SemaphoresStuck",
-            f"{begun} unless {at_work}",
-            after="15m",
-            severity="critical",
-            summary="Runs wait, and none is going on",
-            todo="A semaphore is held by a run that is gone, or the archive does not answer: the controller's"
-            " log says which. Restarted, it takes stock of who holds what anew.",
-        ),
-        _rule(
+        rule(
             "WorkersPending",
-            waiting,
-            after="20m",
+            _with_tenant(f"count(count({waiting}) by (namespace, pod)) by (namespace)"),
+            after="1m",
             severity="warning",
-            summary="Workers of {{ $labels.namespace }} wait for a node",
+            summary="{{ $value }} workers of {{ $labels.tenant }} have waited for a node for 20 minutes",
             todo="`kubectl describe pod` says what for: no spot capacity in any zone, the group at its most,"
-            " or an image that cannot be pulled.",
+            " or an image that cannot be pulled. `lightwork queue` shows the runs.",
+        ),
+        rule(
+            "PodsRefused",
+            _with_tenant(f"max({refused}) by (namespace, deployment)"),
+            after="10m",
+            severity="warning",
+            summary="Pods of {{ $labels.tenant }} are refused: {{ $labels.deployment }}",
+            todo="The quota is used up, or a pod does not meet the namespace's rules:"
+            " `kubectl describe replicaset` in {{ $labels.namespace }} says which.",
         ),
     ]
+
+
+def _with_tenant(expression: str) -> str:
+    """Return an expression with the tenant's name as a label, by which Alertmanager groups."""
+    return f'label_replace({expression}, "tenant", "$1", "namespace", "tenant-(.+)")'
 
 
 def _platform() -> list[dict[str, Any]]:
@@ -130,16 +106,25 @@ def _platform() -> list[dict[str, Any]]:
     cron_job = f'{{{TENANTS},cronjob="{certificates.NAME}"}}'
     login = f'{{namespace="{accounts.ARCHIVE.namespace}",cronjob="{accounts.ARCHIVE.name}"}}'
     return [
-        _rule(
+        rule(
+            "PodsUnseen",
+            "absent(kube_pod_status_phase)",
+            after="15m",
+            severity="warning",
+            summary="Nobody tells Prometheus about pods",
+            todo="Alerts on waiting and refused pods, on controllers and on certificates cannot fire. See the"
+            " Deployment `kube-state-metrics` in `monitoring`.",
+        ),
+        rule(
             "ArgoDown",
-            f"sum({controllers}) < 1 or absent({controllers})",
+            f"sum({controllers}) < 1 or absent(sum({controllers}))",
             after="5m",
             severity="critical",
             summary="No controller of Argo Workflows is at work",
             todo="No run starts and none ends. It does not start without the archive: see its log, and the"
             " alarm of the database.",
         ),
-        _rule(
+        rule(
             "ArgoErrors",
             'increase(argo_workflows_log_messages{level="error"}[15m]) > 50',
             after="10m",
@@ -148,7 +133,7 @@ def _platform() -> list[dict[str, Any]]:
             todo="Often that is the archive, which has an alarm of its own: ended runs stay in the cluster"
             " until it is back.",
         ),
-        _rule(
+        rule(
             "RunsUnwatched",
             f'kube_deployment_status_replicas_available{{{TENANTS},deployment="{controller.NAME}"}} < 1',
             after="15m",
@@ -157,7 +142,7 @@ def _platform() -> list[dict[str, Any]]:
             todo="A run whose pods do not start keeps its place until its deadline, and runs without a driver"
             f" have no record. See the Deployment `{controller.NAME}` in that namespace.",
         ),
-        _rule(
+        rule(
             "CertificateExpiry",
             _unsuccessful(cron_job, RENEWAL_DAYS),
             after="1h",
@@ -166,7 +151,7 @@ def _platform() -> list[dict[str, Any]]:
             todo="They are renewed a month before they end; then no run of the tenant starts. See the CronJob"
             f" `{certificates.NAME}` in that namespace.",
         ),
-        _rule(
+        rule(
             "ArchiveLoginStuck",
             _unsuccessful(login, LOGIN_DAYS),
             after="1h",
@@ -177,6 +162,54 @@ def _platform() -> list[dict[str, Any]]:
             " docs/restore.md says what to do.",
         ),
     ]
+
+
+def _shipper() -> list[dict[str, Any]]:
+    """Return the alerts on Fluent Bit, whose counters begin with 0, and again in each new pod."""
+    dropped, failed, retries = (
+        f"sum(increase(fluentbit_output_{name}_total[15m]))"
+        for name in ("dropped_records", "retries_failed", "retries")
+    )
+    return [
+        rule(
+            "ShipperDrops",
+            f"{dropped} > 0 or {failed} > 0",
+            after="0m",
+            severity="critical",
+            summary="Log lines are lost: Fluent Bit has dropped them",
+            todo="OpenSearch refuses them, or was away for longer than a node's disk holds them. The log"
+            " of the pod in `logging` that counts them says why; those of ended runs are in the lake.",
+        ),
+        rule(
+            "ShipperRetries",
+            f"{retries} > 0",
+            after="30m",
+            severity="warning",
+            summary="Log lines wait on their nodes: OpenSearch has not taken them for half an hour",
+            todo="See the alarms of the domain, and the log of the pods of Fluent Bit in `logging`.",
+        ),
+        rule(
+            "ShipperDown",
+            "absent(fluentbit_uptime)",
+            after="15m",
+            severity="critical",
+            summary="No log shipper answers",
+            todo="Logs stay on their nodes until the DaemonSet `fluent-bit` in `logging` is back; what a node"
+            " deletes meanwhile is lost.",
+        ),
+    ]
+
+
+def _switch() -> dict[str, Any]:
+    """Return the alert that always fires: it says that alerts reach their receiver."""
+    return rule(
+        SWITCH,
+        "vector(1)",
+        after="0m",
+        severity="none",
+        summary="Alerts work",
+        todo="Nothing to do: an alarm of CloudWatch goes off once this does not arrive any more.",
+    )
 
 
 def _unsuccessful(cron_job: str, days: int) -> str:
@@ -198,7 +231,7 @@ def tenant_rules(tenant: Tenant) -> Manifest:
     for name, entry in tenant.pipelines.items():
         seconds = quantities.seconds(entry.deadline) + GRACE
         labels = f'kube_deployment_labels{{namespace="{tenant.namespace}",label_lightwork_pipeline="{name}"}}'
-        rule = _rule(
+        late = rule(
             "RunOverItsDeadline",
             "time() - kube_deployment_created * on (namespace, deployment)"
             f" group_left (label_lightwork_pipeline) {labels} > {seconds}",
@@ -208,46 +241,7 @@ def tenant_rules(tenant: Tenant) -> Manifest:
             todo="Its Deployment {{ $labels.deployment }} is still there: `lightwork stop` its run, or delete"
             " its Workflow, which takes all that it owns.",
         )
-        rule["labels"] |= {"tenant": tenant.name, "pipeline": name}
-        alerts.append(rule)
+        late["labels"] |= {"tenant": tenant.name, "pipeline": name}
+        alerts.append(late)
     groups = [{"name": f"lightwork-{tenant.name}", "rules": alerts}]
     return manifest(API, "PrometheusRule", "pipelines", tenant, spec={"groups": groups})
-
-
-def dask_monitor(namespace: str) -> Manifest:
-    """Build the monitor that lets Prometheus scrape schedulers and workers at their dashboard's port.
-
-    Args:
-        namespace: Prometheus' namespace.
-    """
-    labels = {
-        "__meta_kubernetes_pod_label_lightwork_tenant": "tenant",
-        "__meta_kubernetes_pod_label_lightwork_pipeline": "pipeline",
-        "__meta_kubernetes_pod_label_lightwork_run": "run",
-        "__meta_kubernetes_pod_label_lightwork_role": "role",
-    }
-    role = {"key": contract.LABEL_ROLE, "operator": "In", "values": ["scheduler", "worker"]}
-    return {
-        "apiVersion": API,
-        "kind": "PodMonitor",
-        "metadata": {
-            "name": "dask",
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/part-of": "lightwork"},
-        },
-        "spec": {
-            "namespaceSelector": {"any": True},
-            "selector": {"matchExpressions": [role]},
-            "sampleLimit": SAMPLES,
-            "podMetricsEndpoints": [
-                {
-                    "port": "dashboard",
-                    "path": "/metrics",
-                    "interval": "15s",
-                    "relabelings": [
-                        {"sourceLabels": [source], "targetLabel": label} for source, label in labels.items()
-                    ],
-                }
-            ],
-        },
-    }

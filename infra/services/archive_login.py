@@ -6,18 +6,17 @@ image is in the registry. The program comes from a ConfigMap. docs/decisions/arc
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightwork
 from infra.config.accounts import ARCHIVE
 from infra.services.charts.common import Placement, container, pod, size
+from infra.services.program import ENVIRONMENT, FOLDER, USER, digest, mount, texts, volume
 from lightwork import errors, kube, pods, version
 from lightwork.kube import api
 from lightwork.manifests.identity import RBAC
-from lightwork.pods import archive
+from lightwork.pods import archive, signing
 from lightwork.pods.archive import __main__ as main
 from lightwork.pods.archive import cluster, database, master, postgres, rotation, scram
 
@@ -33,13 +32,11 @@ SCHEDULE = "23 3 * * *"
 DAYS = 7
 
 PROGRAM = (
-    *(lightwork, version, errors, kube, api, pods, archive),
+    *(lightwork, version, errors, kube, api, pods, signing, archive),
     *(main, cluster, database, master, postgres, rotation, scram),
 )
 """The modules that the Job runs; with Python's own, they are all that it needs."""
-FOLDER = "/program"
 MASTER_FOLDER = "/master"
-USER = 10_001
 JOB_SECONDS, CRON_JOB_SECONDS = 1140, 3600
 """The deadlines: the first is below what Pulumi waits for a Job. What they cut off goes on the next time."""
 
@@ -98,12 +95,7 @@ def objects(login: Login) -> list[Manifest]:
 
 def program() -> dict[str, str]:
     """Return the source of PROGRAM, by the names of the files, with dots for slashes."""
-    texts = {}
-    for module in PROGRAM:
-        file = Path(str(module.__file__))
-        name = f"{module.__name__}.__init__" if file.stem == "__init__" else module.__name__
-        texts[f"{name}.py"] = file.read_text(encoding="utf-8")
-    return texts
+    return texts(PROGRAM)
 
 
 def _rights() -> list[Manifest]:
@@ -131,12 +123,10 @@ def _rights() -> list[Manifest]:
 
 
 def _job(login: Login, data: dict[str, str], seconds: int) -> dict[str, Any]:
-    # A changed program must start a new Job: changing the ConfigMap alone starts nothing.
-    digest = hashlib.sha256("".join(f"{name}\n{text}" for name, text in data.items()).encode())
     template = {
         "metadata": {
             "labels": {**_metadata()["labels"], "app.kubernetes.io/name": NAME},
-            "annotations": {"lightwork/program": digest.hexdigest()[:16]},
+            "annotations": {"lightwork/program": digest(data)},
         },
         "spec": _pod(login, data),
     }
@@ -144,10 +134,10 @@ def _job(login: Login, data: dict[str, str], seconds: int) -> dict[str, Any]:
 
 
 def _pod(login: Login, data: dict[str, str]) -> dict[str, Any]:
-    volumes, mounts = [_program_volume(data)], [_mount("program", FOLDER)]
+    volumes, mounts = [volume(NAME, data)], [mount("program", FOLDER)]
     if login.master_secret:
         volumes.append({"name": "master", "secret": {"secretName": login.master_secret}})
-        mounts.append(_mount("master", MASTER_FOLDER))
+        mounts.append(mount("master", MASTER_FOLDER))
     return {
         "serviceAccountName": NAME,
         "automountServiceAccountToken": True,
@@ -163,10 +153,7 @@ def _pod(login: Login, data: dict[str, str]) -> dict[str, Any]:
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["python3", "-m", "lightwork.pods.archive"],
                 "args": _arguments(login),
-                "env": [
-                    {"name": "PYTHONPATH", "value": FOLDER},
-                    {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"},
-                ],
+                "env": [dict(variable) for variable in ENVIRONMENT],
                 "resources": size("50m", "128Mi", cpu_limit="500m"),
                 "securityContext": container(),
                 "volumeMounts": mounts,
@@ -186,15 +173,6 @@ def _arguments(login: Login) -> list[str]:
         *("--secret", SECRET, "--pods", login.pods, "--days", str(DAYS)),
         *master_words,
     ]
-
-
-def _program_volume(data: dict[str, str]) -> dict[str, Any]:
-    items = [{"key": name, "path": f"{name.removesuffix('.py').replace('.', '/')}.py"} for name in data]
-    return {"name": "program", "configMap": {"name": NAME, "items": items}}
-
-
-def _mount(name: str, folder: str) -> dict[str, Any]:
-    return {"name": name, "mountPath": folder, "readOnly": True}
 
 
 def _metadata() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from infra.services.alerts import RUNS, TENANTS, WORKFLOWS
+from infra.services.alerts import TENANTS
 from infra.services.charts.monitoring import DASHBOARD_LABEL
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ SCHEMA = 41
 """The version of Grafana's dashboard model; newer Grafanas migrate older ones."""
 COLUMNS, HEIGHT = 24, 8
 SELECTED = f'{TENANTS},namespace=~"tenant-($tenant)"'
-RUN_SECONDS = "argo_workflows_lightwork_run_seconds"
+ENDED = "lightwork_pipeline_ended_total"
 
 
 def config_maps(namespace: str) -> list[Manifest]:
@@ -39,47 +39,75 @@ def config_maps(namespace: str) -> list[Manifest]:
 
 
 def runs() -> dict[str, Any]:
-    """Build the dashboard of runs by tenant: outcomes, durations, waiting pods, use of the quota."""
+    """Build the dashboard of runs by tenant: outcomes, durations, what waits, use of quota and budget."""
     tenant = 'tenant=~"$tenant"'
-    durations = f"rate({RUN_SECONDS}_bucket{{{tenant}}}[1h])"
+    failing = (
+        f"lightwork_pipeline_failing{{{tenant}}} * on (tenant, pipeline) group_left (run, error)"
+        f" lightwork_pipeline_outcome{{{tenant}}} == 1"
+    )
+    spend = (
+        f"sum(lightwork_pipeline_spend_dollars{{{tenant}}}) by (tenant)"
+        f" / max(lightwork_tenant_budget_dollars{{{tenant}}}) by (tenant)"
+    )
+    legend = "{{tenant}} {{pipeline}}"
     return _board(
         "lightwork-runs",
         "Runs by tenant",
-        [_variable("tenant", f"label_values({RUNS}, tenant)")],
+        [_variable("tenant", "label_values(lightwork_pipeline_failing, tenant)")],
         [
+            _panel("Runs that ended well, a day", "stat", [(_ended(tenant, "succeeded"), "succeeded")]),
+            _panel("Runs that failed, a day", "stat", [(_ended(tenant, "failed|lost"), "failed")]),
             _panel(
-                "Runs that ended well, a day",
-                "stat",
-                [(f'sum(increase({RUNS}{{{tenant},status="Succeeded"}}[1d]))', "succeeded")],
-            ),
-            _panel(
-                "Runs that failed, a day",
-                "stat",
-                [(f'sum(increase({RUNS}{{{tenant},status=~"Failed|Error"}}[1d]))', "failed")],
+                "Pipelines that fail",
+                "table",
+                [(failing, "{{tenant}} {{pipeline}} {{run}} {{error}}")],
             ),
             _panel(
                 "Runs by how they ended",
                 "timeseries",
                 [
                     (
-                        f"sum(increase({RUNS}{{{tenant}}}[1h])) by (tenant, pipeline, status)",
+                        f"sum(increase({ENDED}{{{tenant}}}[1h])) by (tenant, pipeline, status)",
                         "{{tenant}} {{pipeline}} {{status}}",
                     )
                 ],
             ),
             _panel(
-                "How long runs take (nine of ten)",
+                "How long the last run took, and what is usual",
+                "timeseries",
+                [
+                    (f"lightwork_pipeline_last_success_duration_seconds{{{tenant}}}", f"{legend} last"),
+                    (f"lightwork_pipeline_usual_seconds{{{tenant}}}", f"{legend} usual"),
+                ],
+                unit="s",
+            ),
+            _panel(
+                "Runs that run and wait",
+                "timeseries",
+                [(f"sum(lightwork_pipeline_runs{{{tenant}}}) by (tenant, state)", "{{tenant}} {{state}}")],
+            ),
+            _panel(
+                "For how long the oldest one waits",
                 "timeseries",
                 [
                     (
-                        f"histogram_quantile(0.9, sum({durations}) by (le, tenant, pipeline))",
-                        "{{tenant}} {{pipeline}}",
+                        f'max(lightwork_pipeline_longest_seconds{{{tenant},state="waiting"}}) by (tenant)',
+                        "{{tenant}}",
                     )
                 ],
                 unit="s",
             ),
             _panel(
-                "Workflows in the cluster", "timeseries", [(f"sum({WORKFLOWS}) by (status)", "{{status}}")]
+                "Until the next run of the schedule",
+                "timeseries",
+                [(f"lightwork_schedule_next_seconds{{{tenant}}} - time()", legend)],
+                unit="s",
+            ),
+            _panel(
+                "Share of the month's budget",
+                "timeseries",
+                [(spend, "{{tenant}}")],
+                unit="percentunit",
             ),
             _panel(
                 "Pods that wait",
@@ -110,6 +138,8 @@ def runs() -> dict[str, Any]:
 def dask_run() -> dict[str, Any]:
     """Build the dashboard of one run: its workers, tasks, memory, spilling and transfers."""
     run = 'tenant="$tenant",run=~"$run"'
+    in_memory = f'dask_worker_memory_bytes{{{run},type!="spilled"}}'
+    spills = f'dask_worker_spill_bytes_total{{{run},activity="disk_write"}}'
     limit = 'sum(kube_pod_container_resource_limits{resource="memory",container="worker"}) by (pod)'
     return _board(
         "lightwork-dask-run",
@@ -137,17 +167,18 @@ def dask_run() -> dict[str, Any]:
                 "timeseries",
                 [(f'sum(dask_worker_tasks{{{run},state="executing"}}) by (run)', "{{run}}")],
             ),
+            # Of workers, Dask counts only how many have left, also those that were not needed any more.
             _panel(
-                "Workers lost",
+                "Tasks whose worker was lost",
                 "timeseries",
-                [(f"sum(increase(dask_scheduler_workers_removed_total{{{run}}}[5m])) by (run)", "{{run}}")],
+                [(f"sum(increase(dask_scheduler_tasks_suspicious_total{{{run}}}[5m])) by (run)", "{{run}}")],
             ),
             _panel(
                 "Memory of a worker, of what it may have",
                 "timeseries",
                 [
                     (
-                        f"sum(dask_worker_memory_bytes{{{run}}}) by (pod) / on (pod) group_left {limit}",
+                        f"sum({in_memory}) by (pod) / on (pod) {limit}",
                         "{{pod}}",
                     )
                 ],
@@ -156,8 +187,14 @@ def dask_run() -> dict[str, Any]:
             _panel(
                 "Spilled to disk",
                 "timeseries",
-                [(f"sum(rate(dask_worker_spill_bytes_total{{{run}}}[5m])) by (run)", "{{run}}")],
+                [(f"sum(rate({spills}[5m])) by (run)", "{{run}}")],
                 unit="Bps",
+            ),
+            _panel(
+                "On disk at the moment",
+                "timeseries",
+                [(f'sum(dask_worker_memory_bytes{{{run},type="spilled"}}) by (run)', "{{run}}")],
+                unit="bytes",
             ),
             _panel(
                 "Between workers",
@@ -173,6 +210,11 @@ def dask_run() -> dict[str, Any]:
             ),
         ],
     )
+
+
+def _ended(tenant: str, status: str) -> str:
+    """Return the number of runs of a day that ended so; a pipeline has this counter from the start."""
+    return f'sum(increase({ENDED}{{{tenant},status=~"{status}"}}[1d]))'
 
 
 def _share(resource: str) -> str:

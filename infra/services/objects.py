@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.config import accounts
 from infra.config.accounts import PREVIEWERS
-from infra.services import alerts, archive_login, dashboards
+from infra.services import alerts, archive_login, dashboards, monitors
 from infra.services.charts import argo, monitoring
 from lightwork import manifests
 from lightwork.manifests import argo_config
@@ -143,7 +143,8 @@ def _client(store_name: str, namespace: str, name: str, key: str, region: str) -
 def watching() -> list[Manifest]:
     """Build Prometheus' monitors and alerts, and Grafana's dashboards."""
     return [
-        alerts.dask_monitor(monitoring.NAME),
+        monitors.dask(monitoring.NAME),
+        monitors.pipelines(monitoring.NAME),
         alerts.rules(monitoring.NAME),
         *dashboards.config_maps(monitoring.NAME),
     ]

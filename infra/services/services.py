@@ -13,7 +13,7 @@ from infra.config.accounts import SSO
 from infra.config.nodes import SYSTEM_SELECTOR, SYSTEM_TOLERATION, WORKERS
 from infra.manifests import release
 from infra.policies import pods
-from infra.services import archive_login, log_relay, objects, page
+from infra.services import archive_login, log_relay, objects, page, watch
 from infra.services.charts import argo, autoscaler, monitoring, secrets, shipper
 from infra.services.charts.common import Placement
 from lightwork.manifests import argo_config
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from infra.config.naming import Names
     from infra.config.settings import GitLab
+    from lightwork.kube.contract import Manifest
 
 
 SYSTEM = Placement(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(SYSTEM_TOLERATION.items()),))
@@ -110,7 +111,7 @@ class PlatformArgs:
 
 
 class Platform(pulumi.ComponentResource):
-    """Secrets operator, Prometheus, autoscaler, Argo, log shipper and relay, and the scaler's template.
+    """Secrets operator, Prometheus with metrics of pipelines, autoscaler, Argo, log shipper and relay.
 
     Costs: the nodes of the group `system`, and about 5 USD a month for the disks of Prometheus
     and Alertmanager.
@@ -142,7 +143,7 @@ class Platform(pulumi.ComponentResource):
         )
         self._pages(base, operator)
         metrics = self._metrics(base)
-        self._make(objects.watching(), [metrics])
+        self._make([*objects.watching(), *self._watch()], [metrics])
         release(
             "cluster-autoscaler",
             chart="cluster-autoscaler",
@@ -193,6 +194,18 @@ class Platform(pulumi.ComponentResource):
         self._make([*page.policies(args.balancer_cidrs, args.control_cidrs), *page.services()], base)
         client = pods.platform_secret(names, SSO)
         self._make(objects.grafana_secrets(sso_name=client, region=names.region), [operator])
+
+    def _watch(self) -> list[Manifest]:
+        names = self._args.names
+        return watch.objects(
+            watch.WatchArgs(
+                image=versions.PYTHON_IMAGE,
+                cluster=names.cluster,
+                region=names.region,
+                metric_namespace=pods.metric_namespace(names),
+                placement=SYSTEM,
+            )
+        )
 
     def _metrics(self, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
         args, region = self._args, self._args.names.region

@@ -13,7 +13,7 @@ from tests.cluster.progress import HarnessError, phase, say
 
 _USAGE = (
     "usage: python -m tests.cluster"
-    " up|kubernetes|down|build|refresh|status|tenant FILE|test|driver [ARGUMENT...]"
+    " tools|up|kubernetes|down|build|refresh|status|tenant FILE|test|driver [ARGUMENT...]"
 )
 WITH_ENGINE = tuple(f"tests/cluster/test_{name}.py" for name in ("driver", "node_groups", "components"))
 """The tests that need Pulumi's engine and nothing else."""
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         "build": binaries.build_all,
         "refresh": lifecycle.refresh,
         "status": _status,
+        "tools": _tools,
     }
     tests = {"test": _test, "driver": _test_driver}
     if name == "tenant" and len(rest) == 1:
@@ -68,6 +69,13 @@ def main(arguments: Sequence[str]) -> int:
 def _say_what_is_kept(name: str) -> None:
     if name in _BUILDS:
         print("cluster: what was built is kept; the same command goes on from there", file=sys.stderr)
+
+
+def _tools() -> None:
+    """Install Prometheus and Alertmanager, which the tests of alerts run; without starting their services."""
+    from tests.cluster import machine, settings
+
+    machine.install_packages(settings.versions()["alerts"]["debian"])
 
 
 def _up() -> None:

@@ -82,7 +82,8 @@ def values(args: ArgoValues) -> Values:
             "rbac": {"create": True, "secretWhitelist": [args.archive_secret], "accessAllSecrets": False},
             "extraEnv": [{"name": "DEFAULT_REQUEUE_TIME", "value": "1s"}],
             "logging": {"level": "info", "format": "json"},
-            "metricsConfig": {"enabled": True, "port": 9090, "secure": False},
+            # Argo says itself which namespace a metric is about.
+            "metricsConfig": {"enabled": True, "port": 9090, "secure": False, "honorLabels": True},
             "serviceMonitor": {"enabled": True},
             "resources": size("250m", "1Gi", cpu_limit="2"),
             "podSecurityContext": pod(USER),

@@ -10,6 +10,10 @@ from infra.services.charts.common import Placement, Values, size, spread
 NAME = "monitoring"
 ALERTMANAGER = "alertmanager"
 """Alertmanager's service account, whose role may publish alarms."""
+SWITCH, SWITCH_URL = "AlertsWork", "http://watch.monitoring.svc:8080/alive"
+"""The alert that always fires, and where it is sent; `infra.services.alerts` and `.watch` have both."""
+REMEMBERED = "1440h"
+"""For how long Alertmanager knows what it has sent: longer than any of its messages is not repeated."""
 SILENCES = "1Gi"
 """The size of each Alertmanager's disk; it needs a few megabytes."""
 DASHBOARD_LABEL = "grafana_dashboard"
@@ -27,6 +31,13 @@ UNSEEN_RULES = (
 
 LOGIN_SECRET = "grafana-sso"  # noqa: S105  (its name)
 """The Secret with the identity provider's `client-id` and `client-secret`."""
+
+
+MESSAGE = (
+    "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n\n{{ end }}"
+    '{{ if eq .Status "resolved" }}This is over.{{ end }}'
+)
+"""The text of a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +102,7 @@ def values(args: MonitoringValues) -> Values:
                 "replicas": 2,
                 "podAntiAffinity": "soft",
                 "topologySpreadConstraints": spread("alertmanager"),
-                "retention": "120h",
+                "retention": REMEMBERED,
                 "resources": size("25m", "128Mi", cpu_limit="200m"),
                 # Silences, and what has been sent already, outlast an update of the nodes.
                 **({"storage": _volume(args.storage_class, SILENCES)} if args.storage_class else {}),
@@ -150,17 +161,34 @@ def _volume(storage_class: str, storage: str) -> Values:
 
 def _routes(args: MonitoringValues) -> Values:
     """Route lightwork's own alerts and all critical ones to the topic; the others are only displayed."""
-    receivers: list[dict[str, Any]] = [{"name": "nobody"}]
-    routes: list[dict[str, Any]] = []
+    switch = {"name": "switch", "webhook_configs": [{"url": SWITCH_URL, "send_resolved": False}]}
+    receivers: list[dict[str, Any]] = [{"name": "nobody"}, switch]
+    routes: list[dict[str, Any]] = [
+        {
+            "receiver": "switch",
+            "matchers": [f'alertname = "{SWITCH}"'],
+            "group_wait": "0s",
+            "group_interval": "1m",
+            "repeat_interval": "1m",
+        }
+    ]
     if args.topic_arn:
         topic = {
             "topic_arn": args.topic_arn,
             "sigv4": {"region": args.region},
-            "subject": "[{{ .Status }}] {{ .CommonLabels.alertname }} {{ .CommonLabels.tenant }}",
+            "subject": "[{{ .Status }}] {{ .CommonLabels.alertname }} {{ .CommonLabels.tenant }}"
+            " {{ .CommonLabels.pipeline }}",
+            "message": MESSAGE,
             "send_resolved": True,
         }
         receivers.append({"name": "topic", "sns_configs": [topic]})
-        routes = [
+        routes += [
+            # One message when it begins to fail and one when it works again: nothing in between.
+            {
+                "receiver": "topic",
+                "matchers": ['alertname = "PipelineFailing"'],
+                "repeat_interval": "720h",
+            },
             {"receiver": "topic", "matchers": ['part_of = "lightwork"']},
             {"receiver": "topic", "matchers": ['severity = "critical"']},
         ]

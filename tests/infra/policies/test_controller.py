@@ -41,6 +41,7 @@ BOUNDARY = tenant_policies.tenant_boundary(
 RUN_NAME = "windy-20260101t120000-abcde"
 OF_DRIVER = f"acme/runs/{RUN_NAME}/attempts/20260101t120020000-1.json"
 OWN, OPEN = f"acme/runs/{RUN_NAME}/workflow.json", f"acme/runs/.open/{RUN_NAME}.json"
+OF_EARLIER = "acme/runs/20260101T000000-12345678/run.json"
 LINK = f"acme/runs/{RUN_NAME}/retries/windy-20260102t120000-abcde"
 CLOSED = (
     "acme/runs/20260101T000000-12345678/jobs/0123.job",
@@ -63,11 +64,13 @@ def test_it_reads_what_drivers_write_and_writes_only_its_own() -> None:
     for action in ("s3:GetObject", "s3:PutObject"):
         assert may(action, OWN), action
         assert may(action, OPEN), action
-    assert may("s3:GetObject", OF_DRIVER)
+    for key in (OF_DRIVER, OF_EARLIER):
+        assert may("s3:GetObject", key), key
     assert may("s3:PutObject", LINK)
     assert may("s3:DeleteObject", OPEN)
     for action in ("s3:PutObject", "s3:DeleteObject"):
         assert not may(action, OF_DRIVER), "a driver's record stays as it is"
+        assert not may(action, OF_EARLIER), "a record of before stays as it is"
     assert not may("s3:DeleteObject", OWN)
     assert not may("s3:DeleteObjectVersion", OPEN)
 

@@ -14,6 +14,7 @@ import yaml
 
 from infra.services import alerts, dashboards
 from tests.estate import files
+from tests.infra.services.alert_cases import CASES, FAILING, OF_PIPELINE, Case
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,44 +23,25 @@ PROMTOOL = shutil.which("promtool")
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
 ACME = files.load("acme")
 
-SERIES = {
-    # The first failure ever, in the eleventh minute.
-    'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Failed"}': "_x10 1x400",
-    'argo_workflows_lightwork_runs_total{tenant="acme",pipeline="windy-city",status="Succeeded"}': "1+1x400",
-    'argo_workflows_gauge{status="Running"}': "2x400",
-    'kube_pod_status_phase{phase="Running",namespace="tenant-acme",pod="r-driver"}': "1x60 0x400",
-    'kube_pod_status_phase{phase="Running",namespace="tenant-acme",pod="controller-6b8f-x7k2p"}': "1x400",
-    'kube_pod_status_phase{phase="Running",namespace="argo",pod="workflow-controller"}': "1x400",
-    'kube_pod_status_phase{phase="Pending",namespace="tenant-acme",pod="r-workers-a"}': "0x30 1x400",
-    'kube_pod_status_phase{phase="Pending",namespace="kube-system",pod="r-workers-a"}': "1x400",
-    'kube_deployment_status_replicas_available{namespace="argo",deployment="argo-workflow-controller"}': (
-        "2x30 0x400"
-    ),
-    'kube_deployment_created{namespace="tenant-acme",deployment="r-scheduler"}': "0x400",
-    'kube_deployment_labels{namespace="tenant-acme",deployment="r-scheduler",'
-    'label_lightwork_pipeline="windy-city"}': "1x400",
-    'kube_deployment_status_replicas_available{namespace="tenant-acme",deployment="controller"}': (
-        "1x30 0x400"
-    ),
-    'kube_deployment_status_replicas_available{namespace="other",deployment="controller"}': "0x400",
-    # Checked in time in one namespace, too long ago in another, never in a third.
-    'kube_cronjob_status_last_successful_time{namespace="tenant-good",cronjob="certificates"}': "0x400",
-    'kube_cronjob_status_last_successful_time{namespace="tenant-old",cronjob="certificates"}': "-300000x400",
-    'kube_cronjob_created{namespace="tenant-good",cronjob="certificates"}': "-900000x400",
-    'kube_cronjob_created{namespace="tenant-never",cronjob="certificates"}': "-300000x400",
-    # Two days without a success are over after an hour.
-    'kube_cronjob_status_last_successful_time{namespace="argo",cronjob="archive-login"}': "-169200x400",
-    'kube_cronjob_created{namespace="argo",cronjob="archive-login"}': "-900000x400",
-    'kube_cronjob_status_last_successful_time{namespace="argo",cronjob="another"}': "-900000x400",
-}
-RUN = {"tenant": "acme", "pipeline": "windy-city"}
 LATE = {
-    **RUN,
     "namespace": "tenant-acme",
     "deployment": "r-scheduler",
     "label_lightwork_pipeline": "windy-city",
+    "tenant": "acme",
+    "pipeline": "windy-city",
 }
-CERTIFICATES = [{"namespace": f"tenant-{name}", "cronjob": "certificates"} for name in ("never", "old")]
+DEADLINE = Case(
+    "RunOverItsDeadline",
+    "a run's scheduler is still there after its deadline",
+    {
+        'kube_deployment_created{namespace="tenant-acme",deployment="r-scheduler"}': "0x400",
+        'kube_deployment_labels{namespace="tenant-acme",deployment="r-scheduler",'
+        'label_lightwork_pipeline="windy-city"}': "1x400",
+    },
+    {120: [], 140: [LATE]},
+)
+GROUPS = [*alerts.rules("monitoring")["spec"]["groups"], *alerts.tenant_rules(ACME)["spec"]["groups"]]
+RULES = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 
 
 def promtool(*words: str, folder: Path) -> str:
@@ -69,51 +51,56 @@ def promtool(*words: str, folder: Path) -> str:
     return done.stdout
 
 
-def plain(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the groups of a rule object without their annotations, so that tests need not repeat these."""
-    return [
-        {**group, "rules": [{k: v for k, v in rule.items() if k != "annotations"} for rule in group["rules"]]}
-        for group in manifest["spec"]["groups"]
-    ]
+def without_texts(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule without its annotations, so that tests need not repeat these."""
+    return {key: value for key, value in rule.items() if key != "annotations"}
 
 
-@pytest.mark.parametrize(
-    ("alert", "minute", "expected"),
-    [
-        ("RunFailed", 9, []),
-        ("RunFailed", 12, [RUN]),
-        ("RunFailed", 40, []),
-        ("SemaphoresStuck", 60, []),
-        ("SemaphoresStuck", 120, [{}]),
-        ("WorkersPending", 40, []),
-        ("WorkersPending", 60, [{"namespace": "tenant-acme"}]),
-        ("ArgoDown", 30, []),
-        ("ArgoDown", 40, [{}]),
-        ("RunOverItsDeadline", 120, []),
-        ("RunOverItsDeadline", 140, [LATE]),
-        ("RunsUnwatched", 40, []),
-        ("RunsUnwatched", 50, [{"namespace": "tenant-acme", "deployment": "controller"}]),
-        ("CertificateExpiry", 90, CERTIFICATES),
-        ("ArchiveLoginStuck", 110, []),
-        ("ArchiveLoginStuck", 130, [{"namespace": "argo", "cronjob": "archive-login"}]),
-    ],
-)
-def test_an_alert_fires_when_it_should_and_not_before(
-    tmp_path: Path, alert: str, minute: int, expected: list[dict[str, str]]
-) -> None:
-    groups = [*plain(alerts.rules("monitoring")), *plain(alerts.tenant_rules(ACME))]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
-    labels = next(rule["labels"] for group in groups for rule in group["rules"] if rule["alert"] == alert)
-    case = {
-        "eval_time": f"{minute}m",
-        "alertname": alert,
-        "exp_alerts": [{"exp_labels": {**labels, **extra}} for extra in expected],
+def unit_test(case: Case) -> dict[str, Any]:
+    labels = RULES[case.alert]["labels"]
+    return {
+        "name": f"{case.alert}: {case.what}",
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
+        "alert_rule_test": [
+            {
+                "eval_time": f"{minute}m",
+                "alertname": case.alert,
+                "exp_alerts": [{"exp_labels": {**labels, **extra}} for extra in expected],
+            }
+            for minute, expected in (case.firing or {60: []}).items()
+        ],
     }
-    series = [{"series": name, "values": values} for name, values in SERIES.items()]
-    test = {"interval": "1m", "input_series": series, "alert_rule_test": [case]}
-    document = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump(document))
-    promtool("test", "rules", "test.yaml", folder=tmp_path)
+
+
+def evaluate(folder: Path, tests: list[dict[str, Any]], rules: list[dict[str, Any]]) -> str:
+    (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "alerts", "rules": rules}]}))
+    document = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests}
+    (folder / "test.yaml").write_text(yaml.safe_dump(document))
+    return promtool("test", "rules", "test.yaml", folder=folder)
+
+
+@pytest.mark.parametrize("alert", sorted(RULES))
+def test_an_alert_fires_when_it_should_and_only_then(tmp_path: Path, alert: str) -> None:
+    cases = [case for case in [*CASES, DEADLINE] if case.alert == alert]
+    assert any(any(case.firing.values()) for case in cases), f"{alert}: no case in which it fires"
+    quiet = [minute for case in cases for minute, firing in (case.firing or {0: []}).items() if not firing]
+    assert quiet or alert in ("AlertsWork", "CertificateExpiry"), f"{alert}: no case in which it does not"
+    rules = [r for group in GROUPS for r in group["rules"] if r["alert"] == alert]
+    evaluate(tmp_path, [unit_test(case) for case in cases], [without_texts(rule) for rule in rules])
+
+
+def test_the_alert_of_a_failing_pipeline_says_what_failed_and_how_to_look(tmp_path: Path) -> None:
+    outcome = 'lightwork_pipeline_outcome{tenant="acme",pipeline="sun",run="sun-1",error="no \\"data\\""}'
+    case = Case("PipelineFailing", "one", {FAILING: "1x5", outcome: "1x5"}, {3: [OF_PIPELINE]})
+    test = unit_test(case)
+    (expected,) = test["alert_rule_test"][0]["exp_alerts"]
+    expected["exp_annotations"] = {
+        "summary": 'sun of acme fails: sun-1: no "data"',
+        "description": "Look: `lightwork show sun-1 --env ENV --tenant acme`, then `lightwork logs` of the"
+        " same run; once mended, `lightwork retry`. This alert ends with the next run that succeeds.",
+    }
+    evaluate(tmp_path, [test], [RULES["PipelineFailing"]])
 
 
 def test_every_query_of_a_dashboard_is_valid_promql(tmp_path: Path) -> None:

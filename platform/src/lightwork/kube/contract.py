@@ -67,6 +67,23 @@ SKIPPABLE = "work-or-skip"
 AT_ONCE_SECONDS = 60
 """A scheduled run that gets its place so soon is not skipped: Argo may need a while, as after a restart."""
 
+FIGURES = "run-figures"
+"""The ConfigMap with figures of the tenant's pipelines, which the platform's metrics are made of.
+
+`manifests.figures` makes it without content. `pods.controller` and `pods.certificates` fill it, `pods.watch`
+reads it.
+"""
+WATCH = "watch"
+"""The service account of the platform's metrics, in Prometheus' namespace; see `infra.services.watch`."""
+ANNOTATION_PIPELINES = "lightwork/pipelines"
+"""On it: the names of the tenant's pipelines, joined by commas."""
+ANNOTATION_BUDGET = "lightwork/budget"
+"""On it: the tenant's monthly budget in US dollars."""
+FIGURES_UPDATED, FIGURES_CERTIFICATE = "updated", "certificate"
+"""Its keys for when it was last written, and for when the tenant's certificate ends (Unix seconds)."""
+FIGURES_OF = "pipeline."
+"""The start of its keys for pipelines; the values are JSON."""
+
 # Service accounts. `manifests.identity` makes them, with the permissions each needs.
 ACCOUNT_SCALER = "scaler"
 """Of Argo's steps that create and delete a run's Dask objects."""

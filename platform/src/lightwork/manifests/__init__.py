@@ -31,6 +31,7 @@ def tenant_objects(
     from lightwork.manifests import (
         certificates,
         controller,
+        figures,
         history,
         identity,
         namespace,
@@ -54,6 +55,7 @@ def tenant_objects(
         namespace.semaphores(tenant),
         namespace.artifacts(tenant, target),
         *certificates.objects(tenant, target),
+        *figures.objects(tenant, target),
         controller.deployment(tenant, target),
         history.cron_job(tenant, target),
     ]

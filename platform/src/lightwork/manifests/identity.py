@@ -27,6 +27,12 @@ REPORT = {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "v
 MANAGE = ["create", "get", "list", "patch", "delete"]
 """Needed to apply an object and to delete it by its labels; a retried apply patches the existing object."""
 
+_FIGURES: dict[str, Any] = {
+    "apiGroups": [""],
+    "resources": ["configmaps"],
+    "resourceNames": [contract.FIGURES],
+}
+
 RULES: dict[str, list[dict[str, Any]]] = {
     # Creates and deletes a run's objects. Its pods run only Argo's code.
     contract.ACCOUNT_SCALER: [
@@ -45,12 +51,15 @@ RULES: dict[str, list[dict[str, Any]]] = {
     ],
     # Runs a step that is a plain container.
     contract.ACCOUNT_STEP: [REPORT],
-    # Watches runs, and ends those whose pods do not start.
+    # Watches runs, and ends those whose pods do not start. Leaves figures of the pipelines.
     contract.ACCOUNT_CONTROLLER: [
+        {"apiGroups": ["argoproj.io"], "resources": ["cronworkflows"], "verbs": ["list"]},
+        {**_FIGURES, "verbs": ["get", "patch"]},
         {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["list", "patch"]},
         {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
     ],
-    # Creates the certificates. `create` cannot be limited to names; `get` and `patch` are.
+    # Creates the certificates, and says when they end. `create` cannot be limited to names; `get` and `patch`
+    # are.
     contract.ACCOUNT_CERTIFICATES: [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {
@@ -59,6 +68,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
             "resourceNames": [contract.TLS_AUTHORITY, contract.TLS],
             "verbs": ["get", "patch"],
         },
+        {**_FIGURES, "verbs": ["patch"]},
     ],
 }
 

@@ -192,6 +192,13 @@ class Secrets:
             update = {"metadata": {**metadata, "resourceVersion": version}, **body}
             self._api.patch(f"{self._path}/{name}", update)
 
+    def tell_end(self, name: str) -> None:
+        """Leave the time at which a certificate ends beside the figures that the platform's metrics show."""
+        (found,) = _read(_data(self.get(name)))
+        data = {contract.FIGURES_CERTIFICATE: f"{found.not_valid_after_utc.timestamp():.0f}"}
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{contract.FIGURES}"
+        self._api.patch(path, {"data": data})
+
     def add_token(self, account: str) -> bool:
         """Create the Secret for an account's token, which Kubernetes writes; tell whether it was missing."""
         annotation = {"kubernetes.io/service-account.name": account}
@@ -250,6 +257,10 @@ def main(authority: str, secret: str, page_account: str | None) -> None:
     try:
         secrets = Secrets(InCluster())
         outcome = renew(secrets, authority, secret, dt.datetime.now(dt.UTC))
+        try:
+            secrets.tell_end(secret)
+        except RefusedError as error:  # else somebody would have to mend this before any run starts
+            print(f"certificates: {contract.FIGURES}: not updated: {one_line(error)}", file=sys.stderr)
         if page_account is not None and secrets.add_token(page_account):
             print(f"certificates: {contract.token_secret(page_account)}: created", file=sys.stderr)
     except (RefusedError, OSError, ValueError) as error:

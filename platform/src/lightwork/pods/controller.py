@@ -3,7 +3,8 @@
 Nothing of a run's own works while its pods cannot start, and no driver records a run that has none. So this
 process looks at the namespace's Workflows and pods every few seconds. It ends a run whose pods wait in vain
 (`kube.stuck`), with the reason as an annotation of its Workflow, and it sees to it that each Workflow has a
-record in the lake that says how it ended (`store.endings`).
+record in the lake that says how it ended (`store.endings`). It leaves figures for the platform's metrics as
+well (`pods.figures`).
 
 It keeps nothing that it needs: after a restart it sees the Workflows anew, and those that ended and were
 deleted meanwhile are recorded as lost.
@@ -25,6 +26,7 @@ from lightwork.kube import ends, firing, stuck, texts
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.kube.contract import ANNOTATION_REASON, ANNOTATION_RETRY_OF, ARGO, LABEL_PIPELINE, LABEL_ROLE
 from lightwork.lake import open_lake
+from lightwork.pods import figures
 from lightwork.store.endings import Ending, Ledger, Submitted
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ class Run:
         finished: when it ended, if Argo says that.
         ended_since: when its end was seen, by the clock of this process.
         settled: whether its end is recorded.
+        told: whether its end is in the figures.
+        going: how far it is; None if it has ended.
+        begun: when its first pod was started (Unix seconds), if that is known.
     """
 
     submitted: Submitted
@@ -73,6 +78,9 @@ class Run:
     finished: dt.datetime | None = None
     ended_since: float = 0.0
     settled: bool = False
+    told: bool = False
+    going: figures.Going | None = None
+    begun: float | None = None
 
     @property
     def name(self) -> str:
@@ -86,6 +94,8 @@ class Run:
         was_active = self.end is None
         self.end = ends.how(workflow)
         self.stoppable = self.end is None and not workflow["spec"].get("shutdown")
+        self.begun = figures.begun(workflow) or self.begun
+        self.going = figures.going(workflow, self.submitted.pipeline) if self.end is None else None
         if self.end is not None and was_active:
             finished = workflow.get("status", {}).get("finishedAt")
             self.finished, self.ended_since = _moment(finished) if finished else None, now
@@ -93,8 +103,17 @@ class Run:
     def vanish(self, end: ends.End, now: float) -> None:
         """Take over that the Workflow is gone."""
         if self.end is None:
-            self.end, self.stoppable = end, False
+            self.end, self.stoppable, self.going = end, False, None
             self.finished, self.ended_since = dt.datetime.now(dt.UTC), now
+
+    def ended(self) -> figures.Ended | None:
+        """Return how it has ended, for the figures; None if it has not."""
+        if self.end is None:
+            return None
+        moment = (self.finished or dt.datetime.now(dt.UTC)).timestamp()
+        seconds = None if self.begun is None else max(0.0, moment - self.begun)
+        run, end = self.submitted, self.end
+        return figures.Ended(run.workflow, run.uid, run.pipeline, end.status, end.reason, moment, seconds)
 
     def of_pod(self, name: str) -> Ending | None:
         """Return how one of its pods has ended; None if Argo does not say."""
@@ -109,13 +128,17 @@ class Controller:
         api: the Kubernetes API.
         namespace: the tenant's namespace.
         ledger: the records in the tenant's lake.
+        board: the figures of the tenant's pipelines; None to leave none.
     """
 
-    def __init__(self, api: KubeApi, namespace: str, ledger: Ledger) -> None:
+    def __init__(
+        self, api: KubeApi, namespace: str, ledger: Ledger, board: figures.Board | None = None
+    ) -> None:
         self._api = api
         self._argo = f"/apis/{ARGO}/namespaces/{namespace}/workflows"
         self._core = f"/api/v1/namespaces/{namespace}"
         self._ledger = ledger
+        self._board = board
         self._runs: dict[str, Run] = {}
         self._waits = stuck.Waits()
         self._last: float | None = None
@@ -133,6 +156,7 @@ class Controller:
             OSError: the API cannot be reached.
         """
         self._see_workflows(now)
+        self._tell()
         if any(not run.settled for run in self._runs.values()):
             pods = [_slim(pod) for pod in self._list(f"{self._core}/pods")]
             self._end_hopeless(pods, now)
@@ -155,6 +179,20 @@ class Controller:
             self._runs[uid].vanish(ends.DELETED if deleted else ends.UNSEEN, now)
             self._runs[uid].version = ""
         self._last = now
+
+    def _tell(self) -> None:
+        """Leave the figures of the pipelines; what goes wrong with them must not hold up the records."""
+        if self._board is None:
+            return
+        for run in self._runs.values():
+            if not run.told and (ended := run.ended()) is not None:
+                self._board.end(ended)
+                run.told = True
+        going = [run.going for run in self._runs.values() if run.going is not None]
+        try:
+            self._board.publish(going, time.time())
+        except (RefusedError, OSError) as error:
+            self._log.warning("the figures could not be left yet", reason=one_line(error))
 
     def _list(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
         """Yield the objects of a list, with a page of them in memory at a time."""
@@ -287,7 +325,9 @@ def main() -> None:
     lake = open_lake(
         settings.resolve_lake(None), tenant=settings.resolve_tenant(None), patience=LAKE_PATIENCE
     )
-    controller, log = Controller(api, api.namespace, Ledger(lake)), logs.get_logger("lightwork.controller")
+    board = figures.Board(api, api.namespace, lake)
+    controller = Controller(api, api.namespace, Ledger(lake), board)
+    log = logs.get_logger("lightwork.controller")
     # The first process of a container is ended only by signals that it handles.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGALRM, lambda *_: os._exit(1))

@@ -1,16 +1,19 @@
 """The command of the pod that packs a tenant's history: once an hour, and writes it as Parquet too.
 
-It gives the tenant's lake the prices of the estate, for `lightwork cost`.
+It gives the tenant's lake the prices of the estate, for `lightwork cost`, and figures of the pipelines, for
+the platform's metrics.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING
 
 from lightwork import logs, settings
-from lightwork.history import segments, twin
+from lightwork.history import figures, segments, twin
 from lightwork.history.collect import collect
+from lightwork.history.history import ask
 from lightwork.kube.contract import ENV_PRICES
 from lightwork.lake import open_lake
 from lightwork.store import documents
@@ -33,6 +36,7 @@ def main() -> None:
     tables = twin.write(lake, packed.segments)
     if (prices := os.environ.get(ENV_PRICES)) and give_prices(lake, prices):
         log.info("the lake has new prices")
+    figures.write(lake, ask(lake, lambda history: figures.of(history, dt.datetime.now(dt.UTC))))
     log.info("the history was packed", runs=packed.runs, segments=packed.written, tables=tables)
 
 

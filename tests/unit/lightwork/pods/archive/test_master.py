@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lightwork.pods import signing
 from lightwork.pods.archive import master
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = dt.datetime(2026, 11, 28, 1, 2, 3, tzinfo=dt.UTC)
-KEYS = master.Keys("AKIAEXAMPLE", "secret/+", "session==")
+KEYS = signing.Keys("AKIAEXAMPLE", "secret/+", "session==")
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf"
 
 
@@ -79,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     (tmp_path / "token").write_text("a token\n")
     with Server() as server:
-        monkeypatch.setenv(master.ENV_CREDENTIALS, server.url)
-        monkeypatch.setenv(master.ENV_TOKEN, str(tmp_path / "token"))
+        monkeypatch.setenv(signing.ENV_CREDENTIALS, server.url)
+        monkeypatch.setenv(signing.ENV_TOKEN, str(tmp_path / "token"))
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -110,7 +111,7 @@ def test_a_secret_that_is_not_a_login_is_refused_and_not_shown(server: Server, s
 
 
 def test_a_pod_without_a_role_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (master.ENV_CREDENTIALS, master.ENV_TOKEN):
+    for name in (signing.ENV_CREDENTIALS, signing.ENV_TOKEN):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(OSError, match="service account has no role"):
         master.of_secrets_manager(ARN, "eu-central-1")
