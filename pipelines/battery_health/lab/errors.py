@@ -92,9 +92,7 @@ def summary(windows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
 
 def with_groups(windows: pd.DataFrame) -> pd.DataFrame:
     """Add the groups by which errors are shown: the window's place, the cell's age, the temperature."""
-    places = pd.cut(
-        windows["place"], [-1.0, 0.25, 0.5, 0.75, 1.0], labels=["first", "second", "third", "last"]
-    )
+    places = pd.cut(windows["place"], [-1.0, 0.25, 0.5, 0.75, 1.0], labels=["1st", "2nd", "3rd", "4th"])
     ages = pd.cut(windows["age"], [0.0, 1 / 3, 2 / 3, 1.0], labels=["young", "middle", "old"])
     warmth = 5.0 * np.floor(windows["celsius"] / 5.0)
     degrees = [f"{low:.0f} to {low + 5:.0f}" for low in warmth]

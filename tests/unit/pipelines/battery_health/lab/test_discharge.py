@@ -91,6 +91,7 @@ def test_single_outliers_are_named():
     assert (found.number, found.measure, found.value) == (4, "capacity_ah", 1.80)
     assert found.usual == pytest.approx(1.97)
     assert outliers(lives([2.0, 1.99, 1.98, 2.05, 2.04, 2.03, 2.02])) == []
+    assert outliers(lives([2.0, 1.99, 1.98, 1.7, 1.4, 1.39, 1.38])) == []
 
 
 def test_what_is_known_of_a_cell_is_never_later_and_never_of_other_conditions():
