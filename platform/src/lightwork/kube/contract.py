@@ -120,6 +120,8 @@ LABEL_STEP = "lightwork/step"
 """The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
 ANNOTATION_REASON = "lightwork/reason"
 """On a Workflow: why `pods.controller` has ended it; `kube.status` reads it."""
+ANNOTATION_RETRY_OF = "lightwork/retry-of"
+"""On a Workflow: the run that it tries again. Set by `kube.runs`, recorded by `pods.controller`."""
 LABEL_SPOT = "lightwork/spot"
 """`true` or `false`: a label of nodes, and a taint of spot nodes, set by `infra.config.nodes`.
 
@@ -132,8 +134,8 @@ SUBMITTED_LABELS = (LABEL_PIPELINE,)
 Whatever else `kube.runs` sets when a run is submitted must be here or in SUBMITTED_ANNOTATIONS, or
 `manifests.gate` refuses the run. Nothing may be here that pods, Argo or other people rely on.
 """
-SUBMITTED_ANNOTATIONS: tuple[str, ...] = ()
-"""The annotations that a tenant's people may give a run."""
+SUBMITTED_ANNOTATIONS = (ANNOTATION_RETRY_OF,)
+"""The annotations that a tenant's people may give a run, each with the name of a run."""
 
 WORK_SECONDS = 2.0
 """Seconds of work that justify one more worker; its pod takes longer than that to start.

@@ -40,6 +40,8 @@ ACTOR: Final = tuple(
 )
 """The labels by which Argo's page says who has stopped a run. Its server sets them, and people do not."""
 
+_A_RUN: Final = "^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$"
+"""The name of a run."""
 _GROUP, _, _ = contract.ARGO.partition("/")
 _KINDS: Final = ["workflows", "workflows/*"]
 _ACCOUNT: Final = "request.userInfo.username.startsWith('system:serviceaccount:')"
@@ -186,9 +188,10 @@ def _started() -> list[dict[str, str]]:
             f"a run may have the label {contract.LABEL_PIPELINE} with its own pipeline, and no other label",
         ),
         _rule(
-            _only("variables.annotations", contract.SUBMITTED_ANNOTATIONS),
-            "a run of yours may not have these annotations",
-            _others("variables.annotations", contract.SUBMITTED_ANNOTATIONS),
+            f"{_only('variables.annotations', contract.SUBMITTED_ANNOTATIONS)}"
+            f" && variables.annotations.all(key, variables.annotations[key].matches('{_A_RUN}'))",
+            f"a run may have the annotation {', '.join(contract.SUBMITTED_ANNOTATIONS)} with a run's name,"
+            " and no other annotation",
         ),
         _rule(
             "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
