@@ -89,7 +89,7 @@ class LocalPlatformArgs:
 
 
 class LocalPlatform(pulumi.ComponentResource):
-    """Argo Workflows without an archive, unless the cluster has it, and the scaler's template.
+    """Argo Workflows without an archive, unless the cluster has it, and what all tenants share.
 
     Costs: nothing.
 

@@ -23,6 +23,9 @@ They are deleted with their namespace, so not while it stays: when a stack is de
 keeps them. One that leaves the program is deleted, as the namespace does not leave with it.
 """
 
+GATES = frozenset({"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"})
+"""Kinds that limit rights. They are created before those, and deleted after them."""
+
 NAMESPACE = "namespace"
 """The logical name of a tenant's namespace."""
 
@@ -72,8 +75,8 @@ def make(
 ) -> dict[str, KubernetesObject]:
     """Make a resource of each object.
 
-    Namespaces come first. Kinds that start pods come last: a Job whose service account is missing never gets
-    a pod.
+    Namespaces come first, then what limits rights. Kinds that start pods come last: a Job whose service
+    account is missing never gets a pod.
 
     Args:
         manifests: the objects.
@@ -89,12 +92,13 @@ def make(
     """
     resources: dict[str, KubernetesObject] = {}
     namespaces: dict[str, pulumi.Resource] = {}
+    gates: list[pulumi.Resource] = []
     for manifest in sorted(manifests, key=_rank):
         kind, default = manifest["kind"], logical_name(manifest)
         name = (names or {}).get(default, default)
         if name in resources:
             raise ValueError(f"duplicate logical name {name!r}")
-        before = list(resources.values()) if kind in STARTING else list(namespaces.values())
+        before = list(resources.values()) if kind in STARTING else [*namespaces.values(), *gates]
         home = namespaces.get(manifest["metadata"].get("namespace", ""))
         extra = pulumi.ResourceOptions(
             protect=True if kind in PRECIOUS and protect else None,
@@ -108,6 +112,8 @@ def make(
         )
         if kind == "Namespace":
             namespaces[manifest["metadata"]["name"]] = resources[name]
+        elif kind in GATES:
+            gates.append(resources[name])
     return resources
 
 
@@ -144,7 +150,9 @@ def _replaced(text: str, values: Mapping[str, str]) -> str:
 
 def _rank(manifest: Mapping[str, Any]) -> int:
     kind = manifest["kind"]
-    return 0 if kind == "Namespace" else 2 if kind in STARTING else 1
+    if kind == "Namespace":
+        return 0
+    return 1 if kind in GATES else 3 if kind in STARTING else 2
 
 
 def _without_ttl(manifest: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ from infra.config import accounts, pages, subnets
 from infra.config.nodes import groups
 from infra.policies import pods
 from infra.services.services import Platform, PlatformArgs
+from lightwork.manifests import gate
 
 if TYPE_CHECKING:
     from infra.aws.children import Children
@@ -239,6 +240,7 @@ class Estate(pulumi.ComponentResource):
             "argo_domain": hosts["argo"],
             "tenant_boundary_arn": access.tenant_boundary_arn,
             "alarm_topic_arn": alarms.topic_arn,
+            "people_policies": list(gate.POLICIES),
         }
         self.register_outputs({})
 

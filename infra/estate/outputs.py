@@ -51,6 +51,9 @@ class EstateOutputs:
         argo_domain: the host name of Argo's web page.
         tenant_boundary_arn: the permissions boundary that each role of a tenant must have.
         alarm_topic_arn: the SNS topic that alarms are published to.
+        people_policies: the admission policies that tenants' stacks bind to their namespaces. Kubernetes
+            takes the binding of a policy that is not there, and checks nothing: so an estate that was
+            deployed before there were any is refused.
     """
 
     account: str
@@ -73,6 +76,7 @@ class EstateOutputs:
     argo_domain: str
     tenant_boundary_arn: str
     alarm_topic_arn: str
+    people_policies: tuple[str, ...]
 
     @property
     def cluster(self) -> dict[str, str]:
@@ -109,7 +113,7 @@ class EstateOutputs:
         return cls(**checked)
 
 
-LISTS = frozenset({"private_subnet_ids", "api_cidrs"})
+LISTS = frozenset({"private_subnet_ids", "api_cidrs", "people_policies"})
 """The outputs that are lists."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from infra.config.sizes import DEFAULTS
 from infra.estate.outputs import READ
+from lightwork.manifests import gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,6 +165,7 @@ ESTATE: Mapping[str, Any] = {
     "argo_domain": "argo.dev.example.com",
     "tenant_boundary_arn": f"arn:aws:iam::{ACCOUNT}:policy/lightwork-ci/dev/lightwork-dev-tenant-boundary",
     "alarm_topic_arn": _arn("sns", "lightwork-dev-alarms"),
+    "people_policies": list(gate.POLICIES),
 }
 """The outputs of a simulated estate of dev."""
 

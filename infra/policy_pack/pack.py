@@ -41,6 +41,8 @@ DESCRIPTIONS = {
     "open-balancer": "Every balancer, on AWS or in the cluster, lets in named ranges of addresses only.",
     "open-node-port": "The pods behind a port of the nodes are closed to all but named ranges.",
     "privileged-creator": "No cluster gives access by anything but its access entries.",
+    "soft-gate": "Every admission policy refuses what it cannot check, and every binding refuses.",
+    "unguarded-people": "What a tenant's people may write is checked by admission policies.",
     "unblocked-bucket": "Every bucket has a public access block.",
 }
 """The descriptions of the rules that Pulumi shows."""

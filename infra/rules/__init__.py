@@ -15,6 +15,7 @@ from typing import TypeAlias
 from infra.rules.balancers import open_balancer, open_node_ports
 from infra.rules.creators import privileged_creator
 from infra.rules.limits import unlimited
+from infra.rules.people import soft_gate, unguarded_people
 from infra.rules.public import public_bucket, unblocked_buckets
 from infra.rules.subject import UNKNOWN, Subject
 from infra.rules.tags import untagged
@@ -34,12 +35,14 @@ RULES: dict[str, Rule] = {
     "unlimited": unlimited,
     "open-balancer": open_balancer,
     "privileged-creator": privileged_creator,
+    "soft-gate": soft_gate,
 }
 """The rules for one resource, by name."""
 
 STACK_RULES: dict[str, StackRule] = {
     "unblocked-bucket": unblocked_buckets,
     "open-node-port": open_node_ports,
+    "unguarded-people": unguarded_people,
 }
 """The rules for all resources of a stack together, by name."""
 

@@ -151,7 +151,7 @@ def watching() -> list[Manifest]:
 
 
 def shared() -> list[Manifest]:
-    """Build the objects that the runs of all tenants use: the scaler's template."""
+    """Build what all tenants share: the scaler's template, and the policies about what their people write."""
     cluster_objects: list[dict[str, Any]] = manifests.cluster_objects()
     return cluster_objects
 
@@ -161,6 +161,10 @@ RBAC = "rbac.authorization.k8s.io"
 
 SEEN = {
     "": ["namespaces", "serviceaccounts"],
+    "admissionregistration.k8s.io": [
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    ],
     RBAC: ["clusterrolebindings", "clusterroles", "rolebindings", "roles"],
     "apiextensions.k8s.io": ["customresourcedefinitions"],
     "argoproj.io": ["clusterworkflowtemplates", "cronworkflows", "workflowtemplates"],

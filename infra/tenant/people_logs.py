@@ -1,4 +1,4 @@
-"""How a tenant's people come to its logs: where they are, and the right to forward the relay's port."""
+"""How a tenant's people come to its logs and its page: where they are, and the right to forward a port."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def objects(tenant: Tenant, place: Place) -> list[Manifest]:
-    """Build the ConfigMap that `lightwork search` reads, and the bindings of the tenant's people.
+    """Build the ConfigMap that `lightwork search` and `login` read, and the bindings of the tenant's people.
 
     Args:
         tenant: the tenant.
-        place: where its logs are.
+        place: where its logs and its page are.
     """
     rule = {
         "apiGroups": [""],

@@ -178,4 +178,17 @@ def _logs(args: TenantArgs) -> Place:
         endpoint=args.estate.search_endpoint,
         region=args.estate.region,
         stream=streams.stream(args.tenant.name),
+        page=_page(args),
     )
+
+
+def _page(args: TenantArgs) -> str:
+    """Return the address of the tenant's runs on Argo's page; empty if its people do not log in there.
+
+    Argo's start page shows the runs of the namespace of the account that people log in with, which is
+    Argo's own: none of theirs.
+    """
+    people = args.tenant.people
+    if people is None or people.group is None or args.settings.dns_zone is None:
+        return ""
+    return f"https://{args.estate.argo_domain}/workflows/{args.tenant.namespace}"

@@ -116,14 +116,19 @@ def without_the_tests_own_objects(*names: str) -> Iterator[None]:
     Args:
         names: the tenants whose namespaces are deleted afterwards.
     """
-    kubectl("delete", "clusterworkflowtemplate", contract.SCALER, "--ignore-not-found")
+    _delete_shared()
     try:
         yield
     finally:
         spaces = [tenants.namespace(name) for name in names]
         kubectl("delete", "namespace", *spaces, "--ignore-not-found", timeout=300)
-        kubectl("delete", "clusterworkflowtemplate", contract.SCALER, "--ignore-not-found")
+        _delete_shared()
         apply(cluster_objects())
+
+
+def _delete_shared() -> None:
+    for item in cluster_objects():
+        kubectl("delete", item["kind"], item["metadata"]["name"], "--ignore-not-found")
 
 
 @contextlib.contextmanager

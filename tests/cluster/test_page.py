@@ -330,6 +330,8 @@ def test_a_run_is_stopped_by_its_tenants_people_and_by_operators(port, runs, per
     browser, run = logged_in(port, person), tenants.submit(tenant, ENTRY, seconds="600")
     stopped = browser.ask(f"/api/v1/workflows/{tenants.namespace(tenant)}/{run}/stop", "PUT", {})
     assert stopped.status == 200, stopped.body
+    workflow = get("-n", tenants.namespace(tenant), "workflow", run)
+    assert workflow["metadata"]["labels"]["workflows.argoproj.io/actor"] == person, "Argo says who it was"
     assert tenants.wait_for_end(tenant, run, seconds=120)["phase"] == "Failed"
     (other,) = {*tenants.TENANTS} - {tenant}
     assert browser.ask(looks(other, runs[other])["runs"]).status in others

@@ -6,7 +6,6 @@ API server stands what EKS has there: it takes the tokens of AWS, and puts a rol
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -23,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from infra.policies import tenant as tenant_policies
 from lightwork.kube import contract, logins
 from tests import eks
 from tests.cluster import probes, stores, tenants
-from tests.cluster.kube import authority, cluster, items, kubectl
+from tests.cluster.impersonation import administrator
+from tests.cluster.kube import cluster, items, kubectl
 from tests.cluster.progress import run, say, wait_for
-from tests.cluster.settings import ROOT, kubeconfig
+from tests.cluster.settings import ROOT
 
 pytestmark = pytest.mark.core
 
@@ -66,23 +65,6 @@ class Person:
 
 def role_of(tenant: str) -> str:
     return logins.role_of_people(tenants.ENVIRONMENT, tenant, eks.ACCOUNT)
-
-
-def administrator() -> ssl.SSLContext:
-    """Return TLS to the API server as an administrator, who may impersonate everybody."""
-    user = yaml.safe_load(kubeconfig().read_text())["users"][0]["user"]
-    if "client-certificate-data" not in user:
-        pytest.skip("needs an administrator's certificate in the kubeconfig")
-    context = ssl.create_default_context(cafile=str(authority()))
-    parts = [base64.b64decode(user[f"client-{kind}-data"]) for kind in ("certificate", "key")]
-    file = Path(os.environ.get("TMPDIR", "/tmp")) / f"people-{os.getpid()}.pem"
-    file.touch(mode=0o600)
-    try:
-        file.write_bytes(b"\n".join(parts))
-        context.load_cert_chain(file)
-    finally:
-        file.unlink()
-    return context
 
 
 def as_the_s3_server_knows_them(session: Any) -> None:
@@ -225,6 +207,11 @@ def named(api: str, kind: str, **content: Any) -> dict[str, Any]:
     return {"apiVersion": api, "kind": kind, "metadata": {"name": "by-jane"}, **content}
 
 
+OWN_IMAGE = {
+    "entrypoint": "driver",
+    "workflowTemplateRef": {"name": contract.SCALER, "clusterScope": True},
+    "arguments": {"parameters": [{"name": "image", "value": "example.com/mine:1"}]},
+}
 OWN, OTHER = f"/namespaces/{tenants.namespace('acme')}", f"/namespaces/{tenants.namespace('globex')}"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 APPS = "/apis/apps/v1"
@@ -246,7 +233,7 @@ def test_every_right_of_the_role_is_one_that_works(jane: Person, token: str) -> 
         ("GET", f"{CORE}{OWN}/events", None),
         ("GET", f"{CORE}{OWN}/resourcequotas", None),
         ("POST", f"{ARGO}{OWN}/workflows", workflow(tenants.namespace("acme"))),
-        ("POST", f"{CORE}{OWN}/configmaps", named("v1", "ConfigMap", data={})),
+        ("POST", f"{CORE}{OWN}/configmaps", named("v1", "ConfigMap", data={}, immutable=True)),
     ):
         assert ask(jane, token, verb, path, body) in (200, 201), f"{verb} {path}"
     for verb, path in (("GET", f"{ARGO}{OWN}/workflows/none"), ("PATCH", f"{ARGO}{OWN}/workflows/none")):
@@ -293,6 +280,8 @@ REFUSED = (
     ("PATCH", f"{APPS}{OWN}/deployments/controller", {"spec": {"replicas": 0}}),
     ("POST", f"{RBAC}{OWN}/rolebindings", named("rbac.authorization.k8s.io/v1", "RoleBinding")),
     ("PATCH", f"{RBAC}{OWN}/roles/people", {"rules": []}),
+    # The platform's own template with an image of theirs: test_gate.py has more.
+    ("POST", f"{ARGO}{OWN}/workflows", {**workflow(tenants.namespace("acme")), "spec": OWN_IMAGE}),
     ("PATCH", f"{CORE}{OWN}/resourcequotas/quota", {"spec": {"hard": {"pods": "999"}}}),
 )
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from lightwork.kube import contract
+from lightwork.manifests import gate, page
 from tests.cluster import images, probes, stores, tenants
-from tests.cluster.kube import get, items, kubectl
+from tests.cluster.impersonation import Caller
+from tests.cluster.kube import get, items, kubectl, kubectl_program, stranger
 from tests.cluster.local_stacks import (
     QUOTA,
     Local,
@@ -21,8 +23,12 @@ from tests.cluster.local_stacks import (
     give_keys,
     without_the_tests_own_objects,
 )
+from tests.cluster.progress import HarnessError, run
 
 BUSY = "umbrella"
+LEAVING = "leaving"
+RIGHTS = (contract.PEOPLE, page.ROLE)
+"""The Roles and their bindings of a tenant's people: at the API, and on Argo's page."""
 TEN = tuple(f"many-{number}" for number in range(10))
 CHOSEN = " ".join(f"--tenant {name}" for name in TEN)
 ELEMENTS = 6000
@@ -33,7 +39,7 @@ WINDY = {"workers": {"count": 2, **tenants.SMALL}, "scheduler": tenants.SMALL, "
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The local stacks: `local` is up, no tenant is."""
     local = clone(tmp_path_factory.mktemp("local"))
-    with without_the_tests_own_objects(BUSY, *TEN), deployed(local):
+    with without_the_tests_own_objects(BUSY, LEAVING, *TEN), deployed(local):
         yield local
 
 
@@ -101,6 +107,53 @@ def test_a_tenant_that_returns_takes_over_what_was_kept_on_demand(local: Local) 
     local.up(stack)
     code, summary = local.typed(f"destroy --stack {stack}")
     assert code == 0, summary
+
+
+def test_the_people_of_a_tenant_are_out_once_its_stack_is_destroyed(local: Local) -> None:
+    """By Pulumi's own provider, at the API server: with a token of Argo's page, and as one of the group.
+
+    The role on AWS and the access entry go with the same command; only their recording is tested elsewhere.
+    """
+    stack, space = f"local.{LEAVING}", tenants.namespace(LEAVING)
+    people = {"group": "example/customers/leaving", "principals": [f"arn:aws:iam::{'1' * 12}:user/jane"]}
+    local.tenant(LEAVING, pipelines={"windy-city": WINDY}, people=people)
+    local.up(stack)
+    own = {"serviceaccount": (contract.PEOPLE,), "role": RIGHTS, "rolebinding": RIGHTS}
+    gates = [contract.gate_binding(policy, LEAVING) for policy in gate.POLICIES]
+    for kind, names in own.items():
+        kubectl("-n", space, "get", kind, *names)
+    kubectl("get", "validatingadmissionpolicybinding", *gates)
+    token = kubectl("-n", space, "create", "token", contract.PEOPLE, "--duration=1h").strip()
+    runs = f"/apis/{contract.ARGO}/namespaces/{space}/workflows"
+    by_token = [*stranger(token), "get", "--raw", runs]
+    jane = Caller("jane", (contract.people_group(LEAVING), "system:authenticated"))
+    started = {
+        "apiVersion": contract.ARGO,
+        "kind": "Workflow",
+        "metadata": {"generateName": "windy-city-"},
+        "spec": {"workflowTemplateRef": {"name": "windy-city"}},
+    }
+    assert "items" in run([kubectl_program(), *by_token])
+    assert jane.send("POST", runs, started).status == 201
+
+    local.tenant(LEAVING, state="leaving", people=people)
+    local.up(stack)
+    assert jane.send("GET", runs).status == 200, "they fetch what is theirs"
+    code, summary = local.typed(f"destroy --stack {stack}")
+    assert code == 0, summary
+
+    assert get("namespace", space)["status"]["phase"] == "Active", "it is kept, and so would be their rights"
+    for kind, names in own.items():
+        left = {item["metadata"]["name"] for item in items("-n", space, kind)}
+        assert not left & {*names}, kind
+    left = {item["metadata"]["name"] for item in items("validatingadmissionpolicybinding")}
+    assert not left & {*gates}
+    for verb, path, body in (("GET", runs, None), ("POST", runs, started), ("PATCH", f"{runs}/any", {})):
+        answer = jane.send(verb, path, body)
+        assert answer.status == 403, (verb, answer.message)
+        assert "cannot" in answer.message, "no right, not even one that a policy takes away"
+    with pytest.raises(HarnessError, match=r"Unauthorized|provide credentials"):
+        run([kubectl_program(), *by_token])
 
 
 def test_ten_tenants_come_up_at_once_stay_as_they_are_and_go(local: Local) -> None:

@@ -29,7 +29,14 @@ def kinds(run: Run) -> set[str]:
     return {r.type for r in run.resources if r.type.startswith(("aws:", "kubernetes:", "pulumi:providers:"))}
 
 
-def test_the_local_platform_is_argo_and_the_scalers_template(root: Path) -> None:
+SHARED = {
+    "kubernetes:argoproj.io/v1alpha1:ClusterWorkflowTemplate",
+    "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+}
+"""What all tenants share: the scaler's template, and what their people may write."""
+
+
+def test_the_local_platform_is_argo_and_what_tenants_share(root: Path) -> None:
     run = run_program(root, "local")
     assert run.error is None, f"{run.error}"
     assert kinds(run) == {
@@ -37,7 +44,7 @@ def test_the_local_platform_is_argo_and_the_scalers_template(root: Path) -> None
         "kubernetes:core/v1:Namespace",
         "kubernetes:core/v1:ConfigMap",
         "kubernetes:helm.sh/v3:Release",
-        "kubernetes:argoproj.io/v1alpha1:ClusterWorkflowTemplate",
+        *SHARED,
     }, "a laptop has no AWS"
     assert not run.invokes, "there is no AWS account to look up"
     release = run.one("kubernetes:helm.sh/v3:Release").inputs
@@ -87,7 +94,7 @@ def test_the_cluster_is_the_one_that_is_named_whichever_is_current(root: Path) -
 def test_an_argo_that_the_cluster_has_is_left_alone(root: Path) -> None:
     settings(root, "config:\n", "config:\n  lightwork:argo: exists\n")
     run = run_program(root, "local")
-    assert kinds(run) == {PROVIDER, "kubernetes:argoproj.io/v1alpha1:ClusterWorkflowTemplate"}
+    assert kinds(run) == {PROVIDER, *SHARED}
 
 
 def test_nothing_is_protected_and_namespaces_are_kept_with_their_limits(root: Path) -> None:

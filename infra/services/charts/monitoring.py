@@ -267,9 +267,10 @@ def _login(login: Login) -> Values:
     return {
         "server": {"domain": login.host, "root_url": f"https://{login.host}/"},
         "security": {"disable_initial_admin_creation": True, "cookie_secure": True},
-        "auth": {"disable_login_form": True, "oauth_auto_login": True},
+        "auth": {"disable_login_form": True},
         "auth.generic_oauth": {
             "enabled": True,
+            "auto_login": True,
             "name": "GitLab",
             "allow_sign_up": True,
             "use_pkce": True,

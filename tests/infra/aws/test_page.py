@@ -167,9 +167,45 @@ def test_grafana_asks_for_a_login_as_soon_as_it_has_an_address(estate: Run) -> N
     login = ini["auth.generic_oauth"]
     assert login["allowed_groups"].split(",") == ["example", "example/operators"], "empty means everybody"
     assert login["groups_attribute_path"] == "groups_direct", "`groups` has all groups below as well"
-    assert ini["auth"] == {"disable_login_form": True, "oauth_auto_login": True}
+    assert ini["auth"] == {"disable_login_form": True}
+    assert login["auto_login"] is True
     assert ini["users"]["auto_assign_org_role"] == "Viewer"
     assert ini["security"]["cookie_secure"] is True
+
+
+DOCUMENTED = """
+enabled name icon client_id client_secret auth_url token_url api_url auth_style scopes empty_scopes
+allow_sign_up auto_login login_prompt id_token_attribute_name login_attribute_path
+name_attribute_path email_attribute_path email_attribute_name role_attribute_path
+role_attribute_strict skip_org_role_sync org_attribute_path org_mapping allow_assign_grafana_admin
+groups_attribute_path allowed_groups allowed_organizations allowed_domains team_ids
+team_ids_attribute_path teams_url tls_skip_verify_insecure tls_client_cert tls_client_key
+tls_client_ca use_pkce use_refresh_token signout_redirect_url
+"""
+"""The options of `auth.generic_oauth` in Grafana's manual ("Configure Generic OAuth authentication")."""
+
+
+def test_grafanas_login_is_as_its_manual_says(estate: Run) -> None:
+    """Grafana itself is not run: this compares what is rendered with its manual and its source."""
+    grafana = estate.named(RELEASE, "kube-prometheus-stack").inputs["values"]["grafana"]
+    ini = grafana["grafana.ini"]
+    login = ini["auth.generic_oauth"]
+    prefix = "GF_AUTH_GENERIC_OAUTH_"
+    named = {name.removeprefix(prefix).lower() for name in grafana["envValueFrom"] if name.startswith(prefix)}
+    assert named == {"client_id", "client_secret"}, "as variables: GF_SECTION_OPTION, dots become underlines"
+    given = {*login, *named}
+    assert given <= set(DOCUMENTED.split())
+    assert given >= {"client_id", "client_secret", "auth_url", "token_url", "api_url"}, "required"
+    assert {"allowed_groups", "groups_attribute_path"} <= given, "the first needs the second"
+    groups = login["allowed_groups"].split(",")
+    assert not [group for group in groups if " " in group], "commas and spaces both separate groups"
+    assert login["scopes"].split() == ["openid", "profile", "email"], "the ID token, which has the groups"
+    assert ini["server"]["root_url"].startswith("https://"), "people come back to /login/generic_oauth"
+    assert not {"role_attribute_path", "org_mapping", "allow_assign_grafana_admin"} & given, "viewers, all"
+    for section, options in ini.items():
+        for option, value in options.items():
+            assert isinstance(value, bool | int | str), f"[{section}] {option}: one line of an INI file"
+            assert "\n" not in str(value)
 
 
 def test_without_a_zone_there_is_no_way_in_but_the_apis(closed: Run) -> None:

@@ -71,6 +71,7 @@ def test_an_estate_of_another_account_or_region_is_refused_before_anything_is_pl
     ("change", "expected"),
     [
         ({"search_endpoint": None}, "search_endpoint: .*missing"),
+        ({"people_policies": None}, "people_policies: .*missing.*`pulumi up` of the estate exports it"),
         ({"search_endpoint": ""}, "search_endpoint: .*''.*a text"),
         ({"search_endpoint": 7}, "search_endpoint: .*7.*a text"),
         ({"api_cidrs": "10.0.0.0/28"}, r"api_cidrs: .*'10\.0\.0\.0/28'.*a list"),

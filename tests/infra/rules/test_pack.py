@@ -52,6 +52,10 @@ OFFENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "unpinned": ("kubernetes:helm.sh/v3:Release", {"chart": "argo"}),
     "privileged-creator": ("aws:eks/cluster:Cluster", {"accessConfig": {"authenticationMode": "API"}}),
     "unlimited": ("kubernetes:core/v1:Pod", {"spec": {"containers": [{"name": "one", "image": "a/b:1"}]}}),
+    "soft-gate": (
+        "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy",
+        {"spec": {"failurePolicy": "Ignore"}},
+    ),
     "open-balancer": ("kubernetes:core/v1:Service", {"spec": {"type": "LoadBalancer"}}),
 }
 
@@ -172,6 +176,18 @@ def test_an_open_port_of_the_nodes_is_reported_under_its_own_urn() -> None:
     )
     assert message.startswith("page: it opens a port of every node"), message
     assert where == urn(service, "page")
+
+
+def test_people_whom_no_policy_checks_are_reported_under_the_urn_of_their_binding() -> None:
+    kind = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
+    props = {
+        "metadata": {"name": "people", "namespace": "tenant-acme"},
+        "subjects": [{"kind": "Group", "name": "lightwork:acme:people"}],
+        "roleRef": {"kind": "Role", "name": "people"},
+    }
+    reported = reported_of_stack("unguarded-people", (kind, "rolebinding-people", props))
+    assert len(reported) == 2
+    assert {where for _, where in reported} == {urn(kind, "rolebinding-people")}
 
 
 def test_the_packs_file_names_the_runtime_and_its_environment() -> None:

@@ -136,10 +136,10 @@ def test_resources_come_after_those_that_they_need(estate: Run) -> None:
         )
 
 
-def test_the_scalers_template_is_the_one_of_the_cluster_tests(estate: Run) -> None:
-    (built,) = manifests.cluster_objects()
-    deployed = objects(estate)["clusterworkflowtemplate-lightwork-scaler"].inputs
-    assert deployed == json.loads(json.dumps(built)), "not the tested template"
+def test_what_all_tenants_share_is_that_of_the_cluster_tests(estate: Run) -> None:
+    for built in manifests.cluster_objects():
+        deployed = objects(estate)[f"{built['kind'].lower()}-{built['metadata']['name']}"].inputs
+        assert deployed == json.loads(json.dumps(built)), "not the tested object"
 
 
 def test_argo_has_its_archive_and_its_login(estate: Run) -> None:

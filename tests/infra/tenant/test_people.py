@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightwork.kube import contract
-from lightwork.manifests import people
+from lightwork.manifests import gate, people
 from tests.infra.engine import ACCOUNT, Run, run_program
 from tests.infra.iam import decide
+from tests.infra.order import waits_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,15 @@ def test_the_group_is_bound_in_the_tenants_namespace_alone(root: Path) -> None:
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "lightwork:acme:people"}
     assert group in made["RoleBinding"]["subjects"]
     assert made["RoleBinding"]["roleRef"]["name"] == "people"
+
+
+def test_the_policies_are_bound_before_anybody_may_write_and_until_nobody_may(root: Path) -> None:
+    """`destroy` deletes in the reverse order of dependencies."""
+    run = acme(root)
+    bound = {f"{gate.BINDING.lower()}-{contract.gate_binding(policy, 'acme')}" for policy in gate.POLICIES}
+    for name in ("rolebinding-people", "rolebinding-argo-page"):
+        binding = run.named("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", name)
+        assert bound <= {before for _, before in waits_for(run, binding)}, name
 
 
 def test_they_change_nothing_but_runs_and_read_no_secret() -> None:

@@ -37,6 +37,28 @@ def test_the_place_of_the_logs_is_that_of_the_estate(acme: Run) -> None:
     assert f"https://{place.endpoint}" in container["args"], "where the stream is made"
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("tenants/acme.yaml", "", "", "https://argo.dev.example.com/workflows/tenant-acme"),
+        ("tenants/acme.yaml", "  group: example/customers/acme\n", "", None),
+        ("Pulumi.dev.yaml", "  lightwork:dns_zone: Z0123456789ABCDEFGHIJ\n", "", None),
+    ],
+    ids=["with a page", "nobody of them on it", "no page at all"],
+)
+def test_people_are_told_the_address_of_their_tenants_runs(
+    root: Path, file: str, old: str, new: str, expected: str | None
+) -> None:
+    path = root / file
+    assert old in path.read_text()
+    text = path.read_text().replace(old, new, 1) if old else path.read_text()
+    path.write_text(re.sub(r"^  lightwork:page_cidrs: .*\n", "", text, flags=re.MULTILINE) if old else text)
+    run = run_program(root, "dev.acme")
+    assert run.error is None, run.error
+    data = objects(run)["configmap-log-search"]["data"]
+    assert data.get("page") == expected
+
+
 def test_opensearch_knows_the_people_by_their_role(acme: Run) -> None:
     requests = json.loads(objects(acme)["configmap-search-acme"]["data"]["requests.json"])
     (mapping,) = [item for item in requests if item["path"].endswith("/rolesmapping/tenant-acme")]

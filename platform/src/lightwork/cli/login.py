@@ -66,13 +66,15 @@ def login_command(
     cluster = eks.describe(login)
     logins.keep(login)
     path = _put_context(login, cluster)
-    pipelines = _pipelines(login, cluster)
+    pipelines, page = _tenant(login, cluster)
     where = f"--env {login.environment} --tenant {login.tenant}"
     echo(f"logged in as {login.session}: context {login.context} in {path}", err=True)
     listed = ", ".join(pipelines) or "none yet"
     echo(f"pipelines of {login.tenant}: {listed}", err=True)
     if pipelines:
         echo(f"start a run: lightwork submit {pipelines[0]} {where} --wait", err=True)
+    if page:
+        echo(f"runs in a browser: {page}", err=True)
 
 
 def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Login:
@@ -125,20 +127,20 @@ def _this_program() -> list[str]:
     return [program] if program else [sys.executable, "-m", "lightwork"]
 
 
-def _pipelines(login: Login, cluster: Cluster) -> list[str]:
-    """Return the tenant's pipelines, which shows that the cluster lets this person in.
+def _tenant(login: Login, cluster: Cluster) -> tuple[list[str], str]:
+    """Return the tenant's pipelines, which shows that the cluster lets this person in, and its page.
 
     Raises:
         LightworkError: the API cannot be reached from here, or refuses.
     """
-    from lightwork.kube.runs import Remote
+    from lightwork.kube.log_store import LogStore
 
-    remote = Remote(login.environment, login.tenant)
+    remote = LogStore(login.environment, login.tenant)
     try:
         remote.reach(REACH_SECONDS)
     except OSError as error:
         raise LightworkError(_unreachable(login, cluster, error)) from error
-    return remote.pipelines()
+    return remote.pipelines(), remote.page()
 
 
 def _unreachable(login: Login, cluster: Cluster, error: OSError) -> str:

@@ -102,6 +102,13 @@ The pods that run `pods.history` have it too, but no token for the Kubernetes AP
 """
 PEOPLE = "people"
 """The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
+GATE_RUNS = "lightwork-people-runs"
+"""The ValidatingAdmissionPolicy about the runs that people start and stop; `manifests.gate` makes it.
+
+Each tenant's namespace has a binding of it. Its name ends in the tenant's.
+"""
+GATE_VALUES = "lightwork-people-values"
+"""The same about the ConfigMaps that people create for long parameters."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
@@ -125,7 +132,7 @@ RELAY_POD = f"{RELAY}-0"
 """Its only pod."""
 RELAY_PORT = 9443
 LOG_SEARCH = "log-search"
-"""The ConfigMap in a tenant's namespace that says where its logs are, and the Role that reads it."""
+"""The ConfigMap in a tenant's namespace that says where its logs and its page are; the Role that reads it."""
 
 # Labels. `manifests` sets them on the objects and pods of a tenant. `kube.runs` selects a run's pods by run
 # and role, `manifests.network` by role; metrics and alerts (`infra.services`) group by them.
@@ -146,6 +153,15 @@ LABEL_SPOT = "lightwork/spot"
 
 `manifests` selects and tolerates it.
 """
+
+SUBMITTED_LABELS = (LABEL_PIPELINE,)
+"""The labels that a tenant's people may give a run; LABEL_PIPELINE only with the run's own pipeline.
+
+Whatever else `kube.runs` sets when a run is submitted must be here or in SUBMITTED_ANNOTATIONS, or
+`manifests.gate` refuses the run. Nothing may be here that pods, Argo or other people rely on.
+"""
+SUBMITTED_ANNOTATIONS = (ANNOTATION_RETRY_OF,)
+"""The annotations that a tenant's people may give a run, each with the name of a run."""
 
 WORK_SECONDS = 2.0
 """Seconds of work that justify one more worker; its pod takes longer than that to start.
@@ -184,6 +200,11 @@ def token_secret(account: str) -> str:
 def people_group(tenant: str) -> str:
     """Return the Kubernetes group of a tenant's people, which their access entry on EKS puts them into."""
     return f"lightwork:{tenant}:people"
+
+
+def gate_binding(policy: str, tenant: str) -> str:
+    """Return the name of a policy's binding for one tenant."""
+    return f"{policy}-{tenant}"
 
 
 def parameters_name(run: str) -> str:

@@ -1,4 +1,7 @@
-"""Where a tenant's logs are, and the way to them: a port of the relay, which the Kubernetes API forwards."""
+"""Where a tenant's logs and its page are, and the way to the logs.
+
+That is a port of the relay, which the Kubernetes API forwards.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +20,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a tenant's logs are.
+    """Where a tenant's logs are, and where its people see its runs in a browser.
 
     Attributes:
         endpoint: the host name of the OpenSearch domain.
         region: its AWS region.
         stream: the tenant's stream.
+        page: the address of the tenant's runs on Argo's page; empty if the tenant has none there.
     """
 
     endpoint: str
     region: str
     stream: str
+    page: str = ""
 
     def data(self) -> dict[str, str]:
         """Return it as the data of a ConfigMap."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {name: text for name, text in fields.items() if text}
 
 
 class LogStore(Remote):
@@ -56,6 +62,13 @@ class LogStore(Remote):
                 f"the ConfigMap {LOG_SEARCH} of {self.namespace} has not the expected fields"
                 f" ({one_line(error)}); use the version of lightwork that the tenant was deployed with"
             ) from None
+
+    def page(self) -> str:
+        """Return the address of the tenant's runs on Argo's page; empty if none is known."""
+        try:
+            return self.place().page
+        except LightworkError:
+            return ""
 
     @contextlib.contextmanager
     def relayed(self) -> Iterator[Relayed]:

@@ -33,6 +33,7 @@ def tenant_objects(
         controller,
         figures,
         history,
+        gate,
         identity,
         namespace,
         network,
@@ -49,6 +50,7 @@ def tenant_objects(
         *network.policies(tenant, target),
         *identity.accounts(tenant),
         *identity.roles(tenant),
+        *gate.bindings(tenant),
         *people.role(tenant),
         *page.objects(tenant),
         namespace.settings(tenant, target),
@@ -73,10 +75,10 @@ def tenant_objects(
 
 
 def cluster_objects() -> list[Manifest]:
-    """Return the objects that all tenants share: the scaler's template."""
-    from lightwork.manifests import scaler
+    """Return the objects that all tenants share: the scaler's template, and what their people may write."""
+    from lightwork.manifests import gate, scaler
 
-    return [scaler.template()]
+    return [scaler.template(), *gate.policies()]
 
 
 def to_yaml(manifests: Iterable[Manifest]) -> str:

@@ -14,17 +14,27 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 
 CONNECTIONS = 64
-"""The most connections at once; further ones are closed."""
+"""The most connections at once."""
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 120.0
-"""A connection over which nothing comes for so long is closed; a search takes less."""
+"""A connection on which the domain says nothing for so long is closed; a search takes less."""
+SPARE_SECONDS = 5.0
+"""A connection that is idle for so long makes room for a new one, if all are taken."""
+ANSWER_SECONDS = 30.0
+"""How long a connection may wait for an answer before it counts as idle."""
+LONGEST_SECONDS = 3600.0
+"""The longest that a connection lives, whatever happens on it."""
 CHUNK = 64 * 1024
 
 
 class Relay:
     """Connections to one address.
+
+    All come from the Kubernetes API, so that it cannot tell people apart. Who only holds connections must not
+    keep the others out: if all are taken, a new one takes the place of that which is idle for the longest.
 
     Args:
         host: the host to connect to, looked up for each connection.
@@ -33,54 +43,103 @@ class Relay:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._open = 0
+        self._open: set[Connection] = set()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one connection on until either side ends it."""
-        if self._open >= CONNECTIONS:
-            say(f"refused a connection: {CONNECTIONS} are open")
+        if len(self._open) >= CONNECTIONS and not self._make_room():
+            say(f"refused a connection: {CONNECTIONS} are open, and none is idle")
             await close(writer)
             return
-        self._open += 1
+        connection = Connection(reader, writer)
+        self._open.add(connection)
         try:
-            await self._pass_on(reader, writer)
+            await connection.pass_on(self._host, self._port)
         finally:
-            self._open -= 1
+            self._open.discard(connection)
             await close(writer)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _make_room(self) -> bool:
+        """Close the connection that is idle for the longest; return whether there is one."""
+        idlest = max(self._open, key=Connection.idle)
+        if idlest.idle() < SPARE_SECONDS:
+            return False
+        say("closed an idle connection: others need it")
+        self._open.discard(idlest)
+        idlest.end()
+        return True
+
+
+class Connection:
+    """A person's connection, and what has happened on it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._asks, self._since = False, time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def idle(self) -> float:
+        """Return for how many seconds nothing has been asked on it, or an answer is overdue."""
+        if not self._tasks:
+            return 0.0  # it is being connected
+        return time.monotonic() - self._since - (ANSWER_SECONDS if self._asks else 0.0)
+
+    def end(self) -> None:
+        """End it as if either side had."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def pass_on(self, host: str, port: int) -> None:
+        """Connect to the address and copy both ways."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+                there_reader, there_writer = await asyncio.open_connection(host, port)
         except OSError as error:
-            say(f"cannot connect to {self._host}:{self._port}: {error or 'it does not answer'}")
+            say(f"cannot connect to {host}:{port}: {error or 'it does not answer'}")
             return
+        ways = [self._ask(there_writer), self._answer(there_reader)]
+        self._tasks = [asyncio.create_task(way) for way in ways]
         try:
-            ways = [copy(reader, there_writer), copy(there_reader, writer)]
-            tasks = [asyncio.create_task(way) for way in ways]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done() and not tasks[0].exception():
-                # The person has sent all; what the domain still sends belongs to them.
-                await asyncio.wait(tasks[1:])
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            async with asyncio.timeout(LONGEST_SECONDS):
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                asked, answered = self._tasks
+                if asked.done() and not asked.cancelled() and not asked.exception():
+                    # The person has sent all; what the domain still sends belongs to them.
+                    await asyncio.wait([answered])
+        except TimeoutError:
+            say(f"closed a connection that was open for {LONGEST_SECONDS:.0f} seconds")
         finally:
+            self.end()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await close(there_writer)
 
+    async def _ask(self, domain: asyncio.StreamWriter) -> None:
+        """Copy what the person sends, which may be nothing for as long as the domain sends something."""
+        while data := await self._reader.read(CHUNK):
+            if not self._asks:
+                self._asks, self._since = True, time.monotonic()
+            await send(domain, data)
+        with contextlib.suppress(OSError):
+            domain.write_eof()
 
-async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy bytes until there are no more, and say so to the other side."""
-    while True:
-        async with asyncio.timeout(IDLE_SECONDS):
-            data = await reader.read(CHUNK)
-        if not data:
-            break
-        writer.write(data)
-        async with asyncio.timeout(IDLE_SECONDS):
-            await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.write_eof()
+    async def _answer(self, domain: asyncio.StreamReader) -> None:
+        """Copy what the domain sends."""
+        while True:
+            async with asyncio.timeout(IDLE_SECONDS):
+                data = await domain.read(CHUNK)
+            if not data:
+                break
+            self._asks, self._since = False, time.monotonic()
+            await send(self._writer, data)
+        with contextlib.suppress(OSError):
+            self._writer.write_eof()
+
+
+async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send bytes on; fail if the other side does not take them in time."""
+    writer.write(data)
+    async with asyncio.timeout(IDLE_SECONDS):
+        await writer.drain()
 
 
 async def close(writer: asyncio.StreamWriter) -> None:

@@ -145,6 +145,19 @@ def test_what_is_given_once_makes_every_command_work(
     assert len(server.requests) == asked, "nobody is asked without credentials"
 
 
+def test_the_address_of_the_tenants_runs_in_a_browser_is_printed(
+    home: Home, server: Any, quick: None
+) -> None:
+    """Argo's start page leads to its own namespace, where a tenant's people see nothing."""
+    address = "https://argo.dev.example.com/workflows/tenant-acme"
+    place = {"endpoint": "vpc", "region": eks.REGION, "stream": "logs-tenant-acme"}
+    path = "/api/v1/namespaces/tenant-acme/configmaps/log-search"
+    for status, data, expected in ((200, place, 0), (403, {}, 0), (200, {**place, "page": address}, 1)):
+        server.answers["GET", path] = (status, {"data": data})
+        code, _, err = home.run("login", *ONCE)
+        assert (code, err.splitlines().count(f"runs in a browser: {address}")) == (0, expected)
+
+
 def test_no_credentials_are_written(home: Home, quick: None, amazon: eks.Aws) -> None:
     assert home.run("login", *ONCE)[0] == 0
     written = [path for path in home.folder.rglob("*") if path.is_file()]

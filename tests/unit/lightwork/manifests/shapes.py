@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 MODULES = {
     "v1": "core.v1",
+    "admissionregistration.k8s.io/v1": "admissionregistration.v1",
     "apps/v1": "apps.v1",
     "batch/v1": "batch.v1",
     "networking.k8s.io/v1": "networking.v1",

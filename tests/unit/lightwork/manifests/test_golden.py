@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lightwork import manifests
-from lightwork.manifests import argo_config
+from lightwork.manifests import argo_config, gate
 from tests.estate import files
 from tests.unit.lightwork.manifests import objects
 
@@ -23,6 +23,7 @@ VARIABLE = "LIGHTWORK_UPDATE_GOLDEN"
 
 FILES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "scaler": lambda: [objects.scaler()],
+    "people-policies": gate.policies,
     "argo-config": lambda: [argo_config.config_map(objects.ARGO)],
     **{f"tenant-{name}": functools.partial(objects.of_tenant, name) for name in files.NAMES},
 }

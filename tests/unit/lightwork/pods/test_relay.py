@@ -82,6 +82,25 @@ def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(through(talk, wait))
 
 
+async def ping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each line with itself, except those that begin with a dot."""
+    while line := await reader.readline():
+        if not line.startswith(b"."):
+            writer.write(line)
+    writer.close()
+
+
+async def asked(streams: Streams, line: bytes = b"hello\n") -> bytes:
+    """Send a line and return the answer; empty if the connection was closed."""
+    reader, writer = streams
+    try:
+        writer.write(line)
+        await writer.drain()
+        return await reader.readline()
+    except ConnectionError:
+        return b""
+
+
 def test_there_are_not_more_connections_than_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,24 +108,83 @@ def test_there_are_not_more_connections_than_it_takes(
 
     async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
         held = [await connect() for _ in range(2)]
-        for _, writer in held:
-            writer.write(b"a")
-            await writer.drain()
+        for streams in held:
+            assert await asked(streams) == b"hello\n"
         reader, third = await connect()
         assert await reader.read() == b"", "one too many"
-        for reader, writer in held:
-            writer.write_eof()
-            assert await reader.read() == b"got a"
-            writer.close()
         third.close()
+        for streams in held:
+            assert await asked(streams) == b"hello\n", "whoever is at work is left alone"
+            streams[1].close()
+            await streams[1].wait_closed()
         await asyncio.sleep(0.05)
-        reader, writer = await connect()
-        writer.write_eof()
-        assert await reader.read() == b"got ", "there is room again"
+        assert await asked(await connect()) == b"hello\n", "there is room again"
+
+    asyncio.run(through(talk, ping))
+    assert "refused a connection: 2 are open, and none is idle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", [b"", b".", b"hello\n"], ids=["silent", "half a request", "used before"])
+def test_who_only_holds_all_connections_keeps_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: bytes
+) -> None:
+    """Silent ones, ones whose request never ends, and ones that were used once."""
+    monkeypatch.setattr(relay, "CONNECTIONS", 3)
+    monkeypatch.setattr(relay, "SPARE_SECONDS", 0.05)
+    monkeypatch.setattr(relay, "ANSWER_SECONDS", 0.05)
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        held = [await connect() for _ in range(3)]
+        for reader, writer in held:
+            writer.write(line)
+            assert line != b"hello\n" or await reader.readline() == line
+        others = []
+        for _ in range(3):
+            await asyncio.sleep(0.15)
+            others.append(await connect())
+            assert await asked(others[-1]) == b"hello\n"
+        assert [await reader.read() for reader, _ in held] == [b""] * 3, "theirs were closed for it"
+
+    asyncio.run(through(talk, ping))
+    assert capsys.readouterr().out.count("closed an idle connection: others need it") == 3
+
+
+def test_a_search_that_waits_for_its_answer_is_not_taken_for_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "CONNECTIONS", 2)
+    monkeypatch.setattr(relay, "SPARE_SECONDS", 0.05)
+    held = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if line == b"search\n":
+            await held.wait()
+        writer.write(line)
+        await reader.read()
         writer.close()
 
-    asyncio.run(through(talk))
-    assert "refused a connection: 2 are open" in capsys.readouterr().out
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        search, idle = await connect(), await connect()
+        search[1].write(b"search\n")
+        assert await asked(idle) == b"hello\n"
+        await asyncio.sleep(0.15)
+        third = await connect()
+        assert await asked(third) == b"hello\n"
+        assert await idle[0].read() == b""
+        held.set()
+        assert await search[0].readline() == b"search\n"
+
+    asyncio.run(through(talk, slow))
+
+
+def test_no_connection_lives_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "LONGEST_SECONDS", 0.1)
+
+    async def talk(connect: Callable[[], Awaitable[Streams]]) -> None:
+        streams = await connect()
+        while await asked(streams):
+            await asyncio.sleep(0.02)
+
+    asyncio.run(through(talk, ping))
 
 
 def test_a_domain_that_is_away_is_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
