@@ -100,8 +100,10 @@ class Line:
             "log": self.text,
             "stream": self.stream,
             **({"tenant": self.tenant} if self.tenant else {}),
-            "line": {"event": self.text, "tenant": "globex", "odd": {"field": 1}},
-            "kubernetes": {"namespace_name": namespace, "labels": {"app_kubernetes_io/name": "x"}},
+            "event": self.text,
+            "namespace": namespace,
+            "pod": "pod",
+            "container": "main",
         }
 
 

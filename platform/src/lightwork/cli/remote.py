@@ -1,4 +1,4 @@
-"""`lightwork submit`, `stop`, `logs` and `dashboard`: runs in a cluster."""
+"""`lightwork submit`, `stop` and `dashboard`: runs in a cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UNKNOWN_CODE = 3
 """The exit code of `submit --wait` if it cannot be known how the run ended."""
 
-_lake_option = click.option(
+cluster_lake_option = click.option(
     "--lake",
     metavar="URL",
     help="The tenant's lake, such as s3://bucket, which knows ended runs too [LIGHTWORK_LAKE, else the one"
@@ -31,7 +31,7 @@ _lake_option = click.option(
 )
 
 
-def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def cluster_options(command: Callable[..., Any], *, required: bool = True) -> Callable[..., Any]:
     """Add the options that select the cluster and the namespace."""
     for option in (
         click.option(
@@ -49,7 +49,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--env",
             "environment",
-            required=True,
+            required=required,
             metavar="ENV",
             help="dev, staging or prod.",
             shell_complete=candidates.environments,
@@ -83,7 +83,7 @@ def _remote(environment: str, tenant: str | None, context: str | None) -> Remote
 @click.argument("items", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=candidates.parameters)
 @cluster_options
 @click.option("--wait", is_flag=True, help="Wait for the run to end; exit with 1 if it fails.")
-@_lake_option
+@cluster_lake_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def submit_command(
     pipeline: str,
@@ -109,7 +109,7 @@ def submit_command(
         run = remote.submit(pipeline, values)
         echo(f"submitted {run} to {remote.namespace}", err=True)
         if wait:
-            _wait(remote, run, _lake(lake, remote), where, as_json=as_json)
+            _wait(remote, run, named_lake(lake, remote), where, as_json=as_json)
     except KeyboardInterrupt:
         _say_what_goes_on(run or f"a run of {pipeline} that was submitted already", run, where)
         raise click.exceptions.Exit(STOPPED_CODE) from None
@@ -119,7 +119,7 @@ def submit_command(
         echo(f"see its logs: lightwork logs {run} {where}", err=True)
 
 
-def _lake(url: str | None, remote: Remote) -> Lake | None:
+def named_lake(url: str | None, remote: Remote) -> Lake | None:
     """Return the tenant's lake, if an option, the environment or `lightwork login` names it."""
     from lightwork import settings
     from lightwork.cli import lakes
@@ -181,44 +181,6 @@ def stop_command(
     """Stop a run in a cluster; its finished results are kept."""
     is_new = _remote(environment, tenant, context).stop(run, at_once=terminate)
     echo(f"{run} is stopping{'' if is_new else ' already'}; its finished results are kept", err=True)
-
-
-@click.command("logs")
-@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
-@cluster_options
-@click.option(
-    "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
-)
-@_lake_option
-def logs_command(
-    run: str, environment: str, tenant: str | None, context: str | None, role: str | None, lake: str | None
-) -> None:
-    """Print what the pods of a run in a cluster have logged so far.
-
-    The logs of drivers and steps that are gone are read from the lake, if it is named.
-    """
-    from lightwork.kube.runs import NoPodsError
-
-    remote = _remote(environment, tenant, context)
-    kept = _lake(lake, remote)
-    try:
-        for pod, line in remote.logs(run, role):
-            echo(f"{pod}  {line}")
-    except NoPodsError:
-        if kept is None or not _print_kept(kept, run, role):
-            raise
-
-
-def _print_kept(lake: Lake, run: str, role: str | None) -> bool:
-    """Print the logs that Argo has kept of a run's ended pods; return whether there are any."""
-    found = False
-    for entry in lake.entries(f"argo/{run}"):
-        pod = entry.path.split("/")[2]
-        if entry.path.endswith("/main.log") and role in (None, "driver" if "-driver-" in pod else "step"):
-            found = True
-            for line in lake.read(entry.path).decode(errors="replace").splitlines():
-                echo(f"{pod}  {line}")
-    return found
 
 
 @click.command("dashboard")

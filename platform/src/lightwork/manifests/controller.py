@@ -28,7 +28,10 @@ def deployment(tenant: Tenant, target: Target) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.controller"],
         "envFrom": [{"configMapRef": {"name": contract.SETTINGS}}],
-        **({"env": _keys(target.lake_keys)} if target.lake_keys else {}),
+        "env": [
+            {"name": contract.ENV_ROLE, "value": NAME},
+            *(_keys(target.lake_keys) if target.lake_keys else []),
+        ],
         "resources": resources_for(fit.CONTROLLER, cpu_limit="500m"),
         "securityContext": base.container_security(),
     }

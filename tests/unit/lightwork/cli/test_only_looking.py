@@ -33,6 +33,7 @@ LOOKS = {
     "cache size": ["", "--json"],
     "cache prune": ["--older-than 30d --dry-run", "--task trap --dry-run", "--older-than 30d"],
     "runs": ["", "--json", "windy-city --last 1"],
+    "logs": [],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
@@ -49,8 +50,7 @@ ACTS = {
     "login": "talks to AWS and a cluster and not to a lake",
     "submit": "talks to a cluster and not to a lake",
     "stop": "talks to a cluster and not to a lake",
-    "logs": "talks to a cluster and not to a lake",
-    "search": "talks to a cluster and not to a lake",
+        "search": "talks to a cluster and not to a lake",
     "dashboard": "talks to a cluster and not to a lake",
 }
 
