@@ -57,12 +57,28 @@ def event(source: random.Random) -> str:
 
 
 def _word(source: random.Random) -> str:
-    return source.choice(["error", "windy-city", "ä", "\U0001f32c", 'a "b" \\ c', "", "x" * 300, "\ud800", "\x00\x1f\x7f"])
+    return source.choice(
+        ["error", "windy-city", "ä", "\U0001f32c", 'a "b" \\ c', "", "x" * 300, "\ud800", "\x00\x1f\x7f"]
+    )
 
 
 def value(source: random.Random, depth: int = 0) -> Any:
     """Return a random JSON value."""
-    kinds: list[Any] = [None, True, False, 0, -1, 2**70, 1e300, 1.5, [], {}, _word(source), "2026-13-45", "NaN"]
+    kinds: list[Any] = [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        2**70,
+        1e300,
+        1.5,
+        [],
+        {},
+        _word(source),
+        "2026-13-45",
+        "NaN",
+    ]
     if depth < 4:
         kinds += [[value(source, depth + 1)], {"a": value(source, depth + 1)}]
     return source.choice(kinds)
@@ -74,7 +90,9 @@ def _wrong_types(source: random.Random) -> str:
 
 def _of_others(source: random.Random) -> str:
     names = ("tenant", "stream", "namespace", "pod", "container", "@timestamp", "_id", "_index", "log", "cut")
-    others = {name: source.choice(["globex", "logs-tenant-globex", "tenant-globex", 7, None, {}]) for name in names}
+    others = {
+        name: source.choice(["globex", "logs-tenant-globex", "tenant-globex", 7, None, {}]) for name in names
+    }
     return json.dumps({"event": "mine", **others})
 
 

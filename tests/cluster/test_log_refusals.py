@@ -51,11 +51,18 @@ def test_no_record_is_refused_and_none_is_in_another_tenants_view(domain: Domain
     domain.server.ask("POST", "logs-*/_refresh")
     assert {name: domain.count(name) - before[name] for name in before} == dict(sent)
     for name in TENANT_NAMES:
-        query = {"size": 0, "aggs": {"pods": {"terms": {"field": "pod"}}, "of": {"terms": {"field": "tenant"}}}}
+        query = {
+            "size": 0,
+            "aggs": {"pods": {"terms": {"field": "pod"}}, "of": {"terms": {"field": "tenant"}}},
+        }
         answer = domain.as_tenant(name, "POST", f"{stream(name)}/_search", query).body
-        pods, tenants = ([item["key"] for item in answer["aggregations"][a]["buckets"]] for a in ("pods", "of"))
+        pods, tenants = (
+            [item["key"] for item in answer["aggregations"][a]["buckets"]] for a in ("pods", "of")
+        )
         assert (pods, tenants) == ([f"pod-of-{name}"], [name])
-    assert len(json.dumps(domain.server.ask("GET", f"{stream('acme')}/_mapping").body)) < 10_000, "no new field"
+    assert len(json.dumps(domain.server.ask("GET", f"{stream('acme')}/_mapping").body)) < 10_000, (
+        "no new field"
+    )
 
 
 @pytest.mark.parametrize(

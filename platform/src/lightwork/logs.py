@@ -51,7 +51,19 @@ _PLACE = {
     "role": ENV_ROLE,
 }
 """The variables of a run's pods with the fields that all of a pod's lines have."""
-_ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "step", "task", "attempt", "role", "host")
+_ORDER = (
+    "timestamp",
+    "level",
+    "event",
+    "tenant",
+    "pipeline",
+    "run",
+    "step",
+    "task",
+    "attempt",
+    "role",
+    "host",
+)
 _OWN = (*_ORDER, "exception", "logger", "worker")
 """Fields that a record of the standard library has itself, or that are the same for every line."""
 _NOISY = ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed")

@@ -50,7 +50,12 @@ CASES = [
     ("opensearch", "Write_Operation", "create", "a data stream takes nothing else"),
     ("opensearch", "Generate_ID", "On", "a chunk that is sent again doubles nothing"),
     ("opensearch", "Time_Key_Nanos", "On", "lines of the same millisecond stay distinct and in order"),
-    ("opensearch", "Retry_Limit", "no_limits", "OpenSearch may be away for longer than any number of retries"),
+    (
+        "opensearch",
+        "Retry_Limit",
+        "no_limits",
+        "OpenSearch may be away for longer than any number of retries",
+    ),
     ("opensearch", "Buffer_Size", "8M", "the answer to a bulk of many short lines is read whole"),
     ("opensearch", "storage.total_limit_size", "2G", "waiting lines do not fill the node's disk"),
     ("SERVICE", "scheduler.cap", "60", "lines follow soon once OpenSearch is back, not after half an hour"),

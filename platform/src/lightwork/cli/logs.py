@@ -303,9 +303,7 @@ def _with_gone(entries: Entries, lake: Lake | None, run: str) -> Entries:
     return sorted([*entries, *gone])
 
 
-def _archived(
-    logs: PodLogs, run: str, context: str | None, lake: Lake | None, wanted: Wanted
-) -> Entries:
+def _archived(logs: PodLogs, run: str, context: str | None, lake: Lake | None, wanted: Wanted) -> Entries:
     """Return the lines of a run without pods: from OpenSearch, else from the lake; none if neither has any."""
     from lightwork.store import run_logs
 

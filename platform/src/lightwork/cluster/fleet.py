@@ -81,9 +81,7 @@ class Fleet:
         count: the number of workers requested from Kubernetes; None until the Deployment exists.
     """
 
-    def __init__(
-        self, pods: Pods, *, max_workers: int, threads: int, logs: Collector | None = None
-    ) -> None:
+    def __init__(self, pods: Pods, *, max_workers: int, threads: int, logs: Collector | None = None) -> None:
         self._pods = pods
         self._logs = logs
         self.max_workers = max_workers

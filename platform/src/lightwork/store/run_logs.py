@@ -1,8 +1,8 @@
 """The logs that a lake keeps of a run: of a run on one machine, and of a run's pods in a cluster.
 
-    runs/<run>/log.jsonl, .jsonl.gz          the events of a run on one machine
-    runs/<run>/logs/<driver pod>/<n>.jsonl.gz  lines of scheduler and workers, as `cluster.pod_logs` read them
-    argo/<run>/<pod>/main.log                what a driver or a step wrote, kept by Argo at its end
+runs/<run>/log.jsonl, .jsonl.gz          the events of a run on one machine
+runs/<run>/logs/<driver pod>/<n>.jsonl.gz  lines of scheduler and workers, as `cluster.pod_logs` read them
+argo/<run>/<pod>/main.log                what a driver or a step wrote, kept by Argo at its end
 """
 
 from __future__ import annotations

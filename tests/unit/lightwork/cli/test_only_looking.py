@@ -50,7 +50,7 @@ ACTS = {
     "login": "talks to AWS and a cluster and not to a lake",
     "submit": "talks to a cluster and not to a lake",
     "stop": "talks to a cluster and not to a lake",
-        "search": "talks to a cluster and not to a lake",
+    "search": "talks to a cluster and not to a lake",
     "dashboard": "talks to a cluster and not to a lake",
 }
 

@@ -97,7 +97,11 @@ def test_pods_that_are_gone_are_shown_beside_those_that_are_there(api, tmp_path)
     api.answers["GET", f"{CORE}/pods"] = (200, pods("Running"))
     api.answers["GET", f"{CORE}/pods/pod-0/log"] = (200, stamped("a") + stamped("b", second=1))
     result = CliRunner().invoke(commands.logs_command, [*WHERE, "--lake", str(tmp_path), "--json"])
-    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == ["a", "of the killed one", "b"]
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == [
+        "a",
+        "of the killed one",
+        "b",
+    ]
 
 
 def test_what_two_attempts_of_a_driver_have_kept_comes_once(tmp_path):
@@ -130,7 +134,10 @@ def test_a_run_is_followed_over_a_restart_and_an_api_that_is_away(api, monkeypat
         (200, two),
         (200, two + stamped("4", second=4)),
     ]
-    api.answers["GET", f"{ARGO}/workflows/r1"] = [*[(200, workflow("Running"))] * 6, (200, workflow("Succeeded"))]
+    api.answers["GET", f"{ARGO}/workflows/r1"] = [
+        *[(200, workflow("Running"))] * 6,
+        (200, workflow("Succeeded")),
+    ]
     result = CliRunner().invoke(commands.logs_command, [*WHERE, "--follow"])
     assert result.exit_code == 0, result.stderr
     assert [line.split()[-1] for line in result.stdout.splitlines()] == ["1", "2", "2b", "2c", "3", "4"]

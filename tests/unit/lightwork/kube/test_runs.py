@@ -16,7 +16,7 @@ from lightwork.cli import waiting
 from lightwork.kube.archive import SERVER
 from lightwork.kube.contract import ANNOTATION_LONG
 from lightwork.kube.runs import AwayError, Remote
-from tests.unit.lightwork.kube.objects import ARGO, CORE, workflow
+from tests.unit.lightwork.kube.objects import ARGO, CORE, NAMESPACE, pods, workflow
 from tests.waiting import patience
 
 
