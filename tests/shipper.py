@@ -1,7 +1,7 @@
 """The log shipper's own script, run by LuaJIT as Fluent Bit runs it, and records of all kinds to try it with.
 
-What is here of Fluent Bit itself, which is not to be had as a package, is its interface: the tag, a table with
-the line, and a table as the answer.
+What is here of Fluent Bit itself, which is not to be had as a package, is its interface: the tag, a table
+with the line, and a table as the answer.
 """
 
 from __future__ import annotations

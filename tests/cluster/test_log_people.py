@@ -139,7 +139,9 @@ def test_a_search_is_limited_to_a_run_a_pipeline_and_a_time(way: Way, domain: Do
         record = {
             **Line("acme", text).record,
             "@timestamp": moment,
-            "pod": pod, "run": run, "pipeline": run.rpartition("-")[0],
+            "pod": pod,
+            "run": run,
+            "pipeline": run.rpartition("-")[0],
         }
         body = f"{json.dumps({'create': {'_index': OWN}})}\n{json.dumps(record)}\n"
         assert domain.server.ask("POST", "_bulk?refresh=true", body).body["errors"] is False

@@ -1,7 +1,7 @@
 """OpenSearch refuses no record of the shipper, and puts none into another tenant's view.
 
-The shipper tries again without end, so a record that is refused for good would hold up its file. What is real:
-the script under LuaJIT, the templates, streams, roles and the security plugin. Needs no cluster and no root.
+The shipper tries again without end, so a record that is refused for good would hold up its file. What is
+real: the script under LuaJIT, the templates, streams, roles and the security plugin. Needs no cluster and no root.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ SCRIPT = f"""\
 local TENANT, CLUSTER, LINE, FIELD = "{TENANT}", "{CLUSTER}", {LONGEST_LINE}, {LONGEST_FIELD}
 local NAMED = {{{", ".join(f"{name} = true" for name in FIELDS)}}}
 {(Path(__file__).parent / "record.lua").read_text(encoding="utf-8")}"""
-"""Makes a flat record of each line; its stream and tenant are those of the namespace, never the line's own."""
+"""Makes a flat record of each line. Stream and tenant are those of the namespace, never the line's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

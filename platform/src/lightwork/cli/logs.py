@@ -166,7 +166,7 @@ def logs_command(
     """Print what a run has logged: a run on this machine, or with --env one in a cluster.
 
     In a cluster the lines come from the run's pods while they are there, with what restarted containers said
-    before. Those of pods that are gone come from OpenSearch if you may search it, else from the tenant's lake.
+    before. Those of pods that are gone come from OpenSearch if you may search it, else from the lake.
     """
     from lightwork.cli.search import moment
 
@@ -281,7 +281,7 @@ def _of_cluster(
     logs = PodLogs(environment, tenant_of(tenant), context)
     lake = named_lake(url, logs)
     if follow:
-        _follow(logs, run, lake, wanted, tail, show)
+        _follow(logs, run, context, lake, wanted, tail, show)
         return
     try:
         entries = _with_gone(logs.entries(run, wanted.role), lake, run)
@@ -304,7 +304,7 @@ def _with_gone(entries: Entries, lake: Lake | None, run: str) -> Entries:
 
 
 def _archived(logs: PodLogs, run: str, context: str | None, lake: Lake | None, wanted: Wanted) -> Entries:
-    """Return the lines of a run without pods: from OpenSearch, else from the lake; none if neither has any."""
+    """Return the lines of a run without pods, from OpenSearch, else from the lake; none if it has none."""
     from lightwork.store import run_logs
 
     try:
@@ -337,6 +337,7 @@ def _searched(logs: PodLogs, run: str, context: str | None, wanted: Wanted) -> E
 def _follow(
     logs: PodLogs,
     run: str,
+    context: str | None,
     lake: Lake | None,
     wanted: Wanted,
     tail: int | None,

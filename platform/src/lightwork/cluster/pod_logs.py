@@ -1,7 +1,7 @@
 """The logs of a run's scheduler and workers, kept in the lake while the run goes on.
 
-Their pods are gone with the run, and their logs with them. So the driver reads them every 15 seconds, and once
-more before it releases the workers, and keeps the new lines. What can be missing in the lake:
+Their pods are gone with the run, and their logs with them. So the driver reads them every 15 seconds, and
+once more before it releases the workers, and keeps the new lines. What can be missing in the lake:
 
 - of a worker that is gone at once, with its node or by a forced deletion: what it wrote since the last look;
 - of a worker that is told to end: what it wrote after the last look at it, while it ended;

@@ -215,7 +215,8 @@ class PodLogs(Remote):
             state = self.status(run)
         except UnknownError as error:
             return NoPodsError(
-                f"{error}; the logs of ended runs are in the tenant's lake, in runs/{run}/logs/ and argo/{run}/"
+                f"{error}; the logs of ended runs are in the tenant's lake, in runs/{run}/logs/ and"
+                f" argo/{run}/"
             )
         if not state.ended:
             return NoPodsError(f"{what} yet: {state.message or state.phase or 'not yet scheduled'}")
