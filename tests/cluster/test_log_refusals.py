@@ -1,7 +1,8 @@
 """OpenSearch refuses no record of the shipper, and puts none into another tenant's view.
 
 The shipper tries again without end, so a record that is refused for good would hold up its file. What is
-real: the script under LuaJIT, the templates, streams, roles and the security plugin. Needs no cluster and no root.
+real: the script under LuaJIT, the templates, streams, roles and the security plugin. Needs no cluster and no
+root.
 """
 
 from __future__ import annotations
@@ -65,19 +66,26 @@ def test_no_record_is_refused_and_none_is_in_another_tenants_view(domain: Domain
     )
 
 
+NESTED = json.loads("[" * 21 + '{"a": 1}' + "]" * 21)
+
+
 @pytest.mark.parametrize(
-    "document",
-    [
-        {"event": {"a": 1}},
-        {"event": json.loads("[" * 21 + '{"a": 1}' + "]" * 21)},
-        {"log": {"text": "an object"}},
-        {"level": [{"a": 1}]},
-    ],
+    "document", [{"event": NESTED}, {"data": NESTED}, {"@timestamp": "no moment"}, {"@timestamp": {}}]
 )
-def test_such_documents_would_be_refused_without_the_script(domain: Domain, document: dict[str, Any]) -> None:
-    """So the test above could fail: the mapping alone does not save the shipper."""
+def test_such_documents_are_refused_so_the_test_above_could_fail(
+    domain: Domain, document: dict[str, Any]
+) -> None:
     (item,) = refused(domain, bulk([{"@timestamp": MOMENT, "stream": CLUSTER, **document}], 1_000_000))
     assert item["status"] == 400, item
+
+
+@pytest.mark.parametrize("field", ["event", "level", "run", "log"])
+@pytest.mark.parametrize("value", [{"a": 1}, [{"a": 1}], [], "x" * 33_000])
+def test_a_field_of_the_wrong_kind_would_be_taken_even_without_the_script(
+    domain: Domain, field: str, value: Any
+) -> None:
+    document = {"@timestamp": MOMENT, "stream": CLUSTER, field: value}
+    assert refused(domain, bulk([document], 1_500_000)) == [], "ignore_malformed, ignore_above"
 
 
 def test_lines_of_the_same_millisecond_are_in_their_order(domain: Domain) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Style = Literal["json", "text"]
 ENV_LOG = "LIGHTWORK_LOG"
+ENV_TENANT = "LIGHTWORK_TENANT"
 ENV_PIPELINE = "LIGHTWORK_PIPELINE"
 """The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code too."""
 ENV_RUN = "LIGHTWORK_RUN"
@@ -44,7 +45,7 @@ TOPIC = "lightwork-log"
 """The Dask topic by which a local worker forwards its lines to the driver."""
 
 _PLACE = {
-    "tenant": "LIGHTWORK_TENANT",
+    "tenant": ENV_TENANT,
     "pipeline": ENV_PIPELINE,
     "run": ENV_RUN,
     "step": ENV_STEP,

@@ -122,7 +122,8 @@ def test_an_odd_tag_or_record_is_of_no_tenant_and_not_lost(lua: Shipper) -> None
 def test_a_recorded_event_becomes_fields(lua: Shipper) -> None:
     line = (
         b'{"timestamp": "2026-11-28T07:00:01.234Z", "level": "critical",'
-        b' "event": "failed: ValueError: \\u00e4", "tenant": "acme", "pipeline": "wind", "run": "wind-20261128t070000-abcde", "task": "wind.read",'
+        b' "event": "failed: ValueError: \\u00e4", "tenant": "acme", "pipeline": "wind",'
+        b' "run": "wind-20261128t070000-abcde", "task": "wind.read",'
         b' "attempt": 1, "role": "worker", "host": "h", "exception": "Traceback\\n", "worker": 17}\n'
     )
     record = lua.record(line, pod="wind-20261128t070000-abcde-workers-6f7-abcde", container="worker")

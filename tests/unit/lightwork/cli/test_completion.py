@@ -242,6 +242,7 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
         ),
         *("name in tenant new",),
         *(f"{name} in search" for name in ("text", "since", "until", "limit")),
+        *(f"{name} in logs" for name in ("task", "since", "tail", "worker")),
         *(f"{name} in login" for name in ("account", "region", "role", "profile")),
     }
     lacking = []
