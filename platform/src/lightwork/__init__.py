@@ -13,8 +13,10 @@ from lightwork.version import __version__ as __version__
 if TYPE_CHECKING:
     from lightwork.engine.mapping import Results
     from lightwork.errors import ElementError, InputError, LakeAway, LightworkError, RunFailed
-    from lightwork.functions.decorated import Pipeline, pipeline
     from lightwork.logs import get_logger
+    from lightwork.runs.history import runs as runs
+    from lightwork.runs.outcome import Run
+    from lightwork.runs.pipelines import Pipeline, pipeline
     from lightwork.runs.session import Session, connect, current_session
     from lightwork.runs.tasks import Task, task
     from lightwork.store.artifacts import Artifact, Artifacts
@@ -26,15 +28,16 @@ _HOMES = {
     "InputError": "errors",
     "LakeAway": "errors",
     "LightworkError": "errors",
-    "Pipeline": "functions.decorated",
+    "Pipeline": "runs.pipelines",
     "Results": "engine.mapping",
+    "Run": "runs.outcome",
     "RunFailed": "errors",
     "Session": "runs.session",
     "Task": "runs.tasks",
     "connect": "runs.session",
     "current_session": "runs.session",
     "get_logger": "logs",
-    "pipeline": "functions.decorated",
+    "pipeline": "runs.pipelines",
     "task": "runs.tasks",
 }
 
@@ -47,6 +50,7 @@ __all__ = [
     "LightworkError",
     "Pipeline",
     "Results",
+    "Run",
     "RunFailed",
     "Session",
     "Task",
@@ -54,6 +58,7 @@ __all__ = [
     "current_session",
     "get_logger",
     "pipeline",
+    "runs",
     "task",
 ]
 
@@ -61,6 +66,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
+    if name == "runs":  # the folder, which can be called
+        return import_module("lightwork.runs")
     try:
         home = _HOMES[name]
     except KeyError:

@@ -219,10 +219,14 @@ def show(line: str) -> None:
     handler it goes to standard error as usual.
     """
     event = json.loads(line)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Kept):
+            handler.keep_event(event, line)
     ours = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Lines)]
     logger = logging.getLogger(str(event.get("logger", "lightwork")))
     if not ours and logger.hasHandlers():
         record = _plain_record(event)
+        vars(record)["lightwork_shown"] = True  # `_Kept` has it already
         if record.levelno >= logger.getEffectiveLevel():
             logger.callHandlers(record)
         return
@@ -346,6 +350,52 @@ class _Lines(logging.Handler):
         # A single call, so that lines of several threads do not mix.
         sys.stderr.write(f"{self.format(record)}\n")
         sys.stderr.flush()
+
+
+class _Kept(logging.Handler):
+    """Passes each event of one run on as a JSON line, beside what is shown.
+
+    Args:
+        run: the run's name; events of other runs in this process are left out.
+        keep: receives the lines.
+    """
+
+    def __init__(self, run: str, keep: Callable[[str], None]) -> None:
+        super().__init__()
+        self._run = run
+        self._keep = keep
+        self.setFormatter(_formatter("json"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            fields = record.msg if isinstance(record.msg, dict) else {}
+            run = fields.get("run", _run_variables()["run"].get(...))
+            if run in (..., self._run) and not hasattr(record, "lightwork_shown"):
+                self._keep(self.format(record))
+        except Exception:  # noqa: BLE001 - a log line must never stop the work
+            self.handleError(record)
+
+    def keep_event(self, event: Mapping[str, object], line: str) -> None:
+        """Keep an event that another process forwarded."""
+        if event.get("run", self._run) == self._run:
+            self._keep(line)
+
+
+@contextmanager
+def keeping(run: str, keep: Callable[[str], None]) -> Iterator[None]:
+    """Pass each event of a run to a function as well, as a JSON line, while the `with` block runs.
+
+    Args:
+        run: the run's name.
+        keep: receives the lines.
+    """
+    handler = _Kept(run, keep)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _formatter(style: Style) -> logging.Formatter:

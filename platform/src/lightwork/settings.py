@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightwork.errors import InputError, nearest
 from lightwork.lake.patience import RUN_SECONDS
+from lightwork.logs import ENV_RUN as ENV_RUN
 from lightwork.logs import ENV_TENANT as ENV_TENANT
 
 PLACES = ("serial", "local", "coiled")

@@ -137,6 +137,17 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candida
     return names(incomplete, _remote(ctx).runs(), newest_first=True) if ctx.params.get("environment") else []
 
 
+def runs_in_lake(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
+    """Offer the newest runs in the lake, the newest first."""
+    from lightwork import run_names
+    from lightwork.store import records
+
+    found = sorted(records.names(_lake(ctx)), key=lambda name: str(run_names.time_in(name)), reverse=True)
+    return names(
+        incomplete, [name for name in found if name.startswith(incomplete)][:_RUNS], newest_first=True
+    )
+
+
 def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
     """Offer the contexts of the kubeconfig."""
     from kubernetes import config

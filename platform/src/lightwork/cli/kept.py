@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,7 @@ from lightwork.cli.output import (
     tenant_option,
     when,
 )
+from lightwork.cli.show import STYLES
 from lightwork.errors import InputError, near, one_line
 from lightwork.lake.base import shown
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from lightwork.lake import Lake
     from lightwork.store.artifacts import Artifact, Artifacts
 
+_LOOKED_AT = 200
+"""The newest runs whose pipelines are named if there is none of a name."""
 _HEAD = 5
 """The number of a table's rows that `lightwork artifacts NAME` shows."""
 
@@ -103,26 +106,16 @@ def _rows(item: Artifact) -> str:
     return "" if item.rows is None else f"{item.rows:,}"
 
 
-_STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "stopped": "yellow",
-    "skipped": "yellow",
-    "submitted": "cyan",
-    "running": "cyan",
-    "lost": "red",
-}
-
-
-def _check_pipeline(name: str, with_runs: set[str], lake: Lake) -> None:
-    """Refuse the name of a pipeline that has no runs in a lake and is not installed.
+def _check_pipeline(name: str, lake: Lake) -> None:
+    """Refuse the name of a pipeline without runs in a lake, unless it is installed.
 
     Raises:
         InputError: there is no such pipeline.
     """
     from lightwork.functions import discovery
+    from lightwork.store.records import recent
 
-    names = with_runs | set(discovery.pipelines())
+    names = {str(record["pipeline"]) for record in recent(lake, _LOOKED_AT)} | set(discovery.pipelines())
     if name not in names:
         raise InputError(f"runs: there is no pipeline {name!r} here or in {shown(lake)}{near(name, names)}")
 
@@ -148,18 +141,11 @@ def runs_command(
     from lightwork.store.records import recent
 
     opened = lakes.shown(lake, tenant, environment)
-    records: list[dict[str, Any]] = []
-    others: set[str] = set()
-    for record in recent(opened):
-        others.add(str(record.get("pipeline")))
-        if pipeline is None or record.get("pipeline") == pipeline:
-            records.append(record)
-        if len(records) == last:
-            break
+    records = recent(opened, last, pipeline)
     if pipeline is not None and not records:
-        _check_pipeline(pipeline, others, opened)
+        _check_pipeline(pipeline, opened)
     if as_json:
-        show_json({"runs": records})
+        show_json({"runs": [{"run": record["name"], **record} for record in records]})
         return
     if not records:
         of_pipeline = f" of {pipeline}" if pipeline else ""
@@ -171,9 +157,9 @@ def runs_command(
         seconds = record.get("seconds")
         rows.append(
             [
-                record.get("run_id"),
+                record["name"],
                 record.get("pipeline"),
-                cell(status, _STYLES.get(status, "")),
+                cell(status, STYLES.get(status, "")),
                 when(record.get("started")),
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",

@@ -243,23 +243,24 @@ def _follow_machine(
 def _goes_on(lake: Lake, run: str) -> bool:
     from lightwork.store import records
 
-    record = records.record_of(lake, run)
-    return record is not None and records.status(lake, record) in ("running", "submitted")
+    record = records.run(lake, run)
+    return record is not None and record["status"] in ("running", records.SUBMITTED)
 
 
 def _nothing(lake: Lake, run: str) -> InputError:
-    """Return why a lake has no log of a run."""
-    from lightwork.errors import near
-    from lightwork.lake.base import shown
-    from lightwork.store import records
+    """Return why a lake has no log of a run that it knows.
 
-    if records.record_of(lake, run) is not None:
-        return InputError(f"logs: {shown(lake)} keeps no log of {run}; it is of before logs were kept")
-    names = [folder.rpartition("/")[2] for folder in lake.folders("runs")]
-    return InputError(
-        f"logs: there is no run {run!r} in {shown(lake)}{near(run, names)}; with --env it is looked for in a"
-        " cluster"
-    )
+    Raises:
+        InputError: it knows no such run.
+    """
+    from lightwork.cli.show import find
+    from lightwork.lake.base import shown
+
+    try:
+        find(lake, run)
+    except InputError as error:
+        raise InputError(f"logs: {error}; with --env it is looked for in a cluster") from None
+    return InputError(f"logs: {shown(lake)} keeps no log of {run}")
 
 
 def _of_cluster(

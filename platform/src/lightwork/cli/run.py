@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,11 @@ from lightwork.cli import candidates
 from lightwork.cli.output import lake_option, show_json, tenant_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lightwork.functions.decorated import Pipeline
+    from lightwork.runs.outcome import Run
+    from lightwork.runs.run import Identity
 
 
 class RunCommand(click.Command):
@@ -22,7 +26,12 @@ class RunCommand(click.Command):
         """Note the pipeline's name: Click shows the help before it looks at the arguments."""
         if any(item in ctx.help_option_names for item in args):
             ctx.meta[__name__] = self.make_parser(ctx).parse_args(list(args))[0].get("pipeline")
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.UsageError as error:
+            if "--json" in args:
+                show_json(refused(error.format_message()))
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the pipeline's parameters before the options."""
@@ -57,6 +66,11 @@ class RunCommand(click.Command):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one JSON object on the last line.")
 @click.option(
+    "--only",
+    metavar="[TASK:]INDEX[,INDEX]...",
+    help="Compute only these elements of a task, as `show` prints them, and stop; with --on serial.",
+)
+@click.option(
     "--result",
     "result_file",
     metavar="FILE",
@@ -75,6 +89,7 @@ def run_command(
     dashboard: bool,
     as_json: bool,
     result_file: str | None,
+    only: str | None,
 ) -> None:
     """Run a pipeline, with parameters as NAME=VALUE.
 
@@ -82,10 +97,98 @@ def run_command(
     NAME=@FILE gives the content of a file; write @@ for a value that begins with @. The place to run is --on,
     else LIGHTWORK_ON, else DASK_SCHEDULER_ADDRESS, else `local`: this machine's cores.
     """
+    outcomes: list[Run] = []
+    try:
+        target, chosen = _checked(
+            pipeline, items, on, workers, tenant, lake, refresh, no_cache, dashboard, result_file, only
+        )
+        if only is not None:
+            _debug(target, chosen, only, as_json=as_json)
+            return
+        run(target, chosen, outcomes.append, as_json=as_json, result_file=result_file)
+    except Exception as error:
+        if as_json and not outcomes:
+            show_json(refused(error))
+        raise
+
+
+def run(
+    target: Pipeline[..., Any],
+    options: Mapping[str, Any],
+    tell: Callable[[Run], None] = lambda _: None,
+    *,
+    as_json: bool,
+    result_file: str | None = None,
+    identity: Identity | None = None,
+) -> None:
+    """Run a pipeline, and show how it went: its summary and, as the last line of a `--json`, its object.
+
+    Args:
+        target: the pipeline.
+        options: the other arguments of `run_pipeline`.
+        tell: is called with the run when it has ended.
+        as_json: print the object.
+        result_file: the file for its result; None for none.
+        identity: which run it is.
+
+    Raises:
+        RunFailed: it failed, or its record could not be written.
+    """
+    from lightwork.errors import RunFailed
+    from lightwork.runs.run import Identity, run_pipeline
+
+    outcomes: list[Run] = []
+    identity = identity or Identity.of_driver(os.environ, target.name)
+    try:
+        with _stopped_by_sigterm():
+            run_pipeline(target, **options, identity=identity, tell=outcomes.append)
+    finally:
+        for outcome in outcomes:
+            tell(outcome)
+            _show(outcome, as_json=as_json, result_file=result_file)
+    if unrecorded := outcomes[-1].unrecorded:
+        raise RunFailed(f"the run succeeded, but its record could not be written: {unrecorded}")
+
+
+def _show(outcome: Run, *, as_json: bool, result_file: str | None) -> None:
+    from lightwork.cli.summary import summarise
+
+    if outcome.status != "stopped":  # whoever stopped it knows
+        summarise(outcome, stderr=as_json)
+    if result_file is not None and outcome.status == "succeeded":
+        write_result(result_file, outcome.result)
+    if as_json:
+        show_json(outcome.to_json())
+
+
+def refused(error: object) -> dict[str, Any]:
+    """Return the object that ends `--json` of a run that did not start, or whose end nobody could record."""
+    from lightwork.errors import one_line
+
+    return {"run": None, "status": "refused", "error": one_line(error), "result": None}
+
+
+def _checked(
+    pipeline: str | None,
+    items: tuple[str, ...],
+    on: str | None,
+    workers: str | None,
+    tenant: str | None,
+    lake: str | None,
+    refresh: bool,
+    no_cache: bool,
+    dashboard: bool,
+    result_file: str | None,
+    only: str | None,
+) -> tuple[Pipeline[..., Any], dict[str, Any]]:
+    """Return the pipeline and the arguments of `run_pipeline`, checked in the order of the command line.
+
+    Raises:
+        InputError: one of them is wrong; nothing has started.
+    """
     from lightwork import settings
-    from lightwork.errors import InputError, RunFailed
+    from lightwork.errors import InputError
     from lightwork.functions import discovery, parameters
-    from lightwork.runs.run import run_pipeline
 
     if pipeline is None:
         names = ", ".join(discovery.pipelines()) or "none yet; create one with `lightwork new NAME`"
@@ -94,38 +197,41 @@ def run_command(
         raise InputError(
             "run: --refresh keeps new results and --no-cache keeps none; expected one of the two"
         )
-    # Everything is checked before anything starts, in the order of the command line.
     target = discovery.find(pipeline)
     values = parameters.parse(target, items)
     place = settings.resolve_on(on, "local")
     if dashboard and place == "serial":
         raise InputError("run: --dashboard: a serial run has none; run it with --on local")
+    if only is not None and place != "serial":
+        raise InputError("run: --only computes in this process; expected --on serial with it")
     count = settings.resolve_workers(workers)
-    lake = settings.resolve_lake(lake)
-    tenant = settings.resolve_tenant(tenant)
+    options = {
+        "parameters": values,
+        "on": place,
+        "workers": count if workers is not None or place == "local" else None,
+        "lake": settings.resolve_lake(lake),
+        "tenant": settings.resolve_tenant(tenant),
+        "refresh": refresh,
+        "cache": not no_cache,
+        "dashboard": dashboard,
+    }
     if result_file is not None and not os.access(os.path.dirname(result_file) or ".", os.W_OK):  # noqa: PTH120
         raise InputError(f"run: --result {result_file}: its folder does not exist or is not writable")
-    with _stopped_by_sigterm():
-        result = run_pipeline(
-            target,
-            values,
-            on=place,
-            workers=count if workers is not None or place == "local" else None,
-            lake=lake,
-            tenant=tenant,
-            refresh=refresh,
-            cache=not no_cache,
-            dashboard=dashboard,
-        )
-    from lightwork.cli.summary import summarise
+    return target, options
 
-    summarise(result, stderr=as_json)
-    if result_file is not None:
-        write_result(result_file, result.result)
+
+def _debug(target: Pipeline[..., Any], options: Mapping[str, Any], only: str, *, as_json: bool) -> None:
+    """Compute only some elements, and show their results."""
+    from lightwork.cli.output import echo, json_text
+    from lightwork.runs.debugging import debug
+
+    found = debug(target, options["parameters"], only, lake=options["lake"], tenant=options["tenant"])
     if as_json:
-        show_json(result.to_json())
-    if result.unrecorded:
-        raise RunFailed(f"the run succeeded, but its record could not be written: {result.unrecorded}")
+        elements = [{"task": item.task, "index": item.index, "result": item.result} for item in found]
+        show_json({"run": None, "status": "succeeded", "error": None, "result": None, "elements": elements})
+        return
+    for item in found:
+        echo(f"{item.task}:{item.index}  {json_text(item.result)}")
 
 
 def write_result(path: str, value: object) -> None:

@@ -12,32 +12,37 @@ from rich.table import Table
 from rich.text import Text
 
 from lightwork.cli.output import cell, console, counted, size
+from lightwork.engine.only import written
+from lightwork.errors import one_line
 from lightwork.runs.report.numbers import number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lightwork.runs.run import RunResult
+    from lightwork.runs.outcome import Run
 
 _INDENT = 2
 _BAR = 40
 _LEAST_BAR = 12
 _ROWS = 12
+_FAILURES = 10
 _COLUMNS = 8
 
 
-def summarise(result: RunResult, *, stderr: bool = False) -> None:
-    """Print the summary and the result.
+def summarise(result: Run, *, stderr: bool = False) -> None:
+    """Print the summary of a run that has ended, and its result.
 
     Args:
-        result: the run's result.
+        result: the run.
         stderr: print on stderr, because stdout belongs to `--json`.
     """
     out = console(stderr=stderr)
     out.print()
     head = Text.assemble(
-        cell(result.pipeline, "bold"), "  ", cell(result.run_id, "dim"), f"  {result.seconds:,.1f} s"
+        cell(result.pipeline, "bold"), "  ", cell(result.name, "dim"), f"  {result.seconds or 0:,.1f} s"
     )
+    if result.status != "succeeded":
+        head.append_text(cell(f"  {result.status}", "bold red"))
     out.print(head)
     out.print(_elements(result.elements))
     charts = [dict(values) for _, values in result.bars.values()]
@@ -46,12 +51,16 @@ def summarise(result: RunResult, *, stderr: bool = False) -> None:
         out.print(Padding(block, (1, 0, 0, _INDENT), expand=False))
     for title, (unit, values) in result.bars.items():
         out.print(Padding(_bars(title, unit, values, room), (1, 0, 0, _INDENT), expand=False))
+    for block in _failed(result):
+        out.print(Padding(block, (1, 0, 0, _INDENT), expand=False))
     facts: list[tuple[str, str]] = []
     for artifact in result.artifacts:
         rows = f"{counted(artifact['rows'], 'row')}, " if artifact.get("rows") is not None else ""
         facts.append(("artifact", f"{artifact['name']}  ({rows}{size(artifact['bytes'])})"))
     if result.report:
         facts.append(("report", result.report))
+    if result.status != "succeeded" or result.elements["failed"]:
+        facts.append(("details", f"lightwork show {result.name}"))
     if facts:
         out.print()
     width = max((len(label) for label, _ in facts), default=0)
@@ -70,6 +79,21 @@ def _elements(counts: Mapping[str, int]) -> Text:
     if failed:
         text.append(f", {failed:,} failed", "bold red")
     return text
+
+
+def _failed(result: Run) -> list[RenderableType]:
+    """Return a table of the first elements that failed; nothing if none did."""
+    rows = result.failures[:_FAILURES]
+    if not rows:
+        return []
+    table = Table.grid(padding=(0, 3))
+    for row in rows:
+        index = "" if row["index"] is None else written(row["map"], row["index"])
+        where = f"{row['task'].rpartition('.')[2]}{f':{index}' if index else ''}"
+        table.add_row(cell(where, "red"), cell(_short(row["input"])), cell(_short(one_line(row["error"]))))
+    if (more := result.elements["failed"] - len(rows)) > 0:
+        table.add_row(Text("…", "dim"), Text(f"{more:,} more", "dim"))
+    return [table]
 
 
 def _result(value: Any, charts: list[dict[str, float]], room: int) -> list[RenderableType]:

@@ -63,11 +63,11 @@ def follow(remote: Remote, run: str, lake: Lake | None, shown: Shown) -> Picture
     from lightwork.kube.watching import Picture, Watcher
     from lightwork.store import records
 
-    watcher, since = Watcher(remote, run), dt.datetime.now(dt.UTC)
+    watcher = Watcher(remote, run)
     gone: list[float] = []
 
     def recorded() -> Mapping[str, Any] | None:
-        return None if lake is None else records.of_workflow(lake, run, since)
+        return None if lake is None else records.run(lake, run)
 
     def look() -> Picture:
         try:
@@ -100,6 +100,8 @@ def _recorded(record: Mapping[str, Any] | None, run: str) -> Status | None:
 
     if record is None or (phase := _RECORDED.get(record["status"])) is None:
         return None
+    if record.get("watched") and not record["final"]:
+        return None  # only its driver has ended
     times = [str(record.get(name) or "") for name in ("started", "finished")]
     return Status(run, phase, str(record.get("error") or ""), "", times[0], times[1], "record")
 

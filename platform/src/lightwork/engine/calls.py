@@ -152,6 +152,8 @@ class Future(Generic[R]):
         """
         self._kept, self._error, self._value, self._settled = kept, error, value, True
         self._arguments = None
+        if isinstance(error, ElementError) and not self._counted:
+            self.runner.tally.failures.add(error)
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -160,7 +162,7 @@ class Future(Generic[R]):
         if self._counted:
             return
         self._counted = True
-        self.runner.elements[outcome] += 1
+        self.runner.tally.add(self._task.name, outcome)
         if outcome == "computed":
             for item in self._inputs:
                 item._count("computed")  # noqa: SLF001
@@ -347,7 +349,7 @@ def start_call(
         raise InputError(
             f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
-    runner.elements["total"] += 1
+    runner.tally.add(task.name, "total")
     inputs: list[Future[Any]] = []
     call = extract_futures((args, kwargs), inputs)
     code = runner.code_of(task)

@@ -65,6 +65,7 @@ class MapCall:
     Attributes:
         runner: runs and counts the map.
         task: the task that is called.
+        number: which of the maps of this task in the session it is, from 1.
         stats: counts of the elements so far.
         code: the task's code key; None if nothing is cached.
         results: the results in the lake under this code; None if nothing is cached.
@@ -78,6 +79,7 @@ class MapCall:
         self._request = request
         self.runner = request.runner
         self.task = request.task
+        self.number = self.runner.tally.begin(self.task.name)
         self.stats = request.stats
         code = self.runner.code_of(self.task)
         self.runner.commit_calls()  # they count as kept from here on
@@ -215,7 +217,7 @@ class MapCall:
     def finish(self) -> None:
         """Update the stats, and close the progress display."""
         self.tick(force=True)
-        self.runner.count(self.stats)
+        self.runner.tally.count(self.task.name, self.stats)
         if self._bar is not None:
             self._bar.close(self.stats)
         if self._unkept:

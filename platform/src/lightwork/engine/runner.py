@@ -16,6 +16,7 @@ from lightwork import logs
 from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import LargeInputs, Shared
+from lightwork.engine.tally import Tally
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
 from lightwork.functions import pickling
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import structlog
 
     from lightwork.cluster.cluster import Cluster
+    from lightwork.engine.only import Only
     from lightwork.engine.progress import Progress, Stats
     from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
@@ -53,6 +55,10 @@ class Packed(Protocol):
 
 class Counted(Protocol):
     """A map that has started and not ended."""
+
+    @property
+    def task(self) -> TaskFunction[..., Any]:
+        """The task that is called."""
 
     @property
     def stats(self) -> Stats:
@@ -84,10 +90,11 @@ class Runner:
         dashboard: whether a cluster on this machine serves Dask's dashboard.
 
     Attributes:
-        elements: totals over all maps and calls so far: total, cached, computed, failed.
+        tally: what the session has done so far, by task.
         places: where large inputs are stored for workers.
         replaced: whether another session took the place of this one.
         maps: the maps that have started and not ended.
+        only: the elements of a task that alone are computed; None for all. A serial session heeds it.
     """
 
     def __init__(
@@ -116,7 +123,7 @@ class Runner:
         self.refresh = refresh
         self.cache = cache
         self.progress = progress
-        self.elements = {"total": 0, "cached": 0, "computed": 0, "failed": 0}
+        self.tally = Tally()
         self._cluster: Cluster | None = None
         self._cluster_lock = threading.RLock()
         self._results: dict[tuple[str, str], tuple[CodeResults, float]] = {}
@@ -136,6 +143,7 @@ class Runner:
         self.large_inputs = LargeInputs(on, lake)
         self.replaced = False
         self.maps: set[Counted] = set()
+        self.only: Only | None = None
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -177,10 +185,12 @@ class Runner:
         if self.on == "serial":
             raise InputError("a serial session has no cluster; give on='local' or a scheduler's address")
         is_own = self.on in ("local", "coiled")
+        start = time.monotonic()
         with self.progress.doing(
             f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
         ):
             cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+        self.tally.connecting += time.monotonic() - start
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
         where = f"{self._workers} workers" if cluster.local else self.on
@@ -318,19 +328,20 @@ class Runner:
         self.lake.write(MARK, mark.encode())
         return mark
 
-    def count(self, stats: Stats) -> None:
-        """Add a finished map to the totals."""
-        for name in self.elements:
-            self.elements[name] += getattr(stats, name)
-
     def counts(self) -> tuple[dict[str, int], bool]:
         """Return the totals with those of the maps that go on, and whether all of these know their total."""
-        counts, maps = dict(self.elements), list(self.maps)
+        maps = list(self.maps)
+        counts = dict(self.tally.elements)
         for item in maps:
-            for name in counts:
-                counts[name] += getattr(item.stats, name)
-            counts["total"] += max(0, (item.total or 0) - item.stats.total)
+            _add(counts, item)
         return counts, all(item.total is not None for item in maps)
+
+    def counts_by_task(self) -> dict[str, dict[str, int]]:
+        """Return the totals of each task, with those of the maps that go on."""
+        tasks = {name: dict(counts) for name, counts in list(self.tally.tasks.items())}
+        for item in list(self.maps):
+            _add(tasks.setdefault(item.task.name, dict.fromkeys(self.tally.elements, 0)), item)
+        return tasks
 
     def code_of(self, task: TaskFunction[..., Any]) -> CodeKey | None:
         """Return a task's code key; None if its results are not cached, with a warning if it has no key."""
@@ -339,10 +350,12 @@ class Runner:
         from lightwork.keys import code_key
 
         try:
-            return code_key(task)
+            key = code_key(task)
         except Unkeyable as error:
             self.warn(task.name, "code", f"{task.name} is not cached: {error}")
             return None
+        self.tally.code_keys[task.name] = key.digest
+        return key
 
     def warn(self, task: str, kind: str, message: str) -> None:
         """Log a warning once for a task and kind; later ones are counted, and reported by `close`.
@@ -461,6 +474,13 @@ class Runner:
         if self._is_present:
             self._is_present = False
             presence.leave(self.lake, self._run_id)
+
+
+def _add(counts: dict[str, int], item: Counted) -> None:
+    """Add a map that goes on."""
+    for name in counts:
+        counts[name] += getattr(item.stats, name)
+    counts["total"] += max(0, (item.total or 0) - item.stats.total)
 
 
 def closed(runner: Runner) -> str:

@@ -379,6 +379,7 @@ class Scatter:
         page.values[position] = failure
         self._call.stats.failed += 1
         error = as_error(self._call.task.name, page.start + position, failure)
+        self._call.runner.tally.failures.add(error, self._call.number)
         if self._options.on_error == "raise":
             if self._error is None or (self._error.index or 0) > page.start + position:
                 self._error = error

@@ -62,6 +62,8 @@ def iterate(call: MapCall) -> Iterator[Any]:
 
 def _iterate(call: MapCall, watch: Watch | None, buffer: _Buffer) -> Iterator[Any]:
     stats, options, keeps = call.stats, call.task.options, call.code is not None
+    only = call.runner.only
+    wanted = None if only is None else only.of(call.task.name, call.number)
     for index, key, result, cached in _Attempts(call, watch, buffer).outcomes():
         if cached:
             yield result
@@ -69,14 +71,18 @@ def _iterate(call: MapCall, watch: Watch | None, buffer: _Buffer) -> Iterator[An
         if type(result) is Failure:
             stats.failed += 1
             failure = as_error(call.task.name, index, result)
-            if options.on_error == "raise":
+            call.runner.tally.failures.add(failure, call.number)
+            if options.on_error == "raise" or wanted is not None:
                 raise failure from failure.__cause__
             call.report_failure(failure)
             if options.on_error == "collect":
                 yield failure
             continue
         stats.computed += 1
-        yield buffer.add(key, result) if key is not None and keeps and not buffer.over else release(result)
+        value = buffer.add(key, result) if key is not None and keeps and not buffer.over else release(result)
+        if only is not None and wanted is not None:
+            only.keep(call.number, index, value)
+        yield value
     call.feed.check()
 
 
@@ -90,6 +96,8 @@ class _Attempts:
         self._job = call.job()
         self._options = call.task.options
         self._enter, self._leave = logs.element_context(call.task.name)
+        only = call.runner.only
+        self._wanted = None if only is None else only.of(call.task.name, call.number)
 
     def outcomes(self) -> Iterator[tuple[int, bytes | None, Any, bool]]:
         """Yield each element's index, its key, its result or `Failure`, and whether it was cached.
@@ -103,8 +111,13 @@ class _Attempts:
         window: list[tuple[int, bytes | None, Any, bool]] = []
         inputs: list[Any] = []
         begin = 0.0
-        watch, buffer = self._watch, self._buffer
+        watch, buffer, wanted = self._watch, self._buffer, self._wanted
         for index, element, key, value in feed.stream():
+            if wanted is not None:
+                if index in wanted:
+                    value = MISSING  # it is to be debugged: compute it again
+                elif value is MISSING:
+                    continue
             if watch is not None and (watch.moved() or (value is MISSING and watch.before_call())):
                 watch = None if buffer.is_over() else watch
             if buffer.over:

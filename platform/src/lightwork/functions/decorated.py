@@ -11,7 +11,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
-from lightwork.errors import InputError, LightworkError, public
+from lightwork.errors import InputError, LightworkError
 from lightwork.functions.callables import (
     TRANSPARENT,
     is_coroutine,
@@ -331,9 +331,8 @@ def _find(module: str, qualname: str) -> Any:
         return None
 
 
-@public
 class Pipeline(Generic[P, R]):
-    """A pipeline: a call runs the function directly, `lightwork run NAME` runs it in a session.
+    """A function as a pipeline, as keys and parameters use it; a call runs the function directly.
 
     Attributes:
         fn: the function as written.
@@ -381,19 +380,3 @@ def _check_pipeline(fn: Any, name: object) -> None:
         )
     if is_generator(fn):
         raise InputError(f"{where}: a generator cannot be a pipeline; return a list of the values instead")
-
-
-@public
-def pipeline(fn: Callable[P, R]) -> Pipeline[P, R]:
-    """Make a function a pipeline; each parameter needs a type, which the command line checks.
-
-    >>> from lightwork import pipeline
-    >>> @pipeline
-    ... def windy_city(hours: int = 24) -> int:
-    ...     return hours * 60
-    >>> windy_city.name
-    'windy-city'
-    >>> windy_city(hours=2)
-    120
-    """
-    return Pipeline(fn)

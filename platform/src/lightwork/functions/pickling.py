@@ -52,6 +52,8 @@ _MOVED = {
     "lightwork.run": "lightwork.runs.run",
     "lightwork.scaffold": "lightwork.functions.scaffold",
     "lightwork.segments": "lightwork.store.segments",
+    "lightwork.run.RunResult": "lightwork.runs.outcome",
+    "lightwork.runs.run.RunResult": "lightwork.runs.outcome",
     "lightwork.session": "lightwork.runs.session",
     "lightwork.store": "lightwork.store.results",
     "lightwork.tasks": "lightwork.runs.tasks",

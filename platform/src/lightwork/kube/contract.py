@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 from lightwork.logs import ENV_LOG as ENV_LOG
 from lightwork.logs import ENV_PIPELINE as ENV_PIPELINE
 from lightwork.logs import ENV_ROLE as ENV_ROLE
-from lightwork.logs import ENV_RUN as ENV_RUN
 from lightwork.logs import ENV_STEP as ENV_STEP
 from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
 from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
+from lightwork.settings import ENV_RUN as ENV_RUN
 from lightwork.settings import ENV_TENANT as ENV_TENANT
 
 Manifest: TypeAlias = dict[str, Any]
@@ -63,6 +63,8 @@ SCHEDULED = "scheduled"
 
 `manifests.workflows` makes it.
 """
+WORK = "work"
+"""The template of a run's work; if it has several steps, a DAG of them, whose names `kube.runs` reads."""
 SKIPPABLE = "work-or-skip"
 """The task in it that is skipped then; `kube.status` reads that."""
 AT_ONCE_SECONDS = 60
@@ -117,6 +119,8 @@ LABEL_STEP = "lightwork/step"
 """The step of a run with several; empty if the run is a single pipeline. A step's end deletes by it."""
 ANNOTATION_REASON = "lightwork/reason"
 """On a Workflow: why `pods.controller` has ended it; `kube.status` reads it."""
+ANNOTATION_RETRY_OF = "lightwork/retry-of"
+"""On a Workflow: the run that it tries again. Set by `kube.runs`, recorded by `pods.controller`."""
 LABEL_SPOT = "lightwork/spot"
 """`true` or `false`: a label of nodes, and a taint of spot nodes, set by `infra.config.nodes`.
 
@@ -155,7 +159,8 @@ def parameters_name(run: str) -> str:
     return f"{run}-parameters"
 
 
-# Environment variables of pods. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
+# Environment variables of pods. ENV_RUN, the name of the run and of its Workflow, is set on every pod of it;
+# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
 # also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
@@ -164,7 +169,7 @@ ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"
 ENV_SECRETS = "LIGHTWORK_SECRETS"
 """The names of the tenant's secrets, joined by commas. Set by SETTINGS for the tenant's code."""
 ENV_RUN_UID = "LIGHTWORK_RUN_UID"
-"""The Workflow's unique id. Set by `manifests.scaler` on the driver; `runs.run` puts it into the record."""
+"""The Workflow's unique id. Set by `manifests.scaler` on the driver, recorded by `runs.record`."""
 ENV_RUN_CREATED = "LIGHTWORK_RUN_CREATED"
 """When the Workflow was created, in seconds since 1970. Set as ENV_ATTEMPT, read by `runs.earlier`."""
 ENV_ATTEMPT = "LIGHTWORK_ATTEMPT"
@@ -178,6 +183,12 @@ ENV_ARGUMENTS = "LIGHTWORK_ARGUMENTS"
 """
 ENV_BRACE = "LIGHTWORK_BRACE"
 """One opening brace, for `kube.texts`. Set by `manifests.steps` on plain containers."""
+ENV_WORKER_SIZE = "LIGHTWORK_WORKER_SIZE"
+"""The size of the run's workers, for its record. Set by `manifests.scaler`, read by `runs.phases`."""
+ENV_WORKERS_NEVER_ON = "LIGHTWORK_WORKERS_NEVER_ON"
+"""Where workers never are: on spot nodes (true), on others (false), or none. As ENV_WORKER_SIZE."""
+ENV_COMMIT = "LIGHTWORK_COMMIT"
+"""The Git commit that the image was built from. Set by the image, read by `runs.provenance`."""
 ENV_RESULT_FILE = "LIGHTWORK_RESULT_FILE"
 """The file for the pipeline's result, or empty. Set and read as ENV_FUNCTION."""
 ENV_NAMESPACE = "LIGHTWORK_NAMESPACE"

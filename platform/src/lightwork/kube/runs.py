@@ -7,12 +7,13 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lightwork import run_names
 from lightwork.errors import InputError, LightworkError, near, nearest
 from lightwork.kube import api, archive, described, reasons, status
 from lightwork.kube import values as values_of_runs
 from lightwork.kube.access import Access, AwayError
 from lightwork.kube.api import RefusedError
-from lightwork.kube.contract import ARGO, LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN
+from lightwork.kube.contract import ANNOTATION_RETRY_OF, ARGO, LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN, WORK
 from lightwork.kube.states import ENDED, Status, patiently, status_of
 
 __all__ = ["ENDED", "ROLES", "AwayError", "Remote", "Status", "UnknownError"]
@@ -40,12 +41,13 @@ class UnknownError(InputError):
 class Remote(Access):
     """The runs of a tenant in a cluster."""
 
-    def submit(self, name: str, values: Mapping[str, str]) -> str:
+    def submit(self, name: str, values: Mapping[str, str], *, retry_of: str = "") -> str:
         """Start a run of a pipeline.
 
         Args:
             name: the pipeline's name in the tenant's file.
             values: parameters as strings; the tenant's file has the values of the others.
+            retry_of: the run that it tries again; empty if it is not a retry.
 
         Returns:
             The run's name.
@@ -66,7 +68,11 @@ class Remote(Access):
         body = {
             "apiVersion": ARGO,
             "kind": "Workflow",
-            "metadata": {"generateName": f"{name}-", "labels": {LABEL_PIPELINE: name}},
+            "metadata": {
+                "name": run_names.new(name, _steps(template)),
+                "labels": {LABEL_PIPELINE: name},
+                "annotations": {ANNOTATION_RETRY_OF: retry_of} if retry_of else {},
+            },
             "spec": {
                 "workflowTemplateRef": {"name": name},
                 "arguments": {
@@ -335,6 +341,12 @@ class Remote(Access):
             lambda: self._api.text(path, container=container, **options),
         )
         return text
+
+
+def _steps(template: Mapping[str, Any]) -> list[str]:
+    """Return the names of a pipeline's steps; none if it has only one."""
+    work = (item for item in template["spec"].get("templates") or [] if item.get("name") == WORK)
+    return [str(task["name"]) for item in work for task in (item.get("dag") or {}).get("tasks") or []]
 
 
 def _in_time(open_it: Callable[[], T]) -> T:

@@ -189,7 +189,7 @@ def progress(log: str) -> dict[str, float]:
 
 def end(log: str) -> dict[str, Any] | None:
     """Return how the run of a driver has ended, from its log; None if it is not there or too large."""
-    return next((item for item in _objects(log) if "run_id" in item and "result" in item), None)
+    return next((item for item in _objects(log) if "run" in item and "result" in item), None)
 
 
 def _objects(log: str) -> Iterator[dict[str, Any]]:

@@ -66,6 +66,7 @@ _WORKERS = [
 ]
 _DRIVER = [
     *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads", "result-file", "deadline"),
+    *("worker-cpu", "worker-memory", "never-on"),
     *(name for name in PARAMETERS if name.startswith("driver-")),
 ]
 
@@ -203,6 +204,10 @@ def _driver() -> Container:
             contract.ENV_WORKER_THREADS: placeholder("worker-threads"),
             contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
             contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
+            contract.ENV_WORKER_SIZE: " ".join(
+                f"{name}={placeholder(f'worker-{name}')}" for name in ("cpu", "memory")
+            ),
+            contract.ENV_WORKERS_NEVER_ON: placeholder("never-on"),
             contract.ENV_RESULT_FILE: placeholder("result-file"),
             contract.ENV_RUN_UID: "{{workflow.uid}}",
             contract.ENV_RUN_CREATED: "{{workflow.creationTimestamp.s}}",

@@ -43,7 +43,7 @@ After a `terminate`, nothing of a run is left after this time and the workers' g
 """
 POD_DELAY = "60s"
 """How long a run's completed pods stay, so that their logs can be read."""
-_WORK = "work"
+_WORK = contract.WORK
 _AT_ONCE = (
     "{{=string(sprig.unixEpoch(sprig.now()))}} - {{workflow.creationTimestamp.s}}"
     f" < {contract.AT_ONCE_SECONDS}"

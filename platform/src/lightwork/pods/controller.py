@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from lightwork.cli import fatal
 from lightwork.errors import LightworkError, one_line
 from lightwork.kube import ends, stuck, texts
 from lightwork.kube.api import InCluster, RefusedError
-from lightwork.kube.contract import ANNOTATION_REASON, ARGO, LABEL_PIPELINE, LABEL_ROLE
+from lightwork.kube.contract import ANNOTATION_REASON, ANNOTATION_RETRY_OF, ARGO, LABEL_PIPELINE, LABEL_ROLE
 from lightwork.lake import open_lake
 from lightwork.store.endings import Ending, Ledger, Submitted
 
@@ -258,7 +259,18 @@ def _submitted(workflow: dict[str, Any]) -> Submitted:
             str(item["name"]): texts.of_parameter(str(item.get("value", "")))
             for item in arguments.get("parameters") or []
         },
+        _name(str((metadata.get("annotations") or {}).get(ANNOTATION_RETRY_OF) or "")),
+        tuple(
+            str(item["name"])
+            for item in arguments.get("parameters") or []
+            if str(item.get("value", "")).startswith(texts.IN_FILE)
+        ),
     )
+
+
+def _name(text: str) -> str:
+    """Return a run's name that somebody else has written; empty if it is not one."""
+    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}", text) and ".." not in text else ""
 
 
 def _moment(text: str) -> dt.datetime:

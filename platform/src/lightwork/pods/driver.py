@@ -122,14 +122,14 @@ def replay(environment: Mapping[str, str]) -> bool:
     from lightwork.lake import open_lake
     from lightwork.logs import configure, get_logger
     from lightwork.runs import earlier
-    from lightwork.runs.run import RunResult
+    from lightwork.runs.outcome import Run
 
     lake = open_lake(settings.resolve_lake(None), tenant=settings.resolve_tenant(None))
     if (record := earlier.succeeded(lake, environment)) is None:
         return False
-    result = RunResult.of_record(record)
+    result = Run({**record, "name": record["run"]}, lake)
     configure()
-    get_logger().info(f"{result.pipeline} has succeeded as {result.run_id} before; it is not run again")
+    get_logger().info(f"{result.name} has succeeded before, as {record['id']}; it is not run again")
     if file := environment.get(contract.ENV_RESULT_FILE):
         write_result(file, result.result)
     show_json(result.to_json())

@@ -1,4 +1,4 @@
-"""The record of a run that an earlier attempt of the same driver has finished.
+"""The attempt of the same driver that has finished the run before.
 
 Argo starts a driver again if its pod is lost, or its log cannot be kept, also after the pipeline has ended.
 What has succeeded by then is not run again.
@@ -6,23 +6,19 @@ What has succeeded by then is not run again.
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube import contract
-from lightwork.store.records import record_of
+from lightwork.store import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lightwork.lake import Lake
 
-_SKEW = dt.timedelta(minutes=5)
-"""How far the clocks of the cluster's machines may differ."""
-
 
 def succeeded(lake: Lake, environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the record of the same step of the same Workflow, if it has succeeded; None if not.
+    """Return the record of an attempt at the same step of the same run that has succeeded; None if none has.
 
     Args:
         lake: the tenant's lake.
@@ -31,20 +27,16 @@ def succeeded(lake: Lake, environment: Mapping[str, str]) -> dict[str, Any] | No
     Raises:
         LakeAway: the lake stayed away.
     """
-    uid, created = environment.get(contract.ENV_RUN_UID), environment.get(contract.ENV_RUN_CREATED)
-    if environment.get(contract.ENV_ATTEMPT, "0") == "0" or not uid or not created:
+    run, uid = environment.get(contract.ENV_RUN), environment.get(contract.ENV_RUN_UID)
+    if environment.get(contract.ENV_ATTEMPT, "0") == "0" or not run or not uid:
         return None
-    since = dt.datetime.fromtimestamp(float(created), dt.UTC) - _SKEW
-    for folder in sorted(lake.folders("runs"), reverse=True):
-        run_id = folder.rsplit("/", 1)[-1]
-        if run_id < f"{since:%Y%m%dT%H%M%S}":  # ids begin with the time
-            return None
-        record = record_of(lake, run_id)
-        if (
-            record is not None
-            and record.get("status") == "succeeded"
-            and record.get("workflow_uid") == uid
-            and record.get("step") == environment.get(contract.ENV_STEP)
-        ):
-            return record
-    return None
+    step = environment.get(contract.ENV_STEP) or None
+    return next(
+        (
+            attempt
+            for attempt in reversed(attempts.of_run(lake, run))
+            if (attempt["status"], attempt.get("workflow_uid"), attempt.get("step"))
+            == ("succeeded", uid, step)
+        ),
+        None,
+    )

@@ -2,86 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import json
+import contextlib
+import functools
 import os
 import re
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightwork import run_names
 from lightwork.engine.calls import Future
 from lightwork.engine.mapping import Results
-from lightwork.errors import LakeAway, LightworkError, one_line
-from lightwork.functions.raised import describe, is_quit
+from lightwork.errors import LakeAway, LightworkError
+from lightwork.functions.raised import is_quit
 from lightwork.kube import contract
 from lightwork.lake.base import shown
 from lightwork.lake.patience import hurried
 from lightwork.runs.jsonable import is_table, jsonable, table_head, to_frame
+from lightwork.runs.kept_log import KeptLog
+from lightwork.runs.outcome import Run
+from lightwork.runs.provenance import git_commit, versions
+from lightwork.runs.record import Record, now
+from lightwork.runs.reporting import write_report
 from lightwork.runs.telling import telling
-from lightwork.store import presence, records
-from lightwork.store.documents import seal
+from lightwork.store import presence
+from lightwork.store.endings import link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lightwork.engine.progress import Mode
     from lightwork.functions.decorated import Pipeline
     from lightwork.runs.session import Session
 
-_SHOWN = 300
-"""Characters of a parameter's value that a report shows."""
-ELEMENTS = ("total", "cached", "computed", "failed")
-
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
-    """The outcome of a run that succeeded.
+class Identity:
+    """Which run it is: the one that Argo has started this driver for, or a new one.
 
     Attributes:
-        run_id: the run's id; ids sort by time of start.
-        pipeline: the pipeline's name.
-        tenant: the tenant whose lake was used.
-        parameters: plain JSON values, defaults included.
-        elements: numbers of elements over all maps: total, cached, computed, failed.
-        seconds: duration of the run.
-        result: the pipeline's result as plain JSON values; each table is replaced by its artifact.
-        artifacts: the artifacts written, oldest first.
-        report: the location of the report, a path if the lake is a folder; None if it could not be written.
-        bars: the report's bar charts: title to (unit, values).
-        unrecorded: why the lake refused the run's record; empty if it has it.
+        run: the run's name.
+        pipeline: the pipeline's name: in a cluster that of its entry in the tenant's file.
+        retry_of: the run that it tries again; empty if it is not a retry.
     """
 
-    run_id: str
+    run: str
     pipeline: str
-    tenant: str
-    parameters: Mapping[str, Any]
-    elements: Mapping[str, int]
-    seconds: float
-    result: Any
-    artifacts: list[dict[str, Any]] = field(default_factory=list)
-    report: str | None = None
-    bars: Mapping[str, tuple[str, Mapping[str, float]]] = field(default_factory=dict)
-    unrecorded: str = ""
-
-    def __setstate__(self, state: list[Any]) -> None:
-        """Load what an earlier version has pickled: it lacks the newest fields, which get their defaults."""
-        object.__setattr__(self, "unrecorded", "")
-        for item, value in zip(dataclasses.fields(self), state, strict=False):
-            object.__setattr__(self, item.name, value)
+    retry_of: str = ""
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> RunResult:
-        """Return the outcome that a run's record in the lake describes."""
-        names = {item.name for item in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in record.items() if name in names})
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `lightwork run --json` prints."""
-        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        del values["bars"], values["unrecorded"]
-        return values
+    def of_driver(cls, environment: Mapping[str, str], pipeline: str) -> Identity | None:
+        """Return that of the run that a driver in a cluster works on; None outside of one."""
+        run = environment.get(contract.ENV_RUN)
+        return cls(run, environment.get(contract.ENV_PIPELINE) or pipeline) if run else None
 
 
 def run_pipeline(
@@ -96,10 +68,26 @@ def run_pipeline(
     cache: bool = True,
     progress: Mode | None = None,
     dashboard: bool = False,
-) -> RunResult:
+    identity: Identity | None = None,
+    tell: Callable[[Run], None] = lambda _: None,
+) -> Run:
     """Run a pipeline with checked parameters (see `functions.parameters`) in a session of its own.
 
-    Write `runs/<run id>/run.json` to the lake at the start and at the end, and `report.html` next to it.
+    The run's record is in the lake from its start on, with a report at its end, also if it fails.
+
+    Args:
+        pipeline: the pipeline.
+        parameters: its parameters.
+        on: see `connect`, as for what follows.
+        workers: the number of worker processes.
+        lake: the lake.
+        tenant: the tenant.
+        refresh: compute everything again.
+        cache: look results up, and keep them.
+        progress: the progress display.
+        dashboard: serve Dask's dashboard.
+        identity: which run it is; by default a new one.
+        tell: is called with the run when it has ended, before the error of a failed one is raised.
 
     Raises:
         InputError: the session or the pipeline refuses an input.
@@ -109,119 +97,87 @@ def run_pipeline(
     """
     from lightwork.runs.session import connect
 
-    start = time.perf_counter()
+    begin = now()
+    identity = identity or Identity(run_names.new(pipeline.name), pipeline.name)
     plain = {name: jsonable(value) for name, value in parameters.items()}
-    with (
-        connect(
-            on=on,
-            workers=workers,
-            lake=lake,
-            tenant=tenant,
-            refresh=refresh,
-            cache=cache,
-            pipeline=pipeline.name,
-            parameters=plain,
-            progress=progress,
-            dashboard=dashboard,
-        ) as session,
-        presence.present(session.lake, session.run_id),
-        telling(session),
-    ):
-        session.upkeep.start()
-        record = Record(session, pipeline.name, plain)
-        record.write("running")
-        session.log.info(f"{pipeline.name} runs as {session.run_id}, lake {shown(session.lake)}")
-        try:
-            returned = pipeline.fn(**parameters)
-            result = result_json(returned, session, pipeline.name)
-        except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
-            with hurried(stopped):
-                record.finish("stopped" if stopped else "failed", time.perf_counter() - start, error=error)
-            raise
-        seconds = time.perf_counter() - start
-        report = _report(session, pipeline, plain, result, seconds)
-        unrecorded = ""
-        try:
-            record.finish("succeeded", seconds, result=result, report=report)
-        except LakeAway:
-            raise
-        except LightworkError as error:
-            unrecorded = str(error)  # what was computed is shown all the same
-        return RunResult(
-            run_id=session.run_id,
-            pipeline=pipeline.name,
-            tenant=session.tenant,
-            parameters=plain,
-            elements=elements(session),
-            seconds=round(seconds, 3),
-            result=result,
-            artifacts=[item.to_json() for item in session.artifacts.written],
-            report=report,
-            bars=dict(session.report.charts()),
-            unrecorded=unrecorded,
-        )
+    with connect(
+        on=on,
+        workers=workers,
+        lake=lake,
+        tenant=tenant,
+        refresh=refresh,
+        cache=cache,
+        run_id=identity.run,
+        pipeline=identity.pipeline,
+        parameters=plain,
+        progress=progress,
+        dashboard=dashboard,
+    ) as session:
+        log = None if contract.ENV_RUN in os.environ else KeptLog(session.lake, session.run_id)
+        commit = git_commit(pipeline)
+        session.origin |= {"git_commit": commit, "versions": versions()}
+        session.code_key = functools.cache(lambda: _code_key(pipeline))
+        record = Record(session, plain, git_commit=commit, retry_of=identity.retry_of, begin=begin, log=log)
+        with (
+            contextlib.nullcontext() if log is None else log.keeping(),
+            presence.present(session.lake, session.run_id, record.beat),
+            telling(session),
+            record.looking(),
+        ):
+            return _run(pipeline, parameters, record, tell)
 
 
-class Record:
-    """The run's record in the lake, `runs/<run id>/run.json`."""
+def _code_key(pipeline: Pipeline[..., Any]) -> str | None:
+    """Return the key of all the code that a pipeline reaches; None if it has none."""
+    from lightwork.keys import Unkeyable, code_key
 
-    def __init__(self, session: Session, pipeline: str, parameters: Mapping[str, Any]) -> None:
-        self.session = session
-        self.values: dict[str, Any] = {
-            "run_id": session.run_id,
-            "pipeline": pipeline,
-            "tenant": session.tenant,
-            "on": session.on,
-            "status": "running",
-            "parameters": parameters,
-            "started": _now(),
-            "finished": None,
-            "seconds": None,
-            "elements": elements(session),
-            "error": None,
-            "artifacts": [],
-            # In a cluster: the Workflow's name and id, the step, and the name of the driver's pod.
-            "workflow": os.environ.get(contract.ENV_RUN),
-            "workflow_uid": os.environ.get(contract.ENV_RUN_UID),
-            "step": os.environ.get(contract.ENV_STEP),
-            "pod": os.environ.get("POD_NAME"),
-        }
-
-    def write(self, status: str) -> None:
-        """Write the record with a new status, atomically."""
-        self.values |= {"status": status, "elements": elements(self.session)}
-        self.session.lake.write(f"runs/{self.session.run_id}/run.json", seal(self.values, indent=2))
-
-    def finish(
-        self,
-        status: str,
-        seconds: float,
-        *,
-        error: BaseException | None = None,
-        result: Any = None,
-        report: str | None = None,
-    ) -> None:
-        """Write the record of a finished run; an error of the lake does not replace the run's own error."""
-        self.values |= {
-            "finished": _now(),
-            "seconds": round(seconds, 3),
-            "error": None if error is None else describe(error)[:1000],
-            "artifacts": [item.to_json() for item in self.session.artifacts.written],
-            "result": result,
-            "report": report,
-        }
-        try:
-            self.write(status)
-        except Exception as write_error:
-            if error is None:
-                raise
-            error.add_note(f"the run's record could not be written either: {write_error}")
+    try:
+        return code_key(pipeline).digest
+    except Unkeyable:
+        return None
 
 
-def elements(session: Session) -> dict[str, int]:
-    """Return the session's totals so far: total, cached, computed, failed."""
-    return {name: int(session.elements[name]) for name in ELEMENTS}
+def _run(
+    pipeline: Pipeline[..., Any], parameters: Mapping[str, Any], record: Record, tell: Callable[[Run], None]
+) -> Run:
+    session = record.session
+    session.upkeep.start()
+    record.write()
+    if record.values["retry_of"]:
+        link(session.lake, record.values["retry_of"], session.run_id)
+    session.log.info(f"{session.pipeline} runs as {session.run_id}, lake {shown(session.lake)}")
+    try:
+        returned = pipeline.fn(**parameters)
+        result = result_json(returned, session, session.pipeline)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt) or is_quit(error)
+        with hurried(stopped):
+            quick = stopped or isinstance(error, LakeAway)
+            report = None if quick else write_report(record, "failed", error=error)
+            record.finish("stopped" if stopped else "failed", error=error, report=report)
+        tell(_outcome(record))
+        raise
+    report = write_report(record, "succeeded", result=result)
+    unrecorded = ""
+    try:
+        record.finish("succeeded", result=result, report=report)
+    except LakeAway:
+        raise
+    except LightworkError as error:
+        unrecorded = str(error)  # what was computed is shown all the same
+    outcome = _outcome(record, unrecorded)
+    tell(outcome)
+    return outcome
+
+
+def _outcome(record: Record, unrecorded: str = "") -> Run:
+    """Return the run, as its record in the lake has it."""
+    session = record.session
+    failed = session.runner.tally.failures
+    rows = [{**row, "attempt": record.id} for row in failed.rows]
+    values = {**record.values, "name": session.run_id}
+    bars = dict(session.report.charts())
+    return Run(values, session.lake, bars, unrecorded, (rows, failed.omitted))
 
 
 def result_json(value: Any, session: Session, name: str) -> Any:
@@ -239,31 +195,6 @@ def result_json(value: Any, session: Session, name: str) -> Any:
         return {"artifact": artifact.name, **head, "rows": artifact.rows}
 
     return jsonable(_collected(value), name=name, tables=keep)
-
-
-def _report(
-    session: Session, pipeline: Pipeline[..., Any], parameters: Mapping[str, Any], result: Any, seconds: float
-) -> str | None:
-    """Write the report and return its location; a failure is only a warning, since the run has succeeded."""
-    counts = elements(session)
-    facts = {
-        "run": session.run_id,
-        "tenant": session.tenant,
-        "on": session.on,
-        "parameters": ", ".join(f"{key}={_text(value)}" for key, value in parameters.items()) or "none",
-        "elements": ", ".join(f"{counts[key]:,} {key}" for key in ELEMENTS if counts[key] or key == "total"),
-        "seconds": f"{seconds:,.1f}",
-        "finished": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S} UTC",
-    }
-    path = f"runs/{session.run_id}/report.html"
-    try:
-        page = session.report.html(heading=pipeline.name, facts=facts, result=result)
-        session.lake.write(path, page.encode())
-    except Exception as error:  # noqa: BLE001
-        reason = one_line(f"{type(error).__name__}: {error}")
-        session.log.warning(f"the report could not be written: {reason}")
-        return None
-    return records.location(session.lake, path)
 
 
 def _collected(value: Any) -> Any:
@@ -287,15 +218,3 @@ def _artifact_name(name: str) -> str:
     """Turn a name into one that an artifact may have: a-z, 0-9, `-` and `_`."""
     valid = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:100]
     return valid or "result"
-
-
-def _text(value: Any) -> str:
-    """Return a parameter's value as the report shows it: only the start of a long one."""
-    if value is None:
-        return "none"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
 import threading
 import weakref
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from lightwork import logs, settings
+from lightwork import logs, run_names, settings
 from lightwork.cluster.scripts import check_main
 from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
@@ -27,7 +25,7 @@ from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -93,7 +91,7 @@ def connect(
         tenant: the tenant whose data it is; by default LIGHTWORK_TENANT, else `local`.
         refresh: compute everything again, and keep the new results.
         cache: whether to look up and keep results at all.
-        run_id: the run's id; by default the time and a random part.
+        run_id: the run's name; by default the pipeline's, the time and a random part.
         pipeline: the pipeline's name, for logs and records.
         parameters: the run's parameters, for records.
         progress: `bar`, `lines` or `off`; by default what suits standard error.
@@ -142,17 +140,12 @@ def _session(
         patience=settings.resolve_patience(RUN_SECONDS) if patience is None else patience,
         refresh=refresh,
         cache=cache,
-        run_id=run_id or new_run_id(),
+        run_id=run_id or run_names.new(pipeline or "session"),
         pipeline=pipeline,
         parameters=dict(parameters or {}),
         progress=Progress(progress),
         dashboard=dashboard,
     )
-
-
-def new_run_id() -> str:
-    """Return a new run id: the time in UTC and a random part, so that ids sort by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
 @public
@@ -222,7 +215,7 @@ class Session:
         on: `serial`, `local`, `coiled` or a scheduler's address.
         workers: number of workers requested.
         tenant: the tenant whose data it is.
-        run_id: the run's id.
+        run_id: the run's name.
         pipeline: the pipeline's name; empty outside one.
         parameters: the run's parameters.
         runner: the part that runs maps and calls.
@@ -232,6 +225,9 @@ class Session:
         report: the content of the run's report.
         log: a logger whose lines carry the run's context.
         folder: this run's folder in the lake.
+        origin: what is recorded with each artifact of a pipeline's run besides: its Git commit, versions of
+            libraries.
+        code_key: returns the key of the pipeline's code, which is recorded with each artifact too.
         upkeep: deletes now and then what nobody needs in the lake.
     """
 
@@ -271,9 +267,11 @@ class Session:
         self.workers = workers
         self.lake = self.runner.lake
         self.folder = self.runner.folder
-        self.elements = self.runner.elements
+        self.elements = self.runner.tally.elements
         self.progress = progress
         self.upkeep = Upkeep(self.lake)
+        self.origin: dict[str, object] = {}
+        self.code_key: Callable[[], str | None] = lambda: None
         self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
         self._closed = False
         self._gone = False
@@ -308,14 +306,26 @@ class Session:
         """The tenant's named tables and files."""
         from lightwork.store.artifacts import Artifacts
 
-        provenance = {"pipeline": self.pipeline, "parameters": self.parameters, "tenant": self.tenant}
         this = weakref.ref(self)  # the session should end as soon as nobody refers to it
+
+        def provenance() -> dict[str, object]:
+            session = this()
+            return {} if session is None else session._provenance()  # noqa: SLF001
 
         def inside() -> AbstractContextManager[None]:
             session = this()
             return contextlib.nullcontext() if session is None else current.inside(session)
 
-        return Artifacts(self.lake, run_id=self.run_id, provenance=provenance, inside=inside)
+        recorded = bool(self.origin)
+        return Artifacts(
+            self.lake, run_id=self.run_id, provenance=provenance, recorded=recorded, inside=inside
+        )
+
+    def _provenance(self) -> dict[str, object]:
+        """Return what is recorded with each artifact that is written now."""
+        of_run = {"pipeline": self.pipeline, "parameters": self.parameters, "tenant": self.tenant}
+        keys = {"code_key": self.code_key(), "code_keys": dict(self.runner.tally.code_keys)}
+        return {**of_run, **self.origin, **keys}
 
     @functools.cached_property
     def report(self) -> Report:

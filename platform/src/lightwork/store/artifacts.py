@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from lightwork.errors import InputError, LightworkError, near, one_line, public
+from lightwork.errors import InputError, LakeAway, LightworkError, near, one_line, public
 from lightwork.lake.threads import in_threads
+from lightwork.settings import ENV_RUN
+from lightwork.store import records
 from lightwork.store.commits import check_schema, checked_commit
 from lightwork.store.documents import OddError, TornError, digest, seal
 from lightwork.store.kinds import VERSIONS
@@ -85,7 +87,8 @@ class Artifacts:
     Args:
         lake: the tenant's part of the lake.
         run_id: the run that writes.
-        provenance: further facts to record with each artifact (pipeline, parameters, …).
+        provenance: further facts to record with each artifact (pipeline, parameters, …), or returns them.
+        recorded: whether the run has a record in the lake, which says how it ended.
         inside: returns the context in which a table that is still to be computed is computed.
 
     Attributes:
@@ -97,12 +100,14 @@ class Artifacts:
         lake: Lake,
         *,
         run_id: str,
-        provenance: Mapping[str, object],
+        provenance: Mapping[str, object] | Callable[[], Mapping[str, object]],
+        recorded: bool = False,
         inside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.lake = lake
         self.run_id = run_id
-        self.provenance = dict(provenance)
+        self._provenance = provenance
+        self._recorded = recorded
         self._inside = inside
         self.written: list[Artifact] = []
         self._reported: set[str] = set()
@@ -124,7 +129,8 @@ class Artifacts:
                 of which about 128 MiB are held in memory at a time.
             partition_by: columns (text, integers or dates) to store as folders, `column=value`. Rows are
                 then sorted by folder.
-            code_key: the key of the code that produced the table, recorded with it.
+            code_key: the key of the code that produced the table, recorded with it; by default the key of the
+                pipeline's code.
 
         Raises:
             InputError: the name or the table cannot be written; the message gives the reason.
@@ -192,11 +198,13 @@ class Artifacts:
         lazy: bool = False,
         columns: Sequence[str] | None = None,
     ) -> Any:
-        """Read a table: its newest version, or the newest of one run.
+        """Read a table: the newest version that a run has written which succeeded, or the newest of one run.
+
+        What this run, or a session that is no run of a pipeline, has written counts too.
 
         Args:
             name: the artifact's name.
-            run: the id of the run that wrote it; by default any.
+            run: the name of the run that wrote it, however it ended; by default any that succeeded.
             lazy: return a Dask DataFrame with one partition per file instead of a pandas DataFrame.
             columns: the columns to read, in this order, besides the index; by default all.
 
@@ -222,7 +230,7 @@ class Artifacts:
         return self._read_newest(name, run, "table", read)
 
     def read_file(self, name: str, *, run: str | None = None) -> bytes:
-        """Read a file: its newest version, or the newest of one run.
+        """Read a file: the newest version that `read` would choose, or the newest of one run.
 
         Raises:
             LightworkError: no such artifact or run; the message suggests existing ones.
@@ -286,7 +294,9 @@ class Artifacts:
     def _document(
         self, name: str, kind: str, version: str, created: datetime, code_key: object
     ) -> dict[str, Any]:
-        key = getattr(code_key, "digest", code_key)
+        facts = dict(self._provenance() if callable(self._provenance) else self._provenance)
+        of_pipeline = facts.pop("code_key", None)
+        key = getattr(code_key, "digest", code_key) or of_pipeline
         return {
             "name": name,
             "kind": kind,
@@ -295,7 +305,8 @@ class Artifacts:
             "created": created.isoformat(),
             "lightwork": __version__,
             "code_key": None if key is None else str(key),
-            "provenance": self.provenance,
+            "provenance": facts,
+            "recorded": self._recorded,
         }
 
     def _publish(self, document: dict[str, Any]) -> Artifact:
@@ -377,12 +388,16 @@ class Artifacts:
 
     def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
         versions: Sequence[str] | None = None
+        left_out = ""
         # Those that were listed may be gone by now, since newer ones have replaced them: list again then.
         while (listed := self._versions(name)) != versions:
             versions = listed
             for version in versions:
                 if run is None or version.partition("-")[2] == run:
                     document = self._load(name, version, to_read=True)
+                    if document is not None and run is None and not self._counts(document):
+                        left_out = left_out or document["run_id"]
+                        continue
                     if document is not None and document["kind"] == kind:
                         return document
                     if document is not None:
@@ -393,8 +408,43 @@ class Artifacts:
         if run is not None and versions:
             runs = list(dict.fromkeys(version.partition("-")[2] for version in versions))
             raise LightworkError(f"no artifact {name!r} of run {run!r}{near(run, runs)}")
+        if left_out:
+            raise LightworkError(
+                f"no artifact {name!r} of a run that succeeded in {self.lake.root}; the newest is of"
+                f" {left_out}, which did not: run={left_out!r} gives it"
+            )
         names = [each for each in self._names() if each != name and self._versions(each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
+
+    def _counts(self, document: Mapping[str, Any]) -> bool:
+        """Return whether a version is of a run that succeeded; with a warning if that cannot be known."""
+        if document["run_id"] in (self.run_id, os.environ.get(ENV_RUN)):
+            return True
+        try:
+            return is_trusted(self.lake, document)
+        except LakeAway:
+            raise
+        except LightworkError as error:
+            if document["name"] not in self._reported:
+                _log.warning(
+                    "the newest version of artifact %r is taken, as it cannot be known how its run ended: %s",
+                    *(document["name"], one_line(error)),
+                )
+            self._reported.add(document["name"])
+            return True
+
+
+def is_trusted(lake: Lake, document: Mapping[str, Any]) -> bool:
+    """Return whether a version of an artifact was written by a run that succeeded, or outside of any run.
+
+    Args:
+        lake: the lake.
+        document: the version's commit file.
+    """
+    record = records.run(lake, document["run_id"])
+    if record is None:  # a session that is no run of a pipeline, or one whose record was deleted since
+        return not document.get("recorded")
+    return bool(record["status"] == "succeeded")
 
 
 def newest_first(versions: Iterable[str]) -> Sequence[str]:

@@ -16,14 +16,13 @@ from lightwork.functions import mapped
 from lightwork.lake.base import ABANDONED
 from lightwork.lake.local import LocalLake
 from lightwork.lake.threads import in_threads
-from lightwork.store import kinds, presence
-from lightwork.store.artifacts import newest_first
+from lightwork.store import kinds, presence, records
+from lightwork.store.artifacts import is_trusted, newest_first
 from lightwork.store.commits import checked_commit
 from lightwork.store.documents import OddError
-from lightwork.store.records import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lightwork.lake import Lake
     from lightwork.lake.base import Item
@@ -165,8 +164,9 @@ def collect(
 def find(lake: Lake, policy: Policy) -> Iterator[Leftover]:
     """Yield what nobody needs, and what a process may still use; what has to be deleted first comes first."""
     now = lake.now()
-    yield from _artifacts(lake, policy, now)
-    yield from _runs(lake, policy, now)
+    writers: set[str] = set()
+    yield from _artifacts(lake, policy, now, writers)
+    yield from _runs(lake, policy, now, writers)
     yield from _step_logs(lake, policy, now)
     yield from _inputs(lake)
     folders = []
@@ -196,8 +196,11 @@ def _inputs(lake: Lake) -> Iterator[Leftover]:
             yield Leftover(kinds.INPUTS, items)
 
 
-def _runs(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
-    """Yield what ended runs left, and whole runs that are not kept any longer."""
+def _runs(lake: Lake, policy: Policy, now: float, writers: set[str]) -> Iterator[Leftover]:
+    """Yield what ended runs left, and whole runs that are not kept any longer.
+
+    The record of a run stays as long as an artifact that it wrote: it says whether the run succeeded.
+    """
     others: list[tuple[str, float, list[Item]]] = []
     for run_id, group in itertools.groupby(lake.files("runs"), lambda item: kinds.run_of(item.path)):
         if not run_id:
@@ -207,7 +210,7 @@ def _runs(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
         needed = [item for item in items if kinds.kind_of(item) not in (kinds.JOBS, kinds.SIGNS)]
         used = [item for item in items if kinds.kind_of(item) in (kinds.JOBS, kinds.SIGNS)]
         yield from _by_kind(used, spared=live)
-        if not needed:
+        if not needed or run_id in writers:
             continue
         newest = max(item.modified for item in needed)
         is_old = policy.history is not None and now - newest > policy.history
@@ -224,12 +227,12 @@ def _beyond_number(
 ) -> Iterator[Leftover]:
     """Yield the runs of each pipeline that come after its `newest` newest ones."""
     runs.sort(key=lambda run: run[1], reverse=True)
-    records = in_threads(lambda run: record_of(lake, run[0]) or {}, runs, 8)
+    found = in_threads(lambda run: records.run(lake, run[0]), runs, 8)
     seen: dict[str, int] = defaultdict(int)
-    for (run_id, modified, items), record in zip(runs, records, strict=True):
-        pipeline = str(record.get("pipeline"))
+    for (run_id, modified, items), record in zip(runs, found, strict=True):
+        pipeline = str(record and record["pipeline"])
         seen[pipeline] += 1
-        over = record.get("status") != "running" if record else now - modified > silent
+        over = records.ended(record) if record else now - modified > silent
         if seen[pipeline] > newest and (over or not _is_live_now(lake, run_id, now, silent)):
             yield from _by_kind(items)
 
@@ -237,16 +240,23 @@ def _beyond_number(
 def _has_ended(lake: Lake, run_id: str, items: list[Item]) -> bool:
     """Return whether a run of which there was a sign of life not long ago has ended since."""
     signs = any(kinds.kind_of(item) == kinds.SIGNS for item in items)
-    record = None if signs else record_of(lake, run_id)
-    return record is not None and record.get("status") != "running"
+    record = None if signs else records.run(lake, run_id)
+    return record is not None and records.ended(record)
 
 
 def _is_live_now(lake: Lake, run_id: str, now: float, silent: float) -> bool:
     return presence.is_live(lake, list(lake.files(f"runs/{run_id}")), now, silent)
 
 
-def _artifacts(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
-    """Yield versions without a commit, and those that newer ones have replaced long enough ago."""
+def _artifacts(lake: Lake, policy: Policy, now: float, writers: set[str]) -> Iterator[Leftover]:
+    """Yield versions without a commit, and those that newer ones have replaced long enough ago.
+
+    Args:
+        lake: the lake.
+        policy: what is kept.
+        now: the time by the lake's clock.
+        writers: gets the runs that wrote the versions that stay.
+    """
 
     def name_of(item: Item) -> str:
         return "/".join(item.path.split("/")[:2])
@@ -266,7 +276,9 @@ def _artifacts(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:
             if version not in commits:
                 left = _is_uncommitted(lake, name, version, items, policy, now)
                 yield Leftover(kinds.UNCOMMITTED, items, spared=not left)
-        for version in _replaced(lake, name, commits, policy, now):
+        replaced = list(_replaced(lake, name, commits, policy, now))
+        writers |= {version.partition("-")[2] for version in commits if version not in replaced}
+        for version in replaced:
             # Without its commit, a version does not exist any more.
             yield Leftover(kinds.ARTIFACTS, [commits[version], *parts.get(version, ())])
 
@@ -284,11 +296,11 @@ def _is_uncommitted(
 
 
 def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, now: float) -> Iterator[str]:
-    """Yield the committed versions that are not kept: never the newest that can be read, nor newer ones."""
+    """Yield the committed versions that are not kept: never the one that is read, nor newer ones."""
     if len(commits) < 2 or (policy.history is None and policy.newest is None):
         return
     versions = newest_first(commits)
-    readable = next((i for i, each in enumerate(versions) if _is_readable(lake, name, each)), None)
+    readable = _newest_readable(lake, name, versions)
     if readable is None:
         return
     for number, version in enumerate(versions):
@@ -301,12 +313,19 @@ def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, n
             yield version
 
 
-def _is_readable(lake: Lake, name: str, version: str) -> bool:
-    try:
-        checked_commit(lake.read(f"artifacts/{name}/{kinds.VERSIONS}/{version}.json"), name, version)
-    except (FileNotFoundError, OddError):
-        return False
-    return True
+def _newest_readable(lake: Lake, name: str, versions: Sequence[str]) -> int | None:
+    """Return the position of the version that `Artifacts.read` gives; else of the newest whole one."""
+    first = None
+    for number, version in enumerate(versions):
+        try:
+            path = f"artifacts/{name}/{kinds.VERSIONS}/{version}.json"
+            document = checked_commit(lake.read(path), name, version)
+        except (FileNotFoundError, OddError):
+            continue
+        if is_trusted(lake, document):
+            return number
+        first = number if first is None else first
+    return first
 
 
 def _step_logs(lake: Lake, policy: Policy, now: float) -> Iterator[Leftover]:

@@ -1,39 +1,32 @@
-"""Records of what drivers cannot record themselves, written by the process that watches their Workflows.
+"""What drivers cannot record themselves, written by the process that watches their Workflows.
 
-A driver writes the record of its own run. This module adds what no driver knows: a record of each Workflow
-from its submission on, which stays if no driver's record says how the Workflow has ended; and the end of the
-records of drivers that were killed, stopped, or refused by the lake.
+A driver records its own attempt. This module adds what no driver knows: that a Workflow was submitted, how it
+has ended, and how its drivers did that were killed, stopped, or refused by the lake. It writes no file of a
+driver's. `store.records` puts both together.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.lake.threads import in_threads
-from lightwork.store import records
-from lightwork.store.documents import seal
+from lightwork.store import attempts, documents, workflows
+from lightwork.store.documents import OddError, seal
+from lightwork.store.workflows import Ending as Ending
 
 if TYPE_CHECKING:
     from lightwork.lake import Lake
 
-__all__ = ["Ending", "Ledger", "Submitted", "complete"]
+__all__ = ["Ending", "Ledger", "Submitted"]
 
-MARK = "w"
-"""What follows the time in the id of a Workflow's own record; drivers' ids are hexadecimal there."""
-_SKEW = dt.timedelta(minutes=5)
-"""How far the clocks of a driver and of the API server may differ."""
-_NEWEST = 5_000
-"""How many of the newest runs are looked through for records of Workflows that have no end."""
-
+OPEN = "runs/.open"
+"""The folder with a file for each Workflow that is recorded as submitted, and not as ended."""
 _THREADS = 8
-_REMEMBERED = 50_000
-"""How many drivers' records are remembered as another run's, so that they are read once."""
-
-Ending = tuple[str, str]
-"""A status and the reason in words, which is empty if there is none."""
+_UNSETTLED = ("running", "stopped")
+"""The statuses of attempts that do not say how they ended: a stop has no reason of its own."""
 _GONE: Ending = ("lost", "its pod was gone before it had recorded its end")
 
 
@@ -42,35 +35,39 @@ class Submitted:
     """A Workflow, as far as its record is concerned.
 
     Attributes:
-        workflow: its name.
+        workflow: its name, which is the run's.
         uid: its id, which no other Workflow has, also of the same name.
         pipeline: the pipeline's name in the tenant's file.
         created: when it was submitted.
         parameters: what was submitted, as texts by name.
+        retry_of: the run that it tries again; empty if it is not a retry.
+        long: the parameters whose values are not in the Workflow, as they are too long.
     """
 
     workflow: str
     uid: str
     pipeline: str
     created: dt.datetime
-    parameters: Mapping[str, str]
-
-    @property
-    def run_id(self) -> str:
-        """The id of its own record, which sorts by time as all ids of runs do."""
-        return f"{self.created:%Y%m%dT%H%M%S}-{MARK}{self.uid.replace('-', '')[:8]}"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    retry_of: str = ""
+    long: tuple[str, ...] = ()
 
 
 class Ledger:
-    """The records of runs in one lake, for the process that watches their Workflows."""
+    """The records of Workflows in one lake, for the process that watches them."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self._workflows: dict[str, str] = {}
 
     def note(self, run: Submitted) -> None:
         """Record that a run was submitted, unless that is recorded already."""
-        self.lake.create(_path(run.run_id), seal(self._own(run), indent=2))
+        document = self._document(run)
+        self.lake.create(f"{OPEN}/{run.workflow}.json", seal(document))
+        known = workflows.read(self.lake, run.workflow) if self._is_recorded(run) else None
+        if known is None or known["uid"] != run.uid:
+            self._write(document)
+        if run.retry_of:
+            link(self.lake, run.retry_of, run.workflow)
 
     def settle(
         self,
@@ -81,9 +78,8 @@ class Ledger:
     ) -> None:
         """Record how a run has ended, when none of its drivers is there any more.
 
-        The records of its drivers that have no end, or say only that they were stopped, are completed: by the
-        end of their pod if that is known, else by the end of the run. If the newest one then says how the run
-        has ended, the Workflow's own record is deleted; else it says that.
+        Attempts that have no end, or say only that they were stopped, get one: that of their pod if it is
+        known, else that of the run.
 
         Args:
             run: the run.
@@ -91,104 +87,79 @@ class Ledger:
             finished: when.
             of_pod: returns how the driver in the pod of a name has ended; None if that is not known.
         """
-        newest = ""
-        for record in self._of_drivers(run):
-            newest = str(record["status"])
-            if newest in ("running", "stopped"):  # a stop has no reason of its own
-                ended = of_pod(str(record.get("pod"))) or (_GONE if ending[0] == "succeeded" else ending)
-                self._write(complete(record, ended, finished))
-                newest = ended[0]
-        if newest == ending[0]:
-            self.lake.delete([_path(run.run_id)])
-        else:
-            self._write(complete(self._own(run), ending, finished))
+        drivers = {}
+        for attempt in attempts.of_run(self.lake, run.workflow):
+            if attempt.get("workflow_uid") in (None, run.uid) and attempt["status"] in _UNSETTLED:
+                end = of_pod(str(attempt.get("pod"))) or (_GONE if ending[0] == "succeeded" else ending)
+                drivers[attempt["id"]] = {"status": end[0], "error": end[1][:1000] or None}
+        status, reason = ending
+        seconds = max(0.0, (finished - run.created).total_seconds())
+        self._write(
+            self._document(run)
+            | {
+                "status": status,
+                "error": reason[:1000] or None,
+                "finished": finished.isoformat(timespec="milliseconds"),
+                "seconds": round(seconds, 3),
+                "drivers": drivers,
+            }
+        )
+        self.lake.delete([f"{OPEN}/{run.workflow}.json"])
 
     def open_notes(self) -> list[Submitted]:
         """Return the Workflows that are recorded as submitted, and not as ended, the oldest first."""
-        own = [run_id for run_id in self._ids()[-_NEWEST:] if _is_own(run_id)]
-        found = in_threads(lambda run_id: records.record_of(self.lake, run_id), own, _THREADS)
-        return [
-            Submitted(
-                str(record.get("workflow")),
-                str(record.get("workflow_uid")),
-                str(record.get("pipeline")),
-                dt.datetime.fromisoformat(str(record["started"])),
-                record.get("parameters") or {},
-            )
-            for record in found
-            if record is not None and record["status"] == records.SUBMITTED
-        ]
+        paths = [entry.path for entry in self.lake.entries(OPEN)]
+        found = in_threads(lambda path: attempts.read(self.lake, path, _checked), paths, _THREADS)
+        notes = [_submitted(document) for document in found if document is not None]
+        return sorted(notes, key=lambda note: note.created)
 
-    def _of_drivers(self, run: Submitted) -> list[dict[str, Any]]:
-        """Return the records that drivers have written of a run, the oldest first."""
-        since = f"{run.created - _SKEW:%Y%m%dT%H%M%S}"
-        ids = [item for item in self._ids() if item >= since and not _is_own(item)]
-        others = [item for item in ids if self._workflows.get(item, run.workflow) != run.workflow]
-        found = in_threads(self._driver_record, [item for item in ids if item not in others], _THREADS)
-        return [record for record in found if record and _is_of(record, run)]
-
-    def _driver_record(self, run_id: str) -> dict[str, Any] | None:
-        path = _path(run_id)
+    def _is_recorded(self, run: Submitted) -> bool:
         # A list first: without the right to list the whole bucket, S3 refuses to read a missing file.
-        if all(entry.path != path for entry in self.lake.entries(f"runs/{run_id}")):
-            return None
-        if len(self._workflows) > _REMEMBERED:
-            self._workflows.clear()
-        if (record := records.record_of(self.lake, run_id)) is not None:
-            self._workflows[run_id] = str(record.get("workflow"))
-        return record
+        path = workflows.path(run.workflow)
+        return any(entry.path == path for entry in self.lake.entries(f"runs/{run.workflow}"))
 
-    def _ids(self) -> list[str]:
-        return [folder.rpartition("/")[2] for folder in self.lake.folders("runs")]
+    def _write(self, document: dict[str, Any]) -> None:
+        self.lake.write(workflows.path(document["run"]), seal(document, indent=2))
 
-    def _write(self, record: dict[str, Any]) -> None:
-        self.lake.write(_path(record["run_id"]), seal(record, indent=2))
-
-    def _own(self, run: Submitted) -> dict[str, Any]:
+    def _document(self, run: Submitted) -> dict[str, Any]:
         return {
-            "run_id": run.run_id,
+            "run": run.workflow,
+            "uid": run.uid,
             "pipeline": run.pipeline,
             "tenant": self.lake.tenant,
-            "on": "cluster",
-            "status": records.SUBMITTED,
+            "status": "submitted",
             "parameters": dict(run.parameters),
             "started": run.created.isoformat(timespec="milliseconds"),
             "finished": None,
             "seconds": None,
-            "elements": None,
             "error": None,
-            "artifacts": [],
-            "workflow": run.workflow,
-            "workflow_uid": run.uid,
-            "step": None,
-            "pod": None,
+            "retry_of": run.retry_of or None,
+            "long_parameters": list(run.long),
+            "drivers": {},
         }
 
 
-def complete(record: Mapping[str, Any], ending: Ending, finished: dt.datetime) -> dict[str, Any]:
-    """Return a record with an end; one that has said when it ended keeps that."""
-    status, reason = ending
-    known = record.get("finished")
-    end = dt.datetime.fromisoformat(str(known)) if known else finished
-    started = dt.datetime.fromisoformat(str(record["started"]))
-    seconds = max(0.0, (end - started).total_seconds())
-    return {
-        **record,
-        "status": status,
-        "error": reason[:1000] or None,
-        "finished": end.isoformat(timespec="milliseconds"),
-        "seconds": round(seconds, 3),
-    }
+def link(lake: Lake, earlier: str, later: str) -> None:
+    """Note beside a run that another one tries it again."""
+    lake.create(f"runs/{earlier}/retries/{later}", later.encode())
 
 
-def _is_of(record: Mapping[str, Any], run: Submitted) -> bool:
-    """Return whether a driver's record is of a run; those of earlier versions have no unique id."""
-    return record.get("workflow") == run.workflow and record.get("workflow_uid") in (None, run.uid)
+def _checked(document: dict[str, Any], path: str) -> dict[str, Any]:
+    if path != f"{OPEN}/{documents.text(document, 'run')}.json":
+        raise OddError("run: it is the note of another run")
+    for name in ("uid", "pipeline"):
+        documents.text(document, name)
+    documents.moment(document, "started")
+    return document
 
 
-def _is_own(run_id: str) -> bool:
-    return run_id.rpartition("-")[2].startswith(MARK)
-
-
-def _path(run_id: str) -> str:
-    return f"runs/{run_id}/run.json"
+def _submitted(document: dict[str, Any]) -> Submitted:
+    return Submitted(
+        document["run"],
+        document["uid"],
+        document["pipeline"],
+        documents.moment(document, "started"),
+        document.get("parameters") or {},
+        str(document.get("retry_of") or ""),
+        tuple(map(str, document.get("long_parameters") or ())),
+    )

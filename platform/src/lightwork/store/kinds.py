@@ -50,7 +50,7 @@ def kind_of(item: Item) -> str:
             return RESULTS
         case ["runs", _, "jobs", _, *_]:
             return JOBS
-        case ["runs", _, "report.html"]:
+        case ["runs", _, name] if name.startswith("report") and name.endswith(".html"):
             return REPORTS
         case ["runs", _, "alive"]:
             return SIGNS
@@ -70,7 +70,8 @@ def kind_of(item: Item) -> str:
 def run_of(path: str) -> str:
     """Return the run whose folder a path is in; empty if it is in none."""
     parts = path.split("/")
-    return parts[1] if parts[0] == "runs" and len(parts) > 2 else ""
+    is_in_one = parts[0] == "runs" and len(parts) > 2 and not parts[1].startswith(".")
+    return parts[1] if is_in_one else ""
 
 
 def version_of(path: str) -> tuple[str, str, bool] | None:

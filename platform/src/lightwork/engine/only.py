@@ -1,0 +1,80 @@
+"""Computing only some elements of a task, to debug them; the run ends when they are computed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from lightwork.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_INDEX = re.compile(r"(?:(\d{1,9})/)?(\d{1,18})")
+
+
+class Done(BaseException):
+    """All elements that were asked for are computed."""
+
+
+class Only:
+    """The elements that are asked for.
+
+    Args:
+        task: the task's name.
+        wanted: map and index of each: the maps of a task count from 1, the elements of a map from 0.
+
+    Attributes:
+        results: what was computed: map, index and result.
+    """
+
+    def __init__(self, task: str, wanted: Iterable[tuple[int, int]]) -> None:
+        self.task = task
+        self._left = set(wanted)
+        self.results: list[tuple[int, int, Any]] = []
+
+    def of(self, task: str, number: int) -> frozenset[int] | None:
+        """Return the indices that are asked for in a map of a task; None if the map runs as usual."""
+        if task != self.task:
+            return None
+        return frozenset(index for map_number, index in self._left if map_number == number)
+
+    def keep(self, number: int, index: int, result: Any) -> None:
+        """Take a result.
+
+        Raises:
+            Done: it was the last one.
+        """
+        self._left.discard((number, index))
+        self.results.append((number, index, result))
+        if not self._left:
+            raise Done
+
+    def missing(self) -> str:
+        """Return the elements that were not there, in words; empty if there are none."""
+        return ", ".join(written(*item) for item in sorted(self._left))
+
+
+def written(number: int, index: int) -> str:
+    """Return an element's index as it is shown and given: `77`, or `2/77` in the second map of its task."""
+    return str(index) if number == 1 else f"{number}/{index}"
+
+
+def parsed(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """Return the task, which may be empty, and the elements that `[TASK:]INDEX[,INDEX]...` names.
+
+    >>> parsed("speed:77,2/3")
+    ('speed', [(1, 77), (2, 3)])
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    task, _, indices = text.rpartition(":")
+    matches = [_INDEX.fullmatch(item.strip()) for item in indices.split(",")]
+    wanted = [(int(match[1] or 1), int(match[2])) for match in matches if match]
+    if len(wanted) < len(matches) or any(number < 1 for number, _ in wanted):
+        raise InputError(
+            f"--only: found {text!r}; expected [TASK:]INDEX[,INDEX]... as `lightwork show` prints them, for"
+            " example 77 or speed:77,78"
+        )
+    return task, wanted
