@@ -83,6 +83,7 @@ class Line:
 
     tenant: str | None
     text: str
+    pod: str = "pod"
 
     @property
     def stream(self) -> str:
@@ -102,7 +103,7 @@ class Line:
             **({"tenant": self.tenant} if self.tenant else {}),
             "event": self.text,
             "namespace": namespace,
-            "pod": "pod",
+            "pod": self.pod,
             "container": "main",
         }
 

@@ -83,7 +83,7 @@ def test_a_followed_run_loses_and_doubles_no_line_and_the_lake_keeps_them(
     assert len({line["pod"] for line in followed if line["role"] == "worker"}) >= 4
     for line in followed:
         if line["role"] != "driver" or line["event"]:  # Argo's own container writes to the driver's log
-            assert PLACE <= line["event"].keys(), line
+            assert line["event"].keys() >= PLACE, line
             assert (line["event"]["tenant"], line["event"]["run"]) == (acme, name)
             assert line["event"]["role"] == line["role"]
     loggers = {line["event"].get("logger") for line in followed}
@@ -108,7 +108,7 @@ def test_a_pipeline_that_fails_says_so_in_one_event(acme: str) -> None:
     event = fatal[0]["event"]
     assert (event["level"], event["event"]) == ("critical", "failed: ValueError: out of wind")
     assert "Traceback" in event["exception"]
-    assert PLACE <= event.keys()
+    assert event.keys() >= PLACE
 
 
 def test_the_workers_account_may_not_read_logs(acme: str) -> None:
