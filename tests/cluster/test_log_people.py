@@ -141,6 +141,7 @@ def test_a_search_is_limited_to_a_run_a_pipeline_and_a_time(way: Way, domain: Do
             "@timestamp": moment,
             "pod": pod,
             "run": run,
+            "task": run and "wind.read",
             "pipeline": run.rpartition("-")[0],
         }
         body = f"{json.dumps({'create': {'_index': OWN}})}\n{json.dumps(record)}\n"
@@ -151,6 +152,7 @@ def test_a_search_is_limited_to_a_run_a_pipeline_and_a_time(way: Way, domain: Do
     ship("another run", "wind-a1b2d-driver-123", "wind-a1b2d", "2026-11-03T00:00:00Z")
     logs = way.logs("ACME")
     assert texts(logs.newest(Query(run="wind-a1b2c"), 9)) == ["by its pod", "by its field"]
+    assert texts(logs.newest(Query(run="wind-a1b2c", task="wind.read"), 9)) == ["by its field"]
     assert texts(logs.newest(Query(pipeline="wind"), 9)) == ["by its field", "another run"]
     between = Query(since="2026-11-02T00:00:00+00:00", until="2026-11-03T00:00:00+00:00")
     assert texts(logs.newest(between, 9)) == ["by its field"]

@@ -1,4 +1,4 @@
-"""`lightwork logs` of real pods: followed over workers that go and come, and kept in the lake after the run."""
+"""`lightwork logs` of real pods: followed over workers that go and come, and kept in the lake."""
 
 from __future__ import annotations
 
@@ -60,13 +60,17 @@ def test_a_followed_run_loses_and_doubles_no_line_and_the_lake_keeps_them(
     with output.open("w") as file:
         follower = subprocess.Popen(
             words(name, acme, "--follow", "--json"),
-            cwd=ROOT, env={**os.environ, **tenants.environment()}, stdout=file, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env={**os.environ, **tenants.environment()},
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         try:
             probes.wait_until_at_work(acme, name, label, elements=200)
             first, second, *_ = probes.running(acme, name, "worker")
             where = ["-n", tenants.namespace(acme)]
-            # The container of one is started again in the same pod; another pod takes the place of the second.
+            # The container of one is started again in its pod; another pod takes the place of the second.
             kubectl(*where, "exec", first, "--", "python", "-c", "import os; os.kill(1, 15)")
             kubectl(*where, "delete", "pod", second, "--wait=false")
             tenants.wait_for_end(acme, name, seconds=300)
