@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightwork.cli.logs import Line
+from lightwork.cli.logs import Line, Wanted
 from lightwork.lake import open_lake
 
 RUN = "r1"
