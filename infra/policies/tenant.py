@@ -144,7 +144,7 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading the records of a tenant's runs and writing those of Workflows, and nothing else of a lake.
+    """Allow reading the records of a tenant's runs and writing those of Workflows; nothing else of a lake.
 
     What drivers write can neither be changed nor deleted.
 

@@ -137,7 +137,7 @@ class Wanted:
 
 
 @click.command("logs")
-@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
+@click.argument("run", metavar="RUN", shell_complete=candidates.runs_anywhere)
 @click.option("--task", metavar="NAME", help="Only lines of this task.")
 @click.option("--errors", is_flag=True, help="Only errors.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")

@@ -17,6 +17,7 @@ from lightwork.keys import call_key, code_key
 from lightwork.lake import open_lake
 from lightwork.store import segments
 from lightwork.store.artifacts import Artifacts
+from lightwork.store import records
 from lightwork.store.results import ResultStore
 
 LOOKS = {
@@ -33,7 +34,7 @@ LOOKS = {
     "cache size": ["", "--json"],
     "cache prune": ["--older-than 30d --dry-run", "--task trap --dry-run", "--older-than 30d"],
     "runs": ["", "--json", "windy-city --last 1"],
-    "logs": [],
+    "logs": ["{run}", "{run} --json", "{run} --follow"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
@@ -132,9 +133,10 @@ def commands(group: click.Group, path: str = "") -> Iterator[str]:
 def look(lightwork: Callable) -> dict[str, str]:
     """Run every command that only looks; return the ends of those that sprang a trap or broke."""
     wrong = {}
+    run = records.recent(open_lake(".lightwork/lake", tenant="local"))[0]["name"]
     for command, lines in LOOKS.items():
         for line in lines:
-            done = lightwork(*command.split(), *line.split())
+            done = lightwork(*command.split(), *line.format(run=run).split())
             if Path("sprung").exists():
                 wrong[f"{command} {line}"] = "unpickled"
                 Path("sprung").unlink()
