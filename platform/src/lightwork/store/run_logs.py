@@ -13,6 +13,9 @@ import zlib
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from lightwork.errors import one_line
+from lightwork.logs import get_logger
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -63,9 +66,13 @@ def of_machine(lake: Lake, run: str) -> list[Kept]:
     A line that is being written is left out.
     """
     for name in ("log.jsonl", "log.jsonl.gz"):
+        path = f"runs/{run}/{name}"
         try:
-            text = _text(lake.read(f"runs/{run}/{name}"))
+            text = _text(lake.read(path))
         except FileNotFoundError:
+            continue
+        except zlib.error as error:
+            _damaged(lake, path, error)
             continue
         return list(_events(text[: text.rfind("\n") + 1]))
     return []
@@ -82,14 +89,23 @@ def _of_dask(lake: Lake, run: str) -> Iterator[Kept]:
     by_writer: dict[str, Counter[Kept]] = {}
     for entry in lake.entries(f"runs/{run}/logs"):
         lines = by_writer.setdefault(entry.path.rpartition("/")[0], Counter())
-        for text in _text(lake.read(entry.path)).split("\n"):
-            if text:
-                line = json.loads(text)
-                lines[Kept(str(line["time"]), str(line["pod"]), str(line["text"]))] += 1
+        try:
+            lines.update(_segment(_text(lake.read(entry.path))))
+        except (ValueError, TypeError, KeyError, zlib.error) as error:
+            _damaged(lake, entry.path, error)
     most: Counter[Kept] = Counter()
     for lines in by_writer.values():
         most |= lines
     yield from most.elements()
+
+
+def _segment(text: str) -> list[Kept]:
+    lines = [json.loads(line) for line in text.split("\n") if line]
+    return [Kept(*(str(line[name]) for name in Kept._fields)) for line in lines]
+
+
+def _damaged(lake: Lake, path: str, error: Exception) -> None:
+    get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(path)}: {one_line(error)}")
 
 
 def _events(text: str, pod: str = "") -> Iterator[Kept]:
@@ -106,13 +122,17 @@ def _time(line: str) -> str:
         return ""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(event.get("timestamp") or "")
 
 
 def _text(data: bytes) -> str:
-    """Return a log's text; of a compressed one that was cut off, what is whole."""
+    """Return a log's text; of a compressed one that was cut off, what is whole.
+
+    Raises:
+        zlib.error: it is damaged.
+    """
     if data[:2] == b"\x1f\x8b":
         data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data)
     return data.decode(errors="replace")

@@ -10,6 +10,8 @@ import pytest
 
 from lightwork.cli.logs import Line, Wanted
 from lightwork.lake import open_lake
+from lightwork.store import run_logs
+from lightwork.store.run_logs import Kept
 
 RUN = "r1"
 LINES = [
@@ -89,6 +91,24 @@ def test_a_pod_tells_the_role_of_a_line_that_does_not(pod: str, role: str) -> No
 def test_any_line_can_be_shown(text: str) -> None:
     line = Line.of("2026", "p", text)
     assert text in line.shown() or line.event
+
+
+def test_a_worker_is_named_by_a_part_of_its_pods_name() -> None:
+    wanted = Wanted(worker="r1-")
+    assert wanted.has(Line.of("", "r1-workers-6f7d8-x2k9q", "a line"))
+    assert not wanted.has(Line.of("", "r1-driver-1234567", "a line"))
+
+
+def test_a_damaged_file_of_the_log_is_named_and_the_others_are_shown(
+    lightwork: Callable, logs: Callable, project: Path
+) -> None:
+    lake = open_lake(project / ".lightwork/lake", tenant="local")
+    run_logs.keep(lake, RUN, "r1-driver-1", 0, [Kept(LINES[0][0], "r1-scheduler-6f7d8-x2k9q", "whole")])
+    for number, data in enumerate((b"\x1f\x8bno gzip", b"no json", b'{"time": 1}\n', b"\x00\xff"), 1):
+        lake.write(f"runs/{RUN}/logs/r1-driver-1/{number:06}.jsonl.gz", data)
+    done = lightwork("logs", RUN)
+    assert (done.code, len(done.out.splitlines())) == (0, 8), done.err
+    assert done.err.count("ignored a damaged file") == 4
 
 
 def test_python_itself_says_that_it_has_failed() -> None:

@@ -15,9 +15,8 @@ from lightwork.cli.main import cli
 from lightwork.functions import discovery
 from lightwork.keys import call_key, code_key
 from lightwork.lake import open_lake
-from lightwork.store import segments
+from lightwork.store import records, segments
 from lightwork.store.artifacts import Artifacts
-from lightwork.store import records
 from lightwork.store.results import ResultStore
 
 LOOKS = {
@@ -133,7 +132,7 @@ def commands(group: click.Group, path: str = "") -> Iterator[str]:
 def look(lightwork: Callable) -> dict[str, str]:
     """Run every command that only looks; return the ends of those that sprang a trap or broke."""
     wrong = {}
-    run = records.recent(open_lake(".lightwork/lake", tenant="local"))[0]["name"]
+    run = records.names(open_lake(".lightwork/lake", tenant="local"))[0]
     for command, lines in LOOKS.items():
         for line in lines:
             done = lightwork(*command.split(), *line.format(run=run).split())
