@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +143,21 @@ def test_a_recorded_event_becomes_fields(lua: Shipper) -> None:
         "worker": "17",
         "log": line.decode().rstrip("\n"),
     }
+
+
+def test_the_recorded_lines_of_a_run_keep_their_fields(lua: Shipper) -> None:
+    """Those of driver, scheduler, nannies and workers of a run in a cluster, with Argo's own."""
+    recorded = Path(__file__).with_name("recorded.jsonl").read_text().splitlines()
+    assert len(recorded) > 20
+    for item in map(json.loads, recorded):
+        record = lua.record(item["text"].encode(), pod=item["pod"])
+        event = json.loads(item["text"]) if item["text"].startswith("{") else {}
+        assert record["log"] == item["text"]
+        assert record["pod"] == item["pod"]
+        assert {name: record.get(name) for name in FIELDS} == {
+            name: None if name not in event else str(event[name]).encode()[:LONGEST_FIELD].decode()
+            for name in FIELDS
+        }
 
 
 def expected(value: Any) -> str | None:
