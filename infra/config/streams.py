@@ -18,6 +18,13 @@ CLUSTER = "logs-cluster"
 TENANT = "logs-tenant-"
 """The beginning of the names of tenants' streams."""
 
+FIELDS = ("level", "event", "logger", "pipeline", "run", "task", "step", "role", "worker")
+"""The fields of a JSON line that are kept as fields of their own, beside the line itself."""
+LONGEST_FIELD = 256
+"""The most bytes of such a field; the rest of it is only in the line."""
+LONGEST_LINE = 30_000
+"""The most bytes of a line; `cut` is the number of bytes of a longer one."""
+
 GIB_A_SHARD = 30
 """The size at which a stream starts a new index: AWS advises 10 to 30 GiB a shard for searching, 30 to 50 for
 logs ("Choosing the number of shards").

@@ -83,6 +83,7 @@ class Line:
 
     tenant: str | None
     text: str
+    pod: str = "pod"
 
     @property
     def stream(self) -> str:
@@ -100,8 +101,10 @@ class Line:
             "log": self.text,
             "stream": self.stream,
             **({"tenant": self.tenant} if self.tenant else {}),
-            "line": {"event": self.text, "tenant": "globex", "odd": {"field": 1}},
-            "kubernetes": {"namespace_name": namespace, "labels": {"app_kubernetes_io/name": "x"}},
+            "event": self.text,
+            "namespace": namespace,
+            "pod": self.pod,
+            "container": "main",
         }
 
 

@@ -145,7 +145,8 @@ class Server:
         }
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
-            connection.request(method, f"/{path}", data, headers if data else _without_type(headers))
+            content = data.encode() if data else None
+            connection.request(method, f"/{path}", content, headers if data else _without_type(headers))
             response = connection.getresponse()
             text = response.read().decode()
         try:

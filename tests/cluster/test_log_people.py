@@ -139,8 +139,10 @@ def test_a_search_is_limited_to_a_run_a_pipeline_and_a_time(way: Way, domain: Do
         record = {
             **Line("acme", text).record,
             "@timestamp": moment,
-            "kubernetes": {"pod_name": pod, "container_name": "main"},
-            "line": {"run": run, "pipeline": run.rpartition("-")[0]},
+            "pod": pod,
+            "run": run,
+            "task": run and "wind.read",
+            "pipeline": run.rpartition("-")[0],
         }
         body = f"{json.dumps({'create': {'_index': OWN}})}\n{json.dumps(record)}\n"
         assert domain.server.ask("POST", "_bulk?refresh=true", body).body["errors"] is False
@@ -150,6 +152,7 @@ def test_a_search_is_limited_to_a_run_a_pipeline_and_a_time(way: Way, domain: Do
     ship("another run", "wind-a1b2d-driver-123", "wind-a1b2d", "2026-11-03T00:00:00Z")
     logs = way.logs("ACME")
     assert texts(logs.newest(Query(run="wind-a1b2c"), 9)) == ["by its pod", "by its field"]
+    assert texts(logs.newest(Query(run="wind-a1b2c", task="wind.read"), 9)) == ["by its field"]
     assert texts(logs.newest(Query(pipeline="wind"), 9)) == ["by its field", "another run"]
     between = Query(since="2026-11-02T00:00:00+00:00", until="2026-11-03T00:00:00+00:00")
     assert texts(logs.newest(between, 9)) == ["by its field"]
@@ -264,7 +267,7 @@ def test_iam_and_opensearch_refuse_everything_else_each_by_itself(way: Way, doma
 
 QUERIES: list[dict[str, Any]] = [
     GLOBAL,
-    {"size": 0, "aggs": {"a": {"terms": {"field": "line.event", "min_doc_count": 0, "size": 1000}}}},
+    {"size": 0, "aggs": {"a": {"terms": {"field": "event", "min_doc_count": 0, "size": 1000}}}},
     {"suggest": {"a": {"text": "zanzibat", "term": {"field": "log"}}}},
     {"query": {"query_string": {"query": f"{SECRET} OR _index:*globex*"}}},
     {"query": {"wildcard": {"_index": "*globex*"}}},

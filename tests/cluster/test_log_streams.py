@@ -6,7 +6,6 @@ Bit sends. What is not: IAM and Index State Management (`search_front.py`), and 
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ import pytest
 from infra.config import streams
 from infra.config.sizes import DEFAULTS, Sizes
 from infra.config.streams import CLUSTER, stream
-from infra.services.charts.shipper import ROUTE
-from infra.tenant.streams import domain_requests, role_name, tenant_requests
+from infra.tenant.streams import NAMES, domain_requests, role_name, tenant_requests
 from lightwork.errors import InputError
 from lightwork.pods import search
 from tests.cluster import log_domain, opensearch
@@ -58,10 +56,9 @@ def test_a_stream_has_the_templates_settings_and_fields(domain: Domain) -> None:
         settings = found["settings"]["index"]
         assert (settings["number_of_shards"], settings["number_of_replicas"]) == ("1", "0")
         assert found["mappings"]["dynamic"] == "false", "a tenant's fields must not become the domain's"
-        assert "odd" not in found["mappings"]["properties"]["line"]["properties"]
-    query = {"query": {"bool": {"filter": [{"term": {"line.event": "text"}}, {"match": {"log": "text"}}]}}}
+        assert set(found["mappings"]["properties"]) == {"@timestamp", "log", *NAMES}
+    query = {"query": {"bool": {"filter": [{"term": {"event": "text"}}, {"match": {"log": "text"}}]}}}
     (hit,) = domain.server.ask("POST", f"{ACME}/_search", query).body["hits"]["hits"]
-    assert hit["_source"]["line"]["odd"] == {"field": 1}, "the whole line is stored"
     assert hit["_source"]["tenant"] == "acme"
 
 
@@ -184,25 +181,3 @@ def test_two_nodes_hold_each_line_twice(tmp_path: Path, monkeypatch: pytest.Monk
     for index, shard in {(entry["index"], entry["shard"]) for entry in shards}:
         places = {entry["node"] for entry in shards if (entry["index"], entry["shard"]) == (index, shard)}
         assert len(places) == 2, f"{index} {shard}: the loss of a node loses lines"
-
-
-@pytest.mark.parametrize(
-    ("namespace", "expected"),
-    [
-        ("tenant-acme", "logs-tenant-acme acme"),
-        ("tenant-acme-2", "logs-tenant-acme-2 acme-2"),
-        ("argo", f"{CLUSTER} nil"),
-        ("tenant-", f"{CLUSTER} nil"),
-        ("my-tenant-acme", f"{CLUSTER} nil"),
-        ("", f"{CLUSTER} nil"),
-    ],
-)
-def test_a_line_belongs_to_its_namespace_whatever_it_says(namespace: str, expected: str) -> None:
-    opensearch.find("lua5.1")
-    record = f'{{tenant="globex", stream="x", kubernetes={{namespace_name="{namespace}"}}}}'
-    program = (
-        f"{ROUTE}\nlocal code, time, record = route('kube.x', 7, {record})\n"
-        "assert(code == 2 and time == 7)\nprint(record.stream, record.tenant)"
-    )
-    done = subprocess.run(["lua5.1", "-e", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == expected.split()

@@ -141,8 +141,9 @@ def test_dashboard_metrics_and_logs_of_a_running_run_can_be_read(acme):
         assert metric in page(tenants.namespace(acme), pod, 8787, "/metrics")
     with dashboard(acme, name) as address:
         assert "Dask" in fetched(address), "the dashboard is not reachable through the API"
-    words = [*tenants.LIGHTWORK, "logs", name, *tenants.WHERE, acme]
-    lines = [line.split("  ", 1) for line in run(words, env=tenants.environment()).splitlines()]
+    words = [*tenants.LIGHTWORK, "logs", name, "--json", *tenants.WHERE, acme]
+    printed = map(json.loads, run(words, env=tenants.environment()).splitlines())
+    lines = [(line["pod"], line["text"]) for line in printed]
     pods = {pod for pod, _ in lines}
     assert any("-scheduler-" in pod for pod in pods)
     assert any("-workers-" in pod for pod in pods)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import dedent
 
-from infra.config.streams import CLUSTER, TENANT
+from infra.config.streams import CLUSTER, FIELDS, LONGEST_FIELD, LONGEST_LINE, TENANT
 from infra.services.charts.common import Values, container, size
 
-ROUTE = f"""\
-function route(tag, timestamp, record)
-  local namespace = (record["kubernetes"] or {{}})["namespace_name"] or ""
-  local tenant = string.match(namespace, "^tenant%-(.+)$")
-  record["stream"] = tenant and ("{TENANT}" .. tenant) or "{CLUSTER}"
-  record["tenant"] = tenant
-  return 2, timestamp, record
-end
-"""
-"""Sets a line's stream and tenant by its namespace, never by anything that a pod can set itself."""
+SCRIPT = f"""\
+local TENANT, CLUSTER, LINE, FIELD = "{TENANT}", "{CLUSTER}", {LONGEST_LINE}, {LONGEST_FIELD}
+local NAMED = {{{", ".join(f"{name} = true" for name in FIELDS)}}}
+{(Path(__file__).parent / "record.lua").read_text(encoding="utf-8")}"""
+"""Makes a flat record of each line. Stream and tenant are those of the namespace, never the line's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +37,9 @@ def values(args: ShipperValues) -> Values:
         "kind": "DaemonSet",
         "fullnameOverride": "fluent-bit",
         "testFramework": {"enabled": False},
-        "serviceAccount": {"create": True, "name": args.account},
-        "rbac": {"create": True},
+        # It asks Kubernetes nothing: a line's pod and namespace are in the name of its file.
+        "serviceAccount": {"create": True, "name": args.account, "automountServiceAccountToken": False},
+        "rbac": {"create": False},
         "resources": size("50m", "256Mi", cpu_limit="500m"),
         # Log files belong to root, so it runs as root, without any other privilege.
         "securityContext": {**container(), "runAsNonRoot": False, "runAsUser": 0},
@@ -51,7 +48,7 @@ def values(args: ShipperValues) -> Values:
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "serviceMonitor": {"enabled": True, "interval": "60s"},
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
-        "luaScripts": {"route.lua": ROUTE},
+        "luaScripts": {"record.lua": SCRIPT},
         "extraVolumes": [
             {"name": "buffer", "hostPath": {"path": "/var/lib/fluent-bit", "type": "DirectoryOrCreate"}},
         ],
@@ -79,6 +76,7 @@ _SERVICE = dedent(
         HTTP_Listen 0.0.0.0
         HTTP_Port 2020
         Health_Check On
+        scheduler.cap 60
         storage.path /buffer/chunks
         storage.sync normal
         storage.backlog.mem_limit 32M
@@ -91,35 +89,29 @@ _INPUTS = dedent(
     [INPUT]
         Name tail
         Path /var/log/containers/*.log
-        Exclude_Path /var/log/containers/fluent-bit-*.log
-        multiline.parser docker, cri
+        Exclude_Path /var/log/containers/fluent-bit-*_logging_*.log
+        multiline.parser cri
         Tag kube.*
         DB /buffer/positions.db
+        Read_from_Head On
+        Refresh_Interval 1
+        Rotate_Wait 30
         Skip_Long_Lines On
         storage.type filesystem
     """
 )
+"""Excluded are the shipper's own pods, by pod and namespace: neither can contain an underscore."""
 
 _FILTERS = dedent(
     """\
     [FILTER]
-        Name kubernetes
-        Match kube.*
-        Merge_Log On
-        Merge_Log_Key line
-        Keep_Log On
-        K8S-Logging.Parser Off
-        K8S-Logging.Exclude Off
-        Annotations Off
-        Buffer_Size 64k
-    [FILTER]
         Name lua
         Match kube.*
-        script /fluent-bit/scripts/route.lua
-        call route
+        script /fluent-bit/scripts/record.lua
+        call flatten
     """
 )
-"""Pods' annotations are ignored: a tenant can neither choose a parser nor exclude its logs."""
+"""No filter asks the Kubernetes API, so its absence changes nothing, and nor do pods' annotations."""
 
 _OUTPUTS = dedent(
     """\
@@ -138,9 +130,9 @@ _OUTPUTS = dedent(
         Time_Key_Nanos On
         Suppress_Type_Name On
         Generate_ID On
-        Replace_Dots On
         Trace_Error On
-        Retry_Limit 20
+        Buffer_Size 8M
+        Retry_Limit no_limits
         storage.total_limit_size 2G
     """
 )

@@ -1,7 +1,8 @@
 """Logging: one JSON line per event in production, readable text on a terminal.
 
 Every line of a task carries tenant, pipeline, run, task, attempt and host, on workers too, even if the task
-uses the standard `logging` module.
+uses the standard `logging` module. In a run's pods, every line of every process also carries step and role,
+Dask's own lines included.
 """
 
 from __future__ import annotations
@@ -31,16 +32,45 @@ if TYPE_CHECKING:
 
 Style = Literal["json", "text"]
 ENV_LOG = "LIGHTWORK_LOG"
+ENV_TENANT = "LIGHTWORK_TENANT"
+ENV_PIPELINE = "LIGHTWORK_PIPELINE"
+"""The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code too."""
+ENV_RUN = "LIGHTWORK_RUN"
+"""The name of the run's Workflow. Set on every pod of a run; `runs.run` puts it into the run's record."""
+ENV_STEP = "LIGHTWORK_STEP"
+"""The step's name, or empty. Set on every pod of a run, for the tenant's code too."""
+ENV_ROLE = "LIGHTWORK_ROLE"
+"""driver, scheduler, worker or step. Set on every pod of a run; without it, this is not such a pod."""
 TOPIC = "lightwork-log"
 """The Dask topic by which a local worker forwards its lines to the driver."""
 
-_ORDER = ("timestamp", "level", "event", "tenant", "pipeline", "run", "task", "attempt", "host")
-_OWN = (*_ORDER[:3], "exception", "logger", "host", "tenant", "pipeline", "run", "worker", "task", "attempt")
+_PLACE = {
+    "tenant": ENV_TENANT,
+    "pipeline": ENV_PIPELINE,
+    "run": ENV_RUN,
+    "step": ENV_STEP,
+    "role": ENV_ROLE,
+}
+"""The variables of a run's pods with the fields that all of a pod's lines have."""
+_ORDER = (
+    "timestamp",
+    "level",
+    "event",
+    "tenant",
+    "pipeline",
+    "run",
+    "step",
+    "task",
+    "attempt",
+    "role",
+    "host",
+)
+_OWN = (*_ORDER, "exception", "logger", "worker")
 """Fields that a record of the standard library has itself, or that are the same for every line."""
 _NOISY = ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed")
 """Loggers whose lines below warnings are of no use to anybody."""
 _RUN = ("tenant", "pipeline", "run")
-_HIDDEN = ("tenant", "pipeline", "run", "host", "logger", "waits_for")
+_HIDDEN = ("tenant", "pipeline", "run", "step", "role", "host", "logger", "waits_for")
 """Fields that text omits: every line on a terminal has the same, or the text says it."""
 
 
@@ -67,6 +97,14 @@ def default_style() -> Style:
     if style == "json" or (style != "text" and "KUBERNETES_SERVICE_HOST" in os.environ):
         return "json"
     return "text"
+
+
+@functools.lru_cache(maxsize=1)
+def place() -> Mapping[str, str]:
+    """Return the fields that all lines of this process have in a run's pod; none anywhere else."""
+    if not os.environ.get(ENV_ROLE):
+        return {}
+    return {name: value for name, variable in _PLACE.items() if (value := os.environ.get(variable))}
 
 
 def terminal(*, stderr: bool = False) -> Console:
@@ -199,6 +237,11 @@ def show(line: str) -> None:
         return
     for handler in ours or [_Lines(default_style(), None)]:
         handler.write(_record(event))
+
+
+def write_event(event: str, level: str, **fields: object) -> None:
+    """Write an event to standard error as JSON, however logging is configured."""
+    _Lines("json", None).write(_record({"level": level, "event": event, "logger": "lightwork", **fields}))
 
 
 def _plain_record(event: EventDict) -> logging.LogRecord:
@@ -394,6 +437,8 @@ def _complete(_logger: Any, _method: str, event: EventDict) -> EventDict:
     event.setdefault("level", record.levelname.lower())
     event.setdefault("logger", record.name)
     event.setdefault("host", socket.gethostname())
+    for name, value in place().items():
+        event.setdefault(name, value)
     first = {key: event.pop(key) for key in _ORDER if key in event}
     return {**first, **event}
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from lightwork.errors import InputError, nearest
 from lightwork.lake.patience import RUN_SECONDS
+from lightwork.logs import ENV_RUN as ENV_RUN
+from lightwork.logs import ENV_TENANT as ENV_TENANT
 
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"
 DEFAULT_TENANT = "local"
 ENV_ON = "LIGHTWORK_ON"
 ENV_LAKE = "LIGHTWORK_LAKE"
-ENV_TENANT = "LIGHTWORK_TENANT"
-ENV_RUN = "LIGHTWORK_RUN"
 ENV_PATIENCE = "LIGHTWORK_LAKE_PATIENCE"
 ENV_HISTORY_DAYS = "LIGHTWORK_HISTORY_DAYS"
 """The days for which a lake keeps runs, their reports, and versions of artifacts that were replaced."""

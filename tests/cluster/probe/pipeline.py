@@ -12,7 +12,7 @@ import uuid
 from functools import cache
 from typing import Any
 
-from lightwork import current_session, pipeline, task
+from lightwork import current_session, get_logger, pipeline, task
 
 PATIENCE = 120.0
 """Seconds for which the S3 server may be unavailable."""
@@ -45,7 +45,8 @@ def record(name: str) -> None:
 
 @task
 def square(number: int, label: str, seconds: float) -> int:
-    """Return the square of a number after a pause, and record it."""
+    """Return the square of a number after a pause; log it before, and record it after that."""
+    get_logger("probe").info("squaring", number=number)
     time.sleep(seconds)
     record(f"probe/{label}/{number}/{uuid.uuid4().hex}")
     return number * number

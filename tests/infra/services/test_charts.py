@@ -339,18 +339,6 @@ def test_components_hidden_by_eks_are_not_monitored() -> None:
         assert MONITORING[name] == {"enabled": False}, f"an alert about {name} would fire for ever"
 
 
-def test_a_line_belongs_to_one_tenant_and_pods_cannot_choose_it() -> None:
-    values = VALUES["fluent-bit"]
-    config = values["config"]
-    assert "Index $stream" in config["outputs"], "route.lua sets the stream"
-    assert "Write_Operation create" in config["outputs"], "a data stream takes nothing else"
-    assert 'string.match(namespace, "^tenant%-(.+)$")' in values["luaScripts"]["route.lua"], (
-        "the namespace is reliable; a pod can set its own labels"
-    )
-    for switch in ("K8S-Logging.Parser Off", "K8S-Logging.Exclude Off"):
-        assert switch in config["filters"], "pods' annotations must not change how logs are handled"
-
-
 def test_the_shipper_uses_its_pods_identity_and_tls() -> None:
     outputs = VALUES["fluent-bit"]["config"]["outputs"]
     for line in ("tls On", "tls.verify On", "AWS_Auth On", "AWS_Region eu-central-1", "Port 443"):
@@ -358,13 +346,6 @@ def test_the_shipper_uses_its_pods_identity_and_tls() -> None:
     for word in ("HTTP_User", "HTTP_Passwd", "AWS_Role_ARN"):
         assert word not in outputs, "it uses Pod Identity"
     assert VALUES["fluent-bit"]["serviceAccount"]["name"] == "fluent-bit", "this account has the role"
-
-
-def test_unsent_lines_wait_on_disk_up_to_a_limit() -> None:
-    config = VALUES["fluent-bit"]["config"]
-    assert "storage.type filesystem" in config["inputs"], "memory is lost with the pod"
-    assert "storage.total_limit_size 2G" in config["outputs"], "logs must not fill the node's disk"
-    assert "DB /buffer/positions.db" in config["inputs"], "a new pod continues where the old one stopped"
 
 
 def test_secret_stores_exist_only_within_a_namespace() -> None:

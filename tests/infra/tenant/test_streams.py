@@ -48,7 +48,11 @@ def test_copies_follow_the_number_of_nodes(environment: str, replicas: int) -> N
     assert template["index_patterns"] == STREAMS
     assert template["data_stream"] == {"timestamp_field": {"name": "@timestamp"}}
     settings = template["template"]["settings"]
-    assert settings == {"number_of_shards": 1, "number_of_replicas": replicas}
+    assert settings == {
+        "number_of_shards": 1,
+        "number_of_replicas": replicas,
+        "mapping.ignore_malformed": True,
+    }
     for name in ("logs-cluster", "logs-tenant-acme"):
         existing = sent[f"{name}/_settings"]["body"]
         assert existing == {"index": {"number_of_replicas": replicas}}, "of indexes that exist, too"

@@ -156,6 +156,12 @@ def statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> Can
     return names(incomplete, STATUSES)
 
 
+def runs_anywhere(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:
+    """Offer the runs in the cluster if `--env` comes before, else those in the lake; the newest first."""
+    offered = runs if ctx.params.get("environment") else runs_in_lake
+    return offered(ctx, param, incomplete)
+
+
 def contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001
     """Offer the contexts of the kubeconfig."""
     from kubernetes import config

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from lightwork.cli import running
+from lightwork.cli import fatal, running
 from lightwork.cli.output import echo
 from lightwork.errors import ElementError, LightworkError, near, one_line
 from lightwork.functions.raised import is_quit
@@ -44,7 +44,7 @@ COMMANDS = {
     "login": ("login", "Make the commands work with a tenant in a cluster; once."),
     "submit": ("remote", "Start a run in a cluster: lightwork submit windy-city --env dev --tenant acme"),
     "stop": ("remote", "Stop a run in a cluster."),
-    "logs": ("remote", "Print the logs of a run's pods in a cluster."),
+    "logs": ("logs", "Print what a run has logged, here or in a cluster."),
     "search": ("search", "Search the log lines of a tenant in a cluster, also of runs that are gone."),
     "schedule": ("schedule", "Show the schedules of a tenant; suspend, resume, and run one now."),
     "queue": ("queue", "Show the runs that are at work and those that wait, and behind whom."),
@@ -117,14 +117,23 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def execute(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; print every error on stderr."""
+    details: list[str] = []
+
+    def details_of(error: Exception) -> str:
+        text = _traceback(error)
+        if not fatal.is_event():
+            return text
+        details.append(text)  # the event has them
+        return ""
+
     return running.execute(
         cli,
         "lightwork",
         argv,
-        say=_say,
+        say=lambda text: _say(text, "".join(details)),
         stopped=STOPPED,
         usage=_usage,
-        details=_traceback,
+        details=details_of,
         unexpected=lambda error: STOPPED if is_quit(error) else f"failed: {type(error).__name__}: {error}",
     )
 
@@ -150,12 +159,18 @@ def _traceback(error: Exception) -> str:
 _TERMINATION_MESSAGE_BYTES = 2000
 
 
-def _say(text: str) -> None:
-    """Print a text on stderr as one line, and write it to the file that Kubernetes reads, if one is named."""
+def _say(text: str, details: str) -> None:
+    """Print a text on stderr as one line, and write it to the file that Kubernetes reads, if one is named.
+
+    In a run's pod the line is an event of its log, which has the details as well.
+    """
     from lightwork.kube.contract import ENV_LAST_WORD
 
     line = one_line(text)
-    echo(f"lightwork: {line}", err=True)
+    if fatal.is_event():
+        fatal.tell(line, details)
+    else:
+        echo(f"lightwork: {line}", err=True)
     if file := os.environ.get(ENV_LAST_WORD):
         with contextlib.suppress(OSError):
             Path(file).write_bytes(line.encode()[:_TERMINATION_MESSAGE_BYTES])

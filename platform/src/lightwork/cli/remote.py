@@ -1,4 +1,4 @@
-"""`lightwork submit`, `stop`, `logs` and `dashboard`: runs in a cluster."""
+"""`lightwork submit`, `stop` and `dashboard`: runs in a cluster."""
 
 from __future__ import annotations
 
@@ -191,44 +191,6 @@ def stop_command(
     """Stop a run in a cluster; its finished results are kept."""
     is_new = _remote(environment, tenant, context).stop(run, at_once=terminate)
     echo(f"{run} is stopping{'' if is_new else ' already'}; its finished results are kept", err=True)
-
-
-@click.command("logs")
-@click.argument("run", metavar="RUN", shell_complete=candidates.runs)
-@cluster_options
-@click.option(
-    "--role", type=click.Choice(["driver", "scheduler", "worker", "step"]), help="Only the pods of this role."
-)
-@lake_option
-def logs_command(
-    run: str, environment: str, tenant: str | None, context: str | None, role: str | None, lake: str | None
-) -> None:
-    """Print what the pods of a run in a cluster have logged so far.
-
-    The logs of drivers and steps that are gone are read from the lake, if it is named.
-    """
-    from lightwork.kube.runs import NoPodsError
-
-    remote = _remote(environment, tenant, context)
-    kept = lake_of(lake, remote)
-    try:
-        for pod, line in remote.logs(run, role):
-            echo(f"{pod}  {line}")
-    except NoPodsError:
-        if kept is None or not _print_kept(kept, run, role):
-            raise
-
-
-def _print_kept(lake: Lake, run: str, role: str | None) -> bool:
-    """Print the logs that Argo has kept of a run's ended pods; return whether there are any."""
-    found = False
-    for entry in lake.entries(f"argo/{run}"):
-        pod = entry.path.split("/")[2]
-        if entry.path.endswith("/main.log") and role in (None, "driver" if "-driver-" in pod else "step"):
-            found = True
-            for line in lake.read(entry.path).decode(errors="replace").splitlines():
-                echo(f"{pod}  {line}")
-    return found
 
 
 @click.command("dashboard")

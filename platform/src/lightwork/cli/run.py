@@ -151,9 +151,11 @@ def run(
 
 
 def _show(outcome: Run, *, as_json: bool, result_file: str | None) -> None:
+    from lightwork.cli import fatal
     from lightwork.cli.summary import summarise
 
-    if outcome.status != "stopped":  # whoever stopped it knows
+    # Whoever stopped it knows; and a log has the JSON object instead.
+    if outcome.status != "stopped" and not fatal.is_event():
         summarise(outcome, stderr=as_json)
     if result_file is not None and outcome.status == "succeeded":
         write_result(result_file, outcome.result)

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from lightwork.cluster.pod_logs import collector_from
 from lightwork.cluster.run_objects import KubernetesPods
 from lightwork.errors import InputError, RunFailed, one_line
 from lightwork.kube import contract
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from lightwork.cluster.losses import Loss
+    from lightwork.cluster.pod_logs import Collector
 
 IDLE_SECONDS = 10.0
 """Seconds for which a worker is idle before it is released: the next map may start at any moment."""
@@ -79,8 +81,9 @@ class Fleet:
         count: the number of workers requested from Kubernetes; None until the Deployment exists.
     """
 
-    def __init__(self, pods: Pods, *, max_workers: int, threads: int) -> None:
+    def __init__(self, pods: Pods, *, max_workers: int, threads: int, logs: Collector | None = None) -> None:
         self._pods = pods
+        self._logs = logs
         self.max_workers = max_workers
         self.threads = threads
         self.count: int | None = None
@@ -224,6 +227,8 @@ class Fleet:
         long_idle = [host for host, since in self._idle_since.items() if now - since >= IDLE_SECONDS]
         spare = long_idle[: max(0, count - wanted)]
         if spare and (marked := self._pods.let_go_first(spare)):
+            if self._logs:
+                self._logs.soon()
             self._scale(count, count - marked)
             for host in spare:
                 del self._idle_since[host]
@@ -259,7 +264,9 @@ class Fleet:
         return f"{scheme}://{f'[{ip}]' if ':' in ip else ip}:{port}"
 
     def release(self) -> None:
-        """Release all workers at the end of a run, to make room for its exit handler."""
+        """Release all workers at the end of a run, to make room for its exit handler; keep their logs."""
+        if self._logs:
+            self._logs.end()
         try:
             if self._pods.replicas():
                 self._scale(self.count or 0, 0)
@@ -309,7 +316,12 @@ def fleet_from(environment: Mapping[str, str]) -> Fleet | None:
     namespace = environment.get(contract.ENV_NAMESPACE, "")
     if not namespace:
         raise InputError(f"{contract.ENV_NAMESPACE} is not set; expected the namespace of the run")
-    pods = KubernetesPods(InCluster(), name, namespace)
+    api = InCluster()
+    if logs := collector_from(environment, api, namespace):
+        logs.start()
     return Fleet(
-        pods, max_workers=numbers[contract.ENV_WORKERS], threads=numbers[contract.ENV_WORKER_THREADS]
+        KubernetesPods(api, name, namespace),
+        max_workers=numbers[contract.ENV_WORKERS],
+        threads=numbers[contract.ENV_WORKER_THREADS],
+        logs=logs,
     )

@@ -170,6 +170,22 @@ class ByClient(KubeApi):
         response: dict[str, Any] = json.loads(text)
         return response
 
+    def stream(self, path: str, **query: str) -> Iterator[str]:
+        """Yield the lines of a response as they come, such as those of a log that is followed.
+
+        It ends with OSError if none comes for a while; whoever wants more asks again.
+        """
+        from urllib3.exceptions import HTTPError
+
+        try:
+            with _credentials_or_error():
+                response = self._send_unread("GET", path, query, None, {})
+            with contextlib.closing(response.response):
+                for line in response.response:
+                    yield line.decode("utf-8", errors="replace").removesuffix("\n")
+        except (HTTPError, LightworkError) as error:
+            raise OSError(str(error)) from error
+
     def reach(self, seconds: float) -> None:
         """Check that something answers at the API's address, with a certificate of the API's own authority.
 
@@ -228,6 +244,18 @@ class ByClient(KubeApi):
         body: dict[str, Any] | None,
         headers: Mapping[str, str],
     ) -> str:
+        response = self._send_unread(method, path, query, body, headers)
+        return str(response.read().decode("utf-8", errors="replace"))
+
+    def _send_unread(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: dict[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> Any:
+        """Return a response whose body is still to be read."""
         arguments = self.client.param_serialize(
             method,
             path,
@@ -237,10 +265,10 @@ class ByClient(KubeApi):
             auth_settings=["BearerToken"],
         )
         response = self.client.call_api(*arguments, _request_timeout=TIMEOUT)
-        text = response.read().decode("utf-8", errors="replace")
         if not 200 <= response.status < 300:
+            text = response.read().decode("utf-8", errors="replace")
             raise RefusedError(response.status, response.reason, text)
-        return str(text)
+        return response
 
 
 def of_context(name: str) -> ByClient:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from lightwork.logs import ENV_LOG as ENV_LOG
+from lightwork.logs import ENV_PIPELINE as ENV_PIPELINE
+from lightwork.logs import ENV_ROLE as ENV_ROLE
+from lightwork.logs import ENV_STEP as ENV_STEP
 from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
 from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
@@ -223,16 +226,12 @@ ENV_SECRETS_PREFIX = "LIGHTWORK_SECRETS_PREFIX"
 """The prefix of the tenant's secrets in Secrets Manager. Set by SETTINGS for the tenant's code."""
 ENV_SECRETS = "LIGHTWORK_SECRETS"
 """The names of the tenant's secrets, joined by commas. Set by SETTINGS for the tenant's code."""
-ENV_PIPELINE = "LIGHTWORK_PIPELINE"
-"""The pipeline's name in the tenant's file. Set on every pod of a run, for the tenant's code."""
 ENV_RUN_UID = "LIGHTWORK_RUN_UID"
 """The Workflow's unique id. Set by `manifests.scaler` on the driver, recorded by `runs.record`."""
 ENV_RUN_CREATED = "LIGHTWORK_RUN_CREATED"
 """When the Workflow was created, in seconds since 1970. Set as ENV_ATTEMPT, read by `runs.earlier`."""
 ENV_ATTEMPT = "LIGHTWORK_ATTEMPT"
 """How often the driver was started before. Set by `manifests.scaler`, read by `pods.driver`."""
-ENV_STEP = "LIGHTWORK_STEP"
-"""The step's name, or empty. Set on every pod of a run, for the tenant's code."""
 ENV_FUNCTION = "LIGHTWORK_FUNCTION"
 """The pipeline to run. Set by `manifests.scaler` on the driver, read by `pods.driver`."""
 ENV_ARGUMENTS = "LIGHTWORK_ARGUMENTS"

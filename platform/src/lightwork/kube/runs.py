@@ -16,7 +16,7 @@ from lightwork.kube.api import RefusedError
 from lightwork.kube.contract import ANNOTATION_RETRY_OF, ARGO, LABEL_PIPELINE, LABEL_ROLE, LABEL_RUN, WORK
 from lightwork.kube.states import ENDED, Status, patiently, status_of
 
-__all__ = ["ENDED", "ROLES", "AwayError", "NoPodsError", "Remote", "Status", "UnknownError"]
+__all__ = ["ENDED", "ROLES", "AwayError", "Remote", "Status", "UnknownError"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,10 +36,6 @@ class UnknownError(InputError):
     """
 
     may_pass = False
-
-
-class NoPodsError(InputError):
-    """A run without the pods whose logs are asked for."""
 
 
 class Remote(Access):
@@ -265,45 +261,6 @@ class Remote(Access):
         )
         return True
 
-    def logs(self, run: str, role: str | None = None) -> Iterator[tuple[str, str]]:
-        """Yield the log lines that a run's pods have written so far.
-
-        Args:
-            run: the run's name.
-            role: one of ROLES; all by default.
-
-        Yields:
-            The pod's name and a line.
-
-        Raises:
-            NoPodsError: the run has no such pod in the cluster.
-        """
-        pods = self.pods(run, role)
-        if not pods:
-            raise self._no_pods(run, role)
-        for pod in pods:
-            if pod["status"].get("phase") == "Pending":
-                continue
-            name = pod["metadata"]["name"]
-            for line in self.log(pod).splitlines():
-                yield name, line
-
-    def _no_pods(self, run: str, role: str | None) -> NoPodsError:
-        """Return why a run has no pod with a log, and where its logs are."""
-        what = f"{run} has no {role or 'started'} pod in the cluster"
-        try:
-            state = self.status(run)
-        except UnknownError as error:
-            return NoPodsError(f"{error}; the logs of ended runs are in the tenant's lake, in argo/{run}/")
-        if not state.ended:
-            return NoPodsError(f"{what} yet: {state.message or state.phase or 'not yet scheduled'}")
-        kept = [place for place in state.logs if role is None or (role == "driver") == ("-driver-" in place)]
-        if role in ("scheduler", "worker") or (not kept and state.told_by in ("workflow", "archive")):
-            return NoPodsError(f"{what}: {state.end()}; its log is not kept")
-        return NoPodsError(
-            f"{what}: {state.end()}; its log is kept in {', '.join(kept) or f'the lake, in argo/{run}/'}"
-        )
-
     def scheduler(self, run: str) -> str:
         """Return the name of a run's current scheduler pod.
 
@@ -364,6 +321,12 @@ class Remote(Access):
         )
         return list(pods["items"])
 
+    @staticmethod
+    def container(pod: Mapping[str, Any]) -> str:
+        """Return the name of a pod's own container, beside which Argo may have put others."""
+        names = [str(item["name"]) for item in pod["spec"]["containers"]]
+        return next((name for name in ("main", *ROLES) if name in names), names[0])
+
     def log(self, pod: Mapping[str, Any], **options: str) -> str:
         """Return the log of a pod's own container.
 
@@ -371,8 +334,7 @@ class Remote(Access):
             pod: the pod.
             options: the API's own, such as `tailLines`.
         """
-        names = [item["name"] for item in pod["spec"]["containers"]]
-        container = next((name for name in ("main", *ROLES) if name in names), names[0])
+        container = self.container(pod)
         path = f"{self._core}/pods/{pod['metadata']['name']}/log"
         text: str = self._request(
             f"read the log of {pod['metadata']['name']}",

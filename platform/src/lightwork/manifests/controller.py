@@ -28,7 +28,7 @@ def deployment(tenant: Tenant, target: Target) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.controller"],
         "envFrom": [{"configMapRef": {"name": contract.SETTINGS}}],
-        **base.lake_keys(target),
+        "env": [{"name": contract.ENV_ROLE, "value": NAME}, *base.lake_keys(target).get("env", [])],
         "resources": resources_for(fit.CONTROLLER, cpu_limit="500m"),
         "securityContext": base.container_security(),
     }

@@ -6,7 +6,6 @@ Argo fills in the values in double braces when a run starts.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube import contract
@@ -90,8 +89,8 @@ def selector(role: str) -> dict[str, str]:
     }
 
 
-def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, Any]]:
-    """Return the environment of all three roles, which requires mutual TLS with the tenant's certificates."""
+def environment(role: str, more: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the environment of one of the three roles, with mutual TLS by the tenant's certificates."""
     folder = contract.TLS_FOLDER
     variables = {
         f"{_COMM}DEFAULT_SCHEME": "tls",
@@ -107,6 +106,7 @@ def environment(more: Mapping[str, str] = MappingProxyType({})) -> list[dict[str
         contract.ENV_PIPELINE: placeholder("pipeline"),
         contract.ENV_RUN: "{{workflow.name}}",
         contract.ENV_STEP: placeholder("step"),
+        contract.ENV_ROLE: role,
         **more,
     }
     pod = [("POD_NAME", "metadata.name"), ("POD_IP", "status.podIP")]
@@ -159,6 +159,7 @@ def scheduler() -> Manifest:
             *("--dashboard-address", f":{contract.DASHBOARD_PORT}"),
         ],
         "env": environment(
+            "scheduler",
             {
                 "DASK_LOGGING": repr(LOGGING),
                 **_LEAN,
@@ -172,7 +173,7 @@ def scheduler() -> Manifest:
                 f"{_SCHEDULER}IDLE_TIMEOUT": f"{placeholder('deadline')} seconds",
                 # A worker whose task holds the GIL for minutes is not lost.
                 f"{_SCHEDULER}WORKER_TTL": "10 minutes",
-            }
+            },
         ),
         "envFrom": settings(secrets=False),
         "ports": [
@@ -229,12 +230,13 @@ def workers() -> Manifest:
         ],
         "env": [
             *environment(
+                "worker",
                 {
                     "DASK_DISTRIBUTED__WORKER__MEMORY__MAX_SPILL": placeholder("worker-spill"),
                     "DASK_LOGGING": repr(LOGGING),
                     **_LEAN,
                     contract.ENV_WORKER_PORT: str(contract.WORKER_PORT),
-                }
+                },
             ),
             {"name": contract.ENV_MEMORY, "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}},
         ],

@@ -41,12 +41,14 @@ RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": [""], "resources": ["services"], "verbs": MANAGE},
     ],
     # Runs the pipeline. It waits for the scheduler's Service, sets the number of workers, marks idle ones to
-    # be removed first, reads why others were lost, and starts a scheduler anew that trusts another authority.
+    # be removed first, reads why others were lost and what their pods log, and starts a scheduler anew that
+    # trusts another authority.
     contract.ACCOUNT_DRIVER: [
         REPORT,
         {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
         {"apiGroups": ["apps"], "resources": ["deployments/scale"], "verbs": ["get", "patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]},
+        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
     ],
     # Runs a step that is a plain container.

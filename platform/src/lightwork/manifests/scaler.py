@@ -195,6 +195,7 @@ def _driver() -> Container:
     resources = base.resources(*(placeholder(f"driver-{name}") for name in ("cpu", "memory", "storage")))
     container = {"name": "main", "resources": resources, "securityContext": base.container_security()}
     environment = dask.environment(
+        "driver",
         {
             contract.ENV_FUNCTION: placeholder("function"),
             contract.ENV_ARGUMENTS: dask.placeholder_of_any("arguments"),
@@ -211,7 +212,7 @@ def _driver() -> Container:
             contract.ENV_RUN_UID: "{{workflow.uid}}",
             contract.ENV_RUN_CREATED: "{{workflow.creationTimestamp.s}}",
             contract.ENV_ATTEMPT: "{{retries}}",
-        }
+        },
     )
     return Container(
         name="driver",

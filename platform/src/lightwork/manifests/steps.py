@@ -169,6 +169,7 @@ def _container(tenant: Tenant, entry: str, target: Target, name: str, step: Cont
         contract.ENV_PIPELINE: entry,
         contract.ENV_RUN: "{{workflow.name}}",
         contract.ENV_STEP: name,
+        contract.ENV_ROLE: ROLE,
         contract.ENV_BRACE: "{",
     }
     size = step.size

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs, settings
+from lightwork.cli import fatal
 from lightwork.errors import LightworkError, one_line
 from lightwork.kube import ends, firing, stuck, texts
 from lightwork.kube.api import InCluster, RefusedError
@@ -321,6 +322,7 @@ def _is_driver_at_work(pod: dict[str, Any]) -> bool:
 def main() -> None:
     """Look at the namespace every few seconds, until Kubernetes ends the process."""
     logs.configure("json")
+    fatal.catch_all()
     api = InCluster()
     lake = open_lake(
         settings.resolve_lake(None), tenant=settings.resolve_tenant(None), patience=LAKE_PATIENCE

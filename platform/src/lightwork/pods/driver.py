@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lightwork.cli import fatal
 from lightwork.cli.running import LAKE_AWAY_CODE
 from lightwork.errors import InputError, LakeAway, LightworkError, one_line
 from lightwork.functions import given
@@ -145,6 +146,7 @@ def main() -> NoReturn:
     """Run the pipeline and end the process as `lightwork run` does."""
     from lightwork.cli.main import main as lightwork
 
+    fatal.catch_all()
     os.environ.setdefault(contract.ENV_LAST_WORD, TERMINATION_LOG)
     try:
         argv = command(os.environ)
@@ -171,7 +173,10 @@ def main() -> NoReturn:
 def _print(error: LightworkError) -> None:
     """Print an error on stderr, and write it to the file that Kubernetes reads."""
     line = one_line(error)
-    print(f"lightwork: {line}", file=sys.stderr)
+    if fatal.is_event():
+        fatal.tell(line)
+    else:
+        print(f"lightwork: {line}", file=sys.stderr)
     with contextlib.suppress(OSError):
         Path(os.environ[contract.ENV_LAST_WORD]).write_text(line, encoding="utf-8")
 

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 """The lines of one request. OpenSearch gives 10,000 at most, and fewer are less memory on both sides."""
-_NEWEST_FIRST: list[dict[str, str]] = [{"@timestamp": "desc"}, {"_index": "desc"}, {"_seq_no": "desc"}]
+_FIELDS = ["@timestamp", "pod", "container", "log"]
+_NEWEST_FIRST: list[dict[str, Any]] = [
+    {"@timestamp": {"order": "desc", "numeric_type": "date_nanos"}},
+    {"_index": "desc"},
+    {"_seq_no": "desc"},
+]
 """Lines of the same moment are in the order in which they came: a stream's indexes are numbered, and so are
 an index's documents. So each line's place is its own, and the next page begins where this one ends.
 """
@@ -25,6 +30,7 @@ class Query:
     Attributes:
         text: words that the line has, one after the other, in any case.
         run: the name of a run: lines of its pods, and lines that name it.
+        task: the name of a task in a run's own log lines.
         pipeline: the name of a pipeline in its own log lines.
         since: the earliest moment, in ISO 8601.
         until: the moment before which the lines are.
@@ -32,6 +38,7 @@ class Query:
 
     text: str | None = None
     run: str | None = None
+    task: str | None = None
     pipeline: str | None = None
     since: str | None = None
     until: str | None = None
@@ -42,10 +49,10 @@ class Query:
         if self.text:
             found.append({"match_phrase": {"log": self.text}})
         if self.run:
-            pods = {"prefix": {"kubernetes.pod_name": f"{self.run}-"}}
-            found.append({"bool": {"should": [pods, {"term": {"line.run": self.run}}]}})
-        if self.pipeline:
-            found.append({"term": {"line.pipeline": self.pipeline}})
+            pods = {"prefix": {"pod": f"{self.run}-"}}
+            found.append({"bool": {"should": [pods, {"term": {"run": self.run}}]}})
+        named = {"task": self.task, "pipeline": self.pipeline}
+        found += [{"term": {field: name}} for field, name in named.items() if name]
         moments = {"gte": self.since, "lt": self.until}
         if bounds := {name: moment for name, moment in moments.items() if moment}:
             found.append({"range": {"@timestamp": bounds}})
@@ -71,9 +78,8 @@ class Line:
     @classmethod
     def of(cls, source: dict[str, Any]) -> Line:
         """Return the line of a document."""
-        pod = source.get("kubernetes") or {}
-        names = str(pod.get("pod_name", "")), str(pod.get("container_name", ""))
-        return cls(str(source.get("@timestamp", "")), *names, str(source.get("log", "")).rstrip("\n"))
+        time, pod, container, text = (str(source.get(name, "")) for name in _FIELDS)
+        return cls(time, pod, container, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Logs:
             "sort": _NEWEST_FIRST,
             "size": size,
             "track_total_hits": after is None,
-            "_source": ["@timestamp", "log", "kubernetes.pod_name", "kubernetes.container_name"],
+            "_source": _FIELDS,
         }
         if after is not None:
             body["search_after"] = after

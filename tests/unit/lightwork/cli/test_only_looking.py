@@ -15,7 +15,7 @@ from lightwork.cli.main import cli
 from lightwork.functions import discovery
 from lightwork.keys import call_key, code_key
 from lightwork.lake import open_lake
-from lightwork.store import segments
+from lightwork.store import records, segments
 from lightwork.store.artifacts import Artifacts
 from lightwork.store.results import ResultStore
 
@@ -37,6 +37,7 @@ LOOKS = {
     "schedule": ["--tenant acme"],
     "queue": ["", "--json"],
     "doctor": ["", "--json"],
+    "logs": ["{run}", "{run} --json", "{run} --follow"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
@@ -57,7 +58,6 @@ ACTS = {
     "schedule resume": "talks to a cluster and not to a lake",
     "schedule now": "talks to a cluster and not to a lake",
     "stop": "talks to a cluster and not to a lake",
-    "logs": "talks to a cluster and not to a lake",
     "search": "talks to a cluster and not to a lake",
     "dashboard": "talks to a cluster and not to a lake",
 }
@@ -140,9 +140,10 @@ def commands(group: click.Group, path: str = "") -> Iterator[str]:
 def look(lightwork: Callable) -> dict[str, str]:
     """Run every command that only looks; return the ends of those that sprang a trap or broke."""
     wrong = {}
+    run = records.names(open_lake(".lightwork/lake", tenant="local"))[0]
     for command, lines in LOOKS.items():
         for line in lines:
-            done = lightwork(*command.split(), *line.split())
+            done = lightwork(*command.split(), *line.format(run=run).split())
             if Path("sprung").exists():
                 wrong[f"{command} {line}"] = "unpickled"
                 Path("sprung").unlink()

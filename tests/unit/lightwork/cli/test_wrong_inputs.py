@@ -57,7 +57,7 @@ WRONG = [
     ("runs --tenant Acme", "'acme'"),
     ("runs --last 0", "runs: invalid value for '--last': 0 is not in the range x>=1"),
     ("runs --last x", "runs: invalid value for '--last': 'x' is not a valid integer"),
-    ("logs", "logs: RUN is missing; expected `lightwork logs RUN --env ENV`"),
+    ("logs", "logs: RUN is missing; expected `lightwork logs RUN`"),
     ("cache prun", "cache: there is no command 'prun'; did you mean 'prune'?"),
     ("cache prune --keep-last 0", "'--keep-last': 0 is not in the range x>=1"),
     ("cache prune --keep-for soon", "'soon': expected a number and s, m, h, d or w, for example 30d"),

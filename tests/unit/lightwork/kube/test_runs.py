@@ -17,7 +17,6 @@ from lightwork.cli import waiting
 from lightwork.kube.archive import SERVER
 from lightwork.kube.contract import ANNOTATION_LONG
 from lightwork.kube.runs import AwayError, Remote
-from lightwork.lake import open_lake
 from tests.unit.lightwork.kube.objects import ARGO, CORE, NAMESPACE, pods, workflow
 from tests.waiting import patience
 
@@ -204,27 +203,6 @@ def test_an_unknown_run_is_named(api):
         Remote("dev", "acme").status("r9")
 
 
-def test_logs_come_from_the_runs_pods_that_have_started(api):
-    api.answers["GET", f"/api/v1{NAMESPACE}/pods"] = (200, pods("Running", "Pending"))
-    api.answers["GET", f"/api/v1{NAMESPACE}/pods/pod-0"] = (200, pods("Running")["items"][0])
-    api.answers["GET", f"/api/v1{NAMESPACE}/pods/pod-0/log"] = (200, '{"event": "a"}\n{"event": "b"}\n')
-    assert list(Remote("dev", "acme").logs("r1", "worker")) == [
-        ("pod-0", '{"event": "a"}'),
-        ("pod-0", '{"event": "b"}'),
-    ]
-    queries = [query for _, path, query, _ in api.requests if path.endswith("/pods")]
-    assert "lightwork/run%3Dr1" in queries[0]
-    assert "lightwork/role%3Dworker" in queries[0]
-    assert [query for _, path, query, _ in api.requests if path.endswith("/log")] == ["container=main"]
-
-
-def test_logs_without_a_pod_are_refused(api):
-    api.answers["GET", f"/api/v1{NAMESPACE}/pods"] = (200, {"items": []})
-    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Running"))
-    with pytest.raises(InputError, match="r1 has no driver pod in the cluster yet: Running"):
-        list(Remote("dev", "acme").logs("r1", "driver"))
-
-
 def test_submit_waits_and_fails_with_the_run(api):
     api.answers["GET", f"{ARGO}/workflows/windy-city-x7k2p"] = (
         200,
@@ -349,39 +327,12 @@ def test_a_run_that_is_being_stopped_is_not_stopped_again(api):
     assert Remote("dev", "acme").stop("r1", at_once=True)
 
 
-def test_stop_and_logs_of_a_run_that_is_gone_say_when_and_how_it_ended(api):
+def test_stop_of_a_run_that_is_gone_says_when_and_how_it_ended(api):
     finished = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=7)).isoformat()
-    artifacts = [{"name": "main-logs", "s3": {"key": "acme/argo/r1/r1-driver-1/main.log"}}]
-    ended = workflow("Succeeded", finishedAt=finished)
-    ended["status"]["nodes"]["0"]["outputs"] = {"artifacts": artifacts}
-    ended["status"]["artifactRepositoryRef"] = {"artifactRepository": {"s3": {"bucket": "lake"}}}
-    api.answers["GET", SERVED] = (200, ended)
-    api.answers["GET", f"{CORE}/pods"] = (200, {"items": []})
+    api.answers["GET", SERVED] = (200, workflow("Succeeded", finishedAt=finished))
     remote = Remote("dev", "acme")
     with pytest.raises(InputError, match=r"r1 cannot be stopped: it ended 7 minutes ago: Succeeded"):
         remote.stop("r1")
-    with pytest.raises(InputError) as caught:
-        list(remote.logs("r1"))
-    assert str(caught.value) == (
-        "r1 has no started pod in the cluster: it ended 7 minutes ago: Succeeded; its log is kept in"
-        " s3://lake/acme/argo/r1/r1-driver-1/main.log"
-    )
-    with pytest.raises(InputError, match="its log is not kept"):
-        list(remote.logs("r1", "worker"))
-
-
-@pytest.mark.parametrize(("role", "lines"), [(None, 2), ("driver", 1), ("step", 1), ("worker", 0)])
-def test_logs_that_are_gone_are_read_from_the_lake_if_it_is_named(api, tmp_path, role, lines):
-    lake = open_lake(tmp_path, tenant="acme")
-    for pod in ("r1-driver-1", "r1-step-later-2"):
-        lake.write(f"argo/r1/{pod}/main.log", f"a line of {pod}\n".encode())
-    lake.write("argo/r2/r2-driver-1/main.log", b"another run's\n")
-    api.answers["GET", f"{CORE}/pods"] = (200, {"items": []})
-    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Succeeded"))
-    words = ["r1", "--env", "dev", "--tenant", "acme", "--lake", str(tmp_path)]
-    result = CliRunner().invoke(commands.logs_command, [*words, *(["--role", role] if role else [])])
-    assert result.stdout.count("a line of") == len(result.stdout.splitlines()) == lines
-    assert (result.exit_code == 0) == bool(lines)
 
 
 OFFLOADED = {

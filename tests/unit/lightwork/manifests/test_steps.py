@@ -228,6 +228,7 @@ def test_a_container_has_the_account_with_the_fewest_rights_and_the_tenants_sett
             "LIGHTWORK_PIPELINE": "nightly",
             "LIGHTWORK_RUN": "{{workflow.name}}",
             "LIGHTWORK_STEP": name.removeprefix("step-"),
+            "LIGHTWORK_ROLE": "step",
             "LIGHTWORK_BRACE": "{",
         }
     assert TEMPLATES["step-fetch-all"]["container"]["image"] == "registry.example/fetch:1.2"

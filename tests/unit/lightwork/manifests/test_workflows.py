@@ -218,7 +218,7 @@ def test_the_controller_waits_for_the_keys_of_the_lake_where_pods_have_no_identi
     target = dataclasses.replace(objects.TARGET, lake_keys="lightwork-secrets")
     item = controllers.deployment(objects.tenant("{}"), target)
     variables = item["spec"]["template"]["spec"]["containers"][0]["env"]
-    sources = [variable["valueFrom"]["secretKeyRef"] for variable in variables]
+    sources = [variable["valueFrom"]["secretKeyRef"] for variable in variables if "valueFrom" in variable]
     assert [source["key"] for source in sources] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
     assert not any(source.get("optional") for source in sources), "it would start without, and stay without"
     assert item["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true", "`up` would wait for the Secret"

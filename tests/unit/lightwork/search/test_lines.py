@@ -25,8 +25,8 @@ class Scripted:
 
 
 def hit(number: int) -> dict[str, Any]:
-    pod = {"pod_name": "p", "container_name": "main"}
-    source = {"@timestamp": f"2026-11-27T20:00:{number:02}Z", "log": f"line {number}\n", "kubernetes": pod}
+    pod = {"pod": "p", "container": "main"}
+    source = {"@timestamp": f"2026-11-27T20:00:{number:02}Z", "log": f"line {number}", **pod}
     return {"_source": source, "sort": [number, number, "i"]}
 
 
@@ -65,8 +65,8 @@ def test_only_what_is_given_is_a_condition() -> None:
     query = Query(text="no wind", run="windy-city-x7k2p", pipeline="windy-city", since="a", until="b")
     text, run, pipeline, moments = query.filters()
     assert text == {"match_phrase": {"log": "no wind"}}
-    assert run["bool"]["should"][0] == {"prefix": {"kubernetes.pod_name": "windy-city-x7k2p-"}}
-    assert pipeline == {"term": {"line.pipeline": "windy-city"}}
+    assert run["bool"]["should"][0] == {"prefix": {"pod": "windy-city-x7k2p-"}}
+    assert pipeline == {"term": {"pipeline": "windy-city"}}
     assert moments == {"range": {"@timestamp": {"gte": "a", "lt": "b"}}}
 
 
