@@ -52,14 +52,14 @@ def hourly(tenant: str) -> str:
 def _pod(target: Target) -> Manifest:
     keys: dict[str, Any] = base.lake_keys(target)
     prices = [{"name": contract.ENV_PRICES, "value": target.prices}] if target.prices else []
-    variables = [*keys.get("env", ()), *prices]
+    role = {"name": contract.ENV_ROLE, "value": NAME}
     container = {
         "name": NAME,
         "image": target.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-m", "lightwork.pods.history"],
         "envFrom": [{"configMapRef": {"name": contract.SETTINGS}}],
-        **({"env": variables} if variables else {}),
+        "env": [role, *keys.get("env", ()), *prices],
         "resources": resources_for(fit.HISTORY, cpu_limit="1"),
         "securityContext": base.container_security(),
     }
