@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from lightwork import task
-from pipelines.battery_health.lab.discharge import CUTOFF, Measured, drawn, measure, under_load
+from pipelines.battery_health.lab.discharge import drawn, under_load
 from pipelines.battery_health.lab.estimate import estimate
 from pipelines.battery_health.lab.reference import Known, Reference
 from pipelines.battery_health.models import Floats
@@ -48,16 +48,12 @@ class WindowError(NamedTuple):
 
 
 @task
-def measure_discharge(samples: Floats, cutoff: float = CUTOFF) -> Measured:
-    """Measure a discharge, as `measure` does; one element for each cell and discharge."""
-    return measure(samples, cutoff)
-
-
-@task
 def window_errors(
     cell: str, number: int, samples: Floats, known: Known | None, reference: Reference
 ) -> list[WindowError]:
     """Estimate the capacity from windows of a discharge, with and without what is known of the cell itself.
+
+    One element for each cell and discharge.
 
     An estimate sees the window, and nothing of its place in the discharge or the share that it holds.
 
