@@ -1,7 +1,7 @@
 """What a tenant's people may do at the Kubernetes API: start, watch and stop runs, in their namespace alone.
 
-They may start only what the tenant's file names: RBAC cannot say that, but `manifests.gate` does. They read no
-Secret and change no object but a run.
+They may start only what the tenant's file names: RBAC cannot say that, but `manifests.gate` does. They read
+no Secret and change no object but a run.
 """
 
 from __future__ import annotations
