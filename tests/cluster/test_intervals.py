@@ -24,7 +24,7 @@ from lightwork.lake import open_lake
 from lightwork.manifests import workflows
 from lightwork.manifests.base import Target
 from lightwork.store import records
-from tests.cluster import stores, tenants
+from tests.cluster import probes, stores, tenants
 from tests.cluster.images import platform_image
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import say, wait_for
@@ -190,7 +190,9 @@ def test_a_schedule_gives_its_run_the_interval_and_a_backfill_does_the_rest() ->
 
 
 def test_the_queue_says_behind_whom_a_run_waits() -> None:
-    names = [tenants.submit("acme", "probe-brief", elements="9000", seconds="0.02") for _ in range(4)]
+    label = probes.new_label()  # else their elements are cached
+    values = {"elements": "9000", "seconds": "0.02", "label": label}
+    names = [tenants.submit("acme", "probe-brief", **values) for _ in range(4)]
 
     def waiting() -> bool:
         found[:] = [item for item in json.loads(lightwork("queue", "--json"))["runs"] if item["run"] in names]
