@@ -167,10 +167,11 @@ def credentials(account: str) -> dict[str, str]:
 
 
 def add_tenant(name: str, bucket: str) -> None:
-    """Create a tenant's accounts, unless they are there, and the bucket that only these may use."""
+    """Create a tenant's accounts and the bucket that only these may use, unless they are there.
+
+    The bucket's policy is that of the current code in any case.
+    """
     accounts = (name, steps_of(name), controller_of(name), people_of(name))
-    if all(_account_file(account).exists() for account in accounts):
-        return
     is_new = not _account_file(name).exists()
     owner, steps, controller, people = (_add_account(account) for account in accounts)
     if is_new:
