@@ -14,6 +14,7 @@ from lightwork.cli.output import (
     counted,
     echo,
     environment_option,
+    is_piped,
     json_option,
     lake_option,
     show_json,
@@ -113,7 +114,11 @@ def runs_command(
         return
     _show(runs[:last])
     if len(runs) > last:
-        console().print(cell(f"older runs: the same with --before {runs[last - 1]['name']}", "dim"))
+        line = f"older runs: the same with --before {runs[last - 1]['name']}"
+        if is_piped():
+            echo(line)
+        else:
+            console().print(cell(line, "dim"))
 
 
 def _page(history: History, only: Filter, last: int, lake: Lake) -> list[Run]:
@@ -162,7 +167,7 @@ def _show(runs: list[Run]) -> None:
             [
                 run["name"],
                 run.get("pipeline"),
-                cell(status, STYLES.get(status, "")),
+                status if is_piped() else cell(status, STYLES.get(status, "")),
                 when(run.get("started")),
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",
