@@ -9,16 +9,15 @@ import click
 
 from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
-    cell,
-    console,
     counted,
     echo,
     environment_option,
-    is_piped,
     json_option,
     lake_option,
     show_json,
     show_table,
+    show_words,
+    styled,
     tenant_option,
     when,
 )
@@ -114,11 +113,7 @@ def runs_command(
         return
     _show(runs[:last])
     if len(runs) > last:
-        line = f"older runs: the same with --before {runs[last - 1]['name']}"
-        if is_piped():
-            echo(line)
-        else:
-            console().print(cell(line, "dim"))
+        show_words((f"older runs: the same with --before {runs[last - 1]['name']}", "dim"))
 
 
 def _page(history: History, only: Filter, last: int, lake: Lake) -> list[Run]:
@@ -167,7 +162,7 @@ def _show(runs: list[Run]) -> None:
             [
                 run["name"],
                 run.get("pipeline"),
-                status if is_piped() else cell(status, STYLES.get(status, "")),
+                styled(status, STYLES.get(status, "")),
                 when(run.get("started")),
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",

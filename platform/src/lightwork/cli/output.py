@@ -106,6 +106,19 @@ def is_piped() -> bool:
     return not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"))
 
 
+def styled(value: object, style: str) -> Text | str:
+    """Return a value as the text of a table, in a style if the output goes to a terminal."""
+    return visible(str(value)) if is_piped() else cell(value, style)
+
+
+def show_words(*words: tuple[object, str]) -> None:
+    """Print values on one line, each in its style if the output goes to a terminal."""
+    if is_piped():
+        echo(" ".join(str(value) for value, _ in words))
+    else:
+        console().print(*(cell(value, style) for value, style in words), soft_wrap=True)
+
+
 def show_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
@@ -172,16 +185,18 @@ def show_table(
         echo(f"left out for lack of room: {names}; a wider terminal or --json shows all")
 
 
-def _plain_lines(columns: Sequence[str], rows: list[list[Any]], right: Sequence[str]) -> list[str] | None:
+def _plain_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str]
+) -> list[str] | None:
     """Return the lines of a table as Rich writes them to no terminal, without importing it.
 
-    None stands for a table that is more than plain text: that of a cell with a style or with several lines.
+    None stands for a table that is more than plain text: that of a cell with a style, with several lines, or with tabs.
     """
     if not all(isinstance(value, str | int | float) or value is None for row in rows for value in row):
         return None
     cells = [[visible(str(value)) for value in row] for row in [columns, *rows]]
     text = "".join(item for row in cells for item in row)
-    if "\n" in text:
+    if "\n" in text or "\t" in text:
         return None
     length: Callable[[str], int] = len
     if not text.isascii():
