@@ -12,7 +12,7 @@ from lightwork.store import documents
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lightwork.history.source import Run
     from lightwork.lake import Lake
@@ -117,14 +117,12 @@ class History:
 
     def usual(self, pipeline: str) -> float | None:
         """Return the seconds that a pipeline's runs usually take; None if none has succeeded."""
-        import statistics
-
         found = self._database.execute(
             "SELECT seconds FROM runs WHERE pipeline = ? AND status = 'succeeded' AND seconds IS NOT NULL"
             " AND NOT hidden ORDER BY started DESC LIMIT ?",
             (pipeline, USUAL_OF),
         ).fetchall()
-        return statistics.median(seconds for (seconds,) in found) if found else None
+        return median([seconds for (seconds,) in found]) if found else None
 
     def work(self, only: Filter, by: By | None) -> list[Work]:
         """Return the work of the workers of some runs, for each size."""
@@ -193,6 +191,12 @@ class History:
         took = "CASE WHEN status IN ('running', 'submitted') THEN ? - started ELSE seconds END"
         condition = f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')"
         return condition, (time.time(), SLOW, json.dumps(usual))
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of at least one value; the library's takes a while to import."""
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _plain(text: str) -> str:
