@@ -4,7 +4,7 @@ Their pods are gone with the run, and their logs with them. So the driver reads 
 once more before it releases the workers, and keeps the new lines. What can be missing in the lake:
 
 - of a worker that is gone at once, with its node or by a forced deletion: what it wrote since the last look;
-- of a worker that is told to end: what it wrote after the last look at it, while it ended;
+- of a worker that is told to end, and of all at the run's end: what they wrote after the last look at them;
 - of a container that was restarted twice between two looks: what it wrote between the two;
 - of a pod that writes more than 10 MiB between two looks: kubelet starts a new file then;
 - if the driver is killed and not started again: what was written since its last look.
