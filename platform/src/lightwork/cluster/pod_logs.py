@@ -43,6 +43,7 @@ END_SECONDS = 15.0
 """Seconds that the last look may take; the run does not wait for longer."""
 MOST = 64 << 20
 """The most bytes of lines that wait for a lake that is away."""
+_FORBIDDEN = 403
 _THREADS = 8
 _ROLES = "scheduler,worker"
 
@@ -68,6 +69,7 @@ class Collector:
         self._seen: dict[str, Seen] = {}
         self._restarts: dict[str, int] = {}
         self._over: set[str] = set()
+        self._forbidden = False
         self._waiting: list[Kept] = []
         self._bytes = self._number = self._lost = 0
         self._looking, self._soon, self._ended = threading.Lock(), threading.Event(), False
@@ -142,7 +144,13 @@ class Collector:
             text = self._api.text(
                 path, container=container["name"], timestamps="true", **seen.since(), **options
             )
-        except (RefusedError, OSError):  # gone, not started, or its node is away
+        except (RefusedError, OSError) as error:  # gone, not started, or its node is away
+            if getattr(error, "status", 0) == _FORBIDDEN and not self._forbidden:
+                self._forbidden = True
+                get_logger("lightwork").warning(
+                    f"the logs of scheduler and workers are not kept: {one_line(error)};"
+                    " deploy the tenant again"
+                )
             return []
         return entries_of(name, text, seen)
 
