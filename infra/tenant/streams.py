@@ -157,6 +157,7 @@ def _stream(name: str, sizes: Sizes) -> list[Request]:
     return [
         request("PUT", f"_data_stream/{name}", how="create"),
         request("PUT", f"{name}/_settings", {"index": _copies(sizes)}),
+        request("POST", f"{name}/_rollover", {"properties": MAPPINGS["properties"]}, how="renew"),
         request("POST", f"{ISM}/add/{backing}", {"policy_id": POLICY}),
         request("POST", f"{ISM}/change_policy/{backing}", {"policy_id": POLICY}),
     ]

@@ -71,6 +71,26 @@ def test_the_setup_can_be_repeated(domain: Domain) -> None:
     assert domain.count("acme") == 1
 
 
+def test_a_stream_with_the_fields_of_an_earlier_version_goes_on_in_a_new_index(empty: Domain) -> None:
+    (template,) = (
+        item
+        for item in domain_requests(shipper_role_arn=SHIPPER, sizes=DEV)
+        if item["path"].startswith("_index_template/")
+    )
+    earlier = {"dynamic": False, "properties": {"@timestamp": {"type": "date"}}}
+    body = {**template["body"], "template": {"mappings": earlier}}
+    assert empty.server.ask("PUT", template["path"], body).status == 200
+    empty.server.ask("PUT", f"_data_stream/{ACME}")
+    empty.set_up()
+    empty.add("acme")
+    assert [status for status, _ in empty.ship(Line("acme", "a"))] == [201]
+    before, now = empty.indexes(ACME)
+    found = empty.server.ask("GET", f"{ACME}/_mapping").body
+    assert found[now]["mappings"]["properties"]["@timestamp"] == {"type": "date_nanos"}
+    empty.add("acme")
+    assert empty.indexes(ACME) == [before, now], "it has these fields already"
+
+
 def test_a_stream_goes_on_in_a_new_index_and_the_old_one_can_be_deleted(domain: Domain) -> None:
     ((_, first),) = domain.ship(Line("acme", "old"))
     condition = {"conditions": {"max_docs": 1, "max_age": "30d"}}

@@ -70,6 +70,8 @@ _OWN = (*_ORDER, "exception", "logger", "worker")
 _NOISY = ("botocore", "boto3", "urllib3", "asyncio", "s3transfer", "tornado", "bokeh", "distributed")
 """Loggers whose lines below warnings are of no use to anybody."""
 _RUN = ("tenant", "pipeline", "run")
+_role = ["driver"]
+"""The role of this process in a run on one machine; `configure` sets it on workers."""
 _HIDDEN = ("tenant", "pipeline", "run", "step", "role", "host", "logger", "waits_for")
 """Fields that text omits: every line on a terminal has the same, or the text says it."""
 
@@ -203,6 +205,7 @@ def configure(
     if runs_code:
         _structure()
     if forward is not None:
+        _role[:] = ["worker"]
         # The driver shows each line in the way that the program has configured there: once is enough.
         for handler in [handler for handler in root.handlers if _writes_to_console(handler)]:
             root.removeHandler(handler)
@@ -439,6 +442,8 @@ def _complete(_logger: Any, _method: str, event: EventDict) -> EventDict:
     event.setdefault("host", socket.gethostname())
     for name, value in place().items():
         event.setdefault(name, value)
+    if event.get("run"):
+        event.setdefault("role", *_role)
     first = {key: event.pop(key) for key in _ORDER if key in event}
     return {**first, **event}
 

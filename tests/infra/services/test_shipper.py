@@ -185,7 +185,7 @@ def test_fields_are_what_the_json_says(lua: Shipper) -> None:
 
 
 def test_no_line_makes_a_record_that_could_be_refused(lua: Shipper) -> None:
-    for line in script.lines(1500, seed=5):
+    for line in script.lines(300, seed=5):
         record = lua.record(line)
         assert set(record) <= {"log", "stream", *NAMES}
         assert (record["stream"], record["tenant"], record["pod"]) == ("logs-tenant-acme", "acme", "p")

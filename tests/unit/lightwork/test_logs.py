@@ -67,6 +67,12 @@ def test_lines_from_the_standard_logging_module_have_the_context(lines):
     assert (line["logger"], line["run"], line["task"]) == ("mine", "r1", "script.work")
 
 
+def test_a_line_says_whether_it_is_of_the_driver_or_of_a_worker(lines):
+    working, done = (next(line for line in lines if line["event"] == event) for event in ("working", "done"))
+    is_local = "worker" in working
+    assert (working["role"], done["role"]) == ("worker" if is_local else "driver", "driver")
+
+
 def test_a_line_outside_tasks_has_the_run_and_no_task(lines):
     line = next(line for line in lines if line["event"] == "done")
     assert line["run"] == "r1"
@@ -156,8 +162,8 @@ def test_an_elements_context_ends_with_the_element(contexts):
 
 
 def test_the_common_fields_come_first_and_in_a_fixed_order(contexts):
-    assert list(line_of(contexts, "an element"))[:7] == [
-        *("timestamp", "level", "event", "run", "task", "attempt", "host"),
+    assert list(line_of(contexts, "an element"))[:8] == [
+        *("timestamp", "level", "event", "run", "task", "attempt", "role", "host"),
     ]
     assert list(line_of(contexts, "foreign"))[:5] == ["timestamp", "level", "event", "run", "attempt"]
 
@@ -187,6 +193,7 @@ def test_a_forwarded_line_keeps_its_fields_and_is_written_in_this_processs_style
         "event": "forwarded",
         "rows": 3,
         "run": "r9",
+        "role": "driver",
     } | {key: line_of(contexts, "forwarded")[key] for key in ("host", "logger")}
     shown = next(line for line in contexts[1].splitlines() if "forwarded" in line)
     assert shown == "03:04:05 [warning  ] forwarded rows=3"

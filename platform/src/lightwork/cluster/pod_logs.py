@@ -4,7 +4,7 @@ Their pods are gone with the run, and their logs with them. So the driver reads 
 once more before it releases the workers, and keeps the new lines. What can be missing in the lake:
 
 - of a worker that is gone at once, with its node or by a forced deletion: what it wrote since the last look;
-- of a worker that is told to end: what it wrote after the last look at it, while it ended;
+- of a worker that is told to end, and of all at the run's end: what they wrote after the last look at them;
 - of a container that was restarted twice between two looks: what it wrote between the two;
 - of a pod that writes more than 10 MiB between two looks: kubelet starts a new file then;
 - if the driver is killed and not started again: what was written since its last look.
@@ -43,6 +43,7 @@ END_SECONDS = 15.0
 """Seconds that the last look may take; the run does not wait for longer."""
 MOST = 64 << 20
 """The most bytes of lines that wait for a lake that is away."""
+_FORBIDDEN = 403
 _THREADS = 8
 _ROLES = "scheduler,worker"
 
@@ -68,6 +69,7 @@ class Collector:
         self._seen: dict[str, Seen] = {}
         self._restarts: dict[str, int] = {}
         self._over: set[str] = set()
+        self._forbidden = False
         self._waiting: list[Kept] = []
         self._bytes = self._number = self._lost = 0
         self._looking, self._soon, self._ended = threading.Lock(), threading.Event(), False
@@ -142,7 +144,13 @@ class Collector:
             text = self._api.text(
                 path, container=container["name"], timestamps="true", **seen.since(), **options
             )
-        except (RefusedError, OSError):  # gone, not started, or its node is away
+        except (RefusedError, OSError) as error:  # gone, not started, or its node is away
+            if getattr(error, "status", 0) == _FORBIDDEN and not self._forbidden:
+                self._forbidden = True
+                get_logger("lightwork").warning(
+                    f"the logs of scheduler and workers are not kept: {one_line(error)};"
+                    " deploy the tenant again"
+                )
             return []
         return entries_of(name, text, seen)
 

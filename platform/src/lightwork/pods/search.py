@@ -7,6 +7,7 @@ Run as `python -m lightwork.pods.search --endpoint https://... --requests FILE`.
     create   unless a GET of its path finds it
     replace  what a GET of its path finds, by its version, unless it says the same already
     remove   also if it is gone already
+    renew    unless the newest index of the stream in its path has the fields of its body already
 
 A conflict with somebody else's change (409) is tried again.
 """
@@ -131,6 +132,16 @@ def _says(there: Any, wanted: Any) -> bool:
     return bool(there == wanted)
 
 
+def _renew(domain: Domain, item: Request) -> str:
+    """Start a new index of a stream, as an index keeps the fields that it began with."""
+    stream = item["path"].partition("/")[0]
+    mappings = _accepted(domain, item, domain.ask("GET", f"{stream}/_mapping")).body
+    newest = mappings[max(mappings)]["mappings"] if mappings else {}
+    if _says(newest.get("properties"), item["body"]["properties"]):
+        return "has these fields already"
+    return str(_accepted(domain, item, _settled(lambda: domain.ask(item["method"], item["path"]))).status)
+
+
 def _remove(domain: Domain, item: Request) -> str:
     reply = _settled(lambda: _asked(domain, item))
     if reply.status == NOT_FOUND:
@@ -143,6 +154,7 @@ _WAYS = {
     "create": _create,
     "replace": _replace,
     "remove": _remove,
+    "renew": _renew,
 }
 
 

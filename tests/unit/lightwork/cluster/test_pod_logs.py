@@ -122,6 +122,20 @@ def test_lines_wait_for_a_lake_that_is_away_and_what_is_too_much_is_told(
     assert kept(lake)[3] == "2 lines of pods are not kept: the lake was away too long"
 
 
+def test_a_tenant_without_the_right_is_told_once(
+    api: Api, lake: Lake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: str, **__: str) -> str:
+        raise RefusedError(403, "Forbidden", '{"message": "pods/log is forbidden"}')
+
+    monkeypatch.setattr(api, "text", refuse)
+    reader = collector(api, lake)
+    api.add("w1")
+    for _ in range(2):
+        reader.look()
+    assert caplog.text.count("are not kept: pods/log is forbidden; deploy the tenant again") == 1
+
+
 def test_the_last_look_is_made_before_the_workers_are_released(api: Api, lake: Lake) -> None:
     reader = collector(api, lake)
     api.add("w1")
