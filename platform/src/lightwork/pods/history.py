@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lightwork import logs, settings
 from lightwork.history import figures, segments, twin
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
+from lightwork.history.sync import ask
 from lightwork.kube.contract import ENV_PRICES
 from lightwork.lake import open_lake
 from lightwork.store import documents

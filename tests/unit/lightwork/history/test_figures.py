@@ -10,7 +10,7 @@ import pytest
 from lightwork.errors import LightworkError
 from lightwork.history import figures, segments
 from lightwork.history.collect import collect
-from lightwork.history.history import ask
+from lightwork.history.sync import ask
 from lightwork.lake import Lake
 from lightwork.pods import history as job
 from tests.unit.lightwork.history.leaving import NOW, leave
