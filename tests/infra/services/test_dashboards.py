@@ -192,18 +192,15 @@ def test_the_panels_show_what_happens(world: World) -> None:
     assert total == pytest.approx(memory, rel=0.25)
     assert total < memory + on_disk / 2, "what is on disk is not in memory"
 
-    def written() -> float:
-        return world.value('sum(dask_worker_spill_bytes_total{activity="disk_write"})')
-
-    alarming.wait_for("spilling is counted", lambda: world.value(panel("Spilled to disk")) > 0)
-    time.sleep(2)
-    before = written()
+    spilled = panel("Spilled to disk, so far")
+    before = world.value(spilled)
+    assert before > 1e8, "also what was spilled in one go"
     for one in blocks:
         one.result()  # reads it back
-    time.sleep(2)
-    assert world.value('sum(dask_worker_spill_bytes_total{activity="disk_read"})') > 0
-    spilled = world.value(panel("Spilled to disk")) * 300
-    assert spilled < 1.5 * max(before, written()), "reading is not spilling"
+    reads = 'sum(dask_worker_spill_bytes_total{activity="disk-read"})'
+    alarming.wait_for("reads are counted", lambda: world.value(reads) > 1e8)
+    writes = 'sum(dask_worker_spill_bytes_total{activity="disk-write"})'
+    assert world.value(spilled) == world.value(writes), "reading is not spilling"
 
     empty = [
         (title, query)
@@ -217,7 +214,7 @@ def test_the_panels_show_what_happens(world: World) -> None:
             series = variable["query"]["query"].removeprefix("label_values(").rpartition(",")[0]
             assert world.ask(series), variable["name"]
 
-    lost = panel("Tasks whose worker was lost")
+    lost = panel("Tasks whose worker was lost, so far")
     del blocks, one
     retired = next(iter(world.client.scheduler_info()["workers"]))
     world.client.retire_workers([retired])
