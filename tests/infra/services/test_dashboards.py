@@ -202,6 +202,8 @@ def test_the_panels_show_what_happens(world: World) -> None:
     writes = 'sum(dask_worker_spill_bytes_total{activity="disk-write"})'
     assert world.value(spilled) == world.value(writes), "reading is not spilling"
 
+    nap = world.client.submit(time.sleep, 20, pure=False)
+    alarming.wait_for("a task at work", lambda: world.value(panel("Tasks at work on the workers")) >= 1)
     empty = [
         (title, query)
         for board in (dashboards.runs(), dashboards.dask_run())
@@ -216,6 +218,7 @@ def test_the_panels_show_what_happens(world: World) -> None:
 
     lost = panel("Tasks whose worker was lost, so far")
     del blocks, one
+    nap.result()
     retired = next(iter(world.client.scheduler_info()["workers"]))
     world.client.retire_workers([retired])
     alarming.wait_for(
