@@ -102,8 +102,8 @@ def test_the_server_lets_the_job_do_all_of_its_work_and_people_read_it(
     leave(pods, "busy", ended=None, status="running", marked=False)
     pods.write("runs/busy/alive", dt.datetime.now(dt.UTC).isoformat().encode())
     lake_of(server, "controller", monkeypatch)
-    command.main()
-    command.main()
+    command.work()
+    command.work()
     people = lake_of(server, "people", monkeypatch)
     assert not segments.listing(people).marks.keys() - {"busy"}
     found = ask(people, lambda history: (history.page(Filter(), 10), history.prices()))
@@ -123,7 +123,10 @@ def test_the_server_refuses_it_to_steps_and_to_another_tenants_job(
     leave(lake_of(server, "pods", monkeypatch), "one")
     lake = lake_of(server, account, monkeypatch)
     with pytest.raises(LightworkError, match=r"(?i)denied|refused"):
+        command.work()
+    with pytest.raises(SystemExit) as ended:
         command.main()
+    assert ended.value.code == 1
     for use in (
         lambda: lake.entries("history/runs"),
         lambda: lake.read("history/runs/prices.json"),

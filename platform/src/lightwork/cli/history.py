@@ -9,8 +9,6 @@ import click
 
 from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
-    cell,
-    console,
     counted,
     echo,
     environment_option,
@@ -18,6 +16,8 @@ from lightwork.cli.output import (
     lake_option,
     show_json,
     show_table,
+    show_words,
+    styled,
     tenant_option,
     when,
 )
@@ -113,7 +113,7 @@ def runs_command(
         return
     _show(runs[:last])
     if len(runs) > last:
-        console().print(cell(f"older runs: the same with --before {runs[last - 1]['name']}", "dim"))
+        show_words((f"older runs: the same with --before {runs[last - 1]['name']}", "dim"))
 
 
 def _page(history: History, only: Filter, last: int, lake: Lake) -> list[Run]:
@@ -162,7 +162,7 @@ def _show(runs: list[Run]) -> None:
             [
                 run["name"],
                 run.get("pipeline"),
-                cell(status, STYLES.get(status, "")),
+                styled(status, STYLES.get(status, "")),
                 when(run.get("started")),
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",

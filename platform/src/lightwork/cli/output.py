@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,6 +101,24 @@ def _json_escape(match: re.Match[str]) -> str:
     return json.dumps(character)[1:-1] if is_hidden(character) else character
 
 
+def is_piped() -> bool:
+    """Return whether the output goes to no terminal, so that nothing has to fit it or is styled."""
+    return not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"))
+
+
+def styled(value: object, style: str) -> Text | str:
+    """Return a value as the text of a table, in a style if the output goes to a terminal."""
+    return visible(str(value)) if is_piped() else cell(value, style)
+
+
+def show_words(*words: tuple[object, str]) -> None:
+    """Print values on one line, each in its style if the output goes to a terminal."""
+    if is_piped():
+        echo(" ".join(str(value) for value, _ in words))
+    else:
+        console().print(*(cell(value, style) for value, style in words), soft_wrap=True)
+
+
 def show_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[Any]],
@@ -118,6 +138,10 @@ def show_table(
         fold: columns that go on in the next line if there is no room.
         drop: columns that are left out if there is no room, the first one first. All others stay whole.
     """
+    rows = [list(row) for row in rows]
+    if is_piped() and (lines := _plain_lines(columns, rows, right)) is not None:
+        click.echo("\n".join(lines))
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -159,6 +183,35 @@ def show_table(
     if dropped:
         names = ", ".join(dropped)
         echo(f"left out for lack of room: {names}; a wider terminal or --json shows all")
+
+
+def _plain_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str]
+) -> list[str] | None:
+    """Return the lines of a table as Rich writes them to no terminal, without importing it.
+
+    None stands for a table that is more than plain text: that of a cell with a style, with several lines, or with tabs.
+    """
+    if not all(isinstance(value, str | int | float) or value is None for row in rows for value in row):
+        return None
+    cells = [[visible(str(value)) for value in row] for row in [columns, *rows]]
+    text = "".join(item for row in cells for item in row)
+    if "\n" in text or "\t" in text:
+        return None
+    length: Callable[[str], int] = len
+    if not text.isascii():
+        from rich.cells import cell_len as length
+    widths = [max(map(length, column)) for column in zip(*cells, strict=True)]
+
+    def line(row: list[str]) -> str:
+        padding = [" " * (width - length(item)) for item, width in zip(row, widths, strict=True)]
+        return (" " * _GAP).join(
+            pad + item if name in right else item + pad
+            for name, item, pad in zip(columns, row, padding, strict=True)
+        )
+
+    rule = "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (sum(widths) + _GAP * (len(widths) - 1))
+    return [line(cells[0]), rule, *map(line, cells[1:])]
 
 
 _LEAST = 12

@@ -9,8 +9,6 @@ import click
 
 from lightwork.cli import candidates, lakes
 from lightwork.cli.output import (
-    cell,
-    console,
     counted,
     echo,
     environment_option,
@@ -18,7 +16,9 @@ from lightwork.cli.output import (
     lake_option,
     show_json,
     show_table,
+    show_words,
     size,
+    styled,
     tenant_option,
     when,
 )
@@ -99,8 +99,7 @@ def show_command(
 
 def _show_head(record: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     status = str(record["status"])
-    out = console()
-    out.print(cell(record["name"], "bold"), cell(status, STYLES.get(status, "")))
+    show_words((record["name"], "bold"), (status, STYLES.get(status, "")))
     counts = record.get("elements") or {}
     phases = record.get("phases") or {}
     rows = {
@@ -124,7 +123,7 @@ def _show_head(record: Mapping[str, Any], before: Mapping[str, Any]) -> None:
     }
     for name, value in rows.items():
         if value not in (None, ""):
-            out.print(cell(f"{name:<12}", "dim"), cell(value), soft_wrap=True)
+            show_words((f"{name:<12}", "dim"), (value, ""))
 
 
 _SPOT = {True: " on spot", None: " on spot or on demand"}
@@ -158,7 +157,7 @@ def _show_parts(record: Mapping[str, Any]) -> None:
         rows = [
             [
                 item["id"],
-                cell(item["status"], STYLES.get(item["status"], "")),
+                styled(item["status"], STYLES.get(item["status"], "")),
                 when(item["started"]),
                 (item.get("elements") or {}).get("total", ""),
                 item.get("pod") or "",
@@ -245,9 +244,7 @@ def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
 
 def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
-    import statistics
-
-    from lightwork.history.query import Filter
+    from lightwork.history.query import Filter, median
     from lightwork.history.sync import ask
 
     only = Filter(pipeline=record.get("pipeline"), before=record["name"])
@@ -258,7 +255,7 @@ def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "runs": len(before),
         "succeeded": len(seconds),
-        "median_seconds": round(statistics.median(seconds), 3) if seconds else None,
+        "median_seconds": round(median(seconds), 3) if seconds else None,
     }
 
 

@@ -12,7 +12,7 @@ from lightwork.store import documents
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lightwork.history.source import Run
     from lightwork.lake import Lake
@@ -97,7 +97,7 @@ class History:
     def find(self, name: str) -> Run | None:
         """Return a run by its name; None if there is none."""
         found = self._database.execute(
-            "SELECT text FROM runs JOIN documents ON run = id WHERE name = ? AND NOT hidden", (name,)
+            "SELECT text FROM runs JOIN documents ON run = id WHERE name = ? AND NOT hidden", (_plain(name),)
         ).fetchone()
         return None if found is None else self._run(found[0])
 
@@ -111,20 +111,18 @@ class History:
         only = "AND pipeline = ?" if pipeline else ""
         found = self._database.execute(
             f"SELECT DISTINCT key FROM runs, json_each(parameters) WHERE NOT hidden {only}",  # noqa: S608
-            (pipeline,) if pipeline else (),
+            (_plain(pipeline),) if pipeline else (),
         )
         return {str(name) for (name,) in found}
 
     def usual(self, pipeline: str) -> float | None:
         """Return the seconds that a pipeline's runs usually take; None if none has succeeded."""
-        import statistics
-
         found = self._database.execute(
             "SELECT seconds FROM runs WHERE pipeline = ? AND status = 'succeeded' AND seconds IS NOT NULL"
             " AND NOT hidden ORDER BY started DESC LIMIT ?",
             (pipeline, USUAL_OF),
         ).fetchall()
-        return statistics.median(seconds for (seconds,) in found) if found else None
+        return median([seconds for (seconds,) in found]) if found else None
 
     def work(self, only: Filter, by: By | None) -> list[Work]:
         """Return the work of the workers of some runs, for each size."""
@@ -172,13 +170,13 @@ class History:
 
     def _conditions(self, only: Filter) -> Iterator[tuple[str, tuple[Any, ...]]]:
         if only.pipeline is not None:
-            yield "pipeline = ?", (only.pipeline,)
+            yield "pipeline = ?", (_plain(only.pipeline),)
         if only.statuses:
             yield f"status IN ({', '.join('?' * len(only.statuses))})", only.statuses
         if only.since is not None:
             yield "started >= ?", (only.since,)
         for name, value in only.where:
-            yield "has_value(parameters, ?, ?)", (name, value)
+            yield "has_value(parameters, ?, ?)", (_plain(name), _plain(value))
         if only.before is not None:
             if (run := self.find(only.before)) is None:
                 raise KeyError(only.before)
@@ -193,6 +191,21 @@ class History:
         took = "CASE WHEN status IN ('running', 'submitted') THEN ? - started ELSE seconds END"
         condition = f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')"
         return condition, (time.time(), SLOW, json.dumps(usual))
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median of at least one value; the library's takes a while to import."""
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def _plain(text: str) -> str:
+    """Return a text as SQLite takes it; one with bytes that are not text becomes one that nothing equals."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "\0"
+    return text
 
 
 def _has_value(parameters: str, name: str, value: str) -> bool:

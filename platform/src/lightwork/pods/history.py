@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from lightwork import logs, settings
+from lightwork.errors import LightworkError, one_line
 from lightwork.history import figures, segments, twin
 from lightwork.history.collect import collect
 from lightwork.history.sync import ask
@@ -27,8 +29,22 @@ PATIENCE = 60.0
 
 
 def main() -> None:
-    """Pack the history once."""
+    """Pack the history once; an error is one line."""
     logs.configure("json")
+    try:
+        work()
+    except LightworkError as error:
+        log = logs.get_logger("lightwork.history")
+        log.error("the history was not packed", reason=one_line(error))  # noqa: TRY400 - it says it all
+        sys.exit(1)
+
+
+def work() -> None:
+    """Pack the history once.
+
+    Raises:
+        LightworkError: the lake cannot be read or written.
+    """
     log = logs.get_logger("lightwork.history")
     lake = open_lake(settings.resolve_lake(None), tenant=settings.resolve_tenant(None), patience=PATIENCE)
     keep, _ = settings.resolve_history()

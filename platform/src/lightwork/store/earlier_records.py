@@ -45,7 +45,7 @@ def read(lake: Lake, name: str, now: dt.datetime, files: list[str]) -> dict[str,
         key: record.get(key)
         for key in ("status", "started", "finished", "seconds", "pod", "error", "elements")
     }
-    del record["run_id"]
+    record = {key: value for key, value in record.items() if key not in ("run_id", "seen")}
     return {**record, "name": name, "attempts": [{"id": name, **attempt}]}
 
 

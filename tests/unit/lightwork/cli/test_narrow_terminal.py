@@ -61,6 +61,7 @@ def table(monkeypatch):
         screen = io.StringIO()
         console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
         monkeypatch.setattr(output, "console", lambda **_: console)
+        monkeypatch.setattr(output, "is_piped", lambda: False)
         monkeypatch.setattr(output.click, "echo", lambda text, **_: print(text, file=screen))
         rows = [
             [RUN, "windy-city", "succeeded", ""],

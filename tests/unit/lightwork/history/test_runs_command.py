@@ -76,6 +76,9 @@ def test_pages(filled: Lake, capfd: pytest.CaptureFixture[str]) -> None:
         (["--before", "nobody"], "--before: there is no run 'nobody' in"),
         (["--pipeline", "nobody"], "runs: there is no pipeline 'nobody'"),
         (["windy-city", "--pipeline", "other"], "the pipeline is 'windy-city' and --pipeline 'other'"),
+        (["--pipeline", "no\udc80text"], "runs: there is no pipeline 'no\\udc80text'"),
+        (["--where", "no\udc80text=\udc80"], "has a parameter 'no\\udc80text'"),
+        (["--before", "no\udc80text"], "there is no run 'no\\udc80text'"),
         (["--last", "0"], "runs: invalid value for '--last'"),
     ],
 )

@@ -45,11 +45,11 @@ def lake(tmp_path, monkeypatch):
     return lake
 
 
-def test_a_run_cleans_up_and_leaves_only_its_record_its_log_and_its_report(lake, tmp_path):
+def test_a_run_cleans_up_and_leaves_only_its_record_and_its_report(lake, tmp_path):
     result = run_pipeline(doubles, {}, on="serial", lake=tmp_path, tenant="local", progress="off")
     wait_until(lambda: not lake.exists("runs/old/jobs/a.job"), "the collection")
     names = sorted(item.path.split("/", 2)[2] for item in lake.files("runs"))
-    assert [name.partition("/")[0] for name in names] == ["attempts", "log.jsonl", "report.html"]
+    assert [name.partition("/")[0] for name in names] == ["attempts", "report.html"]
     assert result.result == 6
 
 
