@@ -110,6 +110,7 @@ def _object(schedule: Schedule) -> dict[str, Any]:
         "next": schedule.next.isoformat() if schedule.next else None,
         "last": schedule.last.isoformat() if schedule.last else None,
         "run": schedule.run or None,
+        "note": schedule.note or None,
     }
 
 
@@ -169,11 +170,14 @@ def suspend(
 @schedule_command.command("resume")
 @click.argument("pipeline", metavar="PIPELINE", shell_complete=candidates.pipelines)
 @cluster_options
+@click.option("--reason", default="", metavar="TEXT", help="Why; everybody sees it.")
 @json_option
-def resume(pipeline: str, environment: str, tenant: str | None, context: str | None, as_json: bool) -> None:
+def resume(
+    pipeline: str, environment: str, tenant: str | None, context: str | None, reason: str, as_json: bool
+) -> None:
     """Let a suspended schedule go on; what it missed is not caught up (see `lightwork backfill`)."""
     schedules = remote(environment, tenant, context)
-    changed = schedules.resume(pipeline)
+    changed = schedules.resume(pipeline, reason.strip() or "resumed")
     now = schedules.schedule(pipeline)
     if as_json:
         show_json({**_object(now), "changed": changed})

@@ -161,8 +161,8 @@ ANNOTATION_INTERVAL = "lightwork/interval"
 
 From `manifests.workflows`; read by `kube.schedules`.
 """
-ANNOTATION_SUSPENDED = "lightwork/suspended"
-"""On a CronWorkflow: why, by whom and when a person has suspended it, as JSON. `kube.schedules` sets it."""
+ANNOTATION_NOTE = "lightwork/note"
+"""On a CronWorkflow: why, by whom and when it was suspended or resumed last; from `kube.schedules`."""
 ANNOTATION_SCHEDULED = "workflows.argoproj.io/scheduled-time"
 """Argo's own, on a Workflow of a schedule: its firing."""
 LABEL_CRON = "workflows.argoproj.io/cron-workflow"

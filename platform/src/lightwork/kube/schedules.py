@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.kube.contract import ANNOTATION_INTERVAL, ANNOTATION_SUSPENDED
+from lightwork.kube.contract import ANNOTATION_INTERVAL, ANNOTATION_NOTE
 from lightwork.kube.runs import Remote
 from lightwork.tenants import firings
 
@@ -38,6 +38,7 @@ class Schedule:
         next: the next firing; None if it is suspended.
         last: the last firing for which Argo has started a run; None if there was none.
         run: the name of that run.
+        note: why, by whom and when a person has suspended or resumed it last; empty if nobody has.
     """
 
     pipeline: str
@@ -48,6 +49,7 @@ class Schedule:
     next: dt.datetime | None
     last: dt.datetime | None
     run: str
+    note: str
 
 
 def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
@@ -56,9 +58,11 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
     status = cron_workflow.get("status") or {}
     name, cron, zone = str(metadata["name"]), str(spec["schedules"][0]), str(spec.get("timezone") or "UTC")
     last = _moment(status.get("lastScheduledTime"))
-    suspended = bool(spec.get("suspend"))
+    suspended, note = bool(spec.get("suspend")), _note(metadata)
     state, why = (
-        ("suspended", _suspended(metadata)) if suspended else _punctual(cron_workflow, cron, zone, last, now)
+        ("suspended", note or "in the tenant's file, or by hand without a reason")
+        if suspended
+        else _punctual(cron_workflow, cron, zone, last, now)
     )
     return Schedule(
         name,
@@ -70,6 +74,7 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
         last,
         # As Argo names the run of a firing.
         f"{name}-{last.timestamp():.0f}" if last else "",
+        note,
     )
 
 
@@ -117,11 +122,9 @@ def _unchanged_since(metadata: Mapping[str, Any]) -> dt.datetime:
     return max(known, default=dt.datetime.min.replace(tzinfo=dt.UTC))
 
 
-def _suspended(metadata: Mapping[str, Any]) -> str:
-    """Return why a schedule is suspended, as far as that is noted."""
-    text = (metadata.get("annotations") or {}).get(ANNOTATION_SUSPENDED)
-    if not text:
-        return "in the tenant's file, or by hand without a reason"
+def _note(metadata: Mapping[str, Any]) -> str:
+    """Return why a schedule was suspended or resumed last, in one line; empty if that is not noted."""
+    text = (metadata.get("annotations") or {}).get(ANNOTATION_NOTE) or ""
     try:
         note = json.loads(text)
         return one_line(f"{note['reason']} ({note['by']}, {note['at']})")
@@ -194,12 +197,10 @@ class Schedules(Remote):
             InputError: there is no such schedule.
         """
         was = self.schedule(name).state == "suspended"
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        note = {"reason": reason, "by": self._me(), "at": now}
-        self._change(f"suspend {name}", name, suspend=True, note=json.dumps(note, ensure_ascii=False))
+        self._change(f"suspend {name}", name, reason, suspend=True)
         return not was
 
-    def resume(self, name: str) -> bool:
+    def resume(self, name: str, reason: str) -> bool:
         """Let a schedule go on; return whether it was suspended.
 
         Raises:
@@ -207,11 +208,13 @@ class Schedules(Remote):
         """
         was = self.schedule(name).state == "suspended"
         if was:
-            self._change(f"resume {name}", name, suspend=False, note=None)
+            self._change(f"resume {name}", name, reason, suspend=False)
         return was
 
-    def _change(self, action: str, name: str, *, suspend: bool, note: str | None) -> None:
-        body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_SUSPENDED: note}}}
+    def _change(self, action: str, name: str, reason: str, *, suspend: bool) -> None:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        note = json.dumps({"reason": reason, "by": self._me(), "at": now}, ensure_ascii=False)
+        body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_NOTE: note}}}
         path = f"{self._argo}/cronworkflows/{name}"
         self._request(action, lambda: self._api.patch(path, body, fieldManager="lightwork"))
 

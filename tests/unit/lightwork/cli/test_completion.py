@@ -246,7 +246,7 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
         ),
         *("name in tenant new",),
         *(f"{name} in backfill" for name in ("begin", "end", "every", "timezone", "max_failures")),
-        "reason in schedule suspend",
+        *("reason in schedule suspend", "reason in schedule resume"),
         *(f"{name} in search" for name in ("text", "since", "until", "limit")),
         *(f"{name} in login" for name in ("account", "region", "role", "profile")),
     }

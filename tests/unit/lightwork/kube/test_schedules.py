@@ -9,7 +9,7 @@ import pytest
 
 from lightwork.errors import InputError
 from lightwork.kube import schedules
-from lightwork.kube.contract import ANNOTATION_SUSPENDED
+from lightwork.kube.contract import ANNOTATION_NOTE
 from lightwork.kube.schedules import Schedules
 from tests.unit.lightwork.kube.objects import ARGO, CORE
 
@@ -72,11 +72,11 @@ def test_a_suspended_one_says_why_by_whom_and_when() -> None:
     item = cron("2026-11-20T06:30:00Z", suspend=True)
     assert read(item).why == "in the tenant's file, or by hand without a reason"
     note = {"reason": "data\x1b is late", "by": "jane", "at": "2026-11-24T07:00:00+00:00"}
-    item["metadata"]["annotations"] = {ANNOTATION_SUSPENDED: json.dumps(note)}
+    item["metadata"]["annotations"] = {ANNOTATION_NOTE: json.dumps(note)}
     found = read(item)
     assert (found.state, found.next) == ("suspended", None)
     assert found.why == "data\\x1b is late (jane, 2026-11-24T07:00:00+00:00)"
-    item["metadata"]["annotations"] = {ANNOTATION_SUSPENDED: "odd"}
+    item["metadata"]["annotations"] = {ANNOTATION_NOTE: "odd"}
     assert read(item).why == "odd"
 
 
@@ -99,20 +99,19 @@ def remote(api) -> Schedules:
 def test_suspend_and_resume_change_nothing_but_that_and_the_note(api, remote: Schedules) -> None:
     assert remote.suspend("windy-city", "broken data") is True
     *_, (_, _, _, body) = api.requests
-    note = json.loads(body["metadata"]["annotations"].pop(ANNOTATION_SUSPENDED))
+    note = json.loads(body["metadata"]["annotations"].pop(ANNOTATION_NOTE))
     assert (note["reason"], note["by"]) == ("broken data", "jane")
     assert body == {"spec": {"suspend": True}, "metadata": {"annotations": {}}}
     api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [cron(suspend=True)]}
-    assert remote.resume("windy-city") is True
-    assert api.requests[-1][3] == {
-        "spec": {"suspend": False},
-        "metadata": {"annotations": {ANNOTATION_SUSPENDED: None}},
-    }
+    assert remote.resume("windy-city", "the data is there") is True
+    body = api.requests[-1][3]
+    assert "the data is there" in body["metadata"]["annotations"].pop(ANNOTATION_NOTE)
+    assert body == {"spec": {"suspend": False}, "metadata": {"annotations": {}}}
 
 
 def test_a_pipeline_without_a_schedule_is_told_from_one_that_is_not_there(api, remote: Schedules) -> None:
     with pytest.raises(InputError, match="acme has no pipeline 'windy-cty'; did you mean 'windy-city'"):
-        remote.resume("windy-cty")
+        remote.resume("windy-cty", "x")
     api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": []}
     api.answers["GET", CORE] = 200, {}
     with pytest.raises(InputError, match="windy-city has no schedule in the cluster"):
