@@ -139,7 +139,7 @@ def dask_run() -> dict[str, Any]:
     """Build the dashboard of one run: its workers, tasks, memory, spilling and transfers."""
     run = 'tenant="$tenant",run=~"$run"'
     in_memory = f'dask_worker_memory_bytes{{{run},type!="spilled"}}'
-    spills = f'dask_worker_spill_bytes_total{{{run},activity="disk_write"}}'
+    spills = f'dask_worker_spill_bytes_total{{{run},activity="disk-write"}}'
     limit = 'sum(kube_pod_container_resource_limits{resource="memory",container="worker"}) by (pod)'
     return _board(
         "lightwork-dask-run",
@@ -169,9 +169,9 @@ def dask_run() -> dict[str, Any]:
             ),
             # Of workers, Dask counts only how many have left, also those that were not needed any more.
             _panel(
-                "Tasks whose worker was lost",
+                "Tasks whose worker was lost, so far",
                 "timeseries",
-                [(f"sum(increase(dask_scheduler_tasks_suspicious_total{{{run}}}[5m])) by (run)", "{{run}}")],
+                [(f"sum(dask_scheduler_tasks_suspicious_total{{{run}}}) by (run)", "{{run}}")],
             ),
             _panel(
                 "Memory of a worker, of what it may have",
@@ -185,10 +185,11 @@ def dask_run() -> dict[str, Any]:
                 unit="percentunit",
             ),
             _panel(
-                "Spilled to disk",
+                # A sum, as this counter does not exist before a worker spills: its first step has no rate.
+                "Spilled to disk, so far",
                 "timeseries",
-                [(f"sum(rate({spills}[5m])) by (run)", "{{run}}")],
-                unit="Bps",
+                [(f"sum({spills}) by (run)", "{{run}}")],
+                unit="bytes",
             ),
             _panel(
                 "On disk at the moment",

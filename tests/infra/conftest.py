@@ -86,8 +86,8 @@ LOOKALIKES = ("/dev/xvda", "prod-registry-k8s-io", f"prod-{REGION}-starport")
 """Foreign names that look as if they contained an environment's name."""
 
 
-PROGRAM = ("kubernetes:core/v1:ConfigMap", "configmap-archive-login")
-"""Holds the text of a program, in which an environment's name is a word like any other."""
+PROGRAMS = {("kubernetes:core/v1:ConfigMap", f"configmap-{name}") for name in ("archive-login", "watch")}
+"""They hold the text of a program, in which an environment's name is a word like any other."""
 
 
 def plain(run: Run, environment: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -103,7 +103,7 @@ def plain(run: Run, environment: str) -> dict[tuple[str, str], dict[str, Any]]:
         text = json.dumps({**resource.inputs, **options, "ignore_changes": resource.ignore_changes})
         for position, other in enumerate(LOOKALIKES):
             text = text.replace(other, f"<{position}>")
-        if (resource.type, resource.name) != PROGRAM:
+        if (resource.type, resource.name) not in PROGRAMS:
             text = re.sub(rf"(?<!\w){environment}(?!\w)", "ENVIRONMENT", text)
         resources[resource.type, resource.name] = json.loads(text)
     return resources

@@ -366,6 +366,7 @@ def test_pods_get_their_roles_by_pod_identity_and_not_by_the_node(estate: Run) -
         ("logging", "fluent-bit"),
         ("logging", "search-admin"),
         ("monitoring", "alertmanager"),
+        ("monitoring", "watch"),
         ("external-secrets", "external-secrets"),
         ("argo", "archive-login"),
     }, "no other account has an AWS role"

@@ -29,7 +29,8 @@ METRICS = {
 
 def test_each_alarm_is_about_a_metric_of_this_estate_and_tells_the_topic(estate: Run) -> None:
     alarms = [alarm.inputs for alarm in estate.all(ALARM)]
-    assert {(alarm["namespace"], alarm["metricName"]) for alarm in alarms} == METRICS
+    own = (f"lightwork/{estate.outputs['environment']}", "AlertsWork")
+    assert {(alarm["namespace"], alarm["metricName"]) for alarm in alarms} == {*METRICS, own}
     (archive,) = estate.all("aws:rds/instance:Instance")
     (domain,) = estate.all("aws:opensearch/domain:Domain")
     gateways = {f"{gateway.name}-id" for gateway in estate.all("aws:ec2/natGateway:NatGateway")}
@@ -40,6 +41,8 @@ def test_each_alarm_is_about_a_metric_of_this_estate_and_tells_the_topic(estate:
         match alarm["namespace"]:
             case "AWS/RDS":
                 assert alarm["dimensions"] == {"DBInstanceIdentifier": archive.inputs["identifier"]}
+            case own if own == f"lightwork/{estate.outputs['environment']}":
+                assert alarm["dimensions"] == {"Cluster": estate.outputs["cluster_name"]}
             case "AWS/ES":
                 assert alarm["dimensions"]["DomainName"] == domain.inputs["domainName"]
                 assert set(alarm["dimensions"]) == {"DomainName", "ClientId"}

@@ -33,6 +33,7 @@ CONTEXT: dict[str, str | list[str]] = {
     "kms:EncryptionContext:SecretARN": f"{SECRETS}rds!db-1",
     "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
     "s3:prefix": "acme/files/",
+    "cloudwatch:namespace": "lightwork/dev",
 }
 
 NEVER: tuple[Asked, ...] = (
@@ -138,6 +139,16 @@ ESTATE = {
     "platform-aws-alarms-role": Questions(
         must=(("sns:Publish", TOPIC),),
         never=(("sns:Publish", TOPIC.replace("dev", "prod")), ("sns:Subscribe", TOPIC)),
+    ),
+    "platform-aws-watch-role": Questions(
+        must=(("cloudwatch:PutMetricData", "*"),),
+        never=(
+            ("sns:Publish", TOPIC),
+            ("cloudwatch:DeleteAlarms", "*"),
+            *LAKE_OBJECTS,
+            OWN_SECRET,
+            READ_LOGS,
+        ),
     ),
     # These have only policies of AWS's own, whose documents are not here.
     **dict.fromkeys(

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from lightwork.pods.watch.__main__ import Server, Watch
+from lightwork.pods.watch.switch import Switch
+from tests.unit.lightwork.pods.watch.test_metrics import FIGURES, Api, config_map
 from tests.waiting import patience
 
 if TYPE_CHECKING:
@@ -153,3 +156,26 @@ class _Publish(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class Exporter:
+    """The exporter of the metrics on a fixed port, which can be stopped and started again."""
+
+    def __init__(self) -> None:
+        self.api, self.port = Api(), free_port()
+        self.switch = Switch("lightwork/dev", "lightwork-dev", "eu-central-1")
+        self._server: Server | None = None
+
+    def start(self) -> None:
+        self._server = Server(("127.0.0.1", self.port), Watch(self.api), self.switch)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def ends(self, run: str, status: str, error: str = "") -> None:
+        last = {"run": run, "status": status, "finished": time.time(), "error": error}
+        self.api.maps["acme"] = config_map(sun={**FIGURES, "last": last})

@@ -6,7 +6,6 @@ Their settings are the deployed ones, with shorter times. The Kubernetes API and
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,9 @@ from infra.services import alerts, monitors
 from infra.services.charts import monitoring
 from infra.services.charts.common import Placement
 from lightwork.pods.watch import __main__ as program
-from lightwork.pods.watch.__main__ import Server, Watch
-from lightwork.pods.watch.switch import Switch
 from tests.infra.services import alarming
-from tests.unit.lightwork.pods.watch.test_metrics import FIGURES, Api, config_map
+from tests.infra.services.alarming import Exporter
+from tests.unit.lightwork.pods.watch.test_metrics import FIGURES, config_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,29 +31,6 @@ pytestmark = [
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
 QUIET = 4.0
 """Seconds in which a message that must not come would have come: several evaluations and intervals."""
-
-
-class Exporter:
-    """The exporter of the metrics on a fixed port, which can be stopped and started again."""
-
-    def __init__(self) -> None:
-        self.api, self.port = Api(), alarming.free_port()
-        self.switch = Switch("lightwork/dev", "lightwork-dev", "eu-central-1")
-        self._server: Server | None = None
-
-    def start(self) -> None:
-        self._server = Server(("127.0.0.1", self.port), Watch(self.api), self.switch)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-
-    def ends(self, run: str, status: str, error: str = "") -> None:
-        last = {"run": run, "status": status, "finished": time.time(), "error": error}
-        self.api.maps["acme"] = config_map(sun={**FIGURES, "last": last})
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The alerts, evaluated by Prometheus' own tool: they fire when they should, and only then.
 
-Needs `promtool` from Debian's package `prometheus`; without it these tests are skipped.
+Needs `promtool` from Debian's package `prometheus` (`python -m tests.cluster tools`); without it these tests
+are skipped.
 """
 
 from __future__ import annotations

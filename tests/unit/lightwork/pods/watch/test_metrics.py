@@ -160,7 +160,17 @@ def test_a_forged_summary_changes_only_its_own_tenants_figures(lie: object) -> N
     assert {key: both.get(key) for key in alone} == alone
     assert all(("tenant", "acme") in labels for _, labels in added), added
     assert all(math.isfinite(value) for value in added.values())
+    pipelines = {dict(labels).get("pipeline", "") for _, labels in added}
+    assert pipelines <= {"", "sun", "broken"}, "names that are no names"
     assert all(len(label) <= 4 * gathering.TEXT for _, labels in added for _, label in labels)
+
+
+def test_prometheus_reads_any_text_as_it_is() -> None:
+    """One line that it cannot read, and the metrics of all tenants would be lost."""
+    odd = 'a"} 1 \\ {x="y"} \\n #'
+    found = parsed(text(("acme", config_map(sun=FIGURES | {"last": {**OUTCOME, "error": odd}}))))
+    labels = {"tenant": "acme", "pipeline": "sun", "run": "sun-7", "status": "failed", "error": odd}
+    assert sample(found, "pipeline_outcome", **labels) == 1.0
 
 
 def test_a_tenant_has_only_so_many_pipelines() -> None:
