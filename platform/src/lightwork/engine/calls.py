@@ -16,8 +16,9 @@ from lightwork.engine.compute import Failure, compute, killed, renewing
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
-from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
-from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+from lightwork.engine.timing import timed
+from lightwork.engine.worker import Call, Retried, Slot, as_error, fill, received_error, run_call, unloadable
+from lightwork.errors import ElementError, InputError, LightworkError, RunFailed, TaskTimeoutError
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -141,6 +142,7 @@ class Future(Generic[R]):
         *,
         value: Any = MISSING,
         cached: bool = False,
+        retried: bool = False,
     ) -> Future[R]:
         """Set the outcome of the call, and count it.
 
@@ -149,11 +151,16 @@ class Future(Generic[R]):
             error: the error of a failed call.
             value: the object for `result`, if it exists already.
             cached: whether the result came from the lake.
+            retried: whether the function was called more than once.
         """
         self._kept, self._error, self._value, self._settled = kept, error, value, True
         self._arguments = None
         if isinstance(error, ElementError) and not self._counted:
             self.runner.tally.failures.add(error)
+            if type(error.__cause__) is TaskTimeoutError:
+                self.runner.tally.add(self._task.name, "timed_out")
+        if retried and not self._counted:
+            self.runner.tally.add(self._task.name, "retried")
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -249,7 +256,7 @@ class Future(Generic[R]):
                 self._forget()
             except ElementError as error:
                 if not self._settled:
-                    self.settle(error=received_error(error))
+                    self.settle(error=received_error(error), retried=error.attempts > 1)
                 return
             except KilledWorker as error:
                 reason = self.runner.cluster.end_of(error.last_worker.address)
@@ -266,7 +273,8 @@ class Future(Generic[R]):
                 self.settle(error=self._not_run(error))
                 return
             else:
-                self.settle(value)
+                retried = type(value) is Retried
+                self.settle(value.value if retried else value, retried=retried)
                 return
 
     def _await(self, future: distributed.Future, timeout: float | None) -> Any:
@@ -394,26 +402,27 @@ def _call_here(
     again = freeze_or_keep(call) if options.retries else call
     watch = None if code is None else runner.watch(task)
     with watching(), logs.context(task=task.name, attempt=1):
-        done = compute(
-            renewing(lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)),
-            [call],
-            retries=options.retries,
-            retry_delay=options.retry_delay,
+        call_once = renewing(
+            lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)
         )
+        if options.timeout is not None:
+            call_once = timed(call_once, options.timeout, task.name)
+        done = compute(call_once, [call], options)
     if watch is not None and (changed := watch.after_call()):
         runner.log.warning(changes_line(task.name, changed))
     value = done.values[0]
     future = Future[Any](runner, task)
+    retried = bool(done.retried)
     if type(value) is Failure:
-        return future.settle(error=as_error(task.name, None, value))
+        return future.settle(error=as_error(task.name, None, value), retried=retried)
     if key is None or code is None:
-        return future.settle(release(value))
+        return future.settle(release(value), retried=retried)
     kept, value = split(value)
     if type(kept) is Unfreezable:
         runner.warn(task.name, "result", not_cached(task.name, kept))
-        return future.settle(value)
+        return future.settle(value, retried=retried)
     runner.keep(task, code, key, kept, generation)
-    return future.settle(kept, value=value)
+    return future.settle(kept, value=value, retried=retried)
 
 
 def not_cached(task: str, result: Unfreezable) -> str:

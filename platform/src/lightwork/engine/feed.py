@@ -97,6 +97,7 @@ class Feed:
         results: the task's results in the lake; None if they are not looked up.
         live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
         place: where large buffers of frozen elements are stored for workers; None sends them.
+        ordered: whether results are handed out page by page; otherwise by `ready`.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -106,6 +107,7 @@ class Feed:
         read: the number of elements read so far.
         cached: how many of them were in the lake.
         emitted: the number of results handed out.
+        ready: what has results that are to be handed out in any order; None if the order matters.
         names: the first-party names in the elements that are frozen, as `pickling.noting` notes them.
     """
 
@@ -118,6 +120,7 @@ class Feed:
         *,
         live: bool = False,
         place: Place | None = None,
+        ordered: bool = True,
     ) -> None:
         self._source = source
         self._total = total
@@ -134,6 +137,7 @@ class Feed:
         self.slow = False
         self.names: set[tuple[str, str]] = set()
         self.pages: deque[Page] = deque()
+        self.ready: deque[Span] | None = None if ordered else deque()
         self.waiting = 0
         self.exhausted = False
         self.read = 0
@@ -297,10 +301,16 @@ class Feed:
             values = self._results.lookup([key or b"" for key in keys])
             missing = [i for i, value in zip(span.positions, values, strict=True) if value is MISSING]
             if len(missing) < len(values):
-                span.put(values)
+                self.put(span, values)
                 self.cached += len(values) - len(missing)
                 span = Span(span.page, missing)
         self._queue(span)
+
+    def put(self, span: Span, values: list[Any]) -> None:
+        """Store the results of elements, of which some may be missing, to be handed out."""
+        span.put(values)
+        if self.ready is not None:
+            self.ready.append(span)
 
     def _queue(self, span: Span) -> None:
         if len(span.positions):

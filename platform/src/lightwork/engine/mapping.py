@@ -97,6 +97,7 @@ class MapCall:
             None if self.runner.refresh else self.results,
             live=self.runner.on == "serial",
             place=self.runner.large_inputs.place(lake_is_used=self.code is not None),
+            ordered=self.task.options.ordered,
         )
         self.shared = self._freeze_shared(request.shared)
         self._state = None if self.runner.on == "serial" else state_of(self.task, code)
@@ -339,8 +340,9 @@ class Inside(Protocol):
 
 @public
 class Results(Generic[R]):
-    """The results of a map, in the order of its input; an iterator, which can be read once.
+    """The results of a map, an iterator that can be read once.
 
+    They come in the order of the input, or as they are computed if the task has `ordered=False`.
     Iterating again over results that have been read to their end raises `InputError`.
 
     The map starts when the first result is asked for. `len()` works if the input has a length.

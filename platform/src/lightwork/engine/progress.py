@@ -34,6 +34,8 @@ class Stats:
         batches: batches computed.
         seconds: the time since the first result was asked for, or until the map ended.
         resubmitted: elements sent to a worker again because a worker or the scheduler was lost.
+        retried: elements that were tried more than once.
+        timed_out: elements that failed as they exceeded the task's time limit.
     """
 
     total: int = 0
@@ -43,6 +45,8 @@ class Stats:
     batches: int = 0
     seconds: float = 0.0
     resubmitted: int = 0
+    retried: int = 0
+    timed_out: int = 0
 
 
 class Bar(Protocol):

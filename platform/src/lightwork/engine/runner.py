@@ -26,6 +26,7 @@ from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
 from lightwork.lake.patience import hurried, in_force, is_news
 from lightwork.store import presence
+from lightwork.store.attempts import COUNTS, FURTHER
 from lightwork.store.groups import Group, Groups
 from lightwork.store.results import CodeResults, ResultStore
 from lightwork.store.tending import Tender
@@ -340,7 +341,7 @@ class Runner:
         """Return the totals of each task, with those of the maps that go on."""
         tasks = {name: dict(counts) for name, counts in list(self.tally.tasks.items())}
         for item in list(self.maps):
-            _add(tasks.setdefault(item.task.name, dict.fromkeys(self.tally.elements, 0)), item)
+            _add(tasks.setdefault(item.task.name, dict.fromkeys(COUNTS, 0)), item)
         return tasks
 
     def code_of(self, task: TaskFunction[..., Any]) -> CodeKey | None:
@@ -478,8 +479,9 @@ class Runner:
 
 def _add(counts: dict[str, int], item: Counted) -> None:
     """Add a map that goes on."""
-    for name in counts:
-        counts[name] += getattr(item.stats, name)
+    for name in (*COUNTS, *FURTHER):
+        if (number := getattr(item.stats, name)) or name in counts:
+            counts[name] = counts.get(name, 0) + number
     counts["total"] += max(0, (item.total or 0) - item.stats.total)
 
 

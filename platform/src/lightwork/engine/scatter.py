@@ -50,6 +50,9 @@ _REPORT_WAITING = 5.0
 _SUSPECT_GROUPS = 32
 """Up to this many suspects are tried one by one; more are first split into this many groups."""
 
+_EMITTED = object()
+"""Stands for a result that was handed out in any order."""
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
@@ -120,7 +123,15 @@ class Scatter:
         feed = self._feed
         try:
             while True:
-                if feed.pages:
+                if feed.ready:
+                    yield from self._emit_ready(feed.ready.popleft())
+                elif feed.ready is not None:
+                    feed.pages.clear()
+                    if feed.exhausted and feed.emitted == feed.read:
+                        feed.check()
+                        return
+                    self._step(block=True)
+                elif feed.pages:
                     yield from self._emit(feed.pages[0])
                     feed.pages.popleft()
                     self._places.forget(feed.emitted)
@@ -153,6 +164,22 @@ class Scatter:
                     yield as_error(self._call.task.name, page.start + i, value)
             else:
                 yield value
+            if self._arrived:
+                self._step(block=False)
+
+    def _emit_ready(self, span: Span) -> Iterator[Any]:
+        """Hand out what is there of some elements, and was not handed out before."""
+        page = span.page
+        for i in span.positions:
+            value = page.values[i]
+            if value is MISSING or value is _EMITTED:
+                continue
+            page.values[i] = _EMITTED
+            self._feed.emitted += 1
+            if type(value) is not Failure:
+                yield value
+            elif self._options.on_error == "collect":
+                yield as_error(self._call.task.name, page.start + i, value)
             if self._arrived:
                 self._step(block=False)
 
@@ -349,6 +376,7 @@ class Scatter:
         stats = self._call.stats
         stats.batches += 1
         stats.computed += reply.done - len(failures)
+        stats.retried += reply.retried
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
@@ -367,7 +395,7 @@ class Scatter:
             if len(span_values) < count:
                 unreached.append(Span(span.page, span.positions[len(span_values) :]))
                 span = Span(span.page, span.positions[: len(span_values)])
-            span.put(span_values)
+            self._feed.put(span, span_values)
             start += count
         self._feed.give_back(unreached)
         if failures:
@@ -376,8 +404,9 @@ class Scatter:
                 self._fail(*locations[failure.position], failure)
 
     def _fail(self, page: Page, position: int, failure: Failure) -> None:
-        page.values[position] = failure
+        self._feed.put(Span(page, [position]), [failure])
         self._call.stats.failed += 1
+        self._call.stats.timed_out += failure.timed_out
         error = as_error(self._call.task.name, page.start + position, failure)
         self._call.runner.tally.failures.add(error, self._call.number)
         if self._options.on_error == "raise":

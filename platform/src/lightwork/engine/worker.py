@@ -21,8 +21,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
+from lightwork.engine.apart import Apart, release
 from lightwork.engine.causes import Sent, receive, send
-from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
+from lightwork.engine.compute import Computed, Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
@@ -42,7 +43,7 @@ from lightwork.store.groups import Group, Groups, at_exit
 from lightwork.store.results import MISSING, CodeResults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lightwork.engine.proof import Proof
     from lightwork.functions.mapped import Place
@@ -80,6 +81,7 @@ class Reply:
         changed: names of values that the function reads and that its runs have changed; usually empty.
         unkept: the number of results that the lake has refused; usually 0.
         refusal: why it has; usually empty.
+        retried: the number of elements that were tried more than once.
     """
 
     done: int
@@ -91,6 +93,7 @@ class Reply:
     changed: tuple[str, ...] = ()
     unkept: int = 0
     refusal: str = ""
+    retried: int = 0
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -113,24 +116,59 @@ def run_batch(payload: bytes) -> bytes:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     with _inside(job), _Partial(job, elements, keys) as partial:
-        options = job.options
-        done, warning = job.shared.run(
-            lambda loan: compute(
-                job.call(loan),
-                elements,
-                retries=options.retries,
-                retry_delay=options.retry_delay,
-                stop_at_failure=options.on_error == "raise",
-                budget=budget,
-                keep=freeze,
-                # What a loan has given counts once the loan is checked.
-                values=partial.values if loan is None else None,
-            )
-        )
+        done, warning, changed = _compute(job, parcel, elements, budget, partial)
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or warning
-        reply.changed = _changed(parcel)
+        reply.changed = changed
+        reply.retried = done.retried
         return pickle.dumps(reply, protocol=5)
+
+
+def _compute(
+    job: Job, parcel: Parcel, elements: Sequence[Any], budget: float, partial: _Partial
+) -> tuple[Computed, str, tuple[str, ...]]:
+    """Compute a batch; return the outcome, a warning, and the names of values that its runs have changed."""
+    options, stop = job.options, job.options.on_error == "raise"
+    if options.timeout is not None:
+        notes = _Notes()
+        apart = Apart(parcel, options.timeout, _forward, notes.add)
+        done = compute(
+            *(apart.element, elements, options),
+            stop_at_failure=stop,
+            budget=budget,
+            opens=False,
+            values=partial.values,
+        )
+        return done, notes.warning, tuple(notes.names)
+    release()
+    done, warning = job.shared.run(
+        lambda loan: compute(
+            *(job.call(loan), elements, options),
+            stop_at_failure=stop,
+            budget=budget,
+            keep=freeze,
+            # What a loan has given counts once the loan is checked.
+            values=partial.values if loan is None else None,
+        )
+    )
+    return done, warning, _changed(parcel)
+
+
+class _Notes:
+    """What a task has changed in the process of its calls.
+
+    Attributes:
+        names: the names of values that the function reads and has changed.
+        warning: that it has changed shared arguments; usually empty.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self.warning = ""
+
+    def add(self, names: Sequence[str], warning: str) -> None:
+        self.names.update(dict.fromkeys(names))
+        self.warning = self.warning or warning
 
 
 class _Partial:
@@ -310,16 +348,8 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
                 cached = _look_up(job, key)
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
-        done = compute(
-            renewing(
-                lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments)
-            ),
-            [first],
-            retries=job.options.retries,
-            retry_delay=job.options.retry_delay,
-            keep=freeze,
-        )
-        if changed := _changed(call.parcel):
+        done, changed = _compute_call(job, call.parcel, data, arguments, first)
+        if changed:
             logs.get_logger("lightwork").warning(changes_line(job.task, changed))
         value = done.values[0]
         if type(value) is Unfreezable:
@@ -328,7 +358,28 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
             raise _sent_error(job, value)
         if key is not None:
             _calls.add((job.lake, job.task, job.code), job, key, value, call.generation)
-        return value
+        return Retried(value) if done.retried else value
+
+
+def _compute_call(
+    job: Job, parcel: Parcel, data: Frozen, arguments: tuple[Any, ...], first: Any
+) -> tuple[Computed, Sequence[str]]:
+    """Compute a call; return the outcome, and the names of values that it has changed."""
+    if job.options.timeout is not None:
+        notes = _Notes()
+        apart = Apart(parcel, job.options.timeout, _forward, notes.add)
+        done = compute(lambda _: apart.submitted(data, arguments), [first], job.options, opens=False)
+        return done, list(notes.names)
+    release()
+    call = renewing(lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments))
+    return compute(call, [first], job.options, keep=freeze), _changed(parcel)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The result of a call that was tried more than once."""
+
+    value: Any
 
 
 def _commit_group(group: Group[Job]) -> None:
@@ -489,7 +540,8 @@ def fill(value: Any, arguments: Sequence[Any]) -> Any:
     What is `Frozen` becomes a new object for each slot.
     """
     if type(value) is Slot:
-        return open_argument(arguments[value.number])
+        argument = arguments[value.number]
+        return open_argument(argument.value if type(argument) is Retried else argument)
     if type(value) in (list, tuple):
         return type(value)(fill(item, arguments) for item in value)
     if type(value) is dict:
@@ -583,7 +635,40 @@ def _worker_name() -> str:
     return str(os.getpid())
 
 
+_forwards: list[Callable[[str], object]] = []
+"""What forwards log lines in place of Dask's worker, in a process that has none."""
+
+
 def _forward(line: str) -> None:
+    if _forwards:
+        _forwards[0](line)
+        return
     from distributed import get_worker
 
     get_worker().log_event(logs.TOPIC, line)
+
+
+# For the process of calls with a time limit, in which there is no worker of Dask's.
+
+
+def forward_to(forward: Callable[[str], object]) -> None:
+    """Forward log lines in this way from now on."""
+    _forwards[:] = [forward]
+
+
+def unpacked(parcel: Parcel) -> Job:
+    """Return the job in a parcel, unpacked once."""
+    return _job(parcel)
+
+
+@contextmanager
+def inside(parcel: Parcel) -> Iterator[Job]:
+    """Set the logging context and the current job while its function runs."""
+    job = _job(parcel)
+    with _inside(job):
+        yield job
+
+
+def changed_by(parcel: Parcel) -> tuple[str, ...]:
+    """Return what a job's runs have changed of the values that it reads, in this process."""
+    return _changed(parcel)

@@ -34,6 +34,7 @@ TEXT = Kind("a text", lambda value: isinstance(value, str))
 FROM_ZERO = Kind("a whole number, 0 or more", lambda value: _is_count(value) and value >= 0)
 FROM_ONE = Kind("a whole number, 1 or more", lambda value: _is_count(value) and value >= 1)
 SECONDS = Kind("seconds, 0 or more", lambda value: _is_finite(value) and value >= 0)
+ABOVE_ZERO = Kind("seconds, more than 0", lambda value: _is_finite(value) and value > 0)
 NAMES = Kind(
     "names of parameters",
     lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
@@ -48,6 +49,13 @@ PATH = Kind("a path or an address", lambda value: isinstance(value, (str, os.Pat
 def one_of(*names: str) -> Kind:
     """Return the kind of an option that is one of some texts."""
     return Kind(f"one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names)
+
+
+def either(one: Kind, other: Kind) -> Kind:
+    """Return the kind of an option that is of one of two kinds."""
+    return Kind(
+        f"{one.expected}, or {other.expected}", lambda value: one.accepts(value) or other.accepts(value)
+    )
 
 
 def maybe(kind: Kind) -> Kind:

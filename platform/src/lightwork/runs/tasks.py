@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from lightwork.errors import InputError, near, public
-from lightwork.functions.decorated import OnError, TaskFunction, TaskOptions
+from lightwork.errors import public
+from lightwork.functions.decorated import TaskFunction
+from lightwork.functions.options import Options, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,20 +75,30 @@ class Task(TaskFunction[P, R]):
 
         return active_session().submit(self, args, kwargs)
 
+    def with_options(self, **options: Unpack[Options]) -> Self:
+        """Return the same task with other options, for one map or call.
+
+        >>> from lightwork import connect, task
+        >>> @task
+        ... def square(number: int) -> int:
+        ...     return number * number
+        >>> with connect("serial"):
+        ...     list(square.with_options(retries=5, cache=False).map([2]))
+        [4]
+
+        Args:
+            options: those of `task`; the others stay as they are.
+
+        Raises:
+            InputError: an invalid option.
+        """
+        return self._with(options_of(f"{self.name}.with_options", options, self.options))
+
 
 @overload
 def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(
-    *,
-    cache: bool = True,
-    version: str | None = None,
-    ignore: Iterable[str] = (),
-    retries: int = 0,
-    retry_delay: float = 0.5,
-    on_error: OnError = "raise",
-    batch: int | None = None,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(**options: Unpack[Options]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """Make a function a task; it stays a plain function when called directly.
 
@@ -114,23 +125,22 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
         ignore: names of parameters that do not affect the result, left out of its key; of a method also the
             name of its instance.
         retries: how often to retry an element that raised.
-        retry_delay: seconds before the first retry; doubled for each further one, up to 60.
+        retry_delay: seconds before the first retry; doubled for each further one, up to 60. `backoff` says
+            where the delays end and how much they vary.
         on_error: what a map does if an element fails after all retries: `raise` stops early and keeps the
             finished results, `skip` leaves the element out, `collect` yields an `ElementError` in its place.
         batch: elements per batch; by default chosen from the measured duration.
+        retry_on: the exceptions after which to retry; all others fail the element at once.
+        timeout: seconds that one attempt at an element may take; it fails with a `TaskTimeoutError` then.
+            On workers the function runs in a process of its own, which is ended, so that a call that hangs
+            in compiled code ends too. In a serial session a signal interrupts Python code in the main
+            thread, and nothing else.
+        ordered: yield the results of a map in the order of its input; otherwise as they are computed.
 
     Raises:
         InputError: an invalid option.
     """
-    ignore = options.get("ignore", ())
-    if isinstance(ignore, Iterable):  # else it is refused with the other options
-        options["ignore"] = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    try:
-        task_options = TaskOptions(**options)
-    except TypeError as error:
-        unknown = next(name for name in options if name not in TaskOptions.__dataclass_fields__)
-        allowed = sorted(TaskOptions.__dataclass_fields__)
-        raise InputError(f"@task: there is no option {unknown!r}{near(unknown, allowed)}") from error
+    task_options = options_of("@task", options)
 
     def decorate(function: Callable[P, R]) -> Task[P, R]:
         return Task(function, task_options)

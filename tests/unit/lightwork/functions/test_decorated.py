@@ -58,6 +58,9 @@ RIGHT: dict[str, list[Any]] = {
     "retry_delay": [0, 1, 1.5, np.float64(0.5)],
     "on_error": ["raise", "skip", "collect"],
     "batch": [1, 100, None, np.int64(3)],
+    "retry_on": [OSError, (OSError, ValueError), iter([KeyError]), None],
+    "timeout": [1, 1.5, None, np.float64(0.5), np.int64(3)],
+    "ordered": [True, False],
 }
 RIGHT_CONNECT: dict[str, list[Any]] = {
     "on": ["serial", None],
