@@ -31,7 +31,7 @@ from lightwork.functions.frozen import (
     thaw_or_tell,
 )
 from lightwork.functions.raised import describe, watching
-from lightwork.store.results import MISSING
+from lightwork.store.results import MISSING, expired_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -367,7 +367,7 @@ def start_call(
     key = None
     generation = 0
     if code is not None and not inputs:
-        key = _key_of(runner, task, code, call)
+        key = key_of(runner, task, code, call)
         if key is None:
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
@@ -376,12 +376,14 @@ def start_call(
             code = key = None
     if code is not None:
         # Set before the call is computed: a later refresh has a higher one.
-        generation = runner.generation_of(runner.results_of(task, code, newest=runner.refresh))
+        results = runner.results_of(task, code, newest=runner.refreshes(task))
+        generation = runner.generation_of(task, results)
     if serial:
         return _call_here(runner, task, code, key, call, generation)
     state = state_of(task, code)
     place = runner.large_inputs.place(lake_is_used=code is not None)
-    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place, generation)
+    parcel = runner.parcel(task, code, state)
+    sent = Call.of(parcel, call, code, key, runner.refreshes(task), place, generation)
     if code is not None:
         runner.note_call(task, code)
     return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
@@ -430,7 +432,7 @@ def not_cached(task: str, result: Unfreezable) -> str:
     return f"{task}: results of type {result.kind} are not cached: {describe(result.error)}"
 
 
-def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:
+def key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:
     """Return the call's key; None, with a warning, if its arguments have none."""
     from lightwork.keys import Unkeyable, call_key
 
@@ -443,10 +445,15 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
 
 def _lookup(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
     """Return the call's result from the lake; `MISSING` if it is not there or is to be computed again."""
-    if runner.refresh:
-        return MISSING
+    return MISSING if runner.refreshes(task) else kept(runner, task, code, key)
+
+
+def kept(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
+    """Return a call's result from the lake; `MISSING` if it is not there, or has expired."""
     pending = runner.pending(task, code, key)
-    return thaw(pending) if pending is not MISSING else runner.results_of(task, code).lookup([key])[0]
+    if pending is not MISSING:
+        return thaw(pending)
+    return runner.results_of(task, code).lookup([key], expired_before(task.options.lifetime))[0]
 
 
 def _ends_within(future: distributed.Future, seconds: float) -> bool:

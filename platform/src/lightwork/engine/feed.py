@@ -95,6 +95,7 @@ class Feed:
         total: the number of elements; None if unknown.
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
+        since: the least generation of a result that counts.
         live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
         place: where large buffers of frozen elements are stored for workers; None sends them.
         ordered: whether results are handed out page by page; otherwise by `ready`.
@@ -117,6 +118,7 @@ class Feed:
         total: int | None,
         keyer: Keyer | None,
         results: CodeResults | None,
+        since: int = 0,
         *,
         live: bool = False,
         place: Place | None = None,
@@ -126,6 +128,7 @@ class Feed:
         self._total = total
         self._keyer = keyer
         self._results = results
+        self._since = since
         self._live = live
         self._place = place
         self._first: list[Any] = []
@@ -254,7 +257,7 @@ class Feed:
             key = None if keyer is None else keyer([element])[0]
             value = MISSING
             if key is not None and results is not None and len(results):
-                (value,) = results.lookup([key])
+                (value,) = results.lookup([key], self._since)
                 self.cached += value is not MISSING
             self.read += 1
             yield self.read - 1, element, key, value
@@ -298,7 +301,7 @@ class Feed:
         """Fill in the results that the lake has; queue the other elements."""
         keys = span.keys() if self._results is not None else None
         if keys is not None and self._results is not None and len(self._results):
-            values = self._results.lookup([key or b"" for key in keys])
+            values = self._results.lookup([key or b"" for key in keys], self._since)
             missing = [i for i, value in zip(span.positions, values, strict=True) if value is MISSING]
             if len(missing) < len(values):
                 self.put(span, values)

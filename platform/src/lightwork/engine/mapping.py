@@ -16,6 +16,7 @@ from lightwork.engine.runner import state_of
 from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, RunFailed, public
 from lightwork.logs import get_logger
+from lightwork.store.results import expired_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -85,7 +86,7 @@ class MapCall:
         self.runner.commit_calls()  # they count as kept from here on
         results = None if code is None else self.runner.results_of(self.task, code, newest=True)
         # Set before anything is computed: a later refresh has a higher one.
-        self.generation = 0 if results is None else self.runner.generation_of(results)
+        self.generation = 0 if results is None else self.runner.generation_of(self.task, results)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
         if self.code is not None and not self.runner.keeps(self.task, self.code):
@@ -94,7 +95,8 @@ class MapCall:
             request.source,
             request.total,
             keyer,
-            None if self.runner.refresh else self.results,
+            None if self.runner.refreshes(self.task) else self.results,
+            expired_before(self.task.options.lifetime),
             live=self.runner.on == "serial",
             place=self.runner.large_inputs.place(lake_is_used=self.code is not None),
             ordered=self.task.options.ordered,

@@ -18,7 +18,7 @@ from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.tally import Tally
 from lightwork.engine.watch import Watch
-from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, near, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
@@ -28,11 +28,11 @@ from lightwork.lake.patience import hurried, in_force, is_news
 from lightwork.store import presence
 from lightwork.store.attempts import COUNTS, FURTHER
 from lightwork.store.groups import Group, Groups
-from lightwork.store.results import CodeResults, ResultStore
+from lightwork.store.results import CodeResults, ResultStore, dated_from
 from lightwork.store.tending import Tender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import structlog
 
@@ -85,7 +85,7 @@ class Runner:
         lake: the tenant's lake.
         folder: the run's folder in the lake.
         context: fields that every log line of the run carries: tenant, pipeline, run.
-        refresh: compute everything again.
+        refresh: compute everything again, or the tasks of these names.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
@@ -106,7 +106,7 @@ class Runner:
         lake: Lake,
         folder: str,
         context: Mapping[str, str],
-        refresh: bool,
+        refresh: bool | Collection[str],
         cache: bool,
         progress: Progress,
         dashboard: bool = False,
@@ -121,7 +121,8 @@ class Runner:
         self._is_present = False
         self._presence_lock = threading.Lock()
         self.context = context
-        self.refresh = refresh
+        self.refresh = refresh is True
+        self._refreshed = dict.fromkeys(() if isinstance(refresh, bool) else refresh, False)
         self.cache = cache
         self.progress = progress
         self.tally = Tally()
@@ -397,6 +398,11 @@ class Runner:
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
 
+    def forget_results(self, task: TaskFunction[..., Any]) -> None:
+        """Drop what was read of a task's results, which have been deleted."""
+        for name, code in [key for key in self._results if key[0] == task.name]:
+            del self._results[name, code]
+
     def keep(
         self, task: TaskFunction[..., Any], code: CodeKey, key: bytes, value: Any, generation: int
     ) -> None:
@@ -435,9 +441,17 @@ class Runner:
             self._calls_sent = False
             self._cluster.on_workers(commit_running if in_force(1.0) == 0.0 else commit_calls)
 
-    def generation_of(self, results: CodeResults) -> int:
-        """Return the generation of results that are computed from now on."""
-        return results.next_generation() if self.refresh else results.generation
+    def refreshes(self, task: TaskFunction[..., Any]) -> bool:
+        """Return whether a task's results are computed again."""
+        short = task.name.rpartition(".")[2]
+        named = [name for name in (task.name, short) if name in self._refreshed]
+        self._refreshed.update(dict.fromkeys(named, True))
+        return self.refresh or task.options.refresh or bool(named)
+
+    def generation_of(self, task: TaskFunction[..., Any], results: CodeResults) -> int:
+        """Return the generation of a task's results that are computed from now on."""
+        dated = dated_from(task.options.lifetime)
+        return results.next_generation(dated) if self.refreshes(task) else results.generation_from(dated)
 
     def keeps(self, task: TaskFunction[..., Any], code: CodeKey) -> bool:
         """Return whether the lake takes new results of a task; `results_of` has tried it."""
@@ -456,6 +470,8 @@ class Runner:
             self._disconnect()
 
     def _disconnect(self) -> None:
+        for name in [name for name, done in self._refreshed.items() if not done]:
+            self.log.warning(f"refresh: no task {name!r} has run{near(name, self.tally.tasks)}")
         for (task, kind), count in self._warnings.items():
             if count > 1:
                 cause = "the lake" if kind == "lake" else f"their {kind}"

@@ -40,7 +40,7 @@ from lightwork.functions.raised import describe
 from lightwork.lake.patience import hurried
 from lightwork.store import segments
 from lightwork.store.groups import Group, Groups, at_exit
-from lightwork.store.results import MISSING, CodeResults
+from lightwork.store.results import MISSING, CodeResults, expired_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -437,7 +437,7 @@ def _look_up(job: Job, key: bytes) -> Any:
         if time.monotonic() - view.refreshed > _REFRESH_EVERY:
             view.results.refresh()
             view.refreshed = time.monotonic()
-        return view.results.lookup([key])[0]
+        return view.results.lookup([key], expired_before(job.options.lifetime))[0]
 
 
 def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:

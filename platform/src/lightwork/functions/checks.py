@@ -39,6 +39,13 @@ NAMES = Kind(
     "names of parameters",
     lambda value: isinstance(value, tuple) and all(isinstance(name, str) for name in value),
 )
+TASKS = Kind(
+    "names of tasks",
+    lambda value: (
+        isinstance(value, (list, tuple, set, frozenset))
+        and all(isinstance(name, str) and name for name in value)
+    ),
+)
 BY_NAME = Kind(
     "a dict with names as keys",
     lambda value: isinstance(value, Mapping) and all(isinstance(name, str) for name in value),

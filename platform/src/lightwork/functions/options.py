@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
@@ -62,7 +63,7 @@ def backoff(first: float = 0.5, most: float = LONGEST_DELAY, jitter: float = _JI
     ... def square(number: int) -> int:
     ...     return number * number
     >>> [square.options.retry_delay.seconds(retry) for retry in range(1, 6)]
-    [1.0, 2.0, 4.0, 8.0, 10]
+    [1.0, 2.0, 4.0, 8.0, 10.0]
 
     Args:
         first: seconds before the first retry.
@@ -80,6 +81,20 @@ def backoff(first: float = 0.5, most: float = LONGEST_DELAY, jitter: float = _JI
     return Backoff(first, most, jitter)
 
 
+_AGE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])", re.ASCII)
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def seconds_of(age: str) -> float | None:
+    """Return the seconds of an age such as `45s`, `30m`, `12h`, `7d` or `2w`; None if it is none."""
+    match = _AGE.fullmatch(age)
+    return None if match is None else float(match[1]) * _UNITS[match[2]]
+
+
+_EXPIRES = Kind(
+    "an age of 1 s or more, such as 7d, 12h, 30m or 45s",
+    lambda value: isinstance(value, str) and (seconds_of(value) or 0.0) >= 1,
+)
 _PART = Kind("a number from 0 to 1", lambda value: SECONDS.accepts(value) and value <= 1)
 _BACKOFF = Kind("backoff(...)", lambda value: type(value) is Backoff)
 _ERRORS = Kind(
@@ -105,6 +120,8 @@ class Options(TypedDict, total=False):
     retry_on: type[BaseException] | Iterable[type[BaseException]] | None
     timeout: float | None
     ordered: bool
+    expires: str | None
+    refresh: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +138,13 @@ class TaskOptions:
     retry_on: tuple[type[BaseException], ...] | None = None
     timeout: float | None = None
     ordered: bool = True
+    expires: str | None = None
+    refresh: bool = False
+
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds after which a result counts no more; None if it always does."""
+        return None if self.expires is None else seconds_of(self.expires)
 
     @property
     def delays(self) -> Backoff:
@@ -170,6 +194,8 @@ _KINDS = {
     "retry_on": maybe(_ERRORS),
     "timeout": maybe(ABOVE_ZERO),
     "ordered": FLAG,
+    "expires": maybe(_EXPIRES),
+    "refresh": FLAG,
 }
 _MANY = ("ignore", "retry_on")
 """The options that may be given as one value, or as several in any iterable."""

@@ -16,7 +16,7 @@ from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner, closed
 from lightwork.errors import InputError, LakeAway, public
-from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
+from lightwork.functions.checks import BY_NAME, FLAG, PATH, TASKS, TEXT, check, either, maybe, one_of
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
 from lightwork.lake.patience import RUN_SECONDS, hurried
@@ -25,7 +25,7 @@ from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -45,7 +45,7 @@ _KINDS = {
     "on": maybe(TEXT),
     "lake": maybe(PATH),
     "tenant": maybe(TEXT),
-    "refresh": FLAG,
+    "refresh": either(FLAG, TASKS),
     "cache": FLAG,
     "run_id": maybe(TEXT),
     "pipeline": TEXT,
@@ -62,7 +62,7 @@ def connect(
     lake: str | os.PathLike[str] | None = None,
     tenant: str | None = None,
     *,
-    refresh: bool = False,
+    refresh: bool | Collection[str] = False,
     cache: bool = True,
     run_id: str | None = None,
     pipeline: str = "",
@@ -89,7 +89,8 @@ def connect(
         lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
             `.lightwork/lake` of the current folder, or the nearest one above it in the repository.
         tenant: the tenant whose data it is; by default LIGHTWORK_TENANT, else `local`.
-        refresh: compute everything again, and keep the new results.
+        refresh: compute everything again, and keep the new results; or only the tasks of these names, such as
+            `["speed"]` or `["pipelines.windy_city.speed"]`.
         cache: whether to look up and keep results at all.
         run_id: the run's name; by default the pipeline's, the time and a random part.
         pipeline: the pipeline's name, for logs and records.
@@ -120,7 +121,7 @@ def _session(
     workers: int | None = None,
     lake: str | os.PathLike[str] | None = None,
     tenant: str | None = None,
-    refresh: bool = False,
+    refresh: bool | Collection[str] = False,
     cache: bool = True,
     run_id: str | None = None,
     pipeline: str = "",
@@ -239,7 +240,7 @@ class Session:
         lake: str,
         tenant: str,
         patience: float,
-        refresh: bool,
+        refresh: bool | Collection[str],
         cache: bool,
         run_id: str,
         pipeline: str,
@@ -272,7 +273,8 @@ class Session:
         self.upkeep = Upkeep(self.lake)
         self.origin: dict[str, object] = {}
         self.code_key: Callable[[], str | None] = lambda: None
-        self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
+        chosen = refresh if isinstance(refresh, bool) else frozenset(refresh)
+        self.arguments = (on, workers, self.lake.root, tenant, chosen, cache, pipeline, parameters)
         self._closed = False
         self._gone = False
         self._logging = False
@@ -363,6 +365,27 @@ class Session:
         self._begin()
         with current.inside(self):
             return start_call(self.runner, task, args, kwargs)
+
+    def is_cached(self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Run `Task.is_cached` in this session."""
+        from lightwork.engine.kept import is_cached
+
+        self._begin()
+        return is_cached(self.runner, task, args, kwargs)
+
+    def forget(self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Run `Task.forget` in this session."""
+        from lightwork.engine.kept import forget
+
+        self._begin()
+        return forget(self.runner, task, args, kwargs)
+
+    def forget_all(self, task: TaskFunction[..., Any]) -> int:
+        """Run `Task.forget_all` in this session."""
+        from lightwork.engine.kept import forget_all
+
+        self._begin()
+        return forget_all(self.runner, task)
 
     # Opening and closing
 

@@ -75,6 +75,50 @@ class Task(TaskFunction[P, R]):
 
         return active_session().submit(self, args, kwargs)
 
+    def is_cached(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Return whether the session's lake has the result of a call, so that it would not be computed.
+
+        >>> from lightwork import connect, task
+        >>> @task
+        ... def cube(number: int) -> int:
+        ...     return number**3
+        >>> with connect("serial"):
+        ...     before = cube.is_cached(3)
+        ...     cube.map([3]).wait().computed
+        ...     before, cube.is_cached(3)
+        1
+        (False, True)
+
+        Raises:
+            InputError: arguments that do not fit the function.
+        """
+        from lightwork.runs.session import active_session
+
+        return active_session().is_cached(self, args, kwargs)
+
+    def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Forget the result of a call, so that it is computed when it is needed next.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            InputError: arguments that do not fit the function, or have no key.
+        """
+        from lightwork.runs.session import active_session
+
+        return active_session().forget(self, args, kwargs)
+
+    def forget_all(self) -> int:
+        """Delete all results of the task in the session's lake, those of earlier versions of its code too.
+
+        Returns:
+            The number of files deleted.
+        """
+        from lightwork.runs.session import active_session
+
+        return active_session().forget_all(self)
+
     def with_options(self, **options: Unpack[Options]) -> Self:
         """Return the same task with other options, for one map or call.
 
@@ -136,6 +180,10 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
             in compiled code ends too. In a serial session a signal interrupts Python code in the main
             thread, and nothing else.
         ordered: yield the results of a map in the order of its input; otherwise as they are computed.
+        expires: an age such as `7d` or `12h`: an older result is computed again. It counts from the start of
+            the map or call that computed it, or a little earlier. Results from before the option was set
+            count as expired.
+        refresh: compute everything again, and keep the new results.
 
     Raises:
         InputError: an invalid option.

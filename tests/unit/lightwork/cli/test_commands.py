@@ -151,6 +151,23 @@ def test_a_second_run_says_that_everything_is_cached(lightwork) -> None:
     assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--no-cache").out
 
 
+@pytest.mark.parametrize(
+    ("args", "computed"),
+    [
+        (("windy-city", "--refresh", "double"), True),
+        (("windy-city", "--refresh=double", "max_timestamps=10"), True),
+        (("--on", "serial", "windy-city", "--refresh", "max_timestamps=10"), True),
+        (("--refresh", "windy-city"), True),
+        (("windy-city", "--refresh", "other"), False),
+    ],
+)
+def test_refresh_takes_the_name_of_a_task_after_that_of_the_pipeline(lightwork, args, computed) -> None:
+    lightwork("run", "windy-city", "--on", "serial")
+    done = lightwork("run", *args, "--on", "serial")
+    assert done.code == 0, done.err
+    assert ("10 computed" in done.out) == computed
+
+
 def test_the_record_of_a_run_says_how_it_ended(lightwork, project: Path) -> None:
     lightwork("run", "windy-city", "--on", "serial")
     run = record(project)

@@ -61,13 +61,15 @@ RIGHT: dict[str, list[Any]] = {
     "retry_on": [OSError, (OSError, ValueError), iter([KeyError]), None],
     "timeout": [1, 1.5, None, np.float64(0.5), np.int64(3)],
     "ordered": [True, False],
+    "expires": ["1s", "7d", "1.5h", "2w", None],
+    "refresh": [True, False],
 }
 RIGHT_CONNECT: dict[str, list[Any]] = {
     "on": ["serial", None],
     "workers": [1, "1", None],
     "lake": ["lake", Path("lake"), None],
     "tenant": ["acme", None],
-    "refresh": [True, False],
+    "refresh": [True, False, [], ["speed"], ("a.b",)],
     "cache": [True, False],
     "run_id": ["r1", "", "1", None],
     "pipeline": ["windy", "", "1"],

@@ -18,6 +18,8 @@ WRONG = {
     "retry_on": ["OSError", OSError("x"), [OSError, "KeyError"], (), [int], 5, object],
     "timeout": [0, -1, 0.0, float("nan"), float("inf"), "30", True],
     "ordered": [0, "no", None],
+    "expires": [7, "7", "7 days", "d", "-1d", "0s", "0.5s", "1e3d", "٣d"],
+    "refresh": ["speed", 1, None],
 }
 """Values that are nearly right; `test_decorated` refuses others."""
 
