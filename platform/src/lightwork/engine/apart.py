@@ -177,9 +177,9 @@ class Apart:
             except TimeoutError:
                 where = process.where()
                 process.end()
-                error = TaskTimeoutError(self._seconds)
-                text = f"{type(error).__name__}: {error}"
-                raise Elsewhere(error, send(error), text, bounded(f"{where}\n{text}", _TEXT)) from None
+                late = TaskTimeoutError(self._seconds)
+                text = f"{type(late).__name__}: {late}"
+                raise Elsewhere(late, send(late), text, bounded(f"{where}\n{text}", _TEXT)) from None
             except BaseException:
                 process.end()  # it still computes
                 raise

@@ -13,6 +13,7 @@ from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import Failure, compute, killed, renewing
+from lightwork.engine.limiting import check_limit
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
@@ -232,7 +233,12 @@ class Future(Generic[R]):
         # Dask may still know the key of a call that it has refused or lost.
         key = f"{self.name}-{self._sent}" if self._sent else self.name
         self._sent += 1
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key, place=now())
+        resources = self._task.options.resources
+        if resources:
+            self.runner.cluster.offers(self._task.name, resources)
+        self._future = self.runner.cluster.submit(
+            *(run_call, self._payload, *arguments), key=key, place=now(), resources=resources
+        )
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
@@ -289,6 +295,8 @@ class Future(Generic[R]):
                 raise TimeoutError(f"{self.name} has no result after {timeout:g} s")
             if patience.ends():
                 self.runner.cluster.relieve()
+            if self._task.options.resources:  # the first workers may have come since
+                self.runner.cluster.offers(self._task.name, self._task.options.resources)
         return future.result()
 
     def _culprit(self, blamed: Mapping[str, tuple[int, str]]) -> Future[Any] | None:
@@ -357,6 +365,7 @@ def start_call(
         raise InputError(
             f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
+    check_limit(task, runner.limits)
     runner.tally.add(task.name, "total")
     inputs: list[Future[Any]] = []
     call = extract_futures((args, kwargs), inputs)
@@ -409,7 +418,7 @@ def _call_here(
         )
         if options.timeout is not None:
             call_once = timed(call_once, options.timeout, task.name)
-        done = compute(call_once, [call], options)
+        done = compute(runner.limited(task, call_once, lambda _: None), [call], options)
     if watch is not None and (changed := watch.after_call()):
         runner.log.warning(changes_line(task.name, changed))
     value = done.values[0]

@@ -87,7 +87,7 @@ class Elsewhere(Exception):  # noqa: N818 - it stands for one
         traceback: its traceback.
     """
 
-    def __init__(self, error: BaseException, sent: Sent, text: str, traceback: str) -> None:
+    def __init__(self, error: BaseException, sent: Sent | None, text: str, traceback: str) -> None:
         super().__init__(text)
         self.error = error
         self.sent = sent

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
+    from lightwork.functions.limits import Limit
     from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
 
@@ -54,6 +55,7 @@ class Job:
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
         generation: the generation of a map's results in the lake; a call has its own.
+        limits: the session's limits by name.
     """
 
     fn: Callable[..., Any]
@@ -66,6 +68,7 @@ class Job:
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
     generation: int = 0
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
     def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
         """Return the function of one element, with shared arguments of a loan, or with new ones."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
 from lightwork.engine.job import Parcel, by_value
+from lightwork.engine.limiting import check_limit
 from lightwork.engine.progress import Stats
 from lightwork.engine.proof import changes_line, explain, extended
 from lightwork.engine.runner import state_of
@@ -286,6 +287,7 @@ def check_map(
             f"{task.name}.map: shared: expected a dict, got {type(shared).__name__}; "
             "for example shared={'name': value}"
         )
+    check_limit(task, runner.limits)
     if not iterables:
         raise InputError(
             f"{task.name}.map: nothing to map over; pass one iterable for each positional parameter"

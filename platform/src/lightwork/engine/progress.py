@@ -36,6 +36,7 @@ class Stats:
         resubmitted: elements sent to a worker again because a worker or the scheduler was lost.
         retried: elements that were tried more than once.
         timed_out: elements that failed as they exceeded the task's time limit.
+        waited: the seconds that elements have waited for the task's `limit`, added up.
     """
 
     total: int = 0
@@ -47,6 +48,11 @@ class Stats:
     resubmitted: int = 0
     retried: int = 0
     timed_out: int = 0
+    waited: float = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Add a wait for a limit."""
+        self.waited += seconds
 
 
 class Bar(Protocol):
@@ -166,7 +172,14 @@ class _Lines:
             failed=stats.failed,
             per_second=rate,
             seconds_left=None if left is None else round(left),
+            **_further(stats),
         )
+
+
+def _further(stats: Stats) -> dict[str, int]:
+    """Return the numbers that are rarely there, by their names in log lines."""
+    numbers = {"retried": stats.retried, "timed_out": stats.timed_out, "waited": round(stats.waited)}
+    return {name: number for name, number in numbers.items() if number}
 
 
 class _Row:
@@ -181,6 +194,7 @@ class _Row:
         rate = f"{done / stats.seconds:,.0f}/s" if stats.seconds > 0 else ""
         detail = [f"{100 * stats.cached // max(1, done)}% cached"] if stats.cached else []
         detail += [f"[red]{stats.failed:,} failed[/]"] if stats.failed else []
+        detail += [f"{name.replace('_', ' ')} {number:,}" for name, number in _further(stats).items()]
         self._display.update(self._id, completed=done, rate=rate, detail=" ".join(detail))
 
     def close(self, stats: Stats) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightwork import logs
-from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
+from lightwork.engine.job import CURRENT, MARK, MARK_ANEW, Job, Parcel, is_mark, pack
+from lightwork.engine.limiting import Limiter, LocalSlots, slots_on_worker
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.tally import Tally
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
     import structlog
 
     from lightwork.cluster.cluster import Cluster
+    from lightwork.engine.limiting import Slots
     from lightwork.engine.only import Only
     from lightwork.engine.progress import Progress, Stats
     from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
+    from lightwork.functions.limits import Limit
     from lightwork.keys import CodeKey
     from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
@@ -89,6 +92,8 @@ class Runner:
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
+        limits: the session's limits by name.
+        threads: the threads of numerical libraries in each worker on this machine; None for one.
 
     Attributes:
         tally: what the session has done so far, by task.
@@ -110,8 +115,13 @@ class Runner:
         cache: bool,
         progress: Progress,
         dashboard: bool = False,
+        limits: Mapping[str, Limit] | None = None,
+        threads: int | None = None,
     ) -> None:
         self.on = on
+        self.limits = dict(limits or {})
+        self._threads = threads
+        self._slots: dict[str, Slots] = {}
         self._workers = workers
         self._dashboard = dashboard
         self.lake = lake
@@ -191,7 +201,11 @@ class Runner:
         with self.progress.doing(
             f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
         ):
-            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+            cluster = Cluster(
+                *(self.on, self._workers, batches, commit_running),
+                dashboard=self._dashboard,
+                threads=self._threads,
+            )
         self.tally.connecting += time.monotonic() - start
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
@@ -300,7 +314,27 @@ class Runner:
             context=self.context,
             forward=self.on == "local",
             generation=generation,
+            limits=self.limits,
         )
+
+    def limited(
+        self, task: TaskFunction[..., Any], call: Callable[[Any], Any], note: Callable[[float], object]
+    ) -> Callable[[Any], Any]:
+        """Return a task's function as this process calls it: with a slot, if the task has a limit.
+
+        Args:
+            task: the task.
+            call: the function without one.
+            note: is called with the seconds that each call has waited.
+        """
+        if task.options.limit is None:
+            return call
+        limit, outer = self.limits[task.options.limit], CURRENT.get()
+        if outer is not None:  # a task that maps another, on a worker
+            slots: Slots = slots_on_worker(outer.context.get("run", ""), limit)
+        else:
+            slots = self._slots.setdefault(limit.name, LocalSlots(limit))
+        return Limiter(task.name, limit, slots, note).call(call)
 
     def _hold_packages(self) -> None:
         """Pickle first-party code by value for remote workers, also before there is a connection to them."""

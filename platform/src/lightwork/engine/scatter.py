@@ -112,6 +112,7 @@ class Scatter:
         self._warned = False
         self._working_since: float | None = None
         self._reported_waiting = False
+        self._needed = self._options.resources
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
@@ -186,6 +187,9 @@ class Scatter:
     def _step(self, *, block: bool) -> None:
         """Take in the batches that have returned, and send as many as the workers have room for."""
         try:
+            if self._needed and (self._inflight or self._feed.waiting):
+                cluster = self._call.runner.cluster_for(self._batches_left())
+                self._needed = None if cluster.offers(self._call.task.name, self._needed) else self._needed
             self._take_in_blamed()
             collected = bool(self._arrived)
             if collected:
@@ -301,6 +305,7 @@ class Scatter:
             payload,
             key=f"{self._name}-{next(self._numbers)}",
             place=self._places.place(batch.start),
+            resources=self._options.resources,
         )
         batch.future.add_done_callback(lambda _: self._arrive(batch))
 
@@ -377,6 +382,7 @@ class Scatter:
         stats.batches += 1
         stats.computed += reply.done - len(failures)
         stats.retried += reply.retried
+        stats.waited += reply.waited
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )

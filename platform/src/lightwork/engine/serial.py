@@ -109,7 +109,7 @@ class _Attempts:
         """
         feed, shared = self._call.feed, self._job.shared
         loan = shared.lend()
-        function = self._timed(self._job.call(loan))
+        function = self._with_limits(self._job.call(loan))
         window: list[tuple[int, bytes | None, Any, bool]] = []
         inputs: list[Any] = []
         begin = 0.0
@@ -143,15 +143,17 @@ class _Attempts:
                 names = shared.give_back(loan)
                 loan = shared.lend()
                 if names is not None:
-                    function = self._timed(self._job.call())
+                    function = self._with_limits(self._job.call())
                     window = [self._again(function, *pair) for pair in zip(window, inputs, strict=True)]
                     self._warn(names)
                 yield from window
                 window, inputs, begin = [], [], 0.0
 
-    def _timed(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        seconds = self._options.timeout
-        return function if seconds is None else timed(function, seconds, self._call.task.name)
+    def _with_limits(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        call, seconds = self._call, self._options.timeout
+        if seconds is not None:
+            function = timed(function, seconds, call.task.name)
+        return call.runner.limited(call.task, function, call.stats.wait)
 
     def _is_last(self, outcome: tuple[int, bytes | None, Any, bool]) -> bool:
         return self._options.on_error == "raise" and type(outcome[2]) is Failure

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import multiprocessing
 import os
 import pickle
 import sys
@@ -25,6 +26,7 @@ from lightwork.engine.apart import Apart, release
 from lightwork.engine.causes import Sent, receive, send
 from lightwork.engine.compute import Computed, Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
+from lightwork.engine.limiting import limited
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
@@ -82,6 +84,7 @@ class Reply:
         unkept: the number of results that the lake has refused; usually 0.
         refusal: why it has; usually empty.
         retried: the number of elements that were tried more than once.
+        waited: the seconds that elements have waited for the task's limit.
     """
 
     done: int
@@ -94,6 +97,7 @@ class Reply:
     unkept: int = 0
     refusal: str = ""
     retried: int = 0
+    waited: float = 0.0
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -116,34 +120,34 @@ def run_batch(payload: bytes) -> bytes:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     with _inside(job), _Partial(job, elements, keys) as partial:
-        done, warning, changed = _compute(job, parcel, elements, budget, partial)
+        done, notes, changed = _compute(job, parcel, elements, budget, partial)
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
-        reply.warning = reply.warning or warning
+        reply.warning = reply.warning or notes.warning
         reply.changed = changed
+        reply.waited = notes.waited
         reply.retried = done.retried
         return pickle.dumps(reply, protocol=5)
 
 
 def _compute(
     job: Job, parcel: Parcel, elements: Sequence[Any], budget: float, partial: _Partial
-) -> tuple[Computed, str, tuple[str, ...]]:
-    """Compute a batch; return the outcome, a warning, and the names of values that its runs have changed."""
-    options, stop = job.options, job.options.on_error == "raise"
+) -> tuple[Computed, _Notes, tuple[str, ...]]:
+    """Compute a batch; return the outcome, notes, and the names of values that its runs have changed."""
+    options, stop, notes = job.options, job.options.on_error == "raise", _Notes()
     if options.timeout is not None:
-        notes = _Notes()
         apart = Apart(parcel, options.timeout, _forward, notes.add)
         done = compute(
-            *(apart.element, elements, options),
+            *(limited(job, apart.element, notes.wait), elements, options),
             stop_at_failure=stop,
             budget=budget,
             opens=False,
             values=partial.values,
         )
-        return done, notes.warning, tuple(notes.names)
+        return done, notes, tuple(notes.names)
     release()
-    done, warning = job.shared.run(
+    done, notes.warning = job.shared.run(
         lambda loan: compute(
-            *(job.call(loan), elements, options),
+            *(limited(job, job.call(loan), notes.wait), elements, options),
             stop_at_failure=stop,
             budget=budget,
             keep=freeze,
@@ -151,20 +155,25 @@ def _compute(
             values=partial.values if loan is None else None,
         )
     )
-    return done, warning, _changed(parcel)
+    return done, notes, _changed(parcel)
 
 
 class _Notes:
-    """What a task has changed in the process of its calls.
+    """What is noted of a batch or a call.
 
     Attributes:
-        names: the names of values that the function reads and has changed.
+        names: the names of values that the function reads and has changed, in the process of its calls.
         warning: that it has changed shared arguments; usually empty.
+        waited: the seconds that elements have waited for the task's limit.
     """
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
         self.warning = ""
+        self.waited = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.waited += seconds
 
     def add(self, names: Sequence[str], warning: str) -> None:
         self.names.update(dict.fromkeys(names))
@@ -365,14 +374,15 @@ def _compute_call(
     job: Job, parcel: Parcel, data: Frozen, arguments: tuple[Any, ...], first: Any
 ) -> tuple[Computed, Sequence[str]]:
     """Compute a call; return the outcome, and the names of values that it has changed."""
+    notes = _Notes()
     if job.options.timeout is not None:
-        notes = _Notes()
         apart = Apart(parcel, job.options.timeout, _forward, notes.add)
-        done = compute(lambda _: apart.submitted(data, arguments), [first], job.options, opens=False)
+        submitted = limited(job, lambda _: apart.submitted(data, arguments), notes.wait)
+        done = compute(submitted, [first], job.options, opens=False)
         return done, list(notes.names)
     release()
     call = renewing(lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments))
-    return compute(call, [first], job.options, keep=freeze), _changed(parcel)
+    return compute(limited(job, call, notes.wait), [first], job.options, keep=freeze), _changed(parcel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,6 +569,7 @@ def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
 
 
 def _job(parcel: Parcel) -> Job:
+    _allow_processes()
     logs.configure(forward=_forward if parcel.forward else None)  # first: it may have to wait for the lake
     with _jobs_lock:
         if parcel.id in _jobs:
@@ -573,6 +584,16 @@ def _job(parcel: Parcel) -> Job:
             old, _ = _jobs.popitem(last=False)
             _changes.pop(old, None)
         return job
+
+
+@lru_cache(maxsize=1)
+def _allow_processes() -> None:
+    """Let tasks start processes of `multiprocessing`, which refuses them in Dask's workers: they are daemons.
+
+    Whatever a task leaves behind ends with the worker, or soon after it.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
+    config["daemon"] = False
 
 
 def _changed(parcel: Parcel) -> tuple[str, ...]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from lightwork.errors import InputError, near, public
 from lightwork.functions.checks import (
     ABOVE_ZERO,
+    AMOUNTS,
     FLAG,
     FROM_ONE,
     FROM_ZERO,
+    NAME,
     NAMES,
     SECONDS,
     TEXT,
@@ -122,6 +124,8 @@ class Options(TypedDict, total=False):
     ordered: bool
     expires: str | None
     refresh: bool
+    limit: str | None
+    resources: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,8 @@ class TaskOptions:
     ordered: bool = True
     expires: str | None = None
     refresh: bool = False
+    limit: str | None = None
+    resources: Mapping[str, float] | None = None
 
     @property
     def lifetime(self) -> float | None:
@@ -196,6 +202,8 @@ _KINDS = {
     "ordered": FLAG,
     "expires": maybe(_EXPIRES),
     "refresh": FLAG,
+    "limit": maybe(NAME),
+    "resources": maybe(AMOUNTS),
 }
 _MANY = ("ignore", "retry_on")
 """The options that may be given as one value, or as several in any iterable."""

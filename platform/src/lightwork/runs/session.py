@@ -16,7 +16,18 @@ from lightwork.engine.mapping import Results, check_map
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner, closed
 from lightwork.errors import InputError, LakeAway, public
-from lightwork.functions.checks import BY_NAME, FLAG, PATH, TASKS, TEXT, check, either, maybe, one_of
+from lightwork.functions.checks import (
+    BY_NAME,
+    FLAG,
+    FROM_ONE,
+    PATH,
+    TASKS,
+    TEXT,
+    check,
+    either,
+    maybe,
+    one_of,
+)
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
 from lightwork.lake.patience import RUN_SECONDS, hurried
@@ -34,6 +45,7 @@ if TYPE_CHECKING:
 
     from lightwork.engine.calls import Future
     from lightwork.functions.decorated import TaskFunction
+    from lightwork.functions.limits import Limit
     from lightwork.runs.report import Report
     from lightwork.store.artifacts import Artifacts
 
@@ -52,6 +64,7 @@ _KINDS = {
     "parameters": maybe(BY_NAME),
     "progress": maybe(one_of(*get_args(Mode))),
     "dashboard": FLAG,
+    "threads": maybe(FROM_ONE),
 }
 
 
@@ -69,6 +82,8 @@ def connect(
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
     dashboard: bool = False,
+    limits: Mapping[str, int | str] | None = None,
+    threads: int | None = None,
 ) -> Session:
     """Open a session: until it is closed, tasks run there. A `with` statement closes it at its end.
 
@@ -98,6 +113,11 @@ def connect(
         progress: `bar`, `lines` or `off`; by default what suits standard error.
         dashboard: serve Dask's dashboard for `local`, at an address that the log names and nobody can guess;
             it has no effect elsewhere, as a cluster has one or not.
+        limits: for tasks with the option `limit`, by name: how many calls run at once, such as 4, or how many
+            start within a time, such as `10/s`, `100/min` or `1000/h`; by default LIGHTWORK_LIMITS, such as
+            `gpu-api=4,weather=10/s`.
+        threads: the threads of numerical libraries (OpenMP, MKL, OpenBLAS) in each worker of `local`; by
+            default OMP_NUM_THREADS and its like, else one.
 
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
@@ -108,7 +128,9 @@ def connect(
             "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
         )
     session = _session(
-        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard)
+        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard),
+        limits=settings.resolve_limits(limits) if limits is not None else None,
+        threads=threads,
     )
     if session.on == "local":
         check_main()
@@ -129,12 +151,17 @@ def _session(
     progress: Mode | None = None,
     dashboard: bool = False,
     *,
+    limits: Mapping[str, Limit] | None = None,
+    threads: int | None = None,
     patience: float | None = None,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
+    place = settings.resolve_on(on, default="serial")
     return Session(
-        on=settings.resolve_on(on, default="serial"),
+        on=place,
+        limits=settings.resolve_limits(None) if limits is None else limits,
+        threads=settings.resolve_threads(threads, place),
         workers=settings.resolve_workers(workers),
         lake=settings.resolve_lake(lake),
         tenant=settings.resolve_tenant(tenant),
@@ -204,7 +231,11 @@ def _inner(job: Job) -> Session:
     cache = job.code is not None
     lake = job.lake
     return _session(
-        "serial", None, lake.url, lake.tenant, cache=cache, progress="off", patience=lake.patience
+        *("serial", None, lake.url, lake.tenant),
+        cache=cache,
+        progress="off",
+        patience=lake.patience,
+        limits=job.limits,
     )
 
 
@@ -247,6 +278,8 @@ class Session:
         parameters: dict[str, object],
         progress: Progress,
         dashboard: bool,
+        limits: Mapping[str, Limit],
+        threads: int | None,
     ) -> None:
         self.tenant = tenant
         self.run_id = run_id
@@ -263,6 +296,8 @@ class Session:
             cache=cache,
             progress=progress,
             dashboard=dashboard,
+            limits=limits,
+            threads=threads,
         )
         self.on = on
         self.workers = workers

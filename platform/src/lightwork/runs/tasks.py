@@ -184,6 +184,10 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
             the map or call that computed it, or a little earlier. Results from before the option was set
             count as expired.
         refresh: compute everything again, and keep the new results.
+        limit: the name of one of the session's limits, `connect(limits={...})`: calls wait until it allows
+            them, over all workers and together with other tasks of the same limit.
+        resources: what a worker must offer, and each call takes of it, as in `{"GPU": 1}`: Dask's own
+            resources. A serial session takes them for granted.
 
     Raises:
         InputError: an invalid option.

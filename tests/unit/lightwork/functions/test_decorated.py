@@ -63,6 +63,8 @@ RIGHT: dict[str, list[Any]] = {
     "ordered": [True, False],
     "expires": ["1s", "7d", "1.5h", "2w", None],
     "refresh": [True, False],
+    "limit": ["1", "api", None],
+    "resources": [{"GPU": 1}, {"GPU": 0.5, "MEMORY": 8e9}, None],
 }
 RIGHT_CONNECT: dict[str, list[Any]] = {
     "on": ["serial", None],

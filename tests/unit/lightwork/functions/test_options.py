@@ -20,6 +20,8 @@ WRONG = {
     "ordered": [0, "no", None],
     "expires": [7, "7", "7 days", "d", "-1d", "0s", "0.5s", "1e3d", "٣d"],
     "refresh": ["speed", 1, None],
+    "resources": [{}, {"GPU": 0}, {"GPU": "1"}, {1: 1}, "GPU", {"GPU": -1}, {"": 1}],
+    "limit": ["", 4, ["api"], True],
 }
 """Values that are nearly right; `test_decorated` refuses others."""
 
