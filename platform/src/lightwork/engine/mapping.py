@@ -394,6 +394,21 @@ class Results(Generic[R]):
             pass
         return self.stats
 
+    def _repr_html_(self) -> str:
+        """Show the state in a notebook; this computes nothing."""
+        import html
+
+        state = "not started" if self._results is None else f"{self.stats.seconds:,.1f} s"
+        names = ("total", "cached", "computed", "failed", "retried", "timed_out", "batches")
+        counts = {name.replace("_", " "): getattr(self.stats, name) for name in names}
+        cells = "".join(f"<td>{number:,}</td>" for number in counts.values())
+        heads = "".join(f"<th>{name}</th>" for name in counts)
+        title = html.escape(self._request.task.name)
+        return (
+            f"<table><caption>{title}, {state}</caption><thead><tr>{heads}</tr></thead>"
+            f"<tbody><tr>{cells}</tr></tbody></table>"
+        )
+
     def __repr__(self) -> str:
         stats: Any = self.stats
         state = "not started" if self._results is None else f"{stats.computed + stats.cached} done"
