@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
@@ -330,6 +330,10 @@ class Future(Generic[R]):
     def __reduce__(self) -> Any:
         raise InputError(FUTURE_REFUSED)
 
+
+T = TypeVar("T")
+Later: TypeAlias = "Future[T] | list[Future[Any]] | tuple[Future[Any], ...] | dict[str, Future[Any]]"
+"""What may stand for an argument: a future of it, or several in a container."""
 
 FUTURE_REFUSED = "a future cannot be an element of a map; pass its result() instead"
 

@@ -47,7 +47,8 @@ class Request:
         task: the task that is called.
         source: the elements; tuples if there are several iterables.
         total: the number of elements; None if unknown.
-        width: the number of iterables.
+        width: the number of iterables of positional arguments.
+        names: the names of the arguments that vary by name.
         shared: arguments that are the same for every element.
         stats: counts of the elements so far.
     """
@@ -58,6 +59,7 @@ class Request:
     total: int | None
     width: int
     shared: Mapping[str, Any]
+    names: tuple[str, ...] = ()
     stats: Stats = field(default_factory=Stats)
 
 
@@ -123,7 +125,12 @@ class MapCall:
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
         return self.runner.job(
-            self.task, self.code, shared=self.shared, wide=self._request.width > 1, generation=self.generation
+            self.task,
+            self.code,
+            shared=self.shared,
+            wide=self._request.width + len(self._request.names) > 1,
+            names=self._request.names,
+            generation=self.generation,
         )
 
     def _pack(self) -> Parcel | InputError | None:
@@ -239,7 +246,11 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
     task, log = request.task, get_logger("lightwork")
     try:
         keys = ElementKeys(
-            task.fn, code, varying=request.width, fixed=request.shared, ignore=task.options.ignore
+            *(task.fn, code),
+            varying=request.width,
+            fixed=request.shared,
+            keywords=request.names,
+            ignore=task.options.ignore,
         )
     except Unkeyable as error:
         log.warning(f"{task.name}: this map is not cached: {error}")
@@ -276,6 +287,7 @@ def check_map(
     task: TaskFunction[..., Any],
     iterables: Sequence[Iterable[Any]],
     shared: Mapping[str, Any],
+    keywords: Mapping[str, Iterable[Any]] | None = None,
 ) -> Request:
     """Check a map's arguments before any input is read.
 
@@ -288,29 +300,78 @@ def check_map(
             "for example shared={'name': value}"
         )
     check_limit(task, runner.limits)
-    if not iterables:
+    keywords = keywords or {}
+    if not iterables and not keywords:
         raise InputError(
             f"{task.name}.map: nothing to map over; pass one iterable for each positional parameter"
         )
+    if twice := [name for name in keywords if name in shared]:
+        raise InputError(f"{task.name}.map: {twice[0]} is given for each element and in shared")
     iterators = []
-    for number, iterable in enumerate(iterables, 1):
+    varying = {**dict(enumerate(iterables, 1)), **keywords}
+    for name, iterable in varying.items():
         try:
             iterators.append(iter(iterable))
         except TypeError:
             raise InputError(
-                f"{task.name}.map: argument {number}: expected an iterable, got {type(iterable).__name__}; "
+                f"{task.name}.map: argument {name}: expected an iterable, got {type(iterable).__name__}; "
                 "pass a value that is the same for every element as shared={'name': value}"
             ) from None
     try:
-        task.check_arguments(iterables, shared)
+        task.check_arguments(iterables, {**shared, **keywords})
     except TypeError as error:
         raise InputError(
             f"{task.name}.map: {error}; the function is {task.__name__}{task.signature}"
         ) from None
-    sizes = [_size(iterable) for iterable in iterables]
+    sizes = [_size(iterable) for iterable in varying.values()]
     total = None if None in sizes else min(size for size in sizes if size is not None)
     source = iterators[0] if len(iterators) == 1 else zip(*iterators, strict=False)
-    return Request(runner, task, source, total, len(iterables), dict(shared))
+    return Request(runner, task, source, total, len(iterables), dict(shared), tuple(keywords))
+
+
+def check_starmap(
+    runner: Runner, task: TaskFunction[..., Any], tuples: Iterable[Any], shared: Mapping[str, Any]
+) -> Request:
+    """Check the arguments of a map over tuples of positional arguments before any input is read.
+
+    Raises:
+        InputError: the input is not iterable, or the function takes no fixed number of them.
+    """
+    where = f"{task.name}.starmap"
+    parameters = list(task.signature.parameters.values())
+    fixed = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    names = [item.name for item in fixed]
+    width = min((names.index(name) for name in shared if name in names), default=len(names))
+    if any(item.kind is item.VAR_POSITIONAL for item in parameters) or not width:
+        raise InputError(
+            f"{where}: the function is {task.__name__}{task.signature}; expected one with a fixed number of"
+            " positional parameters"
+        )
+    try:
+        iterator = iter(tuples)
+    except TypeError:
+        kind = type(tuples).__name__
+        raise InputError(f"{where}: expected an iterable of tuples, got {kind}") from None
+    request = check_map(runner, task, [()] * width, shared)
+    source = _filled_up(where, iterator, fixed[:width])
+    return replace(request, source=source, total=_size(tuples))
+
+
+def _filled_up(where: str, tuples: Iterator[Any], parameters: list[inspect.Parameter]) -> Iterator[Any]:
+    """Yield tuples with the defaults of the parameters that they leave out; values if there is one parameter.
+
+    Raises:
+        InputError: something is not a tuple of as many arguments.
+    """
+    defaults = [item.default for item in parameters]
+    most, least = len(defaults), sum(default is inspect.Parameter.empty for default in defaults)
+    for index, item in enumerate(tuples):
+        if not isinstance(item, (tuple, list)) or not least <= len(item) <= most:
+            count = str(most) if least == most else f"{least} to {most}"
+            got = f"{len(item)}" if isinstance(item, (tuple, list)) else type(item).__name__
+            raise InputError(f"{where}: element {index}: expected a tuple of {count} arguments, got {got}")
+        full = (*item, *defaults[len(item) :])
+        yield full if most > 1 else full[0]
 
 
 def _size(iterable: Any) -> int | None:

@@ -299,6 +299,7 @@ class Runner:
         *,
         shared: Shared | None = None,
         wide: bool = False,
+        names: tuple[str, ...] = (),
         generation: int = 0,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
@@ -309,6 +310,7 @@ class Runner:
             options=task.options,
             shared=shared or Shared({}),
             wide=wide,
+            names=names,
             lake=self.lake,
             code=None if code is None else code.digest,
             context=self.context,

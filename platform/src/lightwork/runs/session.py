@@ -12,7 +12,7 @@ from lightwork import logs, run_names, settings
 from lightwork.cluster.scripts import check_main
 from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
-from lightwork.engine.mapping import Results, check_map
+from lightwork.engine.mapping import Results, check_map, check_starmap
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner, closed
 from lightwork.errors import InputError, LakeAway, public
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from lightwork.engine.calls import Future
+    from lightwork.engine.mapping import Request
     from lightwork.functions.decorated import TaskFunction
     from lightwork.functions.limits import Limit
     from lightwork.runs.report import Report
@@ -380,11 +381,24 @@ class Session:
     # Running
 
     def map(
-        self, task: TaskFunction[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
+        self,
+        task: TaskFunction[..., Any],
+        iterables: Sequence[Iterable[Any]],
+        shared: Mapping[str, Any],
+        keywords: Mapping[str, Iterable[Any]] | None = None,
     ) -> Results[Any]:
         """Run `Task.map` in this session."""
         self._begin()
-        request = check_map(self.runner, task, iterables, shared)
+        return self._results(check_map(self.runner, task, iterables, shared, keywords))
+
+    def starmap(
+        self, task: TaskFunction[..., Any], tuples: Iterable[Any], shared: Mapping[str, Any]
+    ) -> Results[Any]:
+        """Run `Task.starmap` in this session."""
+        self._begin()
+        return self._results(check_starmap(self.runner, task, tuples, shared))
+
+    def _results(self, request: Request) -> Results[Any]:
         if self.on == "serial":
             from lightwork.engine import serial as engine
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack, overload
 
 from lightwork.errors import public
 from lightwork.functions.decorated import TaskFunction
@@ -12,11 +12,14 @@ from lightwork.functions.options import Options, options_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lightwork.engine.calls import Future
+    from lightwork.engine.calls import Future, Later
     from lightwork.engine.mapping import Results
 
 P = ParamSpec("P")
 R = TypeVar("R")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 
 
 @public
@@ -29,7 +32,44 @@ class Task(TaskFunction[P, R]):
         options: the options given to the decorator.
     """
 
-    def map(self, *iterables: Iterable[Any], shared: Mapping[str, Any] | None = None) -> Results[R]:
+    @overload
+    def map(
+        self: Callable[Concatenate[A, ...], R],
+        first: Iterable[A],
+        /,
+        *,
+        shared: Mapping[str, Any] | None = None,
+        **keywords: Iterable[Any],
+    ) -> Results[R]: ...
+    @overload
+    def map(
+        self: Callable[Concatenate[A, B, ...], R],
+        first: Iterable[A],
+        second: Iterable[B],
+        /,
+        *,
+        shared: Mapping[str, Any] | None = None,
+        **keywords: Iterable[Any],
+    ) -> Results[R]: ...
+    @overload
+    def map(
+        self: Callable[Concatenate[A, B, C, ...], R],
+        first: Iterable[A],
+        second: Iterable[B],
+        third: Iterable[C],
+        /,
+        *more: Iterable[Any],
+        shared: Mapping[str, Any] | None = None,
+        **keywords: Iterable[Any],
+    ) -> Results[R]: ...
+    @overload
+    def map(self, *, shared: Mapping[str, Any] | None = None, **keywords: Iterable[Any]) -> Results[R]: ...
+    def map(  # type: ignore[misc]  # what the first argument of an overload is called does not matter
+        self,
+        *iterables: Iterable[Any],
+        shared: Mapping[str, Any] | None = None,
+        **keywords: Iterable[Any],
+    ) -> Results[Any]:
         """Call the task once for each element of the input, on the session's workers.
 
         Lazy: nothing runs until the results are iterated, and the input is read as needed.
@@ -45,6 +85,7 @@ class Task(TaskFunction[P, R]):
         Args:
             iterables: one per positional parameter, as for the builtin `map`; the shortest one ends the map.
             shared: arguments that are the same for every element, by name; sent to each worker once.
+            keywords: iterables of arguments that vary, by the names of their parameters.
 
         Returns:
             Results, iterated in the order of the input as elements finish.
@@ -54,9 +95,43 @@ class Task(TaskFunction[P, R]):
         """
         from lightwork.runs.session import active_session
 
-        return active_session().map(self, iterables, shared or {})
+        return active_session().map(self, iterables, shared or {}, keywords)
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
+    def starmap(
+        self, tuples: Iterable[tuple[Any, ...]], /, *, shared: Mapping[str, Any] | None = None
+    ) -> Results[R]:
+        """Call the task once for each tuple of positional arguments, as `map` does.
+
+        >>> from lightwork import connect, task
+        >>> @task
+        ... def power(x: int, n: int = 2) -> int:
+        ...     return x**n
+        >>> with connect("serial"):
+        ...     list(power.starmap([(2, 3), (5,)]))
+        [8, 25]
+
+        Args:
+            tuples: the arguments of each element; those that a tuple leaves out have their defaults.
+            shared: as for `map`.
+
+        Raises:
+            InputError: the input is not iterable, or the function takes no fixed number of arguments.
+        """
+        from lightwork.runs.session import active_session
+
+        return active_session().starmap(self, tuples, shared or {})
+
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    @overload
+    def submit(
+        self: Callable[Concatenate[A, ...], R], first: Later[A], /, *args: Any, **kwargs: Any
+    ) -> Future[R]: ...
+    @overload
+    def submit(
+        self: Callable[Concatenate[A, B, ...], R], first: A, second: Later[B], /, *args: Any, **kwargs: Any
+    ) -> Future[R]: ...
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Start one call on the session's workers; arguments may be futures of other calls.
 
         >>> from lightwork import connect, task
