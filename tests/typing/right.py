@@ -20,6 +20,17 @@ def total(numbers: list[int], factor: float, name: str) -> float:
     return sum(numbers) * factor
 
 
+@task(concurrency=8)
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+async def main() -> bytes:
+    pages: list[bytes] = [page async for page in fetch.map(["a"])]
+    number: int = await power.submit(2)
+    return pages[0] + await fetch.submit("b") + bytes(number)
+
+
 with connect(limits={"api": 4, "weather": "10/s"}, refresh=["power"]):
     numbers: Results[int] = power.map([1, 2])
     more: Results[int] = power.map(range(3), range(3))

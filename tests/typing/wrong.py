@@ -15,6 +15,16 @@ def label(text: str, *, upper: bool = False) -> str:
     return text.upper() if upper else text
 
 
+@task
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+async def main() -> str:
+    return await fetch.submit("b")  # wrong
+
+
+fetch.submit(1)  # wrong
 connect(limits=4)  # wrong
 connect(threads="2")  # wrong
 task(retries="3")  # wrong

@@ -61,11 +61,14 @@ class RunCommand(click.Command):
         """Write the pipeline's parameters before the options."""
         name = ctx.meta.get(__name__)
         if isinstance(name, str):
-            from lightwork.cli.pipelines import describe
+            from lightwork.cli.pipelines import describe, tasks
 
             title, rows = describe(name)
             with formatter.section(title):
                 formatter.write_dl(rows)
+            if options := tasks(name):
+                with formatter.section("Options of its tasks"):
+                    formatter.write_dl(options)
         super().format_options(ctx, formatter)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import math
 import time
 import uuid
@@ -14,6 +15,7 @@ from lightwork.cluster.cluster import Lost
 from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import Failure, compute, killed, renewing
 from lightwork.engine.limiting import check_limit
+from lightwork.engine.looping import awaited
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
@@ -35,7 +37,7 @@ from lightwork.functions.raised import describe, watching
 from lightwork.store.results import MISSING, expired_before
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import distributed
 
@@ -115,6 +117,13 @@ class Future(Generic[R]):
             self._value = value
         result: R = self._value
         return result
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait for the result in a coroutine, while other coroutines run."""
+        if not self._settled:
+            work = contextvars.copy_context().run
+            yield from asyncio.get_running_loop().run_in_executor(None, work, self.exception).__await__()
+        return self.result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call to end; return its error, or None if it succeeded."""
@@ -418,7 +427,8 @@ def _call_here(
     watch = None if code is None else runner.watch(task)
     with watching(), logs.context(task=task.name, attempt=1):
         call_once = renewing(
-            lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)
+            awaited(task.fn, lambda arguments: task.fn(*arguments[0], **arguments[1])),
+            lambda: open_argument(again),
         )
         if options.timeout is not None:
             call_once = timed(call_once, options.timeout, task.name)

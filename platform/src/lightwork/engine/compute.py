@@ -56,7 +56,8 @@ class Failure:
     timed_out: bool = False
 
 
-def _as_it_is(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """Return a value."""
     return value
 
 
@@ -105,7 +106,7 @@ def compute(
     *,
     stop_at_failure: bool = True,
     budget: float | None = None,
-    keep: Callable[[Any], Any] = _as_it_is,
+    keep: Callable[[Any], Any] = as_it_is,
     opens: bool = True,
     values: list[Any] | None = None,
 ) -> Computed:
@@ -180,11 +181,7 @@ def try_again(
         Its result, or its `Failure` after the last attempt; and the number of attempts.
     """
     attempt, first = 1, error
-    while attempt <= options.retries and options.retries_on(_raised(error)):
-        pause = options.delays.seconds(attempt)
-        get_logger("lightwork").warning(
-            f"retrying in {pause:.1f} s: {describe(_raised(error))}", input=shorten(element), attempt=attempt
-        )
+    while (pause := pause_before_retry(options, attempt, error, element)) is not None:
         time.sleep(pause)
         attempt += 1
         set_attempt(attempt)
@@ -199,7 +196,27 @@ def try_again(
             return value, attempt
     if attempt > 1:
         set_attempt(1)
-    return _failure(element, position, error, attempt), attempt
+    return failed(element, position, error, attempt), attempt
+
+
+def pause_before_retry(
+    options: TaskOptions, attempt: int, error: BaseException, element: Any
+) -> float | None:
+    """Return the seconds before the next attempt, and log it; None if this one was the last.
+
+    Args:
+        options: the task's options.
+        attempt: the number of the attempt that failed, from 1.
+        error: what it raised.
+        element: the element.
+    """
+    if attempt > options.retries or not options.retries_on(_raised(error)):
+        return None
+    pause = options.delays.seconds(attempt)
+    get_logger("lightwork").warning(
+        f"retrying in {pause:.1f} s: {describe(_raised(error))}", input=shorten(element), attempt=attempt
+    )
+    return pause
 
 
 def _raised(error: BaseException) -> BaseException:
@@ -207,7 +224,15 @@ def _raised(error: BaseException) -> BaseException:
     return error.error if type(error) is Elsewhere else error
 
 
-def _failure(element: Any, position: int, error: BaseException, attempts: int) -> Failure:
+def failed(element: Any, position: int, error: BaseException, attempts: int) -> Failure:
+    """Return the failure of an element.
+
+    Args:
+        element: the element.
+        position: its position in its batch.
+        error: what its last attempt raised.
+        attempts: the number of attempts.
+    """
     if type(error) is Elsewhere:
         told = error.text, error.traceback, error.sent
         return Failure(

@@ -14,6 +14,7 @@ from lightwork.engine import worker
 from lightwork.engine.apart import IDLE_SECONDS
 from lightwork.engine.causes import send
 from lightwork.engine.compute import advice, trace
+from lightwork.engine.looping import awaited
 from lightwork.errors import LightworkError
 from lightwork.functions.frozen import Unfreezable, freeze, open_argument
 from lightwork.functions.raised import describe, raise_if_interrupted
@@ -91,9 +92,9 @@ class _Inner:
 
 def _element(job: Job, element: Any) -> tuple[Any, str]:
     """Return the result of one element, frozen, and a warning about its shared arguments."""
-    return job.shared.run(lambda loan: freeze(job.call(loan)(open_argument(element))))
+    return job.shared.run(lambda loan: freeze(awaited(job.fn, job.call(loan))(open_argument(element))))
 
 
 def _call(job: Job, data: Any, arguments: Sequence[Any]) -> Any:
     args, kwargs = worker.fill(open_argument(data), arguments)
-    return freeze(job.fn(*args, **kwargs))
+    return freeze(awaited(job.fn, lambda _: job.fn(*args, **kwargs))(None))

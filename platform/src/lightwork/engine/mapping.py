@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import inspect
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -20,7 +23,7 @@ from lightwork.logs import get_logger
 from lightwork.store.results import expired_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
     from lightwork.engine.proof import Difference
@@ -308,7 +311,7 @@ def check_map(
     if twice := [name for name in keywords if name in shared]:
         raise InputError(f"{task.name}.map: {twice[0]} is given for each element and in shared")
     iterators = []
-    varying = {**dict(enumerate(iterables, 1)), **keywords}
+    varying: dict[Any, Iterable[Any]] = {**dict(enumerate(iterables, 1)), **keywords}
     for name, iterable in varying.items():
         try:
             iterators.append(iter(iterable))
@@ -439,6 +442,29 @@ class Results(Generic[R]):
 
     def __next__(self) -> R:
         return next(self._started())
+
+    async def __aiter__(self) -> AsyncIterator[R]:
+        """Iterate in a coroutine: others run while it waits, except in a serial session."""
+        results = iter(self)
+        if self._request.runner.on == "serial":
+            for value in results:
+                yield value
+                await asyncio.sleep(0)
+            return
+        loop, end, context = asyncio.get_running_loop(), object(), contextvars.copy_context()
+        # One thread and one context for all steps: the map notes in them which session is current.
+        thread = ThreadPoolExecutor(1, "lightwork-results")
+
+        def step() -> Any:
+            return context.run(next, results, end)
+
+        try:
+            while (value := await loop.run_in_executor(thread, step)) is not end:
+                yield value
+        finally:
+            if self._results is not None:
+                thread.submit(context.run, self._results.close)
+            thread.shutdown(wait=False)
 
     def __len__(self) -> int:
         if self._request.total is None:

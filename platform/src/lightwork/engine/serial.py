@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork import logs
 from lightwork.engine.calls import FUTURE_REFUSED, Future, not_cached
 from lightwork.engine.compute import Failure, opening, shorten, try_again
+from lightwork.engine.looping import awaited
 from lightwork.engine.shared import changed
 from lightwork.engine.timing import timed
 from lightwork.engine.watch import Watch
@@ -151,6 +152,7 @@ class _Attempts:
 
     def _with_limits(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         call, seconds = self._call, self._options.timeout
+        function = awaited(call.task.fn, function)
         if seconds is not None:
             function = timed(function, seconds, call.task.name)
         return call.runner.limited(call.task, function, call.stats.wait)

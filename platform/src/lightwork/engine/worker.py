@@ -27,6 +27,7 @@ from lightwork.engine.causes import Sent, receive, send
 from lightwork.engine.compute import Computed, Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
 from lightwork.engine.limiting import limited
+from lightwork.engine.looping import awaited, runs_together, together
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
@@ -145,9 +146,20 @@ def _compute(
         )
         return done, notes, tuple(notes.names)
     release()
+    if runs_together(job):
+        done, notes.warning = job.shared.run(
+            lambda loan: together(
+                *(job.call(loan), elements, options),
+                stop_at_failure=stop,
+                budget=budget,
+                keep=freeze,
+                values=partial.values if loan is None else None,
+            )
+        )
+        return done, notes, _changed(parcel)
     done, notes.warning = job.shared.run(
         lambda loan: compute(
-            *(limited(job, job.call(loan), notes.wait), elements, options),
+            *(limited(job, awaited(job.fn, job.call(loan)), notes.wait), elements, options),
             stop_at_failure=stop,
             budget=budget,
             keep=freeze,
@@ -381,7 +393,10 @@ def _compute_call(
         done = compute(submitted, [first], job.options, opens=False)
         return done, list(notes.names)
     release()
-    call = renewing(lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments))
+    call = renewing(
+        awaited(job.fn, lambda given: job.fn(*given[0], **given[1])),
+        lambda: fill(open_argument(data), arguments),
+    )
     return compute(limited(job, call, notes.wait), [first], job.options, keep=freeze), _changed(parcel)
 
 

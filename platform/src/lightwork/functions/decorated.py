@@ -263,9 +263,10 @@ def _check(task: TaskFunction[Any, Any]) -> None:
     """Refuse wrong options, where the decorator is applied."""
     fn, options, where = task.fn, task.options, f"@task on {task.name}"
     options.check(where)
-    if is_coroutine(fn):
+    if options.concurrency is not None and not is_coroutine(fn):
         raise InputError(
-            f"{where}: an async function cannot be a task; write a function with def that calls asyncio.run"
+            f"{where}: concurrency={options.concurrency}: expected an async function, several calls of which"
+            " can run in one thread"
         )
     if is_generator(fn):
         raise InputError(f"{where}: a generator cannot be a task; return the values instead")

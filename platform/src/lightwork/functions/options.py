@@ -34,6 +34,8 @@ LONGEST_DELAY = 60.0
 """Seconds that a retry is delayed at most, unless `backoff` says otherwise."""
 _JITTER = 0.2
 _DOUBLINGS = 64
+_TOGETHER = 16
+"""Coroutines of a batch that run at once, unless the task says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Options(TypedDict, total=False):
     refresh: bool
     limit: str | None
     resources: Mapping[str, float] | None
+    concurrency: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +149,12 @@ class TaskOptions:
     refresh: bool = False
     limit: str | None = None
     resources: Mapping[str, float] | None = None
+    concurrency: int | None = None
+
+    @property
+    def most_together(self) -> int:
+        """The number of coroutines of a batch that run at once."""
+        return self.concurrency or _TOGETHER
 
     @property
     def lifetime(self) -> float | None:
@@ -162,6 +171,13 @@ class TaskOptions:
         """Return whether an element that raised this may be tried again."""
         # Not `isinstance`, which asks the exception for its class.
         return self.retry_on is None or issubclass(type(error), self.retry_on)
+
+    def given(self) -> list[str]:
+        """Return the options that differ from their defaults, as they are written."""
+        values = {
+            field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)
+        }
+        return [f"{name}={_written(value)}" for name, (value, default) in values.items() if value != default]
 
     def check(self, where: str) -> None:
         """Check each option.
@@ -189,6 +205,17 @@ class TaskOptions:
             object.__setattr__(self, field.name, state[number] if number < len(state) else field.default)
 
 
+def _written(value: Any) -> str:
+    """Return the value of an option as it is written."""
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, tuple):
+        return _written(value[0]) if len(value) == 1 else f"({', '.join(map(_written, value))})"
+    if isinstance(value, Backoff):
+        return f"backoff({value.first:g}, {value.most:g}, {value.jitter:g})"
+    return repr(value)
+
+
 _KINDS = {
     "cache": FLAG,
     "version": maybe(TEXT),
@@ -204,6 +231,7 @@ _KINDS = {
     "refresh": FLAG,
     "limit": maybe(NAME),
     "resources": maybe(AMOUNTS),
+    "concurrency": maybe(FROM_ONE),
 }
 _MANY = ("ignore", "retry_on")
 """The options that may be given as one value, or as several in any iterable."""

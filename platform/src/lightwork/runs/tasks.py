@@ -10,7 +10,7 @@ from lightwork.functions.decorated import TaskFunction
 from lightwork.functions.options import Options, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from lightwork.engine.calls import Future, Later
     from lightwork.engine.mapping import Results
@@ -32,6 +32,13 @@ class Task(TaskFunction[P, R]):
         options: the options given to the decorator.
     """
 
+    @overload  # a task of an async function
+    def map(  # type: ignore[misc]
+        self: Callable[..., Coroutine[Any, Any, A]],
+        *iterables: Iterable[Any],
+        shared: Mapping[str, Any] | None = None,
+        **keywords: Iterable[Any],
+    ) -> Results[A]: ...
     @overload
     def map(
         self: Callable[Concatenate[A, ...], R],
@@ -97,9 +104,21 @@ class Task(TaskFunction[P, R]):
 
         return active_session().map(self, iterables, shared or {}, keywords)
 
+    @overload  # a task of an async function
+    def starmap(  # type: ignore[misc]
+        self: Callable[..., Coroutine[Any, Any, A]],
+        tuples: Iterable[tuple[Any, ...]],
+        /,
+        *,
+        shared: Mapping[str, Any] | None = None,
+    ) -> Results[A]: ...
+    @overload
     def starmap(
         self, tuples: Iterable[tuple[Any, ...]], /, *, shared: Mapping[str, Any] | None = None
-    ) -> Results[R]:
+    ) -> Results[R]: ...
+    def starmap(
+        self, tuples: Iterable[tuple[Any, ...]], /, *, shared: Mapping[str, Any] | None = None
+    ) -> Results[Any]:
         """Call the task once for each tuple of positional arguments, as `map` does.
 
         >>> from lightwork import connect, task
@@ -121,6 +140,10 @@ class Task(TaskFunction[P, R]):
 
         return active_session().starmap(self, tuples, shared or {})
 
+    @overload
+    def submit(  # type: ignore[misc]
+        self: Callable[..., Coroutine[Any, Any, A]], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[A]: ...
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
     @overload
@@ -235,7 +258,7 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
 
     Args:
         fn: the function, or anything else that can be called: a partial, a bound method, a class, an object.
-            Async functions and generators are refused.
+            The coroutines of an async function run in an event loop of their own. Generators are refused.
         cache: keep each result in the lake, and do not compute it again.
         version: a text to use as the key instead of the code: results are kept until the version changes,
             even if the code changes. By default the key is computed from the code. They are kept under the
@@ -263,6 +286,8 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Any:
             them, over all workers and together with other tasks of the same limit.
         resources: what a worker must offer, and each call takes of it, as in `{"GPU": 1}`: Dask's own
             resources. A serial session takes them for granted.
+        concurrency: of an async function, how many elements of a batch run at once on a worker, by default
+            16; one if the task has a `timeout` or a `limit`.
 
     Raises:
         InputError: an invalid option.

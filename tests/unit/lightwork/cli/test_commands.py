@@ -125,6 +125,11 @@ def test_the_help_of_a_pipeline_shows_its_parameters(lightwork, args) -> None:
     assert "--refresh" in text
 
 
+def test_the_help_of_a_pipeline_shows_its_tasks_options(lightwork) -> None:
+    text = " ".join(lightwork("run", "windy-city", "--help").out.split())
+    assert "Options of its tasks: scaled retries=2, retry_on=OSError" in text
+
+
 def test_the_help_of_a_pipeline_says_what_is_required(lightwork) -> None:
     assert "rows  int, required" in lightwork("run", "table", "--help").out
 

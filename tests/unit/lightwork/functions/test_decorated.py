@@ -64,6 +64,7 @@ RIGHT: dict[str, list[Any]] = {
     "expires": ["1s", "7d", "1.5h", "2w", None],
     "refresh": [True, False],
     "limit": ["1", "api", None],
+    "concurrency": [None],
     "resources": [{"GPU": 1}, {"GPU": 0.5, "MEMORY": 8e9}, None],
 }
 RIGHT_CONNECT: dict[str, list[Any]] = {
@@ -180,9 +181,10 @@ GENERATORS = [
 
 
 @pytest.mark.parametrize("fn", ASYNC)
-def test_async_functions_are_refused(fn):
-    with pytest.raises(InputError, match=r"async function cannot be a task; .* asyncio\.run"):
-        task(fn)
+def test_async_functions_are_tasks_and_may_run_together(fn):
+    assert task(concurrency=3)(fn).options.most_together == 3
+    with pytest.raises(InputError, match="concurrency=3: expected an async function"):
+        task(concurrency=3)(plain)
 
 
 @pytest.mark.parametrize("fn", GENERATORS)

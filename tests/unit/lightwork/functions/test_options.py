@@ -21,6 +21,7 @@ WRONG = {
     "expires": [7, "7", "7 days", "d", "-1d", "0s", "0.5s", "1e3d", "٣d"],
     "refresh": ["speed", 1, None],
     "resources": [{}, {"GPU": 0}, {"GPU": "1"}, {1: 1}, "GPU", {"GPU": -1}, {"": 1}],
+    "concurrency": [0, 1.5, "3", 3],
     "limit": ["", 4, ["api"], True],
 }
 """Values that are nearly right; `test_decorated` refuses others."""
@@ -74,6 +75,17 @@ def test_a_wrong_backoff_is_refused(given, part):
 def test_one_value_stands_for_several():
     options = task(ignore="x", retry_on=OSError)(lambda x: x).options
     assert (options.ignore, options.retry_on) == (("x",), (OSError,))
+
+
+def test_options_are_written_as_they_were_given():
+    options = task(
+        retries=3, retry_on=(OSError, KeyError), retry_delay=backoff(1), timeout=30, ignore="x", limit="api"
+    )(lambda x: x).options
+    assert options.given() == [
+        *("ignore='x'", "retries=3", "retry_delay=backoff(1, 60, 0.2)", "retry_on=(OSError, KeyError)"),
+        *("timeout=30", "limit='api'"),
+    ]
+    assert TaskOptions().given() == []
 
 
 def test_options_survive_a_pickle():
