@@ -64,8 +64,15 @@ def _elements(length: float, seconds: float, turns: int) -> list[Row]:
 
     @contextmanager
     def session(function: Any) -> Iterator[Work]:
-        with _session(CORES):
+        with _session("local", CORES):
             yield lambda amount: _mapped(function, elements.take(amount))
+
+    @contextmanager
+    def elsewhere() -> Iterator[Work]:
+        from bench.cores.elsewhere import cluster  # a program of its own too
+
+        with cluster(CORES) as address, _session(address):
+            yield lambda amount: _mapped(uncached, elements.take(amount))
 
     @contextmanager
     def joblib() -> Iterator[Work]:
@@ -84,15 +91,16 @@ def _elements(length: float, seconds: float, turns: int) -> list[Row]:
 
     ours = Side("lightwork", functools.partial(session, uncached), count)
     kept = Side("with the cache", functools.partial(session, cached), count)
+    alone = Side("the scheduler elsewhere", elsewhere, count)
     peers = (Side("joblib", joblib, count), Side("Pool.map", pool, count))
     with peers[0], peers[1]:
-        alternate((Apart(ours), Apart(kept), *peers), turns)
-    return _rows(length, seconds, ours, kept, *peers)
+        alternate((Apart(ours), Apart(kept), Apart(alone), *peers), turns)
+    return [*_rows(length, seconds, ours, kept, *peers), _driver_row(length, seconds, alone, ours)]
 
 
 def _rows(length: float, seconds: float, ours: Side, kept: Side, *peers: Side) -> list[Row]:
     """Make the rows of elements of one length."""
-    what = f"{ours.amount:,} elements of {1000 * length:g} ms, {CORES} workers"
+    what = _what(length, ours)
     over = {
         side.name: [turn.processor / turn.result[0] for turn in side.turns] for side in (ours, kept, *peers)
     }
@@ -100,11 +108,8 @@ def _rows(length: float, seconds: float, ours: Side, kept: Side, *peers: Side) -
     elapsed = {side.name: statistics.median(turn.elapsed for turn in side.turns) for side in (ours, *peers)}
     best = min(peers, key=lambda side: elapsed[side.name])
     ratios = [mine.elapsed / other.elapsed for mine, other in zip(ours.turns, best.turns, strict=True)]
-    driver = [1000 * turn.driver / turn.result[1] for turn in ours.turns]
-    with_cache = statistics.median(1000 * turn.driver / turn.result[1] for turn in kept.turns)
     target = LENGTHS[length]
     turns = f"turns of {seconds:g} s"
-    batches = ours.turns[-1].result[1]
     return [
         most(
             f"{what}: processor time / the function's own", target, over[ours.name], target - 1,
@@ -114,12 +119,23 @@ def _rows(length: float, seconds: float, ours: Side, kept: Side, *peers: Side) -
             f"{what}: elapsed / the faster of joblib and Pool.map", ELAPSED, ratios, ELAPSED - 1,
             f"{turns}; {listed(elapsed, 2)} s",
         ),
-        most(
-            f"{what}: the driver's processor time a batch", DRIVER, driver, DRIVER / 4,
-            f"{turns}; scheduler included; {batches:,} batches a turn; with the cache {with_cache:.2f} ms",
-            unit=" ms",
-        ),
     ]  # fmt: skip
+
+
+def _driver_row(length: float, seconds: float, alone: Side, ours: Side) -> Row:
+    """Make the row of the driver's processor time, with its scheduler in another process."""
+    each = {side.name: [1000 * turn.driver / turn.result[1] for turn in side.turns] for side in (alone, ours)}
+    batches = alone.turns[-1].result[1]
+    return most(
+        f"{_what(length, ours)}: the driver's processor time a batch", DRIVER, each[alone.name], DRIVER / 4,
+        f"turns of {seconds:g} s; the scheduler in a process of its own; {batches:,} batches a turn; "
+        f"with the scheduler in the driver {statistics.median(each[ours.name]):.2f} ms",
+        unit=" ms",
+    )  # fmt: skip
+
+
+def _what(length: float, ours: Side) -> str:
+    return f"{ours.amount:,} elements of {1000 * length:g} ms, {CORES} workers"
 
 
 def many_calls(seconds: float, turns: int) -> Row:
@@ -136,7 +152,7 @@ def many_calls(seconds: float, turns: int) -> Row:
                 times += 1
             return times
 
-        with _session(workers):
+        with _session("local", workers):
             yield work
 
     few = Side(f"{FEW} workers", functools.partial(session, FEW), seconds)
@@ -175,7 +191,7 @@ def _mapped(function: Any, elements: list[int]) -> tuple[float, int]:
 
 
 @contextmanager
-def _session(workers: int) -> Iterator[None]:
-    """Start workers on this machine with a lake of their own."""
-    with folder() as lake, connect("local", workers=workers, lake=lake, progress="off"):
+def _session(on: str, workers: int | None = None) -> Iterator[None]:
+    """Open a session with a lake of its own."""
+    with folder() as lake, connect(on, workers=workers, lake=lake, progress="off"):
         yield

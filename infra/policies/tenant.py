@@ -144,9 +144,9 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading and writing the records of a tenant's runs, and nothing else of a lake.
+    """Allow reading the records of a tenant's runs and writing those of Workflows; nothing else of a lake.
 
-    Only a Workflow's own record can be deleted, not that of a driver.
+    What drivers write can neither be changed nor deleted.
 
     Args:
         bucket_arn: the lake's bucket.
@@ -156,8 +156,14 @@ def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
     runs = f"{tenant}/runs"
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": [f"{runs}/*"]}}),
-        allow("Records", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/{runs}/*/run.json"]),
-        allow("Own", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/*-w*/run.json"]),
+        allow("Attempts", ["s3:GetObject"], [f"{bucket_arn}/{runs}/*/attempts/*.json"]),
+        allow(
+            "Workflows",
+            ["s3:GetObject", "s3:PutObject"],
+            [f"{bucket_arn}/{runs}/*/workflow.json", f"{bucket_arn}/{runs}/.open/*.json"],
+        ),
+        allow("Retries", ["s3:PutObject"], [f"{bucket_arn}/{runs}/*/retries/*"]),
+        allow("Open", ["s3:DeleteObject"], [f"{bucket_arn}/{runs}/.open/*.json"]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import tempfile
 import uuid
 from collections import Counter
 from typing import Any
 
+from lightwork.lake import open_lake
+from lightwork.store.records import ended, recent
 from tests.cluster import stores, tenants
 from tests.cluster.kube import kubectl
 from tests.cluster.progress import HarnessError, wait_for
@@ -60,34 +64,48 @@ def wait_until_at_work(tenant: str, run_name: str, label: str, elements: int = 3
 def record(tenant: str, label: str) -> dict[str, Any]:
     """Return a run's record in the lake by its label: the newest if there are several, or empty."""
     matching = [item for item in records(tenant) if item["parameters"].get("label") == label]
-    return max(matching, key=lambda item: item["started"]) if matching else {}
+    return matching[0] if matching else {}
 
 
-def records(tenant: str) -> list[dict[str, Any]]:
-    """Return the records of a tenant's runs in its lake."""
+def records(tenant: str, run_name: str = "") -> list[dict[str, Any]]:
+    """Return the records of a tenant's runs in its lake, or that of one run, newest first.
+
+    They are derived from a copy of the runs' folders, as the tests have no AWS settings of their own.
+    """
     s3, bucket = stores.client("root"), tenants.bucket(tenant)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{tenant}/runs/")
+    start = f"{tenant}/runs/{f'{run_name}/' if run_name else ''}"
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=start)
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    found = []
-    for key in keys:
-        # The controller may have deleted a Workflow's own record meanwhile.
-        with contextlib.suppress(s3.exceptions.NoSuchKey):
-            if key.endswith("/run.json"):
-                found.append(json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        lake = open_lake(folder, tenant=tenant)
+        for key in keys:
+            if key.endswith(".json") or "/retries/" in key:
+                with contextlib.suppress(s3.exceptions.NoSuchKey):
+                    data = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                    lake.write(key.removeprefix(f"{tenant}/"), data, durable=False)
+        return recent(lake)
+
+
+def failures(tenant: str, run_name: str) -> list[dict[str, Any]]:
+    """Return the failed elements of a run that its lake keeps."""
+    s3, bucket = stores.client("root"), tenants.bucket(tenant)
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{tenant}/runs/{run_name}/failures/").get(
+        "Contents", []
+    )
+    files = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed]
+    return [json.loads(line) for data in files for line in gzip.decompress(data).decode().splitlines()]
 
 
 def ended_record(tenant: str, run_name: str, *, seconds: float = 60) -> dict[str, Any]:
-    """Wait until the newest record of a Workflow says how it ended, and return it."""
+    """Wait until the record of a run says how it ended, and return it."""
     found: list[dict[str, Any]] = []
 
     def has_ended() -> bool:
-        mine = [item for item in records(tenant) if item.get("workflow") == run_name]
-        found[:] = sorted(mine, key=lambda item: str(item["started"]))
-        return bool(found) and all(item["status"] not in ("running", "submitted") for item in found)
+        found[:] = records(tenant, run_name)
+        return bool(found) and ended(found[0])
 
     wait_for(f"the record of {run_name}", has_ended, seconds=seconds, every=1)
-    return found[-1]
+    return found[0]
 
 
 def log_in_bucket(tenant: str, run_name: str) -> str:

@@ -167,12 +167,13 @@ def credentials(account: str) -> dict[str, str]:
 
 
 def add_tenant(name: str, bucket: str) -> None:
-    """Create a tenant's accounts, unless they are there, and the bucket that only these may use."""
+    """Create a tenant's accounts and bucket, unless they are there, and set who may use it for what."""
     accounts = (name, steps_of(name), controller_of(name), people_of(name))
-    if all(_account_file(account).exists() for account in accounts):
-        return
     is_new = not _account_file(name).exists()
-    owner, steps, controller, people = (_add_account(account) for account in accounts)
+    owner, steps, controller, people = (
+        credentials(account)["access"] if _account_file(account).exists() else _add_account(account)
+        for account in accounts
+    )
     if is_new:
         client("root").create_bucket(Bucket=bucket)
         _admin("change-bucket-owner", "--bucket", bucket, "--owner", owner)

@@ -36,7 +36,7 @@ from tests.cluster.settings import ROOT, kubeconfig
 pytestmark = pytest.mark.core
 
 PAGE = (ROOT / "docs" / "first-day.md").read_text()
-SAMPLE = "windy-city-x7k2p"
+SAMPLE = "windy-city-20261124t063518-k3x9q"
 """The run of the page."""
 EKS_CLUSTER = f"lightwork-{tenants.ENVIRONMENT}"
 CORE, ARGO = "/api/v1", f"/apis/{contract.ARGO}"
@@ -137,9 +137,10 @@ def test_a_person_goes_through_their_first_day(jane: Person) -> None:
     assert f"{name}: Succeeded" in said, said
     printed = [jane.type(line.replace(SAMPLE, name)) for line in looks]
     say("\n".join(text[:400] for text in printed))
-    logs, runs, artifacts = printed
+    logs, runs, shown, artifacts = printed
     assert '"pipeline": "windy-city"' in logs or "windy-city" in logs
     assert re.search(r"windy-city +succeeded", runs), runs
+    assert re.match(rf"{name} succeeded", shown), shown
     assert artifacts.strip()
 
     label = probes.new_label()

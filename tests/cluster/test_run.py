@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -28,10 +29,23 @@ def local_result(tmp_path, pipeline: str, *parameters: str) -> Any:
     return json.loads(run([*words, pipeline, *parameters], cwd=ROOT, timeout=300).splitlines()[-1])["result"]
 
 
-def newest(tenant: str, pipeline: str) -> dict[str, Any]:
-    """Return the record of the tenant's newest run of a pipeline."""
-    records = (record for record in probes.records(tenant) if record["pipeline"] == pipeline)
-    return max(records, key=lambda record: record["started"])
+def check_record(record: dict[str, Any], name: str) -> None:
+    """Check that a run has one name, and that its record says where its time went and who worked for it."""
+    assert re.fullmatch(r"windy-city-\d{8}t\d{6}-[a-z0-9]{5}", name)
+    assert (record["name"], record["workflow"], record["pipeline"]) == (name, name, "windy-city")
+    (attempt,) = record["attempts"]
+    assert attempt["pod"].startswith(f"{name}-driver-")
+    assert len(attempt["pod"]) <= 63
+    (counts,) = record["tasks"].values()
+    assert counts == record["elements"]
+    assert record["code_keys"].keys() == record["tasks"].keys()
+    say(f"figure: windy-city: phases {record['phases']}, workers {record['worker_seconds']}")
+    assert record["phases"].keys() == {"waiting", "scheduler", "workers", "computing"}
+    assert record["phases"]["waiting"] > 0
+    (workers,) = record["worker_seconds"]
+    assert re.fullmatch(r"cpu=\S+ memory=\S+", workers["size"])
+    assert workers["seconds"] > 0
+    assert record["versions"]["lightwork"]
 
 
 def scalings(tenant: str, name: str) -> list[str]:
@@ -56,18 +70,19 @@ def test_windy_city_gives_the_correct_result_and_leaves_nothing(acme, tmp_path):
     succeeded(acme, name)
     took = time.monotonic() - start
     clear = tenants.wait_until_clear(acme, name, seconds=120)
-    record = newest(acme, "windy-city")
-    computing = record["seconds"]
+    record = probes.ended_record(acme, name)
+    computing = record["attempts"][0]["seconds"]
     say(f"figure: windy-city: {took:.1f} s from submit to end, {took - computing:.1f} s of it overhead")
     say(f"figure: windy-city: nothing left {clear:.1f} s after the end")
     assert (record["status"], record["result"]) == ("succeeded", expected)
+    check_record(record, name)
     wait_for("the archive", lambda: probes.archived(name)[0] == "Succeeded", seconds=60)
     assert scalings(acme, name), "workers were started for it"
 
     # Again: every result is cached, so no worker is started.
     name = tenants.submit(acme, "windy-city", max_timestamps=HOURS)
     succeeded(acme, name)
-    again = newest(acme, "windy-city")
+    again = probes.ended_record(acme, name)
     assert again["result"] == expected
     assert again["elements"] == {**again["elements"], "cached": again["elements"]["total"], "computed": 0}
     assert scalings(acme, name) == [], "workers were started although every result is cached"
@@ -92,7 +107,7 @@ def test_battery_health_gives_the_correct_result_with_its_dask_dataframe(acme, t
     )
     name = tenants.submit(acme, "battery-health", **parameters)
     succeeded(acme, name, 600)
-    result = newest(acme, "battery-health")["result"]
+    result = probes.ended_record(acme, name)["result"]
     assert _rounded(result) == _rounded(expected)
     tenants.wait_until_clear(acme, name, seconds=120)
 
@@ -100,7 +115,7 @@ def test_battery_health_gives_the_correct_result_with_its_dask_dataframe(acme, t
 def test_a_pipeline_without_a_map_gets_workers_too(acme):
     name = tenants.submit(acme, "plain", numbers="100")
     succeeded(acme, name)
-    assert newest(acme, "plain")["result"] == {"bag": 9900, "calls": 9900}
+    assert probes.ended_record(acme, name)["result"] == {"bag": 9900, "calls": 9900}
     tenants.wait_until_clear(acme, name, seconds=120)
 
 

@@ -39,15 +39,21 @@ BOUNDARY = tenant_policies.tenant_boundary(
     environment="dev",
     domain_arn=f"arn:aws:es:{REGION}:{ACCOUNT}:domain/logs",
 )
-OF_DRIVER, OWN = "acme/runs/20260101T000000-12345678/run.json", "acme/runs/20260101T000000-w1234567/run.json"
+RUN_NAME = "windy-20260101t120000-abcde"
+OF_DRIVER = f"acme/runs/{RUN_NAME}/attempts/20260101t120020000-1.json"
+OWN, OPEN = f"acme/runs/{RUN_NAME}/workflow.json", f"acme/runs/.open/{RUN_NAME}.json"
+LINK = f"acme/runs/{RUN_NAME}/retries/windy-20260102t120000-abcde"
 CLOSED = (
     "acme/runs/20260101T000000-12345678/jobs/0123.job",
     "acme/runs/20260101T000000-12345678/report.html",
+    f"acme/runs/{RUN_NAME}/failures/20260101t120020000-1.jsonl.gz",
+    f"acme/runs/{RUN_NAME}/log.jsonl",
+    "acme/runs/20260101T000000-12345678/run.json",
     "acme/results/wind.speed/0123/0001-4567.seg",
     "acme/artifacts/sun/_versions/20260101T000000Z-1.json",
     "acme/argo/nightly-1/main.log",
     "acme/lightwork-lake",
-    "globex/runs/20260101T000000-12345678/run.json",
+    f"globex/runs/{RUN_NAME}/workflow.json",
 )
 
 
@@ -55,13 +61,17 @@ def may(action: str, key: str, bucket: str = BUCKET) -> bool:
     return within(BOUNDARY, [GRANTS], action, f"{bucket}/{key}", {})
 
 
-def test_it_reads_and_writes_records_and_deletes_only_its_own() -> None:
+def test_it_reads_what_drivers_write_and_writes_only_its_own() -> None:
     for action in ("s3:GetObject", "s3:PutObject"):
-        assert may(action, OF_DRIVER), action
         assert may(action, OWN), action
-    assert may("s3:DeleteObject", OWN)
-    assert not may("s3:DeleteObject", OF_DRIVER), "a driver's record stays"
-    assert not may("s3:DeleteObjectVersion", OWN), "a deleted record can be restored"
+        assert may(action, OPEN), action
+    assert may("s3:GetObject", OF_DRIVER)
+    assert may("s3:PutObject", LINK)
+    assert may("s3:DeleteObject", OPEN)
+    for action in ("s3:PutObject", "s3:DeleteObject"):
+        assert not may(action, OF_DRIVER), "a driver's record stays as it is"
+    assert not may("s3:DeleteObject", OWN)
+    assert not may("s3:DeleteObjectVersion", OPEN)
 
 
 @pytest.mark.parametrize("key", CLOSED)
@@ -73,7 +83,7 @@ def test_it_touches_nothing_else(key: str) -> None:
 def test_it_reaches_no_other_lake_and_no_secret() -> None:
     other = f"arn:aws:s3:::{NAMES.lake_bucket('globex')}"
     assert not may("s3:GetObject", OF_DRIVER, other)
-    assert not may("s3:PutObject", OF_DRIVER, other)
+    assert not may("s3:PutObject", OWN, other)
     for action, resource in (
         ("s3:PutBucketPolicy", BUCKET),
         ("kms:Decrypt", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/globex"),
@@ -101,7 +111,7 @@ needs_server = pytest.mark.skipif(
     not s3_server.is_built(), reason="needs the S3 server of the cluster tests: make cluster-up builds it"
 )
 START = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
-RUN = Submitted("windy-abc", "0a1b2c3d-4e5f", "windy", START, {})
+RUN = Submitted(RUN_NAME, "0a1b2c3d-4e5f", "windy", START, {}, "windy-20251231t120000-abcde")
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +129,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_server.Serve
 @pytest.fixture
 def lake(server: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """The lake as the controller sees it, with the record of a driver and of one without a record yet."""
-    values: dict[str, Any] = {"run_id": "20260101T120020-1", "status": "running", "workflow": "windy-abc"}
+    values: dict[str, Any] = {"id": "20260101t120020000-1", "run": RUN_NAME, "status": "running"}
     values |= {"started": START.isoformat(), "pod": "windy-abc-1", "error": None}
     client = server.client("pods")
-    client.put_object(Bucket=LAKE, Key="acme/runs/20260101T120020-1/run.json", Body=seal(values))
-    client.put_object(Bucket=LAKE, Key="acme/runs/20260101T120030-1/alive", Body=b"")
-    for key in CLOSED[2:6]:
+    client.put_object(Bucket=LAKE, Key=OF_DRIVER, Body=seal(values))
+    for key in CLOSED[2:9]:
         client.put_object(Bucket=LAKE, Key=key, Body=b"as it was")
     for name, value in {
         "AWS_ENDPOINT_URL": server.url,
@@ -143,25 +152,25 @@ def test_the_server_lets_it_record_everything_that_it_has_to(lake: Lake) -> None
     ledger.note(RUN)
     assert ledger.open_notes() == [RUN]
     ledger.settle(RUN, ("failed", "no image"), START, lambda _: ("stopped", "by hand"))
-    own = records.record_of(lake, RUN.run_id)
-    assert own is not None
-    assert (own["status"], own["error"]) == ("failed", "no image")
-    driver = records.record_of(lake, "20260101T120020-1")
-    assert driver is not None
-    assert (driver["status"], driver["error"]) == ("stopped", "by hand")
-    ledger.settle(RUN, ("stopped", "by hand"), START, lambda _: None)
-    assert RUN.run_id not in lake.folders("runs")
+    record = records.run(lake, RUN_NAME)
+    assert record is not None
+    assert (record["status"], record["error"]) == ("failed", "no image")
+    (attempt,) = record["attempts"]
+    assert (attempt["status"], attempt["error"]) == ("stopped", "by hand")
+    assert ledger.open_notes() == []
+    assert lake.entries(f"runs/{RUN.retry_of}/retries")[0].path.endswith(RUN_NAME)
 
 
 @needs_server
-@pytest.mark.parametrize("key", CLOSED[2:6])
+@pytest.mark.parametrize("key", CLOSED[2:9])
 def test_the_server_refuses_it_everything_else(lake: Lake, key: str) -> None:
     path = key.removeprefix("acme/")
     for use in (
         lambda: lake.read(path),
         lambda: lake.write(path, b"by the controller"),
         lambda: lake.delete([path]),
-        lambda: lake.delete(["runs/20260101T120020-1/run.json"]),
+        lambda: lake.write(OF_DRIVER.removeprefix("acme/"), b"by the controller"),
+        lambda: lake.delete([OF_DRIVER.removeprefix("acme/")]),
         lambda: lake.folders(""),
     ):
         with pytest.raises(LightworkError, match=r"(?i)denied|refused"):

@@ -124,7 +124,7 @@ def test_the_server_shows_them_runs_and_artifacts(
     Artifacts(own, run_id=RUN, provenance={}).write("winds", pd.DataFrame({"n": [1, 2]}))
     own.write("argo/w/w-driver-1/main.log", b"a line")
     lake = lake_of(server, "people", monkeypatch)
-    assert [record["run_id"] for record in records.recent(lake)] == [RUN]
+    assert [record["name"] for record in records.recent(lake)] == [RUN]
     artifacts = Artifacts(lake, run_id="", provenance={})
     assert [item.name for item in artifacts.list()] == ["winds"]
     assert list(artifacts.read("winds")["n"]) == [1, 2]

@@ -148,14 +148,16 @@ ESTATE = {
 TENANT = {
     "identity-controller-role": Questions(
         must=(
-            ("s3:GetObject", f"{LAKE}/acme/runs/1/run.json"),
-            ("s3:PutObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("s3:GetObject", f"{LAKE}/acme/runs/1/attempts/2.json"),
+            ("s3:PutObject", f"{LAKE}/acme/runs/1/workflow.json"),
+            ("s3:DeleteObject", f"{LAKE}/acme/runs/.open/1.json"),
             ("kms:GenerateDataKey", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key"),
         ),
         never=(
             *LAKE_OBJECTS,
             ("s3:GetObject", f"{LAKE}/acme/runs/1/jobs/1.job"),
-            ("s3:DeleteObject", f"{LAKE}/acme/runs/20261127T000000-1/run.json"),
+            ("s3:PutObject", f"{LAKE}/acme/runs/1/attempts/2.json"),
+            ("s3:DeleteObject", f"{LAKE}/acme/runs/1/workflow.json"),
             ("s3:PutObject", f"{LAKE}/acme/results/t/1.seg"),
             ("s3:PutObject", f"{LAKE}/acme/artifacts/x/_versions/1.json"),
             OWN_SECRET,
@@ -165,7 +167,7 @@ TENANT = {
     "identity-role": Questions(
         must=(
             *LAKE_OBJECTS,
-            ("s3:PutObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("s3:PutObject", f"{LAKE}/acme/runs/1/attempts/2.json"),
             ("s3:ListBucket", LAKE),
             ("kms:GenerateDataKey", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/lake-key"),
             OWN_SECRET,
@@ -188,7 +190,7 @@ TENANT = {
     "people-role": Questions(
         must=(
             ("eks:DescribeCluster", CLUSTER),
-            ("s3:GetObject", f"{LAKE}/acme/runs/1/run.json"),
+            ("s3:GetObject", f"{LAKE}/acme/runs/1/attempts/2.json"),
             ("s3:GetObject", f"{LAKE}/acme/artifacts/x/part-0.parquet"),
             ("s3:ListBucket", LAKE),
             READ_LOGS,

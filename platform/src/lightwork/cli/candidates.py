@@ -51,7 +51,8 @@ def one_of(*words: str) -> Callable[[click.Context, click.Parameter, str], Candi
 
 
 places = one_of("serial", "local", "coiled", "tcp://", "tls://")
-environments = one_of("dev", "staging", "prod")
+ENVIRONMENTS = ("dev", "staging", "prod")
+environments = one_of(*ENVIRONMENTS)
 
 
 def pipelines(ctx: click.Context, param: click.Parameter, incomplete: str) -> Candidates:  # noqa: ARG001

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lightwork.cli import candidates
-from lightwork.cli.output import echo, show_json
+from lightwork.cli.output import echo, one_environment, show_json
 from lightwork.cli.remote import tenant_of
 from lightwork.errors import InputError, LightworkError, one_line
 
@@ -25,14 +25,7 @@ REACH_SECONDS = 8.0
 
 
 @click.command("login")
-@click.option(
-    "--env",
-    "environment",
-    required=True,
-    metavar="ENV",
-    help="dev, staging or prod.",
-    shell_complete=candidates.environments,
-)
+@one_environment(help="dev, staging or prod.", required=True)
 @click.option(
     "--tenant", metavar="NAME", help="The tenant [LIGHTWORK_TENANT].", shell_complete=candidates.tenants
 )
@@ -93,8 +86,6 @@ def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Lo
     from lightwork import settings
     from lightwork.kube import eks, logins
 
-    if environment not in ("dev", "staging", "prod"):
-        raise InputError(f"--env: found {environment!r}; expected dev, staging or prod")
     before = logins.find(environment, tenant)
     if before is not None and all(value is None for value in given.values()):
         return before

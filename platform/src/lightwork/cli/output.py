@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import candidates
-from lightwork.errors import is_hidden, visible
+from lightwork.errors import InputError, is_hidden, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.text import Text
@@ -25,13 +25,29 @@ lake_option = click.option(
     help="Folder or s3://bucket/prefix [LIGHTWORK_LAKE, else the nearest .lightwork/lake].",
     shell_complete=candidates.folders,
 )
-environment_option = click.option(
-    "--env",
-    "environment",
-    metavar="ENV",
-    help="The environment whose lake it is, after `lightwork login`.",
-    shell_complete=candidates.environments,
-)
+
+
+def one_environment(*, help: str, required: bool = False) -> Callable[[Any], Any]:  # noqa: A002
+    """Return the decorator that adds `--env`, which names one of the environments."""
+    return click.option(
+        "--env",
+        "environment",
+        required=required,
+        metavar="ENV",
+        help=help,
+        callback=_known_environment,
+        shell_complete=candidates.environments,
+    )
+
+
+def _known_environment(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+    if value is None or value in candidates.ENVIRONMENTS or ctx.resilient_parsing:
+        return value
+    *others, last = candidates.ENVIRONMENTS
+    raise InputError(f"--env: found {value!r}; expected {', '.join(others)} or {last}")
+
+
+environment_option = one_environment(help="The environment whose lake it is, after `lightwork login`.")
 tenant_option = click.option(
     "--tenant",
     metavar="NAME",

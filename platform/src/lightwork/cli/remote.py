@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import candidates
-from lightwork.cli.output import echo, show_json
+from lightwork.cli.output import echo, one_environment, show_json
 from lightwork.cli.running import STOPPED_CODE
 from lightwork.errors import InputError
 
@@ -46,14 +46,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="The tenant [LIGHTWORK_TENANT].",
             shell_complete=candidates.tenants,
         ),
-        click.option(
-            "--env",
-            "environment",
-            required=True,
-            metavar="ENV",
-            help="dev, staging or prod.",
-            shell_complete=candidates.environments,
-        ),
+        one_environment(help="dev, staging or prod.", required=True),
     ):
         command = option(command)
     return command

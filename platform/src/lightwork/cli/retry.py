@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     help="Where to run on this machine or from it, as for `lightwork run`.",
     shell_complete=candidates.places,
 )
-@click.option("--context", metavar="NAME", help="With --env: a context of the kubeconfig.")
+@click.option(
+    "--context",
+    metavar="NAME",
+    help="With --env: a context of the kubeconfig.",
+    shell_complete=candidates.contexts,
+)
 @lake_option
 @environment_option
 @tenant_option

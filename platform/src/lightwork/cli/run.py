@@ -190,7 +190,8 @@ def run(
 def _show(outcome: Run, *, as_json: bool, result_file: str | None) -> None:
     from lightwork.cli.summary import summarise
 
-    summarise(outcome, stderr=as_json)
+    if outcome.status != "stopped":  # whoever stopped it knows
+        summarise(outcome, stderr=as_json)
     if result_file is not None and outcome.status == "succeeded":
         write_result(result_file, outcome.result)
     if as_json:

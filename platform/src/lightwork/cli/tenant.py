@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightwork.cli import candidates, running
-from lightwork.cli.output import echo, json_option, show_json, show_table
+from lightwork.cli.output import echo, json_option, one_environment, show_json, show_table
 from lightwork.errors import InputError
 from lightwork.version import __version__
 
@@ -141,14 +141,7 @@ def show(name: str, as_json: bool) -> None:
 
 @tenant_command.command("render")
 @click.argument("name", shell_complete=candidates.tenant_files)
-@click.option(
-    "--env",
-    "environment",
-    required=True,
-    metavar="ENV",
-    help="dev, staging or prod.",
-    shell_complete=candidates.environments,
-)
+@one_environment(help="dev, staging or prod.", required=True)
 @click.option(
     "--image", metavar="IMAGE", help="The image of all pods [LIGHTWORK_IMAGE].", envvar="LIGHTWORK_IMAGE"
 )

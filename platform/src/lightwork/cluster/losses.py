@@ -22,6 +22,8 @@ UNHANDLED = 20.0
 """Seconds after which a blamed task is not one of a map or a call, which fail it long before."""
 _VAIN = 5
 """Workers that may end in a row before they have connected, where no other works, before the run fails."""
+_VAIN_SECONDS = 120.0
+"""Seconds over which they must have ended: the kubelet takes a minute to hand the driver a renewed Secret."""
 
 
 class Loss(NamedTuple):
@@ -52,6 +54,7 @@ class Losses:
         self._counts: Counter[str] = Counter()
         self._blamed_at: dict[str, float] = {}
         self._vain = 0
+        self._vain_since = 0.0
 
     def tell(self, loss: Loss) -> None:
         """Log a loss, and keep its reason."""
@@ -75,7 +78,9 @@ class Losses:
         if not loss.own:
             return
         self._vain = self._vain + 1 if tasks is None else 0
-        if self._vain >= _VAIN:
+        if self._vain == 1:
+            self._vain_since = time.monotonic()
+        if self._vain >= _VAIN and time.monotonic() - self._vain_since >= _VAIN_SECONDS:
             raise RunFailed(f"the run's workers end as soon as they start: {loss.reason}")
         for key in tasks or ():
             self._counts[key] += 1

@@ -36,8 +36,8 @@ def debug(
 ) -> list[Debugged]:
     """Run a pipeline until some elements of one task are computed; what comes before takes cached results.
 
-    Other elements of that task are left out where the lake has no result of them. No record is made, and no
-    artifact written after them: the pipeline does not go on.
+    Other elements of that task are left out where the lake has no result of them. No record is made, and the
+    pipeline does not go on after them.
 
     Args:
         pipeline: the pipeline.
@@ -58,6 +58,7 @@ def debug(
     plain = {name: jsonable(value) for name, value in parameters.items()}
     with connect("serial", lake=lake, tenant=tenant, pipeline=pipeline.name, parameters=plain) as session:
         session.runner.only = chosen
+        session.origin = {"only": only}  # `Artifacts.read` gives nobody else what is written here
         try:
             pipeline.fn(**parameters)
         except Done:

@@ -210,22 +210,24 @@ def _runs(lake: Lake, policy: Policy, now: float, writers: set[str]) -> Iterator
         needed = [item for item in items if kinds.kind_of(item) not in (kinds.JOBS, kinds.SIGNS)]
         used = [item for item in items if kinds.kind_of(item) in (kinds.JOBS, kinds.SIGNS)]
         yield from _by_kind(used, spared=live)
-        if not needed or run_id in writers:
+        if not needed:
             continue
         newest = max(item.modified for item in needed)
         is_old = policy.history is not None and now - newest > policy.history
-        if is_old and (not live or _has_ended(lake, run_id, items)):
+        if is_old and run_id not in writers and (not live or _has_ended(lake, run_id, items)):
             yield from _by_kind(needed)
         elif policy.newest is not None:
             others.append((run_id, newest, needed))
     if policy.newest is not None:
-        yield from _beyond_number(lake, others, policy.newest, policy.silent, now)
+        for name, items in _beyond_number(lake, others, policy.newest, policy.silent, now):
+            if name not in writers:
+                yield from _by_kind(items)
 
 
 def _beyond_number(
     lake: Lake, runs: list[tuple[str, float, list[Item]]], newest: int, silent: float, now: float
-) -> Iterator[Leftover]:
-    """Yield the runs of each pipeline that come after its `newest` newest ones."""
+) -> Iterator[tuple[str, list[Item]]]:
+    """Yield the runs of each pipeline that come after its `newest` newest ones, with what is in them."""
     runs.sort(key=lambda run: run[1], reverse=True)
     found = in_threads(lambda run: records.run(lake, run[0]), runs, 8)
     seen: dict[str, int] = defaultdict(int)
@@ -234,7 +236,7 @@ def _beyond_number(
         seen[pipeline] += 1
         over = records.ended(record) if record else now - modified > silent
         if seen[pipeline] > newest and (over or not _is_live_now(lake, run_id, now, silent)):
-            yield from _by_kind(items)
+            yield run_id, items
 
 
 def _has_ended(lake: Lake, run_id: str, items: list[Item]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import unquote
 
 from lightwork.errors import InputError
 from lightwork.lake.base import checked
@@ -42,6 +43,7 @@ def checked_commit(data: bytes, name: str, version: str) -> dict[str, Any]:
             if len({file[0] for file in files}) < len(files):
                 raise OddError("files: one is named twice")
             _check_columns(document)
+            _check_folders(document, files)
         case kind:
             raise OddError(f"kind: expected table or file, got {kind!r}")
     return document
@@ -71,6 +73,14 @@ def _check_columns(document: dict[str, Any]) -> None:
         base64.b64decode(documents.text(document, "schema"), validate=True)
     except ValueError:
         raise OddError("schema: expected base64") from None
+
+
+def _check_folders(document: dict[str, Any], files: list[list[Any]]) -> None:
+    """Check that the folders of a table's files name the columns that the table is stored by."""
+    for path, rows, *_ in files:
+        columns = [unquote(part.partition("=")[0]) for part in path.split("/")[:-1]]
+        if rows and columns != document["partition_by"]:
+            raise OddError("files: their folders do not name the columns of partition_by")
 
 
 def check_schema(document: dict[str, Any]) -> None:

@@ -41,8 +41,11 @@ def read(lake: Lake, name: str, now: dt.datetime, files: list[str]) -> dict[str,
     if f"runs/{name}/{ALIVE}" in files:
         record["seen"] = _seen(lake, f"runs/{name}/{ALIVE}")
     record["status"] = attempts.status(record, now, locks)
-    attempt = {key: record.get(key) for key in ("status", "started", "finished", "pod", "error", "elements")}
-    del record["run_id"]
+    attempt = {
+        key: record.get(key)
+        for key in ("status", "started", "finished", "seconds", "pod", "error", "elements")
+    }
+    record = {key: value for key, value in record.items() if key not in ("run_id", "seen")}
     return {**record, "name": name, "attempts": [{"id": name, **attempt}]}
 
 

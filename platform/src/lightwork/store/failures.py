@@ -103,17 +103,22 @@ def of_run(lake: Lake, run: str) -> tuple[list[dict[str, Any]], int]:
 
 def _read(lake: Lake, path: str) -> list[dict[str, Any]]:
     try:
-        text = zlib.decompressobj(wbits=31).decompress(lake.read(path), _BYTES).decode()
+        unpacker = zlib.decompressobj(wbits=31)
+        text = unpacker.decompress(lake.read(path), _BYTES).decode()
         rows = [json.loads(line) for line in text.splitlines()]
-        if all(isinstance(row, dict) for row in rows):
+        if unpacker.eof and all(map(_is_row, rows)):
             return rows
-        reason = "it holds more than rows"
+        reason = "it is cut, or holds something else"
     except FileNotFoundError:
         return []
     except (ValueError, zlib.error, RecursionError) as error:
         reason = one_line(error)
     get_logger("lightwork").warning(f"ignored a damaged file: {lake.uri(path)}: {reason}")
     return []
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and (row.keys() == {"omitted"} or set(FIELDS) <= row.keys())
 
 
 def _bounded(text: str, field: str) -> str:

@@ -210,7 +210,7 @@ def _error(status: str, tries: list[dict[str, Any]]) -> str | None:
 
 
 def _attempt(item: dict[str, Any]) -> dict[str, Any]:
-    fields = ("id", "step", "status", "started", "finished", "pod", "error", "elements")
+    fields = ("id", "step", "status", "started", "finished", "seconds", "pod", "error", "elements")
     return {key: item.get(key) for key in fields}
 
 

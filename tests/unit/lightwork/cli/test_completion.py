@@ -178,7 +178,7 @@ def test_each_parameter_offers_its_values(ask):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("lightwork r", ["run", "runs"]),
+        ("lightwork r", ["run", "runs", "retry"]),
         ("lightwork --v", ["--version"]),
         ("lightwork run ", ["windy-city"]),
         ("lightwork run --on local --refresh w", ["windy-city"]),
@@ -239,6 +239,8 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "variables",
             "image",
             "name in new",
+            "only",
+            "step in open",
         ),
         *("name in tenant new",),
         *(f"{name} in search" for name in ("text", "since", "until", "limit")),

@@ -46,8 +46,9 @@ _TABLES = {
     "split": {"n": [1, 3, 2], "by": ["x", "x", "y"]},
 }
 KINDS = {
-    "run record": "runs/*/run.json",
-    "heartbeat": "runs/*/alive",
+    "run record": "runs/*/attempts/*.json",
+    "record of before": "runs/before/run.json",
+    "heartbeat of before": "runs/before/alive",
     "mark": "lightwork-lake",
     "segment": "results/*square/*/*.seg",
     "segment of lists": "results/*listed/*/*.seg",
@@ -75,8 +76,11 @@ class Kept:
         self.whole = project / "whole"
         (project / PACKAGE / "keeping.py").write_text(_MODULE)
         assert json.loads(run("run", "keeps", "--on", "serial", "--json").out)["result"] == _RESULT
-        (record,) = self.folder.glob("local/runs/*/run.json")
-        (record.parent / "alive").write_text("2026-01-01T12:00:00+00:00")
+        before = self.folder / "local/runs/before"
+        before.mkdir()
+        values = {"run_id": "before", "status": "running", "started": "2026-01-01T11:00:00+00:00"}
+        (before / "run.json").write_text(json.dumps(values))
+        (before / "alive").write_text("2026-01-01T12:00:00+00:00")
         (self.folder / "local/lightwork-lake").write_text("0123456789abcdef" * 2)
         shutil.copytree(self.folder, self.whole)
         self.runs = json.loads(run("runs", "--json").out)["runs"]
@@ -284,6 +288,7 @@ def test_a_run_after_one_that_found_an_empty_file_is_quiet(kept: Kept, kind: str
     "record",
     [
         '{"seconds": "x"}',
+        '{"parameters": 3}',
         "[]",
         "3",
         '{"run_id": "other"}',
@@ -299,7 +304,7 @@ def test_one_odd_record_leaves_the_others_shown(kept: Kept, record: str) -> None
     odd.write_text(text)
     done = kept.run("runs")
     assert done.code == 0
-    assert kept.runs[0]["run_id"][:8] in done.out.replace("\n", "")
+    assert kept.runs[0]["run"][:8] in done.out.replace("\n", "")
     assert [line for line in done.err.splitlines() if os.fspath(odd.parent) in line]
 
 

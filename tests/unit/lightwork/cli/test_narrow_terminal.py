@@ -8,8 +8,17 @@ import pytest
 
 from lightwork.cli import output, summary
 from lightwork.lake import base, open_lake
-from lightwork.runs.run import RunResult
+from lightwork.runs.outcome import Run
 from lightwork.store import records
+
+
+def ended(result, **values):
+    """Return a run that has ended with a result."""
+    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
+    of_run = {"name": "run", "pipeline": "winds", "status": "succeeded", "seconds": 1.0}
+    bars = values.pop("bars", {})
+    record = {**of_run, "elements": elements, "result": result, "artifacts": [], "report": None, **values}
+    return Run(record, None, bars, "", ([], 0))
 
 
 @pytest.fixture
@@ -25,8 +34,7 @@ def shown(monkeypatch):
 
 def test_the_path_of_the_report_is_never_cut(shown):
     report = "/a/long/folder/" + "x" * 100 + "/report.html"
-    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
-    result = RunResult("run", "winds", "acme", {}, elements, 1.0, {"hours": 3}, [], report)
+    result = ended({"hours": 3}, report=report)
     summary.summarise(result)
     assert report in shown.getvalue()
 
@@ -87,9 +95,8 @@ def test_what_does_not_fit_at_all_is_whole_anyway(table):
 def test_a_summary_says_what_it_cuts(shown):
     columns = [f"c{i}" for i in range(20)]
     head = {"artifact": "t", "rows": 1000, "columns": columns, "records": [dict.fromkeys(columns, 1)] * 20}
-    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
     bars = {"speeds": ("m/s", {f"n{i}": float(i) for i in range(100)})}
-    summary.summarise(RunResult("run", "winds", "acme", {}, elements, 1.0, head, bars=bars))
+    summary.summarise(ended(head, bars=bars))
     text = " ".join(shown.getvalue().split())
     assert "12 of 1,000 rows" in text
     assert "7 of 20 columns" in text
@@ -97,8 +104,7 @@ def test_a_summary_says_what_it_cuts(shown):
 
 
 def test_negative_bars_point_the_other_way(shown):
-    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
-    result = RunResult("run", "w", "acme", {}, elements, 1.0, None, bars={"d": ("K", {"a": -2.0, "b": 1.0})})
+    result = ended(None, bars={"d": ("K", {"a": -2.0, "b": 1.0})})
     summary.summarise(result)
     a, b = (line for line in shown.getvalue().splitlines() if "│" in line)
     assert "█" in a.partition("│")[0]
@@ -118,8 +124,7 @@ def summary_of(monkeypatch, width: int, **values) -> list[str]:
     screen = io.StringIO()
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, highlight=False)
     monkeypatch.setattr(summary, "console", lambda **_: console)
-    elements = {"total": 1, "cached": 0, "computed": 1, "failed": 0}
-    summary.summarise(RunResult("run", "winds", "acme", {}, elements, 1.0, **{"result": None} | values))
+    summary.summarise(ended(**{"result": None} | values))
     return screen.getvalue().splitlines()
 
 

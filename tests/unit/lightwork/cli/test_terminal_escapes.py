@@ -134,7 +134,8 @@ def lake(project: Path, text: str):
 
 
 LINES = [
-    "runs", "runs --json", "artifacts", "artifacts --json", "artifacts winds", "artifacts winds --json",
+    "runs", "runs --json", "show 1", "show 1 --json", "open 1",
+    "artifacts", "artifacts --json", "artifacts winds", "artifacts winds --json",
     "cache size", "cache size --json", "list", "list --json", "run said --on serial",
     "run said --on serial --json", "run text --on serial", "run fails --on serial", "run refuses --on serial",
     "run element-fails --on serial", "explain said label", "explain said label --json",
@@ -152,9 +153,7 @@ def test_no_command_sends_what_the_lake_or_the_pipeline_says_to_the_terminal(
         if line.endswith("--json"):
             json.loads(done.out)
     assert wrong == {}
-    (record,) = [
-        item for item in json.loads(lightwork("runs", "--json").out)["runs"] if "seconds" not in item
-    ]
+    (record,) = [item for item in json.loads(lightwork("runs", "--json").out)["runs"] if item["run"] == "1"]
     assert record["error"] == text
 
 

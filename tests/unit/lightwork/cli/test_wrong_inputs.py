@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
+
+from lightwork.cli.main import cli
 
 WRONG = [
     ("run windy-city --refresh --no-cache", "expected one of the two"),
@@ -126,3 +129,23 @@ def test_a_pipelines_own_refusal_is_one_line_and_exit_code_2(lightwork) -> None:
 
 def test_a_missing_equals_sign_is_reported_before_a_wrong_place(lightwork) -> None:
     assert "has no '='" in lightwork("run", "windy-city", "5", "--on", "x").err
+
+
+def _commands_of_environments(group: click.Group, *words: str) -> list[str]:
+    """Return the commands below a group that have `--env`, each as it is typed."""
+    found: list[str] = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            found += _commands_of_environments(command, *words, name)
+        elif command and any("--env" in option.opts for option in command.params):
+            found.append(" ".join([*words, name]))
+    return found
+
+
+@pytest.mark.parametrize("command", _commands_of_environments(cli))
+def test_no_command_takes_an_environment_that_there_is_not(command, lightwork) -> None:
+    done = lightwork(*command.split(), "--env", "mars", "anything")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "lightwork: --env: found 'mars'; expected dev, staging or prod\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from lightwork.cluster import losses as module
@@ -56,11 +58,33 @@ def start_in_vain(losses: Losses) -> None:
     losses.note(Loss("10.0.0.1", EXIT, own=True), None)
 
 
-def test_workers_that_end_as_they_start_fail_the_run():
+@pytest.fixture
+def clock(monkeypatch):
+    """The monotonic clock of the module: its `now` is set by the test."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def test_workers_that_end_as_they_start_for_long_fail_the_run(clock):
     losses = Losses()
     for _ in range(4):
         start_in_vain(losses)
+        clock.now += 40
     with pytest.raises(RunFailed, match=f"as soon as they start: {EXIT}"):
+        start_in_vain(losses)
+
+
+def test_many_workers_that_end_at_once_do_not_fail_the_run(clock):
+    """All workers that start before the scheduler trusts a new authority end so."""
+    losses = Losses()
+    for _ in range(8):
+        for _ in range(3):
+            start_in_vain(losses)
+        clock.now += 10
+    losses.working()
+    clock.now += 600
+    for _ in range(20):
         start_in_vain(losses)
 
 

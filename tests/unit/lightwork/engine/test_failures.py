@@ -459,3 +459,49 @@ def test_after_an_interrupt_an_element_may_raise_its_own(serial):
     finally:
         signal.signal(signal.SIGINT, before)
     assert results == ["a", "b"]
+
+
+@task(on_error="skip")
+def halved(number: int) -> int:
+    if number % 2:
+        raise ValueError(f"{number} is odd")
+    return number // 2
+
+
+@task
+def picky(number: int) -> int:
+    raise KeyError(number)
+
+
+def test_failed_elements_are_kept_and_all_are_counted_by_task(session):
+    assert list(halved.map(range(4))) == [0, 1]
+    assert list(halved.map([5])) == []
+    with pytest.raises(ElementError):
+        list(picky.map([1], shared={}))
+    with pytest.raises(ElementError):
+        picky.submit(2).result()
+    tally = session.runner.tally
+    rows = sorted(tally.failures.rows, key=lambda row: (row["task"], row["map"], str(row["index"])))
+    assert [(row["map"], row["index"]) for row in rows] == [(1, 1), (1, 3), (2, 0), (1, 0), (1, None)]
+    assert [row["error"] for row in rows[:3]] == [f"ValueError: {number} is odd" for number in (1, 3, 5)]
+    assert all("Error" in row["traceback"] for row in rows)
+    assert session.runner.counts_by_task() == {
+        halved.name: {"total": 5, "cached": 0, "computed": 2, "failed": 3},
+        picky.name: {"total": 2, "cached": 0, "computed": 0, "failed": 2},
+    }
+    assert tally.code_keys.keys() == {halved.name, picky.name}
+
+
+def test_what_is_kept_of_failed_elements_is_bounded(monkeypatch):
+    from lightwork.store import failures
+
+    monkeypatch.setattr(failures, "MOST", 3)
+    kept = failures.Failures()
+    for number in range(5):
+        kept.add(ElementError("t", number, "i" * 10_000, "e" * 10_000, "x" * 100_000))
+    assert (len(kept.rows), kept.omitted, len(kept)) == (3, 2, 5)
+    assert len(str(kept.rows)) < 3 * 25_000
+    monkeypatch.setattr(failures, "MOST_CHARACTERS", 10)
+    kept = failures.Failures()
+    kept.add(ElementError("t", 1, "", "too long"))
+    assert (kept.rows, kept.omitted) == ([], 1)

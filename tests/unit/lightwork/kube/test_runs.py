@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import socket
 import time
 
@@ -27,7 +28,21 @@ def test_a_run_is_created_from_the_tenants_template_with_the_given_values(api):
     body = api.requests[-1][3]
     assert body["spec"]["workflowTemplateRef"] == {"name": "windy-city"}
     assert body["spec"]["arguments"]["parameters"] == [{"name": "unit", "value": "mph"}]
-    assert body["metadata"]["generateName"] == "windy-city-"
+    assert re.fullmatch(r"windy-city-\d{8}t\d{6}-[a-z0-9]{5}", body["metadata"]["name"])
+    assert body["metadata"]["annotations"] == {}
+
+
+def test_a_retry_names_the_run_that_it_tries_again(api):
+    Remote("dev", "acme").submit("windy-city", {"unit": "mph"}, retry_of="windy-city-1")
+    assert api.requests[-1][3]["metadata"]["annotations"] == {"lightwork/retry-of": "windy-city-1"}
+
+
+def test_the_name_of_a_run_leaves_room_for_its_steps(api):
+    (template,) = api.answers["GET", f"{ARGO}/workflowtemplates"][1]["items"]
+    step = "s" * 30
+    template["spec"]["templates"] = [{"name": "work", "dag": {"tasks": [{"name": step}, {"name": "b"}]}}]
+    Remote("dev", "acme").submit("windy-city", {"unit": "mph"})
+    assert len(f"{api.requests[-1][3]['metadata']['name']}-{step}-scheduler") == 63
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from lightwork.kube.contract import PROGRESS
 from lightwork.kube.states import Status
 from lightwork.kube.watching import Picture, Pod, end, progress
 from lightwork.lake import open_lake
+from lightwork.store import attempts
 from lightwork.store.documents import seal
+from lightwork.store.endings import Ledger, Submitted
 from tests.unit.lightwork.kube.objects import ARGO, CORE, workflow
 from tests.unit.lightwork.terminal import Terminal
 
@@ -65,7 +67,8 @@ def log(api, *lines, step=""):
 
 TOLD = {"event": PROGRESS, "done": 1503, "total": 3000, "cached": 3, "failed": 2, "per_second": 51.6}
 END = {
-    "run_id": "r",
+    "run": "r",
+    "status": "succeeded",
     "result": {"hours": 3},
     "elements": {"total": 3000, "cached": 12, "computed": 2988, "failed": 0},
     "artifacts": [],
@@ -142,28 +145,35 @@ def test_events_tell_how_a_run_ended_if_the_archive_cannot(api, capsys, events, 
     assert words in err
 
 
-def record(lake, run_id, status, **more):
-    values = {"run_id": run_id, "pipeline": "windy-city", "status": status, "workflow": RUN, **more}
-    lake.write(f"runs/{run_id}/run.json", seal({"started": None, "finished": None, **values}, indent=2))
+def record(lake, attempt, status, run=RUN, **more):
+    begin = dt.datetime.now(dt.UTC).isoformat()
+    values = {"id": attempt, "run": run, "pipeline": "windy-city", "status": status, "workflow": run, **more}
+    lake.write(attempts.path(run, attempt), seal({"started": begin, "finished": None, **values}, indent=2))
 
 
 @pytest.mark.parametrize(
-    ("records", "code"),
+    ("records", "end", "code"),
     [
-        ({"a": ("failed", {}), "b": ("succeeded", {"result": {"hours": 3}})}, 0),
-        ({"a": ("succeeded", {}), "b": ("failed", {"error": "no files"})}, 1),
-        ({"a": ("failed", {"uid": "u", "error": "a later step"}), "b": ("succeeded", {})}, 1),
-        ({"a": ("submitted", {"uid": "u"}), "b": ("succeeded", {})}, 3),
-        ({}, 3),
+        ({"a": ("failed", {}), "b": ("succeeded", {"result": {"hours": 3}})}, None, 0),
+        ({"a": ("succeeded", {}), "b": ("failed", {"error": "no files"})}, None, 1),
+        ({"b": ("succeeded", {})}, "failed", 1),
+        ({"b": ("succeeded", {})}, "submitted", 3),
+        ({}, None, 3),
+        ({}, "failed", 1),
     ],
 )
-def test_the_record_in_the_lake_tells_how_a_run_ended(api, capsys, tmp_path, records, code):
+def test_the_record_in_the_lake_tells_how_a_run_ended(api, capsys, tmp_path, records, end, code):
     api.answers[STATE] = [(200, workflow("Running")), GONE]
     lake = open_lake(tmp_path, tenant="acme")
-    now = dt.datetime.now(dt.UTC)
     for name, (status, more) in records.items():
-        record(lake, f"{now:%Y%m%dT%H%M%S}-{name}", status, **more)
-    record(lake, f"{now:%Y%m%dT%H%M%S}-c", "failed", workflow="another")
+        record(lake, name, status, **more)
+    record(lake, "c", "failed", run="another")
+    if end:
+        now = dt.datetime.now(dt.UTC)
+        ledger, submitted = Ledger(lake), Submitted(RUN, "u", "windy-city", now)
+        ledger.note(submitted)
+        if end != "submitted":
+            ledger.settle(submitted, (end, "a later step"), now, lambda _: None)
     ended, out, _ = run(capsys, "--lake", str(tmp_path))
     assert ended == code
     assert out == ("" if code else '{\n  "hours": 3\n}\n')
@@ -381,7 +391,7 @@ def test_the_place_in_the_queue_in_words(before, words):
 def test_numbers_of_another_kind_are_not_taken_for_progress():
     assert progress(json.dumps({"event": PROGRESS, "done": "x", "total": 3})) == {"total": 3}
     assert progress("[1]\n{}\n" + "{" * 5000) == {}
-    assert end('{"run_id": 1}\n') is None
+    assert end('{"run": 1}\n') is None
 
 
 FORBIDDEN = (

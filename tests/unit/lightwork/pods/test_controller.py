@@ -12,7 +12,7 @@ from lightwork.errors import LightworkError
 from lightwork.kube.api import KubeApi, RefusedError
 from lightwork.lake import Lake, open_lake
 from lightwork.pods.controller import DRIVER_PATIENCE, EVERY, Controller
-from lightwork.store import records
+from lightwork.store import attempts, records
 from lightwork.store.documents import seal
 from lightwork.store.endings import Ledger
 
@@ -93,7 +93,7 @@ class World:
         return workflow
 
     def records(self) -> dict[str, tuple[str, str | None]]:
-        return {item["run_id"]: (item["status"], item["error"]) for item in records.recent(self.lake)}
+        return {item["name"]: (item["status"], item["error"]) for item in records.recent(self.lake)}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def world(tmp_path: Path) -> World:
     return World(open_lake(str(tmp_path), tenant="acme"))
 
 
-OWN = "20260101T120000-w00000000"
+OWN = "windy-abc"
 
 
 def driver(phase: str, run: str = "windy-abc", **status: Any) -> dict[str, Any]:
@@ -274,11 +274,33 @@ def test_the_record_of_a_killed_driver_has_the_reason_of_its_pod(world: World) -
     }
     world.submit(phase="Failed", **{"windy-abc-77": node})
     started = dt.datetime(2026, 1, 1, 12, 0, 9, tzinfo=dt.UTC).isoformat()
-    record = {"run_id": "20260101T120009-1", "status": "running", "pipeline": "windy", "started": started}
-    record |= {"workflow": "windy-abc", "pod": "windy-abc-driver-77", "error": None}
-    world.lake.write("runs/20260101T120009-1/run.json", seal(record))
+    record = {"id": "1", "run": OWN, "status": "running", "pipeline": "windy", "started": started}
+    record |= {"workflow": OWN, "pod": "windy-abc-driver-77", "error": None}
+    world.lake.write(attempts.path(OWN, "1"), seal(record))
     world.look()
-    assert world.records() == {"20260101T120009-1": ("failed", "OOMKilled (exit code 137)")}
+    assert world.records() == {OWN: ("failed", "OOMKilled (exit code 137)")}
+
+
+@pytest.mark.parametrize(
+    ("text", "earlier"),
+    [("windy-1", "windy-1"), ("", None), ("../x", None), ("a/b", None), ("..", None), ("a\nb", None)],
+)
+def test_a_retry_is_recorded_as_one_if_it_names_a_run(world: World, text: str, earlier: str | None) -> None:
+    workflow = world.submit()
+    workflow["metadata"]["annotations"] = {"lightwork/retry-of": text}
+    world.look()
+    (record,) = (item for item in records.recent(world.lake) if item["name"] == OWN)
+    assert record["retry_of"] == earlier
+    links = [entry.path for entry in world.lake.entries("runs") if "/retries/" in entry.path]
+    assert links == ([f"runs/{earlier}/retries/{OWN}"] if earlier else [])
+
+
+def test_a_parameter_that_is_kept_elsewhere_is_recorded_as_long(world: World) -> None:
+    workflow = world.submit()
+    values = [{"name": "a", "value": "lightwork:file:a 9 bytes"}, {"name": "b", "value": "x"}]
+    workflow["spec"]["arguments"]["parameters"] = values
+    world.look()
+    assert records.recent(world.lake)[0]["long_parameters"] == ["a"]
 
 
 def test_an_empty_namespace_costs_one_request_per_look(world: World) -> None:

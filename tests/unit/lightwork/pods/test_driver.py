@@ -194,30 +194,28 @@ def test_what_an_earlier_attempt_has_finished_is_handed_out_and_not_run_again(tm
         assert done.returncode == 0, done.stderr
         outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         assert json.loads((tmp_path / "result.json").read_text()) == outcome["result"]
-        assert ("it is not run again" in done.stderr + done.stdout) == (outcome["run_id"] == first)
+        assert ("it is not run again" in done.stderr + done.stdout) == (outcome["started"] == first)
         return outcome
 
     first = ""
     outcome = attempt(0)
-    first = outcome["run_id"]
+    first = outcome["started"]
+    assert outcome["run"] == "windy-city-x"
     assert attempt(1) == outcome
-    assert len(list((tmp_path / "lake").glob("*/runs/*"))) == 1
-    for changes in (
-        {"LIGHTWORK_RUN_UID": "u-2"},
-        {"LIGHTWORK_STEP": "windy"},
-        {"LIGHTWORK_RUN_CREATED": str(time.time() + 3600)},
-    ):
-        assert attempt(1, **changes)["run_id"] != first
-    assert attempt(0)["run_id"] != first, "a first attempt looks for none"
+    assert len(list((tmp_path / "lake").glob("*/runs/windy-city-x/attempts/*"))) == 1
+    for changes in ({"LIGHTWORK_RUN_UID": "u-2"}, {"LIGHTWORK_STEP": "windy"}, {"LIGHTWORK_RUN": "another"}):
+        assert attempt(1, **changes)["started"] != first
+    assert attempt(0)["started"] != first, "a first attempt looks for none"
 
 
 def test_what_an_earlier_attempt_did_not_finish_is_run_again(tmp_path: Path) -> None:
     variables = {**ATTEMPT, "LIGHTWORK_RUN_UID": "u-1"}
     assert run_driver(tmp_path, **variables, LIGHTWORK_ATTEMPT="0").returncode == 0
-    (record,) = (tmp_path / "lake").glob("*/runs/*/run.json")
+    (record,) = (tmp_path / "lake").glob("*/runs/*/attempts/*.json")
     document = json.loads(record.read_text())
     del document["seal"]
     record.write_bytes(seal({**document, "status": "running"}))
     done = run_driver(tmp_path, **variables, LIGHTWORK_ATTEMPT="1")
     assert done.returncode == 0
-    assert json.loads(done.stdout.splitlines()[-1])["run_id"] != document["run_id"]
+    assert json.loads(done.stdout.splitlines()[-1])["started"] != document["started"]
+    assert len(list((tmp_path / "lake").glob("*/runs/windy-city-x/attempts/*.json"))) == 2

@@ -102,7 +102,7 @@ def test_the_command_says_one_line_and_records_that_it_was_stopped(tmp_path, ter
     assert len(lines_after(program)) == 1, program.text
     (line,) = lines_after(program)
     assert line.startswith("lightwork: stopped; finished results are kept")
-    (record,) = tmp_path.glob("lake/**/run.json")
+    (record,) = tmp_path.glob("lake/**/attempts/*.json")
     assert json.loads(record.read_text())["status"] == "stopped"
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lightwork.errors import LakeAway
+from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import Lake, locks, open_lake, s3
 from lightwork.lake.s3_connection import client
 from lightwork.store import kinds, usage
@@ -376,6 +376,21 @@ def test_versions_go_once_they_are_replaced_for_long_but_never_the_newest(place:
         assert [each.version for each in artifacts.list("notes.txt")] == written[::-1][:left], policy
         assert len(list(place.lake.files("artifacts"))) == 2 * left
     assert artifacts.read_file("notes.txt") == b"x"
+
+
+def test_the_newest_version_of_a_run_that_succeeded_stays_with_the_record_that_says_so(here: Place) -> None:
+    for run_id, status in (("1", "succeeded"), ("2", "succeeded"), ("3", "failed"), ("4", "failed")):
+        run(here, run_id, status=status)
+        Artifacts(here.lake, run_id=run_id, provenance={}, recorded=True).write_file("notes.txt", b"x")
+        here.age(10)
+    looking = Artifacts(here.lake, run_id="", provenance={})
+    collect(here.lake, Policy(history=15 * DAY, newest=1))
+    assert [item.run_id for item in looking.list()] == ["4", "3", "2"]
+    assert runs(here) == ["2", "3", "4"]
+    assert looking.read_file("notes.txt") == b"x"
+    here.lake.delete(entry.path for entry in here.lake.entries("runs/2"))
+    with pytest.raises(LightworkError, match="of a run that succeeded"):
+        looking.read_file("notes.txt")
 
 
 def test_a_damaged_newest_version_does_not_count_as_one(place: Place) -> None:
