@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import subprocess
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def dask_workers(count: int) -> Iterator[str]:
+def dask_workers(count: int, resources: dict[str, float] | None = None) -> Iterator[str]:
     """Start worker processes of one thread each, like those of `local` but without credentials.
 
     Their scheduler is in a process of its own, so that this one's settings stay as they are.
@@ -22,7 +23,7 @@ def dask_workers(count: int) -> Iterator[str]:
     Yields:
         The scheduler's address.
     """
-    command = [sys.executable, "-m", __name__, str(count)]
+    command = [sys.executable, "-m", __name__, str(count), json.dumps(resources or {})]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -35,7 +36,7 @@ def dask_workers(count: int) -> Iterator[str]:
         process.stdin.close()
 
 
-def _serve(count: int) -> None:
+def _serve(count: int, resources: dict[str, float]) -> None:
     """Run the workers until standard input ends; print the scheduler's address."""
     from lightwork.cluster import local
 
@@ -49,10 +50,11 @@ def _serve(count: int) -> None:
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
             preload=["lightwork.cluster.preload"],
+            resources=resources,
         ) as cluster:
             print(cluster.scheduler_address, flush=True)
             sys.stdin.read()
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), json.loads(sys.argv[2]))

@@ -12,7 +12,15 @@ from lightwork.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lightwork.engine.mapping import Results
-    from lightwork.errors import ElementError, InputError, LakeAway, LightworkError, RunFailed
+    from lightwork.errors import (
+        ElementError,
+        InputError,
+        LakeAway,
+        LightworkError,
+        RunFailed,
+        TaskTimeoutError,
+    )
+    from lightwork.functions.options import backoff
     from lightwork.logs import get_logger
     from lightwork.runs.history import runs as runs
     from lightwork.runs.outcome import Run
@@ -34,6 +42,8 @@ _HOMES = {
     "RunFailed": "errors",
     "Session": "runs.session",
     "Task": "runs.tasks",
+    "TaskTimeoutError": "errors",
+    "backoff": "functions.options",
     "connect": "runs.session",
     "current_session": "runs.session",
     "get_logger": "logs",
@@ -54,6 +64,8 @@ __all__ = [
     "RunFailed",
     "Session",
     "Task",
+    "TaskTimeoutError",
+    "backoff",
     "connect",
     "current_session",
     "get_logger",

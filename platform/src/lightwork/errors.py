@@ -133,6 +133,18 @@ class ElementError(RunFailed):
         return f"{self.task}: {where} ({self.input}) failed{tries}: {self.error}"
 
 
+@public
+class TaskTimeoutError(TimeoutError):
+    """An attempt at an element that took longer than its task's `timeout`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"took longer than timeout={self.seconds:g} s"
+
+
 def nearest(wrong: str, names: Iterable[str]) -> str:
     """Suggest the valid name that is nearest to a wrong one, as the end of a message.
 

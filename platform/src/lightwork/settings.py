@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError, nearest
 from lightwork.lake.patience import RUN_SECONDS
 from lightwork.logs import ENV_RUN as ENV_RUN
 from lightwork.logs import ENV_TENANT as ENV_TENANT
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lightwork.functions.limits import Limit
+
 PLACES = ("serial", "local", "coiled")
 DEFAULT_LAKE = ".lightwork/lake"
 DEFAULT_TENANT = "local"
 ENV_ON = "LIGHTWORK_ON"
 ENV_LAKE = "LIGHTWORK_LAKE"
+ENV_LIMITS = "LIGHTWORK_LIMITS"
 ENV_PATIENCE = "LIGHTWORK_LAKE_PATIENCE"
 ENV_HISTORY_DAYS = "LIGHTWORK_HISTORY_DAYS"
 """The days for which a lake keeps runs, their reports, and versions of artifacts that were replaced."""
@@ -85,6 +92,34 @@ def resolve_workers(workers: int | str | None) -> int:
     if (count := int(workers)) < 1:
         raise InputError(f"workers: expected 1 or more, got {count}; {example}")
     return count
+
+
+def resolve_limits(limits: Mapping[str, int | str] | None) -> dict[str, Limit]:
+    """Return the session's limits: `limits`, else LIGHTWORK_LIMITS, such as `gpu-api=4,weather=10/s`.
+
+    Raises:
+        InputError: one of them is invalid.
+    """
+    from lightwork.functions.limits import limits_of, parsed
+
+    if limits is not None:
+        return limits_of("connect", limits)
+    return parsed(ENV_LIMITS, os.environ.get(ENV_LIMITS, ""))
+
+
+def resolve_threads(threads: int | None, on: str) -> int | None:
+    """Return the threads of numerical libraries in each worker on this machine; None for one.
+
+    Raises:
+        InputError: the workers are not started by the session.
+    """
+    if threads is not None and on != "local":
+        where = "before Python starts" if on == "serial" else "where the workers start"
+        raise InputError(
+            f"connect: threads={threads}: it is for the workers of on='local'; for {on}, set OMP_NUM_THREADS,"
+            f" MKL_NUM_THREADS and OPENBLAS_NUM_THREADS {where}"
+        )
+    return threads
 
 
 def resolve_lake(url: str | os.PathLike[str] | None) -> str:

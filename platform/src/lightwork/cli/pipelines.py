@@ -62,6 +62,19 @@ def describe(name: str) -> tuple[str, list[tuple[str, str]]]:
     return f"Parameters of {name}" + (f" ({doc.rstrip('.')})" if doc else ""), rows or [("none", "")]
 
 
+def tasks(name: str) -> list[tuple[str, str]]:
+    """Return the tasks in a pipeline's module that have options, each with these."""
+    import sys
+
+    from lightwork.functions import discovery
+    from lightwork.functions.decorated import TaskFunction
+
+    module = sys.modules[discovery.find(name).module]
+    found = {item.name: item for item in vars(module).values() if isinstance(item, TaskFunction)}
+    rows = [(item.__name__, item.options.given()) for item in found.values()]
+    return [(task, one_line(", ".join(options))) for task, options in rows if options]
+
+
 @click.command("describe")
 @click.argument("names", nargs=-1, metavar="[PIPELINE]...", shell_complete=candidates.pipelines)
 @click.option("--image", metavar="NAME@sha256:...", help="The image that this is; only with --json.")

@@ -27,21 +27,48 @@ class RunCommand(click.Command):
         if any(item in ctx.help_option_names for item in args):
             ctx.meta[__name__] = self.make_parser(ctx).parse_args(list(args))[0].get("pipeline")
         try:
-            return super().parse_args(ctx, list(args))
+            return super().parse_args(ctx, self._with_tasks(ctx, list(args)))
         except click.UsageError as error:
             if "--json" in args:
                 show_json(refused(error.format_message()))
             raise
 
+    def _with_tasks(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give the task that follows `--refresh`, if one does, to the option `--refresh-task`.
+
+        What stands after the pipeline's name, and has no `=`, cannot be anything else.
+        """
+        valued = {
+            name
+            for param in self.get_params(ctx)
+            if not getattr(param, "is_flag", True)
+            for name in param.opts
+        }
+        named = False
+        for at, arg in enumerate(args):
+            before = args[at - 1] if at else ""
+            if arg == "--":
+                break
+            if arg.startswith("--refresh="):
+                args[at] = f"--refresh-task={arg.partition('=')[2]}"
+            elif before == "--refresh" and named and not arg.startswith("-") and "=" not in arg:
+                args[at - 1 : at + 1] = ["--refresh-task", arg]
+            elif not arg.startswith("-") and before not in valued:
+                named = True
+        return args
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the pipeline's parameters before the options."""
         name = ctx.meta.get(__name__)
         if isinstance(name, str):
-            from lightwork.cli.pipelines import describe
+            from lightwork.cli.pipelines import describe, tasks
 
             title, rows = describe(name)
             with formatter.section(title):
                 formatter.write_dl(rows)
+            if options := tasks(name):
+                with formatter.section("Options of its tasks"):
+                    formatter.write_dl(options)
         super().format_options(ctx, formatter)
 
 
@@ -59,7 +86,15 @@ class RunCommand(click.Command):
 )
 @tenant_option
 @lake_option
-@click.option("--refresh", is_flag=True, help="Compute everything again and cache the new results.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Compute everything again and cache the new results; `--refresh TASK`, after the pipeline's name,"
+    " only those of a task, such as speed.",
+)
+@click.option(
+    "--refresh-task", "refresh_tasks", multiple=True, hidden=True, shell_complete=candidates.cached_tasks
+)
 @click.option("--no-cache", is_flag=True, help="Neither read nor write cached results.")
 @click.option(
     "--dashboard", is_flag=True, help="Serve Dask's dashboard of a local run; the log names the address."
@@ -85,6 +120,7 @@ def run_command(
     tenant: str | None,
     lake: str | None,
     refresh: bool,
+    refresh_tasks: tuple[str, ...],
     no_cache: bool,
     dashboard: bool,
     as_json: bool,
@@ -100,7 +136,8 @@ def run_command(
     outcomes: list[Run] = []
     try:
         target, chosen = _checked(
-            pipeline, items, on, workers, tenant, lake, refresh, no_cache, dashboard, result_file, only
+            *(pipeline, items, on, workers, tenant, lake, refresh or refresh_tasks, no_cache, dashboard),
+            *(result_file, only),
         )
         if only is not None:
             _debug(target, chosen, only, as_json=as_json)
@@ -177,7 +214,7 @@ def _checked(
     workers: str | None,
     tenant: str | None,
     lake: str | None,
-    refresh: bool,
+    refresh: bool | tuple[str, ...],
     no_cache: bool,
     dashboard: bool,
     result_file: str | None,
@@ -213,7 +250,7 @@ def _checked(
         "workers": count if workers is not None or place == "local" else None,
         "lake": settings.resolve_lake(lake),
         "tenant": settings.resolve_tenant(tenant),
-        "refresh": refresh,
+        "refresh": refresh or False,
         "cache": not no_cache,
         "dashboard": dashboard,
     }

@@ -78,6 +78,9 @@ def _elements(counts: Mapping[str, int]) -> Text:
     text = Text(f"{counted(total, 'element')}: {computed:,} computed, {cached:,} cached")
     if failed:
         text.append(f", {failed:,} failed", "bold red")
+    for name, words in (("timed_out", "timed out"), ("retried", "retried")):
+        if counts.get(name):
+            text.append(f", {counts[name]:,} {words}", "yellow")
     return text
 
 

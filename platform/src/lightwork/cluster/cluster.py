@@ -23,7 +23,7 @@ from lightwork.kube import contract
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import distributed
 
@@ -60,6 +60,7 @@ class Cluster:
         before_kill: is called in each worker process on this machine before busy ones are killed; a text that
             it returns is logged here as a warning.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
+        threads: the threads of numerical libraries in its workers; None as their environment says.
 
     Attributes:
         on: `local`, `coiled` or the scheduler's address.
@@ -80,6 +81,7 @@ class Cluster:
         before_kill: Callable[[], object] = time.time,
         *,
         dashboard: bool = False,
+        threads: int | None = None,
     ) -> None:
         self._before_kill = before_kill
         self.on = on
@@ -93,7 +95,7 @@ class Cluster:
         self._address: Any = on
         timeout = _seconds(contract.ENV_CONNECT_SECONDS, 10)
         if self.local:
-            self._owned = self._address = start_local(workers, dashboard=dashboard)
+            self._owned = self._address = start_local(workers, dashboard=dashboard, threads=threads)
         elif on == "coiled":
             self._owned = self._address = start_coiled(workers)
         fleet = self._fleet = fleet_from(os.environ) if "://" in on else None
@@ -205,8 +207,37 @@ class Cluster:
         if self.local and self._owned.revival.failure:
             raise RunFailed(self._owned.revival.failure)
 
+    def offers(self, task: str, resources: Mapping[str, float]) -> bool:
+        """Check that a worker offers what a task needs; return False if there is none yet.
+
+        Args:
+            task: the task's name.
+            resources: numbers by the names of resources.
+
+        Raises:
+            InputError: there are workers, and none of them offers it.
+            Lost: the scheduler is gone.
+        """
+        try:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        except Exception as error:
+            raise Lost from error
+        offered = [worker.get("resources") or {} for worker in workers.values()]
+        if any(all(offer.get(name, 0) >= number for name, number in resources.items()) for offer in offered):
+            return True
+        if not offered or (self.keeper is not None and not self.slots()):
+            return False
+        needed = " ".join(f"{name}={number:g}" for name, number in resources.items())
+        how = "use on='serial'" if self.local else f"start some with --resources {needed!r}"
+        raise InputError(f"{task}: resources={dict(resources)}: no worker of {self.on} offers that; {how}")
+
     def submit(
-        self, function: Callable[..., Any], *arguments: Any, key: str, place: float
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        key: str,
+        place: float,
+        resources: Mapping[str, float] | None = None,
     ) -> distributed.Future:
         """Send a function to a worker.
 
@@ -215,6 +246,7 @@ class Cluster:
             arguments: its arguments; a future stands for its result.
             key: Dask's name for it.
             place: its place in the queue; what has the lowest one runs first.
+            resources: what its worker has to offer; None for nothing.
 
         Raises:
             Lost: the scheduler is gone.
@@ -227,8 +259,10 @@ class Cluster:
             self._interrupted = False
             self._free_workers()
         try:
-            if any(isinstance(argument, Future) for argument in arguments):
-                return self.client.submit(function, *arguments, key=key, pure=False, priority=-place)
+            if resources or any(isinstance(argument, Future) for argument in arguments):
+                return self.client.submit(
+                    *(function, *arguments), key=key, pure=False, priority=-place, resources=resources
+                )
             return self.client.submit_queued(function, *arguments, key=key, priority=-place)
         except Exception as error:
             if self.client.status != "running":

@@ -27,7 +27,7 @@ _JOIN = 0.1
 """Seconds between two looks at whether the cluster has started."""
 
 
-def start_local(workers: int, *, dashboard: bool = False) -> Any:
+def start_local(workers: int, *, dashboard: bool = False, threads: int | None = None) -> Any:
     """Start workers as processes of one thread each, so that Python code runs on all cores.
 
     Other users of this machine cannot connect to any of them.
@@ -35,13 +35,14 @@ def start_local(workers: int, *, dashboard: bool = False) -> Any:
     Args:
         workers: their number.
         dashboard: whether Dask's dashboard is served; the cluster's `dashboard_link` is its address.
+        threads: the threads of numerical libraries in each worker; None as the environment says, else one.
 
     Raises:
         InputError: the script that runs has no `if __name__ == "__main__":`.
         RunFailed: the processes could not be started.
     """
     check_main()
-    start = _Start(workers, dashboard=dashboard)
+    start = _Start(workers, dashboard=dashboard, threads=threads)
     start.start()
     try:
         while start.is_alive():
@@ -140,8 +141,9 @@ class _Start(threading.Thread):
         error: why it could not be started; None otherwise.
     """
 
-    def __init__(self, workers: int, *, dashboard: bool) -> None:
+    def __init__(self, workers: int, *, dashboard: bool, threads: int | None) -> None:
         super().__init__(name="lightwork-start", daemon=True)
+        self._threads = threads
         self.cluster: Any = None
         self.error: BaseException | None = None
         self._workers = workers
@@ -184,6 +186,7 @@ class _Start(threading.Thread):
         return LocalCluster(
             self._workers,
             dashboard=self._dashboard,
+            threads=self._threads,
             preload=["lightwork.cluster.preload"],
             silence_logs=logging.CRITICAL,
         )

@@ -23,6 +23,7 @@ from lightwork.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 TRIES = 6
 """Starts of one worker that may fail in a row before a run without any worker fails."""
 EVERY = 1.0
@@ -112,12 +113,13 @@ class LocalNanny(Nanny):  # type: ignore[misc, unused-ignore]
 
     Args:
         revival: where it notes that.
+        threads: the threads of numerical libraries in its process; None as the environment says, else one.
 
     Attributes:
         is_starting: whether it starts a process, or is about to.
     """
 
-    def __init__(self, *args: Any, revival: Revival, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, revival: Revival, threads: int | None = None, **kwargs: Any) -> None:
         self.is_starting = False
         self._revival = revival
         try:
@@ -125,6 +127,10 @@ class LocalNanny(Nanny):  # type: ignore[misc, unused-ignore]
         except Exception as error:  # it makes a folder
             revival.started(kwargs.get("name"), _told(error))
             raise
+        if threads is not None:
+            variables = dict.fromkeys(_THREADS, str(threads))
+            for environment in (vars(self)["pre_spawn_env"], vars(self)["env"]):
+                environment.update(variables)
         ends.watch(self, revival.ended)
 
     async def instantiate(self) -> Status:

@@ -94,6 +94,7 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
     Args:
         workers: how many there are.
         dashboard: whether the scheduler serves Dask's dashboard.
+        threads: the threads of numerical libraries in each worker; None as the environment says, else one.
         preload: the modules that each worker process runs first.
         silence_logs: the level up to which Dask logs nothing.
 
@@ -104,7 +105,9 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
     # Its processes end with this one. Dask would wait up to 10 s at exit for one that is starting.
     shutdown_on_close = property(lambda _: False, lambda *_: None)
 
-    def __init__(self, workers: int, *, dashboard: bool, preload: list[str], silence_logs: int) -> None:
+    def __init__(
+        self, workers: int, *, dashboard: bool, threads: int | None, preload: list[str], silence_logs: int
+    ) -> None:
         self._first = secrets.token_urlsafe(_PATH_BYTES) if dashboard else ""
         self.revival = Revival()
         self._looks: PeriodicCallback | None = None
@@ -116,6 +119,7 @@ class LocalCluster(SpecCluster):  # type: ignore[misc, unused-ignore]
             "options": {
                 **common,
                 "revival": self.revival,
+                "threads": threads,
                 "worker_class": LocalWorker,
                 "nthreads": 1,
                 "memory_limit": int(MEMORY_LIMIT / max(1, workers)),

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import math
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
 from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import Failure, compute, killed, renewing
+from lightwork.engine.limiting import check_limit
+from lightwork.engine.looping import awaited
 from lightwork.engine.places import now
 from lightwork.engine.proof import Different, changes_line, explain
 from lightwork.engine.runner import State, state_of
-from lightwork.engine.worker import Call, Slot, as_error, fill, received_error, run_call, unloadable
-from lightwork.errors import ElementError, InputError, LightworkError, RunFailed
+from lightwork.engine.timing import timed
+from lightwork.engine.worker import Call, Retried, Slot, as_error, fill, received_error, run_call, unloadable
+from lightwork.errors import ElementError, InputError, LightworkError, RunFailed, TaskTimeoutError
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -30,10 +34,10 @@ from lightwork.functions.frozen import (
     thaw_or_tell,
 )
 from lightwork.functions.raised import describe, watching
-from lightwork.store.results import MISSING
+from lightwork.store.results import MISSING, expired_before
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     import distributed
 
@@ -114,6 +118,13 @@ class Future(Generic[R]):
         result: R = self._value
         return result
 
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait for the result in a coroutine, while other coroutines run."""
+        if not self._settled:
+            work = contextvars.copy_context().run
+            yield from asyncio.get_running_loop().run_in_executor(None, work, self.exception).__await__()
+        return self.result()
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the call to end; return its error, or None if it succeeded."""
         try:
@@ -141,6 +152,7 @@ class Future(Generic[R]):
         *,
         value: Any = MISSING,
         cached: bool = False,
+        retried: bool = False,
     ) -> Future[R]:
         """Set the outcome of the call, and count it.
 
@@ -149,11 +161,16 @@ class Future(Generic[R]):
             error: the error of a failed call.
             value: the object for `result`, if it exists already.
             cached: whether the result came from the lake.
+            retried: whether the function was called more than once.
         """
         self._kept, self._error, self._value, self._settled = kept, error, value, True
         self._arguments = None
         if isinstance(error, ElementError) and not self._counted:
             self.runner.tally.failures.add(error)
+            if type(error.__cause__) is TaskTimeoutError:
+                self.runner.tally.add(self._task.name, "timed_out")
+        if retried and not self._counted:
+            self.runner.tally.add(self._task.name, "retried")
         self._count("failed" if error is not None else "cached" if cached else "computed")
         return self
 
@@ -225,7 +242,12 @@ class Future(Generic[R]):
         # Dask may still know the key of a call that it has refused or lost.
         key = f"{self.name}-{self._sent}" if self._sent else self.name
         self._sent += 1
-        self._future = self.runner.cluster.submit(run_call, self._payload, *arguments, key=key, place=now())
+        resources = self._task.options.resources
+        if resources:
+            self.runner.cluster.offers(self._task.name, resources)
+        self._future = self.runner.cluster.submit(
+            *(run_call, self._payload, *arguments), key=key, place=now(), resources=resources
+        )
         return self._future
 
     def _wait(self, timeout: float | None) -> None:
@@ -249,7 +271,7 @@ class Future(Generic[R]):
                 self._forget()
             except ElementError as error:
                 if not self._settled:
-                    self.settle(error=received_error(error))
+                    self.settle(error=received_error(error), retried=error.attempts > 1)
                 return
             except KilledWorker as error:
                 reason = self.runner.cluster.end_of(error.last_worker.address)
@@ -266,7 +288,8 @@ class Future(Generic[R]):
                 self.settle(error=self._not_run(error))
                 return
             else:
-                self.settle(value)
+                retried = type(value) is Retried
+                self.settle(value.value if retried else value, retried=retried)
                 return
 
     def _await(self, future: distributed.Future, timeout: float | None) -> Any:
@@ -281,6 +304,8 @@ class Future(Generic[R]):
                 raise TimeoutError(f"{self.name} has no result after {timeout:g} s")
             if patience.ends():
                 self.runner.cluster.relieve()
+            if self._task.options.resources:  # the first workers may have come since
+                self.runner.cluster.offers(self._task.name, self._task.options.resources)
         return future.result()
 
     def _culprit(self, blamed: Mapping[str, tuple[int, str]]) -> Future[Any] | None:
@@ -314,6 +339,10 @@ class Future(Generic[R]):
     def __reduce__(self) -> Any:
         raise InputError(FUTURE_REFUSED)
 
+
+T = TypeVar("T")
+Later: TypeAlias = "Future[T] | list[Future[Any]] | tuple[Future[Any], ...] | dict[str, Future[Any]]"
+"""What may stand for an argument: a future of it, or several in a container."""
 
 FUTURE_REFUSED = "a future cannot be an element of a map; pass its result() instead"
 
@@ -349,6 +378,7 @@ def start_call(
         raise InputError(
             f"{task.name}.submit: {error}; the function is {task.__name__}{task.signature}"
         ) from None
+    check_limit(task, runner.limits)
     runner.tally.add(task.name, "total")
     inputs: list[Future[Any]] = []
     call = extract_futures((args, kwargs), inputs)
@@ -359,7 +389,7 @@ def start_call(
     key = None
     generation = 0
     if code is not None and not inputs:
-        key = _key_of(runner, task, code, call)
+        key = key_of(runner, task, code, call)
         if key is None:
             code = None
         elif (value := _lookup(runner, task, code, key)) is not MISSING:
@@ -368,12 +398,14 @@ def start_call(
             code = key = None
     if code is not None:
         # Set before the call is computed: a later refresh has a higher one.
-        generation = runner.generation_of(runner.results_of(task, code, newest=runner.refresh))
+        results = runner.results_of(task, code, newest=runner.refreshes(task))
+        generation = runner.generation_of(task, results)
     if serial:
         return _call_here(runner, task, code, key, call, generation)
     state = state_of(task, code)
     place = runner.large_inputs.place(lake_is_used=code is not None)
-    sent = Call.of(runner.parcel(task, code, state), call, code, key, runner.refresh, place, generation)
+    parcel = runner.parcel(task, code, state)
+    sent = Call.of(parcel, call, code, key, runner.refreshes(task), place, generation)
     if code is not None:
         runner.note_call(task, code)
     return Future[Any](runner, task, sent.pack(), inputs, state, sent.data).start()
@@ -394,26 +426,28 @@ def _call_here(
     again = freeze_or_keep(call) if options.retries else call
     watch = None if code is None else runner.watch(task)
     with watching(), logs.context(task=task.name, attempt=1):
-        done = compute(
-            renewing(lambda arguments: task.fn(*arguments[0], **arguments[1]), lambda: open_argument(again)),
-            [call],
-            retries=options.retries,
-            retry_delay=options.retry_delay,
+        call_once = renewing(
+            awaited(task.fn, lambda arguments: task.fn(*arguments[0], **arguments[1])),
+            lambda: open_argument(again),
         )
+        if options.timeout is not None:
+            call_once = timed(call_once, options.timeout, task.name)
+        done = compute(runner.limited(task, call_once, lambda _: None), [call], options)
     if watch is not None and (changed := watch.after_call()):
         runner.log.warning(changes_line(task.name, changed))
     value = done.values[0]
     future = Future[Any](runner, task)
+    retried = bool(done.retried)
     if type(value) is Failure:
-        return future.settle(error=as_error(task.name, None, value))
+        return future.settle(error=as_error(task.name, None, value), retried=retried)
     if key is None or code is None:
-        return future.settle(release(value))
+        return future.settle(release(value), retried=retried)
     kept, value = split(value)
     if type(kept) is Unfreezable:
         runner.warn(task.name, "result", not_cached(task.name, kept))
-        return future.settle(value)
+        return future.settle(value, retried=retried)
     runner.keep(task, code, key, kept, generation)
-    return future.settle(kept, value=value)
+    return future.settle(kept, value=value, retried=retried)
 
 
 def not_cached(task: str, result: Unfreezable) -> str:
@@ -421,7 +455,7 @@ def not_cached(task: str, result: Unfreezable) -> str:
     return f"{task}: results of type {result.kind} are not cached: {describe(result.error)}"
 
 
-def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:
+def key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: Any) -> bytes | None:
     """Return the call's key; None, with a warning, if its arguments have none."""
     from lightwork.keys import Unkeyable, call_key
 
@@ -434,10 +468,15 @@ def _key_of(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, call: A
 
 def _lookup(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
     """Return the call's result from the lake; `MISSING` if it is not there or is to be computed again."""
-    if runner.refresh:
-        return MISSING
+    return MISSING if runner.refreshes(task) else kept(runner, task, code, key)
+
+
+def kept(runner: Runner, task: TaskFunction[..., Any], code: CodeKey, key: bytes) -> Any:
+    """Return a call's result from the lake; `MISSING` if it is not there, or has expired."""
     pending = runner.pending(task, code, key)
-    return thaw(pending) if pending is not MISSING else runner.results_of(task, code).lookup([key])[0]
+    if pending is not MISSING:
+        return thaw(pending)
+    return runner.results_of(task, code).lookup([key], expired_before(task.options.lifetime))[0]
 
 
 def _ends_within(future: distributed.Future, seconds: float) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 import re
 import reprlib
 import time
@@ -12,9 +11,10 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lightwork.errors import one_line
+from lightwork.errors import TaskTimeoutError, one_line
 from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
+from lightwork.functions.options import TaskOptions
 from lightwork.functions.raised import bounded, describe, detach, raise_if_interrupted
 from lightwork.logs import get_logger, set_attempt
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from lightwork.engine.causes import Sent
 
-LONGEST_DELAY = 60.0
-"""Seconds that a retry is delayed at most."""
 _TRACEBACK = 50_000
 """Characters of a traceback, at most."""
 _READ_ONLY = re.compile(r"read-?only|WRITEABLE|not writable", re.IGNORECASE)
@@ -46,6 +44,7 @@ class Failure:
         traceback: the traceback, as text.
         exception: the exception itself, or as it travels to another process; None if there is none.
         attempts: how many times the element was tried.
+        timed_out: whether the last attempt exceeded the task's time limit.
     """
 
     position: int
@@ -54,9 +53,11 @@ class Failure:
     traceback: str
     exception: BaseException | Sent | None
     attempts: int
+    timed_out: bool = False
 
 
-def _as_it_is(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """Return a value."""
     return value
 
 
@@ -68,22 +69,45 @@ class Computed:
         values: the result of each element tried, in order, or its `Failure`.
         failures: the failures among them.
         seconds: the time that all of them took.
+        retried: how many of them were tried more than once.
     """
 
     values: list[Any]
     failures: list[Failure]
     seconds: float
+    retried: int = 0
+
+
+class Elsewhere(Exception):  # noqa: N818 - it stands for one
+    """Stands for an exception that the function has raised in another process.
+
+    Attributes:
+        error: the exception, as far as this process can load it.
+        sent: the exception, as it travels.
+        text: its type and text, with advice.
+        traceback: its traceback.
+    """
+
+    def __init__(self, error: BaseException, sent: Sent | None, text: str, traceback: str) -> None:
+        super().__init__(text)
+        self.error = error
+        self.sent = sent
+        self.text = text
+        self.traceback = traceback
+
+
+_DEFAULTS = TaskOptions()
 
 
 def compute(
     call: Callable[[Any], Any],
     elements: Sequence[Any],
+    options: TaskOptions = _DEFAULTS,
     *,
-    retries: int = 0,
-    retry_delay: float = 0.5,
     stop_at_failure: bool = True,
     budget: float | None = None,
-    keep: Callable[[Any], Any] = _as_it_is,
+    keep: Callable[[Any], Any] = as_it_is,
+    opens: bool = True,
     values: list[Any] | None = None,
 ) -> Computed:
     """Call a function on each element, one after the other.
@@ -91,12 +115,12 @@ def compute(
     Args:
         call: the function of one element.
         elements: the batch; each attempt gets a new object of a `Frozen` one.
-        retries: how often a failing element is retried.
-        retry_delay: seconds before the first retry, doubled for each further one.
+        options: the task's options, which say what happens to an element that fails.
         stop_at_failure: stop once an element has failed for good.
         budget: seconds after which to stop; at least one element is always computed.
         keep: is called with each result that may change, before the next element; returns what to put in
             its place. It must not raise.
+        opens: whether `Frozen` elements are opened here; otherwise the function does it.
         values: an empty list, which gets the outcomes one by one; another thread may read it meanwhile.
 
     Returns:
@@ -106,8 +130,9 @@ def compute(
     begin = clock()
     values = [] if values is None else values
     failures: list[Failure] = []
+    retried = 0
     append = values.append
-    if Frozen in set(map(type, elements)):
+    if opens and Frozen in set(map(type, elements)):
         call = opening(call)
     limit = math.inf if budget is None else begin + budget
     remaining = iter(elements)
@@ -122,7 +147,8 @@ def compute(
         except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
             raise_if_interrupted(error)
             position = len(values)
-            outcome = try_again(call, elements[position], position, error, retries, retry_delay)
+            outcome, attempts = try_again(call, elements[position], position, error, options)
+            retried += attempts > 1
             if type(outcome) is Failure:
                 append(outcome)
                 failures.append(outcome)
@@ -132,7 +158,7 @@ def compute(
                 append(keep(outcome))
         if clock() >= limit:
             break
-    return Computed(values, failures, clock() - begin)
+    return Computed(values, failures, clock() - begin, retried)
 
 
 def opening(call: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -147,15 +173,15 @@ def renewing(call: Callable[[Any], Any], renew: Callable[[], Any]) -> Callable[[
 
 
 def try_again(
-    call: Callable[[Any], Any], element: Any, position: int, error: BaseException, retries: int, delay: float
-) -> Any:
-    """Retry an element whose first call raised; return its result, or its `Failure` after the last retry."""
+    call: Callable[[Any], Any], element: Any, position: int, error: BaseException, options: TaskOptions
+) -> tuple[Any, int]:
+    """Retry an element whose first call raised, as often as its task's options say.
+
+    Returns:
+        Its result, or its `Failure` after the last attempt; and the number of attempts.
+    """
     attempt, first = 1, error
-    while attempt <= retries:
-        pause = min(LONGEST_DELAY, delay * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
-        get_logger("lightwork").warning(
-            f"retrying in {pause:.1f} s: {describe(error)}", input=shorten(element), attempt=attempt
-        )
+    while (pause := pause_before_retry(options, attempt, error, element)) is not None:
         time.sleep(pause)
         attempt += 1
         set_attempt(attempt)
@@ -167,11 +193,54 @@ def try_again(
             error = retry_error
         else:
             set_attempt(1)
-            return value
-    if retries:
+            return value, attempt
+    if attempt > 1:
         set_attempt(1)
-    text = describe(error) + _advice(error)
-    return Failure(position, shorten(element), text, trace(error), error, attempt)
+    return failed(element, position, error, attempt), attempt
+
+
+def pause_before_retry(
+    options: TaskOptions, attempt: int, error: BaseException, element: Any
+) -> float | None:
+    """Return the seconds before the next attempt, and log it; None if this one was the last.
+
+    Args:
+        options: the task's options.
+        attempt: the number of the attempt that failed, from 1.
+        error: what it raised.
+        element: the element.
+    """
+    if attempt > options.retries or not options.retries_on(_raised(error)):
+        return None
+    pause = options.delays.seconds(attempt)
+    get_logger("lightwork").warning(
+        f"retrying in {pause:.1f} s: {describe(_raised(error))}", input=shorten(element), attempt=attempt
+    )
+    return pause
+
+
+def _raised(error: BaseException) -> BaseException:
+    """Return what the function has raised, here or elsewhere."""
+    return error.error if type(error) is Elsewhere else error
+
+
+def failed(element: Any, position: int, error: BaseException, attempts: int) -> Failure:
+    """Return the failure of an element.
+
+    Args:
+        element: the element.
+        position: its position in its batch.
+        error: what its last attempt raised.
+        attempts: the number of attempts.
+    """
+    if type(error) is Elsewhere:
+        told = error.text, error.traceback, error.sent
+        return Failure(
+            position, shorten(element), *told, attempts, timed_out=type(error.error) is TaskTimeoutError
+        )
+    text = describe(error) + advice(error)
+    timed_out = type(error) is TaskTimeoutError
+    return Failure(position, shorten(element), text, trace(error), error, attempts, timed_out)
 
 
 def killed(reason: str) -> str:
@@ -184,7 +253,7 @@ def killed(reason: str) -> str:
     return f"its worker process was killed on every attempt{told}"
 
 
-def _advice(error: BaseException) -> str:
+def advice(error: BaseException) -> str:
     """Return what to do if the task has tried to change a mapped array; usually empty."""
     # By the type: an exception may refuse to say its class.
     refused = mapped.USED and issubclass(type(error), (ValueError, TypeError, BufferError))

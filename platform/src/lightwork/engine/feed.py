@@ -95,8 +95,10 @@ class Feed:
         total: the number of elements; None if unknown.
         keyer: computes the keys of elements; None if nothing is cached.
         results: the task's results in the lake; None if they are not looked up.
+        since: the least generation of a result that counts.
         live: whether the feed is read by `stream`; otherwise by `read_page` and `take`.
         place: where large buffers of frozen elements are stored for workers; None sends them.
+        ordered: whether results are handed out page by page; otherwise by `ready`.
 
     Attributes:
         pages: the pages that are read and not fully handed out, in order.
@@ -106,6 +108,7 @@ class Feed:
         read: the number of elements read so far.
         cached: how many of them were in the lake.
         emitted: the number of results handed out.
+        ready: what has results that are to be handed out in any order; None if the order matters.
         names: the first-party names in the elements that are frozen, as `pickling.noting` notes them.
     """
 
@@ -115,14 +118,17 @@ class Feed:
         total: int | None,
         keyer: Keyer | None,
         results: CodeResults | None,
+        since: int = 0,
         *,
         live: bool = False,
         place: Place | None = None,
+        ordered: bool = True,
     ) -> None:
         self._source = source
         self._total = total
         self._keyer = keyer
         self._results = results
+        self._since = since
         self._live = live
         self._place = place
         self._first: list[Any] = []
@@ -134,6 +140,7 @@ class Feed:
         self.slow = False
         self.names: set[tuple[str, str]] = set()
         self.pages: deque[Page] = deque()
+        self.ready: deque[Span] | None = None if ordered else deque()
         self.waiting = 0
         self.exhausted = False
         self.read = 0
@@ -250,7 +257,7 @@ class Feed:
             key = None if keyer is None else keyer([element])[0]
             value = MISSING
             if key is not None and results is not None and len(results):
-                (value,) = results.lookup([key])
+                (value,) = results.lookup([key], self._since)
                 self.cached += value is not MISSING
             self.read += 1
             yield self.read - 1, element, key, value
@@ -294,13 +301,19 @@ class Feed:
         """Fill in the results that the lake has; queue the other elements."""
         keys = span.keys() if self._results is not None else None
         if keys is not None and self._results is not None and len(self._results):
-            values = self._results.lookup([key or b"" for key in keys])
+            values = self._results.lookup([key or b"" for key in keys], self._since)
             missing = [i for i, value in zip(span.positions, values, strict=True) if value is MISSING]
             if len(missing) < len(values):
-                span.put(values)
+                self.put(span, values)
                 self.cached += len(values) - len(missing)
                 span = Span(span.page, missing)
         self._queue(span)
+
+    def put(self, span: Span, values: list[Any]) -> None:
+        """Store the results of elements, of which some may be missing, to be handed out."""
+        span.put(values)
+        if self.ready is not None:
+            self.ready.append(span)
 
     def _queue(self, span: Span) -> None:
         if len(span.positions):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lightwork.engine.shared import Loan, Shared
     from lightwork.functions.decorated import TaskOptions
+    from lightwork.functions.limits import Limit
     from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
 
@@ -48,12 +49,14 @@ class Job:
         task: the task's name.
         options: the task's options.
         shared: arguments that are the same for every element, as they were when the map started.
-        wide: whether an element is a tuple of several positional arguments.
+        wide: whether an element is a tuple of several arguments.
+        names: the names of the arguments at the end of an element; those before are positional.
         lake: the tenant's lake.
         code: the digest of the code key under which results are kept; None if they are not kept.
         context: fields that every log line of the run carries.
         forward: whether log lines are forwarded to the driver.
         generation: the generation of a map's results in the lake; a call has its own.
+        limits: the session's limits by name.
     """
 
     fn: Callable[..., Any]
@@ -66,10 +69,17 @@ class Job:
     context: Mapping[str, str] = field(default_factory=dict)
     forward: bool = False
     generation: int = 0
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
         """Return the function of one element, with shared arguments of a loan, or with new ones."""
         fn = self.shared.bind(self.fn, loan)
+        if names := self.names:
+            if not self.wide:
+                return lambda element: fn(**{names[0]: element})
+            count = len(names)
+            return lambda element: fn(*element[:-count], **dict(zip(names, element[-count:], strict=True)))
         if self.wide:
             return lambda element: fn(*element)
         return fn

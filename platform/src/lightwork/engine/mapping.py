@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import inspect
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from lightwork.engine.feed import Feed, Keyer
 from lightwork.engine.job import Parcel, by_value
+from lightwork.engine.limiting import check_limit
 from lightwork.engine.progress import Stats
 from lightwork.engine.proof import changes_line, explain, extended
 from lightwork.engine.runner import state_of
 from lightwork.engine.shared import Shared, freeze_shared
 from lightwork.errors import ElementError, InputError, RunFailed, public
 from lightwork.logs import get_logger
+from lightwork.store.results import expired_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 
     from lightwork.engine.job import Job
     from lightwork.engine.proof import Difference
@@ -45,7 +50,8 @@ class Request:
         task: the task that is called.
         source: the elements; tuples if there are several iterables.
         total: the number of elements; None if unknown.
-        width: the number of iterables.
+        width: the number of iterables of positional arguments.
+        names: the names of the arguments that vary by name.
         shared: arguments that are the same for every element.
         stats: counts of the elements so far.
     """
@@ -56,6 +62,7 @@ class Request:
     total: int | None
     width: int
     shared: Mapping[str, Any]
+    names: tuple[str, ...] = ()
     stats: Stats = field(default_factory=Stats)
 
 
@@ -85,7 +92,7 @@ class MapCall:
         self.runner.commit_calls()  # they count as kept from here on
         results = None if code is None else self.runner.results_of(self.task, code, newest=True)
         # Set before anything is computed: a later refresh has a higher one.
-        self.generation = 0 if results is None else self.runner.generation_of(results)
+        self.generation = 0 if results is None else self.runner.generation_of(self.task, results)
         keyer = None if code is None else _keyer(request, code)
         self.code, self.results = (None, None) if keyer is None else (code, results)
         if self.code is not None and not self.runner.keeps(self.task, self.code):
@@ -94,9 +101,11 @@ class MapCall:
             request.source,
             request.total,
             keyer,
-            None if self.runner.refresh else self.results,
+            None if self.runner.refreshes(self.task) else self.results,
+            expired_before(self.task.options.lifetime),
             live=self.runner.on == "serial",
             place=self.runner.large_inputs.place(lake_is_used=self.code is not None),
+            ordered=self.task.options.ordered,
         )
         self.shared = self._freeze_shared(request.shared)
         self._state = None if self.runner.on == "serial" else state_of(self.task, code)
@@ -119,7 +128,12 @@ class MapCall:
     def job(self) -> Job:
         """Return the job that tells a worker how to compute the elements."""
         return self.runner.job(
-            self.task, self.code, shared=self.shared, wide=self._request.width > 1, generation=self.generation
+            self.task,
+            self.code,
+            shared=self.shared,
+            wide=self._request.width + len(self._request.names) > 1,
+            names=self._request.names,
+            generation=self.generation,
         )
 
     def _pack(self) -> Parcel | InputError | None:
@@ -235,7 +249,11 @@ def _keyer(request: Request, code: CodeKey) -> Keyer | None:
     task, log = request.task, get_logger("lightwork")
     try:
         keys = ElementKeys(
-            task.fn, code, varying=request.width, fixed=request.shared, ignore=task.options.ignore
+            *(task.fn, code),
+            varying=request.width,
+            fixed=request.shared,
+            keywords=request.names,
+            ignore=task.options.ignore,
         )
     except Unkeyable as error:
         log.warning(f"{task.name}: this map is not cached: {error}")
@@ -272,6 +290,7 @@ def check_map(
     task: TaskFunction[..., Any],
     iterables: Sequence[Iterable[Any]],
     shared: Mapping[str, Any],
+    keywords: Mapping[str, Iterable[Any]] | None = None,
 ) -> Request:
     """Check a map's arguments before any input is read.
 
@@ -283,29 +302,79 @@ def check_map(
             f"{task.name}.map: shared: expected a dict, got {type(shared).__name__}; "
             "for example shared={'name': value}"
         )
-    if not iterables:
+    check_limit(task, runner.limits)
+    keywords = keywords or {}
+    if not iterables and not keywords:
         raise InputError(
             f"{task.name}.map: nothing to map over; pass one iterable for each positional parameter"
         )
+    if twice := [name for name in keywords if name in shared]:
+        raise InputError(f"{task.name}.map: {twice[0]} is given for each element and in shared")
     iterators = []
-    for number, iterable in enumerate(iterables, 1):
+    varying: dict[Any, Iterable[Any]] = {**dict(enumerate(iterables, 1)), **keywords}
+    for name, iterable in varying.items():
         try:
             iterators.append(iter(iterable))
         except TypeError:
             raise InputError(
-                f"{task.name}.map: argument {number}: expected an iterable, got {type(iterable).__name__}; "
+                f"{task.name}.map: argument {name}: expected an iterable, got {type(iterable).__name__}; "
                 "pass a value that is the same for every element as shared={'name': value}"
             ) from None
     try:
-        task.check_arguments(iterables, shared)
+        task.check_arguments(iterables, {**shared, **keywords})
     except TypeError as error:
         raise InputError(
             f"{task.name}.map: {error}; the function is {task.__name__}{task.signature}"
         ) from None
-    sizes = [_size(iterable) for iterable in iterables]
+    sizes = [_size(iterable) for iterable in varying.values()]
     total = None if None in sizes else min(size for size in sizes if size is not None)
     source = iterators[0] if len(iterators) == 1 else zip(*iterators, strict=False)
-    return Request(runner, task, source, total, len(iterables), dict(shared))
+    return Request(runner, task, source, total, len(iterables), dict(shared), tuple(keywords))
+
+
+def check_starmap(
+    runner: Runner, task: TaskFunction[..., Any], tuples: Iterable[Any], shared: Mapping[str, Any]
+) -> Request:
+    """Check the arguments of a map over tuples of positional arguments before any input is read.
+
+    Raises:
+        InputError: the input is not iterable, or the function takes no fixed number of them.
+    """
+    where = f"{task.name}.starmap"
+    parameters = list(task.signature.parameters.values())
+    fixed = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    names = [item.name for item in fixed]
+    width = min((names.index(name) for name in shared if name in names), default=len(names))
+    if any(item.kind is item.VAR_POSITIONAL for item in parameters) or not width:
+        raise InputError(
+            f"{where}: the function is {task.__name__}{task.signature}; expected one with a fixed number of"
+            " positional parameters"
+        )
+    try:
+        iterator = iter(tuples)
+    except TypeError:
+        kind = type(tuples).__name__
+        raise InputError(f"{where}: expected an iterable of tuples, got {kind}") from None
+    request = check_map(runner, task, [()] * width, shared)
+    source = _filled_up(where, iterator, fixed[:width])
+    return replace(request, source=source, total=_size(tuples))
+
+
+def _filled_up(where: str, tuples: Iterator[Any], parameters: list[inspect.Parameter]) -> Iterator[Any]:
+    """Yield tuples with the defaults of the parameters that they leave out; values if there is one parameter.
+
+    Raises:
+        InputError: something is not a tuple of as many arguments.
+    """
+    defaults = [item.default for item in parameters]
+    most, least = len(defaults), sum(default is inspect.Parameter.empty for default in defaults)
+    for index, item in enumerate(tuples):
+        if not isinstance(item, (tuple, list)) or not least <= len(item) <= most:
+            count = str(most) if least == most else f"{least} to {most}"
+            got = f"{len(item)}" if isinstance(item, (tuple, list)) else type(item).__name__
+            raise InputError(f"{where}: element {index}: expected a tuple of {count} arguments, got {got}")
+        full = (*item, *defaults[len(item) :])
+        yield full if most > 1 else full[0]
 
 
 def _size(iterable: Any) -> int | None:
@@ -339,8 +408,9 @@ class Inside(Protocol):
 
 @public
 class Results(Generic[R]):
-    """The results of a map, in the order of its input; an iterator, which can be read once.
+    """The results of a map, an iterator that can be read once.
 
+    They come in the order of the input, or as they are computed if the task has `ordered=False`.
     Iterating again over results that have been read to their end raises `InputError`.
 
     The map starts when the first result is asked for. `len()` works if the input has a length.
@@ -373,6 +443,29 @@ class Results(Generic[R]):
     def __next__(self) -> R:
         return next(self._started())
 
+    async def __aiter__(self) -> AsyncIterator[R]:
+        """Iterate in a coroutine: others run while it waits, except in a serial session."""
+        results = iter(self)
+        if self._request.runner.on == "serial":
+            for value in results:
+                yield value
+                await asyncio.sleep(0)
+            return
+        loop, end, context = asyncio.get_running_loop(), object(), contextvars.copy_context()
+        # One thread and one context for all steps: the map notes in them which session is current.
+        thread = ThreadPoolExecutor(1, "lightwork-results")
+
+        def step() -> Any:
+            return context.run(next, results, end)
+
+        try:
+            while (value := await loop.run_in_executor(thread, step)) is not end:
+                yield value
+        finally:
+            if self._results is not None:
+                thread.submit(context.run, self._results.close)
+            thread.shutdown(wait=False)
+
     def __len__(self) -> int:
         if self._request.total is None:
             raise TypeError("the input has no length")
@@ -387,6 +480,21 @@ class Results(Generic[R]):
         for _ in self._started():
             pass
         return self.stats
+
+    def _repr_html_(self) -> str:
+        """Show the state in a notebook; this computes nothing."""
+        import html
+
+        state = "not started" if self._results is None else f"{self.stats.seconds:,.1f} s"
+        names = ("total", "cached", "computed", "failed", "retried", "timed_out", "batches")
+        counts = {name.replace("_", " "): getattr(self.stats, name) for name in names}
+        cells = "".join(f"<td>{number:,}</td>" for number in counts.values())
+        heads = "".join(f"<th>{name}</th>" for name in counts)
+        title = html.escape(self._request.task.name)
+        return (
+            f"<table><caption>{title}, {state}</caption><thead><tr>{heads}</tr></thead>"
+            f"<tbody><tr>{cells}</tr></tbody></table>"
+        )
 
     def __repr__(self) -> str:
         stats: Any = self.stats

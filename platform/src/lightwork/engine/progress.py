@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from lightwork.engine.notebook import NotebookRow, in_notebook
 from lightwork.logs import default_style, get_logger, terminal
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class Stats:
         batches: batches computed.
         seconds: the time since the first result was asked for, or until the map ended.
         resubmitted: elements sent to a worker again because a worker or the scheduler was lost.
+        retried: elements that were tried more than once.
+        timed_out: elements that failed as they exceeded the task's time limit.
+        waited: the seconds that elements have waited for the task's `limit`, added up.
     """
 
     total: int = 0
@@ -43,6 +47,13 @@ class Stats:
     batches: int = 0
     seconds: float = 0.0
     resubmitted: int = 0
+    retried: int = 0
+    timed_out: int = 0
+    waited: float = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Add a wait for a limit."""
+        self.waited += seconds
 
 
 class Bar(Protocol):
@@ -59,11 +70,14 @@ class Progress:
     """The progress display of all maps of a session.
 
     Args:
-        mode: `bar`, `lines` or `off`; by default `bar` if standard error is a terminal, else `lines`.
+        mode: `bar`, `lines` or `off`; by default `bar` in a notebook or on a terminal, else
+            `lines`.
     """
 
     def __init__(self, mode: Mode | None = None) -> None:
-        self.mode: Mode = mode or ("bar" if sys.stderr.isatty() and default_style() == "text" else "lines")
+        self._in_notebook = in_notebook()
+        has_bar = self._in_notebook or (sys.stderr.isatty() and default_style() == "text")
+        self.mode: Mode = mode or ("bar" if has_bar else "lines")
         self._display: Any = None
         self._open = 0
 
@@ -75,7 +89,9 @@ class Progress:
             return _Lines(name, total)
         return self._row(name.rsplit(".", 1)[-1], total)
 
-    def _row(self, title: str, total: int | None) -> _Row:
+    def _row(self, title: str, total: int | None) -> _Row | NotebookRow:
+        if self._in_notebook:
+            return NotebookRow(title, total)
         if self._display is None:
             self._display = _display()
         self._open += 1
@@ -162,7 +178,22 @@ class _Lines:
             failed=stats.failed,
             per_second=rate,
             seconds_left=None if left is None else round(left),
+            **_further(stats),
         )
+
+
+def _further(stats: Stats) -> dict[str, int]:
+    """Return the numbers that are rarely there, by their names in log lines."""
+    numbers = {"retried": stats.retried, "timed_out": stats.timed_out, "waited": round(stats.waited)}
+    return {name: number for name, number in numbers.items() if number}
+
+
+def details(stats: Stats) -> list[str]:
+    """Return in words what a bar shows besides the numbers of elements."""
+    done = stats.cached + stats.computed + stats.failed
+    words = [f"{100 * stats.cached // max(1, done)}% cached"] if stats.cached else []
+    words += [f"{stats.failed:,} failed"] if stats.failed else []
+    return words + [f"{name.replace('_', ' ')} {number:,}" for name, number in _further(stats).items()]
 
 
 class _Row:
@@ -175,8 +206,7 @@ class _Row:
     def update(self, stats: Stats) -> None:
         done = stats.cached + stats.computed + stats.failed
         rate = f"{done / stats.seconds:,.0f}/s" if stats.seconds > 0 else ""
-        detail = [f"{100 * stats.cached // max(1, done)}% cached"] if stats.cached else []
-        detail += [f"[red]{stats.failed:,} failed[/]"] if stats.failed else []
+        detail = [f"[red]{item}[/]" if item.endswith(" failed") else item for item in details(stats)]
         self._display.update(self._id, completed=done, rate=rate, detail=" ".join(detail))
 
     def close(self, stats: Stats) -> None:

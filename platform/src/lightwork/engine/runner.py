@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightwork import logs
-from lightwork.engine.job import MARK, MARK_ANEW, Job, Parcel, is_mark, pack
+from lightwork.engine.job import CURRENT, MARK, MARK_ANEW, Job, Parcel, is_mark, pack
+from lightwork.engine.limiting import Limiter, LocalSlots, slots_on_worker
 from lightwork.engine.proof import absent_names, differing, explain, packages_of
 from lightwork.engine.shared import LargeInputs, Shared
 from lightwork.engine.tally import Tally
 from lightwork.engine.watch import Watch
-from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, one_line
+from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, near, one_line
 from lightwork.functions import pickling
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
@@ -26,20 +27,23 @@ from lightwork.keys.values.canonical import encode
 from lightwork.lake.base import shown
 from lightwork.lake.patience import hurried, in_force, is_news
 from lightwork.store import presence
+from lightwork.store.attempts import COUNTS, FURTHER
 from lightwork.store.groups import Group, Groups
-from lightwork.store.results import CodeResults, ResultStore
+from lightwork.store.results import CodeResults, ResultStore, dated_from
 from lightwork.store.tending import Tender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import structlog
 
     from lightwork.cluster.cluster import Cluster
+    from lightwork.engine.limiting import Slots
     from lightwork.engine.only import Only
     from lightwork.engine.progress import Progress, Stats
     from lightwork.engine.proof import Difference, Proof
     from lightwork.functions.decorated import TaskFunction
+    from lightwork.functions.limits import Limit
     from lightwork.keys import CodeKey
     from lightwork.keys.reached.survey import Name
     from lightwork.lake import Lake
@@ -84,10 +88,12 @@ class Runner:
         lake: the tenant's lake.
         folder: the run's folder in the lake.
         context: fields that every log line of the run carries: tenant, pipeline, run.
-        refresh: compute everything again.
+        refresh: compute everything again, or the tasks of these names.
         cache: look results up, and keep them.
         progress: the progress display of the session's maps.
         dashboard: whether a cluster on this machine serves Dask's dashboard.
+        limits: the session's limits by name.
+        threads: the threads of numerical libraries in each worker on this machine; None for one.
 
     Attributes:
         tally: what the session has done so far, by task.
@@ -105,12 +111,17 @@ class Runner:
         lake: Lake,
         folder: str,
         context: Mapping[str, str],
-        refresh: bool,
+        refresh: bool | Collection[str],
         cache: bool,
         progress: Progress,
         dashboard: bool = False,
+        limits: Mapping[str, Limit] | None = None,
+        threads: int | None = None,
     ) -> None:
         self.on = on
+        self.limits = dict(limits or {})
+        self._threads = threads
+        self._slots: dict[str, Slots] = {}
         self._workers = workers
         self._dashboard = dashboard
         self.lake = lake
@@ -120,7 +131,8 @@ class Runner:
         self._is_present = False
         self._presence_lock = threading.Lock()
         self.context = context
-        self.refresh = refresh
+        self.refresh = refresh is True
+        self._refreshed = dict.fromkeys(() if isinstance(refresh, bool) else refresh, False)
         self.cache = cache
         self.progress = progress
         self.tally = Tally()
@@ -189,7 +201,11 @@ class Runner:
         with self.progress.doing(
             f"starting {self._workers} workers" if is_own else f"connecting to {self.on}"
         ):
-            cluster = Cluster(self.on, self._workers, batches, commit_running, dashboard=self._dashboard)
+            cluster = Cluster(
+                *(self.on, self._workers, batches, commit_running),
+                dashboard=self._dashboard,
+                threads=self._threads,
+            )
         self.tally.connecting += time.monotonic() - start
         if cluster.local:
             cluster.client.subscribe_topic(logs.TOPIC, lambda event: _show(event[1]))
@@ -283,6 +299,7 @@ class Runner:
         *,
         shared: Shared | None = None,
         wide: bool = False,
+        names: tuple[str, ...] = (),
         generation: int = 0,
     ) -> Job:
         """Return the job that tells a worker how to run a task."""
@@ -293,12 +310,33 @@ class Runner:
             options=task.options,
             shared=shared or Shared({}),
             wide=wide,
+            names=names,
             lake=self.lake,
             code=None if code is None else code.digest,
             context=self.context,
             forward=self.on == "local",
             generation=generation,
+            limits=self.limits,
         )
+
+    def limited(
+        self, task: TaskFunction[..., Any], call: Callable[[Any], Any], note: Callable[[float], object]
+    ) -> Callable[[Any], Any]:
+        """Return a task's function as this process calls it: with a slot, if the task has a limit.
+
+        Args:
+            task: the task.
+            call: the function without one.
+            note: is called with the seconds that each call has waited.
+        """
+        if task.options.limit is None:
+            return call
+        limit, outer = self.limits[task.options.limit], CURRENT.get()
+        if outer is not None:  # a task that maps another, on a worker
+            slots: Slots = slots_on_worker(outer.context.get("run", ""), limit)
+        else:
+            slots = self._slots.setdefault(limit.name, LocalSlots(limit))
+        return Limiter(task.name, limit, slots, note).call(call)
 
     def _hold_packages(self) -> None:
         """Pickle first-party code by value for remote workers, also before there is a connection to them."""
@@ -340,7 +378,7 @@ class Runner:
         """Return the totals of each task, with those of the maps that go on."""
         tasks = {name: dict(counts) for name, counts in list(self.tally.tasks.items())}
         for item in list(self.maps):
-            _add(tasks.setdefault(item.task.name, dict.fromkeys(self.tally.elements, 0)), item)
+            _add(tasks.setdefault(item.task.name, dict.fromkeys(COUNTS, 0)), item)
         return tasks
 
     def code_of(self, task: TaskFunction[..., Any]) -> CodeKey | None:
@@ -396,6 +434,11 @@ class Runner:
         self._results[task.name, code.digest] = (results, time.monotonic())
         return results
 
+    def forget_results(self, task: TaskFunction[..., Any]) -> None:
+        """Drop what was read of a task's results, which have been deleted."""
+        for name, code in [key for key in self._results if key[0] == task.name]:
+            del self._results[name, code]
+
     def keep(
         self, task: TaskFunction[..., Any], code: CodeKey, key: bytes, value: Any, generation: int
     ) -> None:
@@ -434,9 +477,17 @@ class Runner:
             self._calls_sent = False
             self._cluster.on_workers(commit_running if in_force(1.0) == 0.0 else commit_calls)
 
-    def generation_of(self, results: CodeResults) -> int:
-        """Return the generation of results that are computed from now on."""
-        return results.next_generation() if self.refresh else results.generation
+    def refreshes(self, task: TaskFunction[..., Any]) -> bool:
+        """Return whether a task's results are computed again."""
+        short = task.name.rpartition(".")[2]
+        named = [name for name in (task.name, short) if name in self._refreshed]
+        self._refreshed.update(dict.fromkeys(named, True))
+        return self.refresh or task.options.refresh or bool(named)
+
+    def generation_of(self, task: TaskFunction[..., Any], results: CodeResults) -> int:
+        """Return the generation of a task's results that are computed from now on."""
+        dated = dated_from(task.options.lifetime)
+        return results.next_generation(dated) if self.refreshes(task) else results.generation_from(dated)
 
     def keeps(self, task: TaskFunction[..., Any], code: CodeKey) -> bool:
         """Return whether the lake takes new results of a task; `results_of` has tried it."""
@@ -455,6 +506,8 @@ class Runner:
             self._disconnect()
 
     def _disconnect(self) -> None:
+        for name in [name for name, done in self._refreshed.items() if not done]:
+            self.log.warning(f"refresh: no task {name!r} has run{near(name, self.tally.tasks)}")
         for (task, kind), count in self._warnings.items():
             if count > 1:
                 cause = "the lake" if kind == "lake" else f"their {kind}"
@@ -478,8 +531,9 @@ class Runner:
 
 def _add(counts: dict[str, int], item: Counted) -> None:
     """Add a map that goes on."""
-    for name in counts:
-        counts[name] += getattr(item.stats, name)
+    for name in (*COUNTS, *FURTHER):
+        if (number := getattr(item.stats, name)) or name in counts:
+            counts[name] = counts.get(name, 0) + number
     counts["total"] += max(0, (item.total or 0) - item.stats.total)
 
 

@@ -50,6 +50,9 @@ _REPORT_WAITING = 5.0
 _SUSPECT_GROUPS = 32
 """Up to this many suspects are tried one by one; more are first split into this many groups."""
 
+_EMITTED = object()
+"""Stands for a result that was handed out in any order."""
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
@@ -109,6 +112,7 @@ class Scatter:
         self._warned = False
         self._working_since: float | None = None
         self._reported_waiting = False
+        self._needed = self._options.resources
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
@@ -120,7 +124,15 @@ class Scatter:
         feed = self._feed
         try:
             while True:
-                if feed.pages:
+                if feed.ready:
+                    yield from self._emit_ready(feed.ready.popleft())
+                elif feed.ready is not None:
+                    feed.pages.clear()
+                    if feed.exhausted and feed.emitted == feed.read:
+                        feed.check()
+                        return
+                    self._step(block=True)
+                elif feed.pages:
                     yield from self._emit(feed.pages[0])
                     feed.pages.popleft()
                     self._places.forget(feed.emitted)
@@ -156,9 +168,28 @@ class Scatter:
             if self._arrived:
                 self._step(block=False)
 
+    def _emit_ready(self, span: Span) -> Iterator[Any]:
+        """Hand out what is there of some elements, and was not handed out before."""
+        page = span.page
+        for i in span.positions:
+            value = page.values[i]
+            if value is MISSING or value is _EMITTED:
+                continue
+            page.values[i] = _EMITTED
+            self._feed.emitted += 1
+            if type(value) is not Failure:
+                yield value
+            elif self._options.on_error == "collect":
+                yield as_error(self._call.task.name, page.start + i, value)
+            if self._arrived:
+                self._step(block=False)
+
     def _step(self, *, block: bool) -> None:
         """Take in the batches that have returned, and send as many as the workers have room for."""
         try:
+            if self._needed and (self._inflight or self._feed.waiting):
+                cluster = self._call.runner.cluster_for(self._batches_left())
+                self._needed = None if cluster.offers(self._call.task.name, self._needed) else self._needed
             self._take_in_blamed()
             collected = bool(self._arrived)
             if collected:
@@ -274,6 +305,7 @@ class Scatter:
             payload,
             key=f"{self._name}-{next(self._numbers)}",
             place=self._places.place(batch.start),
+            resources=self._options.resources,
         )
         batch.future.add_done_callback(lambda _: self._arrive(batch))
 
@@ -349,6 +381,8 @@ class Scatter:
         stats = self._call.stats
         stats.batches += 1
         stats.computed += reply.done - len(failures)
+        stats.retried += reply.retried
+        stats.waited += reply.waited
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )
@@ -367,7 +401,7 @@ class Scatter:
             if len(span_values) < count:
                 unreached.append(Span(span.page, span.positions[len(span_values) :]))
                 span = Span(span.page, span.positions[: len(span_values)])
-            span.put(span_values)
+            self._feed.put(span, span_values)
             start += count
         self._feed.give_back(unreached)
         if failures:
@@ -376,8 +410,9 @@ class Scatter:
                 self._fail(*locations[failure.position], failure)
 
     def _fail(self, page: Page, position: int, failure: Failure) -> None:
-        page.values[position] = failure
+        self._feed.put(Span(page, [position]), [failure])
         self._call.stats.failed += 1
+        self._call.stats.timed_out += failure.timed_out
         error = as_error(self._call.task.name, page.start + position, failure)
         self._call.runner.tally.failures.add(error, self._call.number)
         if self._options.on_error == "raise":

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork import logs
 from lightwork.engine.calls import FUTURE_REFUSED, Future, not_cached
 from lightwork.engine.compute import Failure, opening, shorten, try_again
+from lightwork.engine.looping import awaited
 from lightwork.engine.shared import changed
+from lightwork.engine.timing import timed
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
 from lightwork.errors import LakeAway, LightworkError, one_line
@@ -28,7 +30,7 @@ from lightwork.store import segments
 from lightwork.store.results import MISSING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lightwork.engine.mapping import MapCall
 
@@ -70,6 +72,7 @@ def _iterate(call: MapCall, watch: Watch | None, buffer: _Buffer) -> Iterator[An
             continue
         if type(result) is Failure:
             stats.failed += 1
+            stats.timed_out += result.timed_out
             failure = as_error(call.task.name, index, result)
             call.runner.tally.failures.add(failure, call.number)
             if options.on_error == "raise" or wanted is not None:
@@ -107,7 +110,7 @@ class _Attempts:
         """
         feed, shared = self._call.feed, self._job.shared
         loan = shared.lend()
-        function = self._job.call(loan)
+        function = self._with_limits(self._job.call(loan))
         window: list[tuple[int, bytes | None, Any, bool]] = []
         inputs: list[Any] = []
         begin = 0.0
@@ -141,11 +144,18 @@ class _Attempts:
                 names = shared.give_back(loan)
                 loan = shared.lend()
                 if names is not None:
-                    function = self._job.call()
+                    function = self._with_limits(self._job.call())
                     window = [self._again(function, *pair) for pair in zip(window, inputs, strict=True)]
                     self._warn(names)
                 yield from window
                 window, inputs, begin = [], [], 0.0
+
+    def _with_limits(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        call, seconds = self._call, self._options.timeout
+        function = awaited(call.task.fn, function)
+        if seconds is not None:
+            function = timed(function, seconds, call.task.name)
+        return call.runner.limited(call.task, function, call.stats.wait)
 
     def _is_last(self, outcome: tuple[int, bytes | None, Any, bool]) -> bool:
         return self._options.on_error == "raise" and type(outcome[2]) is Failure
@@ -167,8 +177,9 @@ class _Attempts:
             return function(element if type(element) is not Frozen else open_argument(element))
         except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
             raise_if_interrupted(error)
-            retries, delay = self._options.retries, self._options.retry_delay
-            return try_again(opening(function), again, index, error, retries, delay)
+            outcome, attempts = try_again(opening(function), again, index, error, self._options)
+            self._call.stats.retried += attempts > 1
+            return outcome
         finally:
             self._leave(tokens)
 

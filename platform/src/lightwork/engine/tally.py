@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from lightwork.store.attempts import COUNTS
+from lightwork.store.attempts import COUNTS, FURTHER
 from lightwork.store.failures import Failures
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ class Tally:
     """Counts of a session.
 
     Attributes:
-        elements: totals over all ended maps and all calls: total, cached, computed, failed.
+        elements: totals over all ended maps and all calls: total, cached, computed, failed; `retried` and
+            `timed_out` if there are any.
         tasks: the same by task.
         code_keys: the code key of each task, as it was last.
         failures: the elements that failed.
@@ -42,15 +43,18 @@ class Tally:
         """Add a map that has ended."""
         for name in COUNTS:
             self.add(task, name, getattr(stats, name))
+        for name in FURTHER:
+            if number := getattr(stats, name):
+                self.add(task, name, number)
 
     def add(self, task: str, name: str, number: int = 1) -> None:
         """Add to one of a task's numbers of elements.
 
         Args:
             task: the task's name.
-            name: `total`, `cached`, `computed` or `failed`.
+            name: `total`, `cached`, `computed`, `failed`, `retried` or `timed_out`.
             number: how many.
         """
         with self._lock:
-            self.elements[name] += number
-            self.tasks.setdefault(task, dict.fromkeys(COUNTS, 0))[name] += number
+            for counts in (self.elements, self.tasks.setdefault(task, dict.fromkeys(COUNTS, 0))):
+                counts[name] = counts.get(name, 0) + number

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import multiprocessing
 import os
 import pickle
 import sys
@@ -21,9 +22,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
+from lightwork.engine.apart import Apart, release
 from lightwork.engine.causes import Sent, receive, send
-from lightwork.engine.compute import Failure, compute, renewing, shorten, trace
+from lightwork.engine.compute import Computed, Failure, compute, renewing, shorten, trace
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
+from lightwork.engine.limiting import limited
+from lightwork.engine.looping import awaited, runs_together, together
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
@@ -39,10 +43,10 @@ from lightwork.functions.raised import describe
 from lightwork.lake.patience import hurried
 from lightwork.store import segments
 from lightwork.store.groups import Group, Groups, at_exit
-from lightwork.store.results import MISSING, CodeResults
+from lightwork.store.results import MISSING, CodeResults, expired_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lightwork.engine.proof import Proof
     from lightwork.functions.mapped import Place
@@ -80,6 +84,8 @@ class Reply:
         changed: names of values that the function reads and that its runs have changed; usually empty.
         unkept: the number of results that the lake has refused; usually 0.
         refusal: why it has; usually empty.
+        retried: the number of elements that were tried more than once.
+        waited: the seconds that elements have waited for the task's limit.
     """
 
     done: int
@@ -91,6 +97,8 @@ class Reply:
     changed: tuple[str, ...] = ()
     unkept: int = 0
     refusal: str = ""
+    retried: int = 0
+    waited: float = 0.0
 
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
@@ -113,24 +121,75 @@ def run_batch(payload: bytes) -> bytes:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     with _inside(job), _Partial(job, elements, keys) as partial:
-        options = job.options
-        done, warning = job.shared.run(
-            lambda loan: compute(
-                job.call(loan),
-                elements,
-                retries=options.retries,
-                retry_delay=options.retry_delay,
-                stop_at_failure=options.on_error == "raise",
+        done, notes, changed = _compute(job, parcel, elements, budget, partial)
+        reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
+        reply.warning = reply.warning or notes.warning
+        reply.changed = changed
+        reply.waited = notes.waited
+        reply.retried = done.retried
+        return pickle.dumps(reply, protocol=5)
+
+
+def _compute(
+    job: Job, parcel: Parcel, elements: Sequence[Any], budget: float, partial: _Partial
+) -> tuple[Computed, _Notes, tuple[str, ...]]:
+    """Compute a batch; return the outcome, notes, and the names of values that its runs have changed."""
+    options, stop, notes = job.options, job.options.on_error == "raise", _Notes()
+    if options.timeout is not None:
+        apart = Apart(parcel, options.timeout, _forward, notes.add)
+        done = compute(
+            *(limited(job, apart.element, notes.wait), elements, options),
+            stop_at_failure=stop,
+            budget=budget,
+            opens=False,
+            values=partial.values,
+        )
+        return done, notes, tuple(notes.names)
+    release()
+    if runs_together(job):
+        done, notes.warning = job.shared.run(
+            lambda loan: together(
+                *(job.call(loan), elements, options),
+                stop_at_failure=stop,
                 budget=budget,
                 keep=freeze,
-                # What a loan has given counts once the loan is checked.
                 values=partial.values if loan is None else None,
             )
         )
-        reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
-        reply.warning = reply.warning or warning
-        reply.changed = _changed(parcel)
-        return pickle.dumps(reply, protocol=5)
+        return done, notes, _changed(parcel)
+    done, notes.warning = job.shared.run(
+        lambda loan: compute(
+            *(limited(job, awaited(job.fn, job.call(loan)), notes.wait), elements, options),
+            stop_at_failure=stop,
+            budget=budget,
+            keep=freeze,
+            # What a loan has given counts once the loan is checked.
+            values=partial.values if loan is None else None,
+        )
+    )
+    return done, notes, _changed(parcel)
+
+
+class _Notes:
+    """What is noted of a batch or a call.
+
+    Attributes:
+        names: the names of values that the function reads and has changed, in the process of its calls.
+        warning: that it has changed shared arguments; usually empty.
+        waited: the seconds that elements have waited for the task's limit.
+    """
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+        self.warning = ""
+        self.waited = 0.0
+
+    def wait(self, seconds: float) -> None:
+        self.waited += seconds
+
+    def add(self, names: Sequence[str], warning: str) -> None:
+        self.names.update(dict.fromkeys(names))
+        self.warning = self.warning or warning
 
 
 class _Partial:
@@ -310,16 +369,8 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
                 cached = _look_up(job, key)
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
-        done = compute(
-            renewing(
-                lambda given: job.fn(*given[0], **given[1]), lambda: fill(open_argument(data), arguments)
-            ),
-            [first],
-            retries=job.options.retries,
-            retry_delay=job.options.retry_delay,
-            keep=freeze,
-        )
-        if changed := _changed(call.parcel):
+        done, changed = _compute_call(job, call.parcel, data, arguments, first)
+        if changed:
             logs.get_logger("lightwork").warning(changes_line(job.task, changed))
         value = done.values[0]
         if type(value) is Unfreezable:
@@ -328,7 +379,32 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
             raise _sent_error(job, value)
         if key is not None:
             _calls.add((job.lake, job.task, job.code), job, key, value, call.generation)
-        return value
+        return Retried(value) if done.retried else value
+
+
+def _compute_call(
+    job: Job, parcel: Parcel, data: Frozen, arguments: tuple[Any, ...], first: Any
+) -> tuple[Computed, Sequence[str]]:
+    """Compute a call; return the outcome, and the names of values that it has changed."""
+    notes = _Notes()
+    if job.options.timeout is not None:
+        apart = Apart(parcel, job.options.timeout, _forward, notes.add)
+        submitted = limited(job, lambda _: apart.submitted(data, arguments), notes.wait)
+        done = compute(submitted, [first], job.options, opens=False)
+        return done, list(notes.names)
+    release()
+    call = renewing(
+        awaited(job.fn, lambda given: job.fn(*given[0], **given[1])),
+        lambda: fill(open_argument(data), arguments),
+    )
+    return compute(limited(job, call, notes.wait), [first], job.options, keep=freeze), _changed(parcel)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The result of a call that was tried more than once."""
+
+    value: Any
 
 
 def _commit_group(group: Group[Job]) -> None:
@@ -386,7 +462,7 @@ def _look_up(job: Job, key: bytes) -> Any:
         if time.monotonic() - view.refreshed > _REFRESH_EVERY:
             view.results.refresh()
             view.refreshed = time.monotonic()
-        return view.results.lookup([key])[0]
+        return view.results.lookup([key], expired_before(job.options.lifetime))[0]
 
 
 def _call_key(job: Job, code: CodeKey, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
@@ -489,7 +565,8 @@ def fill(value: Any, arguments: Sequence[Any]) -> Any:
     What is `Frozen` becomes a new object for each slot.
     """
     if type(value) is Slot:
-        return open_argument(arguments[value.number])
+        argument = arguments[value.number]
+        return open_argument(argument.value if type(argument) is Retried else argument)
     if type(value) in (list, tuple):
         return type(value)(fill(item, arguments) for item in value)
     if type(value) is dict:
@@ -507,6 +584,7 @@ def as_error(task: str, index: int | None, failure: Failure) -> ElementError:
 
 
 def _job(parcel: Parcel) -> Job:
+    _allow_processes()
     logs.configure(forward=_forward if parcel.forward else None)  # first: it may have to wait for the lake
     with _jobs_lock:
         if parcel.id in _jobs:
@@ -521,6 +599,16 @@ def _job(parcel: Parcel) -> Job:
             old, _ = _jobs.popitem(last=False)
             _changes.pop(old, None)
         return job
+
+
+@lru_cache(maxsize=1)
+def _allow_processes() -> None:
+    """Let tasks start processes of `multiprocessing`, which refuses them in Dask's workers: they are daemons.
+
+    Whatever a task leaves behind ends with the worker, or soon after it.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001
+    config["daemon"] = False
 
 
 def _changed(parcel: Parcel) -> tuple[str, ...]:
@@ -583,7 +671,40 @@ def _worker_name() -> str:
     return str(os.getpid())
 
 
+_forwards: list[Callable[[str], object]] = []
+"""What forwards log lines in place of Dask's worker, in a process that has none."""
+
+
 def _forward(line: str) -> None:
+    if _forwards:
+        _forwards[0](line)
+        return
     from distributed import get_worker
 
     get_worker().log_event(logs.TOPIC, line)
+
+
+# For the process of calls with a time limit, in which there is no worker of Dask's.
+
+
+def forward_to(forward: Callable[[str], object]) -> None:
+    """Forward log lines in this way from now on."""
+    _forwards[:] = [forward]
+
+
+def unpacked(parcel: Parcel) -> Job:
+    """Return the job in a parcel, unpacked once."""
+    return _job(parcel)
+
+
+@contextmanager
+def inside(parcel: Parcel) -> Iterator[Job]:
+    """Set the logging context and the current job while its function runs."""
+    job = _job(parcel)
+    with _inside(job):
+        yield job
+
+
+def changed_by(parcel: Parcel) -> tuple[str, ...]:
+    """Return what a job's runs have changed of the values that it reads, in this process."""
+    return _changed(parcel)

@@ -8,8 +8,7 @@ import functools
 import inspect
 import sys
 import types
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Self, TypeVar
 
 from lightwork.errors import InputError, LightworkError, near
 from lightwork.functions.callables import (
@@ -22,17 +21,8 @@ from lightwork.functions.callables import (
     own_signature,
     signature_of,
 )
-from lightwork.functions.checks import (
-    FLAG,
-    FROM_ONE,
-    FROM_ZERO,
-    NAMES,
-    SECONDS,
-    TEXT,
-    check,
-    maybe,
-    one_of,
-)
+from lightwork.functions.checks import TEXT, check, maybe
+from lightwork.functions.options import TaskOptions as TaskOptions  # noqa: TC001 - named in old pickles
 from lightwork.functions.pickling import is_held, resolve
 
 if TYPE_CHECKING:
@@ -40,32 +30,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-OnError = Literal["raise", "skip", "collect"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """The options of a task; `task` explains each."""
-
-    cache: bool = True
-    version: str | None = None
-    ignore: tuple[str, ...] = ()
-    retries: int = 0
-    retry_delay: float = 0.5
-    on_error: OnError = "raise"
-    batch: int | None = None
-
-
-_KINDS = {
-    "cache": FLAG,
-    "version": maybe(TEXT),
-    "ignore": NAMES,
-    "retries": FROM_ZERO,
-    "retry_delay": SECONDS,
-    "on_error": one_of(*get_args(OnError)),
-    "batch": maybe(FROM_ONE),
-}
 
 _Binding = Literal["", "static", "class"]
 
@@ -165,6 +129,18 @@ class TaskFunction(Generic[P, R]):
             ignore = tuple(name for name in self.options.ignore if name in left)
             bound.options = dataclasses.replace(self.options, ignore=ignore)
         return bound
+
+    def _with(self, options: TaskOptions) -> Self:
+        """Return the same task with other options.
+
+        Raises:
+            InputError: one of them is invalid.
+        """
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.options = options
+        _check(other)
+        return other
 
     def by_name(self) -> tuple[str, str] | None:
         """Return the module and name under which the task is pickled; None if it goes by value."""
@@ -286,10 +262,11 @@ def _refuse_hidden(task: TaskFunction[Any, Any]) -> None:
 def _check(task: TaskFunction[Any, Any]) -> None:
     """Refuse wrong options, where the decorator is applied."""
     fn, options, where = task.fn, task.options, f"@task on {task.name}"
-    check(where, {name: getattr(options, name) for name in _KINDS}, _KINDS)
-    if is_coroutine(fn):
+    options.check(where)
+    if options.concurrency is not None and not is_coroutine(fn):
         raise InputError(
-            f"{where}: an async function cannot be a task; write a function with def that calls asyncio.run"
+            f"{where}: concurrency={options.concurrency}: expected an async function, several calls of which"
+            " can run in one thread"
         )
     if is_generator(fn):
         raise InputError(f"{where}: a generator cannot be a task; return the values instead")

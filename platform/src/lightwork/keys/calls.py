@@ -58,6 +58,7 @@ class ElementKeys:
         fn: the function.
         code: the key of its code.
         varying: the parameters that each element supplies: their names, or the number of positional ones.
+        keywords: the names of further ones, which an element supplies after those.
         fixed: the other arguments, by name.
         ignore: the names of parameters that do not count.
 
@@ -73,11 +74,14 @@ class ElementKeys:
         *,
         varying: Sequence[str] | int,
         fixed: Mapping[str, object],
+        keywords: Sequence[str] = (),
         ignore: Collection[str] = (),
     ) -> None:
         signature = own_signature(fn)
-        self._single = (varying if isinstance(varying, int) else len(varying)) == 1
+        width = varying if isinstance(varying, int) else len(varying)
+        self._single = width + len(keywords) == 1
         args, kwargs = _arguments(signature, varying, fixed)
+        kwargs |= {name: _Hole(index) for index, name in enumerate(keywords, width)}
         # The constant bytes at the start; then for each varying parameter: name, placeholder, bytes after it.
         self._start = blake2b(bytes.fromhex(code.digest), digest_size=16)
         self._steps: list[tuple[str, object, bytes]] = []

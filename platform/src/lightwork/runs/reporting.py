@@ -9,7 +9,7 @@ from lightwork.errors import one_line
 from lightwork.functions.raised import describe
 from lightwork.runs.record import now
 from lightwork.store import records
-from lightwork.store.attempts import COUNTS
+from lightwork.store.attempts import COUNTS, FURTHER
 
 if TYPE_CHECKING:
     from lightwork.runs.record import Record
@@ -57,7 +57,11 @@ def _facts(session: Session, record: Record, status: str) -> dict[str, str]:
         "tenant": session.tenant,
         "on": session.on,
         "parameters": ", ".join(f"{key}={_text(value)}" for key, value in parameters.items()) or "none",
-        "elements": ", ".join(f"{counts[key]:,} {key}" for key in COUNTS if counts[key] or key == "total"),
+        "elements": ", ".join(
+            f"{counts[key]:,} {key.replace('_', ' ')}"
+            for key in (*COUNTS, *FURTHER)
+            if counts.get(key) or key == "total"
+        ),
         "seconds": f"{(end - record.begin).total_seconds():,.1f}",
         "finished": f"{end:%Y-%m-%d %H:%M:%S} UTC",
     }

@@ -28,7 +28,7 @@ from lightwork.store import presence
 from lightwork.store.endings import link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from lightwork.engine.progress import Mode
     from lightwork.functions.decorated import Pipeline
@@ -64,7 +64,7 @@ def run_pipeline(
     workers: int | None = None,
     lake: str | None = None,
     tenant: str | None = None,
-    refresh: bool = False,
+    refresh: bool | Collection[str] = False,
     cache: bool = True,
     progress: Mode | None = None,
     dashboard: bool = False,
@@ -82,7 +82,7 @@ def run_pipeline(
         workers: the number of worker processes.
         lake: the lake.
         tenant: the tenant.
-        refresh: compute everything again.
+        refresh: compute everything again, or the tasks of these names.
         cache: look results up, and keep them.
         progress: the progress display.
         dashboard: serve Dask's dashboard.

@@ -12,11 +12,22 @@ from lightwork import logs, run_names, settings
 from lightwork.cluster.scripts import check_main
 from lightwork.engine import collections
 from lightwork.engine.job import CURRENT, Job
-from lightwork.engine.mapping import Results, check_map
+from lightwork.engine.mapping import Results, check_map, check_starmap
 from lightwork.engine.progress import Mode, Progress
 from lightwork.engine.runner import Runner, closed
 from lightwork.errors import InputError, LakeAway, public
-from lightwork.functions.checks import BY_NAME, FLAG, PATH, TEXT, check, maybe, one_of
+from lightwork.functions.checks import (
+    BY_NAME,
+    FLAG,
+    FROM_ONE,
+    PATH,
+    TASKS,
+    TEXT,
+    check,
+    either,
+    maybe,
+    one_of,
+)
 from lightwork.functions.raised import is_quit
 from lightwork.lake import open_lake
 from lightwork.lake.patience import RUN_SECONDS, hurried
@@ -25,7 +36,7 @@ from lightwork.runs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -33,7 +44,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from lightwork.engine.calls import Future
+    from lightwork.engine.mapping import Request
     from lightwork.functions.decorated import TaskFunction
+    from lightwork.functions.limits import Limit
     from lightwork.runs.report import Report
     from lightwork.store.artifacts import Artifacts
 
@@ -45,13 +58,14 @@ _KINDS = {
     "on": maybe(TEXT),
     "lake": maybe(PATH),
     "tenant": maybe(TEXT),
-    "refresh": FLAG,
+    "refresh": either(FLAG, TASKS),
     "cache": FLAG,
     "run_id": maybe(TEXT),
     "pipeline": TEXT,
     "parameters": maybe(BY_NAME),
     "progress": maybe(one_of(*get_args(Mode))),
     "dashboard": FLAG,
+    "threads": maybe(FROM_ONE),
 }
 
 
@@ -62,13 +76,15 @@ def connect(
     lake: str | os.PathLike[str] | None = None,
     tenant: str | None = None,
     *,
-    refresh: bool = False,
+    refresh: bool | Collection[str] = False,
     cache: bool = True,
     run_id: str | None = None,
     pipeline: str = "",
     parameters: Mapping[str, object] | None = None,
     progress: Mode | None = None,
     dashboard: bool = False,
+    limits: Mapping[str, int | str] | None = None,
+    threads: int | None = None,
 ) -> Session:
     """Open a session: until it is closed, tasks run there. A `with` statement closes it at its end.
 
@@ -89,7 +105,8 @@ def connect(
         lake: a folder, `file:///folder` or `s3://bucket/prefix`; by default LIGHTWORK_LAKE, else
             `.lightwork/lake` of the current folder, or the nearest one above it in the repository.
         tenant: the tenant whose data it is; by default LIGHTWORK_TENANT, else `local`.
-        refresh: compute everything again, and keep the new results.
+        refresh: compute everything again, and keep the new results; or only the tasks of these names, such as
+            `["speed"]` or `["pipelines.windy_city.speed"]`.
         cache: whether to look up and keep results at all.
         run_id: the run's name; by default the pipeline's, the time and a random part.
         pipeline: the pipeline's name, for logs and records.
@@ -97,6 +114,11 @@ def connect(
         progress: `bar`, `lines` or `off`; by default what suits standard error.
         dashboard: serve Dask's dashboard for `local`, at an address that the log names and nobody can guess;
             it has no effect elsewhere, as a cluster has one or not.
+        limits: for tasks with the option `limit`, by name: how many calls run at once, such as 4, or how many
+            start within a time, such as `10/s`, `100/min` or `1000/h`; by default LIGHTWORK_LIMITS, such as
+            `gpu-api=4,weather=10/s`.
+        threads: the threads of numerical libraries (OpenMP, MKL, OpenBLAS) in each worker of `local`; by
+            default OMP_NUM_THREADS and its like, else one.
 
     Raises:
         InputError: an argument or an environment variable is invalid; nothing has been started.
@@ -107,7 +129,9 @@ def connect(
             "connect: refresh=True keeps new results and cache=False keeps none; expected one of the two"
         )
     session = _session(
-        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard)
+        *(on, workers, lake, tenant, refresh, cache, run_id, pipeline, parameters, progress, dashboard),
+        limits=settings.resolve_limits(limits) if limits is not None else None,
+        threads=threads,
     )
     if session.on == "local":
         check_main()
@@ -120,7 +144,7 @@ def _session(
     workers: int | None = None,
     lake: str | os.PathLike[str] | None = None,
     tenant: str | None = None,
-    refresh: bool = False,
+    refresh: bool | Collection[str] = False,
     cache: bool = True,
     run_id: str | None = None,
     pipeline: str = "",
@@ -128,12 +152,17 @@ def _session(
     progress: Mode | None = None,
     dashboard: bool = False,
     *,
+    limits: Mapping[str, Limit] | None = None,
+    threads: int | None = None,
     patience: float | None = None,
 ) -> Session:
     """Make a session as `connect` does, which is not the current one."""
     settings.load_env()
+    place = settings.resolve_on(on, default="serial")
     return Session(
-        on=settings.resolve_on(on, default="serial"),
+        on=place,
+        limits=settings.resolve_limits(None) if limits is None else limits,
+        threads=settings.resolve_threads(threads, place),
         workers=settings.resolve_workers(workers),
         lake=settings.resolve_lake(lake),
         tenant=settings.resolve_tenant(tenant),
@@ -203,7 +232,11 @@ def _inner(job: Job) -> Session:
     cache = job.code is not None
     lake = job.lake
     return _session(
-        "serial", None, lake.url, lake.tenant, cache=cache, progress="off", patience=lake.patience
+        *("serial", None, lake.url, lake.tenant),
+        cache=cache,
+        progress="off",
+        patience=lake.patience,
+        limits=job.limits,
     )
 
 
@@ -239,13 +272,15 @@ class Session:
         lake: str,
         tenant: str,
         patience: float,
-        refresh: bool,
+        refresh: bool | Collection[str],
         cache: bool,
         run_id: str,
         pipeline: str,
         parameters: dict[str, object],
         progress: Progress,
         dashboard: bool,
+        limits: Mapping[str, Limit],
+        threads: int | None,
     ) -> None:
         self.tenant = tenant
         self.run_id = run_id
@@ -262,6 +297,8 @@ class Session:
             cache=cache,
             progress=progress,
             dashboard=dashboard,
+            limits=limits,
+            threads=threads,
         )
         self.on = on
         self.workers = workers
@@ -272,7 +309,8 @@ class Session:
         self.upkeep = Upkeep(self.lake)
         self.origin: dict[str, object] = {}
         self.code_key: Callable[[], str | None] = lambda: None
-        self.arguments = (on, workers, self.lake.root, tenant, refresh, cache, pipeline, parameters)
+        chosen = refresh if isinstance(refresh, bool) else frozenset(refresh)
+        self.arguments = (on, workers, self.lake.root, tenant, chosen, cache, pipeline, parameters)
         self._closed = False
         self._gone = False
         self._logging = False
@@ -343,11 +381,24 @@ class Session:
     # Running
 
     def map(
-        self, task: TaskFunction[..., Any], iterables: Sequence[Iterable[Any]], shared: Mapping[str, Any]
+        self,
+        task: TaskFunction[..., Any],
+        iterables: Sequence[Iterable[Any]],
+        shared: Mapping[str, Any],
+        keywords: Mapping[str, Iterable[Any]] | None = None,
     ) -> Results[Any]:
         """Run `Task.map` in this session."""
         self._begin()
-        request = check_map(self.runner, task, iterables, shared)
+        return self._results(check_map(self.runner, task, iterables, shared, keywords))
+
+    def starmap(
+        self, task: TaskFunction[..., Any], tuples: Iterable[Any], shared: Mapping[str, Any]
+    ) -> Results[Any]:
+        """Run `Task.starmap` in this session."""
+        self._begin()
+        return self._results(check_starmap(self.runner, task, tuples, shared))
+
+    def _results(self, request: Request) -> Results[Any]:
         if self.on == "serial":
             from lightwork.engine import serial as engine
         else:
@@ -363,6 +414,27 @@ class Session:
         self._begin()
         with current.inside(self):
             return start_call(self.runner, task, args, kwargs)
+
+    def is_cached(self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Run `Task.is_cached` in this session."""
+        from lightwork.engine.kept import is_cached
+
+        self._begin()
+        return is_cached(self.runner, task, args, kwargs)
+
+    def forget(self, task: TaskFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Run `Task.forget` in this session."""
+        from lightwork.engine.kept import forget
+
+        self._begin()
+        return forget(self.runner, task, args, kwargs)
+
+    def forget_all(self, task: TaskFunction[..., Any]) -> int:
+        """Run `Task.forget_all` in this session."""
+        from lightwork.engine.kept import forget_all
+
+        self._begin()
+        return forget_all(self.runner, task)
 
     # Opening and closing
 

@@ -27,6 +27,9 @@ SILENCE = dt.timedelta(minutes=5)
 """Time without a heartbeat after which an attempt counts as lost; longer than a short outage of the lake."""
 COUNTS = ("total", "cached", "computed", "failed")
 """The numbers of elements in a record."""
+FURTHER = ("retried", "timed_out")
+"""Further numbers, there only if they are not 0: of elements that were tried more than once, and of failed
+ones that exceeded a time limit."""
 
 _THREADS = 8
 

@@ -215,9 +215,11 @@ def _attempt(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def sum_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Return the sum of numbers of elements: total, cached, computed, failed."""
+    """Return the sum of numbers of elements: total, cached, computed, failed, and further ones."""
     items = list(counts)
-    return {name: sum(int(item.get(name, 0)) for item in items) for name in attempts.COUNTS}
+    names = (*attempts.COUNTS, *attempts.FURTHER)
+    sums = {name: sum(int(item.get(name, 0)) for item in items) for name in names}
+    return {name: number for name, number in sums.items() if number or name in attempts.COUNTS}
 
 
 def _tasks(last: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

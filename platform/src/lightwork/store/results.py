@@ -14,6 +14,7 @@ file is read from the segments. A reader that misses a merged segment lists the 
 from __future__ import annotations
 
 import itertools
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,39 @@ _VALUE_BYTES = 40  # bytes that a small value takes in memory, about
 
 
 class Missing:
-    """The type of `MISSING`, which stands for an absent result."""
+    """The type of `MISSING`, which stands for an absent result; in a lake, for one that was forgotten."""
+
+    def __reduce__(self) -> str:
+        return "MISSING"
 
     def __repr__(self) -> str:
         return "MISSING"
 
 
 MISSING: Any = Missing()
+
+
+_STEPS = 1000
+"""Steps in which the age of a result is told, so that few results have a generation of their own."""
+
+
+def dated_from(lifetime: float | None) -> int:
+    """Return the least generation of results that are computed from now on, if they expire.
+
+    The generation tells the time in nanoseconds, rounded down: it stays with a result whatever is merged.
+
+    Args:
+        lifetime: seconds for which they count; None for ever.
+    """
+    if lifetime is None:
+        return 0
+    step = int(max(1.0, lifetime / _STEPS) * 1e9)
+    return time.time_ns() // step * step
+
+
+def expired_before(lifetime: float | None) -> int:
+    """Return the least generation of results that count now."""
+    return 0 if lifetime is None else max(1, time.time_ns() - int(lifetime * 1e9))
 
 
 def results_folder(task: str) -> str:
@@ -134,12 +161,16 @@ class CodeResults:
     @property
     def generation(self) -> int:
         """The generation of new results of keys that are absent: at least the highest one seen."""
-        seen = max(self._catalog.generation, self._issued)
+        return self.generation_from(0)
+
+    def generation_from(self, least: int) -> int:
+        """Return the generation of new results of keys that are absent, at least a given one."""
+        seen = max(self._catalog.generation, self._issued, least)
         return seen + seen % 2
 
-    def next_generation(self) -> int:
+    def next_generation(self, least: int = 0) -> int:
         """Return a generation above every one seen, for results that replace others; a new one each time."""
-        seen = max(self._catalog.generation, self._issued)
+        seen = max(self._catalog.generation, self._issued, least)
         self._issued = seen + 1 + seen % 2
         return self._issued
 
@@ -150,23 +181,33 @@ class CodeResults:
         self._catalog.refresh()
         return self
 
-    def lookup(self, keys: Sequence[bytes]) -> list[Any]:
+    def lookup(self, keys: Sequence[bytes], since: int = 0) -> list[Any]:
         """Look up the results of keys.
+
+        Args:
+            keys: the keys.
+            since: the least generation of a result that counts.
 
         Returns:
             One result per key, `MISSING` where there is none or it cannot be read. What can be changed is a
             new object each time, also where a key occurs twice.
         """
         try:
-            return self._values(self._catalog.locate(keys))
+            return self._values(self._locate(keys, since))
         except FileNotFoundError:
             # Another run has merged the segment since it was listed.
             self.forget()
             self.refresh()
             try:
-                return self._values(self._catalog.locate(keys))
+                return self._values(self._locate(keys, since))
             except FileNotFoundError:
                 return [MISSING] * len(keys)
+
+    def _locate(self, keys: Sequence[bytes], since: int) -> list[int | None]:
+        if not since:
+            return self._catalog.locate(keys)
+        found = self._catalog.search(keys)
+        return [place if generation >= since else None for place, generation in found]
 
     def read_segment(self, path: str) -> list[Any]:
         """Read all values of a segment, in the order in which they were committed.

@@ -28,7 +28,7 @@ def double(x: int) -> int:
     return 2 * x
 
 
-@task
+@task(retries=2, retry_on=OSError)
 def scaled(x, factor=2):
     if x == 3:
         raise ValueError("three is\\nno good")

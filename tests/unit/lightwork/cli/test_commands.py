@@ -125,6 +125,11 @@ def test_the_help_of_a_pipeline_shows_its_parameters(lightwork, args) -> None:
     assert "--refresh" in text
 
 
+def test_the_help_of_a_pipeline_shows_its_tasks_options(lightwork) -> None:
+    text = " ".join(lightwork("run", "windy-city", "--help").out.split())
+    assert "Options of its tasks: scaled retries=2, retry_on=OSError" in text
+
+
 def test_the_help_of_a_pipeline_says_what_is_required(lightwork) -> None:
     assert "rows  int, required" in lightwork("run", "table", "--help").out
 
@@ -149,6 +154,23 @@ def test_a_second_run_says_that_everything_is_cached(lightwork) -> None:
     assert "10 elements: all cached" in lightwork("run", "windy-city", "--on", "serial").out
     assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--refresh").out
     assert "10 computed" in lightwork("run", "windy-city", "--on", "serial", "--no-cache").out
+
+
+@pytest.mark.parametrize(
+    ("args", "computed"),
+    [
+        (("windy-city", "--refresh", "double"), True),
+        (("windy-city", "--refresh=double", "max_timestamps=10"), True),
+        (("--on", "serial", "windy-city", "--refresh", "max_timestamps=10"), True),
+        (("--refresh", "windy-city"), True),
+        (("windy-city", "--refresh", "other"), False),
+    ],
+)
+def test_refresh_takes_the_name_of_a_task_after_that_of_the_pipeline(lightwork, args, computed) -> None:
+    lightwork("run", "windy-city", "--on", "serial")
+    done = lightwork("run", *args, "--on", "serial")
+    assert done.code == 0, done.err
+    assert ("10 computed" in done.out) == computed
 
 
 def test_the_record_of_a_run_says_how_it_ended(lightwork, project: Path) -> None:

@@ -58,13 +58,21 @@ RIGHT: dict[str, list[Any]] = {
     "retry_delay": [0, 1, 1.5, np.float64(0.5)],
     "on_error": ["raise", "skip", "collect"],
     "batch": [1, 100, None, np.int64(3)],
+    "retry_on": [OSError, (OSError, ValueError), iter([KeyError]), None],
+    "timeout": [1, 1.5, None, np.float64(0.5), np.int64(3)],
+    "ordered": [True, False],
+    "expires": ["1s", "7d", "1.5h", "2w", None],
+    "refresh": [True, False],
+    "limit": ["1", "api", None],
+    "concurrency": [None],
+    "resources": [{"GPU": 1}, {"GPU": 0.5, "MEMORY": 8e9}, None],
 }
 RIGHT_CONNECT: dict[str, list[Any]] = {
     "on": ["serial", None],
     "workers": [1, "1", None],
     "lake": ["lake", Path("lake"), None],
     "tenant": ["acme", None],
-    "refresh": [True, False],
+    "refresh": [True, False, [], ["speed"], ("a.b",)],
     "cache": [True, False],
     "run_id": ["r1", "", "1", None],
     "pipeline": ["windy", "", "1"],
@@ -173,9 +181,10 @@ GENERATORS = [
 
 
 @pytest.mark.parametrize("fn", ASYNC)
-def test_async_functions_are_refused(fn):
-    with pytest.raises(InputError, match=r"async function cannot be a task; .* asyncio\.run"):
-        task(fn)
+def test_async_functions_are_tasks_and_may_run_together(fn):
+    assert task(concurrency=3)(fn).options.most_together == 3
+    with pytest.raises(InputError, match="concurrency=3: expected an async function"):
+        task(concurrency=3)(plain)
 
 
 @pytest.mark.parametrize("fn", GENERATORS)

@@ -121,6 +121,13 @@ class Report:
 
         return page(heading, facts, self.sections, result)
 
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, in a frame of its own."""
+        import html
+
+        page = html.escape(self.html(heading="report", facts={}), quote=True)
+        return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:40em"></iframe>'
+
 
 def _number(where: str, name: object, value: Any) -> float:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

@@ -1,0 +1,100 @@
+"""What runs in the process that a worker starts for calls with a time limit: it receives calls one by one."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lightwork.engine import worker
+from lightwork.engine.apart import IDLE_SECONDS
+from lightwork.engine.causes import send
+from lightwork.engine.compute import advice, trace
+from lightwork.engine.looping import awaited
+from lightwork.errors import LightworkError
+from lightwork.functions.frozen import Unfreezable, freeze, open_argument
+from lightwork.functions.raised import describe, raise_if_interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+
+    from lightwork.engine.job import Job, Parcel
+
+_DIE_WITH_PARENT = 1
+"""The option of Linux's `prctl` that sends a signal once the parent has ended."""
+
+
+def serve(link: Connection, where: int, parent: int) -> None:
+    """Answer messages until the worker has ended, or nothing comes for long.
+
+    Args:
+        link: the connection to the worker.
+        where: the file to which SIGUSR1 writes a traceback.
+        parent: the worker's process.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to all processes
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    faulthandler.register(signal.SIGUSR1, file=where, all_threads=False)
+    _Inner(link).serve(parent)
+
+
+class _Inner:
+    def __init__(self, link: Connection) -> None:
+        self._link = link
+        self._parcel: Parcel | None = None
+        worker.forward_to(lambda line: self._tell("log", line))
+
+    def _tell(self, kind: str, content: Any = None) -> None:
+        self._link.send_bytes(pickle.dumps((kind, content), protocol=5))
+
+    def serve(self, parent: int) -> None:
+        while os.getppid() == parent and self._link.poll(IDLE_SECONDS):
+            try:
+                kind, content = pickle.loads(self._link.recv_bytes())
+            except EOFError:
+                return
+            try:
+                if kind == "job":
+                    worker.unpacked(content)
+                    self._parcel = content
+                    self._tell("ready")
+                else:
+                    self._run(kind, content)
+            except LightworkError as error:
+                self._tell("refused", error)
+
+    def _run(self, kind: str, content: Any) -> None:
+        assert self._parcel is not None  # noqa: S101 - the worker sends it first
+        with worker.inside(self._parcel) as job:
+            self._tell("begun")
+            try:
+                value, warning = _element(job, content) if kind == "element" else (_call(job, *content), "")
+            except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
+                raise_if_interrupted(error)
+                self._tell("raised", (send(error), describe(error) + advice(error), trace(error)))
+                return
+            names = worker.changed_by(self._parcel)
+            if names or warning:
+                self._tell("changed", (names, warning))
+            if type(value) is Unfreezable:
+                text = f"a result of type {value.kind} cannot be sent to the driver: {describe(value.error)}"
+                self._tell("raised", (send(value.error), text, ""))
+            else:
+                self._tell("done", value)
+
+
+def _element(job: Job, element: Any) -> tuple[Any, str]:
+    """Return the result of one element, frozen, and a warning about its shared arguments."""
+    return job.shared.run(lambda loan: freeze(awaited(job.fn, job.call(loan))(open_argument(element))))
+
+
+def _call(job: Job, data: Any, arguments: Sequence[Any]) -> Any:
+    args, kwargs = worker.fill(open_argument(data), arguments)
+    return freeze(awaited(job.fn, lambda _: job.fn(*args, **kwargs))(None))
