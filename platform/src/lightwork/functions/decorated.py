@@ -21,7 +21,7 @@ from lightwork.functions.callables import (
     own_signature,
     signature_of,
 )
-from lightwork.functions.checks import TEXT, check, maybe
+from lightwork.functions.checks import NAMES, TEXT, check, maybe
 from lightwork.functions.options import TaskOptions as TaskOptions  # noqa: TC001 - named in old pickles
 from lightwork.functions.pickling import is_held, resolve
 
