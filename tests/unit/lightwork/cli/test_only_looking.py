@@ -40,6 +40,7 @@ LOOKS = {
     "logs": ["RUN", "RUN --json", "RUN --follow"],
     "show": ["RUN", "RUN --json"],
     "open": ["RUN --json"],
+    "diff": ["RUN RUN", "RUN RUN --json"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
