@@ -34,6 +34,8 @@ LOOKS = {
     "cache prune": ["--older-than 30d --dry-run", "--task trap --dry-run", "--older-than 30d"],
     "runs": ["", "--json", "windy-city --last 1", "--slow --where x=1 --status failed --since 7d"],
     "cost": ["", "--json", "--by day"],
+    "show": ["RUN", "RUN --json"],
+    "open": ["RUN --json"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
@@ -45,6 +47,7 @@ LOOKS = {
 
 ACTS = {
     "run": "runs a pipeline",
+    "retry": "runs a pipeline",
     "new": "writes files",
     "tenant new": "writes a file",
     "login": "talks to AWS and a cluster and not to a lake",
@@ -133,8 +136,9 @@ def commands(group: click.Group, path: str = "") -> Iterator[str]:
 def look(lightwork: Callable) -> dict[str, str]:
     """Run every command that only looks; return the ends of those that sprang a trap or broke."""
     wrong = {}
+    name = next(Path(".lightwork/lake/local/runs").glob("windy-city-*")).name
     for command, lines in LOOKS.items():
-        for line in lines:
+        for line in (item.replace("RUN", name) for item in lines):
             done = lightwork(*command.split(), *line.split())
             if Path("sprung").exists():
                 wrong[f"{command} {line}"] = "unpickled"
