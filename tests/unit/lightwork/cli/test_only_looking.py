@@ -15,7 +15,7 @@ from lightwork.cli.main import cli
 from lightwork.functions import discovery
 from lightwork.keys import call_key, code_key
 from lightwork.lake import open_lake
-from lightwork.store import records, segments
+from lightwork.store import segments
 from lightwork.store.artifacts import Artifacts
 from lightwork.store.results import ResultStore
 
@@ -33,7 +33,10 @@ LOOKS = {
     "cache size": ["", "--json"],
     "cache prune": ["--older-than 30d --dry-run", "--task trap --dry-run", "--older-than 30d"],
     "runs": ["", "--json", "windy-city --last 1"],
-    "logs": ["{run}", "{run} --json", "{run} --follow"],
+    "logs": ["RUN", "RUN --json", "RUN --follow"],
+    "show": ["RUN", "RUN --json"],
+    "open": ["RUN --json"],
+    "diff": ["RUN RUN", "RUN RUN --json"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],
@@ -45,6 +48,7 @@ LOOKS = {
 
 ACTS = {
     "run": "runs a pipeline",
+    "retry": "runs a pipeline",
     "new": "writes files",
     "tenant new": "writes a file",
     "login": "talks to AWS and a cluster and not to a lake",
@@ -132,10 +136,10 @@ def commands(group: click.Group, path: str = "") -> Iterator[str]:
 def look(lightwork: Callable) -> dict[str, str]:
     """Run every command that only looks; return the ends of those that sprang a trap or broke."""
     wrong = {}
-    run = records.names(open_lake(".lightwork/lake", tenant="local"))[0]
+    name = next(Path(".lightwork/lake/local/runs").glob("windy-city-*")).name
     for command, lines in LOOKS.items():
-        for line in lines:
-            done = lightwork(*command.split(), *line.format(run=run).split())
+        for line in (item.replace("RUN", name) for item in lines):
+            done = lightwork(*command.split(), *line.split())
             if Path("sprung").exists():
                 wrong[f"{command} {line}"] = "unpickled"
                 Path("sprung").unlink()
