@@ -165,19 +165,6 @@ def test_a_person_finds_their_tenants_lines_and_no_others(
     assert shown.stdout.endswith("  wind of acme\n"), shown
 
 
-def test_logs_of_a_run_without_pods_come_from_opensearch(
-    environment: dict[str, str], front: SignedFront, domain: Domain
-) -> None:
-    run, pod = "windy-city-20261127t201530-abcde", "workers-6f7d8-x2k9q"
-    domain.ship(Line("acme", "of its worker", f"{run}-{pod}"), Line("acme", "of another run"))
-    command = [*tenants.LIGHTWORK, "logs", run, "--role", "worker", *tenants.WHERE, "acme"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False, timeout=120
-    )
-    assert (done.returncode, done.stdout) == (0, f"{run}-{pod}  of its worker\n"), done.stderr
-    assert front.asked == [("POST", f"{stream('acme')}/_search", people("acme"))]
-
-
 def test_another_tenants_people_are_refused_in_one_line(
     environment: dict[str, str], front: SignedFront
 ) -> None:

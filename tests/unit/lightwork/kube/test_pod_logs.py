@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from lightwork import InputError
 from lightwork.cli import logs as commands
+from lightwork.cli import search
 from lightwork.kube import pod_logs
 from lightwork.kube.archive import SERVER
 from lightwork.kube.pod_logs import PodLogs, Seen, entries_of
 from lightwork.lake import open_lake
+from lightwork.search.lines import Found, Line, Query
 from lightwork.store import run_logs
 from lightwork.store.run_logs import Kept
 from tests.unit.lightwork.kube.objects import ARGO, CORE, pods, workflow
@@ -102,6 +106,28 @@ def test_pods_that_are_gone_are_shown_beside_those_that_are_there(api, tmp_path)
         "of the killed one",
         "b",
     ]
+
+
+def test_a_run_without_pods_is_looked_for_in_opensearch_before_the_lake(api, tmp_path, monkeypatch):
+    asked = []
+
+    @contextlib.contextmanager
+    def opened(*where):
+        asked.append(where)
+        yield SimpleNamespace(newest=newest)
+
+    def newest(query, limit):
+        asked.append(query)
+        return Found([Line(TIME.format(0, 1), "r1-workers-6f7d8-abcde", "worker", "found")], 1)
+
+    monkeypatch.setattr(search, "opened", opened)
+    api.answers["GET", f"{CORE}/pods"] = (200, {"items": []})
+    api.answers["GET", f"{ARGO}/workflows/r1"] = (200, workflow("Succeeded"))
+    result = CliRunner().invoke(commands.logs_command, [*WHERE, "--task", "t", "--role", "worker"])
+    assert (result.exit_code, result.stdout) == (0, ""), "it is of no task"
+    result = CliRunner().invoke(commands.logs_command, [*WHERE, "--lake", str(tmp_path)])
+    assert result.stdout == "r1-workers-6f7d8-abcde  found\n"
+    assert asked == [("dev", "acme", None), Query(run="r1", task="t"), ("dev", "acme", None), Query(run="r1")]
 
 
 def test_what_two_attempts_of_a_driver_have_kept_comes_once(tmp_path):
