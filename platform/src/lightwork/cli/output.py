@@ -190,7 +190,7 @@ def _plain_lines(
 ) -> list[str] | None:
     """Return the lines of a table as Rich writes them to no terminal, without importing it.
 
-    None stands for a table that is more than plain text: that of a cell with a style, with several lines, or with tabs.
+    None stands for a table that is more than plain text: with a style, several lines or a tab in a cell.
     """
     if not all(isinstance(value, str | int | float) or value is None for row in rows for value in row):
         return None

@@ -25,7 +25,7 @@ def leave(
     **fields: Any,
 ) -> None:
     """Leave the record of a run, with its mark unless the run is of before there were any."""
-    started = (ended or NOW) - dt.timedelta(seconds=seconds)
+    started = (ended or dt.datetime.now(dt.UTC)) - dt.timedelta(seconds=seconds)
     values = {
         "run_id": name,
         "pipeline": "windy-city",

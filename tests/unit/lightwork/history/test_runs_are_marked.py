@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -78,7 +77,6 @@ def test_the_upkeep_of_a_run_packs_the_history(lake: Lake) -> None:
     upkeep._thread.join()
     assert len(segments.listing(lake).segments) == 1
     assert lake.exists(f"history/parquet/{NOW:%Y-%m}.parquet"), "pyarrow is imported here"
-    assert [thread.name for thread in threading.enumerate()].count("lightwork-upkeep") == 0
 
 
 def rows(lake: Lake, month: str) -> list[str]:
