@@ -147,9 +147,10 @@ class Board:
         figures = self._figures or {}
         going = list(runs)
         ends, self._ends = self._ends, []
-        for run in (*going, *ends):  # a pipeline may have been deployed since the list of them was read
-            if run.pipeline:
-                figures.setdefault(run.pipeline, _empty())
+        # A pipeline may have been deployed since the list of them was read.
+        for name in {*(run.pipeline for run in going), *(ended.pipeline for ended in ends)}:
+            if name:
+                figures.setdefault(name, _empty())
         for ended in sorted(ends, key=lambda item: item.finished):
             if ended.pipeline:
                 _count(figures[ended.pipeline], ended)
