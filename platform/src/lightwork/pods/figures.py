@@ -145,10 +145,16 @@ class Board:
         if self._figures is None or self._is_due("again", now, HOURLY):
             self._take_up()
         figures = self._figures or {}
+        going = list(runs)
         ends, self._ends = self._ends, []
+        # A pipeline may have been deployed since the list of them was read.
+        for name in {*(run.pipeline for run in going), *(ended.pipeline for ended in ends)}:
+            if name:
+                figures.setdefault(name, _empty())
         for ended in sorted(ends, key=lambda item: item.finished):
-            _count(figures.setdefault(ended.pipeline, _empty()), ended)
-        _place(figures, list(runs))
+            if ended.pipeline:
+                _count(figures[ended.pipeline], ended)
+        _place(figures, going)
         if self._is_due("schedules", now, SELDOM):
             self._see_schedules(figures, now)
         if self._is_due("history", now, HOURLY):

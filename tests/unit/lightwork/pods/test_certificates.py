@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -224,3 +224,26 @@ def test_a_token_that_exists_is_kept_and_a_refusal_is_a_failure(status: int, out
             secrets.add_token("people")
     else:
         assert secrets.add_token("people") is outcome
+
+
+def test_the_end_of_the_certificate_is_told_beside_the_figures() -> None:
+    class Api:
+        namespace = "tenant-acme"
+        patches: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+
+        def get(self, path: str) -> dict[str, Any]:
+            assert path.endswith("/secrets/dask-tls")
+            return dict(held.held["dask-tls"])
+
+        def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            self.patches.append((path, body))
+            return {}
+
+    held = Secrets()
+    certificates.renew(cast("certificates.Secrets", held), "dask-ca", "dask-tls", NOW)
+    api = Api()
+    certificates.Secrets(cast("InCluster", api)).tell_end("dask-tls")
+    ((path, body),) = api.patches
+    assert path == "/api/v1/namespaces/tenant-acme/configmaps/run-figures"
+    end = NOW + certificates.LIFETIME
+    assert float(body["data"]["certificate"]) == pytest.approx(end.timestamp(), abs=1)

@@ -175,6 +175,21 @@ def test_runs_that_run_and_wait_are_told_with_the_oldest(board: Board, api: Api)
     assert api.of("sun")["running"] is None
 
 
+def test_a_pipeline_that_has_just_been_deployed_is_told_too(board: Board, api: Api) -> None:
+    board.publish([], NOW)
+    api.annotations[contract.ANNOTATION_PIPELINES] = "moon,mars"
+    board.end(end(pipeline="mars"))
+    board.publish(
+        [Going("mars-2", "mars", waits=False, since=NOW), Going("x", "", waits=False, since=NOW)], NOW + 5
+    )
+    assert api.of("mars")["ended"]["failed"] == 1
+    assert api.of("mars")["running"]["run"] == "mars-2"
+    board.publish([], NOW + HOURLY + 1)
+    assert api.of("mars")["ended"]["failed"] == 1
+    left = {key for key in api.data if key.startswith(contract.FIGURES_OF)}
+    assert left == {contract.FIGURES_OF + name for name in ("moon", "mars")}
+
+
 def test_an_error_is_one_short_line(board: Board, api: Api) -> None:
     board.end(end(error="first\nsecond \x1b[31m" + "x" * 1000))
     board.publish([], NOW)
