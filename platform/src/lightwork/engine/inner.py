@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from lightwork.engine.job import Job, Parcel
-    from lightwork.engine.shared import Loan
 
 _DIE_WITH_PARENT = 1
 """The option of Linux's `prctl` that sends a signal once the parent has ended."""
