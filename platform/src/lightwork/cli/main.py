@@ -38,6 +38,7 @@ COMMANDS = {
     "cache": ("cache", "Show the space that a lake takes, or delete what nobody needs."),
     "runs": ("kept", "Show recent runs."),
     "show": ("show", "Show one run: how it went, what failed, what it left."),
+    "diff": ("diff", "Show what differs between two runs."),
     "open": ("show", "Open the report of a run in the browser."),
     "retry": ("retry", "Run a pipeline again, with the parameters of an earlier run."),
     "login": ("login", "Make the commands work with a tenant in a cluster; once."),

@@ -35,6 +35,7 @@ LOOKS = {
     "runs": ["", "--json", "windy-city --last 1"],
     "show": ["RUN", "RUN --json"],
     "open": ["RUN --json"],
+    "diff": ["RUN RUN", "RUN RUN --json"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],

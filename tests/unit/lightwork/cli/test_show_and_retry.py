@@ -210,3 +210,20 @@ def test_a_heartbeat_tells_what_a_killed_run_has_done(module: Path, tmp_path: Pa
     assert found["status"] == "running"
     assert found["tasks"] == {"cli_pipelines.more.speed": found["elements"]}
     assert (found["elements"]["total"], found["elements"]["computed"]) == (5, 3)
+
+
+def test_what_differs_between_two_runs_is_shown(lightwork: Callable, module: Path) -> None:
+    first, second, same = (
+        last(lightwork("run", "twice", f"count={count}", "--on", "serial", "--json").out)["run"]
+        for count in (6, 7, 6)
+    )
+    found = last(lightwork("diff", first, second, "--json").out)["differences"]
+    by_field = {item["field"]: (item["first"], item["second"]) for item in found}
+    assert (by_field["parameters.count"], by_field["result"]) == ((6, 7), (4, 5))
+    assert not any(name.startswith(("code_keys", "versions", "pipeline", "status")) for name in by_field)
+    out = lightwork("diff", first, second).out
+    assert "parameters.count" in out
+    found = last(lightwork("diff", first, same, "--json").out)["differences"]
+    assert {item["field"].partition(".")[0] for item in found} == {"elements"}, "the cache had its results"
+    assert "Nothing differs" in lightwork("diff", same, same).out
+    assert lightwork("diff", first, "another").code == 2
