@@ -28,6 +28,7 @@ BENCHMARKS = {
     "edits": "10,000 edits of random programs, a cached run against a plain one",
     "battery": "battery-health against a plain scan",
     "estate": "one stack per tenant against one stack for all tenants",
+    "options": "processor time of maps that use no options of tasks, against the commit before these",
     "keys": "processor time of keys, against an older commit",
     "staleness": "edits that a cache must notice, against joblib, Prefect and Hamilton",
     "scaler": "the scaler against the talk's design and one pod per task, on `make cluster-up`",

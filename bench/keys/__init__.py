@@ -35,11 +35,11 @@ def run() -> list[Row]:
         except NoCommitError as error:
             return [Row("keys", "", "not measured", False, str(error))]
         rows = []
-        for name, seconds in _medians("elements", older).items():
+        for name, seconds in medians("elements", older).items():
             rows.append(_row(f"keys of 100,000 {name}", ELEMENTS, seconds, commit))
         for pipeline in ("windy-city", "battery-health"):
-            medians = _medians(pipeline, older)
-            rows.append(_row(f"keys of the first call of {pipeline}", FIRST_CALL, medians["first"], commit))
+            first = medians(pipeline, older)["first"]
+            rows.append(_row(f"keys of the first call of {pipeline}", FIRST_CALL, first, commit))
     return rows
 
 
@@ -60,23 +60,23 @@ def extract(commit: str, target: Path, repository: Path = ROOT) -> None:
         archive.extractall(target, filter="data")
 
 
-def _medians(what: str, older: Path) -> dict[str, tuple[float, float]]:
-    """Return the median seconds of our side and of the older one, for each thing that the probe measures."""
+def medians(what: str, older: Path, probe: Path = PROBE) -> dict[str, tuple[float, float]]:
+    """Return the median seconds of our side and of the older one, for each thing that a probe measures."""
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []
     for warm in (True, *([False] * ROUNDS)):
         # The first round writes the bytecode, and whatever either side keeps of the files that it has hashed.
         for root, measured in ((older, theirs), (ROOT, ours)):
-            seconds = probed(what, root)
+            seconds = probed(what, root, probe)
             if not warm:
                 measured.append(seconds)
     return {name: (_median(ours, name), _median(theirs, name)) for name in ours[0]}
 
 
-def probed(what: str, root: Path) -> dict[str, float]:
+def probed(what: str, root: Path, probe: Path = PROBE) -> dict[str, float]:
     """Measure the code in a folder, in a new process with the packages of this environment: s by name."""
     path = os.pathsep.join(map(str, (root / "platform" / "src", root)))
-    command = [sys.executable, "-P", str(PROBE), what, str(root)]
+    command = [sys.executable, "-P", str(probe), what, str(root)]
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     seconds: dict[str, float] = json.loads(output.splitlines()[-1])

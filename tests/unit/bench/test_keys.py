@@ -48,12 +48,12 @@ def test_both_sides_take_turns_and_the_first_round_does_not_count(monkeypatch: p
     older = Path("older")
     calls: list[Path] = []
 
-    def probed(what: str, root: Path) -> dict[str, float]:
+    def probed(what: str, root: Path, probe: Path) -> dict[str, float]:
         calls.append(root)
         return {what: 100.0 if len(calls) <= 2 else len(calls) * (1.0 if root == older else 10.0)}
 
     monkeypatch.setattr(keys, "probed", probed)
-    assert keys._medians("numbers", older) == {"numbers": (100.0, 9.0)}
+    assert keys.medians("numbers", older) == {"numbers": (100.0, 9.0)}
     assert calls == [older, keys.ROOT] * (keys.ROUNDS + 1)
 
 

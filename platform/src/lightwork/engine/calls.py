@@ -22,6 +22,7 @@ from lightwork.engine.runner import State, state_of
 from lightwork.engine.timing import timed
 from lightwork.engine.worker import Call, Retried, Slot, as_error, fill, received_error, run_call, unloadable
 from lightwork.errors import ElementError, InputError, LightworkError, RunFailed, TaskTimeoutError
+from lightwork.functions.callables import is_coroutine
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
@@ -427,7 +428,7 @@ def _call_here(
     watch = None if code is None else runner.watch(task)
     with watching(), logs.context(task=task.name, attempt=1):
         call_once = renewing(
-            awaited(task.fn, lambda arguments: task.fn(*arguments[0], **arguments[1])),
+            awaited(lambda call: task.fn(*call[0], **call[1]), is_async=is_coroutine(task.fn)),
             lambda: open_argument(again),
         )
         if options.timeout is not None:

@@ -92,9 +92,11 @@ class _Inner:
 
 def _element(job: Job, element: Any) -> tuple[Any, str]:
     """Return the result of one element, frozen, and a warning about its shared arguments."""
-    return job.shared.run(lambda loan: freeze(awaited(job.fn, job.call(loan))(open_argument(element))))
+    return job.shared.run(
+        lambda loan: freeze(awaited(job.call(loan), is_async=job.is_async)(open_argument(element)))
+    )
 
 
 def _call(job: Job, data: Any, arguments: Sequence[Any]) -> Any:
     args, kwargs = worker.fill(open_argument(data), arguments)
-    return freeze(awaited(job.fn, lambda _: job.fn(*args, **kwargs))(None))
+    return freeze(awaited(lambda _: job.fn(*args, **kwargs), is_async=job.is_async)(None))

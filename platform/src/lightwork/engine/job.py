@@ -50,6 +50,7 @@ class Job:
         options: the task's options.
         shared: arguments that are the same for every element, as they were when the map started.
         wide: whether an element is a tuple of several arguments.
+        is_async: whether the function returns a coroutine.
         names: the names of the arguments at the end of an element; those before are positional.
         lake: the tenant's lake.
         code: the digest of the code key under which results are kept; None if they are not kept.
@@ -71,6 +72,7 @@ class Job:
     generation: int = 0
     limits: Mapping[str, Limit] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    is_async: bool = False
 
     def call(self, loan: Loan | None = None) -> Callable[[Any], Any]:
         """Return the function of one element, with shared arguments of a loan, or with new ones."""

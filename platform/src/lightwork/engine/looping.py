@@ -15,7 +15,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.compute import Computed, Failure, as_it_is, failed, pause_before_retry
-from lightwork.functions.callables import is_coroutine
 from lightwork.functions.frozen import ATOMIC, open_argument
 from lightwork.functions.raised import raise_if_interrupted
 from lightwork.logs import set_attempt
@@ -30,20 +29,19 @@ _here = threading.local()
 """The event loop of each thread: clients that a task keeps open belong to one."""
 
 
-def awaited(fn: Callable[..., Any], call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def awaited(call: Callable[[Any], Any], *, is_async: bool) -> Callable[[Any], Any]:
     """Return the function of one element that waits for the coroutine of an async function.
 
     Args:
-        fn: the task's function.
         call: the function of one element.
+        is_async: whether it returns a coroutine.
     """
-    return (lambda element: run(call(element))) if is_coroutine(fn) else call
+    return (lambda element: run(call(element))) if is_async else call
 
 
 def runs_together(job: Job) -> bool:
     """Return whether the elements of a batch of a job run together."""
-    options = job.options
-    return options.timeout is None and options.limit is None and is_coroutine(job.fn)
+    return job.is_async and job.options.timeout is None and job.options.limit is None
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:

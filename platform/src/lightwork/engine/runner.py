@@ -21,6 +21,7 @@ from lightwork.engine.tally import Tally
 from lightwork.engine.watch import Watch
 from lightwork.errors import InputError, LakeAway, LightworkError, RunFailed, near, one_line
 from lightwork.functions import pickling
+from lightwork.functions.callables import is_coroutine
 from lightwork.keys.components import Unkeyable
 from lightwork.keys.reached.survey import survey
 from lightwork.keys.values.canonical import encode
@@ -311,6 +312,7 @@ class Runner:
             shared=shared or Shared({}),
             wide=wide,
             names=names,
+            is_async=is_coroutine(task.fn),
             lake=self.lake,
             code=None if code is None else code.digest,
             context=self.context,

@@ -152,7 +152,7 @@ class _Attempts:
 
     def _with_limits(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         call, seconds = self._call, self._options.timeout
-        function = awaited(call.task.fn, function)
+        function = awaited(function, is_async=self._job.is_async)
         if seconds is not None:
             function = timed(function, seconds, call.task.name)
         return call.runner.limited(call.task, function, call.stats.wait)

@@ -159,7 +159,7 @@ def _compute(
         return done, notes, _changed(parcel)
     done, notes.warning = job.shared.run(
         lambda loan: compute(
-            *(limited(job, awaited(job.fn, job.call(loan)), notes.wait), elements, options),
+            *(limited(job, awaited(job.call(loan), is_async=job.is_async), notes.wait), elements, options),
             stop_at_failure=stop,
             budget=budget,
             keep=freeze,
@@ -394,7 +394,7 @@ def _compute_call(
         return done, list(notes.names)
     release()
     call = renewing(
-        awaited(job.fn, lambda given: job.fn(*given[0], **given[1])),
+        awaited(lambda given: job.fn(*given[0], **given[1]), is_async=job.is_async),
         lambda: fill(open_argument(data), arguments),
     )
     return compute(limited(job, call, notes.wait), [first], job.options, keep=freeze), _changed(parcel)
