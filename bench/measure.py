@@ -75,14 +75,13 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float) -> None:
 
 @contextlib.contextmanager
 def workers(count: int = WORKERS) -> Iterator[str]:
-    """Run a local cluster of single-threaded worker processes; yields its scheduler's address."""
-    from lightwork.cluster.cluster import Cluster
+    """Run a Dask cluster of single-threaded worker processes; yields its scheduler's address."""
+    from distributed import LocalCluster
 
-    cluster = Cluster("local", count)
-    try:
-        yield cluster.client.scheduler.address
-    finally:
-        cluster.close()
+    with LocalCluster(
+        n_workers=count, threads_per_worker=1, protocol="tcp", dashboard_address=None
+    ) as cluster:
+        yield cluster.scheduler_address
 
 
 @contextlib.contextmanager

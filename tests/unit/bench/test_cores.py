@@ -95,10 +95,16 @@ def side(name: str, processor: float, elapsed: float, driver: float = 0.05) -> S
 
 
 def test_the_rows_compare_with_the_functions_own_time_the_faster_peer_and_the_batches() -> None:
+    ours = side("lightwork", 10.4, 5.4)
     rows = work._rows(
-        0.001, 10, side("lightwork", 10.4, 5.4), side("with the cache", 10.7, 5.6),
-        side("joblib", 10.3, 5.2), side("Pool.map", 10.1, 5.0),
-    )  # fmt: skip
+        0.001,
+        10,
+        ours,
+        side("with the cache", 10.7, 5.6),
+        side("joblib", 10.3, 5.2),
+        side("Pool.map", 10.1, 5.0),
+    )
+    rows.append(work._driver_row(0.001, 10, side("elsewhere", 10.4, 5.4), ours))
     assert [row.measured.partition(",")[0] for row in rows] == ["1.040", "1.080", "1.000 ms"]
     assert [row.ok for row in rows] == [True, True, True]
     assert "joblib 1.030" in rows[0].detail
