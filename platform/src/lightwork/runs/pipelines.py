@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lightwork.errors import InputError, near, public
-from lightwork.functions import decorated, parameters
+from lightwork.functions import decorated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ class Pipeline(decorated.Pipeline[P, R]):
             InputError: a parameter or an option is wrong; nothing has started.
             Exception: what the pipeline raised; a note says under which name the run is recorded.
         """
+        from lightwork.functions import parameters
         from lightwork.runs.run import run_pipeline
 
         names = parameters.of(self)
