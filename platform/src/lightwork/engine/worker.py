@@ -22,18 +22,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lightwork import logs
-from lightwork.engine.apart import Apart, release
 from lightwork.engine.causes import Sent, receive, send
-from lightwork.engine.compute import Computed, Failure, compute, renewing, shorten, trace
+from lightwork.engine.compute import Failure, shorten, trace
+from lightwork.engine.computing import compute_batch, compute_call
 from lightwork.engine.job import CURRENT, MARK, Job, Parcel, unpack
-from lightwork.engine.limiting import limited
-from lightwork.engine.looping import awaited, runs_together, together
 from lightwork.engine.proof import Changes, Different, changes_line, check, extended
 from lightwork.errors import ElementError, LakeAway, LightworkError, one_line
 from lightwork.functions.frozen import (
     Frozen,
     Unfreezable,
-    freeze,
     freeze_input,
     freeze_or_keep,
     open_argument,
@@ -121,75 +118,13 @@ def run_batch(payload: bytes) -> bytes:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     with _inside(job), _Partial(job, elements, keys) as partial:
-        done, notes, changed = _compute(job, parcel, elements, budget, partial)
+        done, notes = compute_batch(job, parcel, elements, budget, partial.values, _forward)
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or notes.warning
-        reply.changed = changed
+        reply.changed = tuple(notes.names) or _changed(parcel)
         reply.waited = notes.waited
         reply.retried = done.retried
         return pickle.dumps(reply, protocol=5)
-
-
-def _compute(
-    job: Job, parcel: Parcel, elements: Sequence[Any], budget: float, partial: _Partial
-) -> tuple[Computed, _Notes, tuple[str, ...]]:
-    """Compute a batch; return the outcome, notes, and the names of values that its runs have changed."""
-    options, stop, notes = job.options, job.options.on_error == "raise", _Notes()
-    if options.timeout is not None:
-        apart = Apart(parcel, options.timeout, _forward, notes.add)
-        done = compute(
-            *(limited(job, apart.element, notes.wait), elements, options),
-            stop_at_failure=stop,
-            budget=budget,
-            opens=False,
-            values=partial.values,
-        )
-        return done, notes, tuple(notes.names)
-    release()
-    if runs_together(job):
-        done, notes.warning = job.shared.run(
-            lambda loan: together(
-                *(job.call(loan), elements, options),
-                stop_at_failure=stop,
-                budget=budget,
-                keep=freeze,
-                values=partial.values if loan is None else None,
-            )
-        )
-        return done, notes, _changed(parcel)
-    done, notes.warning = job.shared.run(
-        lambda loan: compute(
-            *(limited(job, awaited(job.call(loan), is_async=job.is_async), notes.wait), elements, options),
-            stop_at_failure=stop,
-            budget=budget,
-            keep=freeze,
-            # What a loan has given counts once the loan is checked.
-            values=partial.values if loan is None else None,
-        )
-    )
-    return done, notes, _changed(parcel)
-
-
-class _Notes:
-    """What is noted of a batch or a call.
-
-    Attributes:
-        names: the names of values that the function reads and has changed, in the process of its calls.
-        warning: that it has changed shared arguments; usually empty.
-        waited: the seconds that elements have waited for the task's limit.
-    """
-
-    def __init__(self) -> None:
-        self.names: dict[str, None] = {}
-        self.warning = ""
-        self.waited = 0.0
-
-    def wait(self, seconds: float) -> None:
-        self.waited += seconds
-
-    def add(self, names: Sequence[str], warning: str) -> None:
-        self.names.update(dict.fromkeys(names))
-        self.warning = self.warning or warning
 
 
 class _Partial:
@@ -369,8 +304,9 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
                 cached = _look_up(job, key)
                 if cached is not MISSING:
                     return freeze_or_keep(cached)
-        done, changed = _compute_call(job, call.parcel, data, arguments, first)
-        if changed:
+        renew: Callable[[], Any] = lambda: fill(open_argument(data), arguments)  # noqa: E731
+        done, notes = compute_call(job, call.parcel, (data, arguments), first, renew, _forward)
+        if changed := tuple(notes.names) or _changed(call.parcel):
             logs.get_logger("lightwork").warning(changes_line(job.task, changed))
         value = done.values[0]
         if type(value) is Unfreezable:
@@ -380,24 +316,6 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
         if key is not None:
             _calls.add((job.lake, job.task, job.code), job, key, value, call.generation)
         return Retried(value) if done.retried else value
-
-
-def _compute_call(
-    job: Job, parcel: Parcel, data: Frozen, arguments: tuple[Any, ...], first: Any
-) -> tuple[Computed, Sequence[str]]:
-    """Compute a call; return the outcome, and the names of values that it has changed."""
-    notes = _Notes()
-    if job.options.timeout is not None:
-        apart = Apart(parcel, job.options.timeout, _forward, notes.add)
-        submitted = limited(job, lambda _: apart.submitted(data, arguments), notes.wait)
-        done = compute(submitted, [first], job.options, opens=False)
-        return done, list(notes.names)
-    release()
-    call = renewing(
-        awaited(lambda given: job.fn(*given[0], **given[1]), is_async=job.is_async),
-        lambda: fill(open_argument(data), arguments),
-    )
-    return compute(limited(job, call, notes.wait), [first], job.options, keep=freeze), _changed(parcel)
 
 
 @dataclass(frozen=True, slots=True)
