@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FAILURES = 20
 """Failed elements that `--json` of a run shows; `lightwork show RUN --json` shows all that are kept."""
+_LONGEST = 200
+"""Characters of a result or an error in the text of a run."""
 _TRACEBACK = 4000
 """Characters of a traceback there."""
 _SHOWN = (
@@ -123,6 +125,12 @@ class Run:
             "failures": shown,
             "failures_omitted": omitted + len(rows) - len(shown),
         }
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{value:,} {name}" for name, value in self.elements.items() if value)
+        more = f"result={self.result!r}" if self.error is None else f"error={self.error!r}"
+        more = more if len(more) <= _LONGEST else f"{more[:_LONGEST]}…"
+        return f"<Run {self.name} {self.status}: {counts or 'no elements'}; {more}>"
 
     def _repr_html_(self) -> str:
         """Return how a notebook shows it."""

@@ -158,3 +158,11 @@ def test_the_commit_is_read_from_the_repository(tmp_path, files, expected):
 def test_an_image_says_its_commit(monkeypatch, value, expected):
     monkeypatch.setenv("LIGHTWORK_COMMIT", value)
     assert provenance.git_commit(inverses) == expected
+
+
+def test_the_text_of_a_run_is_short(lake):
+    with pytest.raises(RuntimeError):
+        fails.run(text="long " * 1000)
+    run = lightwork.runs()[0]
+    assert repr(run).startswith(f"<Run {run.name} failed: ")
+    assert len(repr(run)) < 400
