@@ -10,6 +10,7 @@ import pytest
 
 from lightwork import LightworkError, connect, task
 from lightwork.engine import worker
+from lightwork.functions.options import TaskOptions
 from lightwork.lake import open_lake
 from lightwork.store import groups, segments, tending
 from lightwork.store.groups import Group, Groups
@@ -139,7 +140,7 @@ def test_a_call_with_futures_reads_the_list_of_results_once_a_second(tmp_path, m
     )
     monkeypatch.setattr(worker, "_views", type(worker._views)())
 
-    job = SimpleNamespace(context={"run": "r"}, task="t", code="c", lake=lake)
+    job = SimpleNamespace(options=TaskOptions(), context={"run": "r"}, task="t", code="c", lake=lake)
     begin = time.monotonic()
     for x in range(20):
         assert worker._look_up(job, bytes([x]) * 16) == x
