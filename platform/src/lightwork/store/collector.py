@@ -6,6 +6,7 @@ an artifact stays in any case, and so do all results, whose own rules are in `st
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import time
 from collections import defaultdict
@@ -22,7 +23,7 @@ from lightwork.store.commits import checked_commit
 from lightwork.store.documents import OddError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lightwork.lake import Lake
     from lightwork.lake.base import Item
@@ -228,15 +229,21 @@ def _beyond_number(
     lake: Lake, runs: list[tuple[str, float, list[Item]]], newest: int, silent: float, now: float
 ) -> Iterator[tuple[str, list[Item]]]:
     """Yield the runs of each pipeline that come after its `newest` newest ones, with what is in them."""
-    runs.sort(key=lambda run: run[1], reverse=True)
     found = in_threads(lambda run: records.run(lake, run[0]), runs, 8)
     seen: dict[str, int] = defaultdict(int)
-    for (run_id, modified, items), record in zip(runs, found, strict=True):
+    by_start = sorted(zip(runs, found, strict=True), key=lambda pair: _began(*pair), reverse=True)
+    for (run_id, modified, items), record in by_start:
         pipeline = str(record and record["pipeline"])
         seen[pipeline] += 1
         over = records.ended(record) if record else now - modified > silent
         if seen[pipeline] > newest and (over or not _is_live_now(lake, run_id, now, silent)):
             yield run_id, items
+
+
+def _began(run: tuple[str, float, list[Item]], record: Mapping[str, Any] | None) -> float:
+    """Return when a run began, by its record; without one, when the newest of its files was written."""
+    started = record and record["started"]
+    return dt.datetime.fromisoformat(started).timestamp() if started else run[1]
 
 
 def _has_ended(lake: Lake, run_id: str, items: list[Item]) -> bool:

@@ -45,9 +45,10 @@ def test_it_gets_the_prices_and_the_keys_where_there_are_some() -> None:
     prices = json.dumps({"date": "2026-11-24"})
     (container,) = pod(prices=prices, lake_keys="keys")["containers"]
     assert {item["name"]: item.get("value") for item in container["env"]} == {
+        contract.ENV_ROLE: "history",
         "AWS_ACCESS_KEY_ID": None,
         "AWS_SECRET_ACCESS_KEY": None,
         contract.ENV_PRICES: prices,
     }
     (container,) = pod(prices="", lake_keys=None)["containers"]
-    assert "env" not in container
+    assert container["env"] == [{"name": contract.ENV_ROLE, "value": "history"}]
