@@ -166,8 +166,19 @@ def prune(
                 say(f"{verb} {counted(collected.files, 'file')} ({size(collected.bytes)})")
                 return True
 
+            if not dry_run:
+                _pack_history(opened)
             collected = collect(opened, policy, dry_run=dry_run, watch=watch)
     _show_collected(collected, opened, dry_run=dry_run, as_json=as_json)
+
+
+def _pack_history(lake: Lake) -> None:
+    """Pack the runs that have ended, so that the history has them when they are deleted."""
+    from lightwork import settings
+    from lightwork.history.collect import collect
+
+    keep, _ = settings.resolve_history()
+    collect(lake, keep)
 
 
 def _policy(keep_for: str | None, keep_last: int | None, silent_for: str | None) -> Policy:

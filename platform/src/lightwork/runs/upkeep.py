@@ -64,9 +64,8 @@ class Upkeep:
             from lightwork.store.upkeep import keep_up
 
             history, newest = resolve_history()
-            collected = keep_up(self._lake, Policy(history, newest), self._stop)
-            if collected is not None:
-                self._pack_history(history)
+            policy = Policy(history, newest)
+            collected = keep_up(self._lake, policy, self._stop, lambda: self._pack_history(history))
         except InputError as error:
             log.warning(f"the lake is not cleaned up: {one_line(error)}")
             return

@@ -12,6 +12,8 @@ from lightwork.store.collector import Collected, Policy, collect
 from lightwork.store.documents import OddError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lightwork.lake import Lake
 
 MARKER = "lightwork-collected"
@@ -36,7 +38,9 @@ class Marker(NamedTuple):
     done: bool
 
 
-def keep_up(lake: Lake, policy: Policy, stop: threading.Event) -> Collected | None:
+def keep_up(
+    lake: Lake, policy: Policy, stop: threading.Event, before: Callable[[], object] = lambda: None
+) -> Collected | None:
     """Collect if it is time to; return what was deleted, None if it is not time or another process does.
 
     The history is left as it is by the first collection of a lake, and if the last one is oddly long ago: a
@@ -46,23 +50,25 @@ def keep_up(lake: Lake, policy: Policy, stop: threading.Event) -> Collected | No
         lake: the lake.
         policy: what is kept.
         stop: ends the work, which another run then takes up within an hour or so.
+        before: is called before anything is deleted, so that it can keep what it needs.
 
     Raises:
         LightworkError: the lake cannot be read or written.
     """
-    before, now = _read(lake), lake.now()
-    if before is not None:
-        age = now - before.at
-        if 0 <= age < (EVERY if before.done else _AGAIN):
+    last, now = _read(lake), lake.now()
+    if last is not None:
+        age = now - last.at
+        if 0 <= age < (EVERY if last.done else _AGAIN):
             return None
     mine = Marker(now, secrets.token_hex(8), done=False)
     _write(lake, mine)
     stop.wait(_SETTLES)
     if _read(lake) != mine:
         return None
-    if before is None or not 0 <= now - before.at <= max(policy.history or 0.0, _SELDOM):
+    if last is None or not 0 <= now - last.at <= max(policy.history or 0.0, _SELDOM):
         policy = dataclasses.replace(policy, history=None, newest=None)
     policy = dataclasses.replace(policy, replaced=max(policy.replaced, _READING))
+    before()
     collected = collect(lake, policy, watch=lambda _: not stop.is_set())
     if not stop.is_set():
         _write(lake, mine._replace(done=True))
