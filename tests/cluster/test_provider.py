@@ -131,6 +131,7 @@ def test_a_changed_file_changes_its_objects_in_place_and_deletes_what_it_dropped
     assert changes(changed) == {
         ("update", "resourcequota-quota"),
         ("update", "configmap-semaphores"),
+        ("update", "configmap-run-figures"),
         ("update", "workflowtemplate-windy-city"),
         ("update", "cronworkflow-windy-city"),
         ("delete", "workflowtemplate-second"),
