@@ -16,7 +16,7 @@ from lightwork.kube import contract
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.pods.watch.__main__ import Watch
 from tests.cluster import tenants
-from tests.cluster.kube import apply, cluster, get, kubectl
+from tests.cluster.kube import apply, cluster, get, items, kubectl
 from tests.cluster.progress import wait_for
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ def test_a_failed_run_is_in_the_metrics_and_the_next_success_ends_it(
     assert "no data today" in figures(acme, "probe")["last"]["error"]
     assert sample(text, "pipeline_ended_total", **where, status="failed") == before["failed"] + 1
     assert sample(text, "pipeline_failing", tenant=globex, pipeline="probe") in (None, 0.0)
-    assert sample(text, "schedule_suspended", tenant=acme, pipeline="interval") == 1.0
+    schedules = items("-n", tenants.namespace(acme), "cronworkflows")
+    suspended = {item["metadata"]["name"]: float(item["spec"].get("suspend", False)) for item in schedules}
+    told = {name: sample(text, "schedule_suspended", tenant=acme, pipeline=name) for name in suspended}
+    assert told == suspended
+    assert 1.0 in suspended.values()
 
     kubectl("-n", tenants.namespace(acme), "rollout", "restart", "deployment", "controller")
     kubectl("-n", tenants.namespace(acme), "rollout", "status", "deployment", "controller", "--timeout=120s")

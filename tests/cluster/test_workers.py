@@ -31,8 +31,7 @@ def run_faults(tenant: str, kind: str, *, call: bool, seconds: float) -> tuple[s
     name = tenants.submit(tenant, "faults", kind=kind, call=str(call).lower())
     start = time.monotonic()
     ended = tenants.wait_for_end(tenant, name, seconds=seconds)
-    records = [item for item in probes.records(tenant) if item["workflow"] == name]
-    (record,) = [item for item in records if item["on"] != "cluster"]
+    record = probes.ended_record(tenant, name)
     say(f"figure: {kind}: {time.monotonic() - start:.0f} s, {record['error'] or record['result']}")
     return f"{ended['phase']}: {tenants.messages(ended)}", record
 
@@ -45,6 +44,9 @@ def test_an_element_that_ends_its_workers_is_told_with_the_reason_that_was_seen(
     (error,) = record["result"]["errors"]
     assert f"element {BAD}" in error
     assert REASONS[kind] in error
+    (failed,) = probes.failures(acme, record["name"])
+    assert failed["index"] == BAD
+    assert REASONS[kind] in failed["error"]
 
 
 def test_a_call_that_fills_the_disk_fails_its_run_by_that(acme):

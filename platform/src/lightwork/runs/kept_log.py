@@ -14,8 +14,10 @@ import traceback
 from typing import TYPE_CHECKING
 
 from lightwork import logs
-from lightwork.functions.raised import describe
+from lightwork.errors import LakeAway
+from lightwork.functions.raised import describe, is_quit
 from lightwork.lake.local import LocalLake
+from lightwork.lake.patience import hurried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +60,15 @@ class KeptLog:
     def keeping(self) -> Iterator[None]:
         """Keep what is logged while the `with` block runs."""
         with logs.keeping(self._run, self._keep):
+            quick = False
             try:
                 yield
+            except BaseException as error:
+                quick = isinstance(error, KeyboardInterrupt | LakeAway) or is_quit(error)
+                raise
             finally:
-                with contextlib.suppress(
-                    Exception
-                ):  # the run's own writes report what is wrong with the lake
+                # The run's own writes report what is wrong with the lake.
+                with hurried(quick), contextlib.suppress(Exception):
                     self.refresh()
                 if self._file is not None:
                     os.close(self._file)
