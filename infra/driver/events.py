@@ -29,6 +29,8 @@ _EXISTS = re.compile(r'(?P<kind>[a-z.]+) "(?P<name>[^"]+)" already exists')
 """The API server's message about an object that is there already."""
 _FIELD = re.compile(r"\.\S+")
 _SUMMARIES = ("update failed", "preview failed", "program exited with non-zero exit code")
+_CONSEQUENCE = "Resource monitor has terminated"
+"""What a program says of an engine that is gone, which is never the first thing that went wrong."""
 REMEDIES = {
     "PULUMI_ACCESS_TOKEN must be set": "Pulumi keeps its states nowhere yet; to keep them on this machine:"
     " pulumi login --local",
@@ -157,13 +159,12 @@ def failure(recorder: Recorder, stderr: str) -> tuple[str, ...]:
     """
     lines = list(dict.fromkeys(_plain(line) for line in recorder.errors))
     # The engine and its Python host each end with a summary line, which adds nothing to the other errors.
-    reasons = [line for line in lines if not line.startswith(_SUMMARIES)]
+    reasons = [line for line in lines if not line.startswith((*_SUMMARIES, _CONSEQUENCE))]
     if not reasons:
-        reasons = [
-            _plain(uncoloured(line))
-            for line in stderr.splitlines()
-            if line.strip() and not line.lstrip().startswith("warning:")
-        ][-1:]
+        said = _said(stderr)
+        causes = [line for line in said if not line.startswith((*_SUMMARIES, _CONSEQUENCE))]
+        consequences = [line for line in lines if line.startswith(_CONSEQUENCE)]
+        reasons = causes[-1:] or consequences[:1] or said[-1:]
     if not reasons:
         return ("the engine failed without giving a reason",)
     more = len(reasons) - SHOWN
@@ -171,6 +172,11 @@ def failure(recorder: Recorder, stderr: str) -> tuple[str, ...]:
         next((line for text, line in REMEDIES.items() if text in reason), reason) for reason in reasons
     ]
     return (*reasons[:SHOWN], *([f"and {more} more errors"] if more > 0 else []))
+
+
+def _said(stderr: str) -> list[str]:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return [_plain(uncoloured(line)) for line in lines if not line.lstrip().startswith("warning:")]
 
 
 def locked(stack: str, output: str, backend: str | None) -> str | None:

@@ -13,11 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pulumi.runtime import settings as runtime
 
 from infra.driver import charts, cli, processes, quotas, stacks
 from tests.cluster import binaries
 
 REAL = stacks.Stacks
+OWN_CONNECTIONS = ("grpc.use_local_subchannel_pool", 1)
+"""The setting by which a program's channel shares no connection with other channels of the process.
+
+Otherwise an engine that listens on the port of one that was killed is taken for the dead one until gRPC
+connects again: "Resource monitor has terminated".
+"""
 
 
 @dataclass
@@ -64,6 +71,8 @@ class Deployments:
             # There is no account to ask.
             patch.setattr(quotas, "check", lambda *_, **__: [])
             patch.setattr(processes, "need_aws", lambda: None)
+            options = [*runtime._GRPC_CHANNEL_OPTIONS, OWN_CONNECTIONS]
+            patch.setattr(runtime, "_GRPC_CHANNEL_OPTIONS", options)
             if not self.brings_charts:
                 patch.setattr(charts, "bring_all", lambda *_: None)
             yield

@@ -10,14 +10,18 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import grpc
 import pulumi
 import pytest
+from pulumi.runtime import settings as runtime
 
 from infra.config.image import DIGEST
 from infra.driver import run, stacks
@@ -252,6 +256,27 @@ def test_a_lock_left_by_a_killed_run_is_reported_in_one_line_with_the_remedy(rep
 
 def pid_in(line: str) -> int:
     return int(shlex.split(line.partition("(pid ")[2])[0].rstrip(")"))
+
+
+def test_an_engine_on_the_port_of_one_that_died_is_reached(repository: Repository) -> None:
+    class Monitor(grpc.GenericRpcHandler):
+        def service(self, _: object) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+    options = runtime._GRPC_CHANNEL_OPTIONS
+    dead = grpc.insecure_channel(address, options=options)
+    with pytest.raises(grpc.RpcError):
+        dead.unary_unary("/monitor/call")(b"1")
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Monitor()])
+    server.add_insecure_port(address)
+    server.start()
+    try:
+        assert grpc.insecure_channel(address, options=options).unary_unary("/monitor/call")(b"2") == b"2"
+    finally:
+        server.stop(grace=0).wait()
 
 
 def test_a_forbidden_deletion_stops_before_any_change_and_a_permission_allows_it(

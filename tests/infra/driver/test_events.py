@@ -100,6 +100,18 @@ def test_without_errors_the_last_line_of_stderr_is_the_reason() -> None:
     assert "without" in line
 
 
+def test_that_the_engine_is_gone_is_the_reason_only_where_there_is_no_other() -> None:
+    gone = complaint("<{%reset%}>Resource monitor has terminated, shutting down<{%reset%}>\n")
+    said = "error: Preview failed: Resource monitor has terminated, shutting down"
+    assert failure(recorded(gone, complaint("no such role")), said) == ("no such role",)
+    assert failure(recorded(gone), f"error: could not open the bucket\n{said}\n") == (
+        "could not open the bucket",
+    )
+    assert failure(recorded(gone, complaint("preview failed")), "error: preview failed") == (
+        "Resource monitor has terminated, shutting down",
+    )
+
+
 def test_a_policy_violation_names_policy_and_resource() -> None:
     recorder = recorded(
         event(
