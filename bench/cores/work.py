@@ -29,6 +29,8 @@ ELAPSED = 1.10
 DRIVER = 2.0
 """The most milliseconds of the driver for each batch."""
 CALLS = 1_000_000
+BATCH = 0.5
+"""Seconds of a task on bare Dask, as those of a batch."""
 FEW, MANY, FLAT = 2, 16, 1.2
 """Workers, and the most processor time with many over that with few."""
 _LOOPS = 10**7
@@ -89,23 +91,52 @@ def _elements(length: float, seconds: float, turns: int) -> list[Row]:
         with multiprocessing.get_context("spawn").Pool(CORES) as processes:
             yield lambda amount: (sum(processes.map(burn, elements.take(amount))), 1)
 
+    @contextmanager
+    def bare() -> Iterator[Work]:
+        with _bare(max(1, round(BATCH / length))) as work:
+            yield lambda amount: (work(elements.take(amount)), 1)
+
     ours = Side("lightwork", functools.partial(session, uncached), count)
     kept = Side("with the cache", functools.partial(session, cached), count)
+    dask = Side(f"bare Dask with tasks of {BATCH:g} s", bare, count)
     alone = Side("the scheduler elsewhere", elsewhere, count)
     peers = (Side("joblib", joblib, count), Side("Pool.map", pool, count))
     with peers[0], peers[1]:
-        alternate((Apart(ours), Apart(kept), Apart(alone), *peers), turns)
-    return [*_rows(length, seconds, ours, kept, *peers), _driver_row(length, seconds, alone, ours)]
+        alternate((Apart(ours), Apart(kept), Apart(dask), Apart(alone), *peers), turns)
+    return [*_rows(length, seconds, (ours, kept, dask), peers), _driver_row(length, seconds, alone, ours)]
 
 
-def _rows(length: float, seconds: float, ours: Side, kept: Side, *peers: Side) -> list[Row]:
-    """Make the rows of elements of one length."""
+@contextmanager
+def _bare(size: int) -> Iterator[Callable[[list[int]], float]]:
+    """Start a LocalCluster as a session has it; yields what maps elements in tasks of so many."""
+    from distributed import Client, LocalCluster, as_completed
+
+    with (
+        LocalCluster(
+            n_workers=CORES, threads_per_worker=1, protocol="tls", security=True, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+
+        def work(elements: list[int]) -> float:
+            parts = (elements[i : i + size] for i in range(0, len(elements), size))
+            tasks = [client.submit(_burn_all, part, pure=False) for part in parts]
+            return sum(task.result() for task in as_completed(tasks))
+
+        yield work
+
+
+def _burn_all(elements: list[int]) -> float:
+    return sum(map(burn, elements))
+
+
+def _rows(length: float, seconds: float, daskish: tuple[Side, ...], peers: tuple[Side, ...]) -> list[Row]:
+    """Make the rows of elements of one length; the first of `daskish` is ours."""
+    ours, sides = daskish[0], (*daskish, *peers)
     what = _what(length, ours)
-    over = {
-        side.name: [turn.processor / turn.result[0] for turn in side.turns] for side in (ours, kept, *peers)
-    }
+    over = {side.name: [turn.processor / turn.result[0] for turn in side.turns] for side in sides}
     others = {name: statistics.median(values) for name, values in over.items() if name != ours.name}
-    elapsed = {side.name: statistics.median(turn.elapsed for turn in side.turns) for side in (ours, *peers)}
+    elapsed = {side.name: statistics.median(turn.elapsed for turn in side.turns) for side in sides}
     best = min(peers, key=lambda side: elapsed[side.name])
     ratios = [mine.elapsed / other.elapsed for mine, other in zip(ours.turns, best.turns, strict=True)]
     target = LENGTHS[length]
