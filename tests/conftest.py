@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler.protocol import Scheduling
 
-INFRA = "tests/infra/"
 TEST_SECONDS = 120
 """The most that a test takes on an idle machine; `pytest.mark.timeout` gives a test another limit."""
 
@@ -59,14 +58,10 @@ def pytest_collection() -> Iterator[object]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """Give the infrastructure's tests to one process, which records stacks once; else a file is the unit."""
+    """Spread the tests over processes as `tests.scheduler` says, unless the command line asks for another way."""
     if config.getoption("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduler(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return INFRA if nodeid.startswith(INFRA) else super()._split_scope(nodeid)
+    from tests.scheduler import Scheduler
 
     return Scheduler(config, log)
 
