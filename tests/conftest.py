@@ -58,7 +58,7 @@ def pytest_collection() -> Iterator[object]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
-    """Spread the tests over processes as `tests.scheduler` says, unless the command line asks for another way."""
+    """Spread the tests over processes as `tests.scheduler` says, where the unit is a file."""
     if config.getoption("dist") != "loadfile":
         return None
     from tests.scheduler import Scheduler

@@ -16,12 +16,12 @@ INFRA = "tests/infra/"
 
 
 class Scheduler(LoadFileScheduling):
-    """Give a file's tests to one process, and all of the infrastructure's to one, which records stacks once.
+    """Give a file's tests to one process, and the infrastructure's to one, which records stacks once.
 
-    When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class would run
-    that test again in each new process, and wait for ever in three cases: for a process whose first file has
-    nothing left to run or a single test, which it keeps until it knows the next; for one that is still collecting;
-    for one that dies before it is given something.
+    When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class would
+    run that test again in each new process. Where the last process is a new one, it would wait for ever for what
+    has nothing left to run, and for a single test, which a process keeps until it knows the next. It would break
+    where a process dies while a new one collects.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -35,7 +35,9 @@ class Scheduler(LoadFileScheduling):
         """
         super().add_node_collection(node, collection)
         if node not in self.registered_collections:
-            raise RuntimeError(f"{node.gateway.id} has not collected the tests of the process that it replaces")
+            raise RuntimeError(
+                f"{node.gateway.id} has not collected the tests of the process that it replaces"
+            )
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that a process ran when it died, if any; its others wait for another process."""

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kill]
 
 
 def run(folder: Path, files: dict[str, str]) -> tuple[int, str]:
-    """Run files with the tests' own conftest in two processes; return the exit code and what pytest printed."""
+    """Run files with the tests' own conftest in two processes; return the exit code and the output."""
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
     settings = ["-c", str(REPOSITORY / "pyproject.toml"), "-p", "no:cacheprovider", "-p", "tests.conftest"]
@@ -40,7 +40,7 @@ def test_a_process_that_dies_fails_one_test_once(tmp_path: Path) -> None:
 
 
 def test_files_wait_for_the_process_that_replaces_the_last_one(tmp_path: Path) -> None:
-    """The other process has been told to end: nobody but the new one is left for the files of the dead one."""
+    """The other process has been told to end: only the new one is left for the files of the dead one."""
     last = f"{PASSES}\n\n{DIES.format(before='time.sleep(3)')}\n\ndef test_after():\n    pass\n"
     code, printed = run(tmp_path, {**passing(6, "a"), "b": last})
     assert code == 1, printed
