@@ -18,10 +18,10 @@ INFRA = "tests/infra/"
 class Scheduler(LoadFileScheduling):
     """Give a file's tests to one process, and the infrastructure's to one, which records stacks once.
 
-    When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class would
-    run that test again in each new process. Where the last process is a new one, it would wait for ever for what
-    has nothing left to run, and for a single test, which a process keeps until it knows the next. It would break
-    where a process dies while a new one collects.
+    When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class
+    would run that test again in each new process. Where the last process is a new one, it would wait for
+    ever for what has nothing left to run, and for a single test, which a process keeps until it knows the
+    next. It would break where a process dies while a new one collects.
     """
 
     def _split_scope(self, nodeid: str) -> str:
