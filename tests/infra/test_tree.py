@@ -6,6 +6,8 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
+import pytest
+
 from infra.config.image import DIGEST
 from tests.infra.conftest import REPOSITORY
 

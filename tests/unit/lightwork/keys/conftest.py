@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import FileFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -35,12 +36,20 @@ ELSEWHERE: dict[str, ModuleType] = {}
 """Modules that are not of a test: there are thousands, and `forget` looks at each once."""
 
 
+def _names(module: object) -> Mapping[str, Any]:
+    """Return what a module holds; `getattr` would import what is lazy."""
+    try:
+        return object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}  # not every library puts modules there
+
+
 def forget(folder: Path) -> None:
     """Let what is imported from below a folder be imported anew."""
     for name, module in list(sys.modules.items()):
         if ELSEWHERE.get(name) is module:
             continue
-        names = object.__getattribute__(module, "__dict__")  # `getattr` would import what is lazy
+        names = _names(module)
         file = names.get("__file__") or next(iter(names.get("__path__", ())), "")
         if str(file).startswith(str(folder)):
             del sys.modules[name]
