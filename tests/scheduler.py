@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 INFRA = "tests/infra/"
+LONG = ("tests/unit/lightwork/cli/test_backfill.py",)
+"""Files of few tests that take minutes: last, as xdist would run them, all processes but one would wait."""
 
 
 class Scheduler(LoadFileScheduling):
@@ -62,5 +64,8 @@ class Scheduler(LoadFileScheduling):
             super()._reschedule(node)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
+        for scope in LONG:
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
         with contextlib.suppress(OSError):  # it has died, and is about to be removed
             super()._assign_work_unit(node)

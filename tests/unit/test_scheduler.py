@@ -70,3 +70,16 @@ def test_a_process_may_die_before_the_other_has_collected(tmp_path: Path) -> Non
     assert "INTERNALERROR" not in printed
     assert code == 0, printed
     assert "6 passed" in printed
+
+
+def test_a_long_file_does_not_wait_for_those_of_more_tests(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text("from tests import scheduler\nscheduler.LONG = ('test_z.py',)\n")
+    order = tmp_path / "order"
+    note = f":\n    with open({str(order)!r}, 'a') as file:\n        print(worker_id, __name__, file=file)\n"
+    two = f"def test_one(worker_id){note}def test_two(worker_id){note}"
+    files = {f"a{number:02}": two for number in range(8)}
+    code, printed = run(tmp_path, {**files, "z": f"def test_one(worker_id){note}"})
+    assert code == 0, printed
+    lines = order.read_text().splitlines()
+    (long,) = [line for line in lines if line.endswith("test_z")]
+    assert long == next(line for line in lines if line.startswith(long[:4])), "the first of its process"
