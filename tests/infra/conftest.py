@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from dataclasses import dataclass
@@ -54,6 +55,12 @@ def root(tmp_path: Path) -> Path:
     return files.repository(tmp_path, ACCOUNT)
 
 
+def _keep() -> None:
+    """Spare the collector of garbage what was recorded for all tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """Record the estate of each environment once."""
@@ -61,6 +68,7 @@ def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     runs = {environment: run_program(copy, environment) for environment in ENVIRONMENTS}
     for environment, run in runs.items():
         assert run.error is None, f"{environment} must deploy: {run.error}"
+    _keep()
     return runs
 
 
@@ -141,7 +149,9 @@ def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str
     copy = files.repository(tmp_path_factory.mktemp("tenants"), ACCOUNT)
     with files.own_pipelines(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIGEST, f"sha256:{'a' * 64}")
-        return {(environment, name): deploy(copy, environment, name) for environment, name in TENANTS}
+        deployments = {(environment, name): deploy(copy, environment, name) for environment, name in TENANTS}
+    _keep()
+    return deployments
 
 
 @pytest.fixture(params=TENANTS, ids=".".join)

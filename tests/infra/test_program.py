@@ -196,6 +196,7 @@ def test_the_tenants_stack_exports_its_interface(acme: Run) -> None:
     }, "the stack's outputs are its interface"
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
 def test_an_estate_checks_its_account_before_it_creates_anything(root: Path, stack: str) -> None:
     run = run_program(root, stack)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 
+import pytest
+
 from infra.config.image import DIGEST
 from tests.infra.conftest import REPOSITORY
 
@@ -25,6 +27,7 @@ def test_each_folder_says_when_to_add_code_there() -> None:
         assert "Add " in text, f"{folder.name}/__init__.py: say when to add code here"
 
 
+@pytest.mark.slow
 def test_pulumi_runs_the_folder_from_anywhere() -> None:
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(INFRA)!r}); import kubernetes, pulumi_kubernetes, yaml\n"

@@ -60,6 +60,7 @@ def test_the_tenants_file_is_checked_without_the_code() -> None:
     assert done.stdout == f"{TENANT}: tenant helios: valid\n"
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(installed: dict[str, str]) -> None:
     words = [
         sys.executable,

@@ -78,6 +78,7 @@ def test_each_test_has_a_timeout_that_is_patient(tmp_path: Path, monkeypatch: py
     assert "timeout (7,)" in printed, "its own stands"
 
 
+@pytest.mark.slow
 def test_what_needs_root_is_slow_and_skipped_by_name_without_it(tmp_path: Path) -> None:
     assert "2 passed, 1 deselected" in run(tmp_path, "-m", "not slow")
     assert "1 passed, 2 deselected" in run(tmp_path, "-m", "slow")

@@ -11,7 +11,8 @@ from infra.config import pages
 from infra.offline import cost
 from infra.services.page import SERVERS
 from lightwork.manifests.reach import Address, Pod, allowed
-from tests.infra.engine import run_program
+from tests.estate import files
+from tests.infra.engine import ACCOUNT, run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,9 +42,10 @@ def changed(root: Path, old: str, new: str, environment: str = "dev") -> Run:
     return run
 
 
-@pytest.fixture
-def inside(root: Path) -> Run:
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An estate whose pages are reached from inside the VPC alone."""
+    root = files.repository(tmp_path_factory.mktemp("inside"), ACCOUNT)
     return changed(root, "page_cidrs: [198.51.100.0/24]", "page_cidrs: []")
 
 

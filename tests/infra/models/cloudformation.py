@@ -10,8 +10,6 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cfnlint.api import ManualArgs, lint
-
 from tests.infra.engine import REGION
 from tests.infra.models.calls import Call, calls, upper
 
@@ -26,6 +24,8 @@ MADE_UP = ["E1150", "E1151", "E1152", "E1153", "E1154", "E1155", "E1156"]
 
 def mistakes(entries: Iterable[Entry]) -> list[str]:
     """Return what cfn-lint says against the resources of a stack."""
+    from cfnlint.api import ManualArgs, lint  # seconds, which every test process would spend when it collects
+
     resources = {}
     for entry in entries:
         if entry["type"].startswith("aws:"):

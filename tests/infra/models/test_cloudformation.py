@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.infra.engine import Run
 
 
-@pytest.mark.parametrize("environment", ["dev", "prod"])
+@pytest.mark.parametrize("environment", [pytest.param("dev", marks=pytest.mark.slow), "prod"])
 def test_an_estate_passes(estates: dict[str, Run], environment: str) -> None:
     """Staging has the sizes of the other two."""
     assert mistakes(entries(estates[environment])) == []

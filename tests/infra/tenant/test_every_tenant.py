@@ -303,6 +303,7 @@ def test_a_tenant_is_the_same_in_every_environment_but_for_addresses_log_days_an
                     )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(("environment", "name"), TENANTS, ids=STACKS)
 def test_leaving_suspends_every_schedule_and_changes_nothing_else(
     deployments: dict[tuple[str, str], Deployed], root: Path, environment: Environment, name: str

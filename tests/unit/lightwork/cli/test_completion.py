@@ -325,6 +325,7 @@ MORE_LINES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SOURCES)
 @pytest.mark.parametrize(
     "lines", [pytest.param(LINES, id="few"), pytest.param(MORE_LINES, id="many", marks=pytest.mark.slow)]

@@ -233,6 +233,7 @@ def _check(
     assert not failures, "\n".join(failures)
 
 
+@pytest.mark.sample(7)
 @pytest.mark.parametrize("kind", KINDS)
 def test_accidents_cause_no_traceback_and_no_wrong_value(kept: Kept, kind: str) -> None:
     _check(kept, kind, _by_bytes, 1)

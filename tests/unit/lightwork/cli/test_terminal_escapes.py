@@ -274,6 +274,7 @@ STYLES = re.compile(r"\x1b\[(\?25[lh]|[0-9;]*m|[0-9]*A|[0-9]*K)|\r(?=\x1b\[|$)|\
 """What rich itself sends: the cursor, colours, a line up, and the start and the rest of a line deleted."""
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_only_richs_own_commands(lake, text: str, project: Path) -> None:
     """On a real terminal, with colours and a progress bar whose title is the task's name."""
     program = project / "program.py"

@@ -75,6 +75,7 @@ def forget_a_map(mark):
 QUICK = {(cancel_a_call, "map"), (leave_a_loop, "submit")}
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("leave", "how"),
     [
@@ -118,6 +119,7 @@ def test_a_worker_of_another_is_free_again_unless_it_holds_data(of_another, tmp_
     assert double.submit(5).result() == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param("map", marks=pytest.mark.slow), "submit"])
 def test_slow_work_that_is_waited_for_goes_on(one_worker, tmp_path, how):
     mark = tmp_path / "mark"

@@ -69,6 +69,7 @@ if __name__ == "__main__":
 HOW = ["list(halve.map(range(3)))", "halve.submit(1).result()"]
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("how", HOW)
 def test_quitting_the_debugger_ends_the_run(tmp_path, how):
     (tmp_path / "script.py").write_text(QUITS.replace("HOW", how))

@@ -212,6 +212,7 @@ def kind(request, session):
     return request.param
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("function", [make.fn, kept.fn], ids=["plain", "cached"])
 def test_it_is_the_failure_of_its_element_alone(session, kind, function):
     cache = function is kept.fn

@@ -485,6 +485,7 @@ def test_workers_that_lack_a_package_get_it_by_value(workers, tmp_path, monkeypa
     assert f"may import {name}.helper, which a worker lacks" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_module_that_workers_cannot_find_is_sent(local, tmp_path, monkeypatch, how):
     from lightwork import task
 

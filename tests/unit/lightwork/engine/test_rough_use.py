@@ -78,6 +78,7 @@ with connect(on="serial", lake=sys.argv[1]) as session:
 """
 
 
+@pytest.mark.slow
 def test_a_cached_result_is_an_instance_of_the_scripts_own_class(tmp_path):
     assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "0"]
     assert run_script(tmp_path, KINDS, tmp_path / "lake") == ["True", "True", "2"]

@@ -39,6 +39,7 @@ def run_test(test: Path, root: Path) -> None:
     assert "2 passed" in completed.stdout
 
 
+@pytest.mark.slow
 def test_a_new_pipeline_is_found_and_its_test_passes_right_away(project: Path) -> None:
     new = scaffold.make("wind-of-change")
     home = project / "own_pipelines" / "wind_of_change"

@@ -51,6 +51,7 @@ def end(processes: list[multiprocessing.process.BaseProcess]) -> None:
         assert process.exitcode == 0
 
 
+@pytest.mark.slow
 def test_twenty_runs_that_end_at_once_beside_collectors_lose_nothing(shared: Lake) -> None:
     collect(shared)
     begin = time.time() + 0.3

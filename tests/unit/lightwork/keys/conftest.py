@@ -9,7 +9,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.machinery import FileFinder
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -29,12 +32,32 @@ def write(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
+ELSEWHERE: dict[str, ModuleType] = {}
+"""Modules that are not of a test: there are thousands, and `forget` looks at each once."""
+
+
+def _names(module: object) -> Mapping[str, Any]:
+    """Return what a module holds; `getattr` would import what is lazy."""
+    try:
+        return object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}  # not every library puts modules there
+
+
 def forget(folder: Path) -> None:
+    """Let what is imported from below a folder be imported anew."""
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "")
+        if ELSEWHERE.get(name) is module:
+            continue
+        names = _names(module)
+        file = names.get("__file__") or next(iter(names.get("__path__", ())), "")
         if str(file).startswith(str(folder)):
             del sys.modules[name]
-    importlib.invalidate_caches()
+        else:
+            ELSEWHERE[name] = module
+    for path, finder in sys.path_importer_cache.items():
+        if isinstance(finder, FileFinder) and path.startswith(str(folder)):
+            finder.invalidate_caches()
 
 
 @pytest.fixture
@@ -45,7 +68,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     def loaded(files: Mapping[str, str], name: str = "pkg.job.f") -> object:
         folder = write(tmp_path / f"v{next(numbers)}", files)
         forget(tmp_path)
-        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
         module, _, attribute = name.rpartition(".")
         return getattr(importlib.import_module(module), attribute)
 

@@ -785,6 +785,7 @@ def f(x):
 """
 
 
+@pytest.mark.slow
 def test_classes_that_libraries_help_to_make_have_one_key_in_every_process(load, tmp_path, key_elsewhere):
     files = {"pkg/job.py": LIBRARY_CLASSES}
     fn = load(files)

@@ -27,6 +27,7 @@ def processes():
         yield opened
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_no_edit_of_a_random_program_is_missed(processes, chunk):
     tally, number = Tally(), 0

@@ -61,6 +61,7 @@ def test_another_class_that_is_registered_changes_the_key(key_of, abstract, read
     assert before.digest != after.digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("abstract", ABSTRACT)
 def test_registrations_count_alike_in_another_process(key_elsewhere, tmp_path, abstract):
     folder = write(tmp_path, program(abstract, "isinstance", "Wind"))

@@ -37,6 +37,7 @@ def eager_threads():
     gc.set_threshold(*thresholds)
 
 
+@pytest.mark.slow
 def test_threads_read_source_at_once(eager_threads):
     def definitions(number: int) -> int:
         for _ in range(100):

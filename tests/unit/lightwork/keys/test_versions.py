@@ -389,6 +389,7 @@ def test_a_script_finds_its_results_after_an_edit(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [says("before", "one.f")] * 2
 
 
+@pytest.mark.slow
 def test_a_module_that_is_run_has_its_own_name(tmp_path):
     lake = tmp_path / "lake"
     script(tmp_path / "pack" / "one.py", "one", lake)

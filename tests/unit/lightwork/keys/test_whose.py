@@ -145,6 +145,7 @@ def test_lightwork_counts_by_its_version_alone(tmp_path):
         ]
 
 
+@pytest.mark.slow
 def test_pip_leaves_what_this_relies_on(tmp_path):
     project, target = tmp_path / "project", tmp_path / "target"
     write(project, package())

@@ -118,6 +118,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_writers_may_create_and_remove_the_same_folders(here: Lake, folder: Path) -> None:
     writers = [_start(_WRITE_AND_DELETE, os.fspath(folder), name) for name in ("one", "two", "three")]
     assert [writer.communicate()[0] for writer in writers] == ["done\n"] * 3

@@ -161,6 +161,7 @@ def test_a_wrong_parameter_ends_the_driver_with_the_command_lines_message(tmp_pa
     assert message.read_text() == line.removeprefix("lightwork: "), "the step's message in Argo"
 
 
+@pytest.mark.slow
 def test_a_lake_that_stays_away_ends_the_driver_with_75_and_says_so_to_argo(tmp_path: Path) -> None:
     done = run_driver(
         tmp_path,
@@ -208,6 +209,7 @@ def test_what_an_earlier_attempt_has_finished_is_handed_out_and_not_run_again(tm
     assert attempt(0)["started"] != first, "a first attempt looks for none"
 
 
+@pytest.mark.slow
 def test_what_an_earlier_attempt_did_not_finish_is_run_again(tmp_path: Path) -> None:
     variables = {**ATTEMPT, "LIGHTWORK_RUN_UID": "u-1"}
     assert run_driver(tmp_path, **variables, LIGHTWORK_ATTEMPT="0").returncode == 0

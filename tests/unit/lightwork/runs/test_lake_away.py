@@ -267,6 +267,7 @@ def test_a_run_whose_lake_is_away_from_the_start_ends_with_75(server, runs) -> N
     assert len(run.log.splitlines()) == 2, run.log
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(("pipeline", "on"), ALL)
 def test_ctrl_c_ends_the_wait_for_a_lake_at_once(server, runs, pipeline, on) -> None:
     at = []

@@ -99,6 +99,7 @@ def test_a_session_that_is_still_referred_to_is_current_again(lake):
         current_session()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("used", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("same", [True, False])
 def test_a_function_that_opens_without_closing_can_be_called_often(lake, used, same):

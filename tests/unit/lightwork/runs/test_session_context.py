@@ -533,6 +533,7 @@ def test_a_session_without_with_is_current_until_it_is_closed(lake, tmp_path):
         current_session()
 
 
+@pytest.mark.slow
 def test_a_thread_takes_the_session_that_is_open_without_with(lake):
     session = connect("serial", tenant="acme", progress="off")
     try:

@@ -197,6 +197,7 @@ def test_the_state_of_health_over_time_is_a_mean_by_day_and_model(session):
     assert means["m"].iloc[0] == pytest.approx(100 * first["soh"].mean())
 
 
+@pytest.mark.slow
 def test_a_run_on_workers_gives_the_same_result(session, tmp_path):
     in_process = battery_health(fleet=2, days=1)
     serial = session.artifacts.read("cell-health"), session.artifacts.read("fleet-summary")

@@ -106,6 +106,7 @@ def test_an_aborted_discharge_has_no_capacity_but_an_estimate(session, data):
     assert "never fell to 2.7 V" in session.report.html(heading="battery-health", facts={})
 
 
+@pytest.mark.slow
 def test_another_cut_off_gives_other_capacities(session, data):
     battery_health(data=str(data))
     usual = session.artifacts.read("cell-health")
@@ -133,6 +134,7 @@ def test_a_single_cell_is_measured_but_has_nothing_to_compare_with(session, data
     assert set(health["note"]) == {"no estimate: no other cell to compare with"}
 
 
+@pytest.mark.slow
 def test_cells_may_lie_in_the_lake(session, data):
     battery_health(data=str(data))
     local = session.artifacts.read("cell-health")

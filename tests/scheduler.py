@@ -1,0 +1,71 @@
+"""How tests are given to the processes that run them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdist.workermanage import WorkerController
+
+INFRA = "tests/infra/"
+LONG = ("tests/unit/lightwork/cli/test_backfill.py",)
+"""Files of few tests that take minutes: last, as xdist would run them, all processes but one would wait."""
+
+
+class Scheduler(LoadFileScheduling):
+    """Give a file's tests to one process, and the infrastructure's to one, which records stacks once.
+
+    When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class
+    would run that test again in each new process. Where the last process is a new one, it would wait for
+    ever for what has nothing left to run, and for a single test, which a process keeps until it knows the
+    next. It would break where a process dies while a new one collects.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return INFRA if nodeid.startswith(INFRA) else super()._split_scope(nodeid)
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Register what a process has collected, which must be what the others have.
+
+        Raises:
+            RuntimeError: a process that takes the place of another has collected other tests.
+        """
+        super().add_node_collection(node, collection)
+        if node not in self.registered_collections:
+            raise RuntimeError(
+                f"{node.gateway.id} has not collected the tests of the process that it replaces"
+            )
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Return the test that a process ran when it died, if any; its others wait for another process."""
+        units = self.assigned_work.pop(node)
+        if self.collection is None:
+            self.registered_collections.pop(node, None)
+        left = {scope: [name for name, done in unit.items() if not done] for scope, unit in units.items()}
+        pending = [name for names in left.values() for name in names]
+        crashed = pending[0] if pending else None
+        for scope, names in left.items():
+            if rest := dict.fromkeys((name for name in names if name != crashed), False):
+                self.workqueue[scope] = rest
+        for other in self.nodes:
+            self._reschedule(other)
+        return crashed
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if node not in self.registered_collections:
+            return
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        for scope in LONG:
+            if scope in self.workqueue:
+                self.workqueue.move_to_end(scope, last=False)
+        with contextlib.suppress(OSError):  # it has died, and is about to be removed
+            super()._assign_work_unit(node)
