@@ -12,6 +12,7 @@ from lightwork.logs import ENV_LOG as ENV_LOG
 from lightwork.logs import ENV_PIPELINE as ENV_PIPELINE
 from lightwork.logs import ENV_ROLE as ENV_ROLE
 from lightwork.logs import ENV_STEP as ENV_STEP
+from lightwork.settings import ENV_HISTORY_ARTIFACTS as ENV_HISTORY_ARTIFACTS
 from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
 from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
@@ -99,10 +100,9 @@ ACCOUNT_STEP = "step"
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
 ACCOUNT_CONTROLLER = "controller"
-"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own.
-
-The pods that run `pods.history` have it too, but no token for the Kubernetes API.
-"""
+"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
+ACCOUNT_HISTORY = "history"
+"""Of the CronJob that runs `pods.history`; it has no token for the Kubernetes API."""
 PEOPLE = "people"
 """The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
 GATE_RUNS = "lightwork-people-runs"
@@ -112,7 +112,7 @@ Each tenant's namespace has a binding of it. Its name ends in the tenant's.
 """
 GATE_VALUES = "lightwork-people-values"
 """The same about the ConfigMaps that people create for long parameters."""
-LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_HISTORY)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
 `ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.
@@ -216,8 +216,8 @@ def parameters_name(run: str) -> str:
 
 
 # Environment variables of pods. ENV_RUN, the name of the run and of its Workflow, is set on every pod of it;
-# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
-# also work outside a cluster; in one, SETTINGS sets them.
+# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS, ENV_HISTORY_RUNS and
+# ENV_HISTORY_ARTIFACTS (above) also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
 ENV_PRICES = "LIGHTWORK_PRICES"

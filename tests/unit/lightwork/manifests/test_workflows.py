@@ -238,16 +238,20 @@ def test_settings_hold_the_names_of_secrets_but_no_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "days", "runs"),
+    ("text", "days", "runs", "artifacts"),
     [
-        ("{}", "90", None),
-        ("data_retention_days: 7", "7", None),
-        ("data_retention_days: 7\nhistory_days: 400\nhistory_runs: 12", "400", "12"),
+        ("{}", "365", None, None),
+        ("data_retention_days: 7", "365", None, None),
+        ("history: {runs_days: 400, artifacts_kept: 12}", "400", None, "12"),
+        ("history: {runs_kept: 5}", "365", "5", None),
     ],
 )
-def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs: str | None) -> None:
+def test_the_history_is_kept_as_long_as_the_file_says(
+    text: str, days: str, runs: str | None, artifacts: str | None
+) -> None:
     data = namespace.settings(objects.tenant(text), objects.TARGET)["data"]
-    assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
+    names = (contract.ENV_HISTORY_DAYS, contract.ENV_HISTORY_RUNS, contract.ENV_HISTORY_ARTIFACTS)
+    assert tuple(map(data.get, names)) == (days, runs, artifacts)
 
 
 def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_beside_it() -> None:

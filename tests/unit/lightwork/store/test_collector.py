@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,57 +25,14 @@ from lightwork.store.artifacts import Artifacts
 from lightwork.store.collector import Collected, Policy, collect
 from lightwork.store.documents import seal
 from lightwork.store.results import MISSING, CodeResults
-from tests.unit.lightwork import gateway
+from tests.unit.lightwork.store.places import DAY, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DAY = 86400.0
+    from tests.unit.lightwork import gateway
+
 VERSION = "20260101T000000.000000Z"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
-    program = gateway.program()
-    if program is None:
-        pytest.skip("the S3 server of the cluster tests is not built on this machine")
-    with gateway.running(program, tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@dataclass(frozen=True)
-class Place:
-    """A lake, and the folder in which its files can be made older."""
-
-    lake: Lake
-    url: str
-    folder: Path
-
-    def age(self, days: float, prefix: str = "") -> None:
-        """Let all files below a folder have been written some days earlier."""
-        start = self.folder / prefix
-        for file in [start, *start.rglob("*")]:
-            status = file.lstat()
-            os.utime(file, (status.st_atime, status.st_mtime - days * DAY), follow_symlinks=False)
-
-
-@pytest.fixture(params=["folder", "S3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    if request.param == "folder":
-        return Place(
-            open_lake(tmp_path / "lake", tenant="acme"), str(tmp_path / "lake"), tmp_path / "lake/acme"
-        )
-    server: gateway.Gateway = request.getfixturevalue("server")
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"lake-{os.urandom(6).hex()}"
-    client().create_bucket(Bucket=bucket)
-    url = f"s3://{bucket}/some/prefix"
-    folder = server.data / bucket / "some/prefix/acme"
-    folder.mkdir(parents=True)
-    return Place(open_lake(url, tenant="acme"), url, folder)
 
 
 WRITER = """
@@ -423,9 +379,9 @@ def test_a_version_that_goes_while_it_is_read_is_read_anew(
 
 
 def test_an_upload_that_others_have_ended_is_made_again(
-    server: gateway.Gateway, monkeypatch: pytest.MonkeyPatch
+    s3_gateway: gateway.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in server.environment.items():
+    for name, value in s3_gateway.environment.items():
         monkeypatch.setenv(name, value)
     bucket = f"lake-{os.urandom(6).hex()}"
     client().create_bucket(Bucket=bucket)
