@@ -35,9 +35,9 @@ class TenantIdentityArgs:
 class TenantIdentity(pulumi.ComponentResource):
     """The roles that the tenant's pods assume, by EKS Pod Identity.
 
-    One is for drivers, workers and the job of the history, one for steps that run a container of the tenant's choice, and one for the
-    controller, which runs none of the tenant's code. They have no permissions of their own: the lake and the
-    secrets grant access to themselves.
+    One is for drivers, workers and the job of the history, one for steps that run a container of the tenant's
+    choice, and one for the controller, which runs none of the tenant's code. They have no permissions of
+    their own: the lake and the secrets grant access to themselves.
 
     Costs: nothing.
 

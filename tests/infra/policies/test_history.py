@@ -162,7 +162,7 @@ def artifact_of(lake: Lake, run: str, status: str, n: int) -> None:
 
 @pytest.fixture
 def filled(server: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A lake with runs that have ended, one at work, and versions of an artifact; all were there yesterday."""
+    """A lake with runs that have ended, one at work, and versions of an artifact, a day after a clean-up."""
     lake = lake_of(server, "pods", monkeypatch)
     lake.delete([entry.path for entry in lake.entries()])
     for number in range(4):
@@ -201,7 +201,9 @@ def test_it_deletes_what_the_file_keeps_no_longer_and_nothing_that_somebody_need
 
 
 @needs_server
-def test_by_default_it_deletes_nothing_in_the_first_year(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_by_default_it_deletes_nothing_in_the_first_year(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = {entry.path for entry in filled.entries() if not entry.path.startswith("history/")}
     monkeypatch.setattr(S3Lake, "now", lambda _: time.time() + 360 * 86400)
     command.prune(filled)

@@ -74,7 +74,7 @@ def _wait_for(descriptor: int) -> None:
     try:
         import fcntl
     except ImportError:
-        return
+        return None
     end = time.monotonic() + _LONGEST_WAIT
     while True:
         try:

@@ -390,8 +390,8 @@ class Artifacts:
         versions: Sequence[str] | None = None
         left_out = ""
         # Those that were listed may be gone by now, since newer ones have replaced them: list again then.
-        while (listed := listed(self.lake, name)) != versions:
-            versions = listed
+        while (found := listed(self.lake, name)) != versions:
+            versions = found
             for version in versions:
                 if run is None or version.partition("-")[2] == run:
                     document = self._load(name, version, to_read=True)

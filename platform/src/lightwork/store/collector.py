@@ -204,9 +204,7 @@ def _inputs(lake: Lake) -> Iterator[Leftover]:
             yield Leftover(kinds.INPUTS, items)
 
 
-def _runs(
-    lake: Lake, policy: Policy, now: float, writers: set[str], *, packed: bool
-) -> Iterator[Leftover]:
+def _runs(lake: Lake, policy: Policy, now: float, writers: set[str], *, packed: bool) -> Iterator[Leftover]:
     """Yield what ended runs left, and whole runs that are not kept any longer.
 
     The record of a run stays as long as an artifact that it wrote: it says whether the run succeeded. It

@@ -1,9 +1,10 @@
 """`latest.parquet`: the newest version of a table as one Parquet file, for whoever knows only its path.
 
-It lies beside the versions of the artifact, and is a copy of the one that `Artifacts.read` gives. Whoever ends
-a run that succeeded looks which version that is, and replaces the file unless another process has replaced it
-since: then it looks again. So the file never goes back to a version that a newer one has replaced, whoever is
-slow, and whatever the clocks say. docs/decisions/artifacts-parquet.md tells what a killed process leaves.
+It lies beside the versions of the artifact, and is a copy of the one that `Artifacts.read` gives. Whoever
+ends a run that succeeded looks which version that is, and replaces the file unless another process has
+replaced it since: then it looks again. So the file never goes back to a version that a newer one has
+replaced, whoever is slow, and whatever the clocks say. docs/decisions/artifacts-parquet.md tells what a
+killed process leaves.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ FILE = "latest.parquet"
 MOST_BYTES = 256 * 10**6
 """Bytes of a table's files above which there is no such file."""
 _ATTEMPTS = 20
+_PADDING = 1 << 16
+"""Bytes before the rows at most, a random number in each file.
+
+A reader of S3 asks for the end of the file first, which says where the rows are, and then for these. If the
+file is replaced in between, the rows are elsewhere: it gets an error, and not the columns of two versions.
+"""
 
 _log = logging.getLogger("lightwork.artifacts")
 
@@ -136,4 +143,4 @@ def _write(lake: Lake, file: BinaryIO, document: Mapping[str, Any]) -> None:
 
     # The last field makes each file differ, and so its tag.
     facts = versions.facts(document, written=secrets.token_hex(8))
-    write_parquet(stored_as(lake, document), file, facts)
+    write_parquet(stored_as(lake, document), file, facts, padding=1 + secrets.randbelow(_PADDING))

@@ -22,24 +22,27 @@ if TYPE_CHECKING:
 _GROUP_BYTES = 32 << 20
 """Bytes in memory of the rows that become one row group of a Parquet file, about."""
 _GROUP_ROWS = 1 << 20
-_FORMULA = r"^([=@\t\r]|[+-][^0-9.])"
-"""How a text starts that a spreadsheet takes for a formula; a signed number is not meant."""
+_FORMULA, _NUMBER = r"^[=@\t\r+-]", r"^[+-][0-9][0-9 .,]*([eE][+-]?[0-9]+)?$"
+"""How a text starts that a spreadsheet takes for a formula, unless it is a signed number."""
 
 
-def write_parquet(stored: Stored, sink: BinaryIO, facts: bytes) -> None:
+def write_parquet(stored: Stored, sink: BinaryIO, facts: bytes, *, padding: int = 0) -> None:
     """Write a table as one Parquet file, from which pandas reads the frame that was written.
 
     Args:
         stored: the table.
         sink: an open file.
         facts: what is recorded in the file, as in each part of the table.
+        padding: unused bytes before the rows, which move them.
 
     Raises:
         LightworkError: the table cannot be read.
     """
     schema = whole_schema(stored)
     schema = schema.with_metadata({**(schema.metadata or {}), PROVENANCE: facts})
-    with pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as writer:
+    stream = pa.PythonFile(sink, mode="w")  # which tells the writer where it is
+    with pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
+        stream.write(bytes(padding))
         for group in _groups(pieces(stored)):
             writer.write_table(group.cast(schema), row_group_size=_GROUP_ROWS)
 
@@ -83,7 +86,8 @@ def write_csv(stored: Stored, sink: BinaryIO) -> int:
 def _formulas(column: pa.ChunkedArray) -> int:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return 0
-    return int(pc.sum(pc.match_substring_regex(column, _FORMULA)).as_py() or 0)
+    starts, numbers = (pc.match_substring_regex(column, text) for text in (_FORMULA, _NUMBER))
+    return int(pc.sum(pc.and_not(starts, numbers)).as_py() or 0)
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -104,6 +108,8 @@ def _plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _texts(column, lambda value: json.dumps(value, ensure_ascii=False, default=str))
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return _texts(column, lambda value: base64.b64encode(value).decode())
+    if pa.types.is_duration(kind):  # which Arrow writes as a number without its unit
+        return _texts(column, str)
     try:
         return column if _is_simple(kind) else column.cast(pa.string())
     except pa.ArrowNotImplementedError:

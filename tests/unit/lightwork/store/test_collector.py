@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightwork.errors import LakeAway, LightworkError
-from lightwork.lake import Lake, locks, open_lake, s3
+from lightwork.lake import locks, open_lake, s3
 from lightwork.lake.s3_connection import client
 from lightwork.store import kinds, usage
 from lightwork.store.artifacts import Artifacts

@@ -130,8 +130,14 @@ def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, text: str, messa
     [
         ("history: 30", "4: history: found 30; "),
         ("history: {runs_days: 0}", "4: history.runs_days: found 0; should be greater than or equal to 1"),
-        ("history: {runs_days: 4000}", "4: history.runs_days: found 4000; should be less than or equal to 3650"),
-        ("history:\n  artifacts_kept: ten", "5: history.artifacts_kept: found 'ten'; should be a valid integer"),
+        (
+            "history: {runs_days: 4000}",
+            "4: history.runs_days: found 4000; should be less than or equal to 3650",
+        ),
+        (
+            "history:\n  artifacts_kept: ten",
+            "5: history.artifacts_kept: found 'ten'; should be a valid integer",
+        ),
         ("history: {artifacts_kept: 1.5}", "4: history.artifacts_kept: found 1.5; should be a valid integer"),
         ("history: {runs_kept: 0}", "4: history.runs_kept: found 0; should be greater than or equal to 1"),
         ("history: {run_days: 30}", "4: history.run_days: there is no such field; did you mean 'runs_days'?"),
