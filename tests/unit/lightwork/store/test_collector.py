@@ -262,7 +262,7 @@ def test_links_to_other_folders_are_not_followed(here: Place, tmp_path: Path) ->
         (here.folder / folder).symlink_to(tmp_path / "other" / folder)
     for path in (tmp_path / "other").rglob("*"):
         os.utime(path, (1e9, 1e9))
-    collect(here.lake, Policy(silent=0.0, history=-10, newest=1))
+    collect(here.lake, Policy(silent=0.0, history=-10, newest=1, versions=1))
     assert {item.path for item in other.files()} == before
 
 
@@ -323,10 +323,10 @@ def test_versions_go_once_they_are_replaced_for_long_but_never_the_newest(place:
         (Policy(), 4),
         (Policy(history=31 * DAY), 4),
         (Policy(history=25 * DAY), 3),
-        (Policy(newest=2, replaced=15 * DAY), 2),
-        (Policy(newest=1, replaced=15 * DAY), 2),
-        (Policy(history=0.0, newest=1), 1),
-        (Policy(history=-1e9, newest=1), 1),
+        (Policy(newest=2, versions=2, replaced=15 * DAY), 2),
+        (Policy(newest=1, versions=1, replaced=15 * DAY), 2),
+        (Policy(history=0.0, newest=1, versions=1), 1),
+        (Policy(history=-1e9, newest=1, versions=1), 1),
     ):
         collect(place.lake, policy)
         assert [each.version for each in artifacts.list("notes.txt")] == written[::-1][:left], policy
@@ -340,7 +340,7 @@ def test_the_newest_version_of_a_run_that_succeeded_stays_with_the_record_that_s
         Artifacts(here.lake, run_id=run_id, provenance={}, recorded=True).write_file("notes.txt", b"x")
         here.age(10)
     looking = Artifacts(here.lake, run_id="", provenance={})
-    collect(here.lake, Policy(history=15 * DAY, newest=1))
+    collect(here.lake, Policy(history=15 * DAY, newest=1, versions=1))
     assert [item.run_id for item in looking.list()] == ["4", "3", "2"]
     assert runs(here) == ["2", "3", "4"]
     assert looking.read_file("notes.txt") == b"x"
@@ -355,7 +355,7 @@ def test_a_damaged_newest_version_does_not_count_as_one(place: Place) -> None:
     for version, data in zip(versions[2:], (b"", b'{"name": "notes'), strict=True):
         place.lake.write(f"artifacts/notes.txt/_versions/{version}.json", data)
     place.age(400)
-    collect(place.lake, Policy(history=DAY, newest=1))
+    collect(place.lake, Policy(history=DAY, newest=1, versions=1))
     assert artifacts.read_file("notes.txt") == b"\x01"
     assert [each.version for each in artifacts.list()] == [versions[1]]
 
@@ -371,7 +371,7 @@ def test_a_version_that_goes_while_it_is_read_is_read_anew(
         document = newest(self, *arguments)
         if document["bytes"] == 3:
             self.write_file("notes.txt", b"newer")
-            collect(self.lake, Policy(newest=1))
+            collect(self.lake, Policy(newest=1, versions=1))
         return document
 
     monkeypatch.setattr(Artifacts, "_newest", replaced)
@@ -473,7 +473,7 @@ def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place)
         said += [victim.stdout.readline().strip()]
         until = time.monotonic() + random.uniform(0.5, 1.5)
         while time.monotonic() < until:
-            done = collect(place.lake, Policy(history=0.0, newest=1))
+            done = collect(place.lake, Policy(history=0.0, newest=1, versions=1))
             for kind, amount in done.kinds.items():
                 collected.kinds[kind].add(amount.files, amount.bytes)
         victim.kill()
@@ -488,7 +488,7 @@ def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place)
     assert MISSING not in CodeResults(place.lake, "task", "code").refresh().lookup(keys)
     assert collected.kinds[kinds.ARTIFACTS].files > 20
     place.age(2)
-    collect(place.lake, Policy(history=0.0, newest=1))
+    collect(place.lake, Policy(history=0.0, newest=1, versions=1))
     left = {kind: count for kind, count in found(place).items() if kind != kinds.RESULTS}
     assert left == {kinds.ARTIFACTS: 2}
 
