@@ -94,6 +94,7 @@ ACCOUNT_SCALER = "scaler"
 ACCOUNT_DRIVER = "driver"
 """Of the pipeline's own container; scales the workers' Deployment."""
 ACCOUNT_WORKER = "worker"
+"""Of workers, and of the pods that run `pods.history`; it has no token for the Kubernetes API."""
 ACCOUNT_SCHEDULER = "scheduler"
 ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
@@ -101,8 +102,6 @@ ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
 ACCOUNT_CONTROLLER = "controller"
 """Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
-ACCOUNT_HISTORY = "history"
-"""Of the CronJob that runs `pods.history`; it has no token for the Kubernetes API."""
 PEOPLE = "people"
 """The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
 GATE_RUNS = "lightwork-people-runs"
@@ -112,7 +111,7 @@ Each tenant's namespace has a binding of it. Its name ends in the tenant's.
 """
 GATE_VALUES = "lightwork-people-values"
 """The same about the ConfigMaps that people create for long parameters."""
-LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER, ACCOUNT_HISTORY)
+LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
 `ACCOUNT_STEP` has a role of its own, which keeps it out of what follows.

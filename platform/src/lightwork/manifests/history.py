@@ -24,7 +24,11 @@ MOST_SECONDS = 3000
 
 
 def cron_job(tenant: Tenant, target: Target) -> Manifest:
-    """Return the CronJob. Its pods have the tenant's role on AWS, but none at the Kubernetes API."""
+    """Return the CronJob. Its pods have the tenant's role on AWS, but none at the Kubernetes API.
+
+    They have it by the account of workers: an account of their own would take one more of the associations
+    that a cluster may have.
+    """
     job = {
         "backoffLimit": 1,
         "activeDeadlineSeconds": MOST_SECONDS,
@@ -64,7 +68,7 @@ def _pod(target: Target) -> Manifest:
         "securityContext": base.container_security(),
     }
     return {
-        "serviceAccountName": contract.ACCOUNT_HISTORY,
+        "serviceAccountName": contract.ACCOUNT_WORKER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",

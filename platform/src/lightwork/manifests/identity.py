@@ -75,9 +75,6 @@ RULES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-_WITHOUT_RULES = (contract.ACCOUNT_SCHEDULER, contract.ACCOUNT_WORKER, contract.ACCOUNT_HISTORY)
-
-
 def accounts(tenant: Tenant) -> list[Manifest]:
     """Return the service accounts; only those that use the API have a token mounted.
 
@@ -85,7 +82,7 @@ def accounts(tenant: Tenant) -> list[Manifest]:
     """
     return [
         manifest("v1", "ServiceAccount", name, tenant, automountServiceAccountToken=name in RULES)
-        for name in ("default", *_WITHOUT_RULES, *RULES)
+        for name in ("default", contract.ACCOUNT_SCHEDULER, contract.ACCOUNT_WORKER, *RULES)
     ]
 
 

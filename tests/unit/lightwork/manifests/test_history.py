@@ -33,14 +33,13 @@ def test_a_thousand_tenants_are_spread_over_the_hour() -> None:
 
 
 def test_it_runs_its_command_with_the_tenants_role_and_without_a_token() -> None:
-    spec, tenant = pod(), objects.tenant("{}")
+    spec = pod()
     (container,) = spec["containers"]
     assert container["command"] == ["python", "-m", command.__name__]
-    assert spec["serviceAccountName"] == contract.ACCOUNT_HISTORY
+    assert spec["serviceAccountName"] == contract.ACCOUNT_WORKER
     assert spec["automountServiceAccountToken"] is False, "it does not use the Kubernetes API"
-    assert contract.ACCOUNT_HISTORY not in identity.RULES, "no Role is bound to it"
-    assert contract.ACCOUNT_HISTORY in contract.LAKE_ACCOUNTS, "the role of the tenant's own pods"
-    assert contract.ACCOUNT_HISTORY in {item["metadata"]["name"] for item in identity.accounts(tenant)}
+    assert contract.ACCOUNT_WORKER not in identity.RULES, "no Role is bound to it"
+    assert contract.ACCOUNT_WORKER in contract.LAKE_ACCOUNTS, "the role of the tenant's own pods"
 
 
 def test_it_gets_the_prices_and_the_keys_where_there_are_some() -> None:

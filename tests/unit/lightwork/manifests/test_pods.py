@@ -121,11 +121,7 @@ def test_a_pod_that_must_not_be_reclaimed_is_never_on_a_spot_node(name: str) -> 
 @pytest.mark.parametrize("name", pods())
 def test_pods_that_do_not_use_the_api_have_no_token(name: str) -> None:
     pod = pods()[name]
-    if pod["serviceAccountName"] in (
-        contract.ACCOUNT_WORKER,
-        contract.ACCOUNT_SCHEDULER,
-        contract.ACCOUNT_HISTORY,
-    ):
+    if pod["serviceAccountName"] in (contract.ACCOUNT_WORKER, contract.ACCOUNT_SCHEDULER):
         assert pod["automountServiceAccountToken"] is False
     else:
         assert pod["serviceAccountName"] in (

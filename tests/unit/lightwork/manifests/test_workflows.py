@@ -259,7 +259,7 @@ def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_
     loaded = files.load("globex")
     quota = loaded.quota
     assert (quota.cpu, quota.memory, quota.pods) == ("6", "16Gi", 12)
-    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6070m", "16896Mi", "14")
+    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6070m", "17280Mi", "14")
     assert hard["requests.memory"] == hard["limits.memory"]
     (container,) = objects.one("globex", "Deployment", "controller")["spec"]["template"]["spec"]["containers"]
     requests = container["resources"]["requests"]
@@ -267,7 +267,7 @@ def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_
     job = objects.one("globex", "CronJob", "history")["spec"]["jobTemplate"]["spec"]
     (container,) = job["template"]["spec"]["containers"]
     requests = container["resources"]["requests"]
-    assert (requests["cpu"], requests["memory"]) == ("50m", "384Mi"), "16Gi, 128Mi and 384Mi are 16896Mi"
+    assert (requests["cpu"], requests["memory"]) == ("50m", "768Mi"), "16Gi, 128Mi and 768Mi are 17280Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
 
 
