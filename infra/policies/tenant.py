@@ -144,26 +144,26 @@ def lake_of_people(*, bucket_arn: str, key_arn: str, tenant: str, region: str) -
 
 
 def lake_of_controller(*, bucket_arn: str, key_arn: str, tenant: str) -> Policy:
-    """Allow reading the records of a tenant's runs, and writing those of Workflows and the history.
+    """Allow reading the records of a tenant's runs, writing those of Workflows, and marking these runs.
 
-    Nothing else of a lake: what drivers write can neither be changed nor deleted. What was a part of the
-    history can be deleted, since it has been written again with more.
+    Nothing else of a lake but the figures that the job of the history leaves: what drivers write can neither
+    be changed nor deleted.
 
     Args:
         bucket_arn: the lake's bucket.
         key_arn: its key.
         tenant: the tenant, whose folder is of that name.
     """
-    runs, history = f"{tenant}/runs", f"{tenant}/history"
-    listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{history}/*"]}}
+    runs, figures = f"{tenant}/runs", f"{tenant}/history/figures"
+    listed: Condition = {"StringLike": {"s3:prefix": [f"{runs}/*", f"{figures}/*"]}}
     read_only = [f"{bucket_arn}/{runs}/*/{name}" for name in ("attempts/*.json", "run.json", "alive")]
     workflow, note = f"{bucket_arn}/{runs}/*/workflow.json", f"{bucket_arn}/{runs}/.open/*.json"
-    retries, packed = f"{bucket_arn}/{runs}/*/retries/*", f"{bucket_arn}/{history}/*"
+    retries, marks = f"{bucket_arn}/{runs}/*/retries/*", f"{bucket_arn}/{tenant}/history/runs/open/*"
     return policy(
         allow("List", ["s3:ListBucket"], [bucket_arn], listed),
-        allow("Read", ["s3:GetObject"], [*read_only, workflow, note, packed]),
-        allow("Write", ["s3:PutObject"], [workflow, note, retries, packed]),
-        allow("Replace", ["s3:DeleteObject"], [note, packed]),
+        allow("Read", ["s3:GetObject"], [*read_only, workflow, note, f"{bucket_arn}/{figures}/*"]),
+        allow("Write", ["s3:PutObject"], [workflow, note, retries, marks]),
+        allow("Replace", ["s3:DeleteObject"], [note]),
         allow("Key", ["kms:Decrypt", "kms:GenerateDataKey"], [key_arn]),
     )
 

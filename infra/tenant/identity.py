@@ -35,16 +35,16 @@ class TenantIdentityArgs:
 class TenantIdentity(pulumi.ComponentResource):
     """The roles that the tenant's pods assume, by EKS Pod Identity.
 
-    One is for drivers and workers, one for steps that run a container of the tenant's choice, and one for the
-    controller, which runs none of the tenant's code. They have no permissions of their own: the lake and the
-    secrets grant access to themselves.
+    One is for drivers, workers and the job of the history, one for steps that run a container of the tenant's
+    choice, and one for the controller, which runs none of the tenant's code. They have no permissions of
+    their own: the lake and the secrets grant access to themselves.
 
     Costs: nothing.
 
     Deleting: the tenant's pods lose their access to AWS when their credentials expire, within six hours.
 
     Attributes:
-        role: the name of the role of drivers and workers.
+        role: the name of the role of drivers, workers and the job of the history.
         arn: its ARN.
         steps_role: the name of the steps' role.
         controller_role: the name of the controller's role.

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import sys
 from typing import Any
 
+import pytest
+
 from lightwork.kube import contract
+from lightwork.lake import open_lake
 from lightwork.manifests import history
+from lightwork.store import upkeep
+from lightwork.store.documents import seal
 from tests.cluster import stores, tenants
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import run, wait_for
-from tests.cluster.settings import ROOT
+from tests.cluster.settings import ROOT, run_folder
+from tests.unit.lightwork.history.leaving import leave
 
 PIPELINE = "windy-city"
 
@@ -81,6 +89,36 @@ def test_the_job_packs_what_has_run_and_people_ask_for_it(acme: str) -> None:
     bill = json.loads(lightwork(people, "cost", "--json", "--pipeline", PIPELINE, *where))
     assert bill["total"]["worker_hours"] > 0, "the run had workers"
     assert bill["prices"] == [], "no estate has given prices"
+
+
+def test_the_job_deletes_what_the_file_keeps_no_longer_and_packs_it_before(
+    acme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = stores.credentials("root")
+    for name, value in {
+        "AWS_ENDPOINT_URL": stores.s3_url(),
+        "AWS_REGION": stores.REGION,
+        "AWS_ACCESS_KEY_ID": key["access"],
+        "AWS_SECRET_ACCESS_KEY": key["secret"],
+    }.items():
+        monkeypatch.setenv(name, value)
+    lake = open_lake(f"s3://{tenants.bucket(acme)}", tenant=acme)
+    old, new = f"pruned-{secrets.token_hex(3)}", f"kept-{secrets.token_hex(3)}"
+    for name in (old, new):
+        leave(lake, name, pipeline="pruned", marked=False)
+    folder = run_folder() / "s3" / "data" / tenants.bucket(acme) / acme / "runs" / old
+    for file in [folder, *folder.rglob("*")]:
+        os.utime(file, (1e9, 1e9))
+    marker = upkeep.Marker(lake.now() - 25 * 3600, "the job of yesterday", done=True)
+    lake.write(upkeep.MARKER, seal(marker._asdict()))
+    assert start(acme, "history-prunes").get("succeeded") == 1, log(acme, "history-prunes")
+    assert "the lake was cleaned up" in log(acme, "history-prunes")
+    left = {entry.path.split("/")[1] for entry in lake.entries("runs")}
+    assert new in left
+    assert old not in left
+    where = ["--lake", f"s3://{tenants.bucket(acme)}", "--tenant", acme]
+    shown = json.loads(lightwork(stores.people_of(acme), "runs", "pruned", "--json", *where))
+    assert {old, new} <= {item["name"] for item in shown["runs"]}, "the history has both"
 
 
 def test_the_job_of_one_tenant_is_refused_the_lake_of_another(acme: str, globex: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightwork.errors import InputError, nearest
 from lightwork.lake.patience import RUN_SECONDS
@@ -27,7 +27,9 @@ ENV_PATIENCE = "LIGHTWORK_LAKE_PATIENCE"
 ENV_HISTORY_DAYS = "LIGHTWORK_HISTORY_DAYS"
 """The days for which a lake keeps runs, their reports, and versions of artifacts that were replaced."""
 ENV_HISTORY_RUNS = "LIGHTWORK_HISTORY_RUNS"
-"""How many runs of each pipeline and versions of each artifact a lake keeps at most; unset for any number."""
+"""How many runs of each pipeline a lake keeps at most; unset for any number."""
+ENV_HISTORY_ARTIFACTS = "LIGHTWORK_HISTORY_ARTIFACTS"
+"""How many versions of each artifact a lake keeps at most; unset for any number."""
 DEFAULT_HISTORY_DAYS = 365
 _DAYS = 36_500
 _RUNS = 1_000_000
@@ -185,19 +187,37 @@ def resolve_patience(default: float) -> float:
     return seconds
 
 
-def resolve_history() -> tuple[float | None, int | None]:
-    """Return for how many seconds the history of a lake is kept, and the most runs and versions of it.
+class History(NamedTuple):
+    """How much of the history of a lake is kept; None stands for no limit.
 
-    The first is from LIGHTWORK_HISTORY_DAYS, else 365 days, the second from LIGHTWORK_HISTORY_RUNS; None,
-    which is `never` in the first and the default of the second, stands for no limit.
+    Attributes:
+        seconds: for how long runs, and versions of artifacts that newer ones have replaced.
+        runs: the most runs of each pipeline.
+        artifacts: the most versions of each artifact.
+    """
+
+    seconds: float | None
+    runs: int | None
+    artifacts: int | None
+
+
+def resolve_history() -> History:
+    """Return how much of the history of a lake is kept.
+
+    LIGHTWORK_HISTORY_DAYS says for how long, 365 days by default, or `never` for no limit;
+    LIGHTWORK_HISTORY_RUNS and LIGHTWORK_HISTORY_ARTIFACTS limit the numbers, which by default are not.
 
     Raises:
         InputError: a variable is invalid.
     """
     days = os.environ.get(ENV_HISTORY_DAYS) or str(DEFAULT_HISTORY_DAYS)
-    runs = os.environ.get(ENV_HISTORY_RUNS)
     kept = None if days == "never" else _whole(ENV_HISTORY_DAYS, days, _DAYS, "365, or never") * 86400.0
-    return kept, _whole(ENV_HISTORY_RUNS, runs, _RUNS, "100") if runs else None
+    return History(kept, _most(ENV_HISTORY_RUNS), _most(ENV_HISTORY_ARTIFACTS))
+
+
+def _most(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    return _whole(variable, value, _RUNS, "100") if value else None
 
 
 def _whole(variable: str, value: str, most: int, example: str) -> int:

@@ -1,4 +1,4 @@
-"""What the job that packs a tenant's history may do in the lake, with the controller's role.
+"""What the job that packs a tenant's history does in the lake with the tenant's role, and no other role may.
 
 Asked of an evaluator of policies, and of an S3 server that enforces them.
 """
@@ -8,18 +8,25 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from lightwork.errors import LightworkError
 from lightwork.history import segments
+from lightwork.history.collect import collect
 from lightwork.history.query import Filter
 from lightwork.history.sync import ask
-from lightwork.kube.contract import ENV_PRICES
+from lightwork.kube.contract import ENV_HISTORY_ARTIFACTS, ENV_HISTORY_RUNS, ENV_PRICES
 from lightwork.lake import open_lake
+from lightwork.lake.s3 import S3Lake
 from lightwork.pods import history as command
+from lightwork.store import latest, upkeep
+from lightwork.store.artifacts import Artifacts
+from lightwork.store.documents import seal
 from tests import s3_server
 from tests.cluster import stores
 from tests.infra.policies.test_controller import LAKE, NAMES, may, needs_server
@@ -43,14 +50,19 @@ PRICES = {
 }
 
 
-def test_it_reads_writes_and_replaces_the_history_of_its_own_tenant() -> None:
+MARK = "acme/history/runs/open/windy-city-20261128t060000-a1b2c~0123"
+
+
+def test_the_controller_marks_runs_and_reads_figures_and_has_nothing_else_of_the_history() -> None:
+    assert may("s3:PutObject", MARK)
+    assert may("s3:GetObject", "acme/history/figures/pipelines.json")
     for action in ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"):
-        assert may(action, SEGMENT), action
-        assert may(action, "acme/history/parquet/2026-11.parquet"), action
-        assert not may(action, SEGMENT.replace("acme", "globex")), action
-        assert not may(action, SEGMENT, f"arn:aws:s3:::{OTHERS}"), action
-        assert not may(action, "acme/history.csv"), action
-    assert not may("s3:DeleteObjectVersion", SEGMENT), "what was deleted can be restored"
+        for key in (SEGMENT, "acme/history/parquet/2026-11.parquet", "acme/history/runs/prices.json"):
+            assert not may(action, key), f"{action} of {key}"
+        assert not may(action, MARK.replace("acme", "globex")), action
+        assert not may(action, MARK, f"arn:aws:s3:::{OTHERS}"), action
+    assert not may("s3:DeleteObject", MARK)
+    assert not may("s3:PutObject", "acme/history/figures/pipelines.json"), "they are the job's"
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +113,8 @@ def test_the_server_lets_the_job_do_all_of_its_work_and_people_read_it(
     leave(pods, "run-of-today")
     leave(pods, "busy", ended=None, status="running", marked=False)
     pods.write("runs/busy/alive", dt.datetime.now(dt.UTC).isoformat().encode())
-    lake_of(server, "controller", monkeypatch)
-    command.work()
-    command.work()
+    command.work(pods)
+    command.work(pods)
     people = lake_of(server, "people", monkeypatch)
     assert not segments.listing(people).marks.keys() - {"busy"}
     found = ask(people, lambda history: (history.page(Filter(), 10), history.prices()))
@@ -122,8 +133,9 @@ def test_the_server_refuses_it_to_steps_and_to_another_tenants_job(
 ) -> None:
     leave(lake_of(server, "pods", monkeypatch), "one")
     lake = lake_of(server, account, monkeypatch)
-    with pytest.raises(LightworkError, match=r"(?i)denied|refused"):
-        command.work()
+    for step in (command.work, command.prune):
+        with pytest.raises(LightworkError, match=r"(?i)denied|refused"):
+            step(lake)
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert ended.value.code == 1
@@ -135,3 +147,92 @@ def test_the_server_refuses_it_to_steps_and_to_another_tenants_job(
     ):
         with pytest.raises(LightworkError, match=r"(?i)denied|refused"):
             use()
+
+
+# What it deletes
+
+
+def artifact_of(lake: Lake, run: str, status: str, n: int) -> None:
+    """Leave a run that has written a version of the artifact `sun`."""
+    ended = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=10 - n)
+    leave(lake, run, ended=None, status="running")
+    written = Artifacts(lake, run_id=run, provenance={}, recorded=True).write("sun", pd.DataFrame({"n": [n]}))
+    leave(lake, run, ended=ended, status=status, artifacts=[written.to_json()])
+
+
+@pytest.fixture
+def filled(server: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A lake with runs that have ended, one at work, and versions of an artifact, a day after a clean-up."""
+    lake = lake_of(server, "pods", monkeypatch)
+    lake.delete([entry.path for entry in lake.entries()])
+    for number in range(4):
+        artifact_of(lake, f"run-{number}", "succeeded", number)
+    artifact_of(lake, "run-4", "failed", 4)
+    for number in range(3):
+        leave(lake, f"idle-{number}", seconds=3600.0 - number)
+    leave(lake, "busy", ended=None, status="running", seconds=7200.0)
+    lake.write("runs/busy/alive", dt.datetime.now(dt.UTC).isoformat().encode())
+    marker = upkeep.Marker(lake.now() - 25 * 3600, "the job of yesterday", done=True)
+    lake.write(upkeep.MARKER, seal(marker._asdict()))
+    return lake
+
+
+def names(lake: Lake) -> set[str]:
+    return {entry.path.split("/")[1] for entry in lake.entries("runs")}
+
+
+@needs_server
+def test_it_deletes_what_the_file_keeps_no_longer_and_nothing_that_somebody_needs(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_READING", -60.0)  # nobody reads the versions of before any more
+    monkeypatch.setenv(ENV_HISTORY_RUNS, "1")
+    monkeypatch.setenv(ENV_HISTORY_ARTIFACTS, "1")
+    command.main()
+    assert names(filled) == {"busy", "run-3", "run-4"}, "at work, the newest, and the newest that succeeded"
+    artifacts = Artifacts(filled, run_id="", provenance={})
+    assert [item.run_id for item in artifacts.list("sun")] == ["run-4", "run-3"]
+    assert artifacts.read("sun")["n"].tolist() == [3]
+    assert latest.version_in(filled, "sun") == artifacts.find("sun").version, "which nobody had written yet"
+    packed = {run["name"] for run in ask(filled, lambda history: history.page(Filter(), 100))}
+    assert packed == {"busy", *(f"run-{n}" for n in range(5)), *(f"idle-{n}" for n in range(3))}
+    command.main()
+    assert names(filled) == {"busy", "run-3", "run-4"}, "once a day"
+
+
+@needs_server
+def test_by_default_it_deletes_nothing_in_the_first_year(
+    filled: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {entry.path for entry in filled.entries() if not entry.path.startswith("history/")}
+    monkeypatch.setattr(S3Lake, "now", lambda _: time.time() + 360 * 86400)
+    command.prune(filled)
+    after = {entry.path for entry in filled.entries() if not entry.path.startswith("history/")}
+    assert after - before == {"artifacts/sun/latest.parquet"}
+    assert before - after == {"runs/busy/alive"}, "of a run that has not been heard of for a year"
+
+
+@needs_server
+def test_a_run_that_the_history_could_not_pack_stays(filled: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_HISTORY_RUNS, "1")
+
+    def pack_and_let_another_end(*arguments: Any, **options: Any) -> Any:
+        packed = collect(*arguments, **options)
+        if options.get("look"):
+            leave(filled, "idle-9", seconds=1800.0)  # it ends between the packing and the deletion
+        return packed
+
+    monkeypatch.setattr(command, "collect", pack_and_let_another_end)
+    command.prune(filled)
+    assert "idle-9" in names(filled)
+    assert "idle-1" not in names(filled)
+    monkeypatch.setattr(command, "collect", refusing)
+    filled.delete([upkeep.MARKER])
+    leave(filled, "idle-10", seconds=1900.0)
+    with pytest.raises(LightworkError, match="disk full"):
+        command.prune(filled)
+    assert "idle-10" in names(filled)
+
+
+def refusing(*_: object, **__: object) -> None:
+    raise LightworkError("disk full")

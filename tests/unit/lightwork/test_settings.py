@@ -64,29 +64,33 @@ def test_lake_and_tenant_have_defaults_and_variables(monkeypatch: pytest.MonkeyP
     assert settings.resolve_lake(Path("x")) == "x"
 
 
+HISTORY = (settings.ENV_HISTORY_DAYS, settings.ENV_HISTORY_RUNS, settings.ENV_HISTORY_ARTIFACTS)
+
+
 @pytest.mark.parametrize(
-    ("days", "runs", "expected"),
+    ("days", "runs", "artifacts", "expected"),
     [
-        (None, None, (365 * 86400.0, None)),
-        ("", "", (365 * 86400.0, None)),
-        ("30", "5", (30 * 86400.0, 5)),
-        ("never", None, (None, None)),
+        (None, None, None, (365 * 86400.0, None, None)),
+        ("", "", "", (365 * 86400.0, None, None)),
+        ("30", "5", "7", (30 * 86400.0, 5, 7)),
+        ("never", None, "2", (None, None, 2)),
     ],
 )
 def test_the_history_is_kept_for_a_year_unless_variables_say_otherwise(
     monkeypatch: pytest.MonkeyPatch,
     days: str | None,
     runs: str | None,
-    expected: tuple[float | None, int | None],
+    artifacts: str | None,
+    expected: tuple[float | None, int | None, int | None],
 ) -> None:
-    for name, value in ((settings.ENV_HISTORY_DAYS, days), (settings.ENV_HISTORY_RUNS, runs)):
+    for name, value in zip(HISTORY, (days, runs, artifacts), strict=True):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
     assert settings.resolve_history() == expected
 
 
-@pytest.mark.parametrize("variable", [settings.ENV_HISTORY_DAYS, settings.ENV_HISTORY_RUNS])
+@pytest.mark.parametrize("variable", HISTORY)
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "nan", "9" * 400, "٣", "Never"])
 def test_a_wrong_history_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)

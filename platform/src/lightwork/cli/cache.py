@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -115,7 +115,7 @@ def _show_spaces(spaces: list[Space]) -> None:
     type=click.IntRange(1),
     metavar="N",
     help="Keep at most the newest N runs of each pipeline and versions of each artifact"
-    " [LIGHTWORK_HISTORY_RUNS, else any number].",
+    " [LIGHTWORK_HISTORY_RUNS and LIGHTWORK_HISTORY_ARTIFACTS, else any number].",
 )
 @click.option(
     "--silent-for",
@@ -151,7 +151,7 @@ def prune(
             "cache prune: --older-than and --task select results, and the --keep- and --silent- options all "
             "else; expected one of the two"
         )
-    from lightwork.store import usage
+    from lightwork.store import latest, usage
     from lightwork.store.collector import collect
 
     age = None if older_than is None else usage.seconds(older_than)
@@ -169,6 +169,8 @@ def prune(
             if not dry_run:
                 _pack_history(opened)
             collected = collect(opened, policy, dry_run=dry_run, watch=watch)
+            if not dry_run:
+                latest.renew_every(opened)
     _show_collected(collected, opened, dry_run=dry_run, as_json=as_json)
 
 
@@ -177,8 +179,7 @@ def _pack_history(lake: Lake) -> None:
     from lightwork import settings
     from lightwork.history.collect import collect
 
-    keep, _ = settings.resolve_history()
-    collect(lake, keep)
+    collect(lake, settings.resolve_history().seconds, look=True)
 
 
 def _policy(keep_for: str | None, keep_last: int | None, silent_for: str | None) -> Policy:
@@ -186,8 +187,9 @@ def _policy(keep_for: str | None, keep_last: int | None, silent_for: str | None)
     from lightwork.store import usage
     from lightwork.store.collector import Policy
 
-    history, newest = settings.resolve_history()
-    policy = Policy(history if keep_for is None else usage.seconds(keep_for), keep_last or newest)
+    kept = settings.resolve_history()
+    seconds = kept.seconds if keep_for is None else usage.seconds(keep_for)
+    policy = Policy(seconds, keep_last or kept.runs, keep_last or kept.artifacts)
     if silent_for is None:
         return policy
     silent = usage.seconds(silent_for)
@@ -195,7 +197,7 @@ def _policy(keep_for: str | None, keep_last: int | None, silent_for: str | None)
         raise InputError(
             f"--silent-for: expected 5m or more, got {silent_for}: a sign of life is given every minute"
         )
-    return Policy(policy.history, policy.newest, silent)
+    return replace(policy, silent=silent)
 
 
 def _prune_results(lake: Lake, age: float | None, task: str | None, *, dry_run: bool) -> Collected:

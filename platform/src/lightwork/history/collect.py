@@ -41,22 +41,31 @@ class Packed:
     Attributes:
         runs: the number of runs that it has packed.
         written: the number of segments that it has written.
+        artifacts: the names of the artifacts that those runs have written.
         expired: the periods that it has deleted, as they are not kept any longer.
         segments: the period of each segment that there is now, by its path.
     """
 
     runs: int
     written: int
+    artifacts: set[str]
     expired: list[str]
     segments: dict[str, str]
 
 
-def collect(lake: Lake, keep: float | None = None, *, stop: Callable[[], bool] = lambda: False) -> Packed:
+def collect(
+    lake: Lake,
+    keep: float | None = None,
+    *,
+    look: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Packed:
     """Pack the runs that have ended; once a day, look for runs that are neither packed nor marked.
 
     Args:
         lake: the lake.
         keep: seconds for which the history is kept; None keeps it for ever.
+        look: look for such runs now, as any that there are may be deleted next.
         stop: returns whether the work is to end; another collector goes on with it.
 
     Raises:
@@ -64,18 +73,18 @@ def collect(lake: Lake, keep: float | None = None, *, stop: Callable[[], bool] =
     """
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(FileNotFoundError):
-            return _collect(lake, keep, stop)
-    return _collect(lake, keep, stop)
+            return _collect(lake, keep, look, stop)
+    return _collect(lake, keep, look, stop)
 
 
-def _collect(lake: Lake, keep: float | None, stop: Callable[[], bool]) -> Packed:
+def _collect(lake: Lake, keep: float | None, look: bool, stop: Callable[[], bool]) -> Packed:
     now = dt.datetime.now(dt.UTC)
     listed = segments.listing(lake)
     packing = Packing(lake, listed.segments, now)
-    packed = Packed(0, 0, [], packing.segments)
+    packed = Packed(0, 0, set(), [], packing.segments)
     _pack(lake, sorted(listed.marks), listed, packing, packed, stop)
     before = listed.modified.get(segments.STATE)
-    is_due = before is None or not 0 <= now.timestamp() - before < EVERY
+    is_due = look or before is None or not 0 <= now.timestamp() - before < EVERY
     if is_due and not stop():
         _look(lake, listed, packing, packed, stop)
         if keep is not None and before is not None:
@@ -106,6 +115,7 @@ def _pack(
         over = [run for run in runs if run is not None and source.ended(run)]
         packed.written += packing.add(over)
         packed.runs += len(over)
+        packed.artifacts |= {str(item.get("name")) for run in over for item in run["artifacts"]}
         done = {run["name"] for run in over}
         gone = [path for name in done for path in listed.marks.get(name, ())]
         for name, run in zip(some, runs, strict=True):

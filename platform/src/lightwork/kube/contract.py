@@ -12,6 +12,7 @@ from lightwork.logs import ENV_LOG as ENV_LOG
 from lightwork.logs import ENV_PIPELINE as ENV_PIPELINE
 from lightwork.logs import ENV_ROLE as ENV_ROLE
 from lightwork.logs import ENV_STEP as ENV_STEP
+from lightwork.settings import ENV_HISTORY_ARTIFACTS as ENV_HISTORY_ARTIFACTS
 from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
 from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
@@ -93,16 +94,14 @@ ACCOUNT_SCALER = "scaler"
 ACCOUNT_DRIVER = "driver"
 """Of the pipeline's own container; scales the workers' Deployment."""
 ACCOUNT_WORKER = "worker"
+"""Of workers, and of the pods that run `pods.history`; it has no token for the Kubernetes API."""
 ACCOUNT_SCHEDULER = "scheduler"
 ACCOUNT_STEP = "step"
 """Of steps that run a container of the tenant's choice."""
 ACCOUNT_CERTIFICATES = "certificates"
 """Of the job that runs `pods.certificates`."""
 ACCOUNT_CONTROLLER = "controller"
-"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own.
-
-The pods that run `pods.history` have it too, but no token for the Kubernetes API.
-"""
+"""Of the Deployment that runs `pods.controller`; `infra.tenant.identity` gives it an AWS role of its own."""
 PEOPLE = "people"
 """The Role and RoleBinding of the tenant's people, and the account that Argo's page acts with for them."""
 GATE_RUNS = "lightwork-people-runs"
@@ -216,8 +215,8 @@ def parameters_name(run: str) -> str:
 
 
 # Environment variables of pods. ENV_RUN, the name of the run and of its Workflow, is set on every pod of it;
-# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS and ENV_HISTORY_RUNS (above)
-# also work outside a cluster; in one, SETTINGS sets them.
+# `runs.run` takes it over. ENV_LOG, ENV_LAKE, ENV_TENANT, ENV_HISTORY_DAYS, ENV_HISTORY_RUNS and
+# ENV_HISTORY_ARTIFACTS (above) also work outside a cluster; in one, SETTINGS sets them.
 ENV_ENVIRONMENT = "LIGHTWORK_ENVIRONMENT"
 """dev, staging or prod. Set by SETTINGS for the tenant's code."""
 ENV_PRICES = "LIGHTWORK_PRICES"

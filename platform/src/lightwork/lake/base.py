@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self, TypeVar
 from urllib.parse import unquote
 
 from lightwork.errors import InputError
@@ -129,6 +129,23 @@ class Lake(ABC):
         """Write a file atomically and durably unless it exists; return whether it was written.
 
         If several processes create the same path, exactly one gets True.
+        """
+
+    @abstractmethod
+    def tag(self, path: str) -> str | None:
+        """Return the tag of a file, which each write changes; None if there is no such file."""
+
+    @abstractmethod
+    def replace(self, path: str, source: BinaryIO, expected: str | None) -> bool:
+        """Write a file atomically and durably unless it has changed; return whether it was written.
+
+        If several processes replace the same file, exactly one gets True. A folder on a file system without
+        locks is an exception: there, two that write at the same moment may both get it.
+
+        Args:
+            path: its path.
+            source: an open file on this machine with the content.
+            expected: what `tag` returned: the file is written if that is still so.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake import inventory, locks, syncing
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATTEMPTS = 1000
+_CHUNK = 1 << 20
 _ADVICE = {
     errno.EACCES: "give this user permission, or use another lake",
     errno.EPERM: "give this user permission, or use another lake",
@@ -143,6 +144,37 @@ class LocalLake(Lake):
             return True
 
         return self.patiently(attempt, _size(data))
+
+    def tag(self, path: str) -> str | None:
+        """Return the tag of a file, which each write changes; None if there is no such file."""
+        full = self._full(checked(path))
+        return self._patient("check", path, lambda: _tag(full))
+
+    def replace(self, path: str, source: BinaryIO, expected: str | None) -> bool:
+        """Write a file atomically unless it has changed; return whether it was written."""
+        full = self._full(checked(path))
+        replaced = False
+
+        def swap(temporary: str, full: str) -> None:
+            nonlocal replaced
+            with locks.alone(os.path.dirname(full)):
+                if _tag(full) != expected:
+                    raise FileExistsError
+                os.replace(temporary, full)
+            replaced = True
+
+        def attempt() -> bool:
+            if replaced:  # by an attempt that then failed to sync the name
+                with self._clear_errors("write", path):
+                    syncing.sync_folder(os.path.dirname(full), self._top)
+                return True
+            try:
+                self._write_and_move(full, path, lambda: _chunks(source), swap)
+            except FileExistsError:
+                return False
+            return True
+
+        return self.patiently(attempt, source.seek(0, os.SEEK_END))
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
@@ -403,6 +435,20 @@ class LocalLake(Lake):
 
 def _size(data: Data) -> int:
     return sum(map(len, pieces(data)))
+
+
+def _tag(full: str) -> str | None:
+    try:
+        status = os.stat(full)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+
+def _chunks(source: BinaryIO) -> Iterator[bytes]:
+    source.seek(0)
+    while chunk := source.read(_CHUNK):
+        yield chunk
 
 
 def _scan(folder: str) -> Iterator[os.DirEntry[str]]:

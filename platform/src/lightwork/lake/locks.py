@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
+import time
 from contextlib import suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 State = Literal["held", "free", "unknown"]
 """Whether a living process holds a lock; it is unknown where the file system has no locks."""
+
+_LONGEST_WAIT = 5.0
+"""Seconds for which a process waits for others to leave a block that is for one at a time."""
+_LOOK_EVERY = 0.005
 
 
 @functools.cache
@@ -43,6 +53,38 @@ def hold(descriptor: int) -> None:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Let one process at a time into the block, for each folder, as far as its file system has locks.
+
+    Raises:
+        OSError: another process has been in the block for long (EBUSY).
+    """
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        _wait_for(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    end = time.monotonic() + _LONGEST_WAIT
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise OSError(errno.EBUSY, "another process keeps it locked") from None
+            time.sleep(_LOOK_EVERY)
+        except OSError:  # there are no locks on this file system, or not on folders
+            return None
 
 
 def state(path: str) -> State:

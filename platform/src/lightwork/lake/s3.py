@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import secrets
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lightwork.errors import LakeAway, LightworkError
 from lightwork.lake.base import (
@@ -121,10 +122,41 @@ class S3Lake(Lake):
                     conflicts += 1
                     if status != 409 or conflicts > _CONFLICTS:
                         raise
-                if self._exists(path):  # 409: another request for the same key was in progress
+                if self._head(path) is not None:  # 409: another request for the same key was in progress
                     return self._written_by(path) == writer
 
         return self._call("write", self.uri(path), attempt, len(body))
+
+    def tag(self, path: str) -> str | None:
+        """Return the tag of a file, which each write changes; None if there is no such file."""
+        head = self._call("check", self.uri(path), lambda: self._head(path))
+        return None if head is None else str(head["ETag"])
+
+    def replace(self, path: str, source: BinaryIO, expected: str | None) -> bool:
+        """Write a file by one put unless it has changed; return whether it was written."""
+        from botocore.exceptions import ClientError
+
+        writer = secrets.token_hex(16)
+        put = {"Bucket": self.bucket, "Key": self._key(path), "Metadata": {_WRITER: writer}}
+        put |= {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
+        size = source.seek(0, os.SEEK_END)
+        sent = 0
+
+        def attempt() -> bool:
+            nonlocal sent
+            sent += 1
+            source.seek(0)
+            try:
+                self._client.put_object(**put, Body=source, ContentLength=size)
+            except ClientError as error:
+                gone = error.response.get("Error", {}).get("Code") == "NoSuchKey"
+                if not gone and http_status(error) not in (409, 412):
+                    raise
+                # A put that is sent again may be refused because of its own first attempt.
+                return sent > 1 and self._written_by(path) == writer
+            return True
+
+        return self._call("write", self.uri(path), attempt, size)
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """List the files in a folder and its subfolders, sorted by path; empty if there is none."""
@@ -157,7 +189,7 @@ class S3Lake(Lake):
 
     def exists(self, path: str) -> bool:
         """Return whether a file exists at this path."""
-        return self._call("check", self.uri(path), lambda: self._exists(path))
+        return self._call("check", self.uri(path), lambda: self._head(path) is not None)
 
     def arrow(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return a pyarrow file system, and the path of the root in it."""
@@ -254,20 +286,20 @@ class S3Lake(Lake):
 
         return self._call("read", self.uri(path), attempt)
 
-    def _exists(self, path: str) -> bool:
+    def _head(self, path: str) -> dict[str, Any] | None:
         from botocore.exceptions import ClientError
 
         try:
-            self._client.head_object(Bucket=self.bucket, Key=self._key(path))
+            head: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
         except ClientError as error:
             if http_status(error) == 404:
-                return False
+                return None
             raise
-        return True
+        return head
 
     def _written_by(self, path: str) -> str:
-        head = self._client.head_object(Bucket=self.bucket, Key=self._key(path))
-        return str(head["Metadata"].get(_WRITER, ""))
+        head = self._head(path)
+        return "" if head is None else str(head["Metadata"].get(_WRITER, ""))
 
     def _upload(self, path: str, key: str, parts: Iterable[bytes]) -> None:
         """Write a large file in parts of at least 5 MiB, but for the last; each is sent again by itself."""

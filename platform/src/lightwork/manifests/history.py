@@ -1,4 +1,4 @@
-"""The job that packs the history of a tenant's runs: one CronJob in the tenant's namespace.
+"""The job that packs the history of a tenant's runs, and prunes: one CronJob in the tenant's namespace.
 
 docs/decisions/history-of-runs.md has the reasons. Its pods run `lightwork.pods.history` in the platform's
 image.
@@ -24,7 +24,11 @@ MOST_SECONDS = 3000
 
 
 def cron_job(tenant: Tenant, target: Target) -> Manifest:
-    """Return the CronJob. Its pods have the controller's role on AWS, but none at the Kubernetes API."""
+    """Return the CronJob. Its pods have the tenant's role on AWS, but none at the Kubernetes API.
+
+    They have it by the account of workers: an account of their own would take one more of the associations
+    that a cluster may have.
+    """
     job = {
         "backoffLimit": 1,
         "activeDeadlineSeconds": MOST_SECONDS,
@@ -64,7 +68,7 @@ def _pod(target: Target) -> Manifest:
         "securityContext": base.container_security(),
     }
     return {
-        "serviceAccountName": contract.ACCOUNT_CONTROLLER,
+        "serviceAccountName": contract.ACCOUNT_WORKER,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",

@@ -67,13 +67,18 @@ def settings(tenant: Tenant, target: Target) -> Manifest:
         contract.ENV_TENANT: tenant.name,
         contract.ENV_LAKE: target.lake,
         contract.ENV_LOG: "json",
-        contract.ENV_HISTORY_DAYS: str(tenant.kept_days),
-        **({contract.ENV_HISTORY_RUNS: str(tenant.history_runs)} if tenant.history_runs else {}),
+        contract.ENV_HISTORY_DAYS: str(tenant.history.runs_days),
+        **_most(contract.ENV_HISTORY_RUNS, tenant.history.runs_kept),
+        **_most(contract.ENV_HISTORY_ARTIFACTS, tenant.history.artifacts_kept),
         contract.ENV_SECRETS_PREFIX: f"lightwork/{target.environment}/{tenant.name}/",
         contract.ENV_SECRETS: ",".join(tenant.secrets),
         **target.variables,
     }
     return manifest("v1", "ConfigMap", contract.SETTINGS, tenant, data=data)
+
+
+def _most(variable: str, number: int | None) -> dict[str, str]:
+    return {} if number is None else {variable: str(number)}
 
 
 def semaphores(tenant: Tenant) -> Manifest:

@@ -35,15 +35,15 @@ def jsonable(value: Any, *, name: str = "result", tables: Tables | None = None) 
     return _plain(value, name, tables or (lambda _, table: table_head(table)), 0)
 
 
-def table_head(table: Any) -> dict[str, Any]:
+def table_head(table: Any, records: int = RECORDS) -> dict[str, Any]:
     """Return a table's row count, columns and first records, with its index unless an unnamed range."""
     frame = to_frame(table)
-    head = flat(frame.head(RECORDS))
-    records = [
+    head = flat(frame.head(records))
+    rows = [
         {str(column): jsonable(cell) for column, cell in zip(head.columns, row, strict=True)}
         for row in head.itertuples(index=False, name=None)
     ]
-    return {"rows": len(frame), "columns": [str(column) for column in head.columns], "records": records}
+    return {"rows": len(frame), "columns": [str(column) for column in head.columns], "records": rows}
 
 
 def flat(frame: Any) -> Any:

@@ -163,6 +163,7 @@ def _run(
     unrecorded = ""
     try:
         record.finish("succeeded", result=result, report=report)
+        session.artifacts.renew_latest()  # as the run counts from now on
     except LakeAway:
         raise
     except LightworkError as error:

@@ -63,9 +63,9 @@ class Upkeep:
             from lightwork.store.collector import Policy
             from lightwork.store.upkeep import keep_up
 
-            history, newest = resolve_history()
-            policy = Policy(history, newest)
-            collected = keep_up(self._lake, policy, self._stop, lambda: self._pack_history(history))
+            kept = resolve_history()
+            policy = Policy(kept.seconds, kept.runs, kept.artifacts)
+            collected = keep_up(self._lake, policy, self._stop, lambda: self._pack_history(kept.seconds))
         except InputError as error:
             log.warning(f"the lake is not cleaned up: {one_line(error)}")
             return
@@ -76,10 +76,12 @@ class Upkeep:
             log.info(f"deleted from the lake what nobody needs: {collected}")
 
     def _pack_history(self, keep: float | None) -> None:
-        """Pack the history of the lake's runs, and write it as Parquet if the library for that is here."""
+        """Pack the history of the lake's runs; renew what is Parquet if the library for that is here."""
         from lightwork.history import twin
         from lightwork.history.collect import collect
+        from lightwork.store import latest
 
-        packed = collect(self._lake, keep, stop=self._stop.is_set)
+        packed = collect(self._lake, keep, look=True, stop=self._stop.is_set)
         if "pyarrow" in sys.modules and not self._stop.is_set():  # it takes a second to import
             twin.write(self._lake, packed.segments)
+            latest.renew_every(self._lake, self._stop.is_set)

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from lightwork.errors import InputError, LakeAway, LightworkError, near, one_line, public
 from lightwork.lake.threads import in_threads
 from lightwork.settings import ENV_RUN
-from lightwork.store import records
 from lightwork.store.commits import check_schema, checked_commit
 from lightwork.store.documents import OddError, TornError, digest, seal
-from lightwork.store.kinds import VERSIONS
 from lightwork.store.presence import present
+from lightwork.store.versions import is_trusted, listed, path_of
 from lightwork.version import __version__
 
 if TYPE_CHECKING:
@@ -211,21 +210,13 @@ class Artifacts:
         Raises:
             LightworkError: no such artifact, run or column; the message suggests existing ones.
         """
-        from lightwork.store.tables_reading import Stored, read_lazily, read_now
-        from lightwork.store.tables_writing import Part
+        from lightwork.store.tables_reading import read_lazily, read_now, stored_as
 
         _check_name(name, _FILE_NAME)
         chosen = None if columns is None else list(columns)
 
         def read(document: dict[str, Any]) -> Any:
-            stored = Stored(
-                lake=self.lake,
-                folder=f"{_ROOT}/{name}/{document['version']}",
-                partition_by=tuple(document["partition_by"]),
-                schema=base64.b64decode(document["schema"]),
-                parts=tuple(Part(*file) for file in document["files"]),
-            )
-            return (read_lazily if lazy else read_now)(stored, chosen)
+            return (read_lazily if lazy else read_now)(stored_as(self.lake, document), chosen)
 
         return self._read_newest(name, run, "table", read)
 
@@ -260,13 +251,21 @@ class Artifacts:
             try:
                 return read(document)
             except LightworkError:
-                if self.lake.exists(f"{_ROOT}/{name}/{VERSIONS}/{document['version']}.json"):
+                if self.lake.exists(path_of(name, document["version"])):
                     raise
+
+    def find(self, name: str, *, run: str | None = None) -> Artifact:
+        """Return the version that `read` or `read_file` would read.
+
+        Raises:
+            LightworkError: no such artifact or run; the message suggests existing ones.
+        """
+        return self._artifact(self._newest(_check_name(name, _FILE_NAME), run, None))
 
     def list(self, name: str | None = None) -> list[Artifact]:
         """List the versions of one artifact, or of all, newest first; empty if there are none."""
         names = self._names() if name is None else [_check_name(name, _FILE_NAME)]
-        versions = [(each, version) for each in names for version in self._versions(each)]
+        versions = [(each, version) for each in names for version in listed(self.lake, each)]
         documents = in_threads(lambda pair: self._load(*pair), versions, 8)
         artifacts = [self._artifact(document) for document in documents if document is not None]
         return sorted(artifacts, key=lambda artifact: artifact.version, reverse=True)
@@ -283,7 +282,7 @@ class Artifacts:
                 microsecond=_last_time % 1_000_000
             )
         stamp = created.strftime(_STAMP)
-        existing = [*self._versions(name), *self.lake.folders(f"{_ROOT}/{name}")]
+        existing = [*listed(self.lake, name), *self.lake.folders(f"{_ROOT}/{name}")]
         highest = max((each for each in existing if _VERSION.match(each)), default="")
         if highest >= stamp:
             with contextlib.suppress(ValueError, OverflowError):  # no such date, or none after it
@@ -310,12 +309,20 @@ class Artifacts:
         }
 
     def _publish(self, document: dict[str, Any]) -> Artifact:
-        path = f"{_ROOT}/{document['name']}/{VERSIONS}/{document['version']}.json"
+        path = path_of(document["name"], document["version"])
         if not self.lake.create(path, seal(document)):
             raise LightworkError(f"{self.lake.uri(path)} exists: another process of the same run wrote it")
         artifact = self._artifact(document)
         self.written.append(artifact)
+        if not self._recorded:  # it counts at once, not only when a run has succeeded
+            self.renew_latest()
         return artifact
+
+    def renew_latest(self) -> None:
+        """Write `latest.parquet` of what this run has written anew; if that fails, a log line says so."""
+        from lightwork.store import latest
+
+        latest.renew_all(self.lake, dict.fromkeys(artifact.name for artifact in self.written))
 
     @contextlib.contextmanager
     def _writing(self, folder: str) -> Iterator[None]:
@@ -353,13 +360,6 @@ class Artifacts:
     def _names(self) -> Sequence[str]:
         return [name for name in self.lake.folders(_ROOT) if _FILE_NAME.fullmatch(name)]
 
-    def _versions(self, name: str) -> Sequence[str]:
-        """List the finished versions, newest first."""
-        start = f"{_ROOT}/{name}/{VERSIONS}/"
-        paths = [entry.path.removeprefix(start) for entry in self.lake.entries(start)]
-        files = (path for path in paths if path.endswith(".json") and "/" not in path)
-        return newest_first(path.removesuffix(".json") for path in files)
-
     def _load(self, name: str, version: str, *, to_read: bool = False) -> dict[str, Any] | None:
         """Read the commit file of a version; None, with a warning, if it is damaged.
 
@@ -369,7 +369,7 @@ class Artifacts:
             to_read: whether the version is to be read. A run then deletes a file that is empty or truncated,
                 so that it is reported once.
         """
-        path = f"{_ROOT}/{name}/{VERSIONS}/{version}.json"
+        path = path_of(name, version)
         try:
             document = checked_commit(self.lake.read(path), name, version)
             if to_read and document["kind"] == "table":
@@ -386,19 +386,19 @@ class Artifacts:
                     self.lake.delete([path])
             return None
 
-    def _newest(self, name: str, run: str | None, kind: str) -> dict[str, Any]:
+    def _newest(self, name: str, run: str | None, kind: str | None) -> dict[str, Any]:
         versions: Sequence[str] | None = None
         left_out = ""
         # Those that were listed may be gone by now, since newer ones have replaced them: list again then.
-        while (listed := self._versions(name)) != versions:
-            versions = listed
+        while (found := listed(self.lake, name)) != versions:
+            versions = found
             for version in versions:
                 if run is None or version.partition("-")[2] == run:
                     document = self._load(name, version, to_read=True)
                     if document is not None and run is None and not self._counts(document):
                         left_out = left_out or document["run_id"]
                         continue
-                    if document is not None and document["kind"] == kind:
+                    if document is not None and kind in (None, document["kind"]):
                         return document
                     if document is not None:
                         method = "read_file" if kind == "table" else "read"
@@ -413,7 +413,7 @@ class Artifacts:
                 f"no artifact {name!r} of a run that succeeded in {self.lake.root}; the newest is of"
                 f" {left_out}, which did not: run={left_out!r} gives it"
             )
-        names = [each for each in self._names() if each != name and self._versions(each)]
+        names = [each for each in self._names() if each != name and listed(self.lake, each)]
         raise LightworkError(f"no artifact {name!r} in {self.lake.root}{near(name, names)}")
 
     def _counts(self, document: Mapping[str, Any]) -> bool:
@@ -432,24 +432,6 @@ class Artifacts:
                 )
             self._reported.add(document["name"])
             return True
-
-
-def is_trusted(lake: Lake, document: Mapping[str, Any]) -> bool:
-    """Return whether a version of an artifact was written by a run that succeeded, or outside of any run.
-
-    Args:
-        lake: the lake.
-        document: the version's commit file.
-    """
-    record = records.run(lake, document["run_id"])
-    if record is None:  # a session that is no run of a pipeline, or one whose record was deleted since
-        return not document.get("recorded")
-    return bool(record["status"] == "succeeded")
-
-
-def newest_first(versions: Iterable[str]) -> Sequence[str]:
-    """Sort the versions of an artifact, the newest first."""
-    return sorted(versions, reverse=True)
 
 
 def _check_name(name: str, pattern: re.Pattern[str]) -> str:

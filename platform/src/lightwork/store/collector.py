@@ -17,10 +17,10 @@ from lightwork.functions import mapped
 from lightwork.lake.base import ABANDONED
 from lightwork.lake.local import LocalLake
 from lightwork.lake.threads import in_threads
-from lightwork.store import kinds, presence, records
-from lightwork.store.artifacts import is_trusted, newest_first
+from lightwork.store import kinds, marks, presence, records
 from lightwork.store.commits import checked_commit
 from lightwork.store.documents import OddError
+from lightwork.store.versions import is_trusted, newest_first, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,15 +42,16 @@ class Policy:
     Attributes:
         history: seconds for which runs, their reports, logs of steps, and versions of artifacts that a newer
             one has replaced are kept; None keeps them for ever.
-        newest: how many of the newest runs of each pipeline, and versions of each artifact, are kept at most;
-            None keeps any number.
+        newest: how many of the newest runs of each pipeline are kept at most; None keeps any number.
+        versions: how many of the newest versions of each artifact are kept at most; None keeps any number.
         silent: seconds without a sign of life after which a process counts as ended, where no lock shows it.
         replaced: seconds for which a version is kept after a newer one has replaced it, for those who read
-            it, also if `newest` does not keep it.
+            it, also if `versions` does not keep it.
     """
 
     history: float | None = None
     newest: int | None = None
+    versions: int | None = None
     silent: float = ABANDONED
     replaced: float = 0.0
 
@@ -146,7 +147,7 @@ def collect(
             collected.add(leftover)
         batch.clear()
 
-    for leftover in find(lake, policy):
+    for leftover in find(lake, policy, packed=not dry_run):
         if leftover.spared:
             collected.add(leftover)
         elif leftover.items[0].kind == "file" and leftover.kind != kinds.INPUTS:
@@ -162,12 +163,18 @@ def collect(
     return collected
 
 
-def find(lake: Lake, policy: Policy) -> Iterator[Leftover]:
-    """Yield what nobody needs, and what a process may still use; what has to be deleted first comes first."""
+def find(lake: Lake, policy: Policy, *, packed: bool = False) -> Iterator[Leftover]:
+    """Yield what nobody needs, and what a process may still use; what has to be deleted first comes first.
+
+    Args:
+        lake: the lake.
+        policy: what is kept.
+        packed: leave out the runs that the history has not packed since their records changed.
+    """
     now = lake.now()
     writers: set[str] = set()
     yield from _artifacts(lake, policy, now, writers)
-    yield from _runs(lake, policy, now, writers)
+    yield from _runs(lake, policy, now, writers, packed=packed)
     yield from _step_logs(lake, policy, now)
     yield from _inputs(lake)
     folders = []
@@ -197,11 +204,13 @@ def _inputs(lake: Lake) -> Iterator[Leftover]:
             yield Leftover(kinds.INPUTS, items)
 
 
-def _runs(lake: Lake, policy: Policy, now: float, writers: set[str]) -> Iterator[Leftover]:
+def _runs(lake: Lake, policy: Policy, now: float, writers: set[str], *, packed: bool) -> Iterator[Leftover]:
     """Yield what ended runs left, and whole runs that are not kept any longer.
 
-    The record of a run stays as long as an artifact that it wrote: it says whether the run succeeded.
+    The record of a run stays as long as an artifact that it wrote: it says whether the run succeeded. It
+    stays as well until the history has it.
     """
+    kept = writers | (marks.runs(lake) if packed else set())
     others: list[tuple[str, float, list[Item]]] = []
     for run_id, group in itertools.groupby(lake.files("runs"), lambda item: kinds.run_of(item.path)):
         if not run_id:
@@ -215,13 +224,16 @@ def _runs(lake: Lake, policy: Policy, now: float, writers: set[str]) -> Iterator
             continue
         newest = max(item.modified for item in needed)
         is_old = policy.history is not None and now - newest > policy.history
-        if is_old and run_id not in writers and (not live or _has_ended(lake, run_id, items)):
+        if is_old and run_id not in kept and (not live or _has_ended(lake, run_id, items)):
             yield from _by_kind(needed)
         elif policy.newest is not None:
             others.append((run_id, newest, needed))
     if policy.newest is not None:
-        for name, items in _beyond_number(lake, others, policy.newest, policy.silent, now):
-            if name not in writers:
+        beyond = list(_beyond_number(lake, others, policy.newest, policy.silent, now))
+        # One of them may have ended since the first look at the marks.
+        kept |= marks.runs(lake) if packed else set()
+        for name, items in beyond:
+            if name not in kept:
                 yield from _by_kind(items)
 
 
@@ -301,12 +313,12 @@ def _is_uncommitted(
     if presence.is_live(lake, [*signs, *parts], now, policy.silent):
         return False
     # It may have been committed since it was listed.
-    return not lake.exists(f"artifacts/{name}/{kinds.VERSIONS}/{version}.json")
+    return not lake.exists(path_of(name, version))
 
 
 def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, now: float) -> Iterator[str]:
     """Yield the committed versions that are not kept: never the one that is read, nor newer ones."""
-    if len(commits) < 2 or (policy.history is None and policy.newest is None):
+    if len(commits) < 2 or (policy.history is None and policy.versions is None):
         return
     versions = newest_first(commits)
     readable = _newest_readable(lake, name, versions)
@@ -317,7 +329,7 @@ def _replaced(lake: Lake, name: str, commits: dict[str, Item], policy: Policy, n
             continue
         since = now - commits[versions[number - 1]].modified
         too_old = policy.history is not None and since > policy.history
-        too_many = policy.newest is not None and number - readable >= policy.newest
+        too_many = policy.versions is not None and number - readable >= policy.versions
         if too_old or (too_many and since >= policy.replaced):
             yield version
 
@@ -327,7 +339,7 @@ def _newest_readable(lake: Lake, name: str, versions: Sequence[str]) -> int | No
     first = None
     for number, version in enumerate(versions):
         try:
-            path = f"artifacts/{name}/{kinds.VERSIONS}/{version}.json"
+            path = path_of(name, version)
             document = checked_commit(lake.read(path), name, version)
         except (FileNotFoundError, OddError):
             continue

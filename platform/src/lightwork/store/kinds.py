@@ -62,7 +62,7 @@ def kind_of(item: Item) -> str:
             return RUNS
         case ["history", _, _, *_]:
             return HISTORY
-        case ["artifacts", _, _, _, *_]:
+        case ["artifacts", _, _, *_]:
             return ARTIFACTS
         case ["argo", _, _, *_]:
             return STEP_LOGS

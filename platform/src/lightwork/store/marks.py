@@ -35,6 +35,15 @@ def mark(lake: Lake, name: str) -> None:
         lake.write(f"{FOLDER}/{name}{_SEPARATOR}{secrets.token_hex(8)}", b"-", durable=False)
 
 
+def runs(lake: Lake) -> set[str]:
+    """Return the runs that have a mark: what the history has of them, if anything, is not their last word.
+
+    Raises:
+        LightworkError: the lake cannot be read.
+    """
+    return {name for entry in lake.entries(FOLDER) if (name := run_of(entry.path))}
+
+
 def run_of(path: str) -> str:
     """Return the run that a mark is of; empty if the path is not that of a mark."""
     folder, _, file = path.rpartition("/")

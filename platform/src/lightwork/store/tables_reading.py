@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -14,14 +17,15 @@ from lightwork.store.documents import digest
 from lightwork.store.tables_writing import Part, footer_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lightwork.lake import Lake
-
 
 _THREADS = 8
 _FOOTER = 64 << 10
 """Bytes at the end of a file that are read for its footer; most footers are shorter."""
+_ROWS = 16_384
+"""Rows that are read at once where not all of them are to be in memory."""
 
 
 class Stored(NamedTuple):
@@ -32,6 +36,17 @@ class Stored(NamedTuple):
     partition_by: tuple[str, ...]
     schema: bytes
     parts: tuple[Part, ...]
+
+
+def stored_as(lake: Lake, document: Mapping[str, Any]) -> Stored:
+    """Return the table that a commit file describes."""
+    return Stored(
+        lake=lake,
+        folder=f"artifacts/{document['name']}/{document['version']}",
+        partition_by=tuple(document["partition_by"]),
+        schema=base64.b64decode(document["schema"]),
+        parts=tuple(Part(*file) for file in document["files"]),
+    )
 
 
 def read_now(stored: Stored, columns: list[str] | None) -> pd.DataFrame:
@@ -60,6 +75,75 @@ def read_lazily(stored: Stored, columns: list[str] | None) -> Any:
             _read_part, parts, starts, stored=bare, meta=empty, enforce_metadata=False, label="artifact"
         )
     return frame if columns is None else frame[columns]
+
+
+def whole_schema(stored: Stored) -> pa.Schema:
+    """Return the schema of a file with all the rows, from which pandas reads the same frame."""
+    schema = _schema(stored)
+    index = _index_columns(schema)
+    if not (len(index) == 1 and isinstance(index[0], dict) and index[0].get("kind") == "range"):
+        return schema
+    rows = sum(part.rows for part in stored.parts)
+    described = dict(schema.pandas_metadata)
+    described["index_columns"] = [{**index[0], "stop": index[0]["start"] + rows * index[0]["step"]}]
+    return schema.with_metadata({**schema.metadata, b"pandas": json.dumps(described).encode()})
+
+
+def head(stored: Stored, rows: int) -> pd.DataFrame:
+    """Read the first rows, and not much more."""
+    tables, left = [_schema(stored).empty_table()], rows
+    for table in pieces(stored):
+        if left <= 0:
+            break
+        tables.append(table.slice(0, left))
+        left -= table.num_rows
+    return _to_pandas(pa.concat_tables(tables).replace_schema_metadata(tables[0].schema.metadata), 0)
+
+
+def pieces(stored: Stored) -> Iterator[pa.Table]:
+    """Yield the rows in their order, some thousand at a time, in bounded memory.
+
+    Raises:
+        LightworkError: a file is missing or damaged.
+    """
+    schema = _schema(stored)
+    for part in stored.parts:
+        _check_footers(stored, (part,))
+        rows = 0
+        for table in _pieces_of(stored, schema, part):
+            rows += table.num_rows
+            yield table.cast(schema)
+        if rows != part.rows:
+            raise _other_rows(stored)
+
+
+def _pieces_of(stored: Stored, schema: pa.Schema, part: Part) -> Iterator[pa.Table]:
+    """Yield the rows of a file; when the lake is back after it was away, from where they were."""
+    rows, reader = 0, None
+
+    def attempt() -> pa.RecordBatch | None:
+        nonlocal reader
+        with _clear_errors(stored):
+            try:
+                reader = reader or _rows_from(_dataset(stored, schema, (part,)), schema.names, rows)
+                return next(reader, None)
+            except BaseException:
+                reader = None
+                raise
+
+    while (batch := stored.lake.patiently(attempt)) is not None:
+        rows += batch.num_rows
+        yield pa.Table.from_batches([batch])
+
+
+def _rows_from(dataset: ds.Dataset, names: Sequence[str], start: int) -> Iterator[pa.RecordBatch]:
+    batches = dataset.to_batches(
+        columns=list(names), batch_size=_ROWS, batch_readahead=1, fragment_readahead=1
+    )
+    for batch in batches:
+        if start < batch.num_rows:
+            yield batch.slice(start)
+        start = max(0, start - batch.num_rows)
 
 
 def _read_part(
@@ -104,38 +188,54 @@ def _frame(
 
 
 def _table(stored: Stored, schema: pa.Schema, parts: Sequence[Part], names: Sequence[str]) -> pa.Table:
+    _check_footers(stored, parts)
+
+    def attempt() -> pa.Table:
+        with _clear_errors(stored):
+            return _dataset(stored, schema, parts).to_table(columns=list(names))
+
+    table = stored.lake.patiently(attempt, sum(part.bytes for part in parts))
+    if table.num_rows != sum(part.rows for part in parts):
+        raise _other_rows(stored)
+    return table
+
+
+def _dataset(stored: Stored, schema: pa.Schema, parts: Sequence[Part]) -> ds.Dataset:
     system, base = stored.lake.arrow()
     folder = f"{base}/{stored.folder}"
     plain = pa.schema([_plain(field) if field.name in stored.partition_by else field for field in schema])
-    where = stored.lake.uri(stored.folder)
     partitioning = None
     if stored.partition_by:
         partitioning = ds.partitioning(
             pa.schema([plain.field(name) for name in stored.partition_by]), flavor="hive"
         )
-    _check_footers(stored, parts)
     scanning = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.dataset(
+        [f"{folder}/{part.path}" for part in parts],
+        schema=plain,
+        format=ds.ParquetFileFormat(default_fragment_scan_options=scanning),
+        filesystem=system,
+        partitioning=partitioning,
+        partition_base_dir=folder,
+    )
 
-    def attempt() -> pa.Table:
-        try:
-            return ds.dataset(
-                [f"{folder}/{part.path}" for part in parts],
-                schema=plain,
-                format=ds.ParquetFileFormat(default_fragment_scan_options=scanning),
-                filesystem=system,
-                partitioning=partitioning,
-                partition_base_dir=folder,
-            ).to_table(columns=list(names))
-        except FileNotFoundError as error:
-            raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
-        except (OSError, pa.ArrowException) as error:
-            kind = LakeAway if stored.lake.is_away(error) else LightworkError
-            raise kind(f"cannot read {where}: {one_line(error)}") from error
 
-    table = stored.lake.patiently(attempt, sum(part.bytes for part in parts))
-    if table.num_rows != sum(part.rows for part in parts):
-        raise LightworkError(f"cannot read {where}: a file is damaged: it has another number of rows")
-    return table
+@contextlib.contextmanager
+def _clear_errors(stored: Stored) -> Iterator[None]:
+    """Turn an error of pyarrow into a LightworkError of one line."""
+    where = stored.lake.uri(stored.folder)
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LightworkError(f"{where}: a file is missing: {one_line(error)}") from error
+    except (OSError, pa.ArrowException) as error:
+        kind = LakeAway if stored.lake.is_away(error) else LightworkError
+        raise kind(f"cannot read {where}: {one_line(error)}") from error
+
+
+def _other_rows(stored: Stored) -> LightworkError:
+    where = stored.lake.uri(stored.folder)
+    return LightworkError(f"cannot read {where}: a file is damaged: it has another number of rows")
 
 
 def _check_footers(stored: Stored, parts: Sequence[Part]) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PART_BYTES = 128 * 2**20
 """Size in memory of the part of a table that goes into one file."""
 
-_PROVENANCE = b"lightwork"
+PROVENANCE = b"lightwork"
+"""The key of the provenance in the metadata of a Parquet file."""
 _TAIL = 8  # bytes at the end of a Parquet file: the length of its footer, and "PAR1"
 _THREADS = 8
 _PATIENCE = 60.0  # seconds for running tasks to finish after a failure
@@ -366,7 +367,7 @@ def _groups(table: pa.Table, columns: Sequence[str]) -> list[tuple[str, pa.Table
 
 def _write_file(target: _Target, path: str, table: pa.Table) -> Part:
     stored = _stored_schema(table.schema, target.partition_by)
-    metadata = {**(stored.metadata or {}), _PROVENANCE: target.provenance}
+    metadata = {**(stored.metadata or {}), PROVENANCE: target.provenance}
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True

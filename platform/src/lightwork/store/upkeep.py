@@ -66,7 +66,7 @@ def keep_up(
     if _read(lake) != mine:
         return None
     if last is None or not 0 <= now - last.at <= max(policy.history or 0.0, _SELDOM):
-        policy = dataclasses.replace(policy, history=None, newest=None)
+        policy = dataclasses.replace(policy, history=None, newest=None, versions=None)
     policy = dataclasses.replace(policy, replaced=max(policy.replaced, _READING))
     before()
     collected = collect(lake, policy, watch=lambda _: not stop.is_set())

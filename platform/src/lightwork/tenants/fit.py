@@ -78,8 +78,11 @@ RENEWAL = Need(cpu=100, memory=128 * MEBI, pods=1, storage=256 * MEBI)
 
 CONTROLLER = Need(cpu=20, memory=128 * MEBI, pods=1, storage=64 * MEBI)
 """The pod that watches the tenant's runs. The namespace's quota has room for it beside the file's quota."""
-HISTORY = Need(cpu=50, memory=384 * MEBI, pods=1, storage=64 * MEBI)
-"""The pod that packs the history of the tenant's runs once an hour; the quota has room for it likewise."""
+HISTORY = Need(cpu=50, memory=768 * MEBI, pods=1, storage=512 * MEBI)
+"""The pod that packs the history of the tenant's runs once an hour; the quota has room for it likewise.
+
+It may have to write a `latest.parquet`, of up to 256 MB, to a temporary file.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,25 @@ class Entry(documents.Document):
         return quantities.seconds(self.ends_within)
 
 
+_Most = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
+class History(documents.Document):
+    """How much of the history of a lake is kept."""
+
+    runs_days: Annotated[int, Field(strict=True, ge=1, le=3650)] = Field(
+        default=365,
+        description="Days for which runs, their reports and logs, and versions of artifacts that newer ones"
+        " have replaced are kept.",
+    )
+    runs_kept: _Most | None = Field(
+        default=None, description="Maximum number of runs of each pipeline. Default: any number."
+    )
+    artifacts_kept: _Most | None = Field(
+        default=None, description="Maximum number of versions of each artifact. Default: any number."
+    )
+
+
 class Tenant(documents.Document):
     """The content of `tenants/<name>.yaml`."""
 
@@ -280,16 +299,10 @@ class Tenant(documents.Document):
         default=90,
         description="Days during which deleted or overwritten data in the tenant's lake can be restored.",
     )
-    history_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = Field(
-        default=None,
-        description="Days for which runs, their reports and logs, and versions of artifacts that newer ones"
-        " have replaced are kept. Once deleted, they can be restored for data_retention_days."
-        " Default: data_retention_days.",
-    )
-    history_runs: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = Field(
-        default=None,
-        description="Maximum number of runs of each pipeline, and versions of each artifact that are kept."
-        " Default: any number.",
+    history: History = Field(
+        default=History(),
+        description="How much of the history of its lake is kept. What is deleted can be restored for"
+        " data_retention_days. The newest version of an artifact and all results stay in any case.",
     )
     budget: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
         default=500,
@@ -323,11 +336,6 @@ class Tenant(documents.Document):
                 f"the tenant is not in {unknown[0]}; its environments are {', '.join(environments)}"
             )
         return value
-
-    @property
-    def kept_days(self) -> int:
-        """The days for which the history of its lake is kept."""
-        return self.history_days or self.data_retention_days
 
     @property
     def leaving(self) -> bool:

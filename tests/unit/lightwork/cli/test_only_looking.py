@@ -28,7 +28,16 @@ LOOKS = {
         "windy-city trap x=1 --json",
         "windy-city trap x=9",
     ],
-    "artifacts": ["", "--json", "winds", "winds --json", "bait", "bait --json"],
+    "artifacts": [
+        "",
+        "--json",
+        *(
+            f"{name}{options}"
+            for name in ("winds", "bait")
+            for options in ("", " --json", " --head 2", " --path", " --to x.csv --overwrite")
+        ),
+        "bait --to x.parquet --overwrite",
+    ],
     "cache": [""],
     "cache size": ["", "--json"],
     "cache prune": ["--older-than 30d --dry-run", "--task trap --dry-run", "--older-than 30d"],

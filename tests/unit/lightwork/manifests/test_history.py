@@ -32,13 +32,14 @@ def test_a_thousand_tenants_are_spread_over_the_hour() -> None:
     assert max(minutes.values()) < 40, "on average 17 a minute"
 
 
-def test_it_runs_its_command_as_the_controller_without_a_token() -> None:
+def test_it_runs_its_command_with_the_tenants_role_and_without_a_token() -> None:
     spec = pod()
     (container,) = spec["containers"]
     assert container["command"] == ["python", "-m", command.__name__]
-    assert spec["serviceAccountName"] == contract.ACCOUNT_CONTROLLER
+    assert spec["serviceAccountName"] == contract.ACCOUNT_WORKER
     assert spec["automountServiceAccountToken"] is False, "it does not use the Kubernetes API"
-    assert contract.ACCOUNT_CONTROLLER in identity.RULES
+    assert contract.ACCOUNT_WORKER not in identity.RULES, "no Role is bound to it"
+    assert contract.ACCOUNT_WORKER in contract.LAKE_ACCOUNTS, "the role of the tenant's own pods"
 
 
 def test_it_gets_the_prices_and_the_keys_where_there_are_some() -> None:

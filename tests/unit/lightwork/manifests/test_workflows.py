@@ -238,16 +238,20 @@ def test_settings_hold_the_names_of_secrets_but_no_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "days", "runs"),
+    ("text", "days", "runs", "artifacts"),
     [
-        ("{}", "90", None),
-        ("data_retention_days: 7", "7", None),
-        ("data_retention_days: 7\nhistory_days: 400\nhistory_runs: 12", "400", "12"),
+        ("{}", "365", None, None),
+        ("data_retention_days: 7", "365", None, None),
+        ("history: {runs_days: 400, artifacts_kept: 12}", "400", None, "12"),
+        ("history: {runs_kept: 5}", "365", "5", None),
     ],
 )
-def test_the_history_is_kept_as_long_as_the_file_says(text: str, days: str, runs: str | None) -> None:
+def test_the_history_is_kept_as_long_as_the_file_says(
+    text: str, days: str, runs: str | None, artifacts: str | None
+) -> None:
     data = namespace.settings(objects.tenant(text), objects.TARGET)["data"]
-    assert (data[contract.ENV_HISTORY_DAYS], data.get(contract.ENV_HISTORY_RUNS)) == (days, runs)
+    names = (contract.ENV_HISTORY_DAYS, contract.ENV_HISTORY_RUNS, contract.ENV_HISTORY_ARTIFACTS)
+    assert tuple(map(data.get, names)) == (days, runs, artifacts)
 
 
 def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_beside_it() -> None:
@@ -255,7 +259,7 @@ def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_
     loaded = files.load("globex")
     quota = loaded.quota
     assert (quota.cpu, quota.memory, quota.pods) == ("6", "16Gi", 12)
-    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6070m", "16896Mi", "14")
+    assert (hard["requests.cpu"], hard["limits.memory"], hard["pods"]) == ("6070m", "17280Mi", "14")
     assert hard["requests.memory"] == hard["limits.memory"]
     (container,) = objects.one("globex", "Deployment", "controller")["spec"]["template"]["spec"]["containers"]
     requests = container["resources"]["requests"]
@@ -263,7 +267,7 @@ def test_the_quota_is_that_of_the_file_and_has_room_for_what_is_not_the_tenants_
     job = objects.one("globex", "CronJob", "history")["spec"]["jobTemplate"]["spec"]
     (container,) = job["template"]["spec"]["containers"]
     requests = container["resources"]["requests"]
-    assert (requests["cpu"], requests["memory"]) == ("50m", "384Mi"), "16Gi, 128Mi and 384Mi are 16896Mi"
+    assert (requests["cpu"], requests["memory"]) == ("50m", "768Mi"), "16Gi, 128Mi and 768Mi are 17280Mi"
     assert hard["services.loadbalancers"] == hard["services.nodeports"] == "0"
 
 

@@ -12,71 +12,27 @@ import sys
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lightwork.errors import LakeAway, LightworkError
-from lightwork.lake import Lake, locks, open_lake, s3
+from lightwork.lake import locks, open_lake, s3
 from lightwork.lake.s3_connection import client
 from lightwork.store import kinds, usage
 from lightwork.store.artifacts import Artifacts
 from lightwork.store.collector import Collected, Policy, collect
 from lightwork.store.documents import seal
 from lightwork.store.results import MISSING, CodeResults
-from tests.unit.lightwork import gateway
+from tests.unit.lightwork.store.places import DAY, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DAY = 86400.0
+    from tests.unit.lightwork import gateway
+
 VERSION = "20260101T000000.000000Z"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
-    program = gateway.program()
-    if program is None:
-        pytest.skip("the S3 server of the cluster tests is not built on this machine")
-    with gateway.running(program, tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
-@dataclass(frozen=True)
-class Place:
-    """A lake, and the folder in which its files can be made older."""
-
-    lake: Lake
-    url: str
-    folder: Path
-
-    def age(self, days: float, prefix: str = "") -> None:
-        """Let all files below a folder have been written some days earlier."""
-        start = self.folder / prefix
-        for file in [start, *start.rglob("*")]:
-            status = file.lstat()
-            os.utime(file, (status.st_atime, status.st_mtime - days * DAY), follow_symlinks=False)
-
-
-@pytest.fixture(params=["folder", "S3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    if request.param == "folder":
-        return Place(
-            open_lake(tmp_path / "lake", tenant="acme"), str(tmp_path / "lake"), tmp_path / "lake/acme"
-        )
-    server: gateway.Gateway = request.getfixturevalue("server")
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"lake-{os.urandom(6).hex()}"
-    client().create_bucket(Bucket=bucket)
-    url = f"s3://{bucket}/some/prefix"
-    folder = server.data / bucket / "some/prefix/acme"
-    folder.mkdir(parents=True)
-    return Place(open_lake(url, tenant="acme"), url, folder)
 
 
 WRITER = """
@@ -306,7 +262,7 @@ def test_links_to_other_folders_are_not_followed(here: Place, tmp_path: Path) ->
         (here.folder / folder).symlink_to(tmp_path / "other" / folder)
     for path in (tmp_path / "other").rglob("*"):
         os.utime(path, (1e9, 1e9))
-    collect(here.lake, Policy(silent=0.0, history=-10, newest=1))
+    collect(here.lake, Policy(silent=0.0, history=-10, newest=1, versions=1))
     assert {item.path for item in other.files()} == before
 
 
@@ -367,10 +323,10 @@ def test_versions_go_once_they_are_replaced_for_long_but_never_the_newest(place:
         (Policy(), 4),
         (Policy(history=31 * DAY), 4),
         (Policy(history=25 * DAY), 3),
-        (Policy(newest=2, replaced=15 * DAY), 2),
-        (Policy(newest=1, replaced=15 * DAY), 2),
-        (Policy(history=0.0, newest=1), 1),
-        (Policy(history=-1e9, newest=1), 1),
+        (Policy(newest=2, versions=2, replaced=15 * DAY), 2),
+        (Policy(newest=1, versions=1, replaced=15 * DAY), 2),
+        (Policy(history=0.0, newest=1, versions=1), 1),
+        (Policy(history=-1e9, newest=1, versions=1), 1),
     ):
         collect(place.lake, policy)
         assert [each.version for each in artifacts.list("notes.txt")] == written[::-1][:left], policy
@@ -384,7 +340,7 @@ def test_the_newest_version_of_a_run_that_succeeded_stays_with_the_record_that_s
         Artifacts(here.lake, run_id=run_id, provenance={}, recorded=True).write_file("notes.txt", b"x")
         here.age(10)
     looking = Artifacts(here.lake, run_id="", provenance={})
-    collect(here.lake, Policy(history=15 * DAY, newest=1))
+    collect(here.lake, Policy(history=15 * DAY, newest=1, versions=1))
     assert [item.run_id for item in looking.list()] == ["4", "3", "2"]
     assert runs(here) == ["2", "3", "4"]
     assert looking.read_file("notes.txt") == b"x"
@@ -399,7 +355,7 @@ def test_a_damaged_newest_version_does_not_count_as_one(place: Place) -> None:
     for version, data in zip(versions[2:], (b"", b'{"name": "notes'), strict=True):
         place.lake.write(f"artifacts/notes.txt/_versions/{version}.json", data)
     place.age(400)
-    collect(place.lake, Policy(history=DAY, newest=1))
+    collect(place.lake, Policy(history=DAY, newest=1, versions=1))
     assert artifacts.read_file("notes.txt") == b"\x01"
     assert [each.version for each in artifacts.list()] == [versions[1]]
 
@@ -415,7 +371,7 @@ def test_a_version_that_goes_while_it_is_read_is_read_anew(
         document = newest(self, *arguments)
         if document["bytes"] == 3:
             self.write_file("notes.txt", b"newer")
-            collect(self.lake, Policy(newest=1))
+            collect(self.lake, Policy(newest=1, versions=1))
         return document
 
     monkeypatch.setattr(Artifacts, "_newest", replaced)
@@ -423,9 +379,9 @@ def test_a_version_that_goes_while_it_is_read_is_read_anew(
 
 
 def test_an_upload_that_others_have_ended_is_made_again(
-    server: gateway.Gateway, monkeypatch: pytest.MonkeyPatch
+    s3_gateway: gateway.Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in server.environment.items():
+    for name, value in s3_gateway.environment.items():
         monkeypatch.setenv(name, value)
     bucket = f"lake-{os.urandom(6).hex()}"
     client().create_bucket(Bucket=bucket)
@@ -517,7 +473,7 @@ def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place)
         said += [victim.stdout.readline().strip()]
         until = time.monotonic() + random.uniform(0.5, 1.5)
         while time.monotonic() < until:
-            done = collect(place.lake, Policy(history=0.0, newest=1))
+            done = collect(place.lake, Policy(history=0.0, newest=1, versions=1))
             for kind, amount in done.kinds.items():
                 collected.kinds[kind].add(amount.files, amount.bytes)
         victim.kill()
@@ -532,7 +488,7 @@ def test_nothing_is_lost_while_processes_write_read_and_are_killed(place: Place)
     assert MISSING not in CodeResults(place.lake, "task", "code").refresh().lookup(keys)
     assert collected.kinds[kinds.ARTIFACTS].files > 20
     place.age(2)
-    collect(place.lake, Policy(history=0.0, newest=1))
+    collect(place.lake, Policy(history=0.0, newest=1, versions=1))
     left = {kind: count for kind, count in found(place).items() if kind != kinds.RESULTS}
     assert left == {kinds.ARTIFACTS: 2}
 

@@ -125,6 +125,37 @@ def test_a_wrong_entry_is_refused_with_its_line(tmp_path: Path, text: str, messa
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("history: 30", "4: history: found 30; "),
+        ("history: {runs_days: 0}", "4: history.runs_days: found 0; should be greater than or equal to 1"),
+        (
+            "history: {runs_days: 4000}",
+            "4: history.runs_days: found 4000; should be less than or equal to 3650",
+        ),
+        (
+            "history:\n  artifacts_kept: ten",
+            "5: history.artifacts_kept: found 'ten'; should be a valid integer",
+        ),
+        ("history: {artifacts_kept: 1.5}", "4: history.artifacts_kept: found 1.5; should be a valid integer"),
+        ("history: {runs_kept: 0}", "4: history.runs_kept: found 0; should be greater than or equal to 1"),
+        ("history: {run_days: 30}", "4: history.run_days: there is no such field; did you mean 'runs_days'?"),
+        ("history_days: 30", "4: history_days: there is no such field; did you mean 'history'?"),
+    ],
+)
+def test_a_wrong_history_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, GOOD + text + "\n")
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_nothing_is_deleted_in_the_first_year_unless_the_file_says_so(tmp_path: Path) -> None:
+    history = load(tmp_path, GOOD).history
+    assert (history.runs_days, history.runs_kept, history.artifacts_kept) == (365, None, None)
+
+
 def test_amounts_are_stored_in_canonical_form(tmp_path: Path) -> None:
     workers = (
         load(tmp_path, PIPELINE + "workers: {cpu: 2000m, memory: 2048Mi}\n").pipelines["windy-city"].workers
