@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.kube.contract import ANNOTATION_INTERVAL, ANNOTATION_NOTE
+from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_INTERVAL, ANNOTATION_NOTE
 from lightwork.kube.runs import Remote
 from lightwork.tenants import firings
 
@@ -39,6 +39,7 @@ class Schedule:
         last: the last firing for which Argo has started a run; None if there was none.
         run: the name of that run.
         note: why, by whom and when a person has suspended or resumed it last; empty if nobody has.
+        by_file: the line of the tenant's file that suspends it; empty if none does.
     """
 
     pipeline: str
@@ -50,6 +51,7 @@ class Schedule:
     last: dt.datetime | None
     run: str
     note: str
+    by_file: str = ""
 
 
 def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
@@ -59,8 +61,9 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
     name, cron, zone = str(metadata["name"]), str(spec["schedules"][0]), str(spec.get("timezone") or "UTC")
     last = _moment(status.get("lastScheduledTime"))
     suspended, note = bool(spec.get("suspend")), _note(metadata)
+    by_file = one_line((metadata.get("annotations") or {}).get(ANNOTATION_BY_FILE) or "") if suspended else ""
     state, why = (
-        ("suspended", note or "in the tenant's file, or by hand without a reason")
+        ("suspended", f"{by_file} in the tenant's file" if by_file else note or "by hand, without a reason")
         if suspended
         else _punctual(cron_workflow, cron, zone, last, now)
     )
@@ -75,6 +78,7 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
         # As Argo names the run of a firing.
         f"{name}-{last.timestamp():.0f}" if last else "",
         note,
+        by_file,
     )
 
 
@@ -116,10 +120,16 @@ def _unchanged_since(metadata: Mapping[str, Any]) -> dt.datetime:
     times = [
         _moment(item.get("time"))
         for item in metadata.get("managedFields") or []
-        if "f:spec" in (item.get("fieldsV1") or {})
+        if _is_change(item.get("fieldsV1") or {})
     ]
     known = [time for time in [_moment(metadata.get("creationTimestamp")), *times] if time is not None]
     return max(known, default=dt.datetime.min.replace(tzinfo=dt.UTC))
+
+
+def _is_change(fields: Mapping[str, Any]) -> bool:
+    """Return whether fields are those of a deployment, of `suspend`, or of `resume`, which leaves a note."""
+    annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+    return "f:spec" in fields or f"f:{ANNOTATION_NOTE}" in annotations
 
 
 def _note(metadata: Mapping[str, Any]) -> str:
@@ -194,9 +204,9 @@ class Schedules(Remote):
         """Suspend a schedule; return whether it was not suspended before.
 
         Raises:
-            InputError: there is no such schedule.
+            InputError: there is no such schedule, or the tenant's file suspends it already.
         """
-        was = self.schedule(name).state == "suspended"
+        was = self._changeable(name).state == "suspended"
         self._change(f"suspend {name}", name, reason, suspend=True)
         return not was
 
@@ -204,16 +214,38 @@ class Schedules(Remote):
         """Let a schedule go on; return whether it was suspended.
 
         Raises:
-            InputError: there is no such schedule.
+            InputError: there is no such schedule, or the tenant's file suspends it.
         """
-        was = self.schedule(name).state == "suspended"
+        was = self._changeable(name).state == "suspended"
         if was:
-            self._change(f"resume {name}", name, reason, suspend=False)
+            self._change(f"resume {name}", name, reason, suspend=None)
         return was
 
-    def _change(self, action: str, name: str, reason: str, *, suspend: bool) -> None:
+    def _changeable(self, name: str) -> Schedule:
+        """Return a schedule that people may suspend and resume.
+
+        Raises:
+            InputError: there is no such schedule, or the tenant's file suspends it.
+        """
+        found = self.schedule(name)
+        if found.by_file:
+            raise InputError(
+                f"{name} is suspended by the tenant's file ({found.by_file}): change the file, and have it"
+                " deployed"
+            )
+        return found
+
+    def _change(self, action: str, name: str, reason: str, *, suspend: bool | None) -> None:
+        """Send what `manifests.gate_schedules` lets through.
+
+        Args:
+            action: what it is, for messages.
+            name: the schedule's name.
+            reason: why.
+            suspend: the value of the field; None deletes it, and with it whose it is.
+        """
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        note = json.dumps({"reason": reason, "by": self._me(), "at": now}, ensure_ascii=False)
+        note = json.dumps({"by": self._me(), "at": now, "reason": reason}, ensure_ascii=False)
         body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_NOTE: note}}}
         path = f"{self._argo}/cronworkflows/{name}"
         self._request(action, lambda: self._api.patch(path, body, fieldManager="lightwork"))

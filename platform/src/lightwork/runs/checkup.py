@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube.checks import Finding, clock
+from lightwork.kube.contract import ANNOTATION_BY_FILE
 from lightwork.lake.base import shown
 from lightwork.manifests import namespace, workflows
 from lightwork.version import __version__
@@ -130,7 +131,7 @@ def _names(there: set[str], wanted: set[str]) -> list[str]:
 def _schedules(tenant: Tenant, deployed: Sequence[Mapping[str, Any]] | None) -> list[str]:
     if deployed is None:
         return []
-    there = {str(item["metadata"]["name"]): item["spec"] for item in deployed}
+    there = {str(item["metadata"]["name"]): item for item in deployed}
     lines = []
     for name, entry in tenant.pipelines.items():
         wanted = workflows.cron_workflow(tenant, name)
@@ -139,13 +140,16 @@ def _schedules(tenant: Tenant, deployed: Sequence[Mapping[str, Any]] | None) -> 
         elif wanted is not None and name not in there:
             lines.append(f"the schedule of {name} ({entry.schedule}) is not deployed")
         elif wanted is not None:
-            spec = {**wanted["spec"], "suspend": bool(wanted["spec"].get("suspend"))}
-            names = ("schedules", "timezone", "suspend", "startingDeadlineSeconds")
-            own = {key: spec.get(key) for key in names}
-            lines += _fields(
-                f"the schedule of {name}", own, {**there[name], "suspend": bool(there[name].get("suspend"))}
-            )
+            lines += _fields(f"the schedule of {name}", _of_schedule(wanted), _of_schedule(there[name]))
     return lines
+
+
+def _of_schedule(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the tenant's file says of a schedule; whether people have suspended it is theirs."""
+    by_file = (item["metadata"].get("annotations") or {}).get(ANNOTATION_BY_FILE)
+    spec = item["spec"]
+    fields = {key: spec.get(key) for key in ("schedules", "timezone", "startingDeadlineSeconds")}
+    return {**fields, "suspended": by_file if spec.get("suspend") else None}
 
 
 def _fields(what: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
