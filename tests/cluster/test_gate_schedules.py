@@ -29,7 +29,8 @@ from tests.cluster.test_waiting import kubeconfig_of
 SPACE = tenants.namespace("acme")
 NAME = "windy-city"
 SCHEDULES = f"/apis/{contract.ARGO}/namespaces/{SPACE}/cronworkflows"
-ONE = f"{SCHEDULES}/{NAME}"
+OBJECT = f"{SCHEDULES}/{NAME}"
+ONE = f"{OBJECT}?fieldManager={contract.FIELD_MANAGER}"
 JANE = "arn:aws:sts::123456789012:assumed-role/lightwork-dev-people-acme/jane"
 MAIN = {"name": "main", "container": {"image": IMAGE, "command": ["sh"]}}
 
@@ -147,19 +148,21 @@ def test_a_person_changes_nothing_of_a_schedule_but_whether_it_is_suspended(jane
     assert "resulted in error" not in refused(jane.send("PATCH", ONE, body, kind)), "it says why"
 
 
-def applied(schedule: dict[str, Any], manager: str = "jane") -> tuple[str, dict[str, Any]]:
+def applied(schedule: dict[str, Any], manager: str = contract.FIELD_MANAGER) -> tuple[str, dict[str, Any]]:
     """Return the path and the body of an apply that changes nothing but whether it is suspended."""
     item = copy.deepcopy(schedule)
     item["spec"]["suspend"] = True
     item["metadata"]["annotations"] = {contract.ANNOTATION_NOTE: note()}
-    return f"{ONE}?fieldManager={manager}&force=true", item
+    return f"{OBJECT}?fieldManager={manager}&force=true", item
 
 
 def test_a_person_does_not_own_the_fields_of_a_deployment(jane: Caller, schedule: dict[str, Any]) -> None:
     """With the same values, or under the deployment's own name: its next change would be refused."""
-    for manager in ("jane", "kubectl"):
+    for manager in ("jane", "kubectl", contract.FIELD_MANAGER):
         path, body = applied(schedule, manager)
         assert "not yours to apply" in refused(jane.send("PATCH", path, body, APPLY))
+    for query in ("", "?fieldManager=jane", "?fieldManager=kubectl"):
+        assert "not yours to apply" in refused(jane.send("PATCH", f"{OBJECT}{query}", patch()))
 
 
 def test_every_other_field_is_refused(jane: Caller) -> None:
@@ -178,7 +181,7 @@ def test_every_other_field_is_refused(jane: Caller) -> None:
 
 
 KNOWN = """
-concurrencyPolicy failedJobsHistoryLimit schedules startingDeadlineSeconds stopStrategy
+concurrencyPolicy failedJobsHistoryLimit schedule schedules startingDeadlineSeconds stopStrategy
 successfulJobsHistoryLimit suspend timezone when workflowMetadata workflowSpec
 """
 
@@ -189,8 +192,8 @@ def test_what_the_file_suspends_stays_so(jane: Caller, schedule: dict[str, Any])
     by_file["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
     apply([by_file])
     try:
-        for value in (None, False):
-            assert "the tenant's file suspends" in refused(jane.send("PATCH", ONE, patch(value)))
+        assert "the tenant's file suspends" in refused(jane.send("PATCH", ONE, patch(None)))
+        refused(jane.send("PATCH", ONE, patch(False)))
         body = {**patch(None), "metadata": {"annotations": {contract.ANNOTATION_BY_FILE: None}}}
         refused(jane.send("PATCH", ONE, body))
     finally:
@@ -207,7 +210,7 @@ def test_nobody_makes_or_deletes_a_schedule_or_changes_another_ones(
     requests = [
         ("POST", SCHEDULES, new, ""),
         ("PATCH", by_apply, new, APPLY),
-        ("DELETE", ONE, None, ""),
+        ("DELETE", OBJECT, None, ""),
         ("PATCH", theirs, patch(), ""),
         ("PATCH", f"{SCHEDULES}/not-in-the-file", patch(), ""),
     ]
@@ -283,7 +286,7 @@ def test_the_commands_of_a_person_work_and_say_who_and_why(
         assert "suspend" not in get("cronworkflow", NAME, "-n", SPACE)["spec"]
         (managed,) = [
             item["time"]
-            for item in json.loads(kubectl("get", "--raw", ONE))["metadata"]["managedFields"]
+            for item in json.loads(kubectl("get", "--raw", OBJECT))["metadata"]["managedFields"]
             if item["manager"] == "lightwork"
         ]
         assert dt.datetime.fromisoformat(managed) >= moment.replace(microsecond=0), "when it was resumed"

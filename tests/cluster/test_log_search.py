@@ -91,9 +91,9 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
         engineer = {"kind": "ServiceAccount", "name": ENGINEERS[name], "namespace": "default"}
         metadata = {"name": ENGINEERS[name], "namespace": "default"}
         apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}])
-        _, binding = people_objects.role(load(files.HERE / "tenants" / f"{name}.yaml"))
-        named = {**binding["metadata"], "name": ENGINEERS[name]}
-        apply([{**binding, "metadata": named, "subjects": [engineer]}])
+        for binding in people_objects.role(load(files.HERE / "tenants" / f"{name}.yaml"))[1:]:
+            named = {**binding["metadata"], "name": ENGINEERS[name]}
+            apply([{**binding, "metadata": named, "subjects": [engineer]}])
         # A service account cannot be in the group of the tenant's people: it stands beside it.
         for item in way_of(name):
             apply([{**item, "subjects": [*item["subjects"], engineer]} if "subjects" in item else item])

@@ -193,8 +193,9 @@ def resume(
     pipeline: str, environment: str, tenant: str | None, context: str | None, reason: str, as_json: bool
 ) -> None:
     """Let a suspended schedule go on; what it missed is not caught up (see `lightwork backfill`)."""
+    why = _reason("resume", reason) or "resumed"
     schedules = remote(environment, tenant, context)
-    changed = schedules.resume(pipeline, _reason("resume", reason) or "resumed")
+    changed = schedules.resume(pipeline, why)
     now = schedules.schedule(pipeline)
     if as_json:
         show_json({**_object(now), "changed": changed})

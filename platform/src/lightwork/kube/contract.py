@@ -184,6 +184,8 @@ From `manifests.workflows`; read by `kube.schedules`.
 """
 ANNOTATION_NOTE = "lightwork/note"
 """On a CronWorkflow: why, by whom and when it was suspended or resumed last; from `kube.schedules`."""
+FIELD_MANAGER = "lightwork"
+"""Under which `kube.schedules` changes a CronWorkflow; nobody applies objects under this name."""
 ANNOTATION_BY_FILE = "lightwork/suspended-by-file"
 """On a CronWorkflow that the tenant's file suspends: the line that does, such as `state: leaving`.
 

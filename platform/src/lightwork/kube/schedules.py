@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_INTERVAL, ANNOTATION_NOTE
+from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_INTERVAL, ANNOTATION_NOTE, FIELD_MANAGER
 from lightwork.kube.runs import Remote
 from lightwork.tenants import firings
 
@@ -248,7 +248,7 @@ class Schedules(Remote):
         note = json.dumps({"by": self._me(), "at": now, "reason": reason}, ensure_ascii=False)
         body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_NOTE: note}}}
         path = f"{self._argo}/cronworkflows/{name}"
-        self._request(action, lambda: self._api.patch(path, body, fieldManager="lightwork"))
+        self._request(action, lambda: self._api.patch(path, body, fieldManager=FIELD_MANAGER))
 
     def _me(self) -> str:
         """Return the user as the cluster knows them."""

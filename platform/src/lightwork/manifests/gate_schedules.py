@@ -40,7 +40,6 @@ VARIABLES: Final = {
     "noteBefore": f"{cel.text(contract.ANNOTATION_NOTE)} in variables.annotationsBefore"
     f" ? variables.annotationsBefore[{cel.text(contract.ANNOTATION_NOTE)}] : ''",
     "managers": cel.or_empty("object.metadata", "managedFields", "[]"),
-    "managersBefore": cel.or_empty("variables.before.metadata", "managedFields", "[]"),
     "suspendKept": cel.unchanged(SUSPEND, "object.spec", "variables.before.spec"),
 }
 
@@ -48,6 +47,7 @@ VARIABLES: Final = {
 def rules() -> list[dict[str, str]]:
     """Return what must be true of a schedule that people change."""
     by_file = cel.text(contract.ANNOTATION_BY_FILE)
+    manager = cel.text(contract.FIELD_MANAGER)
     start = f"{cel.text(_BY)} + request.userInfo.username + {cel.text(_AT)}"
     changes = [
         cel.rule(
@@ -86,9 +86,12 @@ def rules() -> list[dict[str, str]]:
             "the status of a schedule is written by Argo alone",
         ),
         cel.rule(cel.unchanged_owners(), "finalizers and owners of a schedule are not yours to change"),
+        # Nothing says whether a request is an apply, but what it leaves does, under the name that it gives.
         cel.rule(
-            "variables.managers.all(item, item.operation != 'Apply' || item in variables.managersBefore)",
-            "a schedule is not yours to apply: a deployment would be in conflict with you; send a patch",
+            f"has(request.options.fieldManager) && request.options.fieldManager == {manager}"
+            f" && !variables.managers.exists(item, item.manager == {manager} && item.operation == 'Apply')",
+            "a schedule is not yours to apply: a deployment would be in conflict with you; send a patch as"
+            f" the field manager {contract.FIELD_MANAGER}",
         ),
     ]
     made = cel.rule("!variables.creates", "schedules are made from the tenant's file alone")
