@@ -17,7 +17,7 @@ import pytest
 
 from lightwork import tenants as tenant_files
 from lightwork.kube import contract
-from lightwork.manifests import gate, gate_schedules, workflows
+from lightwork.manifests import gate, workflows
 from tests.cluster import tenants
 from tests.cluster.impersonation import Answer, Caller
 from tests.cluster.kube import apply, get, kubectl
@@ -40,14 +40,15 @@ def note(by: str = JANE, reason: str = "the data is late", at: str = "2026-11-28
 
 
 def patch(
-    suspend: Any = True, text: str | None = None, *, spec: Any = None, **metadata: Any
+    value: str | None = contract.SUSPENDED, text: str | None = None, *, spec: Any = None, **metadata: Any
 ) -> dict[str, Any]:
     """Return what `lightwork schedule suspend` sends, with more of its spec and metadata."""
     annotations = {contract.ANNOTATION_NOTE: note() if text is None else text}
     annotations |= metadata.pop("annotations", {})
+    labels = {contract.LABEL_SUSPENDED: value, **metadata.pop("labels", {})}
     return {
-        "spec": {"suspend": suspend, **(spec or {})},
-        "metadata": {"annotations": annotations, **metadata},
+        **({"spec": spec} if spec else {}),
+        "metadata": {"labels": labels, "annotations": annotations, **metadata},
     }
 
 
@@ -59,7 +60,6 @@ def schedule(both_tenants: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     active = found.model_copy(update={"pipelines": {NAME: entry}})
     item = workflows.cron_workflow(active, NAME)
     assert item is not None
-    assert "suspend" not in item["spec"]
     kubectl("-n", SPACE, "delete", "cronworkflow", NAME, "--ignore-not-found")
     apply([item])
     yield item
@@ -71,7 +71,7 @@ def schedule(both_tenants: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 def jane(schedule: dict[str, Any]) -> Caller:
     """One of acme's people."""
     caller = Caller(JANE, (contract.people_group("acme"), "system:authenticated"))
-    wait_for("the policy", lambda: caller.send("PATCH", ONE, patch(False)).status != 200, seconds=30)
+    wait_for("the policy", lambda: caller.send("PATCH", ONE, patch("x")).status != 200, seconds=30)
     return caller
 
 
@@ -79,8 +79,14 @@ def jane(schedule: dict[str, Any]) -> Caller:
 def resumed(schedule: dict[str, Any]) -> Iterator[None]:
     """Undo what a test really changes."""
     yield
-    body = {"spec": {"suspend": None}, "metadata": {"annotations": {contract.ANNOTATION_NOTE: None}}}
+    labels, annotations = {contract.LABEL_SUSPENDED: None}, {contract.ANNOTATION_NOTE: None}
+    body = {"metadata": {"labels": labels, "annotations": annotations}}
     assert Caller().send("PATCH", ONE, body, really=True).status == 200
+
+
+def is_suspended() -> bool:
+    labels = get("cronworkflow", NAME, "-n", SPACE)["metadata"]["labels"]
+    return bool(labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED)
 
 
 def refused(answer: Answer) -> str:
@@ -98,14 +104,16 @@ def refused(answer: Answer) -> str:
 
 def test_a_person_suspends_and_resumes_with_a_reason(jane: Caller, resumed: None) -> None:
     for reason in ("late", 'a "quoted" \\ one', "ä {{x}} 風", "x" * 500, '", "by": "anna"'):
-        assert jane.send("PATCH", ONE, patch(True, note(reason=reason))).status == 200, reason
-    assert jane.send("PATCH", ONE, patch(True), really=True).status == 200
-    assert get("cronworkflow", NAME, "-n", SPACE)["spec"]["suspend"] is True
-    assert jane.send("PATCH", ONE, patch(True, note(reason="still late"))).status == 200, "another reason"
+        assert jane.send("PATCH", ONE, patch(text=note(reason=reason))).status == 200, reason
+    assert jane.send("PATCH", ONE, patch(), really=True).status == 200
+    assert is_suspended()
+    assert jane.send("PATCH", ONE, patch(text=note(reason="still late"))).status == 200, "another reason"
     assert jane.send("PATCH", ONE, patch(None, note(reason="it is there")), really=True).status == 200
-    assert "suspend" not in get("cronworkflow", NAME, "-n", SPACE)["spec"]
+    assert not is_suspended()
 
 
+ELSEWHERE = {contract.LABEL_SUSPENDED: "another"}
+HELD = {"labels": {contract.LABEL_SUSPENDED: contract.SUSPENDED}}
 SPEC = {"workflowSpec": {"templates": [MAIN], "entrypoint": "main"}}
 CHANGES: dict[str, tuple[Any, str]] = {
     "templates of their own": (patch(spec=SPEC), ""),
@@ -122,23 +130,20 @@ CHANGES: dict[str, tuple[Any, str]] = {
     "another time": (patch(spec={"schedules": ["* * * * *"]}), ""),
     "a status": ({**patch(), "status": {"lastScheduledTime": "2026-01-01T00:00:00Z"}}, ""),
     "a label": (patch(labels={contract.LABEL_TENANT: "globex"}), ""),
-    "a label that hides it from Argo": (
-        patch(labels={"workflows.argoproj.io/controller-instanceid": "x"}),
-        "",
-    ),
+    "that it is another controller's": (patch(labels=ELSEWHERE), ""),
+    "that it is nobody's": (patch(""), ""),
+    "its own field": (patch(spec={"suspend": True}), ""),
     "another annotation": (patch(annotations={"x": "y"}), ""),
     "that the file suspends it": (patch(annotations={contract.ANNOTATION_BY_FILE: "x"}), ""),
     "a finalizer": (patch(finalizers=["example.com/stays"]), ""),
     "an owner": (patch(ownerReferences=OWNER), ""),
-    "false, which a deployment would be in conflict with": (patch(False), ""),
-    "a text": (patch("yes"), ""),
-    "no reason": ({"spec": {"suspend": True}}, ""),
-    "an empty reason": (patch(True, note(reason="")), ""),
-    "a reason of another's": (patch(True, note(by="anna")), ""),
-    "a reason in another form": (patch(True, "late"), ""),
-    "another's name after their own": (patch(True, note()[:-1] + ', "by": "anna"}'), ""),
-    "a very long reason": (patch(True, note(reason="x" * 3000)), ""),
-    "a reason of several lines": (patch(True, note() + "\n"), ""),
+    "no reason": ({"metadata": HELD}, ""),
+    "an empty reason": (patch(text=note(reason="")), ""),
+    "a reason of another's": (patch(text=note(by="anna")), ""),
+    "a reason in another form": (patch(text="late"), ""),
+    "another's name after their own": (patch(text=note()[:-1] + ', "by": "anna"}'), ""),
+    "a very long reason": (patch(text=note(reason="x" * 3000)), ""),
+    "a reason of several lines": (patch(text=note() + "\n"), ""),
 }
 
 
@@ -151,7 +156,7 @@ def test_a_person_changes_nothing_of_a_schedule_but_whether_it_is_suspended(jane
 def applied(schedule: dict[str, Any], manager: str = contract.FIELD_MANAGER) -> tuple[str, dict[str, Any]]:
     """Return the path and the body of an apply that changes nothing but whether it is suspended."""
     item = copy.deepcopy(schedule)
-    item["spec"]["suspend"] = True
+    item["metadata"]["labels"] |= HELD["labels"]
     item["metadata"]["annotations"] = {contract.ANNOTATION_NOTE: note()}
     return f"{OBJECT}?fieldManager={manager}&force=true", item
 
@@ -172,7 +177,7 @@ def test_every_other_field_is_refused(jane: Caller) -> None:
         " them here"
     )
     for name, inner in {**fields, "somethingNew": {"type": "string"}}.items():
-        if name not in (gate_schedules.SUSPEND, "workflowSpec"):
+        if name != "workflowSpec":
             refused(jane.send("PATCH", ONE, patch(spec={name: sample(inner)})))
     inside = fields["workflowSpec"]["properties"]
     assert len(inside) > 40, "the whole definition"
@@ -184,21 +189,6 @@ KNOWN = """
 concurrencyPolicy failedJobsHistoryLimit schedule schedules startingDeadlineSeconds stopStrategy
 successfulJobsHistoryLimit suspend timezone when workflowMetadata workflowSpec
 """
-
-
-def test_what_the_file_suspends_stays_so(jane: Caller, schedule: dict[str, Any]) -> None:
-    by_file = copy.deepcopy(schedule)
-    by_file["spec"]["suspend"] = True
-    by_file["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
-    apply([by_file])
-    try:
-        assert "the tenant's file suspends" in refused(jane.send("PATCH", ONE, patch(None)))
-        refused(jane.send("PATCH", ONE, patch(False)))
-        body = {**patch(None), "metadata": {"annotations": {contract.ANNOTATION_BY_FILE: None}}}
-        refused(jane.send("PATCH", ONE, body))
-    finally:
-        apply([schedule])
-    assert "suspend" not in get("cronworkflow", NAME, "-n", SPACE)["spec"], "the next deployment resumes it"
 
 
 def test_nobody_makes_or_deletes_a_schedule_or_changes_another_ones(
@@ -243,7 +233,8 @@ def test_a_deployment_leaves_alone_what_people_have_suspended(
         text = json.dumps(item)
         kubectl("apply", "--server-side", "-f", "-", stdin=text)  # without force: a conflict would fail
         found = get("cronworkflow", NAME, "-n", SPACE)
-        assert found["spec"]["suspend"] is True
+        assert is_suspended()
+        assert bool(found["spec"].get("suspend")) == bool(item["spec"].get("suspend"))
         assert found["metadata"]["annotations"][contract.ANNOTATION_NOTE] == note()
 
 
@@ -283,7 +274,7 @@ def test_the_commands_of_a_person_work_and_say_who_and_why(
         assert finding["mend"] == f"lightwork schedule resume {NAME} --env dev --tenant acme"
         moment = dt.datetime.now(dt.UTC)
         assert "goes on; its next run starts at" in lightwork("schedule", "resume", NAME)
-        assert "suspend" not in get("cronworkflow", NAME, "-n", SPACE)["spec"]
+        assert not is_suspended()
         (managed,) = [
             item["time"]
             for item in json.loads(kubectl("get", "--raw", OBJECT))["metadata"]["managedFields"]
@@ -302,26 +293,22 @@ def test_the_policy_has_no_expression_that_the_api_server_doubts(jane: Caller) -
 
 
 ALONE = {
-    "nothing else of its spec": "an image by a JSON patch",
-    "suspend becomes true": "false, which a deployment would be in conflict with",
+    "nothing of its spec": "an image by a JSON patch",
+    f"becomes {contract.SUSPENDED}": "that it is nobody's",
     "says why, when": "a reason of another's",
     "annotations but": "another annotation",
-    "labels of a schedule": "a label",
+    "labels but": "a label",
     "written by Argo alone": "a status",
     "finalizers and owners": "a finalizer",
     "not yours to apply": "",
-    "the tenant's file suspends": "",
 }
-"""Of each rule, by words of its message, a case that it alone refuses; the last two have their own cases."""
+"""Of each rule, by words of its message, a case that it alone refuses; that of the last is an apply."""
 
 
 def test_each_rule_is_what_refuses_its_case(jane: Caller, schedule: dict[str, Any]) -> None:
     (policy,) = [item for item in gate.policies() if item["metadata"]["name"] == contract.GATE_SCHEDULES]
     rules = policy["spec"]["validations"]
     assert len(rules) == len(ALONE) + 1, "people have no right to create one, so that rule is asked by nobody"
-    by_file = copy.deepcopy(schedule)
-    by_file["spec"]["suspend"] = True
-    by_file["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
     path, body = applied(schedule)
     try:
         for words, what in ALONE.items():
@@ -330,7 +317,6 @@ def test_each_rule_is_what_refuses_its_case(jane: Caller, schedule: dict[str, An
             where = ONE
             if words == "not yours to apply":
                 where, change, kind = path, body, APPLY
-            apply([by_file if words == "the tenant's file suspends" else schedule])
             refused(jane.send("PATCH", where, change, kind))
             less = copy.deepcopy(policy)
             less["spec"]["validations"] = [rule for rule in rules if rule is not own]

@@ -19,6 +19,7 @@ from kubernetes.config import kube_config
 from lightwork import tenants as tenant_files
 from lightwork.functions import parameters
 from lightwork.functions.parameters import Described
+from lightwork.kube import contract
 from lightwork.kube.checks import Namespace
 from lightwork.lake import open_lake
 from lightwork.manifests import workflows
@@ -106,7 +107,8 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
     labels = {**cron["metadata"]["labels"], "workflows.argoproj.io/controller-instanceid": "none"}
     unseen = {**cron, "metadata": {**cron["metadata"], "name": UNSEEN, "labels": labels}}
     spec = {**cron["spec"], "schedules": ["* * * * *"], "suspend": False}
-    held = {**cron, "spec": {**cron["spec"], "suspend": True}}
+    labels = {**cron["metadata"]["labels"], contract.LABEL_SUSPENDED: contract.SUSPENDED}
+    held = {**cron, "metadata": {**cron["metadata"], "labels": labels}}
     apply([template, held, {**unseen, "spec": spec}])
     yield
     kubectl("-n", "tenant-acme", "delete", "cronworkflow", UNSEEN)

@@ -184,6 +184,11 @@ From `manifests.workflows`; read by `kube.schedules`.
 """
 ANNOTATION_NOTE = "lightwork/note"
 """On a CronWorkflow: why, by whom and when it was suspended or resumed last; from `kube.schedules`."""
+LABEL_SUSPENDED, SUSPENDED = "workflows.argoproj.io/controller-instanceid", "suspended"
+"""The label, and its value, of a CronWorkflow that a person has suspended; from `kube.schedules`.
+
+It is Argo's own, for objects that are another controller's: ours leaves those alone.
+"""
 FIELD_MANAGER = "lightwork"
 """Under which `kube.schedules` changes a CronWorkflow; nobody applies objects under this name."""
 ANNOTATION_BY_FILE = "lightwork/suspended-by-file"

@@ -9,7 +9,14 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_INTERVAL, ANNOTATION_NOTE, FIELD_MANAGER
+from lightwork.kube.contract import (
+    ANNOTATION_BY_FILE,
+    ANNOTATION_INTERVAL,
+    ANNOTATION_NOTE,
+    FIELD_MANAGER,
+    LABEL_SUSPENDED,
+    SUSPENDED,
+)
 from lightwork.kube.runs import Remote
 from lightwork.tenants import firings
 
@@ -40,6 +47,7 @@ class Schedule:
         run: the name of that run.
         note: why, by whom and when a person has suspended or resumed it last; empty if nobody has.
         by_file: the line of the tenant's file that suspends it; empty if none does.
+        by_person: whether `suspend` has suspended it.
     """
 
     pipeline: str
@@ -52,6 +60,7 @@ class Schedule:
     run: str
     note: str
     by_file: str = ""
+    by_person: bool = False
 
 
 def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
@@ -60,8 +69,10 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
     status = cron_workflow.get("status") or {}
     name, cron, zone = str(metadata["name"]), str(spec["schedules"][0]), str(spec.get("timezone") or "UTC")
     last = _moment(status.get("lastScheduledTime"))
-    suspended, note = bool(spec.get("suspend")), _note(metadata)
-    by_file = one_line((metadata.get("annotations") or {}).get(ANNOTATION_BY_FILE) or "") if suspended else ""
+    in_spec, note = bool(spec.get("suspend")), _note(metadata)
+    by_person = (metadata.get("labels") or {}).get(LABEL_SUSPENDED) == SUSPENDED
+    suspended = in_spec or by_person
+    by_file = one_line((metadata.get("annotations") or {}).get(ANNOTATION_BY_FILE) or "") if in_spec else ""
     state, why = (
         ("suspended", f"{by_file} in the tenant's file" if by_file else note or "by hand, without a reason")
         if suspended
@@ -79,6 +90,7 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
         f"{name}-{last.timestamp():.0f}" if last else "",
         note,
         by_file,
+        by_person,
     )
 
 
@@ -207,7 +219,7 @@ class Schedules(Remote):
             InputError: there is no such schedule, or the tenant's file suspends it already.
         """
         was = self._changeable(name).state == "suspended"
-        self._change(f"suspend {name}", name, reason, suspend=True)
+        self._change(f"suspend {name}", name, reason, value=SUSPENDED)
         return not was
 
     def resume(self, name: str, reason: str) -> bool:
@@ -216,9 +228,16 @@ class Schedules(Remote):
         Raises:
             InputError: there is no such schedule, or the tenant's file suspends it.
         """
-        was = self._changeable(name).state == "suspended"
+        found = self._changeable(name)
+        was = found.state == "suspended"
+        if was and not found.by_person:
+            raise InputError(
+                f"{name} is suspended in its own field, and not by `schedule suspend`; an administrator"
+                f" resumes it: kubectl -n {self.namespace} patch cronworkflow {name} --type=merge"
+                """ -p '{"spec":{"suspend":false}}'"""
+            )
         if was:
-            self._change(f"resume {name}", name, reason, suspend=None)
+            self._change(f"resume {name}", name, reason, value=None)
         return was
 
     def _changeable(self, name: str) -> Schedule:
@@ -235,18 +254,18 @@ class Schedules(Remote):
             )
         return found
 
-    def _change(self, action: str, name: str, reason: str, *, suspend: bool | None) -> None:
+    def _change(self, action: str, name: str, reason: str, *, value: str | None) -> None:
         """Send what `manifests.gate_schedules` lets through.
 
         Args:
             action: what it is, for messages.
             name: the schedule's name.
             reason: why.
-            suspend: the value of the field; None deletes it, and with it whose it is.
+            value: the value of the label; None deletes it.
         """
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         note = json.dumps({"by": self._me(), "at": now, "reason": reason}, ensure_ascii=False)
-        body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_NOTE: note}}}
+        body = {"metadata": {"labels": {LABEL_SUSPENDED: value}, "annotations": {ANNOTATION_NOTE: note}}}
         path = f"{self._argo}/cronworkflows/{name}"
         self._request(action, lambda: self._api.patch(path, body, fieldManager=FIELD_MANAGER))
 

@@ -1,12 +1,12 @@
 """What a tenant's people may change of its schedules: whether they are suspended, with a reason.
 
 Whoever may change a CronWorkflow could put any Workflow into it, which Argo would start with the tenant's
-rights. So this policy lets `lightwork schedule suspend` and `resume` through, and nothing else. It also keeps
-people from getting in the way of deployments, which set the fields of the same object by server-side apply:
+rights. So this policy lets `lightwork schedule suspend` and `resume` through, and nothing else.
 
-- `resume` deletes the field `suspend`. One that says false would be in conflict with a file that says true.
-- A schedule that the tenant's file suspends has an annotation that says so, and stays suspended.
-- People apply nothing themselves, so that no field is theirs besides the two that they change.
+A schedule that a person suspends gets a label that keeps Argo's controller from it, and not the field
+`spec.suspend`: in Argo's definitions `spec` is one value as a whole, so whoever changes a part of it is in
+conflict with the next deployment, which then fails, or resumes the schedule. Labels are values of their own.
+People may not apply the object either, by which its other fields would be theirs as well.
 
 Pure. `manifests.gate` makes the policy, `kube.schedules` sends what it lets through.
 """
@@ -18,8 +18,8 @@ from typing import Final
 from lightwork.kube import contract
 from lightwork.manifests import cel
 
-SUSPEND: Final = "suspend"
-"""The only field of a CronWorkflow's `spec` that people change."""
+CHANGED: Final = (contract.LABEL_SUSPENDED, contract.ANNOTATION_NOTE)
+"""The label and the annotation that people change."""
 _BY, _AT = '{"by": "', '", "at": "'
 NOTE_LENGTH: Final = 2000
 """The most characters of the note with the reason."""
@@ -27,6 +27,7 @@ _NOTE: Final = (
     r'^\{"by": "[^"\\]*", "at": "[0-9T:+Z.-]{10,40}", "reason": "([^"\\[:cntrl:]]|\\[^[:cntrl:]])+"\}$'
 )
 """The form of the note, so that nobody puts another name into it by a reason."""
+_LABEL, _KEY = map(cel.text, CHANGED)
 
 VARIABLES: Final = {
     "creates": "request.operation == 'CREATE'",
@@ -35,51 +36,42 @@ VARIABLES: Final = {
     "labelsBefore": cel.or_empty("variables.before.metadata", "labels", "{}"),
     "annotations": cel.or_empty("object.metadata", "annotations", "{}"),
     "annotationsBefore": cel.or_empty("variables.before.metadata", "annotations", "{}"),
-    "note": f"{cel.text(contract.ANNOTATION_NOTE)} in variables.annotations"
-    f" ? variables.annotations[{cel.text(contract.ANNOTATION_NOTE)}] : ''",
-    "noteBefore": f"{cel.text(contract.ANNOTATION_NOTE)} in variables.annotationsBefore"
-    f" ? variables.annotationsBefore[{cel.text(contract.ANNOTATION_NOTE)}] : ''",
+    "note": f"{_KEY} in variables.annotations ? variables.annotations[{_KEY}] : ''",
+    "noteBefore": f"{_KEY} in variables.annotationsBefore ? variables.annotationsBefore[{_KEY}] : ''",
     "managers": cel.or_empty("object.metadata", "managedFields", "[]"),
-    "suspendKept": cel.unchanged(SUSPEND, "object.spec", "variables.before.spec"),
+    # No label has this value: it stands for none.
+    "suspended": f"{_LABEL} in variables.labels ? variables.labels[{_LABEL}] : '?'",
+    "suspendedBefore": f"{_LABEL} in variables.labelsBefore ? variables.labelsBefore[{_LABEL}] : '?'",
 }
 
 
 def rules() -> list[dict[str, str]]:
     """Return what must be true of a schedule that people change."""
-    by_file = cel.text(contract.ANNOTATION_BY_FILE)
     manager = cel.text(contract.FIELD_MANAGER)
     start = f"{cel.text(_BY)} + request.userInfo.username + {cel.text(_AT)}"
     changes = [
         cel.rule(
-            cel.same("object.spec", "variables.before.spec", f"key == '{SUSPEND}'"),
-            "a schedule of yours can be suspended and resumed, and nothing else of its spec changed",
+            cel.unchanged("spec", "object", "variables.before"),
+            "a schedule of yours can be suspended and resumed by a label, and nothing of its spec changed",
         ),
         cel.rule(
-            "variables.suspendKept || !has(object.spec.suspend)"
-            " || (type(object.spec.suspend) == bool && object.spec.suspend)",
-            "suspend becomes true, or is deleted to resume the schedule",
+            f"variables.suspended in [variables.suspendedBefore, '?', {cel.text(contract.SUSPENDED)}]",
+            f"the label {contract.LABEL_SUSPENDED} becomes {contract.SUSPENDED}, or is deleted",
         ),
         cel.rule(
-            f"variables.suspendKept || !({by_file} in variables.annotationsBefore)",
-            "the tenant's file suspends this schedule: change the file, and have it deployed",
-        ),
-        cel.rule(
-            "variables.note == variables.noteBefore ? variables.suspendKept"
+            "variables.note == variables.noteBefore ? variables.suspended == variables.suspendedBefore"
             f" : (size(variables.note) <= {NOTE_LENGTH} && variables.note.matches({cel.text(_NOTE)})"
             f" && variables.note.startsWith({start}))",
             f"the annotation {contract.ANNOTATION_NOTE} says why, when, and that it was you: use"
             " `lightwork schedule suspend` or `resume`",
         ),
         cel.rule(
-            cel.same(
-                "variables.annotations",
-                "variables.annotationsBefore",
-                f"key == {cel.text(contract.ANNOTATION_NOTE)}",
-            ),
+            cel.same("variables.annotations", "variables.annotationsBefore", f"key == {_KEY}"),
             f"a schedule's annotations but {contract.ANNOTATION_NOTE} are not yours to change",
         ),
         cel.rule(
-            "variables.labels == variables.labelsBefore", "labels of a schedule are not yours to change"
+            cel.same("variables.labels", "variables.labelsBefore", f"key == {_LABEL}"),
+            f"a schedule's labels but {contract.LABEL_SUSPENDED} are not yours to change",
         ),
         cel.rule(
             cel.unchanged("status", "object", "variables.before"),

@@ -130,8 +130,8 @@ def cron_workflow(
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Allow",
-        # Otherwise nobody's but that of people: a deployment leaves it to them (`gate_schedules`).
-        cron_suspend=True if suspended else None,
+        # What people suspend has a label, which a deployment leaves alone (`gate_schedules`).
+        cron_suspend=bool(suspended),
         # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,

@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube.checks import Finding, clock
-from lightwork.kube.contract import ANNOTATION_BY_FILE
 from lightwork.lake.base import shown
 from lightwork.manifests import namespace, workflows
 from lightwork.version import __version__
@@ -145,11 +144,10 @@ def _schedules(tenant: Tenant, deployed: Sequence[Mapping[str, Any]] | None) -> 
 
 
 def _of_schedule(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the tenant's file says of a schedule; whether people have suspended it is theirs."""
-    by_file = (item["metadata"].get("annotations") or {}).get(ANNOTATION_BY_FILE)
+    """Return what the tenant's file says of a schedule; what people have suspended has a label alone."""
     spec = item["spec"]
     fields = {key: spec.get(key) for key in ("schedules", "timezone", "startingDeadlineSeconds")}
-    return {**fields, "suspended": by_file if spec.get("suspend") else None}
+    return {**fields, "suspend": bool(spec.get("suspend"))}
 
 
 def _fields(what: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

@@ -73,13 +73,15 @@ def test_a_pod_that_does_not_start_says_why_and_a_new_one_is_left_alone() -> Non
 
 
 def test_a_schedule_that_a_person_has_suspended_is_named_and_one_of_the_files_is_not() -> None:
+    held = {contract.LABEL_SUSPENDED: contract.SUSPENDED}
     item = {
-        "metadata": {"name": "windy-city", "creationTimestamp": OLD},
-        "spec": {"schedules": ["30 6 * * *"], "timezone": "UTC", "suspend": True},
+        "metadata": {"name": "windy-city", "creationTimestamp": OLD, "labels": held},
+        "spec": {"schedules": ["30 6 * * *"], "timezone": "UTC"},
     }
     (found,) = checks.schedules([read(item, NOW)], "--env dev --tenant acme")
     assert found.what == "windy-city is suspended: by hand, without a reason"
     assert found.mend == "lightwork schedule resume windy-city --env dev --tenant acme"
+    item["spec"]["suspend"] = True
     item["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
     assert checks.schedules([read(item, NOW)], "") == []
 

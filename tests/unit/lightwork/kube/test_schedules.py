@@ -9,7 +9,7 @@ import pytest
 
 from lightwork.errors import InputError
 from lightwork.kube import schedules
-from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_NOTE
+from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_NOTE, LABEL_SUSPENDED
 from lightwork.kube.schedules import Schedules
 from tests.unit.lightwork.kube.objects import ARGO, CORE
 
@@ -113,12 +113,24 @@ def test_suspend_and_resume_change_nothing_but_that_and_the_note(api, remote: Sc
     *_, (_, _, _, body) = api.requests
     note = json.loads(body["metadata"]["annotations"].pop(ANNOTATION_NOTE))
     assert (note["reason"], note["by"]) == ("broken data", "jane")
-    assert body == {"spec": {"suspend": True}, "metadata": {"annotations": {}}}
-    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [cron(suspend=True)]}
+    assert body == {"metadata": {"labels": {LABEL_SUSPENDED: "suspended"}, "annotations": {}}}
+    item = cron("2026-11-20T06:30:00Z")
+    item["metadata"]["labels"] = {LABEL_SUSPENDED: "suspended"}
+    assert (read(item).state, read(item).next) == ("suspended", None)
+    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [item]}
     assert remote.resume("windy-city", "the data is there") is True
     body = api.requests[-1][3]
     assert "the data is there" in body["metadata"]["annotations"].pop(ANNOTATION_NOTE)
-    assert body == {"spec": {"suspend": None}, "metadata": {"annotations": {}}}
+    assert body == {"metadata": {"labels": {LABEL_SUSPENDED: None}, "annotations": {}}}
+    item["metadata"]["labels"] = {LABEL_SUSPENDED: "none"}
+    assert read(item).state != "suspended", "it is another controller's"
+
+
+def test_what_somebody_has_suspended_in_its_spec_is_not_resumed_by_the_label(api, remote: Schedules) -> None:
+    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [cron(suspend=True)]}
+    with pytest.raises(InputError, match=r"windy-city is suspended in its own field, .*kubectl -n"):
+        remote.resume("windy-city", "x")
+    assert not [request for request in api.requests if request[0] == "PATCH"]
 
 
 def test_what_the_file_suspends_is_not_for_people_to_change(api, remote: Schedules) -> None:

@@ -156,7 +156,8 @@ def test_a_schedule_has_its_time_zone_and_makes_up_for_a_missed_run() -> None:
         "entrypoint": "scheduled",
         "workflowTemplateRef": {"name": "windy-city"},
     }
-    assert "suspend" not in spec, "a deployment must leave it to people"
+    assert not spec.get("suspend")
+    assert contract.LABEL_SUSPENDED not in workflow["metadata"]["labels"], "a deployment leaves it to people"
     assert "annotations" not in workflow["metadata"]
 
 

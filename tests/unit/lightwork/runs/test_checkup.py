@@ -65,17 +65,15 @@ def test_each_difference_is_named_with_both_values() -> None:
     assert (
         "the schedule of windy-city: timezone is 'Asia/Tokyo' in the cluster, and 'UTC' by the file" in lines
     )
-    assert not any("suspended" in line for line in lines), "people have suspended it, which is theirs"
+    assert "the schedule of windy-city: suspend is True in the cluster, and False by the file" in lines
     assert any(line.startswith("the quota: requests.cpu is '99' in the cluster") for line in lines)
 
 
-def test_a_file_that_suspends_is_not_deployed_until_the_schedule_is() -> None:
+def test_what_a_person_has_suspended_has_not_drifted() -> None:
     objects = deployed()
     (cron,) = objects["CronWorkflow"]
-    cron["spec"]["suspend"] = True
-    cron["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
-    line = "the schedule of windy-city: suspended is 'suspended: true' in the cluster, and None by the file"
-    assert found(objects) == [line]
+    cron["metadata"]["labels"][contract.LABEL_SUSPENDED] = contract.SUSPENDED
+    assert found(objects) == []
 
 
 def test_a_schedule_that_only_one_of_them_has_is_named() -> None:
