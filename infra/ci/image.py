@@ -113,11 +113,18 @@ def base_image(root: Path) -> str:
     return image if qualified else f"docker.io/{'' if slash else 'library/'}{image}"
 
 
-def build_words(root: Path, name: str) -> list[str]:
-    """Return the command that builds the image without privileges: in a chroot, with copies of layers."""
+def build_words(root: Path, name: str, commit: str) -> list[str]:
+    """Return the command that builds the image without privileges: in a chroot, with copies of layers.
+
+    Args:
+        root: the root of the clone to build from.
+        name: the image's name on this machine.
+        commit: the commit, which the records of runs name. An image that later commits reuse keeps it.
+    """
     return [
         *("buildah", *STORE, "build", "--isolation", "chroot", "--format", "oci", "--layers"),
-        *("--build-arg", f"BASE_IMAGE={base_image(root)}", "--file", str(root / DOCKERFILE)),
+        *("--build-arg", f"BASE_IMAGE={base_image(root)}", "--build-arg", f"GIT_COMMIT={commit}"),
+        *("--file", str(root / DOCKERFILE)),
         *("--tag", name, str(root)),
     ]
 
@@ -282,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build(ecr: Any, repository: Repository, commit: str, tag: str, *, root: Path, push: bool) -> str:
     name = f"localhost/lightwork:{tag}"
-    call(build_words(root, name), show=True)
+    call(build_words(root, name, commit), show=True)
     with tempfile.TemporaryDirectory() as folder:
         digest_file, authfile = Path(folder, "digest"), Path(folder, "auth.json")
         if not push:

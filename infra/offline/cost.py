@@ -240,6 +240,14 @@ def _balancer(resource: Resource, prices: Prices) -> Items:
     return items
 
 
+def _alarm(resource: Resource, prices: Prices) -> Items:
+    """Price an alarm, and the metric that it watches unless AWS writes it: one of ours costs by the month."""
+    items = [(resource.name, float(prices["alarm_month"]))]
+    if not str(resource.inputs["namespace"]).startswith("AWS/"):
+        items.append((f"the metric {resource.inputs['metricName']}", float(prices["metric_month"])))
+    return items
+
+
 def _hourly(name: str) -> Callable[[Resource, Prices], Items]:
     return lambda resource, prices: [(resource.name, prices[name] * prices["hours_in_month"])]
 
@@ -256,7 +264,7 @@ _PRICED: Mapping[str, Callable[[Resource, Prices], Items]] = {
     "aws:lb/loadBalancer:LoadBalancer": _balancer,
     "aws:rds/instance:Instance": _database,
     "aws:opensearch/domain:Domain": _search,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": _monthly("alarm_month"),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": _alarm,
     "aws:kms/key:Key": _monthly("key_month"),
     "aws:secretsmanager/secret:Secret": _monthly("secret_month"),
 }

@@ -25,6 +25,7 @@ WRITING: Final = frozenset({"create", "update", "patch", "*"})
 GUARDED: Final = {
     contract.GATE_RUNS: frozenset({"workflows", "workflows/*", "*"}),
     contract.GATE_VALUES: frozenset({"configmaps", "*"}),
+    contract.GATE_SCHEDULES: frozenset({"cronworkflows", "cronworkflows/*", "*"}),
 }
 """The policies, and the resources that each is about."""
 

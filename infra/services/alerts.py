@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from infra.config import accounts
 from infra.services import pipelines
 from infra.services.pipelines import rule
-from lightwork.manifests import certificates, controller
+from lightwork.manifests import certificates, controller, history
 from lightwork.manifests.base import manifest
 from lightwork.tenants import quantities
 
@@ -34,6 +34,8 @@ They are checked every night and renewed a month before they expire.
 """
 
 
+HISTORY_HOURS = 2
+"""Hours without a success of a tenant's hourly history job before its alert is pending."""
 LOGIN_DAYS = 2
 """Days without a successful look at Argo's login to the archive, which is looked at every night."""
 
@@ -152,6 +154,17 @@ def _platform() -> list[dict[str, Any]]:
             f" `{certificates.NAME}` in that namespace.",
         ),
         rule(
+            "HistoryStuck",
+            _hours_without_success(f'{TENANTS},cronjob="{history.NAME}"', HISTORY_HOURS),
+            # Longer than the hour in which the job runs again after the cluster was away.
+            after="75m",
+            severity="warning",
+            summary="The history of {{ $labels.namespace }} has not been packed for three hours",
+            todo="`lightwork runs` and `lightwork cost` get slower, budgets and usual durations stay as they"
+            " were. See the log of the last Job of the CronJob"
+            f" `{history.NAME}` in that namespace.",
+        ),
+        rule(
             "ArchiveLoginStuck",
             _unsuccessful(login, LOGIN_DAYS),
             after="1h",
@@ -220,6 +233,21 @@ def _unsuccessful(cron_job: str, days: int) -> str:
         f" unless on (namespace, cronjob) kube_cronjob_status_last_successful_time{cron_job}"
     )
     return f"time() - kube_cronjob_status_last_successful_time{cron_job} > {limit} or ({never})"
+
+
+def _hours_without_success(cron_job: str, hours: int) -> str:
+    """Return the expression for a CronJob without a success for so many hours, unless it is suspended.
+
+    The times are in the CronJob's own status, so no restart loses them. The last value of the past while
+    counts, as in `pipelines`, so that a pause of what tells them neither ends nor repeats an alert.
+    """
+    where = "on (namespace, cronjob)"
+    made, succeeded, suspended = (
+        f"max(last_over_time(kube_cronjob_{name}{{{cron_job}}}[{pipelines.GAP}])) by (namespace, cronjob)"
+        for name in ("created", "status_last_successful_time", "spec_suspend")
+    )
+    since = f"({succeeded} or {where} {made})"
+    return f"time() - {since} > {hours * 3600} unless {where} ({suspended} == 1)"
 
 
 def tenant_rules(tenant: Tenant) -> Manifest:

@@ -32,6 +32,8 @@ from tests.cluster.settings import (
     versions,
 )
 
+COMMIT = "c0ffee" + "0" * 34
+"""The commit that the platform's image is told it was built from; always the same, as images are kept."""
 _PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "cert", "timeout")
 
 
@@ -229,7 +231,8 @@ def _platform(name: str) -> Path:
             shutil.copy2(file, target)
         buildah(
             *("build", "--layers", "--isolation", "chroot", "--network", "host"),
-            *("--build-arg", f"BASE_IMAGE={base}", "--file", context / "platform/Dockerfile", "--tag", name),
+            *("--build-arg", f"BASE_IMAGE={base}", "--build-arg", f"GIT_COMMIT={COMMIT}"),
+            *("--file", context / "platform/Dockerfile", "--tag", name),
             *pip_options(),
             context,
             silence=1200,

@@ -112,6 +112,7 @@ def _probes() -> dict[str, Any]:
         "clock": clock,
         "plain": plain,
         "interval": interval,
+        "interval-steps": _interval_steps(probe),
         "probe-steps": steps,
         **_words(probe),
     }
@@ -220,6 +221,18 @@ def _probe_steps(probe: dict[str, Any]) -> dict[str, Any]:
         "second": {**roles, "after": ["first"], "parameters": {**parameters, "label": "${label}-2"}},
     }
     return {"parameters": {"elements": 600, "label": "none"}, "steps": steps, "deadline": "15m"}
+
+
+def _interval_steps(probe: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with a pipeline that works on the run's interval, and a container with its result."""
+    roles = {key: probe[key] for key in ("image", "workers", "scheduler", "driver")}
+    taken = {"start": "${start}", "end": "${end}"}
+    steps = {
+        "first": {**roles, "pipeline": "interval", "parameters": taken},
+        "report": {"size": SMALL, "command": ["echo"], "args": ["${first.result}"]},
+    }
+    hourly = {"schedule": "0 * * * *", "timezone": "Europe/Berlin", "suspended": True}
+    return {**hourly, "interval": ["start", "end"], "steps": steps, "deadline": "15m"}
 
 
 def environment() -> dict[str, str]:

@@ -19,6 +19,7 @@ from kubernetes.config import kube_config
 from lightwork import tenants as tenant_files
 from lightwork.functions import parameters
 from lightwork.functions.parameters import Described
+from lightwork.kube import contract
 from lightwork.kube.checks import Namespace
 from lightwork.lake import open_lake
 from lightwork.manifests import workflows
@@ -92,8 +93,10 @@ def backfill(*words: str, code: int = 0) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
-    """Deploy the entry as if a description told what its image takes."""
-    tenant = tenant_files.load(run_folder() / "tenants" / "acme.yaml")
+    """Deploy the entry as if a description told what its image takes, and suspended by hand."""
+    loaded = tenant_files.load(run_folder() / "tenants" / "acme.yaml")
+    entry = loaded.pipelines[NAME].model_copy(update={"suspended": False})
+    tenant = loaded.model_copy(update={"pipelines": {NAME: entry}})
     described = {name: parameters.from_json(item) for name, item in STARTS.items()}
     pipeline = Described(NAME, "Work on an interval.", described, ("start", "end"))
     target = Target(environment="dev", image=platform_image(), lake=f"s3://{tenants.bucket('acme')}")
@@ -104,7 +107,9 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
     labels = {**cron["metadata"]["labels"], "workflows.argoproj.io/controller-instanceid": "none"}
     unseen = {**cron, "metadata": {**cron["metadata"], "name": UNSEEN, "labels": labels}}
     spec = {**cron["spec"], "schedules": ["* * * * *"], "suspend": False}
-    apply([template, cron, {**unseen, "spec": spec}])
+    labels = {**cron["metadata"]["labels"], contract.LABEL_SUSPENDED: contract.SUSPENDED}
+    held = {**cron, "metadata": {**cron["metadata"], "labels": labels}}
+    apply([template, held, {**unseen, "spec": spec}])
     yield
     kubectl("-n", "tenant-acme", "delete", "cronworkflow", UNSEEN)
     tenants.set_up("acme")
@@ -187,6 +192,35 @@ def test_a_schedule_gives_its_run_the_interval_and_a_backfill_does_the_rest() ->
     said = lightwork("backfill", NAME, f"bad={bad}", *lake_options(), "--from", bad, "--to", end, code=1)
     assert "1 failed; the first: " in said
     assert f"no data for {bad}" in said
+
+
+def test_the_steps_of_a_scheduled_run_get_its_interval_and_a_backfill_does_the_rest() -> None:
+    name, day = "interval-steps", dt.timedelta(days=1)
+    loaded = tenant_files.load(run_folder() / "tenants" / "acme.yaml")
+    moment = next_minute(ZONE, 10)
+    change = {"schedule": at(moment), "suspended": False}
+    entry = loaded.pipelines[name].model_copy(update=change)
+    cron = workflows.cron_workflow(loaded.model_copy(update={"pipelines": {name: entry}}), name)
+    assert cron is not None
+    apply([cron])
+    run = f"{name}-{moment.timestamp():.0f}"
+    ahead = (moment - dt.datetime.now(ZONE)).total_seconds()
+    wait_for("the run of the schedule", lambda: tenants.status("acme", run), seconds=ahead + 40, every=1)
+    ended = tenants.wait_for_end("acme", run, seconds=240)
+    assert ended["phase"] == "Succeeded", tenants.describe("acme", run)
+    start, end = (moment - day).isoformat(), moment.isoformat()
+    of_run = record(run)
+    assert of_run["parameters"] == {"start": start, "end": end}
+    assert of_run["result"] == {"first": {"start": start, "end": end}}
+
+    span = ["--from", f"{moment - 2 * day:%Y-%m-%d}", "--to", f"{moment + day:%Y-%m-%d}"]
+    printed = lightwork("backfill", name, "--json", *lake_options(), *span)
+    first, second = json.loads(printed.splitlines()[-1])["intervals"]
+    assert [item["state"] for item in (first, second)] == ["succeeded", "done"]
+    assert second["run"] == run
+    assert record(first["run"])["result"]["first"]["end"] == start
+    said = lightwork("submit", name, code=2)
+    assert "start" in said, "whoever starts one by hand says for what"
 
 
 def test_the_queue_says_behind_whom_a_run_waits() -> None:

@@ -1,4 +1,4 @@
-"""`lightwork search` as a person uses it: through the cluster's API and the relay's pod, to a line.
+"""`lightwork search` and `logs` as a person uses them: through the API and the relay's pod, to a line.
 
 OpenSearch and AWS's front (`signed_front.py`) run on this machine, as database and lake do. STS is moto's, on
 this machine too. The people have the Roles that the program makes, and nothing else.
@@ -6,6 +6,7 @@ this machine too. The people have the Roles that the program makes, and nothing 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import socket
@@ -31,6 +32,9 @@ from lightwork.kube.contract import (
     people_group,
 )
 from lightwork.kube.log_store import Place
+from lightwork.lake import open_lake
+from lightwork.manifests import people as people_objects
+from lightwork.store import run_logs
 from lightwork.tenants import load
 from tests.cluster import dialing, tenants
 from tests.cluster.images import platform_image
@@ -39,8 +43,10 @@ from tests.cluster.log_domain import Domain, Line, people
 from tests.cluster.progress import HarnessError, wait_for
 from tests.cluster.settings import API_PORT, API_SERVICE_IP, NODE_IP, ROOT, S3_PORT, of_current_context
 from tests.cluster.signed_front import DOMAIN_ARN, HOST, NAMES, Identity, SignedFront, signed_front
+from tests.cluster.test_log_refusals import bulk, refused
 from tests.cluster.test_waiting import kubeconfig_of
 from tests.estate import files
+from tests.shipper import Shipper
 
 pytestmark = pytest.mark.skipif(of_current_context(), reason="the domain is on the bridge of this cluster")
 
@@ -85,6 +91,9 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
         engineer = {"kind": "ServiceAccount", "name": ENGINEERS[name], "namespace": "default"}
         metadata = {"name": ENGINEERS[name], "namespace": "default"}
         apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}])
+        for binding in people_objects.role(load(files.HERE / "tenants" / f"{name}.yaml"))[1:]:
+            named = {**binding["metadata"], "name": ENGINEERS[name]}
+            apply([{**binding, "metadata": named, "subjects": [engineer]}])
         # A service account cannot be in the group of the tenant's people: it stands beside it.
         for item in way_of(name):
             apply([{**item, "subjects": [*item["subjects"], engineer]} if "subjects" in item else item])
@@ -92,6 +101,7 @@ def deployed(both_tenants: tuple[str, ...]) -> Iterator[None]:
     yield
     kubectl("-n", "default", "delete", "serviceaccount", *ENGINEERS.values(), "--ignore-not-found")
     for name in both_tenants:
+        kubectl("-n", tenants.namespace(name), "delete", "rolebinding", ENGINEERS[name], "--ignore-not-found")
         for item in way_of(name):
             where = ["-n", item["metadata"]["namespace"]]
             kubectl(*where, "delete", item["kind"], item["metadata"]["name"], "--ignore-not-found")
@@ -145,9 +155,9 @@ def environment(front: SignedFront, sts: str, tmp_path: Path) -> dict[str, str]:
 
 
 def search(
-    environment: dict[str, str], *words: str, tenant: str = "acme"
+    environment: dict[str, str], *words: str, tenant: str = "acme", what: str = "search"
 ) -> subprocess.CompletedProcess[str]:
-    command = [*tenants.LIGHTWORK, "search", *words, *tenants.WHERE, tenant]
+    command = [*tenants.LIGHTWORK, what, *words, *tenants.WHERE, tenant]
     return subprocess.run(
         command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False, timeout=120
     )
@@ -193,6 +203,128 @@ def test_a_domain_that_is_away_is_one_line(deployed: None, sts: str, tmp_path: P
 
 def says_that_it_cannot_connect() -> bool:
     return "cannot connect" in kubectl("-n", LOGS_NAMESPACE, "logs", RELAY_POD)
+
+
+RUN = "windy-city-20261127t201530-x7k2p"
+"""A run whose pods are gone; that of another tenant has the same name."""
+BEGIN = dt.datetime(2026, 11, 27, 20, 15, 30, tzinfo=dt.UTC)
+DRIVER, WORKER = f"{RUN}-driver-1234567890", f"{RUN}-workers-6f7d8-abcde"
+COUNT = 12_000
+"""Lines of the driver: more than OpenSearch gives at once."""
+LATE = 11_990
+
+
+def event(number: int, **fields: str) -> str:
+    """Return an event as a run's process writes it."""
+    values = {
+        "timestamp": at(number),
+        "level": "info",
+        "event": f"line {number}",
+        "task": "windiest",
+        "run": RUN,
+    }
+    return json.dumps({**values, **fields})
+
+
+def at(number: int) -> str:
+    return f"{BEGIN + dt.timedelta(milliseconds=number):%Y-%m-%dT%H:%M:%S.%f}000Z"
+
+
+WORKERS = [
+    (
+        LATE,
+        event(LATE, level="error", event="no wind", exception="Traceback\n  x", role="worker", task="other"),
+    ),
+    (LATE, "Traceback (most recent call last):"),
+    (LATE + 1, "a plain line"),
+]
+"""Lines of a worker, the first two of the same moment."""
+OTHERS = [
+    ("tenant-acme", DRIVER, "wait", event(1, event="of Argo's container")),
+    ("tenant-acme", f"{RUN}-delete-1234567890", "main", "of Argo's pod"),
+    ("tenant-acme", "controller-6f7d8-abcde", "controller", event(1, event="names the run")),
+    ("tenant-acme", f"{RUN[:-1]}q-driver-1234567890", "main", "of another run"),
+    ("tenant-globex", DRIVER, "main", event(1, event="of another tenant", level="error")),
+]
+"""Lines that are not the run's own: by namespace, pod, container and text."""
+
+
+@pytest.fixture
+def lines(front: SignedFront, domain: Domain) -> list[str]:
+    """What the run has logged, in order; shipped as nodes do, by the shipper's script, out of order."""
+    lua = Shipper()
+    own = [(number, "tenant-acme", DRIVER, "main", event(number)) for number in range(COUNT)]
+    of_workers = [(number, "tenant-acme", WORKER, "worker", text) for number, text in WORKERS]
+    records = [
+        {"@timestamp": at(number), **lua.record(text.encode(), namespace=space, pod=pod, container=name)}
+        for number, space, pod, name, text in [*own[::2], *own[1::2], *of_workers, *((1, *x) for x in OTHERS)]
+    ]
+    for start in range(0, len(records), 1000):
+        assert refused(domain, bulk(records[start : start + 1000], 5_000_000 + start)) == []
+    domain.server.ask("POST", "logs-*/_refresh")
+    in_order = sorted([*own, *of_workers], key=lambda item: item[0])
+    return [text for *_, text in in_order]
+
+
+def logs(environment: dict[str, str], *words: str) -> list[dict[str, str]]:
+    done = search(environment, RUN, "--json", *words, what="logs")
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_log_of_a_run_whose_pods_are_gone_is_whole_and_in_order(
+    environment: dict[str, str], lines: list[str]
+) -> None:
+    found = logs(environment)
+    assert len(found) == COUNT + len(WORKERS)
+    assert [line["text"] for line in found] == lines, "nobody else's, none doubled, none lost"
+    assert [line["time"] for line in found] == sorted(line["time"] for line in found)
+    assert {line["role"] for line in found} == {"driver", "worker"}
+
+    errors = [text for _, text in WORKERS[:2]]
+    assert [line["text"] for line in logs(environment, "--errors")] == errors
+    assert [line["text"] for line in logs(environment, "--worker", "abcde")] == [text for _, text in WORKERS]
+    assert logs(environment, "--worker", "bcdef") == []
+    assert [line["text"] for line in logs(environment, "--task", "other")] == errors[:1]
+    assert logs(environment, "--tail", "3") == found[-3:]
+    assert logs(environment, "--tail", "1", "--errors") == [
+        line for line in found if line["text"] == errors[1]
+    ]
+    since = (BEGIN + dt.timedelta(seconds=11)).isoformat()
+    assert logs(environment, "--since", since) == [line for line in found if line["time"] >= at(11_000)]
+    shown = search(environment, RUN, "--errors", what="logs").stdout.splitlines()
+    assert f"{WORKER}  20:15:41 [error] no wind task=other" in shown
+
+
+def test_another_tenants_run_of_the_same_name_is_not_shown(
+    environment: dict[str, str], front: SignedFront, lines: list[str]
+) -> None:
+    done = search(environment, RUN, tenant="globex", what="logs")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "lacks the right to list pods in namespace tenant-globex" in line
+    assert not front.asked
+
+
+def test_while_opensearch_is_away_the_lake_tells_the_log_and_one_line_says_so(
+    deployed: None, sts: str, tmp_path: Path
+) -> None:
+    lake = open_lake(tmp_path / "lake", tenant="acme")
+    kept = [run_logs.Kept(at(number), WORKER, text) for number, text in WORKERS]
+    run_logs.keep(lake, RUN, DRIVER, 0, kept)
+    ann = person(sts, tmp_path)
+    done = search(ann, RUN, "--json", "--lake", str(tmp_path / "lake"), what="logs")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [text for _, text in WORKERS]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        f"lightwork: OpenSearch is not searched: POST https://{HOST}/{stream('acme')}/_search"
+    )
+    assert line.endswith("; these lines are those that the lake keeps")
+    done = search(ann, RUN, "--lake", str(tmp_path / "empty"), what="logs")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 2, "why there is no line in either"
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,9 @@ def test_another_repositorys_pipeline_is_published_named_run_and_recomputed_afte
             first = daylight()
             assert first["result"] == {"place": "Madrid", "days": DAYS, "longest": 10.44, "shortest": 9.34}
             assert first["elements"] == {"total": DAYS, "cached": 0, "computed": DAYS, "failed": 0}
+            assert first["git_commit"] is None, (
+                "its version is not a commit, and the platform's is not its own"
+            )
             (driver,) = tenants.pods(tenant, first["workflow"], "driver")
             (main,) = [item for item in driver["spec"]["containers"] if item["name"] == "main"]
             assert main["image"] == image, "the node took it from the registry"

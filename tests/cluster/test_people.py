@@ -314,7 +314,7 @@ def test_another_tenant_is_refused_in_one_line(jane: Person, token: str) -> None
     assert line.startswith(f"lightwork: AWS does not let you assume {role_of('globex')}")
 
 
-def test_a_person_sees_schedules_and_queue_and_what_is_amiss_and_may_not_suspend(
+def test_a_person_sees_schedules_and_queue_and_what_is_amiss_and_does_not_resume_what_the_file_suspends(
     jane: Person, token: str
 ) -> None:
     where = f"--env {tenants.ENVIRONMENT} --tenant acme"
@@ -327,9 +327,9 @@ def test_a_person_sees_schedules_and_queue_and_what_is_amiss_and_may_not_suspend
     assert all("list deployments.apps" in line or "list services" in line for line in refused)
     said = jane.type(f"lightwork backfill windy-city --from 2026-11-01 {where} 2>&1; test $? = 2")
     assert "windy-city takes no interval" in said
-    said = jane.type(f"lightwork schedule suspend windy-city --reason no {where} 2>&1; test $? = 1")
+    said = jane.type(f"lightwork schedule resume windy-city {where} 2>&1; test $? = 2")
     (line,) = said.splitlines()
-    assert "lacks the right to patch cronworkflows.argoproj.io in namespace tenant-acme" in line
+    assert "windy-city is suspended by the tenant's file (suspended: true): change the file" in line
 
 
 def test_whoever_is_taken_out_is_refused_at_once_with_the_token_that_they_have(

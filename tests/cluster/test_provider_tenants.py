@@ -5,6 +5,7 @@ They go on from one another and must run in order.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,7 @@ from tests.cluster.progress import HarnessError, run
 
 BUSY = "umbrella"
 LEAVING = "leaving"
+PAUSING = "pausing"
 RIGHTS = (contract.PEOPLE, page.ROLE)
 """The Roles and their bindings of a tenant's people: at the API, and on Argo's page."""
 TEN = tuple(f"many-{number}" for number in range(10))
@@ -39,7 +41,7 @@ WINDY = {"workers": {"count": 2, **tenants.SMALL}, "scheduler": tenants.SMALL, "
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The local stacks: `local` is up, no tenant is."""
     local = clone(tmp_path_factory.mktemp("local"))
-    with without_the_tests_own_objects(BUSY, LEAVING, *TEN), deployed(local):
+    with without_the_tests_own_objects(BUSY, LEAVING, PAUSING, *TEN), deployed(local):
         yield local
 
 
@@ -154,6 +156,49 @@ def test_the_people_of_a_tenant_are_out_once_its_stack_is_destroyed(local: Local
         assert "cannot" in answer.message, "no right, not even one that a policy takes away"
     with pytest.raises(HarnessError, match=r"Unauthorized|provide credentials"):
         run([kubectl_program(), *by_token])
+
+
+def test_a_deployment_leaves_a_schedule_as_a_person_has_left_it(local: Local) -> None:
+    """`up` looks at what is there, and neither resumes it nor is in conflict, with `--take-over` too."""
+    stack, space = f"local.{PAUSING}", tenants.namespace(PAUSING)
+    people = {"principals": [f"arn:aws:iam::{'1' * 12}:user/jane"]}
+    entry = {**WINDY, "schedule": "0 0 29 2 *", "timezone": "UTC"}
+    one = f"/apis/{contract.ARGO}/namespaces/{space}/cronworkflows/windy-city"
+    jane = Caller("jane", (contract.people_group(PAUSING), "system:authenticated"))
+
+    def deploy(options: str = "", **fields: object) -> set[tuple[str, str]]:
+        local.tenant(PAUSING, pipelines={"windy-city": {**entry, **fields}}, people=people)
+        return changes(local.up(stack, options))
+
+    def send(value: str | None) -> int:
+        said = json.dumps({"by": "jane", "at": "2026-11-28T07:00:00+00:00", "reason": "late"})
+        labels = {contract.LABEL_SUSPENDED: value}
+        body = {"metadata": {"labels": labels, "annotations": {contract.ANNOTATION_NOTE: said}}}
+        return jane.send("PATCH", f"{one}?fieldManager=lightwork", body, really=True).status
+
+    def suspended() -> bool:
+        labels = get("cronworkflow", "windy-city", "-n", space)["metadata"]["labels"]
+        return labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED
+
+    updated = {("update", "cronworkflow-windy-city")}
+    deploy()
+    assert send(contract.SUSPENDED) == 200
+    assert deploy() == deploy("--take-over") == set()
+    assert suspended()
+    assert deploy(starting_deadline="20m") == updated
+    assert suspended()
+    assert deploy(suspended=True) == updated
+    assert deploy() == updated
+    assert suspended(), "it is still the person's word"
+    assert send(None) == 200
+    assert deploy() == set()
+    assert not suspended()
+    assert deploy(suspended=True) == updated, "no conflict with who has resumed it"
+
+    local.tenant(PAUSING, pipelines={"windy-city": entry}, people=people, state="leaving")
+    local.up(stack)
+    code, summary = local.typed(f"destroy --stack {stack}")
+    assert code == 0, summary
 
 
 def test_ten_tenants_come_up_at_once_stay_as_they_are_and_go(local: Local) -> None:

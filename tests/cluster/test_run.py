@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import probes, tenants
+from tests.cluster import images, probes, tenants
 from tests.cluster.kube import get, items, page
 from tests.cluster.progress import run, say, wait_for
 from tests.cluster.settings import ROOT
@@ -46,6 +46,7 @@ def check_record(record: dict[str, Any], name: str) -> None:
     assert re.fullmatch(r"cpu=\S+ memory=\S+", workers["size"])
     assert workers["seconds"] > 0
     assert record["versions"]["lightwork"]
+    assert record["git_commit"] == images.COMMIT, "of the image, whose build was told"
 
 
 def scalings(tenant: str, name: str) -> list[str]:
@@ -174,22 +175,6 @@ def dashboard(tenant: str, name: str) -> Iterator[str]:
 def fetched(address: str) -> str:
     with urllib.request.urlopen(address, timeout=20) as response:
         return str(response.read().decode())
-
-
-def test_argos_metrics_count_runs_and_their_duration(acme):
-    name = tenants.submit(acme, "windy-city", max_timestamps="100")
-    succeeded(acme, name)
-    pod = items("-n", "argo", "pods", "-l", "app=workflow-controller")[0]["metadata"]["name"]
-
-    def counted() -> bool:
-        lines = page("argo", pod, 9090, "/metrics").splitlines()
-        samples = [line for line in lines if 'pipeline="windy-city"' in line and 'tenant="acme"' in line]
-        return any("lightwork_runs_total" in line and "Succeeded" in line for line in samples) and any(
-            "lightwork_run_seconds_count" in line for line in samples
-        )
-
-    wait_for("Argo's metrics of the run", counted, seconds=60, every=2)
-    tenants.wait_until_clear(acme, name, seconds=120)
 
 
 def test_the_namespace_is_restricted_and_every_pod_was_admitted(acme):

@@ -15,6 +15,7 @@ from moto import mock_aws
 from infra.aws.registry import BRANCH_TAGS, lifecycle
 from infra.ci import common, image
 from lightwork.errors import InputError, RunFailed
+from lightwork.kube import contract
 from tests.infra.ci.conftest import COMMIT, REGION
 
 if TYPE_CHECKING:
@@ -120,10 +121,19 @@ def test_images_of_main_do_not_expire_with_those_of_branches() -> None:
 
 
 def test_the_build_needs_no_privileges(repository: Path) -> None:
-    words = image.build_words(repository, "localhost/x")
+    words = image.build_words(repository, "localhost/x", COMMIT)
     assert words[words.index("--isolation") + 1] == "chroot", "a container in a container needs privileges"
     assert words[words.index("--storage-driver") + 1] == "vfs", "an overlay needs privileges"
     assert not [word for word in words if "privileged" in word or "cap-add" in word]
+
+
+def test_the_image_has_the_commit_that_its_records_name(repository: Path) -> None:
+    words = image.build_words(repository, "localhost/x", COMMIT)
+    assert f"GIT_COMMIT={COMMIT}" in words
+    assert words[words.index(f"GIT_COMMIT={COMMIT}") - 1] == "--build-arg"
+    lines = (common.ROOT / image.DOCKERFILE).read_text().splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("FROM "))
+    assert {"ARG GIT_COMMIT=", f"ENV {contract.ENV_COMMIT}=${{GIT_COMMIT}}"} <= set(lines[last:])
 
 
 @pytest.mark.parametrize(

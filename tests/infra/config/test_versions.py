@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.config import versions
+from lightwork.kube import releases
 from tests.infra.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -81,3 +82,13 @@ def test_the_cluster_tests_run_the_deployed_versions() -> None:
     modules = tomllib.loads((REPOSITORY / "tests" / "cluster" / "versions.toml").read_text())["modules"]
     assert modules["kubernetes"].startswith(f"v{versions.KUBERNETES}."), "another Kubernetes was tested"
     assert modules["argo"] == versions.CHARTS["argo-workflows"].image_tag, "another Argo was tested"
+
+
+def test_the_doctor_takes_the_deployed_versions_and_no_newer_ones() -> None:
+    kubernetes, argo = (
+        releases.parse(text) for text in (versions.KUBERNETES, versions.CHARTS["argo-workflows"].image_tag)
+    )
+    assert kubernetes == releases.KUBERNETES.newest, "raise it in lightwork.kube.releases too"
+    assert argo is not None
+    assert releases.problem(releases.ARGO, argo) is None
+    assert argo[:2] == releases.ARGO.newest, "raise it in lightwork.kube.releases too"

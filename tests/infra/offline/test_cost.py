@@ -65,6 +65,14 @@ def test_the_sums_equal_those_calculated_by_hand(estates: dict[str, Run]) -> Non
     assert month(prod, "search") == pytest.approx(search + 1), "data nodes, managers, disks, key"
 
 
+def test_the_metric_that_the_cluster_writes_costs_by_the_month(estate: Run) -> None:
+    """CloudWatch's own metrics are free; the dead man's switch is one of ours."""
+    metrics = [item for item in cost.at_rest(estate, PRICES) if item.what.startswith("the metric ")]
+    assert [(item.what, item.month) for item in metrics] == [("the metric AlertsWork", 0.30)]
+    alarms = [item for item in cost.at_rest(estate, PRICES) if item.month == 0.10]
+    assert len(alarms) == len(estate.all("aws:cloudwatch/metricAlarm:MetricAlarm"))
+
+
 def test_a_tenant_costs_its_key_and_its_secrets_at_rest(acme: Run) -> None:
     sums = dict(cost.table(cost.at_rest(acme, PRICES)))
     assert sums["lake"] == pytest.approx(1.00), "the key"

@@ -88,7 +88,7 @@ def test_a_binding_that_is_about_less_is_none(acme: Run, change: dict[str, Any])
 
 def test_a_role_from_elsewhere_counts_as_one_that_writes(acme: Run) -> None:
     subjects = without(tenant_of(acme), "role-people", *map(binding_of, gate.POLICIES))
-    assert len([line for line in reported(subjects) if line.startswith("rolebinding-people: ")]) == 2
+    assert len([line for line in reported(subjects) if line.startswith("rolebinding-people: ")]) == 3
 
 
 def test_people_have_no_rights_in_the_whole_cluster(acme: Run) -> None:

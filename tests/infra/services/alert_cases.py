@@ -28,6 +28,11 @@ ARGO = 'kube_deployment_status_replicas_available{namespace="argo",deployment="a
 CONTROLLER = 'kube_deployment_status_replicas_available{{namespace="{}",deployment="controller"}}'
 CHECKED = 'kube_cronjob_status_last_successful_time{{namespace="{}",cronjob="{}"}}'
 MADE = 'kube_cronjob_created{{namespace="{}",cronjob="{}"}}'
+PACKED, BORN, PAUSED = (
+    f'kube_cronjob_{name}{{namespace="tenant-acme",cronjob="history"}}'
+    for name in ("status_last_successful_time", "created", "spec_suspend")
+)
+UNPACKED = [{"namespace": "tenant-acme", "cronjob": "history"}]
 FLUENT = 'fluentbit_output_{}_total{{pod="fluent-bit-a",name="opensearch.0"}}'
 
 
@@ -264,6 +269,59 @@ CASES = [
             MADE.format("tenant-never", "certificates"): "-300000x400",
         },
         {90: [{"namespace": f"tenant-{name}", "cronjob": "certificates"} for name in ("never", "old")]},
+    ),
+    Case(
+        "HistoryStuck",
+        "it fails for hours, then it succeeds",
+        {BORN: "-900000x400", PACKED: "0x300 18000x100", PAUSED: "0x400"},
+        {120: OFF, 190: OFF, 200: UNPACKED, 300: UNPACKED, 301: OFF},
+    ),
+    Case(
+        "HistoryStuck",
+        "it succeeds every hour, but for one",
+        {
+            BORN: "-900000x400",
+            PACKED: " ".join(f"{minute * 60}x59" for minute in (0, 60, 120, 120, 240, 300)),
+            PAUSED: "0x400",
+        },
+        dict.fromkeys((60, 230, 250, 359), OFF),
+    ),
+    Case(
+        "HistoryStuck",
+        "it never succeeds in a tenant that is new",
+        {BORN: "0x300"},
+        {100: OFF, 190: OFF, 200: UNPACKED},
+    ),
+    Case(
+        "HistoryStuck",
+        "what tells it pauses, and starts anew as another pod",
+        {
+            BORN: "-900000x400",
+            PACKED: "0x205 _x40 stale",
+            PACKED.replace("}", ',instance="b"}'): "_x245 0x100",
+        },
+        {200: UNPACKED, 230: UNPACKED, 260: UNPACKED, 340: UNPACKED},
+    ),
+    Case(
+        "HistoryStuck",
+        "nobody tells anything for hours, while it goes on every hour",
+        {BORN: "-900000x100 _x300 -900000x100", PACKED: "3600x100 _x300 21600x100"},
+        {90: OFF, 250: OFF, 402: OFF, 460: OFF},
+    ),
+    Case(
+        "HistoryStuck",
+        "somebody has suspended it",
+        {BORN: "-900000x400", PACKED: "0x400", PAUSED: "1x400"},
+        {200: OFF, 400: OFF},
+    ),
+    Case(
+        "HistoryStuck",
+        "another CronJob, and one outside the tenants",
+        {
+            PACKED.replace("history", "certificates"): "0x400",
+            PACKED.replace("tenant-acme", "argo"): "0x400",
+        },
+        {400: OFF},
     ),
     Case(
         "ArchiveLoginStuck",

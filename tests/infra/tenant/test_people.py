@@ -9,6 +9,7 @@ import pytest
 
 from lightwork.kube import contract
 from lightwork.manifests import gate, people
+from tests.estate import files
 from tests.infra.engine import ACCOUNT, Run, run_program
 from tests.infra.iam import decide
 from tests.infra.order import waits_for
@@ -72,7 +73,14 @@ def test_the_group_is_bound_in_the_tenants_namespace_alone(root: Path) -> None:
     made = objects(acme(root))
     assert set(made) == {"Role", "RoleBinding", "ServiceAccount"}, "nothing of the whole cluster"
     assert {item["metadata"]["namespace"] for item in made.values()} == {"tenant-acme"}
-    assert made["Role"]["rules"] == people.RULES
+    *rules, schedules = made["Role"]["rules"]
+    assert rules == people.RULES
+    assert schedules == {
+        "apiGroups": ["argoproj.io"],
+        "resources": ["cronworkflows"],
+        "resourceNames": ["windy-city", "battery-health"],
+        "verbs": ["patch"],
+    }, "by name, those of the file"
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "lightwork:acme:people"}
     assert group in made["RoleBinding"]["subjects"]
     assert made["RoleBinding"]["roleRef"]["name"] == "people"
@@ -87,10 +95,16 @@ def test_the_policies_are_bound_before_anybody_may_write_and_until_nobody_may(ro
         assert bound <= {before for _, before in waits_for(run, binding)}, name
 
 
-def test_they_change_nothing_but_runs_and_read_no_secret() -> None:
+def test_without_a_schedule_they_change_none() -> None:
+    """A rule without names would be about all of them."""
+    tenant = files.load("acme").model_copy(update={"pipelines": {}})
+    assert people.rules(tenant) == people.RULES
+
+
+def test_they_change_nothing_but_runs_and_schedules_and_read_no_secret() -> None:
     rights = {
         (group, resource, verb)
-        for rule in people.RULES
+        for rule in people.rules(files.load("acme"))
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -100,6 +114,7 @@ def test_they_change_nothing_but_runs_and_read_no_secret() -> None:
     assert changes == {
         ("argoproj.io", "workflows", "create"),
         ("argoproj.io", "workflows", "patch"),
+        ("argoproj.io", "cronworkflows", "patch"),
         ("", "pods/portforward", "create"),
         ("", "configmaps", "create"),
     }

@@ -248,7 +248,8 @@ def _with_interval(pipeline: str, names: tuple[str, str] | None, texts: Mapping[
     if names is None:
         raise InputError(
             f"{pipeline} takes no interval, so its runs cannot be told apart by time; say which of its"
-            ' parameters take it: @pipeline(interval=("start", "end"))'
+            ' parameters take it: @pipeline(interval=("start", "end")), or for an entry with steps'
+            " `interval: [start, end]` in the tenant's file"
         )
     for name in names:
         if name in texts:

@@ -14,7 +14,8 @@ import click
 from lightwork.cli import candidates
 from lightwork.cli.output import echo, show_json
 from lightwork.cli.remote import lake_option, place_options
-from lightwork.errors import InputError, LightworkError
+from lightwork.errors import InputError, LightworkError, one_line
+from lightwork.search.lines import ERROR_LEVELS, ERROR_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     """Lines, each with its time, its pod, and its text."""
 
 ROLES = ("driver", "scheduler", "worker", "step")
-_BAD = ("error", "critical", "fatal")
 _OWN = ("timestamp", "level", "event", "exception")
 _SAME = ("tenant", "pipeline", "run", "step", "role", "host", "logger")
 """Fields that all lines of a run, or of a pod, share: they are not shown."""
@@ -77,8 +77,8 @@ class Line:
     def is_error(self) -> bool:
         """Whether it tells of an error: an event says so, and Python's own words begin so."""
         if self.event:
-            return str(self.event.get("level")).lower() in _BAD
-        return self.text.startswith(("Traceback (most recent call last)", "Fatal Python error"))
+            return str(self.event.get("level")).lower() in ERROR_LEVELS
+        return self.text.startswith(ERROR_WORDS)
 
     def shown(self) -> str:
         """Return the line for people: an event as its text and fields, an exception below it."""
@@ -287,7 +287,7 @@ def _of_cluster(
     try:
         entries = _with_gone(logs.entries(run, wanted.role), lake, run)
     except NoPodsError:
-        entries = _archived(logs, run, context, lake, wanted)
+        entries = _archived(logs, run, context, lake, wanted, tail)
         if not entries:
             raise
     _print(entries, wanted, show, tail)
@@ -304,20 +304,22 @@ def _with_gone(entries: Entries, lake: Lake | None, run: str) -> Entries:
     return sorted([*entries, *gone])
 
 
-def _archived(logs: PodLogs, run: str, context: str | None, lake: Lake | None, wanted: Wanted) -> Entries:
+def _archived(
+    logs: PodLogs, run: str, context: str | None, lake: Lake | None, wanted: Wanted, tail: int | None
+) -> Entries:
     """Return the lines of a run without pods, from OpenSearch, else from the lake; none if it has none."""
     from lightwork.store import run_logs
 
     try:
-        if found := _searched(logs, run, context, wanted):
+        if found := _searched(logs, run, context, wanted, tail):
             return found
     except LightworkError as error:
-        if lake is None:
-            echo(f"lightwork: OpenSearch is not searched: {error}", err=True)
+        instead = "" if lake is None else "; these lines are those that the lake keeps"
+        echo(f"lightwork: OpenSearch is not searched: {one_line(error)}{instead}", err=True)
     return run_logs.kept(lake, run) if lake else []
 
 
-def _searched(logs: PodLogs, run: str, context: str | None, wanted: Wanted) -> Entries:
+def _searched(logs: PodLogs, run: str, context: str | None, wanted: Wanted, tail: int | None) -> Entries:
     """Return the lines of a run that OpenSearch has, the newest ones if there are very many.
 
     Raises:
@@ -327,10 +329,13 @@ def _searched(logs: PodLogs, run: str, context: str | None, wanted: Wanted) -> E
     from lightwork.search.lines import Query
 
     since = wanted.since.isoformat() if wanted.since else None
-    query = Query(run=run, task=wanted.task, since=since)
+    query = Query(run=run, own=True, task=wanted.task, errors=wanted.errors, since=since)
+    # What only the lines themselves tell is looked for in all of them.
+    is_told = not (wanted.errors or wanted.worker or wanted.role)
+    limit = min(MOST, max(1, tail)) if tail is not None and is_told else MOST
     with opened(logs.environment, logs.tenant, context) as stream:
-        found = stream.newest(query, MOST)
-    if (more := found.total - len(found.lines)) > 0:
+        found = stream.newest(query, limit)
+    if limit == MOST and (more := found.total - len(found.lines)) > 0:
         echo(f"lightwork: {more:,} older lines are left out; narrow them down with --since", err=True)
     return [(line.time, line.pod, line.text) for line in found.lines]
 
@@ -355,4 +360,4 @@ def _follow(
         _print(batch, wanted, show, tail if first else None)
         first = False
     if first:
-        _print(_archived(logs, run, context, lake, wanted), wanted, show, tail)
+        _print(_archived(logs, run, context, lake, wanted, tail), wanted, show, tail)

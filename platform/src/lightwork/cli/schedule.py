@@ -11,12 +11,14 @@ from lightwork.cli import candidates
 from lightwork.cli.output import cell, echo, json_option, show_json, show_table, when
 from lightwork.cli.remote import cluster_options, lake_of, lake_option, place_options, tenant_of, where
 from lightwork.cli.running import Group
-from lightwork.errors import InputError, LightworkError
+from lightwork.errors import InputError, LightworkError, one_line
 
 if TYPE_CHECKING:
     from lightwork.kube.schedules import Schedule, Schedules
 
 _STYLES = {"on time": "green", "suspended": "yellow", "late": "red", "missed": "red", "never started": "red"}
+_LONGEST = 500
+"""The most characters of a reason."""
 
 
 def remote(environment: str, tenant: str | None, context: str | None) -> Schedules:
@@ -111,6 +113,7 @@ def _object(schedule: Schedule) -> dict[str, Any]:
         "last": schedule.last.isoformat() if schedule.last else None,
         "run": schedule.run or None,
         "note": schedule.note or None,
+        "by_file": schedule.by_file or None,
     }
 
 
@@ -154,17 +157,31 @@ def _show_file(tenant: str, *, as_json: bool) -> None:
 def suspend(
     pipeline: str, environment: str, tenant: str | None, context: str | None, reason: str, as_json: bool
 ) -> None:
-    """Suspend a schedule until `schedule resume`; runs that have started go on."""
-    if not reason.strip():
+    """Suspend a schedule until `schedule resume`; runs that have started go on, deployments leave it so."""
+    if not (why := _reason("suspend", reason)):
         raise InputError("schedule suspend: --reason is empty; expected why it is suspended")
     schedules = remote(environment, tenant, context)
-    is_new = schedules.suspend(pipeline, reason)
+    is_new = schedules.suspend(pipeline, why)
     if as_json:
         show_json({"pipeline": pipeline, "state": "suspended", "changed": is_new})
         return
     options = where(environment, schedules.tenant, context)
     text = "is suspended" if is_new else "was suspended already; the reason is noted"
     echo(f"{pipeline} {text}; let it go on: lightwork schedule resume {pipeline} {options}", err=True)
+
+
+def _reason(command: str, text: str) -> str:
+    """Return a reason in one line.
+
+    Raises:
+        InputError: it is too long to be shown everywhere.
+    """
+    line = one_line(text)
+    if len(line) > _LONGEST:
+        raise InputError(
+            f"schedule {command}: --reason has {len(line):,} characters; expected {_LONGEST} or fewer"
+        )
+    return line
 
 
 @schedule_command.command("resume")
@@ -176,8 +193,9 @@ def resume(
     pipeline: str, environment: str, tenant: str | None, context: str | None, reason: str, as_json: bool
 ) -> None:
     """Let a suspended schedule go on; what it missed is not caught up (see `lightwork backfill`)."""
+    why = _reason("resume", reason) or "resumed"
     schedules = remote(environment, tenant, context)
-    changed = schedules.resume(pipeline, reason.strip() or "resumed")
+    changed = schedules.resume(pipeline, why)
     now = schedules.schedule(pipeline)
     if as_json:
         show_json({**_object(now), "changed": changed})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError
-from lightwork.kube import queue, reasons, status, stuck
+from lightwork.kube import queue, reasons, releases, status, stuck
 from lightwork.kube.access import AwayError
 from lightwork.kube.contract import LABEL_RUN
 from lightwork.kube.schedules import Schedules
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lightwork.kube.schedules import Schedule
 
-__all__ = ["Finding", "Namespace", "clock", "leftovers", "locks", "pending", "schedules"]
+__all__ = ["Finding", "Namespace", "clock", "leftovers", "locks", "pending", "release", "schedules"]
 
 GONE = dt.timedelta(minutes=5)
 """How long the pods of a run may stay after it: its logs can be read for a minute, and workers may retire."""
@@ -28,6 +28,8 @@ NEW = dt.timedelta(seconds=60)
 SKEW = 10.0
 """Seconds by which clocks may differ; the API's is known to the second, and an answer may take a while."""
 _OVER = ("Succeeded", "Failed")
+_ARGO = "argo"
+"""The namespace of Argo's controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,13 @@ def _start(reason: str, run: str, where: str) -> str:
 
 
 def schedules(found: Iterable[Schedule], where: str) -> list[Finding]:
-    """Return the schedules that do not do what they should; arguments as for `pending`."""
+    """Return the schedules that do not do what the tenant's file says; arguments as for `pending`."""
     mends = {
         "late": "kubectl -n argo rollout status deployment/workflow-controller",
         "missed": "lightwork schedule now {} " + where,
         "never started": "lightwork schedule now {} " + where,
         "broken": "kubectl -n argo logs deployment/workflow-controller",
+        "suspended": "lightwork schedule resume {} " + where,
     }
     return [
         Finding(
@@ -159,7 +162,7 @@ def schedules(found: Iterable[Schedule], where: str) -> list[Finding]:
             mends[item.state].format(item.pipeline),
         )
         for item in found
-        if item.state in mends
+        if item.state in mends and not item.by_file
     ]
 
 
@@ -176,6 +179,18 @@ def clock(name: str, theirs: float, ours: float) -> list[Finding]:
     direction = "behind" if theirs > ours else "ahead of"
     text = f"this machine's clock is {abs(theirs - ours):,.0f} s {direction} that of {name}"
     return [Finding("clock", text, "sudo timedatectl set-ntp true")]
+
+
+def release(environment: str, what: str, is_new: bool) -> Finding:
+    """Return the finding of a version that this release does not work with.
+
+    Args:
+        environment: the environment.
+        what: what is wrong, in one line.
+        is_new: whether the cluster is newer than this release, and not older.
+    """
+    up = f"lightwork-estate up --env {environment} --estate"
+    return Finding("version", what, "git pull && make setup" if is_new else up)
 
 
 def _created(item: Mapping[str, Any]) -> dt.datetime:
@@ -211,7 +226,7 @@ class Namespace(Schedules):
         if workflows is not None:  # else every run would seem to be gone
             objects = [*(pods or []), *(deployments or []), *(services or [])]
             findings += [*leftovers(objects, workflows, self.namespace, now), *locks(workflows)]
-        return [*findings, *self._clock()]
+        return [*findings, *self._clock(), *self._releases(pods or [])]
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         """Return the objects of a kind: WorkflowTemplate, CronWorkflow or ResourceQuota."""
@@ -230,6 +245,32 @@ class Namespace(Schedules):
             self.unseen.append(f"the cluster's clock: {error}")
             return []
         return clock("the cluster", theirs, (sent + time.time()) / 2) if theirs else []
+
+    def _releases(self, pods: Sequence[Mapping[str, Any]]) -> list[Finding]:
+        """Return whether Kubernetes and Argo are of versions that this release works with."""
+        answer = self._request("read the cluster's version", lambda: self._api.get("/version"))
+        found = {
+            releases.KUBERNETES: releases.parse(answer.get("gitVersion")),
+            releases.ARGO: self._argo_version() or releases.argo_of_pods(pods),
+        }
+        findings = []
+        for supported, version in found.items():
+            if version is None:
+                self.unseen.append(f"the version of {supported.name}: nothing that you may see tells it")
+            elif problem := releases.problem(supported, version):
+                findings.append(release(self.environment, *problem))
+        return findings
+
+    def _argo_version(self) -> releases.Version | None:
+        """Return the version of Argo's controller; None for people of a tenant, who may not see it."""
+        path = f"/apis/apps/v1/namespaces/{_ARGO}/deployments"
+        try:
+            items = self._request("list Argo's Deployments", lambda: self._api.get(path))["items"]
+        except AwayError:
+            raise
+        except LightworkError:
+            return None
+        return releases.argo_of_controllers(items)
 
     def _listed(self, kind: str, path: str) -> list[dict[str, Any]]:
         items = self._request(f"list the {kind}s", lambda: self._api.get(path))["items"]

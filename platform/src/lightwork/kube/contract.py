@@ -111,6 +111,8 @@ Each tenant's namespace has a binding of it. Its name ends in the tenant's.
 """
 GATE_VALUES = "lightwork-people-values"
 """The same about the ConfigMaps that people create for long parameters."""
+GATE_SCHEDULES = "lightwork-people-schedules"
+"""The same about the schedules that people suspend and resume; `manifests.gate_schedules` has its rules."""
 LAKE_ACCOUNTS = (ACCOUNT_DRIVER, ACCOUNT_WORKER)
 """The accounts with all of the tenant's lake; `infra.tenant.identity` gives them the tenant's AWS role.
 
@@ -181,6 +183,18 @@ From `manifests.workflows`; read by `kube.schedules`.
 """
 ANNOTATION_NOTE = "lightwork/note"
 """On a CronWorkflow: why, by whom and when it was suspended or resumed last; from `kube.schedules`."""
+LABEL_SUSPENDED, SUSPENDED = "workflows.argoproj.io/controller-instanceid", "suspended"
+"""The label, and its value, of a CronWorkflow that a person has suspended; from `kube.schedules`.
+
+It is Argo's own, for objects that are another controller's: ours leaves those alone.
+"""
+FIELD_MANAGER = "lightwork"
+"""Under which `kube.schedules` changes a CronWorkflow; nobody applies objects under this name."""
+ANNOTATION_BY_FILE = "lightwork/suspended-by-file"
+"""On a CronWorkflow that the tenant's file suspends: the line that does, such as `state: leaving`.
+
+From `manifests.workflows`; read by `kube.schedules`, and by the policy GATE_SCHEDULES.
+"""
 ANNOTATION_SCHEDULED = "workflows.argoproj.io/scheduled-time"
 """Argo's own, on a Workflow of a schedule: its firing."""
 LABEL_CRON = "workflows.argoproj.io/cron-workflow"

@@ -9,7 +9,14 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightwork.errors import InputError, near, one_line
-from lightwork.kube.contract import ANNOTATION_INTERVAL, ANNOTATION_NOTE
+from lightwork.kube.contract import (
+    ANNOTATION_BY_FILE,
+    ANNOTATION_INTERVAL,
+    ANNOTATION_NOTE,
+    FIELD_MANAGER,
+    LABEL_SUSPENDED,
+    SUSPENDED,
+)
 from lightwork.kube.runs import Remote
 from lightwork.tenants import firings
 
@@ -39,6 +46,8 @@ class Schedule:
         last: the last firing for which Argo has started a run; None if there was none.
         run: the name of that run.
         note: why, by whom and when a person has suspended or resumed it last; empty if nobody has.
+        by_file: the line of the tenant's file that suspends it; empty if none does.
+        by_person: whether `suspend` has suspended it.
     """
 
     pipeline: str
@@ -50,6 +59,8 @@ class Schedule:
     last: dt.datetime | None
     run: str
     note: str
+    by_file: str = ""
+    by_person: bool = False
 
 
 def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
@@ -58,9 +69,12 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
     status = cron_workflow.get("status") or {}
     name, cron, zone = str(metadata["name"]), str(spec["schedules"][0]), str(spec.get("timezone") or "UTC")
     last = _moment(status.get("lastScheduledTime"))
-    suspended, note = bool(spec.get("suspend")), _note(metadata)
+    in_spec, note = bool(spec.get("suspend")), _note(metadata)
+    by_person = (metadata.get("labels") or {}).get(LABEL_SUSPENDED) == SUSPENDED
+    suspended = in_spec or by_person
+    by_file = one_line((metadata.get("annotations") or {}).get(ANNOTATION_BY_FILE) or "") if in_spec else ""
     state, why = (
-        ("suspended", note or "in the tenant's file, or by hand without a reason")
+        ("suspended", f"{by_file} in the tenant's file" if by_file else note or "by hand, without a reason")
         if suspended
         else _punctual(cron_workflow, cron, zone, last, now)
     )
@@ -75,6 +89,8 @@ def read(cron_workflow: Mapping[str, Any], now: dt.datetime) -> Schedule:
         # As Argo names the run of a firing.
         f"{name}-{last.timestamp():.0f}" if last else "",
         note,
+        by_file,
+        by_person,
     )
 
 
@@ -116,10 +132,16 @@ def _unchanged_since(metadata: Mapping[str, Any]) -> dt.datetime:
     times = [
         _moment(item.get("time"))
         for item in metadata.get("managedFields") or []
-        if "f:spec" in (item.get("fieldsV1") or {})
+        if _is_change(item.get("fieldsV1") or {})
     ]
     known = [time for time in [_moment(metadata.get("creationTimestamp")), *times] if time is not None]
     return max(known, default=dt.datetime.min.replace(tzinfo=dt.UTC))
+
+
+def _is_change(fields: Mapping[str, Any]) -> bool:
+    """Return whether fields are those of a deployment, of `suspend`, or of `resume`, which leaves a note."""
+    annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+    return "f:spec" in fields or f"f:{ANNOTATION_NOTE}" in annotations
 
 
 def _note(metadata: Mapping[str, Any]) -> str:
@@ -194,29 +216,58 @@ class Schedules(Remote):
         """Suspend a schedule; return whether it was not suspended before.
 
         Raises:
-            InputError: there is no such schedule.
+            InputError: there is no such schedule, or the tenant's file suspends it already.
         """
-        was = self.schedule(name).state == "suspended"
-        self._change(f"suspend {name}", name, reason, suspend=True)
+        was = self._changeable(name).state == "suspended"
+        self._change(f"suspend {name}", name, reason, value=SUSPENDED)
         return not was
 
     def resume(self, name: str, reason: str) -> bool:
         """Let a schedule go on; return whether it was suspended.
 
         Raises:
-            InputError: there is no such schedule.
+            InputError: there is no such schedule, or the tenant's file suspends it.
         """
-        was = self.schedule(name).state == "suspended"
+        found = self._changeable(name)
+        was = found.state == "suspended"
+        if was and not found.by_person:
+            raise InputError(
+                f"{name} is suspended in its own field, and not by `schedule suspend`; an administrator"
+                f" resumes it: kubectl -n {self.namespace} patch cronworkflow {name} --type=merge"
+                """ -p '{"spec":{"suspend":false}}'"""
+            )
         if was:
-            self._change(f"resume {name}", name, reason, suspend=False)
+            self._change(f"resume {name}", name, reason, value=None)
         return was
 
-    def _change(self, action: str, name: str, reason: str, *, suspend: bool) -> None:
+    def _changeable(self, name: str) -> Schedule:
+        """Return a schedule that people may suspend and resume.
+
+        Raises:
+            InputError: there is no such schedule, or the tenant's file suspends it.
+        """
+        found = self.schedule(name)
+        if found.by_file:
+            raise InputError(
+                f"{name} is suspended by the tenant's file ({found.by_file}): change the file, and have it"
+                " deployed"
+            )
+        return found
+
+    def _change(self, action: str, name: str, reason: str, *, value: str | None) -> None:
+        """Send what `manifests.gate_schedules` lets through.
+
+        Args:
+            action: what it is, for messages.
+            name: the schedule's name.
+            reason: why.
+            value: the value of the label; None deletes it.
+        """
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        note = json.dumps({"reason": reason, "by": self._me(), "at": now}, ensure_ascii=False)
-        body = {"spec": {"suspend": suspend}, "metadata": {"annotations": {ANNOTATION_NOTE: note}}}
+        note = json.dumps({"by": self._me(), "at": now, "reason": reason}, ensure_ascii=False)
+        body = {"metadata": {"labels": {LABEL_SUSPENDED: value}, "annotations": {ANNOTATION_NOTE: note}}}
         path = f"{self._argo}/cronworkflows/{name}"
-        self._request(action, lambda: self._api.patch(path, body, fieldManager="lightwork"))
+        self._request(action, lambda: self._api.patch(path, body, fieldManager=FIELD_MANAGER))
 
     def _me(self) -> str:
         """Return the user as the cluster knows them."""

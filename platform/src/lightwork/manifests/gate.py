@@ -1,22 +1,21 @@
-"""What a tenant's people may write: admission policies that let in what `lightwork submit` and `stop` send.
+"""What a tenant's people may write: admission policies that let in what their commands send.
 
 RBAC tells kinds and verbs apart, but not what an object says. Whoever may create Workflows could start the
 platform's own template with an image of theirs, or put other templates into the status of a run, from where
-Argo takes them. So the API server checks what they write. Both policies name the fields that are allowed: a
-field that a later Argo adds is refused.
+Argo takes them. So the API server checks what they write. The policies name the fields that are allowed: a
+field that a later Argo adds is refused. What people may change of a schedule is in `gate_schedules`.
 
-The policies are the estate's, one of each. Each tenant has a binding of both, in its own stack: what applies
-a policy to a namespace is deployed with the right that it limits. docs/decisions/tenants-people.md has the
-reasons.
+The policies are the estate's, one of each. Each tenant has a binding of all of them, in its own stack: what
+applies a policy to a namespace is deployed with the right that it limits. docs/decisions/tenants-people.md
+has the reasons.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lightwork.kube import contract, texts
-from lightwork.manifests import base
+from lightwork.manifests import base, cel, gate_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 API: Final = "admissionregistration.k8s.io/v1"
 POLICY: Final = "ValidatingAdmissionPolicy"
 BINDING: Final = "ValidatingAdmissionPolicyBinding"
-POLICIES: Final = (contract.GATE_RUNS, contract.GATE_VALUES)
+POLICIES: Final = (contract.GATE_RUNS, contract.GATE_VALUES, contract.GATE_SCHEDULES)
 OF_NAMESPACE: Final = "kubernetes.io/metadata.name"
 """The label that Kubernetes itself gives each namespace: its name."""
 
@@ -58,6 +57,13 @@ def policies() -> list[Manifest]:
     return [
         _policy(contract.GATE_RUNS, _GROUP, _KINDS, _VARIABLES, [*_started(), *_changed()]),
         _policy(contract.GATE_VALUES, "", ["configmaps"], _OWNER, _values()),
+        _policy(
+            contract.GATE_SCHEDULES,
+            _GROUP,
+            ["cronworkflows", "cronworkflows/*"],
+            gate_schedules.VARIABLES,
+            gate_schedules.rules(),
+        ),
     ]
 
 
@@ -105,58 +111,20 @@ def _policy(
     }
 
 
-def _rule(expression: str, message: str, found: str = "") -> dict[str, str]:
-    """Return a validation.
-
-    Args:
-        expression: what must be true.
-        message: why it is refused.
-        found: an expression of a text that follows the message.
-    """
-    rule = {"expression": expression, "message": message}
-    if found:
-        rule["messageExpression"] = f"{_text(message + ': ')} + {found}"
-    return rule
-
-
-def _text(value: str) -> str:
-    """Return a text as a literal of CEL."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _names(values: Iterable[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
-
-
-def _others(mapping: str, allowed: Iterable[str]) -> str:
-    """Return an expression of the keys of a mapping that are not allowed, as one text."""
-    return f"{mapping}.filter(key, !(key in {_names(allowed)})).join(', ')"
-
-
-def _only(mapping: str, allowed: Iterable[str]) -> str:
-    """Return an expression of whether a mapping has allowed keys only."""
-    return f"{mapping}.all(key, key in {_names(allowed)})"
-
-
-def _or_empty(owner: str, field: str, empty: str) -> str:
-    """Return an expression of a field, or of what stands for it if it is missing."""
-    return f"has({owner}.{field}) ? {owner}.{field} : {empty}"
-
-
 _VARIABLES: Final = {
     "starts": "request.operation == 'CREATE'",
     "page": _ACCOUNT,
-    "reference": _or_empty("object.spec", "workflowTemplateRef", "{}"),
-    "arguments": _or_empty("object.spec", "arguments", "{}"),
-    "parameters": _or_empty("variables.arguments", "parameters", "[]"),
-    "labels": _or_empty("object.metadata", "labels", "{}"),
-    "annotations": _or_empty("object.metadata", "annotations", "{}"),
+    "reference": cel.or_empty("object.spec", "workflowTemplateRef", "{}"),
+    "arguments": cel.or_empty("object.spec", "arguments", "{}"),
+    "parameters": cel.or_empty("variables.arguments", "parameters", "[]"),
+    "labels": cel.or_empty("object.metadata", "labels", "{}"),
+    "annotations": cel.or_empty("object.metadata", "annotations", "{}"),
     "before": "variables.starts ? object.metadata : oldObject.metadata",
-    "labelsBefore": _or_empty("variables.before", "labels", "{}"),
-    "annotationsBefore": _or_empty("variables.before", "annotations", "{}"),
-    "shutdown": _or_empty("object.spec", "shutdown", "''"),
+    "labelsBefore": cel.or_empty("variables.before", "labels", "{}"),
+    "annotationsBefore": cel.or_empty("variables.before", "annotations", "{}"),
+    "shutdown": cel.or_empty("object.spec", "shutdown", "''"),
     "specBefore": "variables.starts ? object.spec : oldObject.spec",
-    "shutdownBefore": _or_empty("variables.specBefore", "shutdown", "''"),
+    "shutdownBefore": cel.or_empty("variables.specBefore", "shutdown", "''"),
 }
 
 
@@ -164,41 +132,41 @@ def _started() -> list[dict[str, str]]:
     """Return what a run must be that people start: a pipeline of the tenant's, and parameters for it."""
     spec, reference = "object.spec", "variables.reference"
     item = (
-        f"{_only('item', ('name', 'value'))} && has(item.name) && has(item.value)"
-        f" && type(item.value) == string && !item.value.contains({_text(texts.BRACES)})"
+        f"{cel.only('item', ('name', 'value'))} && has(item.name) && has(item.value)"
+        f" && type(item.value) == string && !item.value.contains({cel.text(texts.BRACES)})"
     )
     rules = [
-        _rule(
-            _only(spec, SPEC),
+        cel.rule(
+            cel.only(spec, SPEC),
             "a run names a pipeline (workflowTemplateRef) and its parameters (arguments) and no more of spec",
-            _others(spec, SPEC),
+            cel.others(spec, SPEC),
         ),
-        _rule(
-            f"{_only(reference, ('name',))} && has({reference}.name)",
+        cel.rule(
+            f"{cel.only(reference, ('name',))} && has({reference}.name)",
             "a run names a pipeline of this tenant by workflowTemplateRef.name, and nothing else there",
         ),
-        _rule(
-            f"{_only('variables.arguments', ('parameters',))} && variables.parameters.all(item, {item})",
+        cel.rule(
+            f"{cel.only('variables.arguments', ('parameters',))} && variables.parameters.all(item, {item})",
             "arguments has parameters only, each with a name and a text without double braces as its value",
         ),
-        _rule(
-            f"{_only('variables.labels', contract.SUBMITTED_LABELS)}"
-            f" && (!({_text(contract.LABEL_PIPELINE)} in variables.labels)"
-            f" || variables.labels[{_text(contract.LABEL_PIPELINE)}] == {reference}.name)",
+        cel.rule(
+            f"{cel.only('variables.labels', contract.SUBMITTED_LABELS)}"
+            f" && (!({cel.text(contract.LABEL_PIPELINE)} in variables.labels)"
+            f" || variables.labels[{cel.text(contract.LABEL_PIPELINE)}] == {reference}.name)",
             f"a run may have the label {contract.LABEL_PIPELINE} with its own pipeline, and no other label",
         ),
-        _rule(
-            f"{_only('variables.annotations', contract.SUBMITTED_ANNOTATIONS)}"
+        cel.rule(
+            f"{cel.only('variables.annotations', contract.SUBMITTED_ANNOTATIONS)}"
             f" && variables.annotations.all(key, variables.annotations[key].matches('{_A_RUN}'))",
             f"a run may have the annotation {', '.join(contract.SUBMITTED_ANNOTATIONS)} with a run's name,"
             " and no other annotation",
         ),
-        _rule(
+        cel.rule(
             "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
             "a run of yours may have neither finalizers nor owners",
         ),
-        _rule("!has(object.status)", "a new run has no status: only Argo writes it"),
-        _rule(
+        cel.rule("!has(object.status)", "a new run has no status: only Argo writes it"),
+        cel.rule(
             "!object.metadata.name.matches('-[0-9]{9,}$')",
             "names that end in so long a number are those of scheduled runs; choose another one",
         ),
@@ -206,59 +174,45 @@ def _started() -> list[dict[str, str]]:
     return [{**rule, "expression": f"!variables.starts || ({rule['expression']})"} for rule in rules]
 
 
-def _same(new: str, old: str, but: str) -> str:
-    """Return an expression of whether two mappings are the same, but for some keys."""
-    return (
-        f"{new}.all(key, {but} || (key in {old} && {new}[key] == {old}[key]))"
-        f" && {old}.all(key, {but} || key in {new})"
-    )
-
-
 def _changed() -> list[dict[str, str]]:
     """Return what people may change in a run that is there: whether it goes on."""
-    new, old = "object.metadata", "oldObject.metadata"
-    lists = " && ".join(
-        f"(has({new}.{field}) ? {new}.{field} : []) == (has({old}.{field}) ? {old}.{field} : [])"
-        for field in ("finalizers", "ownerReferences")
-    )
     rules = [
-        _rule(
-            _same("object.spec", "oldObject.spec", f"key in {_names(STOPPING)}"),
+        cel.rule(
+            cel.same("object.spec", "oldObject.spec", f"key in {cel.names(STOPPING)}"),
             "a run that is there can be stopped and suspended, and nothing else of its spec changed",
         ),
-        _rule(
+        cel.rule(
             "variables.shutdown == variables.shutdownBefore"
             " || (variables.shutdown in ['Stop', 'Terminate'] && variables.shutdownBefore in ['', 'Stop'])",
             "shutdown becomes Stop or Terminate, and does not go back",
         ),
-        _rule(
+        cel.rule(
             "!has(object.spec.suspend) || type(object.spec.suspend) == bool",
             "suspend is true or false",
         ),
-        _rule(
-            "has(object.status) == has(oldObject.status)"
-            " && (!has(object.status) || object.status == oldObject.status)",
+        cel.rule(
+            cel.unchanged("status", "object", "oldObject"),
             "the status of a run is written by Argo alone",
         ),
-        _rule(
-            _same(
-                "variables.labels", "variables.labelsBefore", f"(variables.page && key in {_names(ACTOR)})"
+        cel.rule(
+            cel.same(
+                "variables.labels", "variables.labelsBefore", f"(variables.page && key in {cel.names(ACTOR)})"
             ),
             "labels of a run are not yours to change",
         ),
-        _rule(
+        cel.rule(
             "variables.annotations == variables.annotationsBefore",
             "annotations of a run are not yours to change",
         ),
-        _rule(lists, "finalizers and owners of a run are not yours to change"),
+        cel.rule(cel.unchanged_owners(), "finalizers and owners of a run are not yours to change"),
     ]
     return [{**rule, "expression": f"variables.starts || ({rule['expression']})"} for rule in rules]
 
 
 _OWNER: Final = {
     "only_checked": "has(request.dryRun) && request.dryRun",
-    "owners": _or_empty("object.metadata", "ownerReferences", "[]"),
-    "labels": _or_empty("object.metadata", "labels", "{}"),
+    "owners": cel.or_empty("object.metadata", "ownerReferences", "[]"),
+    "labels": cel.or_empty("object.metadata", "labels", "{}"),
 }
 
 
@@ -268,19 +222,19 @@ def _values() -> list[dict[str, str]]:
     `submit` first asks whether it may create one, when the run has no name yet.
     """
     owner = "variables.owners[0]"
-    suffix = _text(contract.parameters_name(""))
+    suffix = cel.text(contract.parameters_name(""))
     return [
-        _rule(
+        cel.rule(
             "variables.only_checked || (variables.owners.size() == 1"
-            f" && {owner}.kind == 'Workflow' && {owner}.apiVersion == {_text(contract.ARGO)}"
+            f" && {owner}.kind == 'Workflow' && {owner}.apiVersion == {cel.text(contract.ARGO)}"
             f" && object.metadata.name == {owner}.name + {suffix})",
             "a ConfigMap of yours has the long parameters of a run: it is called RUN-parameters, and the run"
             " owns it",
         ),
-        _rule(
-            f"{_only('variables.labels', (contract.LABEL_RUN,))}"
+        cel.rule(
+            f"{cel.only('variables.labels', (contract.LABEL_RUN,))}"
             " && !has(object.metadata.annotations) && !has(object.metadata.finalizers)",
             f"a ConfigMap of yours may have the label {contract.LABEL_RUN}, and no other label or annotation",
         ),
-        _rule("has(object.immutable) && object.immutable", "a ConfigMap of yours is immutable"),
+        cel.rule("has(object.immutable) && object.immutable", "a ConfigMap of yours is immutable"),
     ]

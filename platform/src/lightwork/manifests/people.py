@@ -1,7 +1,7 @@
 """What a tenant's people may do at the Kubernetes API: start, watch and stop runs, in their namespace alone.
 
-They may start only what the tenant's file names: RBAC cannot say that, but `manifests.gate` does. They read
-no Secret and change no object but a run.
+They may start only what the tenant's file names, and only suspend and resume its schedules: RBAC cannot say
+that, but `manifests.gate` does. They read no Secret and change no object but a run and a schedule.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 RULES: list[dict[str, Any]] = [
     {"apiGroups": ["argoproj.io"], "resources": ["workflowtemplates"], "verbs": ["get", "list"]},
-    # What the schedules do. Whoever may change one could put anything into it, so nobody of the tenant may.
     {"apiGroups": ["argoproj.io"], "resources": ["cronworkflows"], "verbs": ["list"]},
     {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "list", "create", "patch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
@@ -30,7 +29,24 @@ RULES: list[dict[str, Any]] = [
     # `submit` keeps long values in one.
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
 ]
-"""What `lightwork submit`, `logs`, `stop`, `dashboard`, `schedule`, `queue`, `backfill` and `doctor` need."""
+"""What `lightwork submit`, `logs`, `stop`, `dashboard`, `schedule`, `queue`, `backfill` and `doctor` need.
+
+`rules` adds what a tenant's schedules need.
+"""
+
+
+def rules(tenant: Tenant) -> list[dict[str, Any]]:
+    """Return the rules of the Role: to suspend and resume as well, by name, the schedules of the file."""
+    names = [name for name, entry in tenant.pipelines.items() if entry.schedule is not None]
+    if not names:
+        return RULES  # a rule without names is about all of them
+    change = {
+        "apiGroups": ["argoproj.io"],
+        "resources": ["cronworkflows"],
+        "resourceNames": names,
+        "verbs": ["patch"],
+    }
+    return [*RULES, change]
 
 
 def role(tenant: Tenant) -> list[Manifest]:
@@ -40,7 +56,7 @@ def role(tenant: Tenant) -> list[Manifest]:
     name = contract.PEOPLE
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
     return [
-        manifest(RBAC, "Role", name, tenant, rules=RULES),
+        manifest(RBAC, "Role", name, tenant, rules=rules(tenant)),
         manifest(
             RBAC,
             "RoleBinding",

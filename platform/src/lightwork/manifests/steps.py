@@ -103,7 +103,7 @@ def tasks(tenant: Tenant, name: str, target: Target) -> tuple[list[Task | DAGTas
             waits_for[step_name],
             arguments(
                 *(tenant, name, target, step, step.pipeline),
-                values={key: _parts(value) for key, value in step.parameters.items()},
+                values={key: _parts(value, entry.interval or ()) for key, value in step.parameters.items()},
                 step=step_name,
                 result=step_name in used,
             ),
@@ -235,8 +235,12 @@ def _dynamic_args(step: ContainerStep) -> dict[int, str]:
     }
 
 
-def _parts(value: object) -> list[str | graph.Reference]:
-    return graph.parts(value) if isinstance(value, str) else [text_of(value)]
+def _parts(value: object, interval: Iterable[str]) -> list[str | graph.Reference]:
+    if not isinstance(value, str):
+        return [text_of(value)]
+    parts = graph.parts(value)
+    taken = whole(parts)
+    return [OfFiring("", taken.name)] if taken is not None and taken.name in interval else parts
 
 
 def expression(parts: Iterable[str | graph.Reference]) -> str:

@@ -64,7 +64,7 @@ def workflow_template(
             the entry has several steps; the parameters are then those of the file.
     """
     entry = tenant.pipelines[name]
-    values, interval = _parameters(entry, pipeline), pipeline and pipeline.interval
+    values, interval = _parameters(entry, pipeline), _interval(entry, pipeline)
     clear = _reference("delete", "delete", {})
     labels = base.labels(tenant, pipeline=name)
     workflow = WorkflowTemplate(
@@ -97,7 +97,6 @@ def workflow_template(
         pod_gc=argo.PodGC(strategy="OnPodCompletion", delete_delay_duration=POD_DELAY),
         security_context=argo.PodSecurityContext.model_validate(base.pod_security()),
         affinity=argo.Affinity.model_validate(base.never_spot()),
-        metrics=_metrics(tenant, name),
     )
     manifest: Manifest = workflow.to_dict()
     return manifest
@@ -119,17 +118,20 @@ def cron_workflow(
     if entry.schedule is None or entry.timezone is None:
         return None
     labels = base.labels(tenant, pipeline=name)
-    interval = pipeline and pipeline.interval
+    interval = _interval(entry, pipeline)
     values = firing.parameters(interval, entry.schedule, entry.timezone) if interval else {}
+    suspended = _suspended_by(tenant, name)
     workflow = CronWorkflow(
         name=name,
         namespace=tenant.namespace,
         labels=labels,
+        annotations={contract.ANNOTATION_BY_FILE: suspended} if suspended else None,
         schedules=[entry.schedule],
         timezone=entry.timezone,
         starting_deadline_seconds=quantities.seconds(entry.starting_deadline),
         concurrency_policy="Allow",
-        cron_suspend=not tenant.fires(name),
+        # What people suspend has a label, which a deployment leaves alone (`gate_schedules`).
+        cron_suspend=bool(suspended),
         # Ended Workflows are deleted by their TTL, after they are archived.
         successful_jobs_history_limit=10,
         failed_jobs_history_limit=10,
@@ -141,11 +143,23 @@ def cron_workflow(
     return manifest
 
 
+def _suspended_by(tenant: Tenant, name: str) -> str:
+    """Return the line of the tenant's file that suspends a schedule; empty if none does."""
+    if tenant.fires(name):
+        return ""
+    return "state: leaving" if tenant.leaving else "suspended: true"
+
+
+def _interval(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> tuple[str, str] | None:
+    """Return the parameters that take the interval of a run: by the pipeline, or for steps by the file."""
+    return entry.interval if pipeline is None else pipeline.interval
+
+
 def _parameters(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> dict[str, str | None]:
     """Return the run's parameters as strings: from the file, else the default, else None."""
     file_values = {name: text_of(value) for name, value in entry.parameters.items()}
     if pipeline is None:
-        return dict(file_values)
+        return {**file_values, **dict.fromkeys(entry.interval or ())}
     return {
         name: file_values.get(name, None if item.required else to_text(item.default))
         for name, item in parameters.of(pipeline).items()
@@ -213,31 +227,6 @@ def _place(key: str) -> argo.Synchronization:
     """Return the semaphore of a pipeline's or the tenant's parallel runs."""
     selector = argo.ConfigMapKeySelector(name=contract.SEMAPHORES, key=key)
     return argo.Synchronization(semaphores=[argo.SemaphoreRef(config_map_key_ref=selector)])
-
-
-def _metrics(tenant: Tenant, name: str) -> list[argo.Prometheus]:
-    """Return metrics of the duration and outcome of runs; labels have few values, which keeps series few."""
-    labels = [
-        argo.MetricLabel(key="tenant", value=tenant.name),
-        argo.MetricLabel(key="pipeline", value=name),
-        argo.MetricLabel(key="status", value="{{workflow.status}}"),
-    ]
-    return [
-        argo.Prometheus(
-            name="lightwork_runs_total",
-            help="Runs that have ended, by how they ended",
-            labels=labels,
-            counter=argo.Counter(value="1"),
-        ),
-        argo.Prometheus(
-            name="lightwork_run_seconds",
-            help="How long runs took, from submission to end",
-            labels=labels,
-            histogram=argo.Histogram(
-                value="{{workflow.duration}}", buckets=[30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200]
-            ),
-        ),
-    ]
 
 
 def _first_line(entry: Entry, pipeline: Pipeline[..., Any] | Described | None) -> str:

@@ -130,7 +130,7 @@ def _names(there: set[str], wanted: set[str]) -> list[str]:
 def _schedules(tenant: Tenant, deployed: Sequence[Mapping[str, Any]] | None) -> list[str]:
     if deployed is None:
         return []
-    there = {str(item["metadata"]["name"]): item["spec"] for item in deployed}
+    there = {str(item["metadata"]["name"]): item for item in deployed}
     lines = []
     for name, entry in tenant.pipelines.items():
         wanted = workflows.cron_workflow(tenant, name)
@@ -139,13 +139,15 @@ def _schedules(tenant: Tenant, deployed: Sequence[Mapping[str, Any]] | None) -> 
         elif wanted is not None and name not in there:
             lines.append(f"the schedule of {name} ({entry.schedule}) is not deployed")
         elif wanted is not None:
-            spec = {**wanted["spec"], "suspend": bool(wanted["spec"].get("suspend"))}
-            names = ("schedules", "timezone", "suspend", "startingDeadlineSeconds")
-            own = {key: spec.get(key) for key in names}
-            lines += _fields(
-                f"the schedule of {name}", own, {**there[name], "suspend": bool(there[name].get("suspend"))}
-            )
+            lines += _fields(f"the schedule of {name}", _of_schedule(wanted), _of_schedule(there[name]))
     return lines
+
+
+def _of_schedule(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the tenant's file says of a schedule; what people have suspended has a label alone."""
+    spec = item["spec"]
+    fields = {key: spec.get(key) for key in ("schedules", "timezone", "startingDeadlineSeconds")}
+    return {**fields, "suspend": bool(spec.get("suspend"))}
 
 
 def _fields(what: str, wanted: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,21 @@ _NEWEST_FIRST: list[dict[str, Any]] = [
 """Lines of the same moment are in the order in which they came: a stream's indexes are numbered, and so are
 an index's documents. So each line's place is its own, and the next page begins where this one ends.
 """
+ERROR_LEVELS = ("error", "critical", "fatal")
+ERROR_WORDS = ("Traceback (most recent call last)", "Fatal Python error")
+"""The beginnings of what Python itself says of an error."""
+CONTAINERS = ("main", "driver", "scheduler", "worker", "step")
+"""The containers with a run's own programs: those that `kube.runs.Remote.container` chooses."""
+
+
+def _own_pods(run: str) -> str:
+    """Return a regular expression of OpenSearch's for the pods with a run's own programs, by their names.
+
+    Argo's pods that create and delete a run's objects are named after the run as well.
+    """
+    name = run.replace(".", r"\.")
+    dask = "(scheduler|workers?)-[a-z0-9]+-[a-z0-9]{5}"
+    return f"{name}-(.*-)?(driver-[0-9]+|{dask})|{name}-step-.*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,29 +45,39 @@ class Query:
     Attributes:
         text: words that the line has, one after the other, in any case.
         run: the name of a run: lines of its pods, and lines that name it.
+        own: only lines of what the run itself has started: not of Argo's own containers and pods, and not of
+            others that name the run.
         task: the name of a task in a run's own log lines.
         pipeline: the name of a pipeline in its own log lines.
         since: the earliest moment, in ISO 8601.
         until: the moment before which the lines are.
+        errors: only lines that may tell of an error.
     """
 
     text: str | None = None
     run: str | None = None
+    own: bool = False
     task: str | None = None
     pipeline: str | None = None
     since: str | None = None
     until: str | None = None
+    errors: bool = False
 
     def filters(self) -> list[dict[str, Any]]:
         """Return the conditions, all of which must hold."""
         found: list[dict[str, Any]] = []
         if self.text:
             found.append({"match_phrase": {"log": self.text}})
-        if self.run:
+        if self.run and self.own:
+            found += [{"regexp": {"pod": _own_pods(self.run)}}, {"terms": {"container": [*CONTAINERS]}}]
+        elif self.run:
             pods = {"prefix": {"pod": f"{self.run}-"}}
             found.append({"bool": {"should": [pods, {"term": {"run": self.run}}]}})
         named = {"task": self.task, "pipeline": self.pipeline}
         found += [{"term": {field: name}} for field, name in named.items() if name]
+        if self.errors:
+            words = [{"match_phrase": {"log": text}} for text in ERROR_WORDS]
+            found.append({"bool": {"should": [{"terms": {"level": [*ERROR_LEVELS]}}, *words]}})
         moments = {"gte": self.since, "lt": self.until}
         if bounds := {name: moment for name, moment in moments.items() if moment}:
             found.append({"range": {"@timestamp": bounds}})

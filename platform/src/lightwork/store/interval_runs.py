@@ -167,8 +167,9 @@ class Book:
             return None
         if not all(given.matches(values.get(name)) for name, given in self._given.items()):
             return None
-        own = record.get("interval") or [values.get(name) for name in self._names]
-        return intervals.parse(own)
+        # The run's own first: with several steps, the record may have the interval of one of them.
+        own = [values.get(name) for name in self._names]
+        return intervals.parse(own) or intervals.parse(record.get("interval"))
 
 
 def _known(record: Mapping[str, Any]) -> Known:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     AnyPipeline = Pipeline[..., Any] | parameters.Described
 
 
+_OF_INTERVAL = ", such as the start or the end of the entry's `interval`"
+
+
 def check(loaded: Loaded, pipelines: Mapping[str, Pipeline[..., Any]]) -> list[str]:
     """Check the pipeline and the parameters of each entry.
 
@@ -48,11 +51,17 @@ def check(loaded: Loaded, pipelines: Mapping[str, Pipeline[..., Any]]) -> list[s
                 f"{loaded.place(*location)}: found {name!r}, which is also a pipeline; give an entry with"
                 " steps a name of its own"
             )
-        unused = entry.parameters.keys() - {
-            used.name for step in entry.steps.values() for used in graph.references(step) if not used.step
+        used = {
+            item.name for step in entry.steps.values() for item in graph.references(step) if not item.step
         }
+        unused = entry.parameters.keys() - used
         warnings += [
             f"{loaded.place(*location, 'parameters', item)}: no step uses it" for item in sorted(unused)
+        ]
+        warnings += [
+            f"{loaded.place(*location, 'interval')}: no step uses ${{{item}}}"
+            for item in entry.interval or ()
+            if item not in used
         ]
         for step_name, step in entry.steps.items():
             if not isinstance(step, ContainerStep):
@@ -159,6 +168,7 @@ def _parameters(
         where = loaded.place(*location, "parameters")
         lines += [
             f"{where}: {parameter} is missing, and {unattended} cannot ask for it; {item.expected()}"
+            f"{_OF_INTERVAL if parameter in interval else ''}"
             for parameter, item in signature.items()
             if item.required
             and parameter not in values
@@ -198,7 +208,8 @@ def _step_text(loaded: Loaded, location: tuple[str, ...], value: object) -> str 
         if isinstance(part, graph.Reference):
             if part.step:
                 return None
-            part = text_of(run_parameters[part.name])
+            # What is missing here takes the interval.
+            part = text_of(run_parameters.get(part.name, parameters.AN_INSTANT))
         text += part
     return text
 

@@ -43,6 +43,9 @@ EntryName = Annotated[
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=30)]
 """A DNS label; the names of a step's objects append it to the run's name."""
 
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=60)]
+"""The name of a parameter of a run."""
+
 OutputName = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_-]*[a-z0-9])?$", max_length=40)]
 """The name of a step's output, which is also the name of the file that the step writes it to."""
 

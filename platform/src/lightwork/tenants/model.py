@@ -20,6 +20,7 @@ from lightwork.tenants.fields import (
     Environment,
     Image,
     OutputName,
+    ParameterName,
     ParameterValue,
     ResourceName,
     SecretName,
@@ -202,6 +203,12 @@ class Entry(documents.Document):
         default_factory=dict,
         description="Parameters, by the names in the function's signature. With steps: the parameters of"
         " the run with their defaults, which steps use as ${name}.",
+    )
+    interval: tuple[ParameterName, ParameterName] | None = Field(
+        default=None,
+        description="With steps: the two parameters of the run that take the start and the end of the"
+        " interval of time that it works on. A run of the schedule gets them from its firing; pipelines among"
+        " the steps use them as ${name}. A single pipeline says it itself: @pipeline(interval=...).",
     )
     workers: Workers = Field(default=Workers(), description="Workers of a run.")
     scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")

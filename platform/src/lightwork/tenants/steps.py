@@ -15,7 +15,7 @@ from lightwork.tenants.fit import Problem
 from lightwork.tenants.model import ContainerStep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lightwork.tenants.model import Entry, ScaledStep, Tenant
 
@@ -30,6 +30,10 @@ _SHORTER = (
     " its path"
 )
 
+_OF_PIPELINES = (
+    'is only for an entry with `steps`; a pipeline says it itself: @pipeline(interval=("start", "end"))'
+)
+
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -40,6 +44,8 @@ def problems(tenant: Tenant) -> list[Problem]:
         found = list(_check_parameters(entry.parameters))
         if entry.steps is not None:
             found += _check_entry(name, entry, entry.steps)
+        elif entry.interval is not None:
+            found.append((("interval",), _OF_PIPELINES))
         mistakes += [Problem(("pipelines", name, *location), reason) for location, reason in found]
     return mistakes
 
@@ -65,6 +71,7 @@ def _check_entry(
     for field in PER_STEP:
         if field in entry.model_fields_set:
             yield (field,), "is only for an entry with one pipeline; with `steps`, set it on each step"
+    yield from _check_interval(entry)
     for step_name, step in steps.items():
         step_location: tuple[str | int, ...] = ("steps", step_name)
         if len(name) + len(step_name) > LONGEST_NAMES:
@@ -76,6 +83,19 @@ def _check_entry(
         for location, reason in _check_texts(step_name, step, entry, steps):
             yield (*step_location, *location), reason
     yield from _check_cycles(entry)
+
+
+def _check_interval(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the location and the reason of each mistake in the parameters that take a run's interval."""
+    names = entry.interval or ()
+    if len(set(names)) != len(names):
+        yield (
+            ("interval",),
+            f"found {names[0]!r} twice; should be one parameter for the start, one for the end",
+        )
+    for name in dict.fromkeys(names):
+        if name in entry.parameters:
+            yield ("parameters", name), "takes the interval, which each run is given: leave it out here"
 
 
 def _check_dependency(name: str, other: str, steps: Mapping[str, object]) -> str | None:
@@ -111,6 +131,29 @@ def _check_texts(
         for part in parts:
             if isinstance(part, graph.Reference) and (reason := _check_reference(name, part, entry, steps)):
                 yield location, f"found {text!r}; {reason}"
+        if reason := _check_use_of_interval(step, parts, entry):
+            yield location, f"found {text!r}; {reason}"
+
+
+def _check_use_of_interval(
+    step: ScaledStep | ContainerStep, parts: Sequence[str | graph.Reference], entry: Entry
+) -> str | None:
+    """Return why a text cannot have the start or the end of the interval; None if it has neither, or may.
+
+    The driver of a pipeline computes them from the schedule; a plain container has no such program.
+    """
+    of_interval = [part for part in parts if isinstance(part, graph.Reference) and _takes(part, entry)]
+    if not of_interval or (len(parts) == 1 and not isinstance(step, ContainerStep)):
+        return None
+    name = of_interval[0].name
+    return (
+        f"{name} takes the interval, which only a pipeline can be given, as the whole value of a parameter:"
+        f" ${{{name}}}"
+    )
+
+
+def _takes(reference: graph.Reference, entry: Entry) -> bool:
+    return not reference.step and reference.name in (entry.interval or ())
 
 
 def _check_words(step: ContainerStep) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -129,9 +172,10 @@ def _check_reference(
 ) -> str | None:
     """Return why a reference has no value; None if it has one."""
     if not reference.step:
-        if reference.name in entry.parameters:
+        known = {*entry.parameters, *(entry.interval or ())}
+        if reference.name in known:
             return None
-        hint = near(reference.name, entry.parameters) if entry.parameters else "; it has none"
+        hint = near(reference.name, known) if known else "; it has none"
         return f"the run has no parameter {reference.name!r}{hint}"
     if reference.step == name:
         return "a step cannot use its own output"

@@ -47,6 +47,19 @@ def test_options_before_a_command_of_schedule_are_refused(lightwork, acme: Path)
     assert done.err == "lightwork: schedule resume: give its options after its name\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "reason", "said"),
+    [
+        ("suspend", " \n", "schedule suspend: --reason is empty; expected why it is suspended"),
+        ("suspend", "x" * 501, "schedule suspend: --reason has 501 characters; expected 500 or fewer"),
+        ("resume", "x" * 501, "schedule resume: --reason has 501 characters; expected 500 or fewer"),
+    ],
+)
+def test_a_reason_is_one_short_line(lightwork, acme: Path, command: str, reason: str, said: str) -> None:
+    done = lightwork("schedule", command, "windy-city", "--reason", reason, "--env", "dev")
+    assert (done.code, done.err) == (2, f"lightwork: {said}\n")
+
+
 def test_the_queue_of_this_machine_has_the_runs_at_work(lightwork, project: Path) -> None:
     assert lightwork("queue").out == "No run is at work here.\n"
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from lightwork.kube import checks
+from lightwork.kube import checks, contract
+from lightwork.kube.schedules import read
 from tests.unit.lightwork.kube.test_queue import KEY, workflow
 
 NOW = dt.datetime(2026, 11, 24, 7, 0, tzinfo=dt.UTC)
@@ -69,6 +70,20 @@ def test_a_pod_that_does_not_start_says_why_and_a_new_one_is_left_alone() -> Non
     assert big.mend == "lightwork stop big --env dev --tenant acme"
     assert "nothing says what it waits for" in quiet.what
     assert quiet.mend == "lightwork logs quiet --env dev --tenant acme"
+
+
+def test_a_schedule_that_a_person_has_suspended_is_named_and_one_of_the_files_is_not() -> None:
+    held = {contract.LABEL_SUSPENDED: contract.SUSPENDED}
+    item = {
+        "metadata": {"name": "windy-city", "creationTimestamp": OLD, "labels": held},
+        "spec": {"schedules": ["30 6 * * *"], "timezone": "UTC"},
+    }
+    (found,) = checks.schedules([read(item, NOW)], "--env dev --tenant acme")
+    assert found.what == "windy-city is suspended: by hand, without a reason"
+    assert found.mend == "lightwork schedule resume windy-city --env dev --tenant acme"
+    item["spec"]["suspend"] = True
+    item["metadata"]["annotations"] = {contract.ANNOTATION_BY_FILE: "suspended: true"}
+    assert checks.schedules([read(item, NOW)], "") == []
 
 
 def test_clocks_may_differ_by_seconds_only() -> None:

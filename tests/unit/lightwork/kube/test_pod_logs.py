@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from lightwork import InputError
 from lightwork.cli import logs as commands
 from lightwork.cli import search
+from lightwork.cli.search import MOST
 from lightwork.kube import pod_logs
 from lightwork.kube.archive import SERVER
 from lightwork.kube.pod_logs import PodLogs, Seen, entries_of
@@ -92,6 +93,9 @@ def test_logs_that_are_gone_are_read_from_the_lake(api, tmp_path, role, count):
     words = [*WHERE, "--lake", str(tmp_path), *(["--role", role] if role else [])]
     result = CliRunner().invoke(commands.logs_command, words)
     assert result.stdout.count("a line of") == len(result.stdout.splitlines()) == count, result.stderr
+    (said,) = result.stderr.splitlines()
+    assert said.startswith("lightwork: OpenSearch is not searched: "), "which has what the lake has not"
+    assert said.endswith("; these lines are those that the lake keeps")
 
 
 def test_pods_that_are_gone_are_shown_beside_those_that_are_there(api, tmp_path):
@@ -117,7 +121,7 @@ def test_a_run_without_pods_is_looked_for_in_opensearch_before_the_lake(api, tmp
         yield SimpleNamespace(newest=newest)
 
     def newest(query, limit):
-        asked.append(query)
+        asked.append((query, limit))
         return Found([Line(TIME.format(0, 1), "r1-workers-6f7d8-abcde", "worker", "found")], 1)
 
     monkeypatch.setattr(search, "opened", opened)
@@ -127,7 +131,16 @@ def test_a_run_without_pods_is_looked_for_in_opensearch_before_the_lake(api, tmp
     assert (result.exit_code, result.stdout) == (0, ""), "it is of no task"
     result = CliRunner().invoke(commands.logs_command, [*WHERE, "--lake", str(tmp_path)])
     assert result.stdout == "r1-workers-6f7d8-abcde  found\n"
-    assert asked == [("dev", "acme", None), Query(run="r1", task="t"), ("dev", "acme", None), Query(run="r1")]
+    where = ("dev", "acme", None)
+    assert asked == [
+        where,
+        (Query(run="r1", own=True, task="t"), MOST),
+        where,
+        (Query(run="r1", own=True), MOST),
+    ]
+    CliRunner().invoke(commands.logs_command, [*WHERE, "--tail", "7"])
+    CliRunner().invoke(commands.logs_command, [*WHERE, "--tail", "7", "--errors"])
+    assert asked[5::2] == [(Query(run="r1", own=True), 7), (Query(run="r1", own=True, errors=True), MOST)]
 
 
 def test_what_two_attempts_of_a_driver_have_kept_comes_once(tmp_path):

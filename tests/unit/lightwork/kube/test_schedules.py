@@ -9,7 +9,7 @@ import pytest
 
 from lightwork.errors import InputError
 from lightwork.kube import schedules
-from lightwork.kube.contract import ANNOTATION_NOTE
+from lightwork.kube.contract import ANNOTATION_BY_FILE, ANNOTATION_NOTE, LABEL_SUSPENDED
 from lightwork.kube.schedules import Schedules
 from tests.unit.lightwork.kube.objects import ARGO, CORE
 
@@ -68,9 +68,17 @@ def test_what_was_due_before_a_change_is_not_missed() -> None:
     assert read(cron(changed="2026-11-24T07:00:00Z")).state == "not due yet"
 
 
+def test_what_was_due_before_it_was_resumed_is_not_missed() -> None:
+    """`resume` deletes the field, so nobody has it; what it leaves is the note."""
+    item = cron("2026-11-20T06:30:00Z")
+    note = {"f:metadata": {"f:annotations": {f"f:{ANNOTATION_NOTE}": {}}}}
+    item["metadata"]["managedFields"].append({"time": "2026-11-24T07:00:00Z", "fieldsV1": note})
+    assert read(item).state == "on time"
+
+
 def test_a_suspended_one_says_why_by_whom_and_when() -> None:
     item = cron("2026-11-20T06:30:00Z", suspend=True)
-    assert read(item).why == "in the tenant's file, or by hand without a reason"
+    assert read(item).why == "by hand, without a reason"
     note = {"reason": "data\x1b is late", "by": "jane", "at": "2026-11-24T07:00:00+00:00"}
     item["metadata"]["annotations"] = {ANNOTATION_NOTE: json.dumps(note)}
     found = read(item)
@@ -78,6 +86,10 @@ def test_a_suspended_one_says_why_by_whom_and_when() -> None:
     assert found.why == "data\\x1b is late (jane, 2026-11-24T07:00:00+00:00)"
     item["metadata"]["annotations"] = {ANNOTATION_NOTE: "odd"}
     assert read(item).why == "odd"
+    item["metadata"]["annotations"] |= {ANNOTATION_BY_FILE: "state: leaving"}
+    assert (read(item).why, read(item).by_file) == ("state: leaving in the tenant's file", "state: leaving")
+    item["spec"]["suspend"] = False
+    assert read(item).by_file == "", "an administrator has resumed it all the same"
 
 
 def test_one_that_argo_refuses_is_broken() -> None:
@@ -101,12 +113,38 @@ def test_suspend_and_resume_change_nothing_but_that_and_the_note(api, remote: Sc
     *_, (_, _, _, body) = api.requests
     note = json.loads(body["metadata"]["annotations"].pop(ANNOTATION_NOTE))
     assert (note["reason"], note["by"]) == ("broken data", "jane")
-    assert body == {"spec": {"suspend": True}, "metadata": {"annotations": {}}}
-    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [cron(suspend=True)]}
+    assert body == {"metadata": {"labels": {LABEL_SUSPENDED: "suspended"}, "annotations": {}}}
+    item = cron("2026-11-20T06:30:00Z")
+    item["metadata"]["labels"] = {LABEL_SUSPENDED: "suspended"}
+    assert (read(item).state, read(item).next) == ("suspended", None)
+    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [item]}
     assert remote.resume("windy-city", "the data is there") is True
     body = api.requests[-1][3]
     assert "the data is there" in body["metadata"]["annotations"].pop(ANNOTATION_NOTE)
-    assert body == {"spec": {"suspend": False}, "metadata": {"annotations": {}}}
+    assert body == {"metadata": {"labels": {LABEL_SUSPENDED: None}, "annotations": {}}}
+    item["metadata"]["labels"] = {LABEL_SUSPENDED: "none"}
+    assert read(item).state != "suspended", "it is another controller's"
+
+
+def test_what_somebody_has_suspended_in_its_spec_is_not_resumed_by_the_label(api, remote: Schedules) -> None:
+    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [cron(suspend=True)]}
+    with pytest.raises(InputError, match=r"windy-city is suspended in its own field, .*kubectl -n"):
+        remote.resume("windy-city", "x")
+    assert not [request for request in api.requests if request[0] == "PATCH"]
+
+
+def test_what_the_file_suspends_is_not_for_people_to_change(api, remote: Schedules) -> None:
+    item = cron(suspend=True)
+    item["metadata"]["annotations"] = {ANNOTATION_BY_FILE: "suspended: true"}
+    api.answers["GET", f"{ARGO}/cronworkflows"] = 200, {"items": [item]}
+    for change in (remote.suspend, remote.resume):
+        with pytest.raises(InputError) as caught:
+            change("windy-city", "x")
+        assert str(caught.value) == (
+            "windy-city is suspended by the tenant's file (suspended: true): change the file, and have it"
+            " deployed"
+        )
+    assert not [request for request in api.requests if request[0] == "PATCH"]
 
 
 def test_a_pipeline_without_a_schedule_is_told_from_one_that_is_not_there(api, remote: Schedules) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import subprocess
@@ -13,7 +14,7 @@ import yaml
 
 from lightwork import manifests
 from lightwork.functions import discovery
-from lightwork.kube import contract, texts
+from lightwork.kube import contract, firing, texts
 from lightwork.manifests import base, scaler, workflows
 from tests.unit.lightwork.manifests import objects, shapes
 from tests.waiting import patience
@@ -315,3 +316,41 @@ def test_argos_lint_accepts_the_templates_and_refuses_a_wrong_reference(tmp_path
     result = lint(tmp_path, wrong)
     assert result.returncode != 0
     assert "workflow.nome" in result.stdout + result.stderr
+
+
+OF_A_DAY = """
+quota: {cpu: 16, memory: 64Gi}
+pipelines:
+  nightly:
+    schedule: 30 6 * * *
+    timezone: Europe/Berlin
+    interval: [start, end]
+    steps:
+      windy: {pipeline: windy-city, parameters: {data: "${start}", unit: "${end}"}}
+      text: {pipeline: windy-city, parameters: {data: "$${start}"}}
+"""
+
+
+def test_the_steps_of_a_scheduled_run_get_its_interval_from_the_firing() -> None:
+    tenant = objects.tenant(OF_A_DAY)
+    template = workflows.workflow_template(tenant, "nightly", objects.TARGET, None)
+    assert template["metadata"]["annotations"][contract.ANNOTATION_INTERVAL] == "start,end", "for `backfill`"
+    given = template["spec"]["arguments"]["parameters"]
+    assert given == [{"name": "start"}, {"name": "end"}], "whoever submits a run gives both"
+    templates = {item["name"]: item for item in template["spec"]["templates"]}
+    texts_of = {
+        task["name"]: next(
+            item["value"] for item in task["arguments"]["parameters"] if item["name"] == "arguments"
+        )
+        for task in templates["work"]["dag"]["tasks"]
+    }
+    for name in ("start", "end"):
+        assert f'workflow.parameters["{name}"] + workflow.scheduledTime' in texts_of["windy"]
+    assert "scheduledTime" not in texts_of["text"], "a literal"
+    cron = workflows.cron_workflow(tenant, "nightly")
+    assert cron is not None
+    start, end = cron["spec"]["workflowSpec"]["arguments"]["parameters"]
+    assert (start["name"], end["name"]) == ("start", "end")
+    moment = dt.datetime(2026, 11, 28, 5, 30, tzinfo=dt.UTC).isoformat()
+    assert firing.text(start["value"] + moment) == "2026-11-27T06:30:00+01:00"
+    assert firing.text(end["value"] + moment) == "2026-11-28T06:30:00+01:00"

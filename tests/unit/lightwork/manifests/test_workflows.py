@@ -141,13 +141,6 @@ def test_a_scheduled_run_of_a_busy_pipeline_is_skipped_or_waits(when_busy: str, 
     assert workflow["spec"]["entrypoint"] == "main", "submitted runs wait"
 
 
-def test_metrics_have_labels_of_few_values() -> None:
-    metrics = template("  windy-city: {}")["spec"]["metrics"]["prometheus"]
-    assert [item["name"] for item in metrics] == ["lightwork_runs_total", "lightwork_run_seconds"]
-    for item in metrics:
-        assert [label["key"] for label in item["labels"]] == ["tenant", "pipeline", "status"]
-
-
 def cron(text: str) -> dict[str, Any] | None:
     return workflows.cron_workflow(objects.tenant(SIZES + text), "windy-city")
 
@@ -164,6 +157,8 @@ def test_a_schedule_has_its_time_zone_and_makes_up_for_a_missed_run() -> None:
         "workflowTemplateRef": {"name": "windy-city"},
     }
     assert not spec.get("suspend")
+    assert contract.LABEL_SUSPENDED not in workflow["metadata"]["labels"], "a deployment leaves it to people"
+    assert "annotations" not in workflow["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -175,6 +170,8 @@ def test_a_schedule_follows_the_settings_in_the_file(more: str, field: str, valu
     workflow = cron(f"  windy-city: {{schedule: 0 6 * * *, timezone: UTC, {sizes}, {more}}}")
     assert workflow is not None
     assert workflow["spec"][field] == value
+    noted = (workflow["metadata"].get("annotations") or {}).get(contract.ANNOTATION_BY_FILE)
+    assert noted == (more if field == "suspend" else None), "people are told, and cannot resume it"
 
 
 def test_an_entry_without_a_schedule_has_no_cronworkflow() -> None:

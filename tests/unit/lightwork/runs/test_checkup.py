@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lightwork import tenants
+from lightwork.kube import contract
 from lightwork.lake import open_lake
 from lightwork.lake.base import Lake
 from lightwork.manifests import namespace, workflows
@@ -66,6 +67,13 @@ def test_each_difference_is_named_with_both_values() -> None:
     )
     assert "the schedule of windy-city: suspend is True in the cluster, and False by the file" in lines
     assert any(line.startswith("the quota: requests.cpu is '99' in the cluster") for line in lines)
+
+
+def test_what_a_person_has_suspended_has_not_drifted() -> None:
+    objects = deployed()
+    (cron,) = objects["CronWorkflow"]
+    cron["metadata"]["labels"][contract.LABEL_SUSPENDED] = contract.SUSPENDED
+    assert found(objects) == []
 
 
 def test_a_schedule_that_only_one_of_them_has_is_named() -> None:

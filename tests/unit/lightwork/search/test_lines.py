@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from lightwork.errors import InputError, LightworkError
+from lightwork.kube.runs import ROLES
 from lightwork.search import lines
 from lightwork.search.domain import Reply
 from lightwork.search.lines import Line, Logs, Query
@@ -68,6 +70,26 @@ def test_only_what_is_given_is_a_condition() -> None:
     assert run["bool"]["should"][0] == {"prefix": {"pod": "windy-city-x7k2p-"}}
     assert pipeline == {"term": {"pipeline": "windy-city"}}
     assert moments == {"range": {"@timestamp": {"gte": "a", "lt": "b"}}}
+
+
+def test_the_own_lines_of_a_run_are_those_of_its_programs() -> None:
+    pods, containers = Query(run="a.b-x7k2p", own=True).filters()
+    pattern = re.compile(pods["regexp"]["pod"])
+    own = ["driver-1234567890", "scheduler-6f7d8-abcde", "workers-6f7d8-abcde", "step-fetch-123"]
+    own += ["clean-scheduler-6f7d8-abcde", "clean-workers-6f7d8-abcde"]
+    assert all(pattern.fullmatch(f"a.b-x7k2p-{name}") for name in own)
+    others = ["scheduler-123", "delete-456", "workers-6f7d8-abcdef", "clear-1", "driver-a"]
+    assert not any(pattern.fullmatch(f"a.b-x7k2p-{name}") for name in others)
+    assert not pattern.fullmatch("a-b-x7k2p-driver-1")
+    assert not pattern.fullmatch("controller-6f7d8-abcde")
+    assert containers["terms"]["container"] == ["main", *ROLES], "which `logs` reads in pods that are there"
+
+
+def test_errors_are_events_of_that_level_and_what_python_says_itself() -> None:
+    (errors,) = Query(errors=True).filters()
+    level, *words = errors["bool"]["should"]
+    assert level == {"terms": {"level": ["error", "critical", "fatal"]}}
+    assert len(words) == 2
 
 
 def test_a_document_without_the_usual_fields_is_still_a_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import random
 import re
@@ -357,3 +358,73 @@ def test_the_example_in_the_documentation_is_valid() -> None:
     assert steps.problems(tenant) == []
     assert fit.problems(tenant) == []
     assert graph.dependencies(tenant.pipelines["nightly"])["report"] == ("fetch", "windy")
+
+
+DAILY = """    interval: [start, end]
+    schedule: 30 6 * * *
+    timezone: Europe/Berlin
+    steps:
+      windy:
+        pipeline: of-a-day
+        parameters: {begin: "${start}", end: "${end}"}
+      report:
+        command: [echo]
+        args: ["${windy.result}"]
+"""
+
+
+@pipeline(interval=("begin", "end"))
+def of_a_day(begin: dt.datetime, end: dt.datetime) -> int:
+    return 1
+
+
+PIPELINES["of-a-day"] = of_a_day
+
+
+def test_steps_take_the_interval_of_the_run(tmp_path: Path) -> None:
+    assert check(tmp_path, DAILY) == []
+    assert entry(DAILY).interval == ("start", "end")
+    (warning,) = check(tmp_path, DAILY.replace('"${end}"', "2026-01-01"))
+    assert warning.endswith("interval: no step uses ${end}")
+
+
+ONLY = "takes the interval, which only a pipeline can be given, as the whole value of a parameter: ${"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "reason"),
+    [
+        ("[start, end]", "[start, start]", "interval", "found 'start' twice"),
+        ("[start, end]", "[start]", "interval", ""),
+        ("[start, end]", "[start, 'the end']", "interval", ""),
+        ("[start, end]", "[begin, end]", "steps.windy.parameters.begin", "the run has no parameter 'start'"),
+        ("    schedule", "    parameters: {end: x}\n    schedule", "parameters.end", "leave it out here"),
+        ("${windy.result}", "${start}", "steps.report.args", f"start {ONLY}start}}"),
+        ('"${end}"', '"until ${end}"', "steps.windy.parameters.end", f"end {ONLY}end}}"),
+        ("begin:", "other:", "steps.windy.parameters.other", "of-a-day has no such parameter"),
+        (
+            ", end: ",
+            ", }  # ",
+            "steps.windy.parameters",
+            "such as the start or the end of the entry's `interval`",
+        ),
+    ],
+)
+def test_a_wrong_use_of_the_interval_is_one_line(
+    tmp_path: Path, old: str, new: str, place: str, reason: str
+) -> None:
+    assert old in DAILY
+    with pytest.raises(InputError) as caught:
+        check(tmp_path, DAILY.replace(old, new))
+    assert any(place in line and reason in line for line in str(caught.value).splitlines()), caught.value
+
+
+def test_a_type_that_takes_no_moment_is_refused(tmp_path: Path) -> None:
+    text = DAILY.replace("of-a-day", "windy-city").replace("begin", "hours").replace(', end: "${end}"', "")
+    with pytest.raises(InputError, match=r"hours: found '\$\{start\}', which becomes '2026-"):
+        check(tmp_path, text)
+
+
+def test_a_single_pipeline_says_its_interval_itself(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"interval: is only for an entry with `steps`; a pipeline says it"):
+        check(tmp_path, "    {pipeline: of-a-day, interval: [begin, end]}\n")
