@@ -1,8 +1,8 @@
 """`docs/a-failed-night.md` is what the commands print today, on a terminal of 80 columns.
 
 The page is the script: its first Python block is the pipeline, the lines after `$ ` are typed in their order,
-and the block `diff` is the edit between them. Names, times, durations, versions and the folder may differ from
-those of the page. To record it anew, after a command prints something else:
+and the block `diff` is the edit between them. Names, times, durations, versions and the folder may differ
+from those of the page. To record it anew, after a command prints something else:
 
     LIGHTWORK_RECORD=1 .venv/bin/python -m pytest tests/unit/test_a_failed_night.py
 """
