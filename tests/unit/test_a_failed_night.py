@@ -93,7 +93,7 @@ class Project:
         words = [self.names.get(word, word) for word in words]
         terminal = Terminal(self.folder, "-m", "lightwork", *words, columns=COLUMNS, **self.environment())
         try:
-            code = terminal.end()
+            code = terminal.end(120)
         finally:
             terminal.stop()
         return code, screen(terminal).replace(str(self.folder), FOLDER).strip("\n")

@@ -39,14 +39,12 @@ def worked(lake: Lake, **runs: list[tuple[str, bool | None, float]]) -> None:
             "finished": NOW.isoformat(),
             "seconds": 60.0,
             "worker_seconds": [{"size": s, "spot": spot, "seconds": h * 3600} for s, spot, h in work],
-
-                "parameters": {},
-                "versions": {},
-                "tasks": {},
-                "retried_by": [],
-                "artifacts": [],
-                "attempts": []
-            ,
+            "parameters": {},
+            "versions": {},
+            "tasks": {},
+            "retried_by": [],
+            "artifacts": [],
+            "attempts": [],
         }
         for number, (pipeline, work) in enumerate(runs.items())
     ]
