@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from lightwork.kube import contract
 from tests import eks, runbook
 from tests.cluster import argo, night, stores, tenants
 from tests.cluster.binaries import program
@@ -110,7 +111,8 @@ def here(words: list[str], failed: str, other: str) -> list[str]:
         runbook.OTHER_RUN: other,
         "windy-city": night.NAME,
         "windiest-days": night.NAME,
-        "deployment/argo-workflow-controller": "deployment/workflow-controller",
+        f"deployment/{contract.ARGO_CONTROLLER}": "deployment/workflow-controller",
+        contract.ARGO_CONTROLLERS: "app=workflow-controller",
         f"lightwork/run={runbook.RUN}": f"lightwork/run={failed}",
         "s3://lw-prod-acme-123456789012-eu-central-1": f"s3://{tenants.bucket('acme')}",
     }

@@ -108,6 +108,7 @@ OF_CHARTS = {
 }
 """What charts create and the page names; the names follow from the values, which a test below looks at."""
 LABELS = {
+    ("argo", contract.ARGO_CONTROLLERS),
     ("logging", "app.kubernetes.io/name=fluent-bit"),
     ("monitoring", "app.kubernetes.io/name=kube-state-metrics"),
     ("monitoring", "app.kubernetes.io/name=prometheus"),
@@ -169,6 +170,8 @@ def test_what_charts_create_has_these_names(estates: dict[str, Run]) -> None:
     values = releases["argo-workflows"]["values"]
     name = f"{values['fullnameOverride']}-{values['controller']['name']}"
     assert name == contract.ARGO_CONTROLLER
+    key, _, value = contract.ARGO_CONTROLLERS.partition("=")
+    assert argo.PODS.startswith(f"{key} in ({value},"), "the pods that the Job of Argo's login replaces"
     assert ("argo", "deployment", name) in OF_CHARTS
     assert releases["fluent-bit"]["values"]["kind"] == "DaemonSet", "the release's name is the chart's"
     assert {"argo-workflows", "fluent-bit", "kube-prometheus-stack"} <= versions.CHARTS.keys()

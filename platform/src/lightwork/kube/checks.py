@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import LightworkError
 from lightwork.kube import queue, reasons, status, stuck
 from lightwork.kube.access import AwayError
-from lightwork.kube.contract import ARGO_CONTROLLER, LABEL_RUN
+from lightwork.kube.contract import ARGO_CONTROLLER, ARGO_CONTROLLERS, LABEL_RUN
 from lightwork.kube.schedules import Schedules
 from lightwork.kube.states import ENDED
 
@@ -150,7 +150,7 @@ def schedules(found: Iterable[Schedule], where: str) -> list[Finding]:
         "late": f"kubectl -n argo rollout status deployment/{ARGO_CONTROLLER}",
         "missed": "lightwork schedule now {} " + where,
         "never started": "lightwork schedule now {} " + where,
-        "broken": f"kubectl -n argo logs deployment/{ARGO_CONTROLLER}",
+        "broken": f"kubectl -n argo logs -l {ARGO_CONTROLLERS} --since=1h --tail=-1",
     }
     return [
         Finding(
