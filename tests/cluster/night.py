@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import random
+
 from lightwork import tenants as tenant_files
 from lightwork.functions import parameters
 from lightwork.functions.parameters import Described
@@ -15,20 +18,23 @@ from tests.cluster.settings import run_folder
 NAME = "night"
 BAD = 77
 """The line that has no value, in a night that is bad."""
-DAYS = (20, 21, 22, 23, 24)
-"""The days of November 2026 that have data; the last one is bad."""
+_FIRST = dt.date(2001, 1, 1) + dt.timedelta(days=random.randrange(8000))
+MISSED = [_FIRST + dt.timedelta(days=n) for n in range(3)]
+"""Days that have data; others in each session, as the lake outlasts it in a cluster that stays up."""
+BAD_DAY = _FIRST + dt.timedelta(days=3)
+"""The day after, whose data is bad at first."""
 _TAKES = {
     "start": {"name": "start", "type": "date and time", "required": True},
     "end": {"name": "end", "type": "str", "required": True, "schema": {"type": "string"}},
 }
 
 
-def put(day: int, *, bad: bool = False) -> None:
+def put(day: dt.date, *, bad: bool = False) -> None:
     """Put the data of a night into the tenant's bucket."""
-    lines = [f"KJFK {n // 20:02}:{n % 20 * 3:02} {3 + (7 * n + day) % 90 / 10:.1f}" for n in range(120)]
+    lines = [f"{day} {n // 20:02}:{n % 20 * 3:02} {3 + (7 * n + day.day) % 90 / 10:.1f}" for n in range(120)]
     if bad:
         lines[BAD] = f"{lines[BAD].rpartition(' ')[0]} ///"
-    key = f"night/2026-11-{day}.txt"
+    key = f"night/{day}.txt"
     stores.client("root").put_object(Bucket=tenants.bucket("acme"), Key=key, Body="\n".join(lines).encode())
 
 
@@ -41,5 +47,6 @@ def deploy() -> None:
     cron = workflows.cron_workflow(tenant, NAME, pipeline)
     assert cron is not None
     apply([workflows.workflow_template(tenant, NAME, target, pipeline), cron])
-    for day in DAYS:
-        put(day, bad=day == DAYS[-1])
+    for day in MISSED:
+        put(day)
+    put(BAD_DAY, bad=True)

@@ -7,6 +7,7 @@ find a command right and its object missing.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from tests.cluster.settings import kubeconfig, run_folder
 from tests.cluster.test_people import Person, jane  # noqa: F401 - a fixture
 
 WHERE = f"--env {tenants.ENVIRONMENT} --tenant acme"
-ONE_NIGHT = "start=2026-11-24T00:00:00+00:00 end=2026-11-25T00:00:00+00:00"
+ONE_NIGHT = f"start={night.BAD_DAY}T00:00:00+00:00 end={night.BAD_DAY + dt.timedelta(days=1)}T00:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_a_run_that_fails_at_element_77_is_found_explained_and_tried_again(
     assert "could not convert string to float: '///'" in errors
     say(errors)
 
-    night.put(night.DAYS[-1])
+    night.put(night.BAD_DAY)
     again = shown(person, f"retry {failed}")["run"]
     assert tenants.wait_for_end("acme", again, seconds=300)["phase"] == "Succeeded", tenants.describe(
         "acme", again
@@ -89,7 +90,7 @@ def test_a_run_that_fails_at_element_77_is_found_explained_and_tried_again(
     assert (after["retry_of"], after["elements"]["total"]) == (failed, 120)
     assert after["elements"]["cached"] > 0, "what the failed run had computed"
 
-    span = "--from 2026-11-21 --to 2026-11-24"
+    span = f"--from {night.MISSED[0]} --to {night.BAD_DAY}"
     filled = shown(person, f"backfill night {span} --parallel 3")["intervals"]
     assert [item["state"] for item in filled] == ["succeeded"] * 3
     assert [item["state"] for item in shown(person, f"backfill night {span}")["intervals"]] == ["done"] * 3
@@ -111,6 +112,8 @@ def here(words: list[str], failed: str, other: str) -> list[str]:
         runbook.OTHER_RUN: other,
         "windy-city": night.NAME,
         "windiest-days": night.NAME,
+        "2026-11-21": str(night.MISSED[0]),
+        "2026-11-24": str(night.BAD_DAY),
         f"deployment/{contract.ARGO_CONTROLLER}": "deployment/workflow-controller",
         contract.ARGO_CONTROLLERS: "app=workflow-controller",
         f"lightwork/run={runbook.RUN}": f"lightwork/run={failed}",

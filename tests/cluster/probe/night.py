@@ -10,7 +10,7 @@ from pipelines.probe.pipeline import bucket
 
 @task
 def knots(line: str) -> float:
-    """Convert the gust of a line such as `KJFK 00:03 7.2`, in metres per second."""
+    """Convert the gust of a line such as `2013-04-05 00:03 7.2`, in metres per second."""
     return float(line.split()[2]) * 1.944
 
 
