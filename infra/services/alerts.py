@@ -115,7 +115,7 @@ def _platform() -> list[dict[str, Any]]:
             severity="warning",
             summary="Nobody tells Prometheus about pods",
             todo="Alerts on waiting and refused pods, on controllers and on certificates cannot fire. See the"
-            " Deployment `kube-state-metrics` in `monitoring`.",
+            " pod of kube-state-metrics in `monitoring`.",
         ),
         rule(
             "ArgoDown",

@@ -23,18 +23,21 @@ CERTIFICATE_DAYS = 14
 """Certificates are renewed with a month left."""
 STALE = 1200
 """Seconds after which a tenant's figures are stale; they are written every five minutes."""
+RUNBOOK = "docs/operating.md"
+"""The page of this repository that has a section about each alert."""
 _PIPELINE = ("tenant", "pipeline")
 _WHERE = "{tenant='%s',pipeline='%s'%s}"
 
 
 def rule(name: str, expression: str, *, after: str, severity: str, summary: str, todo: str) -> dict[str, Any]:
     """Build an alert; Alertmanager routes by its labels."""
+    texts = {"summary": summary, "description": todo, "runbook": f"{RUNBOOK}#{name.lower()}"}
     return {
         "alert": name,
         "expr": expression,
         "for": after,
         "labels": {"severity": severity, "part_of": "lightwork"},
-        "annotations": {"summary": summary, "description": todo},
+        "annotations": texts,
     }
 
 

@@ -99,6 +99,8 @@ def _probes() -> dict[str, Any]:
     plain = {**probe, "pipeline": "plain", "parameters": {"numbers": 40}}
     hourly = {"schedule": "0 * * * *", "timezone": "Europe/Berlin", "suspended": True}
     interval = {**probe, **hourly, "pipeline": "interval", "parameters": {}, "max_parallel_runs": 1}
+    daily = {"schedule": "0 0 * * *", "timezone": "UTC", "suspended": True}
+    night = {**interval, **daily, "pipeline": "night", "max_parallel_runs": 3}
     steps = _probe_steps(probe)
     faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
     faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
@@ -113,6 +115,7 @@ def _probes() -> dict[str, Any]:
         "plain": plain,
         "interval": interval,
         "interval-steps": _interval_steps(probe),
+        "night": {**night, "workers": {**probe["workers"], "count": 1}},
         "probe-steps": steps,
         **_words(probe),
     }

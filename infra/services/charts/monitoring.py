@@ -34,7 +34,8 @@ LOGIN_SECRET = "grafana-sso"  # noqa: S105  (its name)
 
 
 MESSAGE = (
-    "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n\n{{ end }}"
+    "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n"
+    "{{ with .Annotations.runbook }}More: {{ . }}\n{{ end }}\n{{ end }}"
     '{{ if eq .Status "resolved" }}This is over.{{ end }}'
 )
 """The text of a message."""

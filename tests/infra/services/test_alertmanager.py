@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(bool(alarming.MISSING), reason=f"not installed: {', '.join(alarming.MISSING)}"),
 ]
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alarms"
+RUNBOOK = "More: docs/operating.md#pipelinefailing"
 QUIET = 4.0
 """Seconds in which a message that must not come would have come: several evaluations and intervals."""
 
@@ -143,7 +144,7 @@ def test_two_messages_for_failed_failed_again_restarted_and_mended(
     first, second = topic.messages
     assert first["Subject"].strip() == "[firing] PipelineFailing acme sun"
     assert first["TopicArn"] == TOPIC
-    for part in ("sun-2", "no data for 3 November", "lightwork show sun-2 --env ENV --tenant acme"):
+    for part in ("sun-2", "no data for 3 November", "lightwork show sun-2 --env ENV --tenant acme", RUNBOOK):
         assert part in first["Message"], first["Message"]
     assert "This is over." not in first["Message"]
     assert second["Subject"].strip() == "[resolved] PipelineFailing acme sun"

@@ -100,6 +100,7 @@ def test_the_alert_of_a_failing_pipeline_says_what_failed_and_how_to_look(tmp_pa
         "summary": 'sun of acme fails: sun-1: no "data"',
         "description": "Look: `lightwork show sun-1 --env ENV --tenant acme`, then `lightwork logs` of the"
         " same run; once mended, `lightwork retry`. This alert ends with the next run that succeeds.",
+        "runbook": "docs/operating.md#pipelinefailing",
     }
     evaluate(tmp_path, [test], [RULES["PipelineFailing"]])
 

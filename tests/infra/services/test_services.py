@@ -248,7 +248,7 @@ def test_the_alerts_are_complete_and_labelled() -> None:
         assert rule["labels"]["part_of"] == "lightwork", f"{name}: Alertmanager routes by this label"
         severities = {"none"} if name == alerts.SWITCH else {"warning", "critical"}
         assert rule["labels"]["severity"] in severities, f"{name}: the severity is missing"
-        for part in ("summary", "description"):
+        for part in ("summary", "description", "runbook"):
             assert rule["annotations"][part], f"{name}: say what happened and what to do"
 
 

@@ -71,9 +71,9 @@ class Terminal:
         while not ready():
             assert self._more(limit, 0.05), f"{what} did not come:\n{self.text}"
 
-    def end(self) -> int:
-        """Read to the program's end; return its exit code as a shell has it."""
-        limit = time.monotonic() + patience(30)
+    def end(self, seconds: float = 30) -> int:
+        """Read to the program's end, which takes so long at most; return its exit code as a shell has it."""
+        limit = time.monotonic() + patience(seconds)
         while self._more(limit):
             pass
         assert self._over, f"it did not end:\n{self.text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -167,7 +168,7 @@ def _show(runs: list[Run]) -> None:
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",
                 f"{counts.get('cached', 0):,}",
-                one_line(run.get("error") or ""),
+                _error(run),
             ]
         )
     columns = ["run", "pipeline", "status", "started", "seconds", "elements", "cached", "error"]
@@ -176,8 +177,15 @@ def _show(runs: list[Run]) -> None:
         rows,
         right=("seconds", "elements", "cached"),
         cut=("error",),
-        drop=("cached", "elements", "started", "seconds", "error"),
+        # A run's name begins with its pipeline's and has the time of its start.
+        drop=("cached", "elements", "pipeline", "started", "seconds", "error"),
     )
+
+
+def _error(run: Run) -> str:
+    """Return a run's error for a list: an element's without its type and the module of its task."""
+    text = one_line(run.get("error") or "")
+    return re.sub(r"^ElementError: (?:\S+\.)?(\S+: (?:element \d+|the call) )", r"\1", text)
 
 
 def _pipeline(argument: str | None, option: str | None) -> str | None:
@@ -320,5 +328,10 @@ def _show_bill(bill: Bill, by: By) -> None:
 
 
 def _cells(group: str, line: Line, columns: list[str]) -> list[Any]:
-    cells = [group, f"{line.runs:,}", f"{line.hours:,.2f}", f"{line.spot_hours:,.2f}", f"{line.cost:,.2f}"]
+    cells = [group, f"{line.runs:,}", _hours(line.hours), _hours(line.spot_hours), f"{line.cost:,.2f}"]
     return cells[: len(columns)]
+
+
+def _hours(hours: float) -> str:
+    """Return hours with two decimals, or four for so few that they would look like none."""
+    return f"{hours:.4f}" if 0 < hours < 0.1 else f"{hours:,.2f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,7 @@ from lightwork.lake.base import shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lightwork.history.cost import Prices
     from lightwork.lake import Lake
 
 STYLES = {
@@ -86,18 +88,24 @@ def show_command(
     record = find(opened, run)
     failed, omitted = failures.of_run(opened, run)
     before = _compared(opened, record)
-    errors = _errors(opened, run)
+    errors, cost = _errors(opened, run), _cost(opened, record)
     if as_json:
         more = {"failures": failed, "failures_omitted": omitted, "before": before, "log_errors": errors}
+        more["cost"] = None if cost is None else {"cost": round(cost[0], 4), "currency": cost[1].currency}
         show_json({"run": run, **record, **more})
         return
-    _show_head(record, before)
+    place = {"--lake": lake, "--env": environment, "--tenant": tenant}
+    where = " ".join(f"{name} {shlex.quote(value)}" for name, value in place.items() if value)
+    _show_head(record, before, cost)
     _show_parts(record)
     _show_failures(record, failed, omitted)
-    _show_log(errors)
+    _show_log([line for line in errors if one_line(line.get("event")) != one_line(record.get("error"))])
+    _show_next(record, where)
 
 
-def _show_head(record: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+def _show_head(
+    record: Mapping[str, Any], before: Mapping[str, Any], cost: tuple[float, Prices] | None
+) -> None:
     status = str(record["status"])
     show_words((record["name"], "bold"), (status, STYLES.get(status, "")))
     counts = record.get("elements") or {}
@@ -113,6 +121,7 @@ def _show_head(record: Mapping[str, Any], before: Mapping[str, Any]) -> None:
             f"{item['seconds']:,.0f} s of {item['size']}{_SPOT.get(item.get('spot'), '')}"
             for item in record.get("worker_seconds") or []
         ),
+        "cost": "" if cost is None else f"{cost[0]:,.2f} {cost[1].currency} for its workers, at list prices",
         "parameters": ", ".join(f"{name}={_text(value)}" for name, value in record["parameters"].items()),
         "commit": record.get("git_commit"),
         "versions": ", ".join(f"{name} {text}" for name, text in record["versions"].items()),
@@ -188,7 +197,7 @@ def _show_failures(record: Mapping[str, Any], failed: list[dict[str, Any]], omit
     echo(counted(len(failed) + omitted, "failed element"))
     last = {item["id"] for item in record["attempts"][-1:]}
     rows = [
-        [_index(row), row["task"], row["input"], one_line(row["error"])]
+        [_index(row), row["task"].rpartition(".")[2], row["input"], one_line(row["error"])]
         for row in sorted(failed, key=lambda row: row["attempt"] not in last)[:_FAILURES]
     ]
     show_table(
@@ -220,6 +229,16 @@ def _show_log(errors: list[dict[str, Any]]) -> None:
         echo("the last errors in its log:")
     for line in errors:
         echo(f"  {when(line.get('timestamp'))}  {one_line(line.get('event'))}")
+
+
+def _show_next(record: Mapping[str, Any], where: str) -> None:
+    """Show which commands tell more of a run that has not succeeded, and try it again."""
+    if record["status"] not in ("failed", "lost"):
+        return
+    echo()
+    for what, command in (("its errors", "logs"), ("once mended", "retry")):
+        words = ["lightwork", command, record["name"], *(["--errors"] if command == "logs" else []), where]
+        echo(f"{what}: {' '.join(filter(None, words))}")
 
 
 def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
@@ -257,6 +276,24 @@ def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
         "succeeded": len(seconds),
         "median_seconds": round(median(seconds), 3) if seconds else None,
     }
+
+
+def _cost(lake: Lake, record: Mapping[str, Any]) -> tuple[float, Prices] | None:
+    """Return what a run's workers cost, by which prices; None if the lake has none for them."""
+    from lightwork.history.cost import Prices, of_workers, size_of
+    from lightwork.history.sync import ask
+    from lightwork.store.documents import OddError
+
+    workers = record.get("worker_seconds") or []
+    if not any(size_of(str(item.get("size"))) for item in workers):
+        return None  # a laptop's: nothing has to be asked for
+    try:
+        document = ask(lake, lambda history: history.prices())
+        prices = None if document is None else Prices.of(document)
+    except OddError:
+        return None  # `lightwork cost` says that they are damaged
+    cost = None if prices is None else of_workers(prices, workers)
+    return None if prices is None or cost is None else (cost, prices)
 
 
 @click.command("open")

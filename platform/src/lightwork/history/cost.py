@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import LightworkError
+from lightwork.history.query import Work
 from lightwork.store import documents
 from lightwork.store.documents import OddError
 
 if TYPE_CHECKING:
-    from lightwork.history.query import By, Filter, History, Work
+    from collections.abc import Iterable, Mapping
+
+    from lightwork.history.query import By, Filter, History
 
 NOT_IN_IT = (
     "drivers and schedulers",
@@ -107,6 +110,23 @@ class Prices:
         node = self.spot if work.spot else self.on_demand
         cpu, memory = size
         return work.seconds / 3600 * node.hour * max(cpu / node.cpu, memory / node.memory)
+
+
+def of_workers(prices: Prices, workers: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the price of one run's workers.
+
+    Args:
+        prices: the prices.
+        workers: their seconds by size, as the run's record has them.
+
+    Returns:
+        The price; None if there were no workers, or some without a price.
+    """
+    costs = [
+        prices.of_work(Work("", str(item.get("size")), item.get("spot"), item["seconds"])) for item in workers
+    ]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if costs and len(known) == len(costs) else None
 
 
 def size_of(text: str) -> tuple[float, float] | None:

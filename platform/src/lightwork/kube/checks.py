@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.errors import LightworkError
 from lightwork.kube import queue, reasons, releases, status, stuck
 from lightwork.kube.access import AwayError
-from lightwork.kube.contract import LABEL_RUN
+from lightwork.kube.contract import ARGO_CONTROLLER, ARGO_CONTROLLERS, LABEL_RUN
 from lightwork.kube.schedules import Schedules
 from lightwork.kube.states import ENDED
 
@@ -102,7 +102,7 @@ def locks(workflows: Sequence[Mapping[str, Any]]) -> list[Finding]:
             "lock",
             f"{holder} has ended, and holds a place of {_whose(key)}"
             + (f": {who} waits for it" if who else ""),
-            "kubectl -n argo rollout restart deployment/workflow-controller",
+            f"kubectl -n argo rollout restart deployment/{ARGO_CONTROLLER}",
         )
         for (key, holder), who in held.items()
     ]
@@ -149,10 +149,10 @@ def _start(reason: str, run: str, where: str) -> str:
 def schedules(found: Iterable[Schedule], where: str) -> list[Finding]:
     """Return the schedules that do not do what the tenant's file says; arguments as for `pending`."""
     mends = {
-        "late": "kubectl -n argo rollout status deployment/workflow-controller",
+        "late": f"kubectl -n argo rollout status deployment/{ARGO_CONTROLLER}",
         "missed": "lightwork schedule now {} " + where,
         "never started": "lightwork schedule now {} " + where,
-        "broken": "kubectl -n argo logs deployment/workflow-controller",
+        "broken": f"kubectl -n argo logs -l {ARGO_CONTROLLERS} --since=1h --tail=-1",
         "suspended": "lightwork schedule resume {} " + where,
     }
     return [

@@ -25,6 +25,14 @@ Manifest: TypeAlias = dict[str, Any]
 ARGO = "argoproj.io/v1alpha1"
 """The version of Argo's API."""
 
+ARGO_CONTROLLER = "argo-workflow-controller"
+"""The Deployment of Argo's controllers in the namespace `argo`, as its chart names it with our values.
+
+A cluster that brought its own Argo may have another name; messages that name a command use this one.
+"""
+ARGO_CONTROLLERS = "app.kubernetes.io/name=argo-workflows-workflow-controller"
+"""The label of its pods. `kubectl logs` of the Deployment shows one of them, maybe not the active one."""
+
 # Ports. `manifests.dask` passes them to Dask's command lines, `manifests.network` opens them to those who may
 # connect.
 SCHEDULER_PORT = 8786

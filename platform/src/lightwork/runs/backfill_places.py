@@ -126,7 +126,7 @@ def _ended(run: str, code: int, out: str, err: str) -> Known:
     with contextlib.suppress(ValueError, IndexError):
         last = json.loads(out.splitlines()[-1])
         printed = last if isinstance(last, dict) else {}
-    name = str(printed.get("name") or printed.get("run_id") or run)
+    name = str(printed.get("run") or run)
     if code == 0:
         return Known(name, "succeeded")
     said = [line.removeprefix("lightwork: ") for line in err.splitlines() if line.startswith("lightwork: ")]

@@ -14,7 +14,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from lightwork import logs
-from lightwork.errors import LakeAway
+from lightwork.errors import ElementError, LakeAway
 from lightwork.functions.raised import describe, is_quit
 from lightwork.lake.local import LocalLake
 from lightwork.lake.patience import hurried
@@ -30,6 +30,14 @@ MOST_ELSEWHERE = 5_000_000
 """Bytes of a log that are kept in any other lake: each refresh sends all of it."""
 _TRACEBACK = 50_000
 """Characters of a traceback that are kept."""
+
+
+def _of_element(error: BaseException) -> str:
+    """Return the traceback of a failed element's own code; empty for another error, or if it has none.
+
+    Around it are frames of the engine alone, as in the log of a driver in a cluster.
+    """
+    return error.traceback if isinstance(error, ElementError) else ""
 
 
 def path(run: str) -> str:
@@ -77,7 +85,7 @@ class KeptLog:
     def note(self, error: BaseException) -> None:
         """Keep the error that ended the run, which the program shows in its own way."""
         event = {"timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), "level": "error"}
-        trace = "".join(traceback.format_exception(error))[-_TRACEBACK:]
+        trace = (_of_element(error) or "".join(traceback.format_exception(error)))[-_TRACEBACK:]
         of_run = {"tenant": self._lake.tenant, "run": self._run, "logger": "lightwork.run"}
         self._keep(json.dumps({**event, "event": describe(error), **of_run, "exception": trace}))
 

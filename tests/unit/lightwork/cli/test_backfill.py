@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,8 @@ class Project:
         out, err = self.run("backfill", "hourly", "--json", "--on", "serial", *words, code=code)
         report = json.loads(out.splitlines()[-1])
         assert report["status"] == ("succeeded" if code == 0 else "failed"), err
+        for run in (item["run"] for item in report["intervals"] if item["state"] == "succeeded"):
+            assert re.fullmatch(r"hourly-\d{8}t\d{6}-\w{5}", run), "by its name, not by its process"
         return {item["interval"][0]: item["state"] for item in report["intervals"]}
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from lightwork.cli import output, summary
+from lightwork.cli import history, output, summary
 from lightwork.lake import base, open_lake
 from lightwork.runs.outcome import Run
 from lightwork.store import records
@@ -102,6 +102,38 @@ def test_a_summary_says_what_it_cuts(shown):
     assert "12 of 1,000 rows" in text
     assert "7 of 20 columns" in text
     assert "76 more" in text
+
+
+def test_the_list_of_runs_has_what_failed_on_80_columns(monkeypatch):
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, width=80, force_terminal=True, color_system=None, highlight=False)
+    monkeypatch.setattr(output, "console", lambda **_: console)
+    monkeypatch.setattr(output, "is_piped", lambda: False)
+    name, error = (
+        "nightly-wind-20261128t095221-k3x9q",
+        "ElementError: a.wind.knots: element 77 ('x') failed: y",
+    )
+    run = {"name": name, "pipeline": "nightly-wind", "status": "failed", "seconds": 12.5, "error": error}
+    history._show([{**run, "started": "2026-11-28T09:52:21+00:00", "elements": {"total": 120}}])
+    (line,) = (line for line in screen.getvalue().splitlines() if name in line)
+    assert len(line) <= 80
+    assert line.split()[1:6] == ["failed", "12.5", "knots:", "element", "77"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("ElementError: a.b.knots: element 7 (1) failed: X: y", "knots: element 7 (1) failed: X: y"),
+        ("ElementError: knots: the call (1, 2) failed: X: y", "knots: the call (1, 2) failed: X: y"),
+        ("ValueError: a.b.knots: element 7", "ValueError: a.b.knots: element 7"),
+        ("its deadline of 6h was over", "its deadline of 6h was over"),
+        (None, ""),
+    ],
+)
+def test_an_element_that_failed_is_named_without_its_module(error, text):
+    assert history._error({"error": error}) == text
 
 
 def test_negative_bars_point_the_other_way(shown):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def test_a_run_that_fails_is_explained_debugged_and_tried_again(lightwork: Calla
     shown = lightwork("show", failed["run"])
     for words in ("failed", "speed:7 --on serial", "ValueError: element 7 is upside down"):
         assert words in shown.out
+    assert shown.out.count("upside down") == 2, "the run's error and the element's; its log has no other"
+    assert shown.out.endswith(f"once mended: lightwork retry {failed['run']}\n")
+    assert f"its errors: lightwork logs {failed['run']} --errors\n" in shown.out
     as_json = last(lightwork("show", failed["run"], "--json").out)
     assert [item["error"] for item in as_json["failures"]] == [row["error"]]
     assert "upside down" in as_json["log_errors"][-1]["event"]
@@ -136,6 +140,20 @@ def test_json_ends_in_one_object_also_if_nothing_starts(
     assert refused["error"]
 
 
+def test_the_commands_that_show_names_are_about_the_same_lake(
+    lightwork: Callable, module: Path, tmp_path: Path
+) -> None:
+    place = ("--lake", str(tmp_path / "my lake"), "--tenant", "acme")
+    run = last(lightwork("run", "speeds", "--on", "serial", "--json", *place).out)["run"]
+    named = lightwork("show", run, *place).out.splitlines()[-1]
+    *_, words = named.partition(": lightwork ")
+    assert shlex.split(words) == ["retry", run, *place]
+    (module / "mended").touch()
+    assert lightwork(*shlex.split(words)).code == 0
+    again = last(lightwork("runs", "--json", *place).out)["runs"][0]["run"]
+    assert "once mended" not in lightwork("show", again, *place).out
+
+
 @pytest.mark.parametrize("status", ["running", "submitted"])
 def test_a_run_that_goes_on_is_not_tried_again(lightwork: Callable, module: Path, status: str) -> None:
     run = last(lightwork("run", "speeds", "--on", "serial", "--json").out)["run"]
@@ -191,7 +209,10 @@ def test_the_log_of_a_run_is_kept(lightwork: Callable, module: Path) -> None:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert all(line["run"] == run for line in lines)
     assert (lines[-1]["level"], lines[-1]["event"][:12]) == ("error", "ElementError")
-    assert "upside down" in lines[-1]["exception"]
+    trace = lines[-1]["exception"].splitlines()
+    assert (trace[0], "upside down" in trace[-1]) == ("Traceback (most recent call last):", True)
+    files = [line.split('"')[1] for line in trace if line.startswith("  File ")]
+    assert {Path(file).name for file in files} == {"more.py"}, "no frames of the engine"
 
 
 def test_a_heartbeat_tells_what_a_killed_run_has_done(module: Path, tmp_path: Path) -> None:

@@ -39,6 +39,12 @@ def worked(lake: Lake, **runs: list[tuple[str, bool | None, float]]) -> None:
             "finished": NOW.isoformat(),
             "seconds": 60.0,
             "worker_seconds": [{"size": s, "spot": spot, "seconds": h * 3600} for s, spot, h in work],
+            "parameters": {},
+            "versions": {},
+            "tasks": {},
+            "retried_by": [],
+            "artifacts": [],
+            "attempts": [],
         }
         for number, (pipeline, work) in enumerate(runs.items())
     ]
@@ -133,6 +139,37 @@ def test_the_command_says_the_prices_and_what_is_not_in_them(
     }
     assert answer["prices"] == [{"date": "2026-11-24", "region": "us-east-1", "currency": "USD"}]
     assert [line["day"] for line in answer["lines"]] == sorted(line["day"] for line in answer["lines"])
+
+
+def show(lake: Lake, capfd: pytest.CaptureFixture[str], run: str, *words: str) -> str:
+    folder = lake.root.removeprefix("file://").rpartition("/")[0]
+    assert execute(["show", run, "--lake", folder, "--tenant", "acme", *words]) == 0
+    return capfd.readouterr().out
+
+
+def test_one_run_shows_what_its_workers_cost(lake: Lake, capfd: pytest.CaptureFixture[str]) -> None:
+    worked(
+        lake,
+        one=[("cpu=2 memory=4Gi", True, 10), ("cpu=2 memory=4Gi", False, 10)],
+        mixed=[("cpu=2 memory=4Gi", True, 10), ("local", False, 3)],
+        idle=[],
+    )
+    assert "cost" not in show(lake, capfd, "one-1"), "the lake has no prices"
+    lake.write(segments.PRICES, json.dumps(PRICES).encode())
+    assert "cost         3.50 USD for its workers, at list prices" in show(lake, capfd, "one-1")
+    assert json.loads(show(lake, capfd, "one-1", "--json"))["cost"] == {"cost": 3.5, "currency": "USD"}
+    for run in ("mixed-1", "idle-1"):
+        assert "cost" not in show(lake, capfd, run), "some of it has no price"
+    lake.write(segments.PRICES, b"{}")
+    assert json.loads(show(lake, capfd, "one-1", "--json"))["cost"] is None, "damaged"
+
+
+def test_short_work_is_not_shown_as_none(lake: Lake, capfd: pytest.CaptureFixture[str]) -> None:
+    worked(lake, short=[("local", False, 0.0007)], long=[("local", False, 1234.5)])
+    out = cost(lake, capfd)[1]
+    assert "0.0007" in out
+    assert "1,234.50" in out
+    assert out.splitlines()[2].split()[-1] == "0.00", "none on spot"
 
 
 def test_tenants_can_be_compared(lake: Lake, capfd: pytest.CaptureFixture[str]) -> None:
