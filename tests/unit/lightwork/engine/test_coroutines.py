@@ -199,7 +199,7 @@ def test_errors_of_coroutines_with_a_time_limit_are_their_own(workers):
     assert "lock" in values[2].error
 
 
-@task
+@task(batch=4, ignore="folder")
 async def fails_later(x: int, folder: str) -> list[int]:
     Path(folder, f"{x}-{time.time_ns()}").touch()
     await asyncio.sleep(0.05)
@@ -213,8 +213,8 @@ def test_what_was_computed_beside_a_failure_is_kept(session, tmp_path):
     calls.mkdir()
     shared = {"folder": str(calls)}
     with pytest.raises(ElementError, match="ValueError: 1"):
-        list(fails_later.with_options(ignore="folder").map(range(4), shared=shared))
-    again = fails_later.with_options(ignore="folder").map([0, 2, 3], shared=shared)
+        list(fails_later.map(range(4), shared=shared))
+    again = fails_later.map([0, 2, 3], shared=shared)
     assert list(again) == [[0], [2], [3]]
     assert again.stats.cached == 3
 
@@ -228,7 +228,7 @@ async def same(x: int, memo: list[int]) -> list[int]:
 
 def test_a_result_is_as_it_was_when_its_coroutine_ended(session):
     memo: list[int] = []
-    values = list(same.with_options(ignore="memo").map(range(3), shared={"memo": memo}))
+    values = list(same.map(range(3), shared={"memo": memo}))
     assert values == [[0], [1], [2]]
 
 
