@@ -108,10 +108,10 @@ def _probes() -> dict[str, Any]:
     faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
     fallback = {**probe, "workers": {**probe["workers"], "on_demand_fallback": True}}
     one_device = {"count": DEVICES, **SMALL, "threads": 2, "resources": {DEVICE: 1}}
-    devices = {**probe, "pipeline": "devices", "parameters": {}, "workers": one_device}
+    devices = {**probe, "pipeline": "devices", "parameters": {"elements": 6, "each": 1}}
     careful = {**probe, "pipeline": "careful", "parameters": {"label": "none"}, "limits": {"api": 1}}
     return {
-        "devices": {**devices, "max_parallel_runs": 1},
+        "devices": {**devices, "workers": one_device, "max_parallel_runs": 1},
         "careful": careful,
         "faults": faults,
         "probe": probe,

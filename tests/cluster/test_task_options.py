@@ -16,10 +16,11 @@ import pytest
 from lightwork.kube import reasons
 from tests.cluster import probes, stores, tenants
 from tests.cluster.kube import get, items, kubectl
-from tests.cluster.probe.careful import FAILS_ONCE, HANGS, HOLDS
 from tests.cluster.progress import say, wait_for
 from tests.cluster.settings import ROOT
 
+HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
+"""Elements of the pipeline `careful`, as `probe/careful.py` has them."""
 DEVICE = tenants.DEVICE
 """A resource that only these tests' node has: it advertises what it does not have."""
 

@@ -6,6 +6,8 @@ import os
 import time
 import uuid
 
+from pipelines.probe.pipeline import bucket, record
+
 from lightwork import ElementError, pipeline, task
 
 HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
@@ -24,8 +26,6 @@ HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
 )
 def ask(number: int, label: str) -> list[float]:
     """Return when an element began and ended; record each attempt, with the pod that it runs in."""
-    from pipelines.probe.pipeline import bucket, record
-
     begin = time.time()
     earlier = list(bucket().objects.filter(Prefix=f"probe/{label}/{number}/"))
     record(f"probe/{label}/{number}/{os.uname().nodename}/{uuid.uuid4().hex}")
