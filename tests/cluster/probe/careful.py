@@ -6,9 +6,8 @@ import os
 import time
 import uuid
 
-from pipelines.probe.pipeline import bucket, record
-
 from lightwork import ElementError, pipeline, task
+from pipelines.probe.pipeline import bucket, record
 
 HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
 """Elements that exceed their time, raise at first, and hold their slot until their worker is lost."""
