@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightwork import ElementError, TaskTimeoutError, connect, task
+from lightwork import ElementError, TaskTimeoutError, backoff, connect, task
 
 
 @task
@@ -182,6 +182,19 @@ def test_a_coroutine_that_took_too_long_is_tried_again(session, tmp_path):
     results = slow_at_first.map([1, 2], shared={"folder": str(tmp_path)})
     assert list(results) == [1, 2]
     assert (results.stats.retried, results.stats.timed_out) == (2, 0)
+
+
+@task(retries=1, retry_delay=backoff(first=0.3, jitter=0), cache=False)
+async def fails_at_first(x: int, folder: str) -> float:
+    told = Path(folder, str(x))
+    if not told.exists():
+        told.write_text(str(time.time()))
+        raise OSError(x)
+    return time.time() - float(told.read_text())
+
+
+def test_a_coroutine_is_tried_again_after_its_delay(session, tmp_path):
+    assert min(fails_at_first.map(range(3), shared={"folder": str(tmp_path)})) >= 0.3
 
 
 @task(timeout=60, on_error="collect", cache=False)
