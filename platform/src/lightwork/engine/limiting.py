@@ -104,7 +104,8 @@ class Limiter:
 
     async def _taken(self) -> str:
         """Take a slot in another thread; a coroutine that is cancelled meanwhile gives it back."""
-        lock, slots, wanted = threading.Lock(), [], True
+        lock, wanted = threading.Lock(), True
+        slots: list[str] = []
 
         def take() -> None:
             slot = self._slots.take(_TELL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,8 @@ def _named(item: Any) -> Iterator[Any]:
     function = getattr(item, "__func__", item)
     names = list(_names(function.__code__))
     for cell in function.__closure__ or ():
-        yield from _with_attributes(getattr(cell, "cell_contents", None), names)
+        with contextlib.suppress(ValueError):  # nothing is bound yet
+            yield from _with_attributes(cell.cell_contents, names)
     for name in names:
         yield from _with_attributes(function.__globals__.get(name), names)
 

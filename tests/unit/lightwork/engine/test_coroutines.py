@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightwork import ElementError, TaskTimeoutError, backoff, connect, task
+from lightwork.engine.only import Done, Only
 
 
 @task
@@ -131,6 +132,15 @@ def test_elements_of_a_batch_run_together_up_to_a_limit(session, options):
     tried = times.with_options(**options)
     assert most_at_once(list(tried.map(range(8)))) == 8
     assert most_at_once(list(tried.with_options(concurrency=2).map(range(8)))) == 2
+
+
+def test_only_some_elements_are_computed_to_debug_them(tmp_path):
+    with connect("serial", lake=tmp_path, progress="off") as session:
+        fetch.map(range(20)).wait()
+        session.runner.only = only = Only(fetch.name, [(2, 3), (2, 25)])
+        with pytest.raises(Done):
+            list(fetch.map(range(100)))
+    assert only.results == [(2, 3, [6]), (2, 25, [50])]
 
 
 def test_a_limit_holds_for_coroutines(session, tmp_path):

@@ -85,5 +85,14 @@ def test_a_task_in_a_closure_is_found():
     assert wanted.resources(_with_closure()) == {"abs": {"CELL": 1}}
 
 
+def test_a_name_that_is_not_bound_yet_is_left_out():
+    @pipeline
+    def early() -> int:
+        return later(1)
+
+    assert wanted.tasks(early) == {}
+    later = abs
+
+
 def test_a_pipeline_that_names_itself_has_an_end():
     assert wanted.tasks(recursive) == {}
