@@ -17,13 +17,13 @@ from lightwork import pipeline, task
 
 tried = set()
 
-@task(timeout=0.2, retries=1, retry_on=OSError, retry_delay=0, on_error="skip", cache=False)
+@task(timeout=0.2, retries=1, retry_on=ConnectionError, retry_delay=0, on_error="skip", cache=False)
 def ask(number: int) -> int:
     if number == 2:
         time.sleep(1000)
     if number == 4 and number not in tried:
         tried.add(number)
-        raise OSError(number)
+        raise ConnectionError(number)
     return number
 
 @task(cache=False)
@@ -45,7 +45,7 @@ def module(project: Path) -> Path:
 
 def test_they_are_in_the_summary_the_report_show_and_json(lightwork: Callable, module: Path) -> None:
     done = lightwork("run", "asks", "--on", "serial")
-    assert "1 failed, 1 timed out, 1 retried" in done.err
+    assert "1 failed, 1 timed out, 1 retried" in done.out
     run = json.loads(lightwork("runs", "--json").out.splitlines()[-1])["runs"][0]["name"]
     record = json.loads(lightwork("show", run, "--json").out.splitlines()[-1])
     assert (record["elements"]["retried"], record["elements"]["timed_out"]) == (1, 1)
@@ -78,6 +78,6 @@ def test_they_are_told_while_a_run_in_a_cluster_is_waited_for() -> None:
 
 def test_the_options_of_tasks_are_in_the_help(lightwork: Callable, module: Path) -> None:
     text = " ".join(lightwork("run", "asks", "--help").out.split())
-    assert "ask retries=1, retry_delay=0, on_error='skip', retry_on=OSError, timeout=0.2" in text.replace(
+    assert "ask retries=1, retry_delay=0, on_error='skip', retry_on=ConnectionError, timeout=0.2" in text.replace(
         "cache=False, ", ""
     )
