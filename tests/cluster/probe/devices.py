@@ -12,7 +12,7 @@ from lightwork import pipeline, task
 def on_device(number: int) -> dict[str, object]:
     """Return where and when a number was worked on."""
     begin = time.time()
-    time.sleep(1)
+    time.sleep(4)
     return {"number": number, "pod": os.uname().nodename, "begin": begin, "end": time.time()}
 
 
