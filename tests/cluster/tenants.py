@@ -31,6 +31,9 @@ WHERE = ("--env", ENVIRONMENT, "--tenant")
 NO_IMAGE = "localhost/lightwork/not-there:1"
 """The image of an entry whose runs cannot start."""
 
+DEVICE, DEVICES = "lightwork.test/gpu", 2
+"""A resource of nodes, and how many of it the tests' own runs may request."""
+
 SMALL = {"cpu": "100m", "memory": "512Mi", "storage": "1Gi"}
 """The size of each pod, in place of the files': the node has two cores."""
 
@@ -50,6 +53,7 @@ def small_file(tenant: str) -> str:
     document = small((files.HERE / "tenants" / f"{tenant}.yaml").read_text())
     if tenant == TENANTS[0]:
         document["pipelines"] |= _probes()
+        document["quota"]["resources"] = {DEVICE: DEVICES}
     else:
         document["pipelines"] |= queues()
     return str(keep(tenant, document))
@@ -105,7 +109,12 @@ def _probes() -> dict[str, Any]:
     faults = {**probe, "pipeline": "faults", "parameters": {"kind": "exit", "call": False}}
     faults["workers"] = {**probe["workers"], "count": 2, "storage": "300Mi"}
     fallback = {**probe, "workers": {**probe["workers"], "on_demand_fallback": True}}
+    one_device = {"count": DEVICES, **SMALL, "threads": 2, "resources": {DEVICE: 1}}
+    devices = {**probe, "pipeline": "devices", "parameters": {"elements": 6, "each": 1}}
+    careful = {**probe, "pipeline": "careful", "parameters": {"label": "none"}, "limits": {"api": 1}}
     return {
+        "devices": {**devices, "workers": one_device, "max_parallel_runs": 1},
+        "careful": careful,
         "faults": faults,
         "probe": probe,
         "probe-brief": brief,

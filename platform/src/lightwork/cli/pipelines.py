@@ -108,12 +108,23 @@ def describe_command(names: tuple[str, ...], image: str | None, as_json: bool) -
 
 
 def _object(name: str, pipeline: Any, parameters: list[Parameter]) -> dict[str, Any]:
-    """Return a pipeline and its parameters, as JSON has them."""
+    """Return a pipeline, its parameters and what its tasks ask for, as JSON has them."""
+    from lightwork.functions import wanted
     from lightwork.functions.parameters import to_json
 
     signature = [to_json(item) for item in parameters]
-    interval = {"interval": list(pipeline.interval)} if pipeline.interval else {}
-    return {"name": name, "module": pipeline.module, "doc": pipeline.doc, "parameters": signature} | interval
+    further = {
+        "interval": list(pipeline.interval or ()),
+        "resources": wanted.resources(pipeline),
+        "limits": wanted.limits(pipeline),
+    }
+    return {
+        "name": name,
+        "module": pipeline.module,
+        "doc": pipeline.doc,
+        "parameters": signature,
+        **{key: value for key, value in further.items() if value},
+    }
 
 
 def _signature(parameters: list[Parameter]) -> str:

@@ -115,7 +115,10 @@ def _show_head(
         "on": record.get("on"),
         "started": when(record.get("started")),
         "seconds": _seconds(record, before),
-        "elements": ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "none",
+        "elements": ", ".join(
+            f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items() if number
+        )
+        or "none",
         "phases": ", ".join(f"{name} {number:,.1f} s" for name, number in phases.items() if number >= 0.05),
         "workers": "; ".join(
             f"{item['seconds']:,.0f} s of {item['size']}{_SPOT.get(item.get('spot'), '')}"
@@ -155,11 +158,14 @@ def _text(value: Any) -> str:
 
 def _show_parts(record: Mapping[str, Any]) -> None:
     """Show tables of tasks, attempts and artifacts, those that have more to say than the head."""
+    from lightwork.store.attempts import COUNTS, FURTHER
+
     if len(tasks := record["tasks"]) > 1:
         echo()
-        names = ("total", "cached", "computed", "failed")
-        rows = [[task, *(f"{counts[name]:,}" for name in names)] for task, counts in tasks.items()]
-        show_table(["task", *names], rows, right=names)
+        names = [*COUNTS, *(name for name in FURTHER if any(name in counts for counts in tasks.values()))]
+        rows = [[task, *(f"{counts.get(name, 0):,}" for name in names)] for task, counts in tasks.items()]
+        columns = [name.replace("_", " ") for name in names]
+        show_table(["task", *columns], rows, right=columns)
     attempts = record["attempts"]
     if len(attempts) > 1 or any(item.get("step") for item in attempts):
         echo()

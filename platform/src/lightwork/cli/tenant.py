@@ -124,7 +124,7 @@ def show(name: str, as_json: bool) -> None:
     environments = ", ".join(tenant.environments)
     echo(f"{tenant.name}: environments {environments}; namespace {tenant.namespace}{leaving}")
     echo(f"people: {_people(tenant)}\n")
-    columns = ["pods", "cpu", "memory", "storage"]
+    columns = _resources(tenant)
     show_table(["", *columns], _sizes(tenant), right=columns)
     from lightwork.tenants import fit
 
@@ -245,7 +245,7 @@ def _object(tenant: Tenant, warnings: Sequence[str]) -> dict[str, Any]:
         "environments": list(tenant.environments),
         "namespace": tenant.namespace,
         "people": tenant.people.model_dump(mode="json") if tenant.people else None,
-        "needs": named(["of", "pods", "cpu", "memory", "storage"], _sizes(tenant)),
+        "needs": named(["of", *_resources(tenant)], _sizes(tenant)),
         "runs_at_once": fit.concurrent(tenant),
         "steps": named(steps, _steps(tenant)),
         "schedules": times,
@@ -261,11 +261,18 @@ def _people(tenant: Tenant) -> str:
     return ", ".join([*tenant.people.principals, *group])
 
 
+def _resources(tenant: Tenant) -> list[str]:
+    """Return the names of the resources that a tenant's pods request."""
+    return ["pods", "cpu", "memory", "storage", *tenant.quota.resources]
+
+
 def _sizes(tenant: Tenant) -> list[list[Any]]:
     from lightwork.tenants import fit
 
+    columns = _resources(tenant)
+
     def row(title: str, need: fit.Need) -> list[Any]:
-        return [title, *(need.text(resource) for resource in ("pods", "cpu", "memory", "storage"))]
+        return [title, *(need.text(resource) for resource in columns)]
 
     rows = [row("quota", fit.limit(tenant.quota)), row("at rest", fit.Need())]
     for name, entry in tenant.pipelines.items():

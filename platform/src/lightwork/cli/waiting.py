@@ -254,9 +254,17 @@ def _told(step: str, picture: Picture) -> str:
     if "seconds_left" in told:
         parts.append(f"{_clock(told['seconds_left'])} left")
     parts.append(counted(workers, "worker"))
-    if failed := int(told.get("failed", 0)):
-        parts.append(f"{failed:,} failed")
+    parts += _troubled(told)
     return (f"{step}: " if step else "") + ", ".join(parts)
+
+
+def _troubled(counts: Mapping[str, float]) -> list[str]:
+    """Return how many elements failed, exceeded their time or were tried again, if there are any."""
+    from lightwork.store.attempts import FURTHER
+
+    return [
+        f"{int(counts[name]):,} {name.replace('_', ' ')}" for name in ("failed", *FURTHER) if counts.get(name)
+    ]
 
 
 def _roles(pods: Iterable[Pod]) -> list[str]:
@@ -323,6 +331,7 @@ def say_end(picture: Picture, *, with_result: bool) -> None:
     facts = [f"in {took:,.0f} s"] if took is not None else []
     if counts:
         facts.append(f"{counted(counts['total'], 'element')}, {counts['cached']:,} of them cached")
+        facts += _troubled(counts)
     if state.told_by != "workflow":
         facts.append(f"as {_TOLD_BY[state.told_by]}")
     echo(f"{state.name}: {', '.join(['Succeeded', *facts])}", err=True)

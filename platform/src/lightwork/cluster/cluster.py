@@ -15,6 +15,7 @@ from lightwork.cluster.ends import reported
 from lightwork.cluster.fleet import fleet_from
 from lightwork.cluster.keeper import Keeper, authority
 from lightwork.cluster.local import kill_workers, start_coiled, start_local
+from lightwork.cluster.offers import check_offered, fits
 from lightwork.cluster.relief import relieve
 from lightwork.cluster.versions import check_versions
 from lightwork.errors import ClusterAway, InputError, RunFailed, one_line
@@ -208,7 +209,7 @@ class Cluster:
             raise RunFailed(self._owned.revival.failure)
 
     def offers(self, task: str, resources: Mapping[str, float]) -> bool:
-        """Check that a worker offers what a task needs; return False if there is none yet.
+        """Check that a worker offers what a task needs; return False if that is not known yet.
 
         Args:
             task: the task's name.
@@ -218,12 +219,14 @@ class Cluster:
             InputError: there are workers, and none of them offers it.
             Lost: the scheduler is gone.
         """
+        if check_offered(self.on, task, resources):
+            return True
         try:
             workers = self.client.scheduler_info(n_workers=-1)["workers"]
         except Exception as error:
             raise Lost from error
         offered = [worker.get("resources") or {} for worker in workers.values()]
-        if any(all(offer.get(name, 0) >= number for name, number in resources.items()) for offer in offered):
+        if any(fits(offer, resources) for offer in offered):
             return True
         if not offered or (self.keeper is not None and not self.slots()):
             return False

@@ -29,12 +29,15 @@ from lightwork.functions.raised import bounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lightwork.engine.compute import Computed
     from lightwork.engine.job import Parcel
 
 IDLE_SECONDS = 60.0
 """Seconds after which a process that has nothing to do ends."""
 _START_SECONDS = 120.0
 """Seconds within which the process has to be ready for its first call, on a machine that is busy."""
+_HELD_UP = 2.0
+"""Seconds beyond the limit within which an event loop says that it is alive, unless it is held up."""
 _WHERE_SECONDS = 0.2
 """Seconds within which the process writes where it hangs."""
 _TEXT = 20_000
@@ -161,6 +164,26 @@ class Apart:
         """
         return self._call("element", element)
 
+    def together(self, elements: Sequence[Any], budget: float) -> Computed | None:
+        """Call a coroutine function on the elements of a batch, several at once.
+
+        Returns:
+            The outcome, as `looping.together` returns it. None if the process has ended or hangs, by one of
+            several elements: calls one by one tell by which.
+        """
+        process = self._process()
+        try:
+            process.send("batch", (elements, budget))
+            self._expect(process, "begun", _START_SECONDS)
+            done: Computed = self._expect(process, "done", self._seconds + _HELD_UP)
+        except (_Ended, TimeoutError):
+            process.end()
+            return None
+        except BaseException:
+            process.end()
+            raise
+        return done
+
     def submitted(self, data: Any, arguments: tuple[Any, ...]) -> Any:
         """Call the function with the arguments of a submitted call; as `element`."""
         return self._call("call", (data, arguments))
@@ -227,6 +250,8 @@ class Apart:
                 return content
             if kind == "log":
                 self._forward(content)
+            elif kind == "alive":
+                end = time.monotonic() + seconds
             elif kind == "changed":
                 self._changed(*content)
             elif kind == "raised":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from lightwork import logs
 from lightwork.cluster.cluster import Lost
+from lightwork.cluster.offers import check_offered
 from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import Failure, compute, killed, renewing
 from lightwork.engine.limiting import check_limit
@@ -245,6 +246,7 @@ class Future(Generic[R]):
         self._sent += 1
         resources = self._task.options.resources
         if resources:
+            check_offered(self.runner.on, self._task.name, resources)
             self.runner.cluster.offers(self._task.name, resources)
         self._future = self.runner.cluster.submit(
             *(run_call, self._payload, *arguments), key=key, place=now(), resources=resources

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.apart import Apart, release
 from lightwork.engine.compute import Computed, compute, renewing
-from lightwork.engine.limiting import limited
-from lightwork.engine.looping import awaited, runs_together, together
+from lightwork.engine.limiting import limited, limiter
+from lightwork.engine.looping import awaited, together
 from lightwork.functions.frozen import freeze
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def compute_batch(
     options, stop, notes = job.options, job.options.on_error == "raise", Notes()
     if options.timeout is not None:
         apart = Apart(parcel, options.timeout, forward, notes.add)
+        # A process apart has no slots of a limit.
+        is_together = job.is_async and options.limit is None
+        if is_together and (done := apart.together(elements, budget)) is not None:
+            values += done.values
+            return replace(done, values=values), notes
         done = compute(
             *(limited(job, apart.element, notes.wait), elements, options),
             stop_at_failure=stop,
@@ -71,7 +77,7 @@ def compute_batch(
         )
         return done, notes
     release()
-    if runs_together(job):
+    if job.is_async:
         done, notes.warning = job.shared.run(
             lambda loan: together(
                 *(job.call(loan), elements, options),
@@ -79,12 +85,13 @@ def compute_batch(
                 budget=budget,
                 keep=freeze,
                 values=values if loan is None else None,
+                limiter=limiter(job, notes.wait),
             )
         )
         return done, notes
     done, notes.warning = job.shared.run(
         lambda loan: compute(
-            *(limited(job, awaited(job.call(loan), is_async=job.is_async), notes.wait), elements, options),
+            *(limited(job, job.call(loan), notes.wait), elements, options),
             stop_at_failure=stop,
             budget=budget,
             keep=freeze,

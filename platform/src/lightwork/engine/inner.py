@@ -8,21 +8,23 @@ import os
 import pickle
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine import worker
 from lightwork.engine.apart import IDLE_SECONDS
 from lightwork.engine.causes import send
-from lightwork.engine.compute import advice, trace
-from lightwork.engine.looping import awaited
+from lightwork.engine.compute import Failure, advice, trace
+from lightwork.engine.looping import awaited, together
 from lightwork.errors import LightworkError
 from lightwork.functions.frozen import Unfreezable, freeze, open_argument
 from lightwork.functions.raised import describe, raise_if_interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
+    from lightwork.engine.compute import Computed
     from lightwork.engine.job import Job, Parcel
 
 _DIE_WITH_PARENT = 1
@@ -75,7 +77,7 @@ class _Inner:
         with worker.inside(self._parcel) as job:
             self._tell("begun")
             try:
-                value, warning = _element(job, content) if kind == "element" else (_call(job, *content), "")
+                value, warning = self._outcome(job, kind, content)
             except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
                 raise_if_interrupted(error)
                 self._tell("raised", (send(error), describe(error) + advice(error), trace(error)))
@@ -88,6 +90,37 @@ class _Inner:
                 self._tell("raised", (send(value.error), text, ""))
             else:
                 self._tell("done", value)
+
+    def _outcome(self, job: Job, kind: str, content: Any) -> tuple[Any, str]:
+        """Return what is asked for, and a warning about shared arguments."""
+        if kind == "element":
+            return _element(job, content)
+        if kind == "batch":
+            return _batch(job, *content, lambda: self._tell("alive"))
+        return _call(job, *content), ""
+
+
+def _batch(
+    job: Job, elements: Sequence[Any], budget: float, alive: Callable[[], object]
+) -> tuple[Computed, str]:
+    """Return the outcome of elements that run together, in a form that travels."""
+    stop = job.options.on_error == "raise"
+    done, warning = job.shared.run(
+        lambda loan: together(
+            *(job.call(loan), elements, job.options),
+            stop_at_failure=stop,
+            budget=budget,
+            keep=freeze,
+            alive=alive,
+        )
+    )
+    for position, value in enumerate(done.values):
+        if type(value) is Unfreezable:
+            done.values[position] = worker.unsendable(position, elements[position], value)
+    failures = [value for value in done.values if type(value) is Failure]
+    for failure in failures:
+        failure.exception = send(failure.exception)
+    return replace(done, failures=failures), warning
 
 
 def _element(job: Job, element: Any) -> tuple[Any, str]:

@@ -8,6 +8,7 @@ import re
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ MARK = "lightwork-lake"
 
 MARK_ANEW = "lightwork-lake-anew"
 """What the marker file is to hold where it was found damaged."""
+
+_PARCELS_KEPT = 16
+"""Parcels that a worker keeps, so that it unpacks each only once."""
 
 INLINE_BYTES = 32 * 1024
 """A job up to this size is sent with each batch; a larger one is put in the lake and read once."""
@@ -115,6 +119,14 @@ class Parcel:
     mark: str = ""
     keeps: bool = True
     forward: bool = False
+    _packed: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> Any:
+        # It goes along with each batch and each call, so it is packed and unpacked once.
+        if not self._packed:
+            values = self.id, self.data, self.lake, self.path, self.proof, self.mark, self.keeps, self.forward
+            object.__setattr__(self, "_packed", pickle.dumps(values, protocol=5))
+        return _unpacked, (self._packed,)
 
     @property
     def is_large(self) -> bool:
@@ -134,6 +146,11 @@ class Parcel:
             self.lake.write(self.path, data, durable=False)  # no run after this one needs it
             data = None
         return replace(self, data=data, mark=mark())
+
+
+@lru_cache(maxsize=_PARCELS_KEPT)
+def _unpacked(packed: bytes) -> Parcel:
+    return Parcel(*pickle.loads(packed))
 
 
 def pack(job: Job, folder: str, absent: Collection[Name] = ()) -> Parcel:

@@ -7,7 +7,9 @@ more, in which the scheduler looks for such leases. A slot of a rate is held unt
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 import uuid
@@ -18,7 +20,7 @@ from lightwork.errors import InputError, near
 from lightwork.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from lightwork.engine.job import Job
     from lightwork.functions.decorated import TaskFunction
@@ -38,13 +40,14 @@ _held: ContextVar[frozenset[str]] = ContextVar("lightwork_slots", default=frozen
 class Slots(Protocol):
     """The slots of one limit."""
 
-    def take(self, seconds: float) -> bool:
-        """Take a slot, waiting for some seconds at most; return whether that worked."""
+    def take(self, seconds: float) -> str:
+        """Take a slot, waiting for some seconds at most; return its name, empty if there is none."""
 
-    def give_back(self, began: float) -> None:
+    def give_back(self, slot: str, began: float) -> None:
         """Give a slot back, or a slot of a rate once its time is over.
 
         Args:
+            slot: its name, as `take` returned it.
             began: when it was taken, as `time.monotonic` tells.
         """
 
@@ -64,6 +67,7 @@ class Limiter:
         self._limit = limit
         self._slots = slots
         self._note = note
+        self._turn = asyncio.Lock()
 
     def call(self, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return a function that waits for a slot before it calls another one."""
@@ -76,26 +80,70 @@ class Limiter:
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:
-        name = self._limit.name
-        if name in _held.get():
+        if self._limit.name in _held.get():
             yield
             return
-        begin = time.monotonic()
-        told = False
-        while not self._slots.take(_TELL):
-            if not told:
-                told = True
-                get_logger("lightwork").info(
-                    f"{self._task}: waiting for the limit {name!r} ({self._limit})", limit=name
-                )
+        begin, told = time.monotonic(), False
+        while not (slot := self._slots.take(_TELL)):
+            told = self._tell(told=told)
+        with self._holding(slot, begin):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a slot, which is given back at the end of the block, while other coroutines run."""
+        if self._limit.name in _held.get():
+            yield
+            return
+        begin, told = time.monotonic(), False
+        async with self._turn:  # so that one thread is enough
+            while not (slot := await self._taken()):
+                told = self._tell(told=told)
+        with self._holding(slot, begin):
+            yield
+
+    async def _taken(self) -> str:
+        """Take a slot in another thread; a coroutine that is cancelled meanwhile gives it back."""
+        lock, wanted = threading.Lock(), True
+        slots: list[str] = []
+
+        def take() -> None:
+            slot = self._slots.take(_TELL)
+            with lock:
+                slots.append(slot)
+                if slot and not wanted:
+                    self._slots.give_back(slot, time.monotonic())
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, take)
+        except BaseException:
+            with lock:
+                wanted = False
+                if any(slots):
+                    self._slots.give_back(slots[0], time.monotonic())
+            raise
+        return slots[0]
+
+    def _tell(self, *, told: bool) -> bool:
+        """Say once that a call waits."""
+        if not told:
+            name = self._limit.name
+            get_logger("lightwork").info(
+                f"{self._task}: waiting for the limit {name!r} ({self._limit})", limit=name
+            )
+        return True
+
+    @contextlib.contextmanager
+    def _holding(self, slot: str, begin: float) -> Iterator[None]:
+        """Note the wait for a slot, and give it back at the end of the block."""
         began = time.monotonic()
         self._note(began - begin)
-        token = _held.set(_held.get() | {name})
+        token = _held.set(_held.get() | {self._limit.name})
         try:
             yield
         finally:
             _held.reset(token)
-            self._slots.give_back(began)
+            self._slots.give_back(slot, began)
 
 
 class LocalSlots:
@@ -107,7 +155,7 @@ class LocalSlots:
         self._used = 0
         self._ends: list[float] = []
 
-    def take(self, seconds: float) -> bool:
+    def take(self, seconds: float) -> str:
         """Take a slot, as `Slots` does."""
         end = time.monotonic() + seconds
         with self._free:
@@ -116,12 +164,12 @@ class LocalSlots:
                 self._ends = [over for over in self._ends if over > now]
                 if self._used + len(self._ends) < self._limit.count:
                     self._used += 1
-                    return True
+                    return self._limit.name
                 if now >= end:
-                    return False
+                    return ""
                 self._free.wait(min([end, *self._ends]) - now)
 
-    def give_back(self, began: float) -> None:
+    def give_back(self, slot: str, began: float) -> None:  # noqa: ARG002 - one is as good as another
         """Give a slot back, as `Slots` does."""
         with self._free:
             self._used -= 1
@@ -153,9 +201,8 @@ class WorkerSlots:
             ) from None
         self._limit = limit
         self._name = slots_name(run, limit)
-        self._taken = threading.local()
 
-    def take(self, seconds: float) -> bool:
+    def take(self, seconds: float) -> str:
         """Take a slot, as `Slots` does."""
         lease = uuid.uuid4().hex
         ask = {"name": self._name, "timeout": seconds, "lease_id": lease}
@@ -165,21 +212,20 @@ class WorkerSlots:
             count = self._limit.count
             self._ask("semaphore_register", name=self._name, max_leases=count, lease_timeout=_LEASE)
             granted = self._ask("semaphore_acquire", **ask)
-        if granted:
-            self._taken.lease = lease
-            _leases.add(self._worker, self._name, lease)
-        return bool(granted)
+        if not granted:
+            return ""
+        _leases.add(self._worker, self._name, lease)
+        return lease
 
-    def give_back(self, began: float) -> None:
+    def give_back(self, slot: str, began: float) -> None:
         """Give a slot back, as `Slots` does."""
-        lease: str = self._taken.lease
         left = began + self._limit.seconds - time.monotonic()
         if left > 0:
-            timer = threading.Timer(left, self._release, (lease,))
+            timer = threading.Timer(left, self._release, (slot,))
             timer.daemon = True
             timer.start()
         else:
-            self._release(lease)
+            self._release(slot)
 
     def _release(self, lease: str) -> None:
         _leases.discard(self._name, lease)
@@ -247,6 +293,19 @@ def slots_on_worker(run: str, limit: Limit) -> WorkerSlots:
     return _of_worker[name]
 
 
+def limiter(job: Job, note: Callable[[float], object]) -> Limiter | None:
+    """Return what takes a slot on a worker for each call of a job; None if its task has no limit.
+
+    Args:
+        job: the job.
+        note: is called with the seconds that each call has waited.
+    """
+    if job.options.limit is None:
+        return None
+    limit = job.limits[job.options.limit]
+    return Limiter(job.task, limit, slots_on_worker(job.context.get("run", ""), limit), note)
+
+
 def limited(job: Job, call: Callable[[Any], Any], note: Callable[[float], object]) -> Callable[[Any], Any]:
     """Return the function of an element as a worker calls it: with a slot, if the task has a limit.
 
@@ -255,10 +314,8 @@ def limited(job: Job, call: Callable[[Any], Any], note: Callable[[float], object
         call: the function without one.
         note: is called with the seconds that each call has waited.
     """
-    if job.options.limit is None:
-        return call
-    limit = job.limits[job.options.limit]
-    return Limiter(job.task, limit, slots_on_worker(job.context.get("run", ""), limit), note).call(call)
+    taker = limiter(job, note)
+    return call if taker is None else taker.call(call)
 
 
 def check_limit(task: TaskFunction[..., Any], limits: Mapping[str, Limit]) -> None:
@@ -271,7 +328,8 @@ def check_limit(task: TaskFunction[..., Any], limits: Mapping[str, Limit]) -> No
     if name is not None and name not in limits:
         raise InputError(
             f"{task.name}: limit={name!r}: the session has no limit of this name{near(name, limits)};"
-            f" expected connect(limits={{{name!r}: 4}}), or LIGHTWORK_LIMITS={name}=4"
+            f" expected connect(limits={{{name!r}: 4}}), LIGHTWORK_LIMITS={name}=4, or in a cluster `limits`"
+            " in the tenant's file"
         )
 
 

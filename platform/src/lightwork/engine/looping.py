@@ -1,7 +1,6 @@
 """Tasks that are `async def`: their coroutines run in an event loop of the executor's thread.
 
-The elements of a batch on a worker run together. Elsewhere, and where a time limit or a limit of the session
-counts for each call by itself, one runs after the other.
+The elements of a batch run together; with a time limit on workers, in the process that `apart` starts.
 """
 
 from __future__ import annotations
@@ -15,14 +14,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lightwork.engine.compute import Computed, Failure, as_it_is, failed, pause_before_retry
+from lightwork.engine.timing import Coroutines
 from lightwork.functions.frozen import ATOMIC, open_argument
 from lightwork.functions.raised import raise_if_interrupted
 from lightwork.logs import set_attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from lightwork.engine.job import Job
+    from lightwork.engine.limiting import Limiter
     from lightwork.functions.options import TaskOptions
 
 _here = threading.local()
@@ -37,11 +38,6 @@ def awaited(call: Callable[[Any], Any], *, is_async: bool) -> Callable[[Any], An
         is_async: whether it returns a coroutine.
     """
     return (lambda element: run(call(element))) if is_async else call
-
-
-def runs_together(job: Job) -> bool:
-    """Return whether the elements of a batch of a job run together."""
-    return job.is_async and job.options.timeout is None and job.options.limit is None
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -97,12 +93,29 @@ def together(
     budget: float | None = None,
     keep: Callable[[Any], Any] = as_it_is,
     values: list[Any] | None = None,
+    limiter: Limiter | None = None,
+    alive: Callable[[], object] = list,
 ) -> Computed:
     """Compute a batch as `compute` does, with up to `concurrency` elements at once.
 
     After an early stop, those that have begun are waited for: they are the first ones of the batch.
+
+    Args:
+        call: as for `compute`.
+        elements: as for `compute`.
+        options: as for `compute`; its time limit holds too.
+        stop_at_failure: as for `compute`.
+        budget: as for `compute`.
+        keep: as for `compute`.
+        values: as for `compute`, but gets the outcomes at the end.
+        limiter: takes a slot for each attempt; None for none.
+        alive: is called every now and then if there is a time limit, while nothing holds up the loop.
     """
     batch = _Together(call, elements, options, keep, stop_at_failure=stop_at_failure, budget=budget)
+    if limiter is not None:
+        batch.slot = limiter.slot
+    if options.timeout is not None:
+        batch.time = Coroutines(options.timeout, alive)
     run(batch.run())
     results = [batch.outcomes[position] for position in range(batch.begun)]
     if values is not None:
@@ -120,6 +133,8 @@ class _Together:
         begun: how many have begun.
         outcomes: their results and failures, by position.
         retried: how many were tried more than once.
+        slot: what each attempt is made in.
+        time: the limit of each attempt's time; None if there is none.
     """
 
     def __init__(
@@ -140,6 +155,8 @@ class _Together:
         self.begin = time.perf_counter()
         self._limit = math.inf if budget is None else self.begin + budget
         self._stopped = False
+        self.slot: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+        self.time: Coroutines | None = None
         self.begun = 0
         self.outcomes: dict[int, Any] = {}
         self.retried = 0
@@ -147,9 +164,10 @@ class _Together:
     async def run(self) -> None:
         """Run the elements."""
         count = min(self._options.most_together, len(self._elements))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(self._some())
+        with contextlib.nullcontext() if self.time is None else self.time.watched():
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(self._some())
 
     async def _some(self) -> None:
         """Run one element after the other, each the first that has not begun."""
@@ -164,7 +182,8 @@ class _Together:
         element, attempt = self._elements[position], 1
         while True:
             try:
-                value = await self._call(open_argument(element))
+                async with self.slot(), contextlib.nullcontext() if self.time is None else self.time.within():
+                    value = await self._call(open_argument(element))
                 return value if ATOMIC[type(value)] else self._keep(value)
             except BaseException as error:
                 raise_if_interrupted(error)

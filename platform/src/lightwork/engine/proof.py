@@ -53,6 +53,9 @@ class Proof:
     digest: str = ""
     libraries: tuple[Library, ...] = ()
 
+    def __reduce__(self) -> Any:
+        return Proof, (self.names, self.holes, self.digest, self.libraries)
+
 
 NOTHING = Proof()
 """The proof of a job that names nothing first-party."""

@@ -331,14 +331,19 @@ class Runner:
             call: the function without one.
             note: is called with the seconds that each call has waited.
         """
+        limiter = self.limiter(task, note)
+        return call if limiter is None else limiter.call(call)
+
+    def limiter(self, task: TaskFunction[..., Any], note: Callable[[float], object]) -> Limiter | None:
+        """Return what takes a slot in this process for each call of a task; None if it has no limit."""
         if task.options.limit is None:
-            return call
+            return None
         limit, outer = self.limits[task.options.limit], CURRENT.get()
         if outer is not None:  # a task that maps another, on a worker
             slots: Slots = slots_on_worker(outer.context.get("run", ""), limit)
         else:
             slots = self._slots.setdefault(limit.name, LocalSlots(limit))
-        return Limiter(task.name, limit, slots, note).call(call)
+        return Limiter(task.name, limit, slots, note)
 
     def _hold_packages(self) -> None:
         """Pickle first-party code by value for remote workers, also before there is a connection to them."""

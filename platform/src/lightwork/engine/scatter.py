@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lightwork.cluster.cluster import Lost
+from lightwork.cluster.offers import check_offered, threads_of_a_call
 from lightwork.cluster.relief import Patience
 from lightwork.engine.compute import Failure, killed, shorten
 from lightwork.engine.feed import PAGE, Page, Span
@@ -113,6 +114,7 @@ class Scatter:
         self._working_since: float | None = None
         self._reported_waiting = False
         self._needed = self._options.resources
+        self._threads = threads_of_a_call(call.runner.on, self._needed)
 
     def iterate(self) -> Iterator[Any]:
         """Yield the results in order.
@@ -202,7 +204,7 @@ class Scatter:
             self._fill()
             if self._inflight or self._feed.waiting:
                 batches = len(self._inflight) + self._batches_left()
-                self._call.runner.cluster.need(self._name, batches)
+                self._call.runner.cluster.need(self._name, math.ceil(batches * self._threads))
             if block and not self._arrived and (self._inflight or self._feed.waiting):
                 self._wait()
         except Lost:
@@ -255,6 +257,8 @@ class Scatter:
                 if not feed.waiting:
                     return  # the whole page is cached: hand it out first
             left = feed.left()
+            if self._needed:
+                check_offered(self._call.runner.on, self._call.task.name, self._needed)
             slots = slots or max(1, self._call.runner.cluster_for(self._batches_left()).slots())
             if len(self._inflight) >= slots * sizer.depth():
                 return

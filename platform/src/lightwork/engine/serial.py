@@ -1,4 +1,7 @@
-"""A map in this process, one element after the other: breakpoints work, and nothing is sent to a worker."""
+"""A map in this process, one element after the other: breakpoints work, and nothing is sent to a worker.
+
+Of a task that is `async def`, some elements run together.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork import logs
 from lightwork.engine.calls import FUTURE_REFUSED, Future, not_cached
 from lightwork.engine.compute import Failure, opening, shorten, try_again
-from lightwork.engine.looping import awaited
+from lightwork.engine.looping import together
 from lightwork.engine.shared import changed
-from lightwork.engine.timing import timed
+from lightwork.engine.timing import check_timed, timed
 from lightwork.engine.watch import Watch
 from lightwork.engine.worker import as_error
 from lightwork.errors import LakeAway, LightworkError, one_line
@@ -23,6 +26,7 @@ from lightwork.functions.frozen import (
     open_argument,
     release,
     split,
+    thaw,
 )
 from lightwork.functions.raised import raise_if_interrupted, watching
 from lightwork.lake.patience import hurried
@@ -40,6 +44,7 @@ _COMMIT_EVERY = 1.0
 """Seconds after which results are committed to the lake."""
 _COMMIT_AT = 1 << 14
 """The number of results at which they are committed earlier."""
+_MAYBE_FUTURES = frozenset({Future, tuple})
 _COMMIT_BYTES = 32 << 20
 """The bytes of results at which they are committed earlier."""
 
@@ -108,6 +113,9 @@ class _Attempts:
         Results with lent shared arguments are yielded once these are checked: at most `_WINDOW` seconds
         later, and before the input is read any further.
         """
+        if self._job.is_async:
+            yield from self._outcomes_together()
+            return
         feed, shared = self._call.feed, self._job.shared
         loan = shared.lend()
         function = self._with_limits(self._job.call(loan))
@@ -150,9 +158,86 @@ class _Attempts:
                 yield from window
                 window, inputs, begin = [], [], 0.0
 
+    def _outcomes_together(self) -> Iterator[tuple[int, bytes | None, Any, bool]]:
+        """Do as `outcomes`, with up to `concurrency` elements at once, of those that are read already."""
+        check_timed(self._options.timeout, self._call.task.name)
+        feed, buffer, wanted = self._call.feed, self._buffer, self._wanted
+        window: list[tuple[int, bytes | None, Any, bool]] = []
+        missing = 0
+        for index, element, key, value in feed.stream():
+            if wanted is not None:
+                if index in wanted:
+                    value = MISSING
+                elif value is MISSING:
+                    continue
+            if buffer.over:
+                key, value = None, MISSING
+            is_cached = value is not MISSING
+            if is_cached and not missing:
+                yield index, key, value, True
+                continue
+            if not is_cached:
+                self._call.tick()
+                missing += 1
+                value = _refused(index, element) or self._input(element, lent=True)[1]
+            window.append((index, key, value, is_cached))
+            if missing >= self._options.most_together or index + 1 >= feed.read:
+                yield from self._computed_together(window)
+                window, missing = [], 0
+        yield from self._computed_together(window)
+
+    def _computed_together(
+        self, window: list[tuple[int, bytes | None, Any, bool]]
+    ) -> Iterator[tuple[int, bytes | None, Any, bool]]:
+        """Yield some outcomes, once those that are not cached are computed."""
+        watch = self._watch
+        if watch is not None and (watch.moved() or watch.before_call()):
+            self._watch = None if self._buffer.is_over() else watch
+        elements = [item for _, _, item, is_cached in window if not is_cached and type(item) is not Failure]
+        values = iter(self._run_together(elements))
+        if watch is not None and (names_changed := watch.after_call()):
+            self._call.note_changes(names_changed)
+        outcomes = []
+        for index, key, value, is_cached in window:
+            given = is_cached or type(value) is Failure
+            outcome = value if given else thaw(next(values, MISSING))
+            if outcome is MISSING:
+                break
+            outcomes.append((index, key, outcome, is_cached))
+        self._keep_after_failure(outcomes)
+        yield from outcomes
+
+    def _keep_after_failure(self, outcomes: list[tuple[int, bytes | None, Any, bool]]) -> None:
+        """Keep the results that are not handed out, as an element before them ends the map."""
+        failures = [place for place, outcome in enumerate(outcomes) if self._is_last(outcome)]
+        for _, key, result, is_cached in outcomes[failures[0] :] if failures else ():
+            if not is_cached and type(result) is not Failure:
+                self._call.stats.computed += 1
+                if key is not None and self._call.code is not None and not self._buffer.over:
+                    self._buffer.add(key, result)
+
+    def _run_together(self, elements: list[Any]) -> list[Any]:
+        """Compute elements in this thread's event loop; return the outcomes of those that have begun."""
+        call, options = self._call, self._options
+        tokens = self._enter()
+        try:
+            done, warning = self._job.shared.run(
+                lambda loan: together(
+                    *(self._job.call(loan), elements, options),
+                    stop_at_failure=options.on_error == "raise",
+                    keep=freeze_or_keep,
+                    limiter=call.runner.limiter(call.task, call.stats.wait),
+                )
+            )
+        finally:
+            self._leave(tokens)
+        call.stats.retried += done.retried
+        if warning:
+            logs.get_logger("lightwork").warning(f"{call.task.name}: {warning}")
+        return done.values
+
     def _with_limits(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         call, seconds = self._call, self._options.timeout
-        function = awaited(function, is_async=self._job.is_async)
         if seconds is not None:
             function = timed(function, seconds, call.task.name)
         return call.runner.limited(call.task, function, call.stats.wait)
@@ -169,8 +254,8 @@ class _Attempts:
         return element, freeze_or_keep(element) if lent or self._options.retries else element
 
     def _attempt(self, function: Any, index: int, element: Any, again: Any) -> Any:
-        if type(element) is Future or (type(element) is tuple and Future in set(map(type, element))):
-            return Failure(index, shorten(element), FUTURE_REFUSED, "", None, 1)
+        if type(element) in _MAYBE_FUTURES and (refused := _refused(index, element)) is not None:
+            return refused
         # The context covers the call alone: the caller's own code runs between two results.
         tokens = self._enter()
         try:
@@ -192,6 +277,13 @@ class _Attempts:
     def _warn(self, names: tuple[str, ...]) -> None:
         if names:
             logs.get_logger("lightwork").warning(f"{self._call.task.name}: {changed(names)}")
+
+
+def _refused(index: int, element: Any) -> Failure | None:
+    """Return the failure of an element that is a future, or has one among its arguments."""
+    if type(element) is Future or (type(element) is tuple and Future in set(map(type, element))):
+        return Failure(index, shorten(element), FUTURE_REFUSED, "", None, 1)
+    return None
 
 
 class _Buffer:

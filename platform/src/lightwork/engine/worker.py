@@ -97,6 +97,12 @@ class Reply:
     retried: int = 0
     waited: float = 0.0
 
+    def __reduce__(self) -> Any:
+        # Most have nothing to say but their results, and there is one for each batch.
+        first = self.done, self.blocks, self.failures, self.seconds
+        told = self.path, self.warning, self.changed, self.unkept, self.refusal, self.retried, self.waited
+        return Reply, first + told if any(told) else first
+
 
 def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budget: float) -> bytes:
     """Pickle a batch into one bytes object, which is opaque to Dask.
@@ -189,7 +195,7 @@ def _reply(
     if Unfreezable in set(map(type, values)):
         for position, value in enumerate(values):
             if type(value) is Unfreezable:
-                values[position] = _unsendable(position, elements[position], value)
+                values[position] = unsendable(position, elements[position], value)
         failures = [value for value in values if type(value) is Failure]
     blocks = segments.to_blocks([value for value in values if type(value) is not Failure])
     for failure in failures:
@@ -218,7 +224,7 @@ def _reply(
     return reply
 
 
-def _unsendable(position: int, element: Any, result: Unfreezable) -> Failure:
+def unsendable(position: int, element: Any, result: Unfreezable) -> Failure:
     """Return the failure of an element whose result cannot be pickled."""
     text = f"a result of type {result.kind} cannot be sent to the driver: {describe(result.error)}"
     return Failure(position, shorten(element), text, "", None, 1)
@@ -310,7 +316,7 @@ def run_call(payload: bytes, *arguments: Any) -> Any:
             logs.get_logger("lightwork").warning(changes_line(job.task, changed))
         value = done.values[0]
         if type(value) is Unfreezable:
-            value = _unsendable(0, first, value)
+            value = unsendable(0, first, value)
         if type(value) is Failure:
             raise _sent_error(job, value)
         if key is not None:

@@ -6,7 +6,7 @@ import difflib
 import functools
 import inspect
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -83,12 +83,16 @@ class Described:
         doc: the first line of its docstring.
         parameters: its parameters by name, in the order of its signature.
         interval: the parameters that take a run's interval, as those of a Pipeline.
+        resources: what its tasks ask of workers, by their short names, as `wanted.resources` tells it.
+        limits: the limits that they wait for, as `wanted.limits` tells it.
     """
 
     name: str
     doc: str
     parameters: Mapping[str, Parameter]
     interval: tuple[str, str] | None = None
+    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 def of(pipeline: Pipeline[..., Any] | Described) -> dict[str, Parameter]:

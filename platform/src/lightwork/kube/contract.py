@@ -16,6 +16,7 @@ from lightwork.settings import ENV_HISTORY_ARTIFACTS as ENV_HISTORY_ARTIFACTS
 from lightwork.settings import ENV_HISTORY_DAYS as ENV_HISTORY_DAYS
 from lightwork.settings import ENV_HISTORY_RUNS as ENV_HISTORY_RUNS
 from lightwork.settings import ENV_LAKE as ENV_LAKE
+from lightwork.settings import ENV_LIMITS as ENV_LIMITS
 from lightwork.settings import ENV_RUN as ENV_RUN
 from lightwork.settings import ENV_TENANT as ENV_TENANT
 
@@ -276,6 +277,11 @@ ENV_WORKERS = "LIGHTWORK_WORKERS"
 """The most workers that the run may have. Set and read as ENV_NAMESPACE."""
 ENV_WORKER_THREADS = "LIGHTWORK_WORKER_THREADS"
 """The threads of each worker. Set and read as ENV_NAMESPACE."""
+ENV_WORKER_RESOURCES = "LIGHTWORK_WORKER_RESOURCES"
+"""What each worker offers to tasks, as in `GPU=1 LICENSE=2`.
+
+Set by `manifests.scaler`, read by `cluster.offers`.
+"""
 ENV_WORKERS_DEPLOYMENT = "LIGHTWORK_WORKERS_DEPLOYMENT"
 """The Deployment to scale; without it, the driver leaves the workers alone. Set and read as ENV_NAMESPACE."""
 ENV_WORKER_PORT = "LIGHTWORK_WORKER_PORT"

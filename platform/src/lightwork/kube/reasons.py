@@ -16,6 +16,8 @@ _MAIN = re.compile(r"main: (?P<reason>\w+) \(exit code (?P<code>\d+)\)(?:: (?P<t
 _ARGO = re.compile(r'"argo":true[,}]|\bargo=true\b|^Error: exit status \d+$')
 """Lines of Argo's container in the log of another, as JSON or text."""
 
+_DEVICE = re.compile(r"\bInsufficient ([a-z0-9.-]+/[A-Za-z0-9._-]*\w)")
+"""A resource that is not Kubernetes' own, such as nvidia.com/gpu, in a message of its scheduler."""
 _PULL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _CREATE = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 _EVENTS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
@@ -48,7 +50,8 @@ def not_started(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             if condition.get("reason") == "SchedulingGated":
                 return "it is held back by a scheduling gate"
-            return f"no node fits: {_short(condition.get('message') or condition.get('reason') or '')}"
+            message = str(condition.get("message") or condition.get("reason") or "")
+            return f"no node fits: {_lacking(message)}{_short(message)}"
     for container, waiting in _waiting(pod):
         reason, message = str(waiting.get("reason") or ""), _short(waiting.get("message") or "")
         if reason in _PULL:
@@ -66,6 +69,15 @@ def not_started(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
     if last.get("reason") not in _EVENTS:
         return ""  # what kept it before is over
     return _short(last.get("message") or last["reason"])
+
+
+def _lacking(message: str) -> str:
+    """Return which resources beside processor and memory no node has left, by a message of the scheduler.
+
+    It does not tell whether a node has none at all or has given all of them away.
+    """
+    names = dict.fromkeys(_DEVICE.findall(message))
+    return f"no node has {' and '.join(names)}, or all of it is in use: " if names else ""
 
 
 def ended(pod: Mapping[str, Any]) -> str:

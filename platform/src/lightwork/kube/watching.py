@@ -28,7 +28,10 @@ SELDOM = 10.0
 END_BYTES = 1 << 20
 """The most bytes of a driver's log, at its end, in which its result is looked for."""
 _TOLD_BYTES = 1 << 20
-_NUMBERS = ("done", "total", "complete", "cached", "failed", "per_second", "seconds_left", "workers")
+_NUMBERS = (
+    *("done", "total", "complete", "cached", "failed", "retried", "timed_out"),
+    *("per_second", "seconds_left", "workers"),
+)
 
 
 @dataclass(frozen=True, slots=True)

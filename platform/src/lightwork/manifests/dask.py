@@ -223,6 +223,7 @@ def workers() -> Manifest:
             *("--nanny-port", str(contract.NANNY_PORT), "--dashboard-address", f":{contract.DASHBOARD_PORT}"),
             # Metrics and health are served anyway. Nobody could reach the rest, and it slows the start down.
             "--no-dashboard",
+            *("--resources", placeholder("worker-offers")),
             # A worker that finds no scheduler exits, and its container restarts.
             *("--death-timeout", "120"),
             # It tells the driver how the worker's process has ended.
@@ -251,8 +252,8 @@ def workers() -> Manifest:
                 "exec": {"command": ["python", "-m", "lightwork.pods.retire", "--seconds", str(RETIRE)]}
             }
         },
-        "resources": base.resources(
-            *(placeholder(f"worker-{name}") for name in ("cpu", "memory", "storage"))
+        "resources": _with_devices(
+            base.resources(*(placeholder(f"worker-{name}") for name in ("cpu", "memory", "storage")))
         ),
         "securityContext": base.container_security(),
         "volumeMounts": [mount, {"name": "spill", "mountPath": _SPILL}],
@@ -269,6 +270,12 @@ def workers() -> Manifest:
         "volumes": [volume, {"name": "spill", "emptyDir": {"sizeLimit": placeholder("worker-storage")}}],
     }
     return _deployment(WORKERS_NAME, "worker", spec, replicas=0)
+
+
+def _with_devices(resources: Manifest) -> Manifest:
+    """Return requests and limits with the worker's devices, which `scaler` merges into them."""
+    devices = {"<<": placeholder("worker-devices")}
+    return {kind: {**amounts, **devices} for kind, amounts in resources.items()}
 
 
 def on_nodes(spot: str, never: str) -> Manifest:

@@ -40,6 +40,7 @@ def quota(tenant: Tenant) -> Manifest:
         "requests.ephemeral-storage": size.text("storage"),
         "limits.ephemeral-storage": size.text("storage"),
         "pods": size.text("pods"),
+        **{f"requests.{name}": size.text(name) for name in size.devices},
         "persistentvolumeclaims": "0",
         "services.loadbalancers": "0",
         "services.nodeports": "0",

@@ -14,6 +14,7 @@ Its templates:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -43,6 +44,8 @@ PARAMETERS = {
     "worker-storage": "Room on the node's disk for each worker.",
     "worker-spill": "How many bytes of that it may spill to.",
     "worker-threads": "Tasks at once on each worker.",
+    "worker-devices": "What each worker requests of its node besides, as in nvidia.com/gpu: 1, or nothing.",
+    "worker-offers": "What each worker offers to tasks, as in GPU=1, or nothing.",
     "spot": "true or false: whether workers may be on spot nodes.",
     "never-on": "Where workers must not be: on nodes that are spot (true), on others (false), or none.",
     "scheduler-cpu": "Processor cores of the scheduler.",
@@ -51,11 +54,12 @@ PARAMETERS = {
     "driver-cpu": "Processor cores of the pipeline's own container.",
     "driver-memory": "Memory of the pipeline's own container.",
     "driver-storage": "Room on the node's disk for the pipeline's own container.",
+    "limits": "Limits for tasks, as in weather=10/s,api=4, or nothing.",
     "deadline": "Seconds after which the driver's pod is ended.",
     "result-file": "Where the pipeline's result is put for other steps; empty if none uses it.",
 }
 
-DEFAULTS = {"never-on": dask.ANY_NODE}
+DEFAULTS = {"never-on": dask.ANY_NODE, "worker-devices": "", "worker-offers": "", "limits": ""}
 """What a parameter is for tenants that were deployed before it existed: the estate is updated first."""
 
 _LABELS = ["tenant", "pipeline", "step", "name"]
@@ -66,7 +70,7 @@ _WORKERS = [
 ]
 _DRIVER = [
     *(*_LABELS, "image", "function", "arguments", "workers", "worker-threads", "result-file", "deadline"),
-    *("worker-cpu", "worker-memory", "never-on"),
+    *("worker-cpu", "worker-memory", "worker-offers", "never-on", "limits"),
     *(name for name in PARAMETERS if name.startswith("driver-")),
 ]
 
@@ -84,6 +88,8 @@ RESULT_FOLDER = "/tmp/lightwork"  # noqa: S108  (in a container of its own)
 """A volume: Argo's container logs an error if a file outside of volumes is missing."""
 RESULT_FILE = f"{RESULT_FOLDER}/result.json"
 _RUN_SELECTOR = f"{contract.LABEL_RUN}={{{{workflow.name}}}}"
+
+_MERGED = re.compile(r"'<<': '(\{\{[^']*\}\})'")
 
 CONNECT_SECONDS = 180
 """How long the driver waits for the scheduler, which may first need a node and its image."""
@@ -147,9 +153,17 @@ def _create(name: str, manifest: Manifest, parameters: Sequence[str]) -> Resourc
         inputs=_inputs(parameters),
         action="apply",
         set_owner_reference=True,
-        manifest=yaml.safe_dump(manifest, sort_keys=False, width=1000),
+        manifest=_with_merged(yaml.safe_dump(manifest, sort_keys=False, width=1000)),
         **_argo_only(),
     )
+
+
+def _with_merged(text: str) -> str:
+    """Return a manifest in which the texts under the key `<<` stand for keys with values, and may be empty.
+
+    Argo fills in texts, and YAML merges what they are then: `<<: { nvidia.com/gpu: 1 }`.
+    """
+    return _MERGED.sub(r"<<: { \1 }", text)
 
 
 def _result(source: argo.ValueFrom) -> Parameter:
@@ -202,6 +216,8 @@ def _driver() -> Container:
             contract.ENV_NAMESPACE: "{{workflow.namespace}}",
             contract.ENV_WORKERS: placeholder("workers"),
             contract.ENV_WORKER_THREADS: placeholder("worker-threads"),
+            contract.ENV_WORKER_RESOURCES: placeholder("worker-offers"),
+            contract.ENV_LIMITS: placeholder("limits"),
             contract.ENV_WORKERS_DEPLOYMENT: dask.WORKERS_NAME,
             contract.ENV_CONNECT_SECONDS: str(CONNECT_SECONDS),
             contract.ENV_WORKER_SIZE: " ".join(

@@ -18,7 +18,7 @@ from hera.workflows import models as argo
 
 from lightwork.kube import contract, texts
 from lightwork.manifests import base, dask, scaler
-from lightwork.tenants import graph, quantities
+from lightwork.tenants import graph, offers, quantities
 from lightwork.tenants.checks import text_of
 from lightwork.tenants.model import ContainerStep
 
@@ -65,6 +65,7 @@ def arguments(
         step: the step's name; empty for an entry of one pipeline.
         result: whether another step uses the pipeline's return value.
     """
+    devices = offers.devices(item.workers.resources)
     spill = quantities.octets(item.workers.storage) * SPILL_SHARE // 100
     sizes = {
         f"{role}-{field}": getattr(size, field)
@@ -82,6 +83,9 @@ def arguments(
         "workers": str(item.workers.count),
         "worker-spill": str(spill),
         "worker-threads": str(item.workers.slots),
+        "worker-devices": ", ".join(f"{key}: {number}" for key, number in devices.items()),
+        "limits": ",".join(f"{key}={limit}" for key, limit in item.limits.items()),
+        "worker-offers": offers.as_text(offers.offered(item.workers.resources)),
         "spot": str(item.workers.spot).lower(),
         "never-on": _never_on(item.workers),
         "deadline": str(quantities.seconds(tenant.pipelines[name].deadline)),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.kube import contract
+from lightwork.store.attempts import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,7 @@ class Teller:
             "per_second": round(rate, 1),
             "seconds_left": left,
             "workers": 0 if cluster is None or cluster.keeper is None else cluster.keeper.running,
+            **{name: counts[name] for name in FURTHER if counts.get(name)},
         }
 
 

@@ -6,8 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, near
-from lightwork.functions import given, parameters
-from lightwork.tenants import descriptions, graph, schedules
+from lightwork.functions import given, parameters, wanted
+from lightwork.tenants import descriptions, graph, offers, schedules
 from lightwork.tenants.model import ContainerStep, Entry
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def _check_pipeline(
     pipeline = descriptions.pipeline_of(entry.description, name, pipelines)
     if pipeline is not None:
         problems += _parameters(loaded, location, entry, pipeline)
+        problems += _resources(loaded, location, entry, pipeline)
+        problems += _limits(loaded, location, entry, pipeline)
         warnings += _unchecked(loaded, location, entry, pipeline)
     elif entry.description is not None:
         where = loaded.place(*location, "pipeline") if entry.pipeline else loaded.place(*location)
@@ -175,6 +177,38 @@ def _parameters(
             and (parameter not in interval or not isinstance(entry, Entry))
         ]
     return lines
+
+
+def _limits(
+    loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: AnyPipeline
+) -> list[str]:
+    """Return a line for each task of a pipeline that waits for a limit which its runs do not have."""
+    by_task = pipeline.limits if isinstance(pipeline, parameters.Described) else wanted.limits(pipeline)
+    where = loaded.place(*location, *(("limits",) if "limits" in entry.model_fields_set else ()))
+    return [
+        f"{where}: task {task} of {pipeline.name} has limit={limit!r}, and there is none of this name;"
+        f" add it to `limits`, for example {limit}: 4"
+        for task, limit in by_task.items()
+        if limit not in entry.limits
+    ]
+
+
+def _resources(
+    loaded: Loaded, location: tuple[str, ...], entry: Entry | ScaledStep, pipeline: AnyPipeline
+) -> list[str]:
+    """Return a line for each task of a pipeline that asks for more than one of its workers offers."""
+    wanted_by_task = (
+        pipeline.resources if isinstance(pipeline, parameters.Described) else wanted.resources(pipeline)
+    )
+    offered = offers.offered(entry.workers.resources)
+    where = loaded.place(*location, *(("workers",) if "workers" in entry.model_fields_set else ()))
+    each = offers.as_text(offered) or "nothing"
+    return [
+        f"{where}: task {task} of {pipeline.name} asks for {offers.as_text(needed)}, and each worker offers"
+        f" {each}; add it to `resources` of the workers"
+        for task, needed in wanted_by_task.items()
+        if any(offered.get(name, 0) < number for name, number in needed.items())
+    ]
 
 
 def _unchecked(

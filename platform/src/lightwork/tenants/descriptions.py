@@ -61,6 +61,7 @@ def _by_digest(value: str) -> str:
 
 
 _Image = Annotated[Image, AfterValidator(_by_digest)]
+_Amount = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Parameter(documents.Document):
@@ -83,6 +84,8 @@ class _Pipeline(documents.Document):
     doc: str
     parameters: tuple[_Parameter, ...]
     interval: tuple[str, str] | None = None
+    resources: dict[str, dict[str, _Amount]] = Field(default_factory=dict)
+    limits: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_its_parameters(self) -> _Pipeline:
@@ -155,7 +158,9 @@ def read(path: Path) -> Description:
                     f"{path}: {item.name}: parameter {parameter.name}: {one_line(error)}; {_AGAIN}"
                 ) from None
         doc = one_line(item.doc.partition("\n")[0])
-        pipelines[item.name] = parameters.Described(item.name, doc, described, item.interval)
+        pipelines[item.name] = parameters.Described(
+            item.name, doc, described, item.interval, item.resources, item.limits
+        )
     return Description(file.image, pipelines)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from lightwork.errors import InputError
+from lightwork.functions.limits import limits_of
 from lightwork.tenants import quantities, schedules
 from lightwork.tenants.names import reserved
 
@@ -129,6 +132,35 @@ def _plain(value: Any) -> Any:
 
 ParameterValue = Annotated[Any, AfterValidator(_plain)]
 """The value of a pipeline's parameter: anything that JSON can hold, or a date."""
+
+_LIMIT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+
+
+def _limits(value: dict[str, Any]) -> dict[str, str]:
+    if wrong := [name for name in value if not _LIMIT_NAME.fullmatch(name)]:
+        raise ValueError(f"found {wrong[0]!r}; a limit's name should be letters, digits, `.`, `_` and `-`")
+    try:
+        limits_of("", value)
+    except InputError as error:
+        raise ValueError(
+            str(error).removeprefix(": limits: ").replace("; expected", "; should be", 1)
+        ) from None
+    return {name: "".join(str(limit).split()) for name, limit in value.items()}
+
+
+Limits = Annotated[
+    dict[str, Any],
+    AfterValidator(_limits),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "title": "Limits",
+            "additionalProperties": {"type": ["integer", "string"]},
+            "examples": [{"weather": "10/s", "gpu-api": 4}],
+        }
+    ),
+]
+"""Limits of a run by name: numbers of calls at once, or rates such as `10/s`."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1000)]
 """A count, at least one."""

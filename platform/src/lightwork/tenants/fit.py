@@ -5,12 +5,14 @@ A run that cannot fit is refused here: in the cluster, Argo would retry its pods
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lightwork.tenants import graph, quantities
+from lightwork.tenants import graph, offers, quantities
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from lightwork.tenants.model import ContainerStep, Entry, Pod, Quota, ScaledStep, Tenant, Workers
 
 
@@ -23,48 +25,69 @@ class Need:
         memory: bytes.
         pods: number of pods.
         storage: bytes of ephemeral storage on the nodes' disks.
+        devices: further resources of nodes, by Kubernetes' names.
     """
 
     cpu: int = 0
     memory: int = 0
     pods: int = 0
     storage: int = 0
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its resources."""
+        return (*NAMES, *self.devices)
+
+    def of(self, name: str) -> int:
+        """Return the amount of one resource."""
+        return self.devices.get(name, 0) if offers.is_device(name) else getattr(self, name)
 
     def __add__(self, other: Need) -> Need:
-        return Need(
-            self.cpu + other.cpu,
-            self.memory + other.memory,
-            self.pods + other.pods,
-            self.storage + other.storage,
-        )
+        return _each(sum, [self, other])
 
     def __sub__(self, other: Need) -> Need:
         return self + -1 * other
 
     def __rmul__(self, count: int) -> Need:
-        return Need(count * self.cpu, count * self.memory, count * self.pods, count * self.storage)
+        return _each(lambda amounts: count * amounts[0], [self])
 
     def maximum(self, other: Need) -> Need:
         """Return the larger of each resource."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in NAMES)
-        return Need(*(max(pair) for pair in pairs))
+        return _each(max, [self, other])
 
-    def within(self, limit: Need) -> bool:
-        """Return whether no resource exceeds the limit."""
-        return all(getattr(self, name) <= getattr(limit, name) for name in NAMES)
+    def exceeds(self, limit: Need) -> list[str]:
+        """Return the names of the resources that exceed the limit."""
+        return [name for name in self.names if self.of(name) > limit.of(name)]
 
     def text(self, name: str) -> str:
         """Return one resource in the form that people write: `2`, `500m`, `4Gi`."""
-        value: int = getattr(self, name)
+        value = self.of(name)
         match name:
             case "cpu":
                 return quantities.cores(value)
-            case "pods":
-                return str(value)
-        return quantities.size(value)
+            case "memory" | "storage":
+                return quantities.size(value)
+        return str(value)
 
 
 NAMES = ("cpu", "memory", "pods", "storage")
+
+
+def _each(combine: Callable[[list[int]], int], needs: Sequence[Need]) -> Need:
+    """Return what a function makes of the amounts of each resource, on its own."""
+    devices = dict.fromkeys(name for need in needs for name in need.devices)
+    amounts = {name: combine([need.of(name) for need in needs]) for name in (*NAMES, *devices)}
+    return _need(amounts)
+
+
+def _need(amounts: Mapping[str, int]) -> Need:
+    """Return a need by the amounts of its resources."""
+    return Need(
+        *(amounts[name] for name in NAMES),
+        devices={name: amount for name, amount in amounts.items() if offers.is_device(name)},
+    )
+
 
 MEBI = 1024**2
 ARGO = Need(cpu=100, memory=256 * MEBI, storage=256 * MEBI)
@@ -96,8 +119,16 @@ class Problem:
 def pod(size: Pod | Workers) -> Need:
     """Return what one pod requests."""
     return Need(
-        quantities.millicores(size.cpu), quantities.octets(size.memory), 1, quantities.octets(size.storage)
+        quantities.millicores(size.cpu),
+        quantities.octets(size.memory),
+        1,
+        quantities.octets(size.storage),
     )
+
+
+def worker(size: Workers) -> Need:
+    """Return what a worker's pod requests."""
+    return pod(size) + Need(devices=offers.devices(size.resources))
 
 
 def run(entry: Entry) -> Need:
@@ -108,14 +139,15 @@ def run(entry: Entry) -> Need:
     if entry.steps is None:
         return step(entry)
     needs = {name: step(item) for name, item in entry.steps.items()}
-    return Need(
-        *(sum(getattr(needs[name], resource) for name in peak(entry, resource)) for resource in NAMES)
+    resources = dict.fromkeys(resource for need in needs.values() for resource in need.names)
+    return _need(
+        {resource: sum(needs[name].of(resource) for name in peak(entry, resource)) for resource in resources}
     )
 
 
 def peak(entry: Entry, resource: str) -> list[str]:
     """Return the steps that may run at the same time and together request the most of one resource."""
-    weights = {name: getattr(step(item), resource) for name, item in (entry.steps or {}).items()}
+    weights = {name: step(item).of(resource) for name, item in (entry.steps or {}).items()}
     return graph.heaviest(weights, graph.predecessors(graph.dependencies(entry)))
 
 
@@ -128,7 +160,7 @@ def step(entry: Entry | ScaledStep | ContainerStep) -> Need:
     # Kubernetes counts the larger of a pod's init containers and the sum of its other containers.
     driver = pod(entry.driver) + ARGO
     starting = driver + pod(entry.scheduler) + STARTING * (ARGO + Need(pods=1))
-    return starting.maximum(driver + pod(entry.scheduler) + entry.workers.count * pod(entry.workers))
+    return starting.maximum(driver + pod(entry.scheduler) + entry.workers.count * worker(entry.workers))
 
 
 def limit(quota: Quota) -> Need:
@@ -138,6 +170,7 @@ def limit(quota: Quota) -> Need:
         quantities.octets(quota.memory),
         quota.pods,
         quantities.octets(quota.storage),
+        dict(quota.resources),
     )
 
 
@@ -152,8 +185,7 @@ def problems(tenant: Tenant) -> list[Problem]:
     available = room(tenant)
     for name, entry in tenant.pipelines.items():
         need = entry.max_parallel_runs * run(entry)
-        exceeded = [resource for resource in NAMES if getattr(need, resource) > getattr(available, resource)]
-        if exceeded:
+        if exceeded := need.exceeds(available):
             location: tuple[str, ...] = (
                 "pipelines",
                 name,
@@ -172,19 +204,17 @@ def concurrent(tenant: Tenant) -> int | None:
     """Return how many runs fit at once, whichever they are; None if all that may be active at once fit."""
     runs = [run(entry) for entry in tenant.pipelines.values() for _ in range(entry.max_parallel_runs)]
     available = room(tenant)
-    if sum(runs, Need()).within(available):
+    if not sum(runs, Need()).exceeds(available):
         return None
     count = 1
-    while _largest(runs, count + 1).within(available):
+    while not _largest(runs, count + 1).exceeds(available):
         count += 1
     return count
 
 
 def _largest(runs: list[Need], count: int) -> Need:
     """Return the most that any `count` of the runs request together, for each resource on its own."""
-    return Need(
-        *(sum(sorted((getattr(need, name) for need in runs), reverse=True)[:count]) for name in NAMES)
-    )
+    return _each(lambda amounts: sum(sorted(amounts, reverse=True)[:count]), runs)
 
 
 def _calculation(tenant: Tenant, entry: Entry, resource: str) -> str:
@@ -194,8 +224,11 @@ def _calculation(tenant: Tenant, entry: Entry, resource: str) -> str:
     each, runs = run(entry), entry.max_parallel_runs
     parts = _steps(entry, resource) if entry.steps else _parts(entry, each, resource)
     product = f"{runs} runs x ({parts})" if runs > 1 else parts
+    total = f"{resource}: {product} = {(runs * each).text(resource)}"
+    if offers.is_device(resource):
+        return f"{total}; the limit is {quota.text(resource)} (`resources` of the quota)"
     return (
-        f"{resource}: {product} = {(runs * each).text(resource)}; the limit is {available.text(resource)}"
+        f"{total}; the limit is {available.text(resource)}"
         f" (the quota of {quota.text(resource)} less {reserve.text(resource)} in reserve)"
     )
 
@@ -208,8 +241,10 @@ def _steps(entry: Entry, resource: str) -> str:
 
 def _parts(entry: Entry, each: Need, resource: str) -> str:
     """List the parts of a run of one pipeline."""
-    workers = f"{entry.workers.count} workers of {pod(entry.workers).text(resource)}"
+    workers = f"{entry.workers.count} workers of {worker(entry.workers).text(resource)}"
+    if offers.is_device(resource):
+        return workers
     others = pod(entry.driver) + ARGO + pod(entry.scheduler)
-    if getattr(each, resource) > getattr(others + entry.workers.count * pod(entry.workers), resource):
+    if each.of(resource) > (others + entry.workers.count * worker(entry.workers)).of(resource):
         return f"{each.text(resource)} while it starts"
     return f"{workers} + {others.text(resource)} for scheduler, driver and Argo"

@@ -19,6 +19,7 @@ from lightwork.tenants.fields import (
     EntryName,
     Environment,
     Image,
+    Limits,
     OutputName,
     ParameterName,
     ParameterValue,
@@ -29,6 +30,7 @@ from lightwork.tenants.fields import (
     TenantName,
     TimeZone,
 )
+from lightwork.tenants.offers import Devices, Offers
 from lightwork.tenants.people import People
 
 LONGEST_RUN = "7d"
@@ -45,6 +47,11 @@ class Quota(documents.Document):
     pods: Count = Field(default=50, description="Number of pods.")
     storage: Size = Field(
         default="200Gi", description="Ephemeral storage on the nodes' disks, for example for spilled data."
+    )
+    resources: Devices = Field(
+        default_factory=dict,
+        description="Further resources of nodes by the names that Kubernetes has for them, for example"
+        " nvidia.com/gpu: 4. Workers may request no others.",
     )
 
 
@@ -87,6 +94,12 @@ class Workers(documents.Document):
         default=None,
         description="Number of tasks that each worker runs at once. Default: its whole cores, at least 1.",
     )
+    resources: Offers = Field(
+        default_factory=dict,
+        description="What each worker offers to tasks with the option `resources`. nvidia.com/gpu: 1 is"
+        ' requested from its node, and is {"GPU": 1} to tasks. A name in capitals, such as LICENSE: 2, is'
+        " known to tasks only.",
+    )
     spot: bool = Field(
         default=True,
         strict=True,
@@ -126,6 +139,11 @@ class ScaledStep(documents.Document):
         " ${step.output} an output of another step, and ${step.result} a pipeline's return value as JSON.",
     )
     workers: Workers = Field(default=Workers(), description="Workers of the step.")
+    limits: Limits = Field(
+        default_factory=dict,
+        description="Limits for tasks with the option `limit`, by name: how many calls run at once, such as"
+        " 4, or start within a time, such as 10/s, 100/min or 1000/h. Each run has its own.",
+    )
     scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
     driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
 
@@ -211,6 +229,11 @@ class Entry(documents.Document):
         " the steps use them as ${name}. A single pipeline says it itself: @pipeline(interval=...).",
     )
     workers: Workers = Field(default=Workers(), description="Workers of a run.")
+    limits: Limits = Field(
+        default_factory=dict,
+        description="Limits for tasks with the option `limit`, by name: how many calls run at once, such as"
+        " 4, or start within a time, such as 10/s, 100/min or 1000/h. Each run has its own.",
+    )
     scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
     driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
     max_parallel_runs: Count = Field(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_NAMES = 63 - len("-0123456789--scheduler")
 """Characters of an entry's and a step's name together: a Service's name holds both, and has at most 63."""
 
-PER_STEP = ("pipeline", "image", "description", "workers", "scheduler", "driver")
+PER_STEP = ("pipeline", "image", "description", "workers", "limits", "scheduler", "driver")
 """Fields of an entry with one pipeline; with several steps, each step has its own."""
 
 _SHORTER = (

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from lightwork import ElementError, connect, task
+from lightwork import ElementError, TaskTimeoutError, backoff, connect, task
+from lightwork.engine.only import Done, Only
 
 
 @task
@@ -123,24 +127,132 @@ def most_at_once(spans):
     return max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
 
 
-def test_elements_of_a_batch_run_together_up_to_a_limit(workers):
-    assert most_at_once(list(times.map(range(8)))) == 8
-    assert most_at_once(list(times.with_options(concurrency=2).map(range(8)))) == 2
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}], ids=["plain", "timeout"])
+def test_elements_of_a_batch_run_together_up_to_a_limit(session, options):
+    tried = times.with_options(**options)
+    assert most_at_once(list(tried.map(range(8)))) == 8
+    assert most_at_once(list(tried.with_options(concurrency=2).map(range(8)))) == 2
 
 
-def test_time_limits_and_limits_hold_for_coroutines(session, tmp_path):
-    @task(timeout=0.3, on_error="collect", cache=False)
-    async def hangs(x):
-        if x == 1:
-            time.sleep(1000)
-        return x
+def test_only_some_elements_are_computed_to_debug_them(tmp_path):
+    with connect("serial", lake=tmp_path, progress="off") as session:
+        fetch.map(range(20)).wait()
+        session.runner.only = only = Only(fetch.name, [(2, 3), (2, 25)])
+        with pytest.raises(Done):
+            list(fetch.map(range(100)))
+    assert only.results == [(2, 3, [6]), (2, 25, [50])]
 
-    values = list(hangs.map(range(3)))
-    assert (values[0], values[2]) == (0, 2)
-    assert "TaskTimeoutError" in values[1].error
-    with connect(session.on, lake=tmp_path / "other", progress="off", limits={"api": 1}):
-        spans = list(times.with_options(limit="api").map(range(3)))
-        assert most_at_once(spans) == 1
+
+def test_a_limit_holds_for_coroutines(session, tmp_path):
+    with connect(session.on, lake=tmp_path / "other", progress="off", limits={"api": 1, "two": 2}):
+        for options, most in (
+            ({"limit": "api"}, 1),
+            ({"limit": "two"}, 2),
+            ({"limit": "api", "timeout": 9}, 1),
+        ):
+            results = times.with_options(**options).map(range(4))
+            assert most_at_once(list(results)) == most
+            assert results.stats.waited > 0
+
+
+@task(timeout=0.4, on_error="collect", cache=False, batch=4)
+async def late(x: int, how: str) -> int:
+    if x == 1 and how == "waits":
+        await asyncio.sleep(1000)
+    if x == 1 and how == "holds up":
+        time.sleep(1000)
+    if x == 1 and how == "hangs":
+        ctypes.PyDLL(None).sleep(1000)  # holds Python's lock: no signal is handled
+    await asyncio.sleep(0.2)
+    return x
+
+
+@pytest.mark.parametrize("how", ["waits", "holds up", pytest.param("hangs", marks=pytest.mark.slow)])
+def test_a_coroutine_that_takes_too_long_fails_alone(session, how):
+    if how == "hangs" and session.on == "serial":
+        pytest.skip("nothing ends a call in compiled code in this process")
+    results = late.map(range(4), shared={"how": how})
+    values = list(results)
+    assert (values[0], *values[2:]) == (0, 2, 3)
+    assert values[1].error == "TaskTimeoutError: took longer than timeout=0.4 s"
+    assert "in late" in values[1].traceback
+    assert type(values[1].__cause__) is TaskTimeoutError
+    assert (results.stats.timed_out, results.stats.computed) == (1, 3)
+
+
+@task(timeout=0.3, retries=1, retry_delay=0, cache=False)
+async def slow_at_first(x: int, folder: str) -> int:
+    first = not Path(folder, str(x)).exists()
+    Path(folder, str(x)).touch()
+    await asyncio.sleep(1000 if first else 0)
+    return x
+
+
+def test_a_coroutine_that_took_too_long_is_tried_again(session, tmp_path):
+    results = slow_at_first.map([1, 2], shared={"folder": str(tmp_path)})
+    assert list(results) == [1, 2]
+    assert (results.stats.retried, results.stats.timed_out) == (2, 0)
+
+
+@task(retries=1, retry_delay=backoff(first=0.3, jitter=0), cache=False)
+async def fails_at_first(x: int, folder: str) -> float:
+    told = Path(folder, str(x))
+    if not told.exists():
+        told.write_text(str(time.time()))
+        raise OSError(x)
+    return time.time() - float(told.read_text())
+
+
+def test_a_coroutine_is_tried_again_after_its_delay(session, tmp_path):
+    assert min(fails_at_first.map(range(3), shared={"folder": str(tmp_path)})) >= 0.3
+
+
+@task(timeout=60, on_error="collect", cache=False)
+async def odd(x: int) -> object:
+    await asyncio.sleep(0)
+    if x == 1:
+        raise TimeoutError("of its own")
+    return threading.Lock() if x == 2 else x
+
+
+def test_errors_of_coroutines_with_a_time_limit_are_their_own(workers):
+    values = list(odd.map(range(4)))
+    assert (values[0], values[3]) == (0, 3)
+    assert values[1].error == "TimeoutError: of its own"
+    assert "lock" in values[2].error
+
+
+@task(batch=4, ignore="folder")
+async def fails_later(x: int, folder: str) -> list[int]:
+    Path(folder, f"{x}-{time.time_ns()}").touch()
+    await asyncio.sleep(0.05)
+    if x == 1:
+        raise ValueError(x)
+    return [x]
+
+
+def test_what_was_computed_beside_a_failure_is_kept(session, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    shared = {"folder": str(calls)}
+    with pytest.raises(ElementError, match="ValueError: 1"):
+        list(fails_later.map(range(4), shared=shared))
+    again = fails_later.map([0, 2, 3], shared=shared)
+    assert list(again) == [[0], [2], [3]]
+    assert again.stats.cached == 3
+
+
+@task(cache=False)
+async def same(x: int, memo: list[int]) -> list[int]:
+    memo.append(x)
+    await asyncio.sleep(0.01 * (3 - x))
+    return memo
+
+
+def test_a_result_is_as_it_was_when_its_coroutine_ended(session):
+    memo: list[int] = []
+    values = list(same.map(range(3), shared={"memo": memo}))
+    assert values == [[0], [1], [2]]
 
 
 def test_an_async_task_runs_where_a_loop_runs_already(tmp_path):

@@ -108,3 +108,22 @@ def test_a_container_that_was_started_again_has_the_reason_of_its_last_end() -> 
         "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
     }
     assert "OOMKilled" in reasons.ended(_pod("Running", containerStatuses=[status]))
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. preemption: 0/1 nodes are available",
+            "no node fits: no node has nvidia.com/gpu, or all of it is in use: 0/1 nodes are available: 1",
+        ),
+        (
+            "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient a.b/x_1, 3 Insufficient b.c/d.",
+            "no node fits: no node has a.b/x_1 and b.c/d, or all of it is in use: 0/3 nodes",
+        ),
+        ("0/1 nodes are available: 1 Insufficient ephemeral-storage.", "no node fits: 0/1 nodes are"),
+    ],
+)
+def test_a_resource_that_no_node_has_is_told_in_plain_words(message: str, expected: str) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    assert reasons.not_started(_pod(conditions=[condition])).startswith(expected)

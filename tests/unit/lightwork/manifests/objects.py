@@ -52,6 +52,11 @@ def one(tenant_name: str, kind: str, name: str) -> dict[str, Any]:
     return manifest
 
 
+def filled_in(text: str, devices: str = "") -> str:
+    """Return a manifest as Argo fills it in, as far as it is YAML only then."""
+    return text.replace(dask.placeholder("worker-devices"), devices)
+
+
 def of_run() -> list[dict[str, Any]]:
     """Return the objects that the scaler's steps create."""
     return [dask.service(), dask.scheduler(), dask.workers()]

@@ -62,7 +62,9 @@ def test_a_pipelines_template_passes_exactly_what_the_scaler_declares(entry: str
     arguments = {item["name"]: item["value"] for item in step["arguments"]["parameters"]}
     assert set(arguments) == declared(objects.template("run")) == set(scaler.PARAMETERS)
     empty = {name for name, value in arguments.items() if not value}
-    assert empty == {"step", "result-file"}, "there is one pipeline, and no step uses its result"
+    assert empty == {"step", "result-file", "worker-devices", "worker-offers", "limits"}, (
+        "there is one pipeline, no step uses its result, and its tasks ask for nothing"
+    )
     assert arguments["name"] == "{{workflow.name}}"
     ((step,),) = end["steps"]
     assert step["templateRef"]["template"] == "delete"
@@ -72,7 +74,7 @@ def test_a_pipelines_template_passes_exactly_what_the_scaler_declares(entry: str
 def test_each_object_is_created_by_its_own_step_and_owned_by_the_workflow(name: str) -> None:
     resource = objects.template(name)["resource"]
     assert (resource["action"], resource["setOwnerReference"]) == ("apply", True)
-    (manifest,) = yaml.safe_load_all(resource["manifest"])
+    (manifest,) = yaml.safe_load_all(objects.filled_in(resource["manifest"]))
     assert manifest["kind"] != "List", "the items of a list get no owner"
     assert manifest["metadata"]["labels"][contract.LABEL_RUN] == "{{workflow.name}}", (
         "the exit handler selects this label"
@@ -81,7 +83,8 @@ def test_each_object_is_created_by_its_own_step_and_owned_by_the_workflow(name: 
 
 def test_the_exit_handler_deletes_every_kind_that_a_run_creates_without_waiting() -> None:
     resource = objects.template("delete")["resource"]
-    kinds = {yaml.safe_load(objects.template(name)["resource"]["manifest"])["kind"] for name in CREATED}
+    texts = [objects.filled_in(objects.template(name)["resource"]["manifest"]) for name in CREATED]
+    kinds = {yaml.safe_load(text)["kind"] for text in texts}
     assert {f"{kind.lower()}s" for kind in kinds} == set(resource["flags"][0].split(","))
     assert resource["flags"][1:] == ["--selector", "lightwork/run={{workflow.name}}", "--wait=false"]
 
@@ -243,3 +246,20 @@ def test_the_autoscaler_may_move_workers_but_not_the_scheduler() -> None:
 def test_a_driver_that_is_lost_after_hours_is_retried() -> None:
     # Argo counts `maxDuration` from the start of the first pod, however long it ran before it was lost.
     assert "maxDuration" not in objects.template("driver")["retryStrategy"]["backoff"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "further"),
+    [("", {}), ("nvidia.com/gpu: 1, example.com/fpga: 2", {"nvidia.com/gpu": 1, "example.com/fpga": 2})],
+    ids=["none", "two"],
+)
+def test_workers_request_the_devices_that_argo_fills_in(devices: str, further: dict[str, int]) -> None:
+    text = objects.filled_in(objects.template("workers")["resource"]["manifest"], devices)
+    (worker,) = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"]
+    own = {
+        name: f"{{{{inputs.parameters.worker-{part}}}}}"
+        for name, part in (("cpu", "cpu"), ("memory", "memory"), ("ephemeral-storage", "storage"))
+    }
+    assert worker["resources"] == {"requests": own | further, "limits": own | further}
+    options = worker["args"]
+    assert options[options.index("--resources") + 1] == "{{inputs.parameters.worker-offers}}"

@@ -11,7 +11,7 @@ import yaml
 from annotated_types import Gt
 from pydantic import BeforeValidator
 
-from lightwork import manifests, pipeline, tenants
+from lightwork import manifests, pipeline, task, tenants
 from lightwork.cli.main import execute
 from lightwork.cli.pipelines import _object
 from lightwork.errors import InputError
@@ -246,3 +246,44 @@ def test_a_description_says_which_parameters_take_the_interval(tmp_path: Path) -
     file.write_text(json.dumps(document(pipelines=[item])))
     with pytest.raises(InputError, match="interval should name two of its parameters; found 'stop'"):
         descriptions.read(file)
+
+
+def test_what_the_tasks_of_an_images_pipeline_ask_for_is_checked(tmp_path: Path) -> None:
+    described = document()
+    described["pipelines"][0] |= {"resources": {"embed": {"GPU": 1}}, "limits": {"ask": "api"}}
+    for offered, count in (({}, 2), ({"workers": {"resources": {"GPU": 1}}}, 1)):
+        with pytest.raises(InputError) as caught:
+            check(tmp_path, entry(parameters={"places": ["Oslo"]}, **offered), described)
+        lines = str(caught.value).splitlines()
+        assert len(lines) == count
+        told = "task embed of daylight asks for GPU=1, and each worker offers nothing"
+        assert (told in lines[0]) == (count == 2)
+        assert "task ask of daylight has limit='api', and there is none of this name" in lines[-1]
+    good = entry(parameters={"places": ["Oslo"]}, workers={"resources": {"GPU": 1}}, limits={"api": 4})
+    assert check(tmp_path, good, described) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"resources": {"embed": {"GPU": 0}}}, {"resources": {"embed": 1}}, {"limits": {"ask": 4}}]
+)
+def test_a_description_that_asks_for_nonsense_is_refused_in_one_line(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    described = document()
+    described["pipelines"][0] |= wrong
+    with pytest.raises(InputError) as caught:
+        check(tmp_path, entry(), described)
+    assert "make it anew" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_describe_tells_what_tasks_ask_for() -> None:
+    asking = task(resources={"GPU": 1}, limit="api")(abs)
+
+    @pipeline
+    def uses() -> int:
+        return asking(1)
+
+    made = _object("uses", uses, [])
+    assert (made["resources"], made["limits"]) == ({"abs": {"GPU": 1}}, {"abs": "api"})
+    assert not {"resources", "limits"} & _object("daylight", daylight, []).keys()
