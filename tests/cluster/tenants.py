@@ -13,7 +13,7 @@ import yaml
 from lightwork.kube import contract
 from tests.cluster import pod_identity, policies, stores
 from tests.cluster.images import platform_image, probe_image
-from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.kube import apply, get, kubectl, kubectl_wait
 from tests.cluster.progress import HarnessError, run, say, wait_for
 from tests.cluster.settings import ROOT, kubeconfig, of_current_context, run_folder
 from tests.estate import files
@@ -261,8 +261,8 @@ def set_up(tenant: str, file: str | None = None) -> None:
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
     apply(objects)
-    wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
-    kubectl(*wait, timeout=130)
+    where = ("-n", namespace(tenant))
+    kubectl_wait(*where, "wait", "--for=condition=Complete", "job/certificates", seconds=120)
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:

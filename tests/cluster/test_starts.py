@@ -11,7 +11,7 @@ import pytest
 
 from lightwork.kube import contract
 from tests.cluster import pod_identity, probes, stores, tenants
-from tests.cluster.kube import get, kubectl
+from tests.cluster.kube import get, kubectl, kubectl_wait
 from tests.cluster.progress import run, say, wait_for
 
 BOUND = 180.0
@@ -153,7 +153,8 @@ def test_a_workflow_that_was_gone_while_nobody_watched_is_lost(globex):
     )
     kubectl(*where, "scale", "deployment", "controller", "--replicas=0")
     try:
-        kubectl(*where, "wait", "--for=delete", "pod", "-l", "lightwork/role=controller", "--timeout=60s")
+        gone = ("wait", "--for=delete", "pod", "-l", "lightwork/role=controller")
+        kubectl_wait(*where, *gone, seconds=60)
         kubectl(*where, "delete", "workflow", name)
     finally:
         kubectl(*where, "scale", "deployment", "controller", "--replicas=1")
