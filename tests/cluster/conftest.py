@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if item.path.parent.name == "cluster"]
     for item in ours:
         item.add_marker("cluster")
-        item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)))
+        # First, as pytest-timeout takes the first: that of all tests is shorter.
+        item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)), append=False)
     if tier == "core":
         left_out = [item for item in ours if item.get_closest_marker("core") is None]
         config.hook.pytest_deselected(items=left_out)
