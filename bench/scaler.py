@@ -99,9 +99,7 @@ def _ours(elements: int, seconds: float) -> dict[str, float]:
     ended = time.time()
     tenants.wait_until_clear(TENANT, name, seconds=180)
     gone = time.time()
-    records = [record for record in probes.records(TENANT) if record["pipeline"] == "clock"]
-    result = max(records, key=lambda record: record["started"])["result"]
-    return talk.figures(submitted, ended, gone, result)
+    return talk.figures(submitted, ended, gone, probes.ended_record(TENANT, name)["result"])
 
 
 def _left_after_terminate() -> list[str]:

@@ -12,7 +12,7 @@ from lightwork.manifests import argo_config, cluster_objects
 from tests.cluster import stores
 from tests.cluster.binaries import argo_manifests
 from tests.cluster.images import argo_image, platform_image
-from tests.cluster.kube import apply, kubectl
+from tests.cluster.kube import apply, kubectl, kubectl_wait
 from tests.cluster.settings import POSTGRES_PORT, host, versions
 
 NAMESPACE = "argo"
@@ -38,7 +38,7 @@ def install() -> None:
     apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}, *definitions])
     for item in definitions:
         name = item["metadata"]["name"]
-        kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s", timeout=70)
+        kubectl_wait("wait", "--for=condition=Established", f"crd/{name}", seconds=60)
     apply(_adapted(item) for item in others if item not in workloads)
     configure()
     apply(map(_adapted, workloads))
@@ -50,13 +50,13 @@ def configure() -> None:
     kubectl("-n", NAMESPACE, "delete", "job", archive_login.NAME, "--ignore-not-found")  # it is immutable
     apply([configuration(), _master_secret(), *archive_login.objects(login()), *cluster_objects()])
     job = f"job/{archive_login.NAME}"
-    kubectl("-n", NAMESPACE, "wait", "--for=condition=Complete", job, "--timeout=180s", timeout=190)
+    kubectl_wait("-n", NAMESPACE, "wait", "--for=condition=Complete", job, seconds=180)
 
 
 def wait_until_ready() -> None:
     """Wait until the controller and the server are ready."""
     for name in ("workflow-controller", "argo-server"):
-        kubectl("-n", NAMESPACE, "rollout", "status", f"deployment/{name}", "--timeout=180s", timeout=190)
+        kubectl_wait("-n", NAMESPACE, "rollout", "status", f"deployment/{name}", seconds=180)
 
 
 def configuration() -> dict[str, Any]:

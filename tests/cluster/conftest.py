@@ -11,6 +11,10 @@ from lightwork.pods import search
 from tests.cluster import enforcement, log_domain, opensearch, tenants
 from tests.cluster.progress import phase
 from tests.cluster.settings import kubeconfig, of_current_context
+from tests.waiting import patience
+
+TEST_SECONDS = 900
+"""The most that a test takes on an idle machine."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if item.path.parent.name == "cluster"]
     for item in ours:
         item.add_marker("cluster")
-        item.add_marker(pytest.mark.timeout(900))
+        # First, as pytest-timeout takes the first: that of all tests is shorter.
+        item.add_marker(pytest.mark.timeout(patience(TEST_SECONDS)), append=False)
     if tier == "core":
         left_out = [item for item in ours if item.get_closest_marker("core") is None]
         config.hook.pytest_deselected(items=left_out)

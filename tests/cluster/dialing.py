@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.cluster.images import platform_image
-from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.kube import apply, get, kubectl, kubectl_wait
 
 _SECONDS = 4
 """How long a pod waits for an answer: the first packet is sent again after 1 and after 3 seconds."""
@@ -78,8 +78,8 @@ def start(pods: Iterable[dict[str, Any]]) -> None:
     apply(pods)
     for item in pods:
         where = ["-n", item["metadata"]["namespace"]]
-        words = ["wait", "--for=condition=Ready", f"pod/{item['metadata']['name']}", "--timeout=60s"]
-        kubectl(*where, *words, timeout=70)
+        pod = f"pod/{item['metadata']['name']}"
+        kubectl_wait(*where, "wait", "--for=condition=Ready", pod, seconds=60)
 
 
 def end(pods: Iterable[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cluster.images import dns_image
-from tests.cluster.kube import apply, kubectl
+from tests.cluster.kube import apply, kubectl_wait
 from tests.cluster.settings import DNS_SERVICE_IP, DOMAIN
 
 _NAMESPACE = "kube-system"
@@ -26,7 +26,7 @@ COREFILE = f""".:53 {{
 def start() -> None:
     """Start CoreDNS behind the Service `kube-dns`, and wait until it answers."""
     apply([*_rights(), _settings(), _deployment(), _service()])
-    kubectl("-n", _NAMESPACE, "rollout", "status", f"deployment/{_NAME}", "--timeout=120s", timeout=130)
+    kubectl_wait("-n", _NAMESPACE, "rollout", "status", f"deployment/{_NAME}", seconds=120)
 
 
 def _in_namespace(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import yaml
 from tests.cluster.binaries import program
 from tests.cluster.progress import run
 from tests.cluster.settings import kubeconfig, of_current_context, run_folder
+from tests.waiting import patience
 
 APPLIED = "applied.jsonl"
 """The file in the run folder with kind, namespace and name of each applied object, in order."""
@@ -29,6 +30,16 @@ def kubectl(
     """Run kubectl and return its output; raise HarnessError with its message if it fails."""
     words = [kubectl_program(), "--kubeconfig", str(config or kubeconfig()), *arguments]
     return run(words, stdin=stdin, check=check, timeout=timeout)
+
+
+def kubectl_wait(*arguments: str, seconds: float) -> None:
+    """Run a command of kubectl that waits: `wait` or `rollout status`.
+
+    Args:
+        arguments: the command, without `--timeout`.
+        seconds: how long it takes at most on an idle machine.
+    """
+    kubectl(*arguments, f"--timeout={patience(seconds):.0f}s", timeout=seconds + 10)
 
 
 def kubectl_program() -> str:

@@ -31,6 +31,8 @@ from tests.cluster.settings import (
 CGROUP = "lightwork-cluster"
 """The control group that contains all pods' groups."""
 _CGROUPS = Path("/sys/fs/cgroup")
+_SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
+"""What all pods together get of busy processors: as ten processes outside. By default it is as one."""
 QUEUE = 100
 """The kernel's queue of the packets on which the network policies decide."""
 
@@ -155,6 +157,9 @@ def make_control_groups() -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (folder / name).exists() and not (folder / name).read_text().strip():
                 (folder / name).write_text((folder.parent / name).read_text())
+        for name, value in _SHARES.items():
+            if (folder / name).exists():
+                (folder / name).write_text(value)
 
 
 def end_pods() -> None:

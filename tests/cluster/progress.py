@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import VARIABLE, patience
+
 _started = time.monotonic()
 
 
@@ -51,7 +53,7 @@ def run(
 
     Args:
         command: the program and its arguments, without a shell.
-        timeout: seconds after which the command is killed.
+        timeout: seconds that it takes at most on an idle machine; `patience` after them it is killed.
         cwd: the working directory.
         env: variables in addition to those of this process.
         stdin: the command's input.
@@ -61,6 +63,7 @@ def run(
         HarnessError: the command failed, timed out or cannot be run; with the end of its output.
     """
     words = [os.fspath(word) for word in command]
+    limit = patience(timeout)
     try:
         process = subprocess.run(
             words,
@@ -69,11 +72,11 @@ def run(
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=limit,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise HarnessError(f"{' '.join(words[:6])}: timed out after {timeout:.0f} s") from error
+        raise HarnessError(f"{' '.join(words[:6])}: {_too_long(limit)}") from error
     except OSError as error:
         raise HarnessError(f"{words[0]}: {error}") from error
     if check and process.returncode:
@@ -198,11 +201,18 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 def wait_for(what: str, ready: object, *, seconds: float, every: float = 0.25) -> None:
     """Poll until `ready()` is true.
 
+    Args:
+        what: what is waited for.
+        ready: called again and again.
+        seconds: how long it takes at most on an idle machine.
+        every: seconds between two calls.
+
     Raises:
         HarnessError: it did not become true in time; with the last exception if there was one.
     """
     assert callable(ready)
-    until = time.monotonic() + seconds
+    limit = patience(seconds)
+    until = time.monotonic() + limit
     last: Exception | None = None
     while time.monotonic() < until:
         try:
@@ -212,4 +222,8 @@ def wait_for(what: str, ready: object, *, seconds: float, every: float = 0.25) -
         except (HarnessError, OSError) as error:
             last = error
         time.sleep(every)
-    raise HarnessError(f"{what}: timed out after {seconds:.0f} s" + (f": {last}" if last else ""))
+    raise HarnessError(f"{what}: {_too_long(limit)}" + (f": {last}" if last else ""))
+
+
+def _too_long(limit: float) -> str:
+    return f"timed out after {limit:.0f} s ({VARIABLE} multiplies the wait)"

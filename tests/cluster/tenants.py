@@ -13,10 +13,11 @@ import yaml
 from lightwork.kube import contract
 from tests.cluster import pod_identity, policies, stores
 from tests.cluster.images import platform_image, probe_image
-from tests.cluster.kube import apply, get, kubectl
+from tests.cluster.kube import apply, get, kubectl, kubectl_wait
 from tests.cluster.progress import HarnessError, run, say, wait_for
 from tests.cluster.settings import ROOT, kubeconfig, of_current_context, run_folder
 from tests.estate import files
+from tests.waiting import patience
 
 ENVIRONMENT = "dev"
 TENANTS = ("acme", "globex")
@@ -285,8 +286,8 @@ def set_up(tenant: str, file: str | None = None) -> None:
     # A Job is immutable, so delete the one of an earlier image first.
     kubectl("-n", namespace(tenant), "delete", "job", "certificates", "--ignore-not-found", check=False)
     apply(objects)
-    wait = ["-n", namespace(tenant), "wait", "--for=condition=Complete", "job/certificates", "--timeout=120s"]
-    kubectl(*wait, timeout=130)
+    where = ("-n", namespace(tenant))
+    kubectl_wait(*where, "wait", "--for=condition=Complete", "job/certificates", seconds=120)
 
 
 def submit(tenant: str, pipeline: str, **parameters: str) -> str:
@@ -320,15 +321,22 @@ def messages(status: dict[str, Any]) -> str:
 
 
 def wait_for_end(tenant: str, run_name: str, *, seconds: float) -> dict[str, Any]:
-    """Wait until a Workflow has ended; return its status."""
-    until = time.monotonic() + seconds
+    """Wait until a Workflow has ended; return its status.
+
+    Args:
+        tenant: the tenant.
+        run_name: the Workflow's name.
+        seconds: how long it takes at most on an idle machine.
+    """
+    limit = patience(seconds)
+    until = time.monotonic() + limit
     while time.monotonic() < until:
         current = status(tenant, run_name)
         if current.get("phase") in ("Succeeded", "Failed", "Error"):
             say(f"{run_name}: {current['phase']} {messages(current)}".rstrip())
             return current
         time.sleep(1)
-    raise HarnessError(f"{run_name}: still running after {seconds:.0f} s: {describe(tenant, run_name)}")
+    raise HarnessError(f"{run_name}: still running after {limit:.0f} s: {describe(tenant, run_name)}")
 
 
 def pods(tenant: str, run_name: str, role: str | None = None) -> list[dict[str, Any]]:
@@ -360,10 +368,11 @@ def leftovers(tenant: str, run_name: str) -> list[str]:
 def wait_until_clear(tenant: str, run_name: str, *, seconds: float) -> float:
     """Wait until nothing of a run is left; return how many seconds it took."""
     start = time.monotonic()
+    limit = patience(seconds)
 
     def clear() -> bool:
         left = leftovers(tenant, run_name)
-        if left and time.monotonic() - start > seconds - 2:
+        if left and time.monotonic() - start > limit - 2:
             raise HarnessError(f"left: {', '.join(left)}")
         return not left
 

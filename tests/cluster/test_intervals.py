@@ -31,6 +31,7 @@ from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import say, wait_for
 from tests.cluster.settings import kubeconfig, run_folder
 from tests.cluster.test_schedule import at, next_minute
+from tests.waiting import patience
 
 NAME = "interval"
 UNSEEN = "unseen"
@@ -73,7 +74,7 @@ def popen(*words: str) -> subprocess.Popen[str]:
 def lightwork(*words: str, code: int = 0) -> str:
     """Run a command about acme in the folder with its file; return what it prints."""
     process = popen(*words)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate(timeout=patience(600))
     say(f"lightwork {' '.join(words)}: {err.strip()}")
     assert process.returncode == code, err + out
     return out if code == 0 else out + err
@@ -176,7 +177,7 @@ def test_a_schedule_gives_its_run_the_interval_and_a_backfill_does_the_rest() ->
     process = popen("backfill", NAME, *lake_options(), *span)
     wait_for("a run", lambda: set(tenants.names("acme", NAME)) - {run}, seconds=60, every=1)
     process.send_signal(signal.SIGINT)
-    assert "the same command waits for it" in process.communicate(timeout=60)[1]
+    assert "the same command waits for it" in process.communicate(timeout=patience(60))[1]
     assert process.returncode == 130
     states = [(item["state"], item["interval"][0]) for item in backfill(*span)]
     assert [state for state, _ in states] == ["succeeded", "succeeded", "done"]

@@ -31,6 +31,7 @@ from tests.cluster.impersonation import administrator
 from tests.cluster.kube import cluster, items, kubectl
 from tests.cluster.progress import run, say, wait_for
 from tests.cluster.settings import ROOT
+from tests.waiting import patience
 
 pytestmark = pytest.mark.core
 
@@ -157,11 +158,11 @@ def look_at(person: Person, line: str) -> None:
     try:
         assert process.stdout is not None
         printed = process.stdout.readline().split()
-        assert len(printed) > 1, process.communicate(timeout=60)
-        with urllib.request.urlopen(printed[1], timeout=60) as response:
+        assert len(printed) > 1, process.communicate(timeout=patience(60))
+        with urllib.request.urlopen(printed[1], timeout=patience(60)) as response:
             assert "Dask" in response.read().decode()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(patience(60)) == 130
     finally:
         process.kill()
 
@@ -178,7 +179,7 @@ def ask(person: Person, token: str, verb: str, path: str, body: dict[str, Any] |
     )
     context = ssl.create_default_context(cadata=person.front.authority.decode())
     try:
-        with urllib.request.urlopen(request, timeout=60, context=context) as response:
+        with urllib.request.urlopen(request, timeout=patience(60), context=context) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.read()

@@ -19,6 +19,7 @@ from tests.cluster import images, probes, tenants
 from tests.cluster.kube import get, items, page
 from tests.cluster.progress import run, say, wait_for
 from tests.cluster.settings import ROOT
+from tests.waiting import patience
 
 HOURS = "2000"
 
@@ -169,11 +170,11 @@ def dashboard(tenant: str, name: str) -> Iterator[str]:
             yield process.stdout.readline().split()[1]
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            assert process.wait(patience(20)) == 130
 
 
 def fetched(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=20) as response:
+    with urllib.request.urlopen(address, timeout=patience(20)) as response:
         return str(response.read().decode())
 
 

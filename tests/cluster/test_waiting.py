@@ -26,7 +26,7 @@ from tests.cluster.kube import apply, cluster, get, items, kubectl
 from tests.cluster.progress import say, wait_for
 from tests.cluster.settings import ROOT
 from tests.unit.lightwork.terminal import Terminal
-from tests.waiting import VARIABLE
+from tests.waiting import VARIABLE, patience
 
 ARCHIVE = {
     "apiGroups": [""],
@@ -116,7 +116,7 @@ def start(environment: dict[str, str], *arguments: str, tenant: str) -> subproce
 def call(environment: dict[str, str], *arguments: str, tenant: str) -> tuple[int, str, str]:
     """Run a command to its end; return its exit code, and what it printed."""
     process = start(environment, *arguments, tenant=tenant)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=patience(300))
     say(f"{' '.join(arguments[:2])}: {process.returncode}: {err.splitlines()[-1] if err else ''}")
     return process.returncode, out, err
 
@@ -159,10 +159,10 @@ def dashboard(environment: dict[str, str], run: str, tenant: str) -> None:
     with start(environment, "dashboard", run, "--no-open", tenant=tenant) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[1]
-        with urllib.request.urlopen(address, timeout=60) as response:
+        with urllib.request.urlopen(address, timeout=patience(60)) as response:
             assert "Dask" in response.read().decode()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(patience(60)) == 130
 
 
 def progress(tenant: str, run: str) -> str:
@@ -198,7 +198,7 @@ def test_a_laptop_asleep_for_longer_than_the_workflow_lives_gets_the_runs_own_ex
             process.send_signal(signal.SIGCONT)
     ends = {}
     for name, process in processes.items():
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
         ends[name] = process.returncode, out, err
         say(f"{name}: {process.returncode}: {err.splitlines()[-1]}")
     assert ends["archive"][0] == 0
@@ -232,7 +232,7 @@ def test_the_place_in_the_queue_is_told_and_stopping_twice_is_no_mistake(globex,
     assert process.stderr is not None
     seen = [line.rstrip() for line in process.stderr]
     say("\n".join(seen))
-    assert process.wait(60) == 0
+    assert process.wait(patience(60)) == 0
     own = seen[0].split()[1]
     waits = [line for line in seen if "waits for its turn: 1 of at most 1 of the runs of queue-a" in line]
     assert any(line.endswith("; 1 run before it") for line in waits), seen
@@ -274,7 +274,7 @@ def test_a_missing_image_is_told_while_the_run_waits(acme, people):
         for said in ("is stopping;", "is stopping already;"):
             code, _, err = call(engineer, "stop", run, tenant=acme)
             assert (code, said in err) == (0, True), err
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=patience(120))
         assert process.returncode == 1
         told = json.loads(out)
         assert told["phase"] == "Failed"
@@ -353,7 +353,7 @@ def test_a_large_workflow_says_why_it_failed(acme, people, value, stored):
         assert process.stderr is not None
         run = process.stderr.readline().split()[1]
         wait_for("the large status", lambda: tenants.status(acme, run).get(stored), seconds=120, every=1)
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=patience(200))
         say(err.splitlines()[-1])
         assert process.returncode == 1
         assert json.loads(out)["message"] == "fails: no files of today"

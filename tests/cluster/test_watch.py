@@ -16,7 +16,7 @@ from lightwork.kube import contract
 from lightwork.kube.api import InCluster, RefusedError
 from lightwork.pods.watch.__main__ import Watch
 from tests.cluster import tenants
-from tests.cluster.kube import apply, cluster, get, items, kubectl
+from tests.cluster.kube import apply, cluster, get, items, kubectl, kubectl_wait
 from tests.cluster.progress import wait_for
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ def test_a_failed_run_is_in_the_metrics_and_the_next_success_ends_it(
     assert told == suspended
     assert 1.0 in suspended.values()
 
-    kubectl("-n", tenants.namespace(acme), "rollout", "restart", "deployment", "controller")
-    kubectl("-n", tenants.namespace(acme), "rollout", "status", "deployment", "controller", "--timeout=120s")
+    rollout = ("-n", tenants.namespace(acme), "rollout")
+    kubectl(*rollout, "restart", "deployment", "controller")
+    kubectl_wait(*rollout, "status", "deployment", "controller", seconds=120)
     mended = tenants.submit(acme, "probe", elements="10", label="watched")
     tenants.wait_for_end(acme, mended, seconds=300)
     wait_for("its end", lambda: figures(acme, "probe")["last"]["run"] == mended, seconds=60)
@@ -165,7 +166,7 @@ def test_a_tenants_processes_write_their_own_figures_and_no_others(
     where = ["-n", tenants.namespace(acme)]
     kubectl(*where, "delete", "job", "certificates-now", "--ignore-not-found", "--wait")
     kubectl(*where, "create", "job", "certificates-now", "--from=cronjob/certificates")
-    kubectl(*where, "wait", "--for=condition=complete", "job/certificates-now", "--timeout=120s", timeout=150)
+    kubectl_wait(*where, "wait", "--for=condition=complete", "job/certificates-now", seconds=120)
     end = get("-n", tenants.namespace(acme), "configmap", contract.FIGURES)["data"].get(
         contract.FIGURES_CERTIFICATE
     )

@@ -65,3 +65,15 @@ def test_only_the_rules_that_are_marked_as_ours_are_removed(monkeypatch: pytest.
     monkeypatch.setattr(machine, "run", run)
     machine._remove_rules()
     assert removed == [f"iptables -w -t {table} -D INPUT -i other {ours}" for table in ("filter", "mangle")]
+
+
+def test_the_pods_together_get_more_of_busy_processors_than_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "control_groups", lambda: [tmp_path / "old", tmp_path / "new"])
+    for name, file, usual in (("old", "cpu.shares", "1024"), ("new", "cpu.weight", "100")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text(usual)
+    machine.make_control_groups()
+    assert (tmp_path / "old/cpu.shares").read_text() == "10240"
+    assert (tmp_path / "new/cpu.weight").read_text() == "1000"

@@ -12,8 +12,8 @@ import pytest
 
 from tests.cluster import binaries
 from tests.cluster.__main__ import main
-from tests.cluster.progress import HarnessError, run_while_it_advances
-from tests.waiting import patience
+from tests.cluster.progress import HarnessError, run_while_it_advances, wait_for
+from tests.waiting import VARIABLE, patience
 
 SHORT = patience(0.4)
 """Seconds of silence that are permitted here."""
@@ -105,3 +105,9 @@ def test_programs_that_an_earlier_attempt_built_are_kept(tmp_path: Path, monkeyp
     folder = binaries.build("argo")
     assert built == [f"./cmd/{name}" for name in binaries.ARGO]
     assert {path.name for path in (folder / "bin").iterdir()} == set(binaries.ARGO)
+
+
+def test_a_wait_for_the_cluster_is_multiplied_by_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "0.01")
+    with pytest.raises(HarnessError, match=rf"^the end: timed out after 0 s \({VARIABLE}"):
+        wait_for("the end", lambda: False, seconds=5, every=0.01)

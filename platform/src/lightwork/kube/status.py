@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lightwork.kube.contract import Manifest
 
 _CHILD = re.compile(r"child '[^']*' failed")
+_TASK = re.compile(r"^task '[^']*' errored: ")
+"""What Argo puts before the reason why it could not begin a task."""
 _LOCK = re.compile(r"^Waiting for \S+/([^/\s]+) lock\. Lock status: (\d+)/(\d+)")
 _SIZES = re.compile(r"^(driver|scheduler|worker)-(cpu|memory|storage)$")
 _STARTING = ("PodInitializing", "ContainerCreating")
@@ -78,7 +80,8 @@ def message(workflow: Mapping[str, Any]) -> str:
             last = max(failed, key=lambda pod: str(pod.get("finishedAt") or ""))
             return f"{_name(last)}: {reasons.of_node(str(last['message']))}"
         shutdown = _shutdown(workflow)
-        return own or (f"Stopped with strategy '{shutdown}'" if shutdown else _late(status))
+        stopped = f"Stopped with strategy '{shutdown}'" if shutdown else ""
+        return own or stopped or _late(status) or _not_begun(status)
     if lock := _lock(status):
         return _turn(lock)
     told = [pod for pod in pods if pod.get("message") not in (None, "", *_STARTING)]
@@ -208,6 +211,12 @@ def _late(status: Mapping[str, Any]) -> str:
     """Return the message of a run whose time was over before its turn came."""
     late = [node for node in (_nodes(status) or {}).values() if "deadline" in str(node.get("message"))]
     return "its time was over before its turn came (`ends_within`)" if late else ""
+
+
+def _not_begun(status: Mapping[str, Any]) -> str:
+    """Return why Argo could not begin a task of a run that failed without a pod; empty if it began all."""
+    texts = [str(node.get("message")) for node in (_nodes(status) or {}).values()]
+    return next((one_line(_TASK.sub("", text)) for text in texts if _TASK.match(text)), "")
 
 
 def _name(node: Mapping[str, Any]) -> str:

@@ -36,6 +36,13 @@ def pod(phase: str, message: str = "", **parameters: str) -> dict[str, Any]:
 LATE_POD = "Pod was active on the node longer than the specified deadline"
 GONE = "workflow shutdown with strategy:  Stop"
 TURN = {"type": "DAG", "displayName": "turn", "phase": "Failed"}
+NO_LOCK = {
+    "type": "Skipped",
+    "displayName": "turn",
+    "phase": "Error",
+    "message": "task 'x-1.turn' errored: failed to initialize semaphore ns/ConfigMap/c/k",
+}
+"""As Argo says it if the semaphore that a task needs is not there."""
 WAITING = {"type": "DAG", "displayName": "turn", "phase": "Failed", "message": "Step exceeded its deadline"}
 
 
@@ -79,6 +86,7 @@ WAITING = {"type": "DAG", "displayName": "turn", "phase": "Failed", "message": "
             End("failed", "its time from submission to end (`ends_within`) was over"),
         ),
         (workflow("Error", message="invalid spec: x"), End("failed", "invalid spec: x")),
+        (workflow("Error", NO_LOCK), End("failed", "failed to initialize semaphore ns/ConfigMap/c/k")),
         (workflow("Failed"), End("failed", "it failed, and Argo does not say why")),
     ],
 )
