@@ -40,7 +40,7 @@ class Phase(NamedTuple):
 class FailedElement(NamedTuple):
     """A failed element, as the page shows it."""
 
-    index: str
+    where: str
     task: str
     input: str
     error: str

@@ -46,7 +46,7 @@ _ENTER = b'<!doctype html><title>lightwork</title><meta http-equiv="refresh" con
 class _Handler(RequestHandler):
     """What all requests share: the checks, the headers, and errors that tell nothing of the request."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD")  # type: ignore[assignment]
+    SUPPORTED_METHODS = ("GET", "HEAD")
 
     def initialize(self, site: Site, door: Door, pool: Pool) -> None:
         """Take what the server has."""

@@ -58,7 +58,7 @@ def test_failed_elements_come_with_the_command_that_debugs_one(lake: Lake) -> No
     lakes.fail(lake, "run", range(70, 130))
     found = looked(lake, "run")
     assert (len(found.failed), found.failed_in_all) == (50, 60)
-    assert found.failed[0].index == "70"
+    assert found.failed[0].where == "70"
     assert "KeyError" in found.failed[0].traceback
     expected = (
         "lightwork run windy-city max_timestamps=9 'start=1 Jan; rm -rf' --only windiest:70 --on serial"
