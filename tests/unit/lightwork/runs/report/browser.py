@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import patience
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -49,7 +51,7 @@ class Browser:
         self._call("Page.navigate", url="about:blank")  # else only the fragment may change
         self._call("Page.navigate", url=address)
         kind = address.partition(":")[0]
-        until = time.monotonic() + 30
+        until = time.monotonic() + patience(30)
         while self.run("document.readyState + location.protocol") != f"complete{kind}:":
             if time.monotonic() > until:
                 raise TimeoutError("the page did not load")
