@@ -19,7 +19,7 @@ BENCHMARKS = {
     "cache": "lookup of cached results",
     "durable": "what it costs that results survive a power cut",
     "many": "100,000 results among 100 million, and on S3 among 10 million",
-    "history": "runs, show and cost of 100,000 runs, against lightwork --help",
+    "history": "runs, show, cost and the page of 100,000 runs, against lightwork --help",
     "windy": "windy-city against reading the files in every call",
     "stream": "ten million elements as a stream",
     "large": "large inputs against Dask and joblib, their memory, and keys of many values",

@@ -1,15 +1,18 @@
-"""Commands about the history of 100,000 runs, against the time that `lightwork --help` takes."""
+"""Commands about the history of 100,000 runs, and its page, against the time of `lightwork --help`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
+import http.client
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from bench.measure import Row, folder, timed, within
 from lightwork.history import cache, segments
@@ -51,6 +54,8 @@ def run() -> list[Row]:
         for what, target, *words in commands:
             seconds = timed(functools.partial(_lightwork, path, *words), _REPEAT)
             rows.append(_row(f"{what} of {RUNS:,} runs", target, seconds, help_seconds))
+        first_bytes = sorted(_first_bytes(path) for _ in range(_REPEAT))[_REPEAT // 2]
+        rows.append(_row(f"the page's first bytes, of {RUNS:,} runs", 3.0, first_bytes, help_seconds))
         fill(lake, (-1, -2, -3), 3 * RUNS // DAYS)
         fresh = _after_new_days(path, lake)
         rows.append(_row("runs, with three new days to fetch", 6.0, fresh, help_seconds))
@@ -104,6 +109,27 @@ def _attempt() -> dict[str, Any]:
 def _lightwork(path: Path, *words: str) -> None:
     lake = [] if words[0].startswith("-") else ["--lake", str(path / "lake"), "--tenant", "local"]
     subprocess.run([sys.executable, "-m", "lightwork", *words, *lake], stdout=subprocess.DEVNULL, check=True)
+
+
+def _first_bytes(path: Path) -> float:
+    """Return the seconds from the start of `lightwork ui` to the first bytes of its page."""
+    words = ("ui", "--no-open", "--lake", str(path / "lake"), "--tenant", "local")
+    begin = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-m", "lightwork", *words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        address = urlsplit(process.stdout.readline().split()[1].decode())
+        connection = http.client.HTTPConnection("127.0.0.1", address.port or 0, timeout=60)
+        connection.request("GET", f"/?{address.query}")
+        entered = connection.getresponse()
+        entered.read()
+        cookie = (entered.getheader("Set-Cookie") or "").partition(";")[0]
+        connection.request("GET", "/", headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        assert answer.read(1) == b"<"
+        seconds = time.perf_counter() - begin
+        assert answer.status == 200
+        process.kill()
+    return seconds
 
 
 def _after_new_days(path: Path, lake: Lake) -> float:

@@ -72,10 +72,11 @@ def _say_what_is_kept(name: str) -> None:
 
 
 def _tools() -> None:
-    """Install Prometheus and Alertmanager, which the tests of alerts run; without starting their services."""
+    """Install what the tests of alerts and of pages run; without starting any service."""
     from tests.cluster import machine, settings
 
-    machine.install_packages(settings.versions()["alerts"]["debian"])
+    versions = settings.versions()
+    machine.install_packages([*versions["alerts"]["debian"], *versions["pages"]["debian"]])
 
 
 def _up() -> None:

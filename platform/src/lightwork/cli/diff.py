@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 import click
 
 from lightwork.cli import candidates, lakes
@@ -20,11 +16,6 @@ from lightwork.cli.output import (
 )
 from lightwork.cli.show import find, run_argument
 
-_COMPARED = ("pipeline", "status", "parameters", "code_keys", "git_commit", "versions", "elements", "result")
-_LONGEST = 300
-"""Characters of a value that are shown; `--json` has all of it."""
-_LACKING = object()
-
 
 @click.command("diff")
 @run_argument
@@ -37,35 +28,22 @@ def diff_command(
     run: str, other: str, lake: str | None, environment: str | None, tenant: str | None, as_json: bool
 ) -> None:
     """Show what differs between two runs: parameters, code keys, commit, versions, elements and results."""
+    from lightwork.runs.differences import LACKING, differences, text
+
     opened = lakes.shown(lake, tenant, environment)
-    first, second = (_flat({key: find(opened, name)[key] for key in _COMPARED}) for name in (run, other))
-    names = sorted({*first, *second}, key=lambda name: (_COMPARED.index(name.partition(".")[0]), name))
-    differing = [name for name in names if first.get(name, _LACKING) != second.get(name, _LACKING)]
+    found = differences(find(opened, run), find(opened, other))
     if as_json:
-        rows = [{"field": name, "first": first.get(name), "second": second.get(name)} for name in differing]
+        rows = [
+            {
+                "field": item.field,
+                "first": None if item.first is LACKING else item.first,
+                "second": None if item.second is LACKING else item.second,
+            }
+            for item in found
+        ]
         show_json({"runs": [run, other], "differences": rows})
-    elif not differing:
+    elif not found:
         echo("Nothing differs: parameters, code, versions and results are the same.")
     else:
-        texts = [
-            [name, _text(first.get(name, _LACKING)), _text(second.get(name, _LACKING))] for name in differing
-        ]
+        texts = [[item.field, text(item.first), text(item.second)] for item in found]
         show_table(["", run, other], texts, fold=(run, other))
-
-
-def _flat(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Return the values inside mappings by their path, joined by dots; a list is one value."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{start}{key}.")
-        else:
-            found[f"{start}{key}"] = value
-    return found
-
-
-def _text(value: Any) -> str:
-    if value is _LACKING:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

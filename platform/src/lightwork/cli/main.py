@@ -38,6 +38,7 @@ COMMANDS = {
     "cache": ("cache", "Show the space that a lake takes, or delete what nobody needs."),
     "runs": ("history", "Show recent runs, all or those of a kind."),
     "show": ("show", "Show one run: how it went, what failed, what it left."),
+    "ui": ("ui", "Show the history of runs as a page."),
     "diff": ("diff", "Show what differs between two runs."),
     "open": ("show", "Open the report of a run in the browser."),
     "cost": ("history", "Show the time of runs' workers, and what it cost."),

@@ -13,6 +13,7 @@ import click
 
 from lightwork.cli import candidates
 from lightwork.errors import InputError, is_hidden, visible
+from lightwork.ui.words import size as size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -227,15 +228,6 @@ def _total(names: Sequence[str], widths: Mapping[str, int]) -> int:
 def _width(text: Text) -> int:
     """Return the width of a cell's longest line."""
     return max((line.cell_len for line in text.split()), default=0)
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in a readable unit, such as `1.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
 
 
 def counted(number: int, noun: str) -> str:

@@ -217,10 +217,9 @@ def _show_failures(record: Mapping[str, Any], failed: list[dict[str, Any]], omit
         echo(f"the first {_FAILURES} are shown; --json shows all, with their tracebacks")
     row = next((row for row in failed if row["index"] is not None), None)
     if row is not None and record.get("pipeline"):
-        given = " ".join(f"{name}={_text(value)}" for name, value in record["parameters"].items())
-        task = row["task"].rpartition(".")[2]
-        where = " ".join(filter(None, [record["pipeline"], given]))
-        echo(f"debug one: lightwork run {where} --only {task}:{_index(row)} --on serial")
+        from lightwork.engine.only import command
+
+        echo(f"debug one: {command(record['pipeline'], record['parameters'], row)}")
 
 
 def _index(row: Mapping[str, Any]) -> str:
@@ -269,19 +268,13 @@ def _errors(lake: Lake, run: str) -> list[dict[str, Any]]:
 
 def _compared(lake: Lake, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return how the runs of the same pipeline before a run went."""
-    from lightwork.history.query import Filter, median
+    from lightwork.history.query import Filter, compared
     from lightwork.history.sync import ask
 
     only = Filter(pipeline=record.get("pipeline"), before=record["name"])
-    before = ask(lake, lambda history: history.page(only, _BEFORE) if history.find(record["name"]) else [])
-    seconds = [
-        item["seconds"] for item in before if item["status"] == "succeeded" and item["seconds"] is not None
-    ]
-    return {
-        "runs": len(before),
-        "succeeded": len(seconds),
-        "median_seconds": round(median(seconds), 3) if seconds else None,
-    }
+    return compared(
+        ask(lake, lambda history: history.page(only, _BEFORE) if history.find(record["name"]) else [])
+    )
 
 
 def _cost(lake: Lake, record: Mapping[str, Any]) -> tuple[float, Prices] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+_LONGEST = 100
+"""Characters of a parameter's value in a command that is suggested."""
 _INDEX = re.compile(r"(?:(\d{1,9})/)?(\d{1,18})")
 
 
@@ -58,6 +62,24 @@ class Only:
 def written(number: int, index: int) -> str:
     """Return an element's index as it is shown and given: `77`, or `2/77` in the second map of its task."""
     return str(index) if number == 1 else f"{number}/{index}"
+
+
+def command(pipeline: str, parameters: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return the command that debugs a failed element.
+
+    Args:
+        pipeline: the name of its pipeline.
+        parameters: those of its run.
+        row: the element, as `store.failures` keeps it.
+    """
+    given = [f"{name}={_short(value)}" for name, value in parameters.items()]
+    only = f"{row['task'].rpartition('.')[2]}:{written(row['map'], row['index'])}"
+    return shlex.join(["lightwork", "run", pipeline, *given, "--only", only, "--on", "serial"])
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
 def parsed(text: str) -> tuple[str, list[tuple[int, int]]]:

@@ -387,6 +387,9 @@ class Scatter:
         stats.computed += reply.done - len(failures)
         stats.retried += reply.retried
         stats.waited += reply.waited
+        self._call.runner.tally.batches.add(
+            reply.worker, self._call.task.name, reply.begun, reply.seconds, reply.done, len(failures)
+        )
         self._sizer.record(
             reply.done, reply.seconds, batch.sent_bytes * reply.done // batch.count, received_bytes
         )

@@ -1,4 +1,4 @@
-"""What a session has done so far, by task: elements, code keys, failed elements, the time to its cluster."""
+"""What a session has done so far: elements by task, code keys, failures, batches, time to its cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from lightwork.store.attempts import COUNTS, FURTHER
+from lightwork.store.batches import Batches
 from lightwork.store.failures import Failures
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Tally:
         tasks: the same by task.
         code_keys: the code key of each task, as it was last.
         failures: the elements that failed.
+        batches: what workers have computed, and when.
         connecting: seconds until the session was connected to a scheduler.
     """
 
@@ -29,6 +31,7 @@ class Tally:
         self.tasks: dict[str, dict[str, int]] = {}
         self.code_keys: dict[str, str] = {}
         self.failures = Failures()
+        self.batches = Batches()
         self.connecting = 0.0
         self._maps: dict[str, int] = {}
         self._lock = threading.Lock()

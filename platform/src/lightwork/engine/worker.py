@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import os
 import pickle
+import socket
 import sys
 import threading
 import time
@@ -83,6 +84,8 @@ class Reply:
         refusal: why it has; usually empty.
         retried: the number of elements that were tried more than once.
         waited: the seconds that elements have waited for the task's limit.
+        worker: the name of the worker, among those of the run.
+        begun: when the batch began, by the worker's clock (Unix seconds).
     """
 
     done: int
@@ -96,6 +99,8 @@ class Reply:
     refusal: str = ""
     retried: int = 0
     waited: float = 0.0
+    worker: str = ""
+    begun: float = 0.0
 
     def __reduce__(self) -> Any:
         # Most have nothing to say but their results, and there is one for each batch.
@@ -123,6 +128,7 @@ def run_batch(payload: bytes) -> bytes:
     if (difference := check(parcel.proof)) is not None:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
+    begun = time.time()
     with _inside(job), _Partial(job, elements, keys) as partial:
         done, notes = compute_batch(job, parcel, elements, budget, partial.values, _forward)
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
@@ -130,6 +136,7 @@ def run_batch(payload: bytes) -> bytes:
         reply.changed = tuple(notes.names) or _changed(parcel)
         reply.waited = notes.waited
         reply.retried = done.retried
+        reply.worker, reply.begun = _place(), begun
         return pickle.dumps(reply, protocol=5)
 
 
@@ -593,6 +600,12 @@ def _breakpoint(*args: Any, **kwargs: Any) -> Any:
 @lru_cache(maxsize=1)
 def _worker_name() -> str:
     return str(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _place() -> str:
+    """Return what tells this worker from the others of its run: its pod, or its host and process."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}/{os.getpid()}"
 
 
 _forwards: list[Callable[[str], object]] = []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightwork.history.source import Run
     from lightwork.lake import Lake
 
-VERSION = 1
+VERSION = 2
 """The version of the tables; a database of another one has another name."""
 _UNUSED = 90 * 24 * 3600.0
 """Seconds after which the database of a lake that nobody looks at is deleted."""
@@ -48,6 +48,7 @@ CREATE INDEX runs_name ON runs (name);
 CREATE INDEX runs_segment ON runs (segment);
 CREATE INDEX runs_started ON runs (started, name);
 CREATE INDEX runs_pipeline ON runs (pipeline, started);
+CREATE INDEX runs_failed ON runs (pipeline, started) WHERE status IN ('failed', 'lost');
 CREATE INDEX runs_retry ON runs (retry_of) WHERE retry_of IS NOT NULL;
 CREATE INDEX work_run ON work (run);
 """

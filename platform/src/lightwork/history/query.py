@@ -24,6 +24,9 @@ SLOW = 2.0
 USUAL_OF = 30
 """The number of a pipeline's newest runs that succeeded whose median is usual."""
 
+_EVER = 1e300
+"""In place of the time before which runs are asked for: later than any."""
+
 By = Literal["tenant", "pipeline", "day"]
 
 
@@ -62,6 +65,22 @@ class Work(NamedTuple):
     size: str
     spot: bool | None
     seconds: float
+
+
+class Brief(NamedTuple):
+    """The little that is told of a run among others.
+
+    Attributes:
+        name: its name.
+        status: one of STATUSES.
+        started: when (Unix seconds).
+        seconds: how long it took; None while it has not ended.
+    """
+
+    name: str
+    status: str
+    started: float
+    seconds: float | None
 
 
 class History:
@@ -123,6 +142,47 @@ class History:
             (pipeline, USUAL_OF),
         ).fetchall()
         return median([seconds for (seconds,) in found]) if found else None
+
+    def briefs(self, pipeline: str, last: int, *, before: float | None = None) -> list[Brief]:
+        """Return the newest runs of a pipeline, newest first, at most so many.
+
+        Args:
+            pipeline: its name.
+            last: how many.
+            before: only those that started before this time (Unix seconds).
+        """
+        found = self._database.execute(
+            "SELECT name, status, started, seconds FROM runs WHERE pipeline = ? AND NOT hidden"
+            " AND started < ? ORDER BY started DESC, name DESC LIMIT ?",
+            (_plain(pipeline), _EVER if before is None else before, last),
+        )
+        return [Brief(*row) for row in found]
+
+    def next_after(self, run: Run) -> str | None:
+        """Return the name of the pipeline's run that started next after a run; None for the newest."""
+        started = source.moment(run, "started", "finished").timestamp()
+        found = self._database.execute(
+            "SELECT name FROM runs WHERE pipeline = ? AND NOT hidden AND (started, name) > (?, ?)"
+            " ORDER BY started, name LIMIT 1",
+            (_plain(str(run.get("pipeline"))), started, run["name"]),
+        ).fetchone()
+        return None if found is None else str(found[0])
+
+    def statuses(self, since: float) -> dict[str, int]:
+        """Return the number of runs that started since a time (Unix seconds), by status."""
+        found = self._database.execute(
+            "SELECT status, count(*) FROM runs WHERE started >= ? AND NOT hidden GROUP BY status", (since,)
+        )
+        return dict(found)
+
+    def last_failure(self, pipeline: str) -> Run | None:
+        """Return the newest run of a pipeline that failed or was lost; None if none was."""
+        found = self._database.execute(
+            "SELECT name FROM runs WHERE pipeline = ? AND status IN ('failed', 'lost') AND NOT hidden"
+            " ORDER BY started DESC LIMIT 1",
+            (_plain(pipeline),),
+        ).fetchone()
+        return None if found is None else self.find(str(found[0]))
 
     def work(self, only: Filter, by: By | None) -> list[Work]:
         """Return the work of the workers of some runs, for each size."""
@@ -191,6 +251,17 @@ class History:
         took = "CASE WHEN status IN ('running', 'submitted') THEN ? - started ELSE seconds END"
         condition = f"{took} > ? * json_extract(?, '$.\"' || pipeline || '\"')"
         return condition, (time.time(), SLOW, json.dumps(usual))
+
+
+def compared(before: Sequence[Run]) -> dict[str, Any]:
+    """Return how the runs before a run went: their number, how many succeeded, and the median of these."""
+    succeeded = [run["seconds"] for run in before if run["status"] == "succeeded"]
+    seconds = [item for item in succeeded if item is not None]
+    return {
+        "runs": len(before),
+        "succeeded": len(seconds),
+        "median_seconds": round(median(seconds), 3) if seconds else None,
+    }
 
 
 def median(values: Sequence[float]) -> float:

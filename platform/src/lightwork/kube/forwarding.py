@@ -39,7 +39,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         """Return whether the one who connects is the user whose credentials open the other side."""
-        user = _user_of(client_address[1], int(self.server_address[1]))
+        user = user_of(client_address[1], int(self.server_address[1]))
         if user is None or user == os.getuid():
             return True
         if user >= 0 and user not in self.refused:
@@ -93,7 +93,7 @@ def forwarded(connect: Callable[[], Any], port: int = 0) -> Iterator[int]:
         thread.join()
 
 
-def _user_of(port: int, server_port: int) -> int | None:
+def user_of(port: int, server_port: int) -> int | None:
     """Return the user who has connected from a port of 127.0.0.1; None if the system does not tell.
 
     A connection that has ended meanwhile is nobody's: -1.

@@ -13,7 +13,7 @@ from lightwork.kube import contract
 from lightwork.runs import provenance
 from lightwork.runs.phases import EVERY as LOOK_EVERY
 from lightwork.runs.phases import Phases
-from lightwork.store import attempts, failures, marks
+from lightwork.store import attempts, batches, failures, marks
 from lightwork.store.documents import seal
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Record:
             "worker_seconds": self.phases.worker_seconds(),
             "code_keys": dict(session.runner.tally.code_keys),
             "artifacts": [item.to_json() for item in session.artifacts.written],
+            batches.FIELD: session.runner.tally.batches.document(),
             **values,
         }
         path = attempts.path(session.run_id, self.id)

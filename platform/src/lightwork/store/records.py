@@ -96,6 +96,11 @@ def run(lake: Lake, name: str, now: dt.datetime | None = None) -> dict[str, Any]
     return _EMPTY | record
 
 
+def complete(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with all fields, also those that what has kept it leaves out."""
+    return _EMPTY | dict(record)
+
+
 def ended(record: Mapping[str, Any]) -> bool:
     """Return whether a run has its final status: nothing more of it is to come."""
     return bool(record["final"])

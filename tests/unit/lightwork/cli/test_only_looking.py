@@ -50,6 +50,7 @@ LOOKS = {
     "show": ["RUN", "RUN --json"],
     "open": ["RUN --json"],
     "diff": ["RUN RUN", "RUN RUN --json"],
+    "ui": ["--out page.html"],
     "tenant": [""],
     "tenant validate": ["acme.yaml"],
     "tenant show": ["acme.yaml"],

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import patience
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -36,8 +38,8 @@ class Browser:
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
-    def open(self, path: Path, *, width: int, dark: bool = False, scripts: bool = True) -> None:
-        """Open a file at a width in pixels."""
+    def open(self, page: Path | str, *, width: int, dark: bool = False, scripts: bool = True) -> None:
+        """Open a file, or what is at an address, at a width in pixels."""
         self._call("Emulation.setScriptExecutionDisabled", value=not scripts)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._call("Emulation.setEmulatedMedia", features=scheme)
@@ -45,9 +47,12 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         self._call("Emulation.setScrollbarsHidden", hidden=True)
-        self._call("Page.navigate", url=path.resolve().as_uri())
-        until = time.monotonic() + 30
-        while self.run("document.readyState + location.protocol") != "completefile:":
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self._call("Page.navigate", url="about:blank")  # else only the fragment may change
+        self._call("Page.navigate", url=address)
+        kind = address.partition(":")[0]
+        until = time.monotonic() + patience(30)
+        while self.run("document.readyState + location.protocol") != f"complete{kind}:":
             if time.monotonic() > until:
                 raise TimeoutError("the page did not load")
             time.sleep(0.02)
@@ -64,10 +69,15 @@ class Browser:
         button = "none" if kind == "mouseMoved" else "left"
         self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
 
-    def key(self, name: str) -> None:
-        """Press a key, such as `ArrowRight`."""
+    def key(self, name: str, text: str = "") -> None:
+        """Press a key, such as `ArrowRight`, which may give a text."""
         for kind in ("keyDown", "keyUp"):
-            self._call("Input.dispatchKeyEvent", type=kind, key=name)
+            more = {"text": text} if text and kind == "keyDown" else {}
+            self._call("Input.dispatchKeyEvent", type=kind, key=name, **more)
+
+    def type(self, text: str) -> None:
+        """Type a text where the focus is."""
+        self._call("Input.insertText", text=text)
 
     def picture(self, path: Path) -> None:
         """Write the whole page as a PNG."""
