@@ -64,10 +64,10 @@ def compute_batch(
     if options.timeout is not None:
         apart = Apart(parcel, options.timeout, forward, notes.add)
         # A process apart has no slots of a limit.
-        is_together = job.is_async and options.limit is None
-        if is_together and (done := apart.together(elements, budget)) is not None:
-            values += done.values
-            return replace(done, values=values), notes
+        outcome = apart.together(elements, budget) if job.is_async and options.limit is None else None
+        if outcome is not None:
+            values += outcome.values
+            return replace(outcome, values=values), notes
         done = compute(
             *(limited(job, apart.element, notes.wait), elements, options),
             stop_at_failure=stop,

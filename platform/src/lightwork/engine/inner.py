@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.engine import worker
 from lightwork.engine.apart import IDLE_SECONDS
-from lightwork.engine.causes import send
+from lightwork.engine.causes import Sent, send
 from lightwork.engine.compute import Failure, advice, trace
 from lightwork.engine.looping import awaited, together
 from lightwork.errors import LightworkError
@@ -96,7 +96,8 @@ class _Inner:
         if kind == "element":
             return _element(job, content)
         if kind == "batch":
-            return _batch(job, *content, lambda: self._tell("alive"))
+            elements, budget = content
+            return _batch(job, elements, budget, lambda: self._tell("alive"))
         return _call(job, *content), ""
 
 
@@ -119,7 +120,8 @@ def _batch(
             done.values[position] = worker.unsendable(position, elements[position], value)
     failures = [value for value in done.values if type(value) is Failure]
     for failure in failures:
-        failure.exception = send(failure.exception)
+        if type(failure.exception) is not Sent:
+            failure.exception = send(failure.exception)
     return replace(done, failures=failures), warning
 
 

@@ -184,7 +184,8 @@ class _Attempts:
             if missing >= self._options.most_together or index + 1 >= feed.read:
                 yield from self._computed_together(window)
                 window, missing = [], 0
-        yield from self._computed_together(window)
+        if window:
+            yield from self._computed_together(window)
 
     def _computed_together(
         self, window: list[tuple[int, bytes | None, Any, bool]]

@@ -83,10 +83,8 @@ def _each(combine: Callable[[list[int]], int], needs: Sequence[Need]) -> Need:
 
 def _need(amounts: Mapping[str, int]) -> Need:
     """Return a need by the amounts of its resources."""
-    return Need(
-        *(amounts[name] for name in NAMES),
-        devices={name: amount for name, amount in amounts.items() if offers.is_device(name)},
-    )
+    devices = {name: amount for name, amount in amounts.items() if offers.is_device(name)}
+    return Need(**{name: amounts[name] for name in NAMES}, devices=devices)
 
 
 MEBI = 1024**2

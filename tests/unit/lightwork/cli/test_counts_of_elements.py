@@ -78,6 +78,7 @@ def test_they_are_told_while_a_run_in_a_cluster_is_waited_for() -> None:
 
 def test_the_options_of_tasks_are_in_the_help(lightwork: Callable, module: Path) -> None:
     text = " ".join(lightwork("run", "asks", "--help").out.split())
-    assert "ask retries=1, retry_delay=0, on_error='skip', retry_on=ConnectionError, timeout=0.2" in text.replace(
-        "cache=False, ", ""
+    assert (
+        "ask retries=1, retry_delay=0, on_error='skip', retry_on=ConnectionError, timeout=0.2"
+        in text.replace("cache=False, ", "")
     )
