@@ -178,7 +178,7 @@ def test_a_deployment_leaves_a_schedule_as_a_person_has_left_it(local: Local) ->
 
     def suspended() -> bool:
         labels = get("cronworkflow", "windy-city", "-n", space)["metadata"]["labels"]
-        return labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED
+        return bool(labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED)
 
     updated = {("update", "cronworkflow-windy-city")}
     deploy()
