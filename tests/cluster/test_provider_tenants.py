@@ -171,14 +171,14 @@ def test_a_deployment_leaves_a_schedule_as_a_person_has_left_it(local: Local) ->
         return changes(local.up(stack, options))
 
     def send(value: str | None) -> int:
-        said = json.dumps({"by": "jane", "at": "2026-11-28T07:00:00+00:00", "reason": "late"})
+        said = json.dumps({"by": "jane", "at": "2026-11-28T07:00:00+00:00", "reason": f"{value}"})
         labels = {contract.LABEL_SUSPENDED: value}
         body = {"metadata": {"labels": labels, "annotations": {contract.ANNOTATION_NOTE: said}}}
         return jane.send("PATCH", f"{one}?fieldManager=lightwork", body, really=True).status
 
     def suspended() -> bool:
         labels = get("cronworkflow", "windy-city", "-n", space)["metadata"]["labels"]
-        return labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED
+        return bool(labels.get(contract.LABEL_SUSPENDED) == contract.SUSPENDED)
 
     updated = {("update", "cronworkflow-windy-city")}
     deploy()

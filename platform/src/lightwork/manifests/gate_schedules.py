@@ -55,7 +55,8 @@ def rules() -> list[dict[str, str]]:
             "a schedule of yours can be suspended and resumed by a label, and nothing of its spec changed",
         ),
         cel.rule(
-            f"variables.suspended in [variables.suspendedBefore, '?', {cel.text(contract.SUSPENDED)}]",
+            "variables.suspended == variables.suspendedBefore"
+            f" || variables.suspended in ['?', {cel.text(contract.SUSPENDED)}]",
             f"the label {contract.LABEL_SUSPENDED} becomes {contract.SUSPENDED}, or is deleted",
         ),
         cel.rule(

@@ -87,7 +87,7 @@ def _check_entry(
 
 def _check_interval(entry: Entry) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield the location and the reason of each mistake in the parameters that take a run's interval."""
-    names = entry.interval or ()
+    names: tuple[str, ...] = entry.interval or ()
     if len(set(names)) != len(names):
         yield (
             ("interval",),
