@@ -90,7 +90,7 @@ def renew(lake: Lake, name: str) -> None:
 
 def fits(document: Mapping[str, Any]) -> bool:
     """Return whether a version is a table of which there is one file."""
-    return document["kind"] == "table" and document["bytes"] <= MOST_BYTES
+    return bool(document["kind"] == "table" and document["bytes"] <= MOST_BYTES)
 
 
 def version_in(lake: Lake, name: str) -> str | None:

@@ -197,7 +197,8 @@ def test_who_is_overtaken_while_it_writes_does_not_write(
     first, second = (of_run(place.lake, f"run-{number}") for number in (1, 2))
     first.write("sun", table(1))
     second.write("sun", table(2))
-    real, seen = latest._write, []
+    real = latest._write
+    seen: list[Any] = []
 
     def write(lake: Lake, file: Any, document: Any) -> None:
         real(lake, file, document)
@@ -222,7 +223,8 @@ def test_who_is_overtaken_while_it_writes_does_not_write(
 def test_one_that_is_deleted_below_a_writer_comes_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = Artifacts(place.lake, run_id="notebook", provenance={})
     notebook.write("sun", table(1))
-    real, seen = latest._write, []
+    real = latest._write
+    seen: list[Any] = []
 
     def write(lake: Lake, file: Any, document: Any) -> None:
         real(lake, file, document)
@@ -416,7 +418,7 @@ def test_a_put_that_is_sent_again_is_not_refused_because_of_itself(
                 if faults.pop():
                     real.put_object(**options)
                 fault = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
-                raise ClientError(fault, "PutObject")  # type: ignore[arg-type]
+                raise ClientError(fault, "PutObject")
             return real.put_object(**options)
 
         def __getattr__(self, name: str) -> Any:
