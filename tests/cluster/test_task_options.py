@@ -119,7 +119,6 @@ def test_a_task_that_wants_more_than_a_worker_offers_is_refused_before_any_worke
     assert "on_device: resources={'GPU': 2}: each worker of this run offers GPU=1" in record["error"]
     assert "\n" not in record["error"]
     assert not tenants.pods(acme, name, "worker")
-    assert record["workers"] in (None, [], 0, {}), record["workers"]
 
 
 def attempts(tenant: str, label: str, number: int) -> list[str]:
