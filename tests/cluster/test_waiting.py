@@ -28,6 +28,8 @@ from tests.cluster.settings import ROOT
 from tests.unit.lightwork.terminal import Terminal
 from tests.waiting import VARIABLE, patience
 
+WIDE = 100
+"""Columns of a terminal that shows the whole line of a run's progress, with the run's name."""
 ARCHIVE = {
     "apiGroups": [""],
     "resources": ["services/proxy"],
@@ -126,7 +128,7 @@ def test_on_a_terminal_a_person_sees_a_run_from_its_start_to_its_result(acme, pe
     label = probes.new_label()
     probe = ["probe", "elements=9000", "seconds=0.02", f"label={label}", "--wait"]
     program, *rest = words("submit", *probe, tenant=acme)
-    terminal = Terminal(tmp_path, *rest, program=program, columns=80, **people["engineer"])
+    terminal = Terminal(tmp_path, *rest, program=program, columns=WIDE, **people["engineer"])
     try:
         terminal.wait_for("submitted probe-")
         terminal.wait_for("of 9,000 elements")
@@ -141,7 +143,7 @@ def test_on_a_terminal_a_person_sees_a_run_from_its_start_to_its_result(acme, pe
     text, _, end = terminal.text.rpartition(f"{run}: Succeeded, in ")
     updates = [line for line in text.splitlines() if re.search(r"  \d+:\d\d$", line)]
     say("\n".join(updates))
-    assert max(map(len, updates)) < 80
+    assert max(map(len, updates)) < WIDE
     assert re.search(r"[\d,]+ of 9,000 elements, \d+/s, \d+:\d\d left, 3 workers", text)
     line, _, result = end.partition("\n")
     assert line.endswith(" s, 9,000 elements, 0 of them cached")
