@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lightwork.errors import visible
+from lightwork.store.index_copies import own_folder
 from lightwork.ui import overview as looks
 from lightwork.ui import words
 from lightwork.version import __version__
@@ -193,8 +194,10 @@ def _spelled(value: Any) -> Any:
 def _environment() -> jinja2.Environment:
     import jinja2
 
+    compiled = own_folder("pages")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_own),
+        bytecode_cache=None if compiled is None else jinja2.FileSystemBytecodeCache(str(compiled)),
         autoescape=True,
         finalize=_spelled,
         undefined=jinja2.StrictUndefined,

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lightwork.errors import InputError
 from lightwork.history.sync import ask
-from lightwork.store import records
 from lightwork.ui import pages
-from lightwork.ui.detail import detail
 from lightwork.ui.overview import Overview, overview
-from lightwork.ui.preview import preview
 
 if TYPE_CHECKING:
     from lightwork.lake import Lake
     from lightwork.ui.pages import Place
     from lightwork.ui.schedules import Firings
 
-_FRESH = 2.0
+_FRESH = 5.0
 """Seconds for which what was read at the start is shown."""
 _REPORT = 64 << 20
 """Bytes of a report that is shown."""
@@ -54,7 +51,6 @@ class Site:
         Raises:
             LightworkError: the lake cannot be read.
         """
-        self._firings.refresh()
         self._first = self._read()
 
     def _read(self) -> Overview:
@@ -64,8 +60,9 @@ class Site:
         """Return the overview."""
         first, self._first = self._first, None
         view = first if first is not None and time.time() - first.now < _FRESH else self._read()
-        self._firings.refresh()
-        return _page(pages.overview_page(self._place, view, self.firing()))
+        answer = _page(pages.overview_page(self._place, view, self.firing()))
+        self._firings.refresh()  # afterwards: reading a tenant's file takes longer than the page
+        return answer
 
     def firing(self) -> pages.Firing:
         """Return what is known of the next firings."""
@@ -74,6 +71,8 @@ class Site:
 
     def run(self, name: str) -> Answer:
         """Return the page of a run."""
+        from lightwork.ui.detail import detail
+
         found = None
         with contextlib.suppress(InputError):  # no run can have this name
             found = detail(self._lake, name, time.time())
@@ -95,6 +94,8 @@ class Site:
 
     def _report_of(self, name: str, step: str) -> str:
         """Return the name of the file that is a run's report, or that of one of its steps."""
+        from lightwork.store import records
+
         report = (records.run(self._lake, name) or {}).get("report")
         if isinstance(report, dict):
             report = report.get(step)
@@ -102,6 +103,8 @@ class Site:
 
     def artifact(self, name: str, version: str) -> Answer:
         """Return the beginning of an artifact, as a part of a page."""
+        from lightwork.ui.preview import preview
+
         try:
             found = preview(self._lake, name, version)
         except (FileNotFoundError, InputError):
