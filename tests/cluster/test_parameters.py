@@ -286,9 +286,8 @@ def _workflow(tenant: str, name: str) -> dict[str, Any]:
 
 
 def printed(tenant: str, name: str, step: str) -> list[str]:
-    """Return the arguments that a step's container printed."""
-    label = f"lightwork/run={name},lightwork/step={step},lightwork/role=step"
-    text = kubectl("-n", tenants.namespace(tenant), "logs", "-l", label, "-c", "main", "--tail=-1")
+    """Return the arguments that a step's container printed, from its kept log: its pod may be gone."""
+    text = probes.log_in_bucket(tenant, name, f"-step-{step}-")
     lines = [line for line in text.splitlines() if line.startswith('{"event": "echo"')]
     if len(lines) != 1:
         raise HarnessError(f"{step} printed {text!r}")
