@@ -235,7 +235,9 @@ def test_without_the_right_to_create_configmaps_long_texts_are_refused_and_nothi
         run([*tenants.LIGHTWORK, "stop", name, *tenants.WHERE, acme], env=tenants.environment())
         tenants.wait_until_clear(acme, name, seconds=120)
     finally:
-        kubectl("-n", space, "delete", "serviceaccount,role,rolebinding", "-l", "!lightwork/tenant")
+        kubectl("-n", space, "delete", "serviceaccount", "submitter")
+        mine = [f"submitter-{number}" for number in range(3)]
+        kubectl("-n", space, "delete", "role,rolebinding", *mine, "--ignore-not-found")
 
 
 def grant(namespace: str, name: str, verbs: str, resource: str) -> None:
