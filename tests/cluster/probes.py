@@ -108,12 +108,19 @@ def ended_record(tenant: str, run_name: str, *, seconds: float = 60) -> dict[str
     return found[0]
 
 
-def log_in_bucket(tenant: str, run_name: str) -> str:
-    """Return the driver's log that Argo saved in the tenant's bucket; empty if there is none."""
+def log_in_bucket(tenant: str, run_name: str, pod: str = "") -> str:
+    """Return the logs of a run that Argo saved in the tenant's bucket; empty if there are none.
+
+    Args:
+        tenant: the tenant.
+        run_name: the run's name.
+        pod: only those of pods with this in their names; by default all, which is the driver's in most runs.
+    """
     s3, bucket = stores.client("root"), tenants.bucket(tenant)
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"{tenant}/argo/{run_name}/").get("Contents", [])
-    logs = [s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode() for item in listed]
-    return "".join(logs)
+    start = f"{tenant}/argo/{run_name}/"
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=start).get("Contents", [])
+    keys = [item["Key"] for item in listed if pod in item["Key"].removeprefix(start)]
+    return "".join(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys)
 
 
 def archived(run_name: str) -> tuple[str, str]:
