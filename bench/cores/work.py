@@ -121,7 +121,7 @@ def _bare(size: int) -> Iterator[Callable[[list[int]], float]]:
         def work(elements: list[int]) -> float:
             parts = (elements[i : i + size] for i in range(0, len(elements), size))
             tasks = [client.submit(_burn_all, part, pure=False) for part in parts]
-            return sum(task.result() for task in as_completed(tasks))
+            return math.fsum(task.result() for task in as_completed(tasks))
 
         yield work
 

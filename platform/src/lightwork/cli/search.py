@@ -61,8 +61,13 @@ def search_command(
     """
     from lightwork.search.lines import Query
 
-    moments = {name: moment(name, given) for name, given in (("since", since), ("until", until)) if given}
-    query = Query(text=text, run=run, pipeline=pipeline, **moments)
+    query = Query(
+        text=text,
+        run=run,
+        pipeline=pipeline,
+        since=moment("since", since) if since else None,
+        until=moment("until", until) if until else None,
+    )
     with opened(environment, tenant_of(tenant), context) as logs:
         found = logs.newest(query, limit)
     if as_json:
