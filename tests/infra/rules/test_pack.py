@@ -186,7 +186,7 @@ def test_people_whom_no_policy_checks_are_reported_under_the_urn_of_their_bindin
         "roleRef": {"kind": "Role", "name": "people"},
     }
     reported = reported_of_stack("unguarded-people", (kind, "rolebinding-people", props))
-    assert len(reported) == 2
+    assert len(reported) == 3
     assert {where for _, where in reported} == {urn(kind, "rolebinding-people")}
 
 

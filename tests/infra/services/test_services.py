@@ -239,7 +239,7 @@ ALERTS = {
 def test_the_alerts_are_complete_and_labelled() -> None:
     assert set(ALERTS) == {
         *("PipelineFailing", "ScheduleLate", "RunSlow", "RunsWaiting", "SemaphoresStuck"),
-        *("BudgetSpent", "CertificateEnds", "WatchDown", "FiguresStale", "FiguresUnread"),
+        *("BudgetSpent", "HistoryStuck", "CertificateEnds", "WatchDown", "FiguresStale", "FiguresUnread"),
         *("WorkersPending", "PodsRefused", "PodsUnseen", "ArgoDown", "ArgoErrors", "RunsUnwatched"),
         *("CertificateExpiry", "ArchiveLoginStuck", "ShipperDrops", "ShipperRetries", "ShipperDown"),
         "AlertsWork",

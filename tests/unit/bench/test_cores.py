@@ -99,10 +99,8 @@ def test_the_rows_compare_with_the_functions_own_time_the_faster_peer_and_the_ba
     rows = work._rows(
         0.001,
         10,
-        ours,
-        side("with the cache", 10.7, 5.6),
-        side("joblib", 10.3, 5.2),
-        side("Pool.map", 10.1, 5.0),
+        (ours, side("with the cache", 10.7, 5.6), side("bare Dask", 10.2, 5.3)),
+        (side("joblib", 10.3, 5.2), side("Pool.map", 10.1, 5.0)),
     )
     rows.append(work._driver_row(0.001, 10, side("elsewhere", 10.4, 5.4), ours))
     assert [row.measured.partition(",")[0] for row in rows] == ["1.040", "1.080", "1.000 ms"]
