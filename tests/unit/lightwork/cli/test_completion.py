@@ -243,6 +243,7 @@ def test_all_parameters_offer_something_or_are_free_text(ask):
             "name in new",
             "only",
             "step in open",
+            "head in artifacts",
         ),
         *("name in tenant new",),
         *(f"{name} in backfill" for name in ("begin", "end", "every", "timezone", "max_failures")),
