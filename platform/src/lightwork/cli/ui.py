@@ -94,28 +94,21 @@ def _schedules(tenant: str, environment: str | None, context: str | None) -> Cal
 
 
 def _serve(lake: Lake, place: Place, firings: Firings, port: int, *, opens: bool) -> None:
-    import asyncio
-
-    from lightwork.ui.door import Door
-    from lightwork.ui.server import listening, serve
+    from lightwork.ui.server import Server
     from lightwork.ui.site import Site
 
     site = Site(lake, place, firings)
-    bound = listening(port)
-    site.prepare()
-    door = Door(bound.getsockname()[1])
-
-    def ready() -> None:
-        echo(f"{place.tenant}: {door.address()} (Ctrl-C to stop)")
+    with Server(port, site) as server:
+        site.prepare()
+        echo(f"{place.tenant}: {server.door.address()} (Ctrl-C to stop)")
         sys.stdout.flush()
-        if opens:
-            click.launch(door.once())
-
-    try:
-        asyncio.run(serve(site, bound, door, ready))
-    except KeyboardInterrupt:
-        echo("lightwork: the page is no longer there", err=True)
-        raise click.exceptions.Exit(STOPPED_CODE) from None
+        try:
+            if opens:
+                click.launch(server.door.once())
+            server.serve_forever()
+        except KeyboardInterrupt:
+            echo("lightwork: the page is no longer there", err=True)
+            raise click.exceptions.Exit(STOPPED_CODE) from None
 
 
 def _write(lake: Lake, place: Place, firings: Firings, out: str) -> None:

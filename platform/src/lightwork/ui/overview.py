@@ -152,7 +152,7 @@ def overview(history: History, now: float) -> Overview:
     """
     bill, problem = Bill(), ""
     try:
-        bill.add(history, Filter(since=now - COST_DAYS * _DAY), "pipeline")
+        bill.add_work(history, Filter(since=now - COST_DAYS * _DAY), "pipeline")
     except LightworkError as error:
         problem = one_line(error)
     rows = [_row(history, name, bill, now) for name in sorted(history.pipelines())]

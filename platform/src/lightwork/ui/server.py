@@ -1,29 +1,41 @@
-"""The server of the page: on 127.0.0.1, for one user, and for reading alone."""
+"""The server of the page: on 127.0.0.1, for one user, and for reading alone.
+
+Each connection has a thread and one request. A request's head is read here, so that its length and time are
+bounded; Python's `http.server` parses it.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import io
 import os
+import socketserver
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-
-from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler
+from urllib.parse import parse_qs, unquote
 
 from lightwork.errors import InputError, LightworkError, one_line
 from lightwork.kube.forwarding import user_of
 from lightwork.ui import pages
 from lightwork.ui.door import Asked, Door
-from lightwork.ui.pool import BusyError, Pool
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
     from lightwork.ui.site import Answer, Site
 
 CONNECTIONS = 64
 """Connections at once; a browser opens about six."""
+HEAD_BYTES = 16 << 10
+"""Bytes of a request without its content."""
+_HEAD_SECONDS = 60.0
+"""Seconds in which these arrive; browsers open connections ahead of requests."""
+_SEND_SECONDS = 60.0
+"""Seconds in which a client takes an answer."""
+_READING = 4
+"""Requests at once that read the lake; the others wait."""
+_METHODS = ("GET", "HEAD")
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -31,8 +43,9 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Content-Type": "text/html; charset=UTF-8",
+    "Connection": "close",
 }
+_HTML = "text/html; charset=UTF-8"
 _NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _FOREIGN = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline';"
@@ -43,154 +56,172 @@ _ENTER = b'<!doctype html><title>lightwork</title><meta http-equiv="refresh" con
 """A page of this server that leads on: a browser sends no strict cookie where another page leads to."""
 
 
-class _Handler(RequestHandler):
-    """What all requests share: the checks, the headers, and errors that tell nothing of the request."""
+class _Handler(BaseHTTPRequestHandler):
+    """One request: the checks, the answer, and errors that tell nothing of the request."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD")
+    server: Server
+    protocol_version = "HTTP/1.1"
 
-    def initialize(self, site: Site, door: Door, pool: Pool) -> None:
-        """Take what the server has."""
-        self.site, self.door, self.pool = site, door, pool
-
-    def set_default_headers(self) -> None:
-        """Set the headers of every answer, also of errors."""
-        self.clear_header("Server")
-        for name, value in _HEADERS.items():
-            self.set_header(name, value)
-        self.set_header("Content-Security-Policy", _NOTHING)
-
-    def prepare(self) -> None:
-        """Refuse whoever may not see the page."""
-        headers = self.request.headers
-        asked = Asked(
-            host=headers.get("Host"),
-            origin=headers.get("Origin"),
-            site=headers.get("Sec-Fetch-Site"),
-            token=self.get_query_argument("token", None) if self.request.path == "/" else None,
-            cookies={name: item.value for name, item in self.cookies.items()},
-        )
-        if refusal := self.door.refusal(asked):
-            self._end(403, refusal)
-        elif asked.token is not None:
-            self.set_header("Set-Cookie", self.door.set_cookie())
-            self.finish(_ENTER)
-
-    async def answer(self, call: Callable[[], Answer]) -> None:
-        """Send what a call returns, which reads the lake in a thread."""
+    def handle(self) -> None:
+        """Answer one request; the connection is closed after it."""
+        self.command = ""
+        head = self._head()
+        self.connection.settimeout(_SEND_SECONDS)
+        if len(head) > HEAD_BYTES:
+            self.send_error(431)
+            return
+        self.rfile = io.BytesIO(head)
+        self.raw_requestline = self.rfile.readline()
+        if not self.raw_requestline or not self.parse_request():  # which has sent what is wrong
+            return
         try:
-            answer = await self.pool.run(call)
-        except BusyError:
-            self._end(503, "too many requests wait")
+            answer = self._answered()
+        except Exception:  # noqa: BLE001 - it is not logged: its text may have the token
+            self.send_error(500)
             return
+        answer()
+
+    def _head(self) -> bytes:
+        """Return a request's lines and what came with them; nothing if they take too long."""
+        head, until = b"", time.monotonic() + _HEAD_SECONDS
+        while b"\r\n\r\n" not in head and len(head) <= HEAD_BYTES:
+            self.connection.settimeout(max(0.001, until - time.monotonic()))
+            try:
+                more = self.connection.recv(HEAD_BYTES)
+            except TimeoutError:
+                return b""
+            if not more:
+                return b""
+            head += more
+        return head
+
+    def _answered(self) -> Callable[[], None]:
+        """Return what sends the answer to a request."""
+        path, _, query = self.path.partition("?")
+        values = parse_qs(query, keep_blank_values=True)
+        token = values.get("token", [None])[-1] if path == "/" else None
+        if self.command not in _METHODS:
+            return lambda: self.send_error(405)
+        if refusal := self.server.door.refusal(self._asked(token)):
+            return lambda: self._say(403, refusal)
+        if token is not None:
+            cookie = self.server.door.set_cookie()
+            return lambda: self._send(200, _ENTER, Set_Cookie=cookie)
+        call = _call(self.server.site, path, values.get("step", [""])[-1])
+        if call is None:
+            return lambda: self.send_error(404)
+        answer = self._read(call)
+        return lambda: self._show(answer)
+
+    def _asked(self, token: str | None) -> Asked:
+        pairs = (item.partition("=") for item in (self._header("Cookie") or "").split(";"))
+        return Asked(
+            host=self._header("Host"),
+            origin=self._header("Origin"),
+            site=self._header("Sec-Fetch-Site"),
+            token=token,
+            cookies={name.strip(): value.strip() for name, _, value in pairs},
+        )
+
+    def _header(self, name: str) -> str | None:
+        """Return a header; all its values if it is repeated, which no check takes for one of them."""
+        values = self.headers.get_all(name)
+        return None if values is None else ",".join(map(str, values))
+
+    def _read(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call returns, which reads the lake."""
+        try:
+            with self.server.reading:
+                return call()
         except LightworkError as error:
-            answer = self.site.problem(502, "The lake cannot be read", one_line(error))
+            return self.server.site.problem(502, "The lake cannot be read", one_line(error))
+
+    def _show(self, answer: Answer) -> None:
         policy = _FOREIGN if answer.is_foreign else f"{pages.policy()}; frame-ancestors 'none'"
-        self.set_header("Content-Security-Policy", policy)
-        self.set_status(answer.status)
-        self.finish(answer.body)
+        self._send(answer.status, answer.body, policy)
+        self.server.site.refresh()
 
-    async def head(self, *path: str) -> None:
-        """Answer as to GET; the content is left out."""
-        await self.get(*path)  # type: ignore[misc]
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Say what is wrong in one line, without the request's own words."""
+        self._say(code, self.responses.get(code, ("error", ""))[0].lower())
 
-    def _end(self, status: int, text: str) -> None:
-        self.set_status(status)
-        self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(f"lightwork ui: {text}\n")
+    def _say(self, status: int, text: str) -> None:
+        kind = "text/plain; charset=UTF-8"
+        self._send(status, f"lightwork ui: {text}\n".encode(), Content_Type=kind)
 
-    def write_error(self, status_code: int, **_: Any) -> None:
-        """Say what is wrong in one line."""
-        self._end(status_code, self._reason.lower())
+    def _send(self, status: int, body: bytes, policy: str = _NOTHING, **more: str) -> None:
+        headers = {**_HEADERS, "Content-Security-Policy": policy, "Content-Length": str(len(body))}
+        headers |= {name.replace("_", "-"): value for name, value in {"Content_Type": _HTML, **more}.items()}
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-    def log_exception(self, *_: Any) -> None:
-        """Log nothing: Tornado's lines have the address, which may have the token."""
 
-    def compute_etag(self) -> str | None:
-        """Return that nothing is kept."""
+def _call(site: Site, path: str, step: str) -> Callable[[], Answer] | None:
+    """Return what makes the page of a path; None if there is none."""
+    try:
+        parts = [unquote(part, errors="strict") for part in path.split("/")]
+    except UnicodeDecodeError:
         return None
+    match parts:
+        case ["", ""]:
+            return site.overview
+        case ["", "run", name] if name:
+            return lambda: site.run(name)
+        case ["", "run", name, "report"] if name:
+            return lambda: site.report(name, step)
+        case ["", "artifact", name, version] if name and version:
+            return lambda: site.artifact(name, version)
+    return None
 
 
-class _Overview(_Handler):
-    async def get(self) -> None:
-        await self.answer(self.site.overview)
+class Server(socketserver.ThreadingTCPServer):
+    """A server that refuses the connections of other users of this machine, where the system tells whose.
 
+    Args:
+        port: the port; 0 for a free one.
+        site: the pages.
 
-class _Run(_Handler):
-    async def get(self, name: str) -> None:
-        await self.answer(lambda: self.site.run(name))
-
-
-class _Report(_Handler):
-    async def get(self, name: str) -> None:
-        step = self.get_query_argument("step", "")
-        await self.answer(lambda: self.site.report(name, step))
-
-
-class _Artifact(_Handler):
-    async def get(self, name: str, version: str) -> None:
-        await self.answer(lambda: self.site.artifact(name, version))
-
-
-class _Missing(_Handler):
-    def get(self, *_: str) -> None:
-        raise HTTPError(404)
-
-
-class _Server(HTTPServer):
-    """A server that refuses the connections of other users of this machine, where the system tells whose."""
-
-    def handle_stream(self, stream: Any, address: Any) -> None:
-        """Take a connection, or close it."""
-        user = user_of(address[1], stream.socket.getsockname()[1])
-        if user not in (None, os.getuid()) or len(self._connections) >= CONNECTIONS:
-            stream.close()
-            return
-        super().handle_stream(stream, address)
-
-
-def listening(port: int) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1.
+    Attributes:
+        site: the pages.
+        door: decides who may see them.
+        reading: limits the requests that read the lake.
 
     Raises:
         InputError: the port cannot be listened on.
     """
-    try:
-        (bound,) = bind_sockets(port, "127.0.0.1")
-    except OSError as error:
-        raise InputError(
-            f"--port {port}: cannot listen there ({error.strerror}); choose another port"
-        ) from error
-    return bound
 
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = CONNECTIONS
 
-async def serve(site: Site, bound: socket.socket, door: Door, ready: Callable[[], None]) -> None:
-    """Answer requests until the task is cancelled.
+    def __init__(self, port: int, site: Site) -> None:
+        self.site = site
+        self.reading = threading.BoundedSemaphore(_READING)
+        self._slots = threading.BoundedSemaphore(CONNECTIONS)
+        try:
+            super().__init__(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise InputError(
+                f"--port {port}: cannot listen there ({error.strerror}); choose another port"
+            ) from error
+        self.door = Door(int(self.server_address[1]))
 
-    Args:
-        site: the pages.
-        bound: a socket that listens.
-        door: decides who may see them.
-        ready: is called when the server answers.
-    """
-    shared = {"site": site, "door": door, "pool": Pool()}
-    routes: list[Any] = [
-        (r"/", _Overview, shared),
-        (r"/run/([^/]+)", _Run, shared),
-        (r"/run/([^/]+)/report", _Report, shared),
-        (r"/artifact/([^/]+)/([^/]+)", _Artifact, shared),
-        (r".*", _Missing, shared),
-    ]
-    application = Application(routes, log_function=lambda _: None)
-    server = _Server(
-        application,
-        max_header_size=16 << 10,
-        max_body_size=1,
-        idle_connection_timeout=120,
-        body_timeout=5,
-    )
-    server.add_sockets([bound])
-    ready()
-    try:
-        await asyncio.Event().wait()
-    finally:
-        server.stop()
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """Return whether a connection is taken; it has a slot then."""
+        user = user_of(client_address[1], int(self.server_address[1]))
+        return user in (None, os.getuid()) and self._slots.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and give the slot back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore a broken connection: the browser opens a new one."""

@@ -60,9 +60,11 @@ class Site:
         """Return the overview."""
         first, self._first = self._first, None
         view = first if first is not None and time.time() - first.now < _FRESH else self._read()
-        answer = _page(pages.overview_page(self._place, view, self.firing()))
-        self._firings.refresh()  # afterwards: reading a tenant's file takes longer than the page
-        return answer
+        return _page(pages.overview_page(self._place, view, self.firing()))
+
+    def refresh(self) -> None:
+        """Ask for the next firings, for the next page: reading a tenant's file takes longer than a page."""
+        self._firings.refresh()
 
     def firing(self) -> pages.Firing:
         """Return what is known of the next firings."""

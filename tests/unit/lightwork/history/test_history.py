@@ -383,6 +383,19 @@ def test_slow_runs_took_more_than_twice_as_long_as_usual(lake: Lake) -> None:
     assert ask(lake, lambda history: history.usual("new")) is None
 
 
+def test_pipelines_are_those_of_the_runs_that_count(lake: Lake) -> None:
+    assert ask(lake, History.pipelines) == set()
+    for number, pipeline in enumerate(("winds", "a", "winds", "", "ä", "zz")):
+        leave(lake, f"run-{number}", pipeline=pipeline)
+    assert ask(lake, History.pipelines) == {"winds", "a", "ä", "zz"}
+
+    def hidden(history: History) -> set[str]:
+        history._database.execute("UPDATE runs SET hidden = 1 WHERE name IN ('run-0', 'run-1')")
+        return history.pipelines()
+
+    assert ask(lake, hidden) == {"winds", "ä", "zz"}
+
+
 def test_a_retry_is_linked_both_ways(lake: Lake) -> None:
     leave(lake, "first", status="failed", ended=NOW - dt.timedelta(days=40))
     collect(lake)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import http.client
 import threading
@@ -13,7 +12,7 @@ from lightwork.lake import Lake
 from lightwork.ui.door import Door
 from lightwork.ui.pages import Place
 from lightwork.ui.schedules import Firings
-from lightwork.ui.server import listening, serve
+from lightwork.ui.server import Server
 from lightwork.ui.site import Site
 from tests.waiting import patience
 
@@ -57,27 +56,12 @@ class Served:
 @contextlib.contextmanager
 def serving(lake: Lake, firings: Firings | None = None) -> Iterator[Served]:
     """Serve a lake's history until the `with` block ends."""
-    place = Place(tenant=lake.tenant, lake=lake.root)
-    site = Site(lake, place, firings or Firings(dict))
-    bound = listening(0)
-    door = Door(bound.getsockname()[1])
-    ready, ended = threading.Event(), threading.Event()
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-
-    async def main() -> None:
-        task = asyncio.create_task(serve(site, bound, door, ready.set))
-        loops.append((asyncio.get_running_loop(), task))
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        ended.set()
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
-    thread.start()
-    assert ready.wait(patience(20))
-    try:
-        yield Served(bound.getsockname()[1], door)
-    finally:
-        loop, task = loops[0]
-        loop.call_soon_threadsafe(task.cancel)
-        assert ended.wait(patience(20))
-        thread.join(patience(20))
+    site = Site(lake, Place(tenant=lake.tenant, lake=lake.root), firings or Firings(dict))
+    with Server(0, site) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield Served(int(server.server_address[1]), server.door)
+        finally:
+            server.shutdown()
+            thread.join(patience(20))

@@ -14,7 +14,10 @@ import pytest
 
 from lightwork import InputError
 from lightwork.lake import Lake, open_lake
-from lightwork.ui.server import CONNECTIONS, listening
+from lightwork.ui.pages import Place
+from lightwork.ui.schedules import Firings
+from lightwork.ui.server import CONNECTIONS, HEAD_BYTES, Server
+from lightwork.ui.site import Site
 from tests.unit.lightwork.ui import lakes
 from tests.unit.lightwork.ui.serving import Served, serving
 from tests.waiting import patience, wait_until
@@ -194,6 +197,62 @@ def test_so_many_connections_are_open_and_no_more(tmp_path, monkeypatch) -> None
         wait_until(lambda: answers(running), "there is room again")
 
 
+def raw(served: Served, *parts: bytes) -> bytes:
+    """Send bytes as they are; return the beginning of the answer."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=patience(20)) as connection:
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                connection.sendall(part)
+        with contextlib.suppress(ConnectionResetError):
+            return connection.recv(1 << 16)
+    return b""
+
+
+def test_a_request_that_comes_in_pieces_is_answered(served: Served) -> None:
+    head = f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {served.cookie}\r\n\r\n".encode()
+    assert raw(served, head[:9], head[9:40], head[40:]).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "Host: evil.example\r\n",
+        "Cookie: other=1\r\n",
+        "Origin: http://127.0.0.1:{port}\r\nOrigin: http://evil.example\r\n",
+        "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
+    ],
+)
+def test_a_repeated_header_is_not_taken_for_one_of_its_values(served: Served, more: str) -> None:
+    host = f"127.0.0.1:{served.port}"
+    own = "" if more.startswith("Cookie") else f"Cookie: {served.cookie}\r\n"
+    head = f"GET / HTTP/1.1\r\nHost: {host}\r\n{own}{more.format(port=served.port)}\r\n"
+    assert raw(served, head.encode()).startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"GET /\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"GET / HTTP/x\r\n\r\n",
+        b"\x16\x03\x01\x00\xa5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n",
+        b"GET /" + b"x" * HEAD_BYTES,
+        b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET /%ff HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_what_is_not_a_good_request_gets_no_page(served: Served, head: bytes) -> None:
+    answer = raw(served, head + (b"" if head else b"\r\n\r\n"))
+    assert b" 200 " not in answer
+    assert b"windy" not in answer
+    assert b"evil" not in answer
+    assert served.ask("/").status == 200, "the server still answers"
+
+
 def answers(running: Served) -> bool:
     try:
         return running.ask("/").status == 200
@@ -201,9 +260,10 @@ def answers(running: Served) -> bool:
         return False
 
 
-def test_a_port_in_use_is_refused(served: Served) -> None:
+def test_a_port_in_use_is_refused(served: Served, lake: Lake) -> None:
+    site = Site(lake, Place(tenant="acme", lake="x"), Firings(dict))
     with pytest.raises(InputError, match=rf"--port {served.port}: .*in use.*another port"):
-        listening(served.port)
+        Server(served.port, site)
 
 
 STRANGER = """
