@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from lightwork.errors import InputError
@@ -48,4 +49,18 @@ def opened(lake: str | None, tenant: str, login: Login | None = None) -> Lake:
 
     s3_connection.act_as(login.assumed() if login else None)
     url = login.lake_url if login else settings.resolve_lake(lake)
-    return open_lake(url, tenant=tenant, patience=settings.resolve_patience(LOOK_SECONDS))
+    lake = open_lake(url, tenant=tenant, patience=settings.resolve_patience(LOOK_SECONDS))
+    _check_folder(lake)
+    return lake
+
+
+def _check_folder(lake: Lake) -> None:
+    """Refuse a lake in whose place there is a file: it would look like an empty one."""
+    from lightwork.lake.local import LocalLake
+
+    if isinstance(lake, LocalLake):
+        for path in (lake.folder.parent, lake.folder):
+            # Whoever reads one that is away, or may not be looked at, says so.
+            with contextlib.suppress(OSError):
+                if path.exists() and not path.is_dir():
+                    raise InputError(f"lake {lake.folder.parent}: {path} is a file; expected a folder")

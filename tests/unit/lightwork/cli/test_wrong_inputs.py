@@ -106,6 +106,21 @@ def test_a_wrong_environment_variable_is_named(
     assert words in done.err
 
 
+@pytest.mark.parametrize(
+    "line", ["runs", "show last", "artifacts", "cost", "cache size", "ui --out page.html"]
+)
+@pytest.mark.parametrize("place", ["lake", "lake/local"])
+def test_a_file_in_place_of_a_lake_is_not_an_empty_lake(
+    lightwork, project: Path, line: str, place: str
+) -> None:
+    path = project / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("a file")
+    done = lightwork(*line.split(), "--lake", str(project / "lake"))
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"lightwork: lake {project / 'lake'}: {path} is a file; expected a folder\n"
+
+
 def test_wrong_inputs_are_refused_in_the_order_of_the_command_line(lightwork) -> None:
     wrong = {
         "no pipeline": ["windy-cty"],
