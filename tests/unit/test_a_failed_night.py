@@ -9,20 +9,24 @@ from those of the page. To record it anew, after a command prints something else
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 import lightwork
+from tests.unit.lightwork.runs.report.browser import Browser, browser, executable
 from tests.unit.lightwork.terminal import Terminal
-from tests.waiting import patience
+from tests.waiting import VARIABLE, patience, wait_until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "a-failed-night.md"
 RECORD = "LIGHTWORK_RECORD"
@@ -45,6 +49,16 @@ for day in range(21, 24):
 PACKAGE = "weather"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"\bnightly-wind-\d{8}t\d{6}-[a-z0-9]{5}\b")
+FAILED, RETRY, LAST = 2, 3, 6
+"""The numbers of runs, of which the first is 0."""
+CHROMIUM = pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
+KIND = "`${document.body?.dataset.kind} ${document.readyState}`"
+TITLE = "document.querySelector('h1').textContent"
+CHANGED = """
+[...document.querySelectorAll('dl.changes > div')].map(
+  item => [item.querySelector('dt').innerText, ['del', 'ins'].map(tag => item.querySelector(tag).innerText)])
+"""
+BARS = "[...document.querySelectorAll('tr[data-name=nightly-wind] a.bar')]"
 CHANGES = [
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b(?!\+)"), "TIME"),
@@ -98,6 +112,23 @@ class Project:
             terminal.stop()
         return code, screen(terminal).replace(str(self.folder), FOLDER).strip("\n")
 
+    @contextlib.contextmanager
+    def page(self) -> Iterator[str]:
+        """Type `lightwork ui` while the `with` block runs; yields the address that it prints."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lightwork", "ui", "--no-open"],
+            cwd=self.folder,
+            env={**os.environ, **self.environment()},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+            process.communicate(timeout=patience(20))
+
 
 def screen(terminal: Terminal) -> str:
     """Return what is left on a terminal: of a line that is written again and again, the last."""
@@ -110,12 +141,40 @@ def source() -> str:
     return next(text for language, text in BLOCK.findall(PAGE.read_text()) if language == "python")
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """The project after four nights, the last of which failed."""
-    for name in [name for name in os.environ if name.startswith(("LIGHTWORK_", "DASK_")) and name != RECORD]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "weather"
+@dataclass
+class Walk:
+    """What the walk has left.
+
+    Attributes:
+        page: the page with what was printed.
+        before: a copy of the project as it was when the page begins.
+        after: the project at the end.
+    """
+
+    page: str
+    before: Project
+    after: Project
+
+    def run(self, number: int) -> str:
+        """Return the name of a run by the last table of them: the first of all is 0."""
+        return str(NAME.findall(self.page[self.page.rindex("$ lightwork runs") :])[-1 - number])
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """The walk, gone once for all tests of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [item for item in os.environ if item.startswith(("LIGHTWORK_", "DASK_"))]:
+            if name not in (RECORD, VARIABLE):
+                patch.delenv(name)
+        ready = prepared(tmp_path_factory.mktemp("walk") / "weather")
+        before = replace(ready, folder=tmp_path_factory.mktemp("before") / "weather")
+        shutil.copytree(ready.folder, before.folder, symlinks=True)
+        yield Walk(recorded(ready), before, ready)
+
+
+def prepared(folder: Path) -> Project:
+    """Return the project after three nights, the last of which failed."""
     package, info = folder / PACKAGE, folder / "installed" / f"{PACKAGE}-1.dist-info"
     for item in (package, info, folder / "data"):
         item.mkdir(parents=True)
@@ -128,7 +187,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         if day == BAD_NIGHT:
             lines[BAD_LINE] = f"{lines[BAD_LINE].rpartition(' ')[0]} ///"
         (folder / "data" / f"2026-11-{day}.txt").write_text("\n".join(lines) + "\n")
-    (folder / ".env").write_text("LIGHTWORK_ON=serial\nLIGHTWORK_WORKERS=1\n")
+    (folder / ".env").write_text("LIGHTWORK_ON=serial\n")
     ready = Project(folder)
     ready.nights()
     return ready
@@ -173,12 +232,87 @@ def plain(text: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(patience(600))
-def test_the_page_shows_what_the_commands_print(project: Project) -> None:
-    page, now = PAGE.read_text(), recorded(project)
+def test_the_page_shows_what_the_commands_print(walk: Walk) -> None:
+    page, now = PAGE.read_text(), walk.page
     if os.environ.get(RECORD):
         PAGE.write_text(now)
     differences = "\n".join(difflib.unified_diff(plain(page), plain(now), "the page", "now", lineterm=""))
     assert not differences or os.environ.get(RECORD), f"{differences}\nrecord it anew: {RECORD}=1"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def opened(chromium: Browser, project: Project) -> Iterator[Browser]:
+    """Open the page of a project's runs in the browser, while the `with` block runs."""
+    with project.page() as address:
+        chromium.open(address, width=1024)
+        wait_until(lambda: chromium.run(KIND) == "overview complete", "the overview")
+        yield chromium
+
+
+def click(page: Browser, element: str, leads_to: str) -> None:
+    """Click an element, and wait for the page of a run."""
+    middle = "(b => [b.left + b.width / 2, b.top + b.height / 2])"
+    box = page.run(
+        f"{element}.scrollIntoView({{block: 'center'}}), {middle}({element}.getBoundingClientRect())"
+    )
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        page.mouse(kind, *box)
+    wait_until(lambda: page.run(KIND) == "run complete" and page.run(TITLE) == leads_to, leads_to)
+
+
+def section(page: Browser, label: str) -> str:
+    """Return what a section of the page of a run shows."""
+    return str(page.run(f"document.querySelector('section[aria-label=\"{label}\"]').innerText"))
+
+
+@CHROMIUM
+@pytest.mark.slow
+@pytest.mark.timeout(patience(600))
+def test_chromium_shows_the_failed_element_and_its_line_in_the_log(walk: Walk, chromium: Browser) -> None:
+    debug = re.search(r"^debug one: (.+)$", walk.page, re.MULTILINE)
+    assert debug
+    error = "ValueError: could not convert string to float: '///'"
+    with opened(chromium, walk.before) as page:
+        assert page.run(f"{BARS}.length") == FAILED + 1
+        assert page.run(f"{BARS}.pop().ariaLabel").startswith("failed in ")
+        assert "knots: element 77 " in page.run("document.querySelector('td.failure').innerText")
+        click(page, f"{BARS}.pop().querySelector('.slot')", walk.run(FAILED))
+        page.run("document.querySelector('ul.failed details').open = true")
+        failed = section(page, "Failed elements")
+        for shown in ("77", "'KJFK 03:51 ///'", error, "nightly_wind.py", f"Debug one: {debug[1]}"):
+            assert shown in failed
+        log = page.run("document.querySelector('section.log li.l-error').innerText")
+        assert "element 77 ('KJFK 03:51 ///') failed" in log
+        assert "return float(line.split()[2])" in log
+        assert f"lightwork retry {walk.run(FAILED)}" in section(page, "Commands")
+        assert page.messages == []
+
+
+@CHROMIUM
+@pytest.mark.slow
+@pytest.mark.timeout(patience(600))
+def test_chromium_shows_what_the_retry_changed_the_missed_days_and_the_cost(
+    walk: Walk, chromium: Browser
+) -> None:
+    with opened(chromium, walk.after) as page:
+        labels = page.run(f"{BARS}.map(bar => bar.ariaLabel.split(' ')[0])")
+        assert labels == ["succeeded"] * FAILED + ["failed"] + ["succeeded"] * (LAST - FAILED)
+        bill = re.search(r"^nightly-wind +7 +([\d.]+)", walk.page, re.MULTILINE)
+        assert bill
+        assert page.run("document.querySelector('tr[data-name=nightly-wind] td.cost').innerText") == bill[1]
+        click(page, f"{BARS}[{RETRY}].querySelector('.slot')", walk.run(RETRY))
+        changes = page.run(f"Object.fromEntries({CHANGED})")
+        expected = {"status": ["failed", "succeeded"], "elements.failed": ["1", "0"]}
+        assert changes.items() >= (expected | {"elements.cached": ["0", "77"]}).items()
+        click(page, f"document.querySelector('header.head a[href$={walk.run(FAILED)}]')", walk.run(FAILED))
+        click(page, f"document.querySelector('header.head a[href$={walk.run(RETRY)}]')", walk.run(RETRY))
+        assert page.messages == []
 
 
 def test_the_page_goes_from_the_failed_run_to_the_bill() -> None:

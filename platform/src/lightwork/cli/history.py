@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +22,7 @@ from lightwork.cli.output import (
     when,
 )
 from lightwork.cli.show import STYLES
-from lightwork.errors import InputError, near, nearest, one_line
+from lightwork.errors import InputError, near, nearest
 from lightwork.lake.base import shown
 
 if TYPE_CHECKING:
@@ -156,6 +155,8 @@ def _check_pipeline(name: str | None, history: History, lake: Lake, command: str
 
 
 def _show(runs: list[Run]) -> None:
+    from lightwork.history import source
+
     rows = []
     for run in runs:
         counts, status, seconds = run.get("elements") or {}, str(run["status"]), run.get("seconds")
@@ -168,7 +169,7 @@ def _show(runs: list[Run]) -> None:
                 "" if seconds is None else f"{seconds:,.1f}",
                 f"{counts.get('total', 0):,}",
                 f"{counts.get('cached', 0):,}",
-                _error(run),
+                source.short_error(run),
             ]
         )
     columns = ["run", "pipeline", "status", "started", "seconds", "elements", "cached", "error"]
@@ -180,12 +181,6 @@ def _show(runs: list[Run]) -> None:
         # A run's name begins with its pipeline's and has the time of its start.
         drop=("cached", "elements", "pipeline", "started", "seconds", "error"),
     )
-
-
-def _error(run: Run) -> str:
-    """Return a run's error for a list: an element's without its type and the module of its task."""
-    text = one_line(run.get("error") or "")
-    return re.sub(r"^ElementError: (?:\S+\.)?(\S+: (?:element \d+|the call) )", r"\1", text)
 
 
 def _pipeline(argument: str | None, option: str | None) -> str | None:
@@ -328,10 +323,7 @@ def _show_bill(bill: Bill, by: By) -> None:
 
 
 def _cells(group: str, line: Line, columns: list[str]) -> list[Any]:
-    cells = [group, f"{line.runs:,}", _hours(line.hours), _hours(line.spot_hours), f"{line.cost:,.2f}"]
+    from lightwork.history.cost import hours
+
+    cells = [group, f"{line.runs:,}", hours(line.hours), hours(line.spot_hours), f"{line.cost:,.2f}"]
     return cells[: len(columns)]
-
-
-def _hours(hours: float) -> str:
-    """Return hours with two decimals, or four for so few that they would look like none."""
-    return f"{hours:.4f}" if 0 < hours < 0.1 else f"{hours:,.2f}"

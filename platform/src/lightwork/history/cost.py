@@ -143,6 +143,11 @@ def size_of(text: str) -> tuple[float, float] | None:
         return None
 
 
+def hours(count: float) -> str:
+    """Return hours with two decimals, or four for so few that they would look like none."""
+    return f"{count:.4f}" if 0 < count < 0.1 else f"{count:,.2f}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Line:
     """The work for one tenant, pipeline or day.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
+from lightwork.errors import one_line
 from lightwork.store.records import ended, names, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Run", "ended", "moment", "names", "run"]
+__all__ = ["Run", "ended", "moment", "names", "run", "short_error"]
 
 Run = dict[str, Any]
 """A run, as `store.records` describes it."""
@@ -22,3 +24,9 @@ def moment(run: Mapping[str, Any], *fields: str) -> dt.datetime:
         if run.get(field):
             return dt.datetime.fromisoformat(str(run[field])).astimezone(dt.UTC)
     return dt.datetime.fromtimestamp(0, dt.UTC)
+
+
+def short_error(run: Mapping[str, Any]) -> str:
+    """Return a run's error for a list: an element's without its type and the module of its task."""
+    text = one_line(run.get("error") or "")
+    return re.sub(r"^ElementError: (?:\S+\.)?(\S+: (?:element \d+|the call) )", r"\1", text)

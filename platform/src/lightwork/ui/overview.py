@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightwork.errors import LightworkError, one_line
 from lightwork.history.cost import Bill
 from lightwork.history.query import Filter
-from lightwork.history.source import moment
+from lightwork.history.source import moment, short_error
 from lightwork.ui import words
 
 if TYPE_CHECKING:
@@ -182,9 +182,7 @@ def _row(history: History, name: str, bill: Bill, now: float) -> Row:
 
 def failure(run: Mapping[str, object]) -> Failure:
     """Return what is told of a run that failed."""
-    return Failure(
-        str(run["name"]), moment(run, "started", "finished").timestamp(), one_line(run.get("error") or "")
-    )
+    return Failure(str(run["name"]), moment(run, "started", "finished").timestamp(), short_error(run))
 
 
 def arranged(runs: Sequence[Brief], usual: float | None, now: float) -> tuple[list[Bar], float]:

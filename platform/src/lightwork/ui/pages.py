@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lightwork.errors import visible
+from lightwork.history import cost
 from lightwork.store.index_copies import own_folder
 from lightwork.ui import overview as looks
 from lightwork.ui import words
@@ -208,6 +209,7 @@ def _environment() -> jinja2.Environment:
         "duration": words.duration,
         "clock": words.clock,
         "number": words.number,
+        "hours": cost.hours,
         "plain": words.plain,
         "digest": _digest,
     }
