@@ -256,11 +256,9 @@ def opened(chromium: Browser, project: Project) -> Iterator[Browser]:
 
 
 def click(page: Browser, element: str, leads_to: str) -> None:
-    """Click an element, and wait for the page of a run."""
+    """Click an element, the first line of a link, and wait for the page of a run."""
     middle = "(b => [b.left + b.width / 2, b.top + b.height / 2])"
-    box = page.run(
-        f"{element}.scrollIntoView({{block: 'center'}}), {middle}({element}.getBoundingClientRect())"
-    )
+    box = page.run(f"{element}.scrollIntoView({{block: 'center'}}), {middle}({element}.getClientRects()[0])")
     for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
         page.mouse(kind, *box)
     wait_until(lambda: page.run(KIND) == "run complete" and page.run(TITLE) == leads_to, leads_to)
