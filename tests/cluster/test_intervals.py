@@ -180,7 +180,9 @@ def test_a_schedule_gives_its_run_the_interval_and_a_backfill_does_the_rest() ->
     assert "the same command waits for it" in process.communicate(timeout=patience(60))[1]
     assert process.returncode == 130
     states = [(item["state"], item["interval"][0]) for item in backfill(*span)]
-    assert [state for state, _ in states] == ["succeeded", "succeeded", "done"]
+    # The first may have ended before it was looked for again.
+    assert [state for state, _ in states][1:] == ["succeeded", "done"]
+    assert states[0][0] in ("succeeded", "done")
     assert [item["state"] for item in backfill(*span)] == ["done", "done", "done"]
     os.environ |= {key: value for key, value in environment().items() if key.startswith("AWS_")}
     lake = open_lake(f"s3://{tenants.bucket('acme')}", tenant="acme")
