@@ -49,9 +49,9 @@ def opened(lake: str | None, tenant: str, login: Login | None = None) -> Lake:
 
     s3_connection.act_as(login.assumed() if login else None)
     url = login.lake_url if login else settings.resolve_lake(lake)
-    lake = open_lake(url, tenant=tenant, patience=settings.resolve_patience(LOOK_SECONDS))
-    _check_folder(lake)
-    return lake
+    found = open_lake(url, tenant=tenant, patience=settings.resolve_patience(LOOK_SECONDS))
+    _check_folder(found)
+    return found
 
 
 def _check_folder(lake: Lake) -> None:
