@@ -308,8 +308,8 @@ def test_chromium_shows_what_the_retry_changed_the_missed_days_and_the_cost(
         changes = page.run(f"Object.fromEntries({CHANGED})")
         expected = {"status": ["failed", "succeeded"], "elements.failed": ["1", "0"]}
         assert changes.items() >= (expected | {"elements.cached": ["0", "77"]}).items()
-        click(page, f"document.querySelector('header.head a[href$={walk.run(FAILED)}]')", walk.run(FAILED))
-        click(page, f"document.querySelector('header.head a[href$={walk.run(RETRY)}]')", walk.run(RETRY))
+        click(page, f"document.querySelector('header.head p a[href$={walk.run(FAILED)}]')", walk.run(FAILED))
+        click(page, f"document.querySelector('header.head p a[href$={walk.run(RETRY)}]')", walk.run(RETRY))
         assert page.messages == []
 
 
