@@ -8,23 +8,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from pulumi.runtime import settings as runtime
+from pulumi.runtime._callbacks import _CallbackServicer
 
 from infra.driver import charts, cli, processes, quotas, stacks
 from tests.cluster import binaries
 
 REAL = stacks.Stacks
-OWN_CONNECTIONS = ("grpc.use_local_subchannel_pool", 1)
-"""The setting by which a program's channel shares no connection with other channels of the process.
-
-Otherwise an engine that listens on the port of one that was killed is taken for the dead one until gRPC
-connects again: "Resource monitor has terminated".
-"""
+SHUTDOWN = _CallbackServicer.shutdown
 
 
 @dataclass
@@ -71,8 +67,7 @@ class Deployments:
             # There is no account to ask.
             patch.setattr(quotas, "check", lambda *_, **__: [])
             patch.setattr(processes, "need_aws", lambda: None)
-            options = [*runtime._GRPC_CHANNEL_OPTIONS, OWN_CONNECTIONS]
-            patch.setattr(runtime, "_GRPC_CHANNEL_OPTIONS", options)
+            patch.setattr(_CallbackServicer, "shutdown", classmethod(_shutdown))
             if not self.brings_charts:
                 patch.setattr(charts, "bring_all", lambda *_: None)
             yield
@@ -111,3 +106,13 @@ class Deployments:
         folder = self.home / "plugins" / f"resource-kubernetes-v{version}"
         folder.mkdir(parents=True)
         (folder / binaries.PROVIDER).symlink_to(binaries.program(binaries.PROVIDER))
+
+
+async def _shutdown(_: type[_CallbackServicer]) -> None:
+    """Stop the server of a program's transforms at its end, as Pulumi's SDK does.
+
+    The SDK also does so whenever Python drops the coroutine of a program that was interrupted. It then stops
+    the server of the program that runs at that moment, which fails: "Resource monitor has terminated".
+    """
+    if sys.exc_info()[0] is not GeneratorExit:
+        await SHUTDOWN()

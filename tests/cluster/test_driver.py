@@ -5,23 +5,21 @@ The programs are functions of this module. They run in its process, and the engi
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
 import pulumi
 import pytest
-from pulumi.runtime import settings as runtime
+from pulumi.runtime._callbacks import _CallbackServicer
 
 from infra.config.image import DIGEST
 from infra.driver import run, stacks
@@ -258,27 +256,6 @@ def pid_in(line: str) -> int:
     return int(shlex.split(line.partition("(pid ")[2])[0].rstrip(")"))
 
 
-def test_an_engine_on_the_port_of_one_that_died_is_reached(repository: Repository) -> None:
-    class Monitor(grpc.GenericRpcHandler):
-        def service(self, _: object) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(lambda request, context: request)
-
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{held.getsockname()[1]}"
-    options = runtime._GRPC_CHANNEL_OPTIONS
-    dead = grpc.insecure_channel(address, options=options)
-    with pytest.raises(grpc.RpcError):
-        dead.unary_unary("/monitor/call")(b"1")
-    server = grpc.server(ThreadPoolExecutor(1), handlers=[Monitor()])
-    server.add_insecure_port(address)
-    server.start()
-    try:
-        assert grpc.insecure_channel(address, options=options).unary_unary("/monitor/call")(b"2") == b"2"
-    finally:
-        server.stop(grace=0).wait()
-
-
 def test_a_forbidden_deletion_stops_before_any_change_and_a_permission_allows_it(
     repository: Repository,
 ) -> None:
@@ -358,6 +335,26 @@ def test_an_interrupt_lets_the_engine_finish_and_leaves_no_lock(repository: Repo
     }
     code, summary = repository.typed("up --env dev --tenant acme --tenant globex")
     assert (code, summary["dev.acme"]["result"]) == (0, "done"), "the same command must resume from there"
+
+
+def test_an_interrupted_program_that_python_drops_stops_nothing_of_the_next(repository: Repository) -> None:
+    async def interrupted() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            await _CallbackServicer.shutdown()
+
+    async def program() -> tuple[bool, bool]:
+        server = _CallbackServicer(None)  # type: ignore[arg-type]
+        await server.serve()
+        dropped = interrupted()
+        dropped.send(None)
+        del dropped
+        is_kept = server in _CallbackServicer._servicers
+        await _CallbackServicer.shutdown()
+        return is_kept, server in _CallbackServicer._servicers
+
+    assert asyncio.run(program()) == (True, False)
 
 
 def test_a_preview_shows_old_and_new_values_and_no_secret(
