@@ -7,6 +7,7 @@ import io
 import pytest
 
 from lightwork.cli import history, output, summary
+from lightwork.history.source import short_error
 from lightwork.lake import base, open_lake
 from lightwork.runs.outcome import Run
 from lightwork.store import records
@@ -133,7 +134,7 @@ def test_the_list_of_runs_has_what_failed_on_80_columns(monkeypatch):
     ],
 )
 def test_an_element_that_failed_is_named_without_its_module(error, text):
-    assert history._error({"error": error}) == text
+    assert short_error({"error": error}) == text
 
 
 def test_negative_bars_point_the_other_way(shown):
