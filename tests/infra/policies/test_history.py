@@ -174,6 +174,7 @@ def filled(server: s3_server.Server, monkeypatch: pytest.MonkeyPatch) -> Lake:
     lake.write("runs/busy/alive", dt.datetime.now(dt.UTC).isoformat().encode())
     marker = upkeep.Marker(lake.now() - 25 * 3600, "the job of yesterday", done=True)
     lake.write(upkeep.MARKER, seal(marker._asdict()))
+    time.sleep(1.1)  # the server's times are whole seconds
     return lake
 
 
