@@ -205,6 +205,8 @@ def _plain_lines(
     widths = [max(map(length, column)) for column in zip(*cells, strict=True)]
 
     def line(row: list[str]) -> str:
+        # Rich drops the spaces at the end of a cell that is aligned to the right.
+        row = [item.rstrip() if name in right else item for name, item in zip(columns, row, strict=True)]
         padding = [" " * (width - length(item)) for item, width in zip(row, widths, strict=True)]
         return (" " * _GAP).join(
             pad + item if name in right else item + pad

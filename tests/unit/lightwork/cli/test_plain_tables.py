@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from lightwork.cli import output
 
-CELLS = st.one_of(st.text(st.characters(codec="utf-8"), max_size=12), st.integers(), st.none())
+SPACES = st.sampled_from(" \t\xa0\u2003\u3000\u200b\u2028\x85\x1f0日")
+CELLS = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=12), st.text(SPACES, max_size=4), st.integers(), st.none()
+)
 
 
 def printed(capfd: pytest.CaptureFixture[str], columns: list[str], rows: list[list[object]]) -> str:
@@ -26,6 +29,7 @@ def printed(capfd: pytest.CaptureFixture[str], columns: list[str], rows: list[li
     )
 )
 @example([["a", "日本", None], ["\x1b[1m", "", 12]])
+@example([["a ", "1 ", "b "], [" ", " ", " "]])
 def test_it_is_the_same(rows: list[list[object]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         columns = [f"column {number}" for number in range(len(rows[0]))]
