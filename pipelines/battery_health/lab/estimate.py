@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.battery_health.lab.discharge import STEP, drawn, under_load
+from pipelines.battery_health.lab.discharge import POINTS, STEP, drawn, load, under_load
 from pipelines.battery_health.lab.reference import CellCurves, Known, Reference
+from pipelines.battery_health.lab.regression import Block, fits, quantile
 from pipelines.battery_health.models import Floats
 
 PARTS = 4
 """Parts of equal charge into which a window is split: their ratios show the shape, their sum the size."""
-RIDGE = 1e-4
-"""Ridge of the regressions, per row; features are logarithms of charges."""
 LEAST_CHARGE = 0.005
 """Least charge of a part between two voltages, Ah; keeps logarithms finite where a curve does not reach."""
 LEAST_FALL = 0.03
@@ -73,24 +72,6 @@ class _Window(NamedTuple):
     duty: float
 
 
-class _Fit(NamedTuple):
-    """A ridge regression: means, slopes, and the inverse of the mean products of the features."""
-
-    means: Floats
-    mean: float
-    slopes: Floats
-    inverse: Floats
-
-    def predict(self, rows: Floats) -> Floats:
-        return np.asarray(self.mean + (rows - self.means) @ self.slopes)
-
-    def reach(self, rows: Floats) -> Floats:
-        """Return how much wider errors are at rows that lie far from those that were fitted."""
-        away = rows - self.means
-        leverage = ((away @ self.inverse) * away).sum(axis=-1) / away.shape[-1]
-        return np.asarray(np.sqrt(1.0 + leverage))
-
-
 def estimate(samples: Floats, cell: str, number: int, known: Known | None, reference: Reference) -> Estimate:
     """Estimate the capacity from a window of a discharge.
 
@@ -102,8 +83,8 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
         reference: the curves of all cells.
     """
     window = _window(samples)
-    if window is None:
-        return _none("too short a part under load")
+    if isinstance(window, str):
+        return _none(window)
     others, distance = _near(window, cell, reference)
     if not others:
         return _none("no other cell to compare with")
@@ -127,19 +108,18 @@ def _none(reason: str) -> Estimate:
     return Estimate(math.nan, math.nan, math.nan, reason, math.nan)
 
 
-def _window(samples: Floats) -> _Window | None:
+def _window(samples: Floats) -> _Window | str:
+    """Return what is under load, or why it is too little."""
     loaded = np.flatnonzero(under_load(samples[1]))
     if len(loaded) < FEWEST:
-        return None
+        return "too few samples under load"
     part = samples[:, loaded[0] : loaded[-1] + 1]
     voltage = np.minimum.accumulate(part[2])
     if voltage[0] - voltage[-1] < LEAST_FALL:
-        return None
+        return f"its voltage falls by less than {LEAST_FALL:g} V"
     middle = int(np.searchsorted(-voltage, -0.5 * (voltage[0] + voltage[-1])))
-    charge = drawn(part[0], part[1])
-    return _Window(
-        charge, voltage, float(part[3][middle]), float(samples[1][loaded].mean()), len(loaded) / part.shape[1]
-    )
+    current, duty = load(part[0], part[1])
+    return _Window(drawn(part[0], part[1]), voltage, float(part[3][middle]), current, duty)
 
 
 def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCurves], float]:
@@ -171,6 +151,7 @@ def _voltages(
 ) -> tuple[Floats | None, Floats]:
     """Choose the voltages that split the window, within what all curves reach; also the window's charges."""
     tops = [float(one.tops.min()) for one in others] + ([known.curve.top] if known is not None else [])
+    tops.append(cutoff + STEP * (POINTS - 2))
     high, low = min(float(window.voltage[0]), *tops), max(float(window.voltage[-1]), cutoff)
     if high - low < LEAST_FALL:
         return None, window.charge
@@ -206,52 +187,36 @@ def _rows(one: CellCurves, voltages: Floats, gap: int | None, cutoff: float) -> 
     return features[after] - features[before], one.logs[after] - one.logs[before]
 
 
-def _fit(blocks: list[tuple[Floats, Floats]], centred: bool) -> _Fit:
-    rows = np.concatenate([rows for rows, _ in blocks])
-    values = np.concatenate([values for _, values in blocks])
-    means = rows.mean(axis=0) if centred else np.zeros(rows.shape[1])
-    mean = float(values.mean()) if centred else 0.0
-    away = rows - means
-    products = away.T @ away / len(rows) + RIDGE * np.eye(rows.shape[1])
-    inverse = np.linalg.inv(products)
-    return _Fit(means, mean, inverse @ (away.T @ (values - mean)) / len(rows), inverse)
-
-
-def _solve(
-    blocks: list[tuple[Floats, Floats]], row: Floats, base: float, alone: bool, distance: float
-) -> Estimate:
+def _solve(blocks: list[Block], row: Floats, base: float, alone: bool, distance: float) -> Estimate:
     """Predict, with the interval that covers `COVERED` of the errors at the worst predicted other cell.
 
     Each other cell is predicted from the rest in turn, at the same voltages (a conformal interval by cell).
     The interval widens where the row lies off those that were fitted, and with the conditions' distance.
     """
-    fit = _fit(blocks, alone)
-    widths = []
-    for number, (rows, values) in enumerate(blocks):
-        rest = blocks[:number] + blocks[number + 1 :]
-        other = _fit(rest or blocks, alone)
-        errors = np.abs(values - other.predict(rows)) / other.reach(rows)
-        widths.append(float(np.quantile(errors, COVERED)))
+    regressions = fits(blocks, alone)
+    counts = [len(rows) for rows, _ in blocks]
+    rows, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    predicted, reach = regressions.predict(np.repeat(np.arange(1, len(blocks) + 1), counts), rows)
+    errors = np.abs(values - predicted) / reach
+    widths = [quantile(part, COVERED) for part in np.split(errors, np.cumsum(counts)[:-1])]
     beyond = max(distance - NEAR, 0.0)
     inside = max(widths)
     if alone or len(blocks) == 1:
         # The cell is one more draw among few: what sets cells apart has been seen that often only.
         inside *= _STUDENT[min(max(len(blocks) - 1, 1), len(_STUDENT)) - 1] / _NORMAL
+    (there,), (reached,) = regressions.predict([0], row[None, :])
+    mean = float(regressions.mean[0])
     change, width = _held(
-        float(fit.predict(row)) - fit.mean,
+        float(there) - mean,
         inside,
-        inside * float(fit.reach(row)) * (1.0 + 2.0 * beyond),
-        _NORMAL * _spread(blocks, fit.mean) * (1.0 + beyond),
+        inside * float(reached) * (1.0 + 2.0 * beyond),
+        _NORMAL * float(np.sqrt(np.mean((values - mean) ** 2))) * (1.0 + beyond),
     )
     if alone:
         width += SHIFT * beyond
-    log = base + fit.mean + change
+    log = base + mean + change
     middle, low, high = (math.exp(value) for value in (log, log - width, log + width))
     return Estimate(middle, low, high, "", distance)
-
-
-def _spread(blocks: list[tuple[Floats, Floats]], mean: float) -> float:
-    return float(np.sqrt(np.mean((np.concatenate([values for _, values in blocks]) - mean) ** 2)))
 
 
 def _held(change: float, inside: float, width: float, usual: float) -> tuple[float, float]:
