@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.battery_health.lab.columns import LOAD
 from pipelines.battery_health.models import Floats
 
 CUTOFF = 2.7
@@ -22,6 +21,8 @@ LATER = 60.0
 """Seconds after the begin of the load at which it is read again, with what has relaxed by then."""
 LONGEST_STEP = 60.0
 """Longest time, in seconds, between the last sample at rest and the first under load."""
+LONGEST_REST = 600.0
+"""Seconds of the rest before the load that count for the charge: as the source counts, but no long rests."""
 IN_REST = 0.05
 """A cell is at rest below this share of a discharge's largest current."""
 FEWEST = 8
@@ -96,8 +97,8 @@ def measure(samples: Floats, cutoff: float = CUTOFF) -> Measured:
     loaded = np.flatnonzero(under_load(current))
     begin, last = int(loaded[0]), int(loaded[-1])
     charge = drawn(seconds, current)
-    # Before any load flows what a sensor reads at rest, or the end of a charge.
-    charge -= charge[max(int((current < -LOAD * float(np.abs(current).max())).argmax()) - 1, 0)]
+    # In a long rest, what a sensor reads without a current would add up.
+    charge -= charge[int(np.searchsorted(seconds, seconds[begin] - LONGEST_REST))]
     below = np.flatnonzero(voltage[begin:] <= cutoff)
     end = begin + int(below[0]) if len(below) else None
     unsampled = math.nan if end is None else _unsampled(charge[max(begin - 1, 0) : end + 1])
@@ -152,8 +153,8 @@ def resistances(samples: Floats, begin: int) -> tuple[float, float]:
     """Return the voltage drop per current `PULSE` and `LATER` seconds after the load's begin, mOhm.
 
     The moment of the begin is not recorded; it is taken as the middle between the last sample at rest and the
-    first under load. The drop follows the square root of time: between samples, and before the first if that
-    is later.
+    first under load. The drop follows the square root of time: between samples, before the first if that is
+    later, and after the last one of a load that is interrupted within the second half of the time.
 
     Returns:
         Both; NaN without a sample at rest at most `LONGEST_STEP` before the load, if the load is interrupted
@@ -168,12 +169,12 @@ def resistances(samples: Floats, begin: int) -> tuple[float, float]:
     change = current[begin - 1] - current[begin : begin + count]
     drop = 1000.0 * (voltage[begin - 1] - voltage[begin : begin + count]) / change
     wanted = np.sqrt([PULSE, LATER])
-    values = np.interp(wanted, since, drop, right=np.nan)
+    values = np.interp(wanted, since, drop, left=np.nan, right=np.nan)
     if count > 1:
-        before = drop[0] - (since[0] - wanted) * (drop[1] - drop[0]) / (since[1] - since[0])
-        values = np.where(wanted < since[0], before, values)
-    else:
-        values[wanted < since[0]] = np.nan
+        slopes = np.diff(drop)[[0, -1]] / np.diff(since)[[0, -1]]
+        values = np.where(wanted < since[0], drop[0] + (wanted - since[0]) * slopes[0], values)
+        soon = (wanted > since[-1]) & (since[-1] > wanted * math.sqrt(0.5))
+        values = np.where(soon, drop[-1] + (wanted - since[-1]) * slopes[1], values)
     values[~(values > 0.0)] = np.nan
     return float(values[0]), float(values[1])
 

@@ -101,6 +101,8 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
     blocks = [(rows, values) for rows, values in blocks if len(rows) >= FEWEST_OF_CELL]
     if sum(len(rows) for rows, _ in blocks) < FEWEST:
         return _none("too few discharges of other cells to compare with")
+    if known is None and len(blocks) == 1:
+        return _none("one other cell does not tell how far cells differ")
     return _solve(blocks, row, base, known is None, distance)
 
 

@@ -36,7 +36,6 @@ _COLLAPSE = 30.0
 """Fall of the open-circuit voltage below empty, V for each share of the capacity."""
 
 
-_STEP = 0.05
 _MOST_SAMPLES = 2000
 """Most samples, about, of a simulated discharge."""
 
@@ -85,16 +84,16 @@ def conditions(measured: Mapping[str, Mapping[int, Measured]]) -> Conditions | N
     interval = _rounded(float(np.median([one.interval for one in full])))
     return Conditions(
         capacity,
-        _rounded(float(np.median(ohms)) if len(ohms) else _MODEL.resistance * _MODEL.capacity / capacity),
+        _rounded(float(np.median(ohms)) if len(ohms) else _MODEL.resistance * _MODEL.capacity / capacity, 0.1),
         current,
         float(np.round(np.median([one.celsius for one in full]))),
         max(interval, _rounded(3600.0 * capacity / -current / _MOST_SAMPLES)),
     )
 
 
-def _rounded(value: float) -> float:
-    """Round to steps of a twentieth."""
-    size = math.copysign(math.exp(_STEP * round(math.log(abs(value)) / _STEP)), value)
+def _rounded(value: float, step: float = 0.05) -> float:
+    """Round to steps of a share of the value."""
+    size = math.copysign(math.exp(step * round(math.log(abs(value)) / step)), value)
     return float(f"{size:.2g}")
 
 

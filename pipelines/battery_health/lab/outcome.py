@@ -75,7 +75,7 @@ def note(one: Measured, window: WindowError, cutoff: float) -> str:
     if math.isnan(one.resistance_mohm):
         notes.append(
             f"no resistance: no sample at rest up to {LONGEST_STEP:g} s before the load, "
-            f"or none under load {PULSE:g} s after its begin"
+            f"or too few in the first {PULSE:g} s of it"
         )
     if window.reason:
         notes.append(f"no estimate: {window.reason}")

@@ -195,7 +195,7 @@ def test_names_of_cells_and_columns_may_be_odd(tmp_path):
     (tmp_path / "README.md").write_text("")
     (tmp_path / "B0005.mat").write_bytes(b"")
     cells = read_cells(tmp_path)
-    assert [one.cell for one in cells.discharges] == list(names.values())
+    assert {one.cell for one in cells.discharges} == set(names.values())
     assert cells.remarks == ["B0005.mat is not read; expected .parquet or .csv"]
 
 
@@ -274,7 +274,7 @@ def charged(table: pd.DataFrame, amperes: list[float]) -> pd.DataFrame:
 
 
 def test_the_end_of_a_charge_takes_nothing_from_the_capacity(tmp_path, plain):
-    tail = np.geomspace(2.0, 0.012, 400).tolist()  # 20 s each; most is below a twentieth of the load
+    tail = np.geomspace(2.0, 0.025, 400).tolist()  # 20 s each; most is below a twentieth of the load
     (one,) = read(tmp_path, charged(frame((1,)), tail)).discharges
     capacity = measure(plain.discharges[0].samples).capacity_ah
     assert measure(one.samples).capacity_ah == pytest.approx(capacity, rel=1e-3)
@@ -295,7 +295,7 @@ def test_braking_belongs_to_a_discharge_but_a_charge_does_not(tmp_path, plain):
     cells = read(tmp_path, table)
     assert cells.discharges[0].samples.shape[1] == whole - 91
     (line,) = cells.remarks
-    assert "A, discharge 1: 0.533 Ah were drawn before or after a charge within it, beside 0.985 Ah" in line
+    assert "A, discharge 1: 0.533 Ah were drawn before or after a charge within it, beside 1.05 Ah" in line
 
 
 def test_discharges_between_which_nothing_was_recorded_are_told_apart(tmp_path, plain):
