@@ -58,6 +58,11 @@ def chosen(names: Sequence[str], where: str) -> dict[str, str]:
         if there:
             found[column] = there[0]
         elif column != OPTIONAL:
+            if len(names) == 1:
+                raise InputError(
+                    f"battery-health: {where} has one column, {names[0]!r}; "
+                    "expected columns separated by commas"
+                )
             other = _in_another_unit(column, names)
             raise InputError(
                 f"battery-health: {where} has no column {column}{f' (it has {other})' if other else ''}; "

@@ -30,6 +30,9 @@ FEWEST_OF_CELL = 4
 """Fewest rows of one cell in a regression."""
 COVERED = 0.9
 """Share of the intervals that are to cover the truth."""
+CELLS_COVERED = 0.75
+"""Share of cells whose own interval that of a new cell exceeds: the widest of up to three. Those of the other
+quarter still hold the truth mostly, and those of most cells more often than asked for."""
 PER_CELSIUS, PER_LOG_CURRENT = 0.1, 1.0 / math.log(2.0)
 """Distance of a curve from a window: 1 for 10 °C, for twice the current, for half the time under load."""
 NEAR = 0.5
@@ -202,7 +205,9 @@ def _solve(blocks: list[Block], row: Floats, base: float, alone: bool, distance:
     errors = np.abs(values - predicted) / reach
     widths = [quantile(part, COVERED) for part in np.split(errors, np.cumsum(counts)[:-1])]
     beyond = max(distance - NEAR, 0.0)
-    inside = max(widths)
+    inside = quantile(
+        np.array(widths), min((CELLS_COVERED * (len(widths) + 1) - 1) / max(len(widths) - 1, 1), 1.0)
+    )
     if alone or len(blocks) == 1:
         # The cell is one more draw among few: what sets cells apart has been seen that often only.
         inside *= _STUDENT[min(max(len(blocks) - 1, 1), len(_STUDENT)) - 1] / _NORMAL

@@ -84,7 +84,9 @@ def conditions(measured: Mapping[str, Mapping[int, Measured]]) -> Conditions | N
     interval = _rounded(float(np.median([one.interval for one in full])))
     return Conditions(
         capacity,
-        _rounded(float(np.median(ohms)) if len(ohms) else _MODEL.resistance * _MODEL.capacity / capacity, 0.1),
+        _rounded(
+            float(np.median(ohms)) if len(ohms) else _MODEL.resistance * _MODEL.capacity / capacity, 0.1
+        ),
         current,
         float(np.round(np.median([one.celsius for one in full]))),
         max(interval, _rounded(3600.0 * capacity / -current / _MOST_SAMPLES)),

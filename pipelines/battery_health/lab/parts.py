@@ -22,6 +22,9 @@ _JUMP = 0.3
 """A voltage that jumps away by so much, V, and back at a steady current is the sensor's, not the cell's …"""
 _LONGEST_JUMP = 5
 """… if it is back after no more samples than this."""
+_UNFELT = 0.1
+"""A current that jumps away by half of the load and back is the sensor's if the voltage moves by less than
+this share of what it moved by when the load began."""
 _NOTHING = 0.2
 """A voltage below this share of the median is that of a sensor that reads nothing."""
 
@@ -47,8 +50,8 @@ def one_discharge(where: str, samples: Floats, numbered: bool, remarks: list[str
     true = _plausible(samples[1], samples[2])
     if not true.all():
         remarks.append(
-            f"{where}: {(~true).sum()} samples whose voltage jumps away and back, or reads nothing, "
-            "are dropped"
+            f"{where}: {(~true).sum()} samples whose voltage or current jumps away and back by itself, "
+            "or whose voltage reads nothing, are dropped"
         )
         samples = samples[:, true]
     limit = 0.05 * float(np.abs(samples[1]).max(initial=0.0))
@@ -93,6 +96,7 @@ def _without_charging(where: str, samples: Floats, remarks: list[str]) -> Floats
 def _plausible(current: Floats, voltage: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Return which voltages a cell can have had."""
     true = np.asarray(voltage > _NOTHING * np.median(voltage)) if len(voltage) else voltage > 0.0
+    true &= ~_unfelt(current, voltage)
     steady = np.abs(np.diff(current)) < 0.1 * np.abs(current).max(initial=0.0)
     change = np.diff(voltage)
     jumps = np.flatnonzero(steady & (np.abs(change) > _JUMP)).tolist()
@@ -104,3 +108,20 @@ def _plausible(current: Floats, voltage: Floats) -> np.ndarray[tuple[int, ...], 
             back = after
     # Many of them are a load that the current's samples miss.
     return true & ~jumped if jumped.sum() <= _DISORDER * len(true) else true
+
+
+def _unfelt(current: Floats, voltage: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return which single currents jump away and back, while the voltage feels nothing of it."""
+    unfelt = np.zeros(len(current), dtype=np.bool_)
+    if len(current) < 2 * _LONGEST_JUMP:
+        return unfelt
+    usual = 0.5 * np.partition(current, _LONGEST_JUMP)[_LONGEST_JUMP]  # a few may be made up
+    begin = int((current < usual).argmax())
+    load = float(np.median(current[current < usual])) if usual < 0.0 else 0.0
+    if begin == 0 or load == 0.0 or voltage[begin - 1] <= voltage[begin]:
+        return unfelt
+    ohms = (voltage[begin - 1] - voltage[begin]) / (current[begin - 1] - current[begin])
+    steps, moves = np.diff(current), np.abs(np.diff(voltage))
+    alone = (np.abs(steps) > -0.5 * load) & (moves < _UNFELT * ohms * np.abs(steps))
+    unfelt[1:-1] = alone[:-1] & alone[1:] & (steps[:-1] * steps[1:] < 0.0)
+    return unfelt if unfelt.sum() <= _DISORDER * len(unfelt) else np.zeros_like(unfelt)

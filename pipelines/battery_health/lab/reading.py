@@ -25,6 +25,8 @@ SAMPLE_COLUMNS = ("seconds", "current", "voltage", "temperature")
 PAUSE = 600.0
 """Time without samples, s, in which a cell may have been charged, if its voltage is higher by `RISE` then."""
 RISE = 0.5
+FILLED = 300.0
+"""Longest time, s, to a sample with a temperature for one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ def _signature(one: Discharge) -> tuple[float, ...]:
 
 
 def _columns(data: bytes, name: str, where: str) -> dict[str, Floats]:
-    table = _table(data, name, where)
-    names = chosen(table.column_names, where)
+    table, header = _table(data, name, where)
+    names = chosen(header, where)
     columns: dict[str, Floats] = {}
     for column, original in names.items():
         try:
@@ -142,17 +144,20 @@ def _columns(data: bytes, name: str, where: str) -> dict[str, Floats]:
     return columns
 
 
-def _table(data: bytes, name: str, where: str) -> pa.Table:
+def _table(data: bytes, name: str, where: str) -> tuple[pa.Table, list[str]]:
+    """Read a file: its table, and the names of the columns."""
     import pyarrow.csv
     import pyarrow.parquet as pq
 
     buffer = pa.BufferReader(data)
     try:
         if name.lower().endswith(".parquet"):
-            return pq.ParquetFile(buffer).read(use_threads=False)
-        stream = pa.CompressedInputStream(buffer, "gzip") if name.lower().endswith(".gz") else buffer
-        return pyarrow.csv.read_csv(stream, read_options=pyarrow.csv.ReadOptions(use_threads=False))
-    except (pa.ArrowException, OSError) as error:
+            table = pq.ParquetFile(buffer).read(use_threads=False)
+        else:
+            stream = pa.CompressedInputStream(buffer, "gzip") if name.lower().endswith(".gz") else buffer
+            table = pyarrow.csv.read_csv(stream, read_options=pyarrow.csv.ReadOptions(use_threads=False))
+        return table, table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())[:200]
         expected = ", ".join(accepted[0] for accepted in NAMES.values())
         raise InputError(
@@ -162,6 +167,7 @@ def _table(data: bytes, name: str, where: str) -> pa.Table:
 
 def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Discharge]:
     """Split a cell's samples into its discharges."""
+    columns = _with_temperatures(cell, columns, remarks)
     whole = np.isfinite(np.sum(list(columns.values()), axis=0))
     if not whole.any():
         empty = [name for name, values in columns.items() if not np.isfinite(values).any()]
@@ -173,8 +179,12 @@ def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Di
         columns = {name: values[whole] for name, values in columns.items()}
     samples = np.stack([columns[name] for name in SAMPLE_COLUMNS])
     numbers = columns["cycle"] if "cycle" in columns else _numbered(samples)
-    check(columns, numbers, cell)
     edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    if (runs := len(edges) - 1) > 2 * len(np.unique(numbers)) + 10:
+        raise InputError(
+            f"battery-health: {cell}: cycle changes {runs:,} times from row to row; expected rows in order"
+        )
+    check(columns, numbers, cell)
     found: dict[int, Floats] = {}
     contents: dict[bytes, int] = {}
     for start, end in pairwise(edges):
@@ -192,6 +202,27 @@ def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Di
     if list(found) != sorted(found):
         remarks.append(f"{cell}: discharges are out of order; their numbers are used")
     return [Discharge(cell, number, found[number]) for number in sorted(found)]
+
+
+def _with_temperatures(cell: str, columns: dict[str, Floats], remarks: list[str]) -> dict[str, Floats]:
+    """Fill gaps between temperatures, which many cyclers record less often than voltages."""
+    celsius, seconds = columns["temperature"], columns["seconds"]
+    known = np.flatnonzero(np.isfinite(celsius))
+    if len(known) in (0, len(celsius)):
+        return columns
+    at = np.searchsorted(known, np.arange(len(celsius)))
+    before, after = known[np.maximum(at - 1, 0)], known[np.minimum(at, len(known) - 1)]
+    cycles = columns.get("cycle", np.zeros(len(celsius)))
+    away = [
+        np.where(cycles[other] == cycles, np.abs(seconds[other] - seconds), np.inf)
+        for other in (before, after)
+    ]
+    filled = (np.minimum(*away) <= FILLED) & ~np.isfinite(celsius)
+    if not filled.any():
+        return columns
+    remarks.append(f"{cell}: {filled.sum():,} samples without a temperature have that of their neighbours")
+    nearer = np.where(away[0] <= away[1], celsius[before], celsius[after])
+    return {**columns, "temperature": np.where(filled, nearer, celsius)}
 
 
 def _numbered(samples: Floats) -> Floats:

@@ -247,14 +247,51 @@ def test_what_a_voltage_sensor_makes_up_is_dropped_but_not_a_load_that_the_curre
     for at, volts in ((40, 2.0), (60, 2.2), (61, 2.1), (80, 0.0), (100, 5.0)):
         table.loc[at, "voltage"] = volts
     cells = read(tmp_path, table)
-    assert cells.remarks == [
-        "A, discharge 1: 5 samples whose voltage jumps away and back, or reads nothing, are dropped"
-    ]
+    (line,) = cells.remarks
+    assert line.startswith("A, discharge 1: 5 samples whose voltage or current jumps away and back by itself")
     assert measure(cells.discharges[0].samples).capacity_ah == pytest.approx(
         measure(plain.discharges[0].samples).capacity_ah, rel=1e-3
     )
     pulsed = frame().assign(voltage=lambda t: t["voltage"] - 0.4 * (t.index % 2))
     assert read(tmp_path, pulsed).remarks == []
+
+
+@pytest.mark.parametrize("amperes", [0.0, -20.0, -500.0, 3.0])
+def test_a_current_that_the_voltage_does_not_feel_is_dropped(tmp_path, plain, amperes):
+    table = frame((1, 2))
+    table.loc[50, "current"] = amperes
+    cells = read(tmp_path, table)
+    (line,) = cells.remarks
+    assert line.startswith("A, discharge 1: 1 samples whose voltage or current jumps away and back by itself")
+    assert measure(cells.discharges[0].samples).capacity_ah == pytest.approx(
+        measure(plain.discharges[0].samples).capacity_ah, rel=1e-3
+    )
+
+
+def test_a_real_pulse_is_kept(tmp_path):
+    table = frame((1, 2))
+    table.loc[50, "current"] = 0.0
+    table.loc[50, "voltage"] += 0.2
+    assert read(tmp_path, table).remarks == []
+
+
+def test_rows_in_no_order_are_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"A: cycle changes \d+ times from row to row; expected rows in order"
+    ):
+        read(tmp_path, frame().sample(frac=1.0, random_state=0))
+
+
+@pytest.mark.parametrize("cycles", [True, False])
+def test_temperatures_recorded_less_often_are_filled_but_none_are_made_up(tmp_path, plain, cycles):
+    table = frame()
+    seldom = table.assign(temperature=table["temperature"].where(table.index % 10 == 0))
+    cells = read(tmp_path, seldom if cycles else seldom.drop(columns="cycle"))
+    assert "samples without a temperature have that of their neighbours" in cells.remarks[0]
+    assert [one.samples.shape for one in cells.discharges] == [one.samples.shape for one in plain.discharges]
+    assert np.allclose(cells.discharges[0].samples[3], plain.discharges[0].samples[3], atol=1.0)
+    without = table.assign(temperature=table["temperature"].where(table["cycle"] != 2))
+    assert [one.number for one in read(tmp_path, without).discharges] == [1, 3]
 
 
 def test_a_voltage_that_reads_nothing_to_the_end_gives_no_capacity(tmp_path):
@@ -290,6 +327,7 @@ def test_braking_belongs_to_a_discharge_but_a_charge_does_not(tmp_path, plain):
     whole = plain.discharges[0].samples.shape[1]
     table = frame((1,))
     table.loc[50, "current"] = 1.0
+    table.loc[50, "voltage"] += 0.3
     assert read(tmp_path, table).discharges[0].samples.shape[1] == whole
     table.loc[50:90, "current"] = 1.0
     cells = read(tmp_path, table)
@@ -312,3 +350,18 @@ def test_a_cell_that_mostly_collapses_at_once_is_not_taken_for_one_in_minutes(tm
     cells = read(tmp_path, pd.concat(parts, ignore_index=True))
     assert [one.number for one in cells.discharges] == [1, 2, 3, 4]
     assert 0.0 < measure(cells.discharges[2].samples).capacity_ah < 0.01
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        pytest.param(b"", r"A.csv cannot be read \(Empty CSV file\)", id="empty"),
+        pytest.param(b"cycle;seconds\n1;0\n", r"has one column, 'cycle;seconds'; .* commas", id="semicolons"),
+        pytest.param(b"cycle,temp\xb0\n1,0\n", r"A.csv cannot be read \('utf-8' codec", id="latin-1"),
+    ],
+)
+def test_a_csv_file_of_another_kind_is_refused_in_one_line(tmp_path, data, words):
+    (tmp_path / "A.csv").write_bytes(data)
+    with pytest.raises(InputError, match=words) as caught:
+        read_cells(tmp_path)
+    assert "\n" not in str(caught.value)
