@@ -42,6 +42,8 @@ FARTHER = 0.25
 SHIFT = 0.2
 """Without a curve of the cell itself: shift of the capacity, as a share, for each unit of distance beyond
 `NEAR`. An assumption, on the safe side: a fifth for 10 °C, or for twice the current."""
+WIDEST = math.log(2.0)
+"""Half the width of the widest interval: from half to twice the estimate; a wider one says nothing."""
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 """Student's t at 95 %, by degrees of freedom from 1."""
 _NORMAL = 1.645
@@ -221,6 +223,8 @@ def _solve(blocks: list[Block], row: Floats, base: float, alone: bool, distance:
     )
     if alone:
         width += SHIFT * beyond
+    if width > WIDEST:
+        return _none(f"it could be {math.exp(width):.1f} times as much, or as little: other cells are too unlike")
     log = base + mean + change
     middle, low, high = (math.exp(value) for value in (log, log - width, log + width))
     return Estimate(middle, low, high, "", distance)

@@ -34,7 +34,9 @@ def cells_in(session: Session, data: str) -> Cells | None:
         InputError: it holds something else.
     """
     local, folder = Path(data).expanduser(), data.strip("/")
-    if local.is_absolute() or data.startswith("."):
+    if not folder and not local.is_absolute():
+        raise InputError("battery-health: data is empty; expected a folder of the lake or of this machine")
+    if local.is_absolute() or data.startswith(".") or local.is_file():
         if not local.is_dir():
             raise InputError(
                 f"battery-health: {data} is not a folder of this machine; expected one with cells' files"

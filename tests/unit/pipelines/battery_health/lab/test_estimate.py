@@ -105,6 +105,14 @@ def test_intervals_widen_off_what_was_fitted_but_stay_finite(samples, measured, 
     assert 2 * width(plain) < width(other) < 1.0
 
 
+def test_an_interval_that_would_say_nothing_is_no_estimate(samples, measured, curves):
+    change = np.array([2.0, 0.2, 1.0, 2.5])[:, None]
+    found = of(samples, measured, curves, lambda window: window * change, past=False)
+    assert "times as much, or as little: other cells are too unlike" in found.reason
+    assert math.isnan(found.capacity_ah)
+    assert math.isnan(found.high)
+
+
 def test_why_there_is_no_estimate_is_said(samples, measured, curves):
     window = part(samples["C1"][AT])
 

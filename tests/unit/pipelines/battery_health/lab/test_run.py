@@ -179,12 +179,17 @@ def test_any_cell_can_be_simulated(amperes, interval, cutoff):
     assert measure(samples, cutoff).full
 
 
-def test_a_folder_that_is_not_there_is_refused_in_one_line(session, tmp_path):
+def test_a_folder_that_is_not_there_is_refused_in_one_line(session, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"nowhere is not a folder of this machine"):
         battery_health(data=str(tmp_path / "nowhere"))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file is not a folder of this machine"):
         battery_health(data=str(tmp_path / "file"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"file is not a folder of this machine"):
+        battery_health(data="file")
+    with pytest.raises(InputError, match=r"data is empty; expected a folder"):
+        battery_health(data="")
     with pytest.raises(InputError, match=r"no Parquet files in"):
         battery_health(data="nowhere")
 
