@@ -15,6 +15,8 @@ STEP = 0.005
 """Distance between two voltages of a curve, V."""
 POINTS = 461
 """Voltages of a curve: up to 2.3 V above the cut-off."""
+APART = 10
+"""The temperature is kept at every tenth voltage of a curve."""
 PULSE = 10.0
 """Seconds after the begin of the load at which the resistance is read."""
 LATER = 60.0
@@ -36,7 +38,7 @@ class Curve(NamedTuple):
 
     Attributes:
         charge: Ah since the begin of the load, when the voltage first fell to each voltage.
-        celsius: the temperature then, °C.
+        celsius: the temperature then, °C, at every `APART`th voltage.
         top: the first voltage under load, V.
     """
 
@@ -192,6 +194,6 @@ def _curve(charge: Floats, voltage: Floats, celsius: Floats, begin: int, end: in
     since = charge[begin : end + 1] - charge[begin]
     return Curve(
         np.interp(-grid, falling, since).astype(np.float32),
-        np.interp(-grid, falling, celsius[begin : end + 1]).astype(np.float32),
+        np.interp(-grid[::APART], falling, celsius[begin : end + 1]).astype(np.float32),
         float(voltage[begin]),
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.battery_health.lab.discharge import POINTS, STEP, drawn, load, under_load
+from pipelines.battery_health.lab.discharge import APART, POINTS, STEP, drawn, load, under_load
 from pipelines.battery_health.lab.reference import CellCurves, Known, Reference
 from pipelines.battery_health.lab.regression import Block, fits, quantile
 from pipelines.battery_health.models import Floats
@@ -107,7 +107,7 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
     if sum(len(rows) for rows, _ in blocks) < FEWEST:
         return _none("too few discharges of other cells to compare with")
     if known is None and len(blocks) == 1:
-        return _none("one other cell does not tell how far cells differ")
+        return _none("only one other cell under like conditions: how far cells differ is unknown")
     return _solve(blocks, row, base, known is None, distance)
 
 
@@ -135,7 +135,7 @@ def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCu
     others = [one for one in reference.cells if one.cell != cell]
     if not others:
         return [], math.nan
-    at = min(max(round((middle - reference.cutoff) / STEP), 0), others[0].celsius.shape[1] - 1)
+    at = min(max(round((middle - reference.cutoff) / STEP / APART), 0), others[0].celsius.shape[1] - 1)
     distances = [
         PER_CELSIUS * np.abs(one.celsius[:, at] - window.celsius)
         + PER_LOG_CURRENT * np.abs(np.log(one.currents / window.current))
@@ -224,7 +224,9 @@ def _solve(blocks: list[Block], row: Floats, base: float, alone: bool, distance:
     if alone:
         width += SHIFT * beyond
     if width > WIDEST:
-        return _none(f"it could be {math.exp(width):.1f} times as much, or as little: other cells are too unlike")
+        return _none(
+            f"it could be {math.exp(width):.1f} times as much, or as little: other cells are too unlike"
+        )
     log = base + mean + change
     middle, low, high = (math.exp(value) for value in (log, log - width, log + width))
     return Estimate(middle, low, high, "", distance)
