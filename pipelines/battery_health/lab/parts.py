@@ -26,7 +26,7 @@ _UNFELT = 0.1
 """A current that jumps away by half of the load and back is the sensor's if the voltage moves by less than
 this share of what it moved by when the load began."""
 _NOTHING = 0.2
-"""A voltage below this share of the median is that of a sensor that reads nothing."""
+"""A voltage below this share of high ones is that of a sensor that reads nothing."""
 
 
 def one_discharge(where: str, samples: Floats, numbered: bool, remarks: list[str]) -> Floats | None:
@@ -95,7 +95,7 @@ def _without_charging(where: str, samples: Floats, remarks: list[str]) -> Floats
 
 def _plausible(current: Floats, voltage: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Return which voltages a cell can have had."""
-    true = np.asarray(voltage > _NOTHING * np.median(voltage)) if len(voltage) else voltage > 0.0
+    true = np.asarray(voltage > _NOTHING * np.quantile(voltage, 0.9)) if len(voltage) else voltage > 0.0
     true &= ~_unfelt(current, voltage)
     steady = np.abs(np.diff(current)) < 0.1 * np.abs(current).max(initial=0.0)
     change = np.diff(voltage)

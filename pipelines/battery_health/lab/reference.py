@@ -168,7 +168,7 @@ def first_like(discharges: Mapping[int, Measured]) -> dict[int, float]:
 
     One with a curve is preferred: another was cut short, or has too few samples.
     """
-    found = {}
+    found: dict[int, float] = {}
     for group in groups(discharges):
         full = [discharges[number] for number in group if discharges[number].capacity_ah > 0.0]
         good = [one for one in full if one.curve is not None] or full

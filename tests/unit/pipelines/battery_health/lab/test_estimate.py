@@ -128,6 +128,10 @@ def test_why_there_is_no_estimate_is_said(samples, measured, curves):
     assert reason(window, tuple(one._replace(tops=one.tops - 2.0) for one in curves.cells)) == beyond
     high = window + np.array([[0.0], [0.0], [2.0], [0.0]])
     assert reason(high) == "the curves of the other cells do not reach its voltages"
+    two = curves._replace(cells=curves.cells[:2])
+    alone = "only one other cell under like conditions: how far cells differ is unknown"
+    assert estimate(window, "C1", AT, None, two).reason == alone
+    assert estimate(window, "C1", AT, known(AT, measured["C1"]), two).reason == ""
     few = tuple(type(one)(one.cell, *(values[:2] for values in one[1:])) for one in curves.cells)
     assert reason(window, few) == "too few discharges of other cells to compare with"
 

@@ -296,7 +296,7 @@ def test_temperatures_recorded_less_often_are_filled_but_none_are_made_up(tmp_pa
 
 def test_a_voltage_that_reads_nothing_to_the_end_gives_no_capacity(tmp_path):
     table = frame((1,))
-    table.loc[60:, "voltage"] = 0.0
+    table.loc[60:, "voltage"] = 0.001
     (one,) = read(tmp_path, table).discharges
     assert np.isnan(measure(one.samples).capacity_ah)
 
