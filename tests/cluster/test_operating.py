@@ -22,7 +22,7 @@ import pytest
 
 from lightwork.kube import contract
 from tests import eks, runbook
-from tests.cluster import argo, night, stores, tenants
+from tests.cluster import argo, night, schedules, stores, tenants
 from tests.cluster.binaries import program
 from tests.cluster.progress import say, wait_for
 from tests.cluster.settings import kubeconfig, run_folder
@@ -99,83 +99,6 @@ def test_a_run_that_fails_at_element_77_is_found_explained_and_tried_again(
     bill = shown(person, "cost --pipeline night --since 1h")
     assert bill["total"]["runs"] >= 5
     assert bill["total"]["worker_hours"] > 0
-
-
-@contextlib.contextmanager
-def page(person: Person, folder: Path) -> Iterator[Browser]:
-    """Open the page of the person's tenant in a browser of theirs, until the `with` block ends."""
-    command = ["lightwork", "ui", *WHERE.split(), "--no-open"]
-    with (folder / "ui").open("w+") as said:
-        server = subprocess.Popen(command, env=person.environment, cwd=folder, stdout=said, stderr=said)
-        try:
-            wait_for("the page's address", lambda: "http" in Path(said.name).read_text(), seconds=60)
-            address = re.search(r"^acme: (http\S+) ", Path(said.name).read_text(), re.MULTILINE)
-            assert address
-            with browser(folder / "profile") as chromium:
-                chromium.open(address[1], width=1280)
-                yield chromium
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def next_firings(chromium: Browser) -> dict[str, list[str]]:
-    """Return what the page says of each schedule, with or without runs: its text, and what its tips add."""
-    found: dict[str, list[str]] = chromium.run(
-        "Object.fromEntries([...document.querySelectorAll('tr[data-name] td.next, .waiting li')].map("
-        "item => [item.closest('[data-name]').dataset.name, "
-        "[item.innerText, ...[...item.querySelectorAll('[title]')].map(tip => tip.title)]]))"
-    )
-    return found
-
-
-@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
-def test_the_page_has_the_failed_run_and_what_the_cluster_fires_next(
-    person: Person, failed: str, tmp_path: Path
-) -> None:
-    schedules = {item["pipeline"]: item for item in shown(person, "schedule")["schedules"]}
-    assert any(item["next"] for item in schedules.values())
-    with page(person, tmp_path) as chromium:
-        wait_for("the schedules", lambda: schedules.keys() <= next_firings(chromium).keys(), seconds=60)
-        for name, told in next_firings(chromium).items():
-            if moment := schedules[name]["next"]:
-                moment = dt.datetime.fromisoformat(moment).astimezone()
-                assert told[1] == f"{moment.day} {moment:%b %Y, %H:%M:%S}"
-            else:
-                assert schedules[name]["state"] in told[0]
-        chromium.picture(tmp_path / "overview.png")
-        chromium.run(f"document.querySelector('tr[data-name=night] a.bar[href$=\"{failed}\"]').click()")
-        title = "document.querySelector('h1').innerText"
-        wait_for("the run", lambda: chromium.run(title) == failed, seconds=60)
-        text = str(chromium.run("document.body.innerText"))
-        for part in ("could not convert string to float: '///'", f"lightwork retry {failed} {WHERE}"):
-            assert part in text
-        chromium.picture(tmp_path / "run.png")
-        say(f"pictures: {tmp_path}\n{text}")
-        assert chromium.messages == []
-
-
-@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
-def test_the_page_has_what_a_person_has_suspended(person: Person, failed: str, tmp_path: Path) -> None:
-    person.type(f"lightwork schedule suspend windy-city --reason 'the station is being moved' {WHERE}")
-    try:
-        with page(person, tmp_path) as chromium:
-            wait_for("the schedule", lambda: "windy-city" in next_firings(chromium), seconds=60)
-            text, *tips = next_firings(chromium)["windy-city"]
-            assert "suspended" in text
-            assert any("the station is being moved" in tip for tip in tips)
-    finally:
-        person.type(f"lightwork schedule resume windy-city {WHERE}")
-    said = person.type(f"lightwork ui {WHERE} --out runs.html 2>&1 && cat runs.html && rm runs.html")
-    assert failed in said
-    assert "the cluster has not answered" not in said
-
-
-def test_the_page_of_another_tenant_is_refused_in_one_line(person: Person) -> None:
-    said = person.type(f"lightwork ui --env {tenants.ENVIRONMENT} --tenant globex --no-open 2>&1 || true")
-    say(said)
-    assert len(said.splitlines()) == 1
-    assert "lightwork login" in said
 
 
 MAY_END = {"doctor": {0, 1}, "dashboard": {0, 2}, "schedule": {0, 2}}
@@ -277,3 +200,78 @@ def test_the_commands_of_kubectl_work(person: Person, failed: str, tmp_path: Pat
                 assert code == 0, f"{shlex.join(line)}: {said}"
     finally:
         argo.wait_until_ready()
+
+
+@contextlib.contextmanager
+def page(person: Person, folder: Path) -> Iterator[Browser]:
+    """Open the page of the person's tenant in a browser of theirs, until the `with` block ends."""
+    command = ["lightwork", "ui", *WHERE.split(), "--no-open"]
+    with (folder / "ui").open("w+") as said:
+        server = subprocess.Popen(command, env=person.environment, cwd=folder, stdout=said, stderr=said)
+        try:
+            wait_for("the page's address", lambda: "http" in Path(said.name).read_text(), seconds=60)
+            address = re.search(r"^acme: (http\S+) ", Path(said.name).read_text(), re.MULTILINE)
+            assert address
+            with browser(folder / "profile") as chromium:
+                chromium.open(address[1], width=1280)
+                yield chromium
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def next_firings(chromium: Browser) -> dict[str, list[str]]:
+    """Return what the page says of each schedule, with or without runs: its text, and what its tips add."""
+    found: dict[str, list[str]] = chromium.run(
+        "Object.fromEntries([...document.querySelectorAll('tr[data-name] td.next, .waiting li')].map("
+        "item => [item.closest('[data-name]').dataset.name, "
+        "[item.innerText, ...[...item.querySelectorAll('[title]')].map(tip => tip.title)]]))"
+    )
+    return found
+
+
+@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
+def test_the_page_has_the_failed_run_and_what_the_cluster_fires_next(
+    person: Person, failed: str, tmp_path: Path
+) -> None:
+    with schedules.active("windy-city"), page(person, tmp_path) as chromium:
+        by_cluster = {item["pipeline"]: item for item in shown(person, "schedule")["schedules"]}
+        assert by_cluster["windy-city"]["next"]
+        wait_for("the schedules", lambda: by_cluster.keys() <= next_firings(chromium).keys(), seconds=60)
+        told = next_firings(chromium)
+        for name, item in by_cluster.items():
+            moment = item["next"] and dt.datetime.fromisoformat(item["next"]).astimezone()
+            expected = f"{moment.day} {moment:%b %Y, %H:%M:%S}" if moment else item["state"]
+            assert any(expected in text for text in told[name])
+        chromium.picture(tmp_path / "overview.png")
+        chromium.run(f"document.querySelector('tr[data-name=night] a.bar[href$=\"{failed}\"]').click()")
+        title = "document.querySelector('h1').innerText"
+        wait_for("the run", lambda: chromium.run(title) == failed, seconds=60)
+        text = str(chromium.run("document.body.innerText"))
+        for part in ("could not convert string to float: '///'", f"lightwork retry {failed} {WHERE}"):
+            assert part in text
+        chromium.picture(tmp_path / "run.png")
+        say(f"pictures: {tmp_path}\n{text}")
+        assert chromium.messages == []
+
+
+@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
+def test_the_page_has_what_a_person_has_suspended(person: Person, failed: str, tmp_path: Path) -> None:
+    with schedules.active("windy-city"):
+        person.type(f"lightwork schedule suspend windy-city --reason 'the station is being moved' {WHERE}")
+        with page(person, tmp_path) as chromium:
+            wait_for("the schedule", lambda: "windy-city" in next_firings(chromium), seconds=60)
+            text, *tips = next_firings(chromium)["windy-city"]
+            assert "suspended" in text
+            assert any("the station is being moved" in tip for tip in tips)
+    file = tmp_path / "runs.html"
+    person.type(f"lightwork ui {WHERE} --out {file}")
+    assert failed in file.read_text()
+    assert "the cluster has not answered" not in file.read_text()
+
+
+def test_the_page_of_another_tenant_is_refused_in_one_line(person: Person) -> None:
+    said = person.type(f"lightwork ui --env {tenants.ENVIRONMENT} --tenant globex --no-open 2>&1 || true")
+    say(said)
+    assert len(said.splitlines()) == 1
+    assert "lightwork login" in said
