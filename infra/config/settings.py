@@ -51,6 +51,11 @@ class GitLab(documents.Document):
         """The group that the project is in. Its members look at every tenant on Argo's page."""
         return self.project.rpartition("/")[0]
 
+    @property
+    def operators(self) -> str:
+        """The subgroup of it whose members may stop and submit runs of every tenant."""
+        return f"{self.group}/operators"
+
 
 class Settings(documents.Document):
     """The settings of one environment."""
