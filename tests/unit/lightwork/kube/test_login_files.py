@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +21,7 @@ from lightwork.cli import login
 from lightwork.errors import InputError
 from lightwork.kube import eks as kube_eks
 from lightwork.kube import logins
+from lightwork.kube.kubeconfig import user_of_command
 from tests import eks
 from tests.unit.lightwork.kube.machine import (
     ONCE,
@@ -28,6 +30,7 @@ from tests.unit.lightwork.kube.machine import (
     Home,
     put,
 )
+from tests.waiting import patience
 
 
 def test_the_rest_of_a_kubeconfig_stays_as_it_is(home: Home, quick: None) -> None:
@@ -207,6 +210,37 @@ def test_a_full_disk_leaves_both_files_as_they_were(
     )
     assert [path.read_text() for path in files] == before
     assert {path.name for file in files for path in file.parent.iterdir()} == {"config", "logins.json"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kubeconfig", ["", ":"])
+def test_an_empty_kubeconfig_is_the_usual_one_and_a_program_that_is_gone_is_one_line(
+    tmp_path: Path, kubeconfig: str
+) -> None:
+    """The official client reads the variable once, as it is imported."""
+    path = tmp_path / ".kube" / "config"
+    path.parent.mkdir()
+    name = "lightwork-dev-acme"
+    one = {"name": name, "context": {"cluster": name, "user": name}}
+    user = user_of_command(["/gone/lightwork", "login"])
+    document = {
+        "clusters": [{"name": name, "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [one],
+    }
+    path.write_text(json.dumps(document))
+    program = Path(sys.executable).with_name("lightwork")
+    done = subprocess.run(
+        [program, "stop", "r1", "--env", "dev", "--tenant", "acme"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": kubeconfig},
+        capture_output=True,
+        text=True,
+        timeout=patience(60),
+        check=False,
+    )
+    missing = "[Errno 2] No such file or directory: '/gone/lightwork'"
+    said = f"lightwork: no credentials for the cluster: {missing}; log in again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 def test_no_credentials_are_written(home: Home, quick: None, amazon: eks.Aws) -> None:
