@@ -72,7 +72,8 @@ def _of(stack: Iterable[Subject], kind: str) -> list[Subject]:
 
 def _metadata(item: Subject, field: str) -> Any:
     metadata = item.inputs.get("metadata")
-    return UNKNOWN if metadata is UNKNOWN else mapping(metadata).get(field)
+    value = metadata if metadata is UNKNOWN else mapping(metadata).get(field)
+    return value if value is UNKNOWN else str(value)
 
 
 def _name(item: Subject) -> Any:
@@ -96,17 +97,21 @@ def _names_people(item: Subject) -> bool:
 def _needed(item: Subject, roles: Mapping[tuple[Any, Any], Any]) -> Iterator[str]:
     """Yield the policies that a binding needs: all, if its role is not in the stack, but for the relay's."""
     reference = mapping(item.inputs.get("roleRef"))
-    role = _namespace(item), reference.get("name")
+    role = _namespace(item), str(reference.get("name"))
     is_here = reference.get("kind") == "Role"  # a ClusterRole may have the same name
     if is_here and role == (contract.LOGS_NAMESPACE, contract.RELAY):
         return
     rules = roles.get(role) if is_here else None
     for policy, resources in GUARDED.items():
         if rules is None or any(
-            WRITING & {*listed(rule.get("verbs"))} and resources & {*listed(rule.get("resources"))}
+            WRITING & _texts(rule.get("verbs")) and resources & _texts(rule.get("resources"))
             for rule in map(mapping, listed(rules))
         ):
             yield policy
+
+
+def _texts(values: Any) -> set[str]:
+    return {str(value) for value in listed(values)}
 
 
 def _guards(item: Subject) -> Iterator[tuple[str, Any]]:
@@ -117,4 +122,4 @@ def _guards(item: Subject) -> Iterator[tuple[str, Any]]:
     match spec.get("matchResources"):
         case {"namespaceSelector": {"matchLabels": {gate.OF_NAMESPACE: namespace}}} as resources:
             if resources == gate.only_in(namespace):  # anything more would narrow it
-                yield str(spec.get("policyName")), namespace
+                yield str(spec.get("policyName")), str(namespace)
