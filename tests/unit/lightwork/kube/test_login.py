@@ -38,6 +38,7 @@ from tests.unit.lightwork.kube.objects import ARGO
 def test_what_is_given_once_makes_every_command_work(
     home: Home, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # AWS's own command line is not needed
     code, out, err = home.run("login", *ONCE)
     assert (code, out) == (0, "")
     assert err.splitlines() == [
