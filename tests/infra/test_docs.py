@@ -106,24 +106,3 @@ def test_pages_with_commands_say_that_they_have_not_run_on_a_real_account() -> N
     for name in ("first-install", "upgrading", "restore", "teardown"):
         text = " ".join(page(name).split()).lower()
         assert "not yet run on a real aws account" in text, f"{name}: must say what it was tested on"
-
-
-def test_the_table_of_tenants_counts_what_they_and_the_estate_take(
-    estates: dict[str, Run], acme: Run
-) -> None:
-    """acme has people. An add-on with a role of its own has an association as well."""
-
-    def taken(run: Run) -> tuple[int, int]:
-        own = len(run.all("aws:eks/podIdentityAssociation:PodIdentityAssociation"))
-        of_addons = [addon.inputs.get("podIdentityAssociations") for addon in run.all("aws:eks/addon:Addon")]
-        return len(run.all("aws:iam/role:Role")), own + sum(len(item or ()) for item in of_addons)
-
-    (roles, associations), (of_one, with_it) = taken(estates["prod"]), taken(acme)
-    rows = re.findall(r"^\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", page("first-install"), flags=re.MULTILINE)
-    found = [[int(cell.replace(",", "")) for cell in row] for row in rows]
-    assert [row[0] for row in found] == [1, 50, 200, 1000]
-    for tenants, *counts in found:
-        assert counts == [roles + tenants * of_one, associations + tenants * with_it]
-    most = (1000 - roles) // of_one, 5000 - roles - 4 * 1000
-    assert f"for {most[0]}\ntenants of an environment" in page("first-install")
-    assert f"of 1,000 tenants, {most[1]} may\nhave people" in page("first-install")
