@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import runpy
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +228,15 @@ def run_program(
     return record(program, stack, credentials_of, estate)
 
 
+def _ensure_event_loop() -> None:
+    """Give this thread an event loop, which the SDK expects: whoever called `asyncio.run` has left none."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        try:
+            asyncio.get_event_loop()
+        except RuntimeError:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+
+
 def record(
     program: Callable[[], object],
     stack: str = "dev.acme",
@@ -235,6 +246,7 @@ def record(
     """Run any function that creates resources. A `pulumi.RunError` is stored, other errors are raised."""
     run = Run()
     answers = _Answers(credentials_of, estate)
+    _ensure_event_loop()
     settings.set_root_resource(None)  # type: ignore[arg-type]  # forget the previous run's stack
     transforms = _Transforms()
     monitor = _Monitor(answers, run, transforms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,11 @@ def run(folder: Path, files: dict[str, str]) -> tuple[int, str]:
     """Run files with the tests' own conftest in two processes; return the exit code and the output."""
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
+    apart = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     settings = ["-c", str(REPOSITORY / "pyproject.toml"), "-p", "no:cacheprovider", "-p", "tests.conftest"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *settings, "-n2", "--dist=loadfile", "-rA", str(folder)],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=patience(60),
+        cwd=REPOSITORY, env=apart, capture_output=True, text=True, check=False, timeout=patience(60),
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
