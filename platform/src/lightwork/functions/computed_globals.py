@@ -77,7 +77,8 @@ def subclasses_read(fn: FunctionType) -> list[type]:
     waiting: list[type] = [value for value in values if isinstance(value, type)]
     found: dict[type, None] = {}
     while waiting:
-        for cls in type.__subclasses__(waiting.pop()):
+        known: list[type] = type.__subclasses__(waiting.pop())
+        for cls in known:
             if cls not in found:
                 found[cls] = None
                 waiting.append(cls)

@@ -8,9 +8,6 @@ returns.
 
 from __future__ import annotations
 
-import textwrap
-from pathlib import Path
-
 WRAPPERS = {
     "a function": "def thing(x):\n    return x + EDIT\n",
     "cache": "@functools.cache\ndef thing(x):\n    return x + EDIT\n",
@@ -249,8 +246,8 @@ def module_of(kind: str, form: str) -> str:
     return f"own.job_{list(KINDS).index(kind)}_{list(FORMS).index(form)}"
 
 
-def write_package(folder: Path, edit: int) -> Path:
-    """Write the package `own`, as it is before or after an edit, to a folder."""
+def package(edit: int) -> dict[str, str]:
+    """Return the files of the package `own`, as it is before or after an edit."""
     files = {"own/__init__.py": "", "own/deep/__init__.py": ""}
     for number, (kind, code) in enumerate(KINDS.items()):
         files[f"own/deep/helper_{number}.py"] = HEAD.format(edit=edit) + code
@@ -259,8 +256,4 @@ def write_package(folder: Path, edit: int) -> Path:
         for form, text in FORMS.items():
             name = module_of(kind, form).rpartition(".")[2]
             files[f"own/{name}.py"] = text.format(number)
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-    return folder
+    return files

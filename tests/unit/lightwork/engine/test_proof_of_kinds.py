@@ -14,10 +14,10 @@ import pytest
 from lightwork import RunFailed, connect, task
 from lightwork.engine import proof as proofs
 from tests.dask_workers import dask_workers
-from tests.unit.lightwork.engine.kinds_of_code import cases, module_of, write_package
+from tests.unit.lightwork.engine.kinds_of_code import cases, module_of, package
 from tests.unit.lightwork.engine.proving import Case, X, main, outcome, parcel_of
 from tests.unit.lightwork.keys.conftest import forget
-from tests.unit.lightwork.keys.installed import install
+from tests.unit.lightwork.keys.installed import ARCHIVE, install, write
 from tests.unit.lightwork.keys.test_imports_inside import DEPENDENCY, LIBRARY
 
 REPOSITORY = Path(__file__).parents[4]
@@ -48,11 +48,13 @@ def libraries(root):
 
 @pytest.fixture(scope="module")
 def packages(root):
-    """The package `own` before an edit, at two places, and after it."""
+    """The package `own` before an edit, in a source tree and as an image has it, and after it."""
     return {
-        "same": write_package(root / "here", 2),
-        "elsewhere": write_package(root / "there/deeper", 2),
-        "edited": write_package(root / "edited", 3),
+        "same": write(root / "here", package(2)),
+        "elsewhere": install(
+            root / "image/site-packages", package(2), name="own", metadata={"direct_url.json": ARCHIVE}
+        ),
+        "edited": write(root / "edited", package(3)),
     }
 
 
