@@ -245,7 +245,7 @@ def test_the_page_has_the_failed_run_and_what_the_cluster_fires_next(
             assert any(expected in text for text in told[name])
         chromium.picture(tmp_path / "overview.png")
         chromium.run(f"location = document.querySelector('a.bar[href$=\"{failed}\"]').getAttribute('href')")
-        title = "document.querySelector('h1').innerText"
+        title = "document.querySelector('h1')?.innerText ?? ''"
         wait_for("the run", lambda: chromium.run(title) == failed, seconds=60)
         text = str(chromium.run("document.body.innerText"))
         for part in ("could not convert string to float: '///'", f"lightwork retry {failed} {WHERE}"):

@@ -32,30 +32,56 @@ _CELSIUS = (-60.0, 65.0)
 """Plausible range of the temperature at the start, °C. Room temperature is 68 to 77 °F, or 293 to 298 K."""
 _MOST_AMPERE_HOURS = 600.0
 """More charge than any single cell holds."""
-_SHORTEST = 120.0
-"""Seconds in which no cell's voltage falls by half a volt: 30 times its capacity per hour."""
+_MOST_AMPERES = 600.0
+"""More current than any single cell gives over a discharge."""
+_SHORTEST = 200.0
+"""Seconds in which hardly any cell's voltage falls by half a volt: 18 times its capacity per hour."""
 _FALL = 0.5
+LOAD = 0.01
+"""Current counts as a load or as charging above this share of the largest: more than a sensor's offset."""
 
 
 def chosen(names: Sequence[str], where: str) -> dict[str, str]:
-    """Find the name in the file of each of our columns.
+    """Find the name in the file of each of our columns; capitals and spaces around a name do not matter.
 
     Raises:
-        InputError: a column is missing, or there in another unit.
+        InputError: a column is missing, there in another unit, or there twice.
     """
     found: dict[str, str] = {}
     for column, accepted in NAMES.items():
-        name = next((name for name in accepted if name in names), None)
-        if name is not None:
-            found[column] = name
-        elif column != OPTIONAL:
-            stems = {name.split(" / ")[0] for name in accepted if " / " in name}
-            other = next((name for name in names if name.split(" / ")[0] in stems), None)
-            there = f" (it has {other})" if other else ""
+        named = (_named(name, names) for name in accepted)
+        there = next((same for same in named if same), [])
+        if len(there) > 1:
             raise InputError(
-                f"battery-health: {where} has no column {column}{there}; expected {' or '.join(accepted)}"
+                f"battery-health: {where} has the column {there[0]} {len(there)} times; expected one"
+            )
+        if there:
+            found[column] = there[0]
+        elif column != OPTIONAL:
+            if len(names) == 1:
+                raise InputError(
+                    f"battery-health: {where} has one column, {names[0]!r}; "
+                    "expected columns separated by commas"
+                )
+            other = _in_another_unit(column, names)
+            raise InputError(
+                f"battery-health: {where} has no column {column}{f' (it has {other})' if other else ''}; "
+                f"expected {' or '.join(accepted)}"
             )
     return found
+
+
+def _named(wanted: str, names: Sequence[str]) -> list[str]:
+    """Return the names that read as the wanted one; only the exact one if it is there once."""
+    if names.count(wanted) == 1:
+        return [wanted]
+    return [name for name in names if name.strip().lower() == wanted.lower()]
+
+
+def _in_another_unit(column: str, names: Sequence[str]) -> str | None:
+    """Find a name that begins as one of the column's, such as "Current / mA"."""
+    stems = tuple(name.split(" / ")[0].lower() for name in (column, *NAMES[column]))
+    return next((name for name in names if name.strip().lower().startswith(stems)), None)
 
 
 def check(columns: Mapping[str, Floats], numbers: Floats, where: str) -> None:
@@ -70,13 +96,15 @@ def check(columns: Mapping[str, Floats], numbers: Floats, where: str) -> None:
         InputError: a column is in another unit, or discharging is positive.
     """
     current, voltage, celsius = columns["current"], columns["voltage"], columns["temperature"]
+    if (odd := numbers[(numbers < 0.0) | (numbers != np.floor(numbers))]).size:
+        raise InputError(f"battery-health: {where}: a cycle {odd[0]:g}; expected whole numbers from 0")
     highest = float(np.quantile(np.abs(voltage), 0.95))
     if not _VOLTS[0] <= highest <= _VOLTS[1]:
         raise InputError(f"battery-health: {where}: voltages of {highest:,.4g}; expected V of a single cell")
     typical = float(np.median(celsius))
     if not _CELSIUS[0] <= typical <= _CELSIUS[1]:
         raise InputError(f"battery-health: {where}: temperatures of {typical:,.4g}; expected °C")
-    limit = 0.05 * float(np.abs(current).max())
+    limit = LOAD * float(np.abs(current).max())
     if limit == 0.0:
         raise InputError(f"battery-health: {where}: the current is 0 everywhere; expected A")
     same = np.diff(numbers) == 0
@@ -90,20 +118,31 @@ def check(columns: Mapping[str, Floats], numbers: Floats, where: str) -> None:
 
 
 def _check_sizes(seconds: Floats, current: Floats, voltage: Floats, numbers: Floats, where: str) -> None:
-    """Check the typical discharge: its charge, and the time in which the voltage falls."""
-    loaded = np.flatnonzero(current < -0.05 * float(np.abs(current).max()))
+    """Check the typical discharge: its charge, its current, and the time in which the voltage falls.
+
+    Half of all charge flowed in longer ones: a cell whose voltage collapses at once, as old and cold ones do,
+    gives little.
+    """
+    loaded = np.flatnonzero(current < -LOAD * float(np.abs(current).max()))
     if not len(loaded):
         raise InputError(f"battery-health: {where}: no discharge; expected a negative current")
     starts = np.concatenate(([0], np.flatnonzero(np.diff(numbers[loaded])) + 1))
     firsts, lasts = loaded[starts], loaded[np.concatenate((starts[1:], [len(loaded)])) - 1]
-    amounts = -np.add.reduceat(current[loaded], starts) / np.diff(np.concatenate((starts, [len(loaded)])))
-    length = float(np.median(seconds[lasts] - seconds[firsts]))
-    charge = float(np.median(amounts)) * length / 3600.0
+    amperes = -np.add.reduceat(current[loaded], starts) / np.diff(np.concatenate((starts, [len(loaded)])))
+    lengths = np.maximum(seconds[lasts] - seconds[firsts], 0.0)
+    order = np.argsort(lengths)
+    charges = (amperes * lengths / 3600.0)[order]
+    typical = order[np.searchsorted(np.cumsum(charges), 0.5 * charges.sum())]
+    charge, length = float(amperes[typical] * lengths[typical] / 3600.0), float(lengths[typical])
     if charge > _MOST_AMPERE_HOURS:
         raise InputError(
             f"battery-health: {where}: discharges of {charge:,.0f} Ah; expected a current in A, seconds in s"
         )
-    if length < _SHORTEST and float(np.median(voltage[firsts] - voltage[lasts])) > _FALL:
+    if amperes[typical] > _MOST_AMPERES:
+        raise InputError(
+            f"battery-health: {where}: a current of {amperes[typical]:,.0f} under load; expected A"
+        )
+    if length < _SHORTEST and float(voltage[firsts[typical]] - voltage[lasts[typical]]) > _FALL:
         raise InputError(
             f"battery-health: {where}: discharges last {length:.3g} s; expected seconds, not minutes or hours"
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.battery_health.lab.discharge import Measured
-from pipelines.battery_health.lab.reference import AGO
+from pipelines.battery_health.lab.reference import AGO, groups
 from pipelines.battery_health.lab.windows import SHARES, WindowError
 
 OWN, ALONE = "with an earlier full discharge", "from other cells only"
@@ -22,14 +22,25 @@ def window_table(measured: Mapping[str, Mapping[int, Measured]], errors: Rows) -
 
     Columns: those of `WindowError`; cell, discharge, age (the number's share of the cell's last), truth_ah,
     first_ah (capacity of the cell's first full discharge), ago_ah (of its last full one at least `AGO`
-    discharges ago, or of its first), error, first_error, ago_error (shares of the truth), covered.
+    discharges ago, or of its first), both at a like current and temperature where there is one; error,
+    first_error, ago_error (shares of the truth), covered.
     """
     rows = []
     for cell, discharges in errors.items():
-        full = {number: one.capacity_ah for number, one in sorted(measured[cell].items()) if one.full}
-        last = max(measured[cell])
+        of_cell = measured[cell]
+        full = {number: one.capacity_ah for number, one in sorted(of_cell.items()) if one.capacity_ah > 0.0}
+        like = {
+            number: {other: full[other] for other in group if other in full}
+            for group in groups(of_cell)
+            for number in group
+        }
+        last = max(*of_cell, 1)
         for number, windows in discharges.items():
-            first, ago = guesses(number, full)
+            plain = guesses(number, full)
+            first, ago = (
+                one if one > 0.0 else any_
+                for one, any_ in zip(guesses(number, like[number]), plain, strict=True)
+            )
             truth = full.get(number, np.nan)
             rows += [(cell, number, number / last, truth, first, ago, *window) for window in windows]
     columns = ("cell", "discharge", "age", "truth_ah", "first_ah", "ago_ah", *WindowError._fields)
@@ -93,7 +104,7 @@ def summary(windows: pd.DataFrame, by: list[str] | None = None) -> pd.DataFrame:
 def with_groups(windows: pd.DataFrame) -> pd.DataFrame:
     """Add the groups by which errors are shown: the window's place, the cell's age, the temperature."""
     places = pd.cut(windows["place"], [-1.0, 0.25, 0.5, 0.75, 1.0], labels=["1st", "2nd", "3rd", "4th"])
-    ages = pd.cut(windows["age"], [0.0, 1 / 3, 2 / 3, 1.0], labels=["young", "middle", "old"])
+    ages = pd.cut(windows["age"], [-1.0, 1 / 3, 2 / 3, 1.0], labels=["young", "middle", "old"])
     warmth = 5.0 * np.floor(windows["celsius"] / 5.0)
     degrees = [f"{low:.0f} to {low + 5:.0f}" for low in warmth]
     order = [f"{low:.0f} to {low + 5:.0f}" for low in sorted(set(warmth))]

@@ -13,14 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.battery_health.lab.discharge import STEP, drawn, under_load
+from pipelines.battery_health.lab.discharge import APART, POINTS, STEP, drawn, load, under_load
 from pipelines.battery_health.lab.reference import CellCurves, Known, Reference
+from pipelines.battery_health.lab.regression import Block, fits, quantile
 from pipelines.battery_health.models import Floats
 
 PARTS = 4
 """Parts of equal charge into which a window is split: their ratios show the shape, their sum the size."""
-RIDGE = 1e-4
-"""Ridge of the regressions, per row; features are logarithms of charges."""
 LEAST_CHARGE = 0.005
 """Least charge of a part between two voltages, Ah; keeps logarithms finite where a curve does not reach."""
 LEAST_FALL = 0.03
@@ -31,6 +30,9 @@ FEWEST_OF_CELL = 4
 """Fewest rows of one cell in a regression."""
 COVERED = 0.9
 """Share of the intervals that are to cover the truth."""
+CELLS_COVERED = 0.75
+"""Share of cells whose own interval that of a new cell exceeds: the widest of up to three. Those of the other
+quarter still hold the truth mostly, and those of most cells more often than asked for."""
 PER_CELSIUS, PER_LOG_CURRENT = 0.1, 1.0 / math.log(2.0)
 """Distance of a curve from a window: 1 for 10 °C, for twice the current, for half the time under load."""
 NEAR = 0.5
@@ -40,6 +42,8 @@ FARTHER = 0.25
 SHIFT = 0.2
 """Without a curve of the cell itself: shift of the capacity, as a share, for each unit of distance beyond
 `NEAR`. An assumption, on the safe side: a fifth for 10 °C, or for twice the current."""
+WIDEST = math.log(2.0)
+"""Half the width of the widest interval: from half to twice the estimate; a wider one says nothing."""
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 """Student's t at 95 %, by degrees of freedom from 1."""
 _NORMAL = 1.645
@@ -73,24 +77,6 @@ class _Window(NamedTuple):
     duty: float
 
 
-class _Fit(NamedTuple):
-    """A ridge regression: means, slopes, and the inverse of the mean products of the features."""
-
-    means: Floats
-    mean: float
-    slopes: Floats
-    inverse: Floats
-
-    def predict(self, rows: Floats) -> Floats:
-        return np.asarray(self.mean + (rows - self.means) @ self.slopes)
-
-    def reach(self, rows: Floats) -> Floats:
-        """Return how much wider errors are at rows that lie far from those that were fitted."""
-        away = rows - self.means
-        leverage = ((away @ self.inverse) * away).sum(axis=-1) / away.shape[-1]
-        return np.asarray(np.sqrt(1.0 + leverage))
-
-
 def estimate(samples: Floats, cell: str, number: int, known: Known | None, reference: Reference) -> Estimate:
     """Estimate the capacity from a window of a discharge.
 
@@ -102,8 +88,8 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
         reference: the curves of all cells.
     """
     window = _window(samples)
-    if window is None:
-        return _none("too short a part under load")
+    if isinstance(window, str):
+        return _none(window)
     others, distance = _near(window, cell, reference)
     if not others:
         return _none("no other cell to compare with")
@@ -120,6 +106,8 @@ def estimate(samples: Floats, cell: str, number: int, known: Known | None, refer
     blocks = [(rows, values) for rows, values in blocks if len(rows) >= FEWEST_OF_CELL]
     if sum(len(rows) for rows, _ in blocks) < FEWEST:
         return _none("too few discharges of other cells to compare with")
+    if known is None and len(blocks) == 1:
+        return _none("only one other cell under like conditions: how far cells differ is unknown")
     return _solve(blocks, row, base, known is None, distance)
 
 
@@ -127,19 +115,18 @@ def _none(reason: str) -> Estimate:
     return Estimate(math.nan, math.nan, math.nan, reason, math.nan)
 
 
-def _window(samples: Floats) -> _Window | None:
+def _window(samples: Floats) -> _Window | str:
+    """Return what is under load, or why it is too little."""
     loaded = np.flatnonzero(under_load(samples[1]))
     if len(loaded) < FEWEST:
-        return None
+        return "too few samples under load"
     part = samples[:, loaded[0] : loaded[-1] + 1]
     voltage = np.minimum.accumulate(part[2])
     if voltage[0] - voltage[-1] < LEAST_FALL:
-        return None
+        return f"its voltage falls by less than {LEAST_FALL:g} V"
     middle = int(np.searchsorted(-voltage, -0.5 * (voltage[0] + voltage[-1])))
-    charge = drawn(part[0], part[1])
-    return _Window(
-        charge, voltage, float(part[3][middle]), float(samples[1][loaded].mean()), len(loaded) / part.shape[1]
-    )
+    current, duty = load(part[0], part[1])
+    return _Window(drawn(part[0], part[1]), voltage, float(part[3][middle]), current, duty)
 
 
 def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCurves], float]:
@@ -148,7 +135,7 @@ def _near(window: _Window, cell: str, reference: Reference) -> tuple[list[CellCu
     others = [one for one in reference.cells if one.cell != cell]
     if not others:
         return [], math.nan
-    at = min(max(round((middle - reference.cutoff) / STEP), 0), others[0].celsius.shape[1] - 1)
+    at = min(max(round((middle - reference.cutoff) / STEP / APART), 0), others[0].celsius.shape[1] - 1)
     distances = [
         PER_CELSIUS * np.abs(one.celsius[:, at] - window.celsius)
         + PER_LOG_CURRENT * np.abs(np.log(one.currents / window.current))
@@ -171,6 +158,7 @@ def _voltages(
 ) -> tuple[Floats | None, Floats]:
     """Choose the voltages that split the window, within what all curves reach; also the window's charges."""
     tops = [float(one.tops.min()) for one in others] + ([known.curve.top] if known is not None else [])
+    tops.append(cutoff + STEP * (POINTS - 2))
     high, low = min(float(window.voltage[0]), *tops), max(float(window.voltage[-1]), cutoff)
     if high - low < LEAST_FALL:
         return None, window.charge
@@ -206,52 +194,42 @@ def _rows(one: CellCurves, voltages: Floats, gap: int | None, cutoff: float) -> 
     return features[after] - features[before], one.logs[after] - one.logs[before]
 
 
-def _fit(blocks: list[tuple[Floats, Floats]], centred: bool) -> _Fit:
-    rows = np.concatenate([rows for rows, _ in blocks])
-    values = np.concatenate([values for _, values in blocks])
-    means = rows.mean(axis=0) if centred else np.zeros(rows.shape[1])
-    mean = float(values.mean()) if centred else 0.0
-    away = rows - means
-    products = away.T @ away / len(rows) + RIDGE * np.eye(rows.shape[1])
-    inverse = np.linalg.inv(products)
-    return _Fit(means, mean, inverse @ (away.T @ (values - mean)) / len(rows), inverse)
-
-
-def _solve(
-    blocks: list[tuple[Floats, Floats]], row: Floats, base: float, alone: bool, distance: float
-) -> Estimate:
+def _solve(blocks: list[Block], row: Floats, base: float, alone: bool, distance: float) -> Estimate:
     """Predict, with the interval that covers `COVERED` of the errors at the worst predicted other cell.
 
     Each other cell is predicted from the rest in turn, at the same voltages (a conformal interval by cell).
     The interval widens where the row lies off those that were fitted, and with the conditions' distance.
     """
-    fit = _fit(blocks, alone)
-    widths = []
-    for number, (rows, values) in enumerate(blocks):
-        rest = blocks[:number] + blocks[number + 1 :]
-        other = _fit(rest or blocks, alone)
-        errors = np.abs(values - other.predict(rows)) / other.reach(rows)
-        widths.append(float(np.quantile(errors, COVERED)))
+    regressions = fits(blocks, alone)
+    counts = [len(rows) for rows, _ in blocks]
+    rows, values = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    predicted, reach = regressions.predict(np.repeat(np.arange(1, len(blocks) + 1), counts), rows)
+    errors = np.abs(values - predicted) / reach
+    widths = [quantile(part, COVERED) for part in np.split(errors, np.cumsum(counts)[:-1])]
     beyond = max(distance - NEAR, 0.0)
-    inside = max(widths)
+    inside = quantile(
+        np.array(widths), min((CELLS_COVERED * (len(widths) + 1) - 1) / max(len(widths) - 1, 1), 1.0)
+    )
     if alone or len(blocks) == 1:
         # The cell is one more draw among few: what sets cells apart has been seen that often only.
         inside *= _STUDENT[min(max(len(blocks) - 1, 1), len(_STUDENT)) - 1] / _NORMAL
+    (there,), (reached,) = regressions.predict([0], row[None, :])
+    mean = float(regressions.mean[0])
     change, width = _held(
-        float(fit.predict(row)) - fit.mean,
+        float(there) - mean,
         inside,
-        inside * float(fit.reach(row)) * (1.0 + 2.0 * beyond),
-        _NORMAL * _spread(blocks, fit.mean) * (1.0 + beyond),
+        inside * float(reached) * (1.0 + 2.0 * beyond),
+        _NORMAL * float(np.sqrt(np.mean((values - mean) ** 2))) * (1.0 + beyond),
     )
     if alone:
         width += SHIFT * beyond
-    log = base + fit.mean + change
+    if width > WIDEST:
+        return _none(
+            f"it could be {math.exp(width):.1f} times as much, or as little: other cells are too unlike"
+        )
+    log = base + mean + change
     middle, low, high = (math.exp(value) for value in (log, log - width, log + width))
     return Estimate(middle, low, high, "", distance)
-
-
-def _spread(blocks: list[tuple[Floats, Floats]], mean: float) -> float:
-    return float(np.sqrt(np.mean((np.concatenate([values for _, values in blocks]) - mean) ** 2)))
 
 
 def _held(change: float, inside: float, width: float, usual: float) -> tuple[float, float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.battery_health.lab.discharge import Measured
+from pipelines.battery_health.lab.reference import groups
 from pipelines.battery_health.models import Floats
 
 RETURNED = 0.01
@@ -49,8 +51,14 @@ class Outlier(NamedTuple):
 
 
 def returned(discharges: Mapping[int, Measured]) -> list[Returned]:
-    """Find the rises of a cell's capacity."""
-    numbers, values = _course(discharges, "capacity_ah")
+    """Find the rises of a cell's capacity under like conditions."""
+    rises = [
+        rise for group in groups(discharges) for rise in _rises(*_course(discharges, group, "capacity_ah"))
+    ]
+    return sorted(rises)
+
+
+def _rises(numbers: list[int], values: Floats) -> list[Returned]:
     rises = []
     for index in np.flatnonzero(np.diff(values) > RETURNED * values[:-1]).tolist():
         below = np.flatnonzero(values[index + 1 :] < values[index])
@@ -65,10 +73,10 @@ def returned(discharges: Mapping[int, Measured]) -> list[Returned]:
 
 
 def outliers(discharges: Mapping[int, Measured]) -> list[Outlier]:
-    """Find single values of a cell that lie away from both neighbours."""
-    found = []
-    for measure in ("capacity_ah", "resistance_mohm"):
-        numbers, values = _course(discharges, measure)
+    """Find single values of a cell that lie away from both neighbours under like conditions."""
+    found: list[Outlier] = []
+    for measure, group in itertools.product(("capacity_ah", "resistance_mohm"), groups(discharges)):
+        numbers, values = _course(discharges, group, measure)
         if len(values) < 5:
             continue
         steps = np.diff(values)
@@ -81,7 +89,7 @@ def outliers(discharges: Mapping[int, Measured]) -> list[Outlier]:
     return found
 
 
-def _course(discharges: Mapping[int, Measured], measure: str) -> tuple[list[int], Floats]:
-    pairs = [(number, float(getattr(one, measure))) for number, one in sorted(discharges.items())]
+def _course(discharges: Mapping[int, Measured], group: list[int], measure: str) -> tuple[list[int], Floats]:
+    pairs = [(number, float(getattr(discharges[number], measure))) for number in group]
     pairs = [(number, value) for number, value in pairs if not np.isnan(value)]
     return [number for number, _ in pairs], np.array([value for _, value in pairs])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -35,6 +36,10 @@ _COLLAPSE = 30.0
 """Fall of the open-circuit voltage below empty, V for each share of the capacity."""
 
 
+_MOST_SAMPLES = 2000
+"""Most samples, about, of a simulated discharge."""
+
+
 class Conditions(NamedTuple):
     """Conditions of discharges, rounded, so that one more real discharge hardly ever changes them.
 
@@ -66,21 +71,32 @@ class Simulated(NamedTuple):
 
 
 def conditions(measured: Mapping[str, Mapping[int, Measured]]) -> Conditions | None:
-    """Return the typical conditions of cells; None if no discharge was full."""
-    by_cell = [[one for one in cell.values() if one.full] for cell in measured.values()]
+    """Return the typical conditions of cells; None if no discharge has a curve."""
+    by_cell = [[one for one in cell.values() if one.curve is not None] for cell in measured.values()]
     full = [one for cell in by_cell for one in cell]
     if not full:
         return None
     newest = [max(one.capacity_ah for one in cell) for cell in by_cell if cell]
     ohms = np.array([one.resistance_mohm for one in full])
     ohms = ohms[~np.isnan(ohms)]
+    capacity = _rounded(float(np.median(newest)))
+    current = _rounded(float(np.median([one.current for one in full])))
+    interval = _rounded(float(np.median([one.interval for one in full])))
     return Conditions(
-        round(float(np.median(newest)), 1),
-        float(np.round(np.median(ohms), -1)) if len(ohms) else _MODEL.resistance * _MODEL.capacity,
-        round(float(np.median([one.current for one in full])), 1),
+        capacity,
+        _rounded(
+            float(np.median(ohms)) if len(ohms) else _MODEL.resistance * _MODEL.capacity / capacity, 0.1
+        ),
+        current,
         float(np.round(np.median([one.celsius for one in full]))),
-        float(np.round(np.median([one.interval for one in full]))),
+        max(interval, _rounded(3600.0 * capacity / -current / _MOST_SAMPLES)),
     )
+
+
+def _rounded(value: float, step: float = 0.05) -> float:
+    """Round to steps of a share of the value."""
+    size = math.copysign(math.exp(step * round(math.log(abs(value)) / step)), value)
+    return float(f"{size:.2g}")
 
 
 @task
@@ -132,7 +148,7 @@ def discharge(like: Conditions, cutoff: float, cell: int, number: int) -> Floats
         ohms * resistance_factor(_MODEL, celsius) * (1.0 + POLARISATION * (1.0 - np.exp(-since / RELAXATION)))
     )
     volts = voltage_at_rest(_MODEL, soc) - _COLLAPSE * np.maximum(-soc, 0.0) + ohms_now * current
-    count = min(int((volts > cutoff).argmin()) + 2, len(seconds))
+    count = min(max(int((volts > cutoff).argmin()), _RESTS + 1) + 2, len(seconds))
     noise = rng.standard_normal((3, len(seconds)))
     measured = (
         current + CURRENT_NOISE * like.capacity_ah * noise[0],

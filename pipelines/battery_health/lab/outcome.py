@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.battery_health.lab.discharge import Measured
+from pipelines.battery_health.lab.discharge import LONGEST_STEP, PULSE, Measured
 from pipelines.battery_health.lab.errors import OWN, summary
 from pipelines.battery_health.lab.reading import Discharge
+from pipelines.battery_health.lab.reference import first_like
 from pipelines.battery_health.lab.windows import WindowError
 
 COLUMNS = (
@@ -19,6 +20,9 @@ COLUMNS = (
     *("celsius", "current_a", "lowest_v", "cutoff_v", "interval_s", "source", "note"),
 )
 """Columns of the artifact `cell-health`: the first eight are those of telemetry."""
+
+COARSE = 0.03
+"""Share of the capacity between two samples above which a note says so."""
 
 Windows = Mapping[str, Mapping[int, Sequence[WindowError]]]
 
@@ -33,20 +37,19 @@ def health_table(
     """Return a row for each cell and discharge: the columns of telemetry's `cell-health`, and more.
 
     `battery` is the cell's name. `capacity_ah` is that of a full discharge, NaN otherwise; `soh` is relative
-    to the cell's first full one, and `resistance_mohm` at the discharge's own temperature, as no data sheet
-    is known. `estimated_ah`, `low_ah` and `high_ah` come from a window of half of the charge at a random
-    place, or from all there is if the discharge never was full.
+    to the cell's first full one at a like current and temperature, and `resistance_mohm` at the discharge's
+    own temperature, as no data sheet is known. `estimated_ah`, `low_ah` and `high_ah` come from a window of
+    half of the charge at a random place, or from all there is if the discharge never was full.
     """
     rows = []
+    bases = {cell: first_like(of_cell) for cell, of_cell in measured.items()}
     for discharge in discharges:
-        of_cell = measured[discharge.cell]
-        one = of_cell[discharge.number]
-        full = (other.capacity_ah for _, other in sorted(of_cell.items()) if other.full)
+        one = measured[discharge.cell][discharge.number]
         window = _shown(windows[discharge.cell][discharge.number])
         rows.append(
             (
-                *(discharge.cell, 1, pd.NaT, None, None),
-                *(one.capacity_ah, one.resistance_mohm, one.capacity_ah / next(full, math.nan)),
+                *(discharge.cell, 1, pd.NaT, None, None, one.capacity_ah, one.resistance_mohm),
+                one.capacity_ah / bases[discharge.cell].get(discharge.number, math.nan),
                 *(discharge.number, one.charge_ah, window.capacity_ah, window.low, window.high),
                 *(one.celsius, one.current, one.lowest, cutoff, one.interval),
                 *(source, note(one, window, cutoff)),
@@ -67,8 +70,13 @@ def note(one: Measured, window: WindowError, cutoff: float) -> str:
     notes = []
     if not one.full:
         notes.append(f"never fell to {cutoff:g} V (lowest {one.lowest:.2f} V): no capacity")
+    elif one.unsampled > COARSE:
+        notes.append(f"{one.unsampled:.0%} of the capacity flowed between two samples: it is that uncertain")
     if math.isnan(one.resistance_mohm):
-        notes.append("no rest before the load: no resistance")
+        notes.append(
+            f"no resistance: no sample at rest up to {LONGEST_STEP:g} s before the load, "
+            f"or too few in the first {PULSE:g} s of it"
+        )
     if window.reason:
         notes.append(f"no estimate: {window.reason}")
     return "; ".join(notes)

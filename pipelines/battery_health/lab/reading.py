@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,17 +12,21 @@ import numpy as np
 import pyarrow as pa
 
 from lightwork import InputError
-from lightwork.lake import Lake
-from pipelines.battery_health.lab.columns import NAMES, check, chosen
+from lightwork.lake import Entry, Lake
+from pipelines.battery_health.lab.columns import LOAD, NAMES, check, chosen
+from pipelines.battery_health.lab.parts import one_discharge
 from pipelines.battery_health.models import Floats
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz", ".bdf", ".bdf.gz")
+_SUFFIX = re.compile(r"(\.bdf)?\.(parquet|csv|csv\.gz)$|\.bdf(\.gz)?$", re.IGNORECASE)
+_NOTES = (".md", ".txt", ".pdf", ".html")
+"""Files beside those of cells that nobody takes for one."""
 SAMPLE_COLUMNS = ("seconds", "current", "voltage", "temperature")
 """Columns of a discharge's samples: s since its first sample, A (negative when discharging), V, °C."""
-FEWEST = 10
-"""Fewest samples under load of a discharge."""
-_DISORDER = 0.05
-"""Largest share of samples that may be dropped from a discharge before all of it is."""
+PAUSE = 600.0
+"""Time without samples, s, in which a cell may have been charged, if its voltage is higher by `RISE` then."""
+RISE = 0.5
+FILLED = 300.0
+"""Longest time, s, to a sample with a temperature for one without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,51 +63,73 @@ def read_cells(folder: Path) -> Cells:
     Raises:
         InputError: there are no such files, or one of them is not a table of samples.
     """
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and _is_table(path.name))
-    return _cells(((path.name, path.read_bytes()) for path in paths), str(folder))
+    paths = sorted(path for path in folder.iterdir() if path.is_file())
+    files = ((path.name, path.read_bytes()) for path in paths if _is_table(path.name))
+    return _cells(files, [path.name for path in paths], str(folder))
 
 
 def read_lake(lake: Lake, folder: str) -> Cells:
     """Read a folder of cells in the lake; raises as `read_cells`."""
-    paths = sorted(entry.path for entry in lake.entries(folder) if _is_table(entry.path))
-    files = ((path.rsplit("/", 1)[-1], lake.read(path)) for path in paths)
-    return _cells(files, f"{lake.root}/{folder}")
+    paths = {entry.path.rsplit("/", 1)[-1]: entry.path for entry in _direct(lake, folder)}
+    files = ((name, lake.read(path)) for name, path in paths.items() if _is_table(name))
+    return _cells(files, list(paths), f"{lake.root}/{folder}")
 
 
 def is_flat(lake: Lake, folder: str) -> bool:
     """Whether a folder of the lake directly holds files, as one of cells does."""
-    return any(
-        "/" not in entry.path.removeprefix(f"{folder}/") and _is_table(entry.path)
-        for entry in lake.entries(folder)
-    )
+    return any(_is_table(entry.path.rsplit("/", 1)[-1]) for entry in _direct(lake, folder))
+
+
+def _direct(lake: Lake, folder: str) -> list[Entry]:
+    """List the files of a folder that are in no folder of their own."""
+    return [entry for entry in lake.entries(folder) if "/" not in entry.path.removeprefix(f"{folder}/")]
 
 
 def _is_table(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
+    return _SUFFIX.search(name) is not None and not name.startswith(".")
 
 
-def _cells(files: Iterator[tuple[str, bytes]], folder: str) -> Cells:
+def _cells(files: Iterator[tuple[str, bytes]], names: list[str], folder: str) -> Cells:
     discharges: list[Discharge] = []
-    remarks: list[str] = []
+    remarks = [
+        f"{name} is not read; expected .parquet or .csv"
+        for name in names
+        if not (_is_table(name) or name.startswith(".") or name.lower().endswith(_NOTES))
+    ]
     seen: dict[str, str] = {}
+    signatures: dict[tuple[float, ...], str] = {}
     for name, data in files:
-        cell = name.split(".")[0]
+        cell = _SUFFIX.sub("", name)
         if cell in seen:
             raise InputError(
                 f"battery-health: {folder}: {seen[cell]} and {name} are the same cell; expected one file"
             )
         seen[cell] = name
-        discharges += _split(cell, _columns(data, name, f"{folder}/{name}"), remarks)
+        of_cell = _split(cell, _columns(data, name, f"{folder}/{name}"), remarks)
+        marks = [_signature(one) for one in of_cell]
+        if twins := [signatures[mark] for mark in marks if mark in signatures]:
+            remarks.append(
+                f"{cell}: {len(twins)} of its {len(marks)} discharges are also those of {twins[0]}, "
+                "so it is the same cell; left out"
+            )
+            continue
+        signatures |= dict.fromkeys(marks, cell)
+        discharges += of_cell
     if not seen:
-        raise InputError(f"battery-health: no files of cells in {folder}; expected {', '.join(SUFFIXES[:2])}")
+        raise InputError(f"battery-health: no files of cells in {folder}; expected .parquet, .csv")
     if not discharges:
-        raise InputError(f"battery-health: {folder} has no usable discharge: {remarks[0]}")
+        raise InputError(f"battery-health: {folder} has no usable discharge: {remarks[-1]}")
     return Cells(discharges, remarks)
 
 
+def _signature(one: Discharge) -> tuple[float, ...]:
+    """Return what no two measured discharges share, and single precision or a CSV file does not change."""
+    return one.samples.shape[1], *np.round(one.samples.mean(axis=1), 4).tolist()
+
+
 def _columns(data: bytes, name: str, where: str) -> dict[str, Floats]:
-    table = _table(data, name, where)
-    names = chosen(table.column_names, where)
+    table, header = _table(data, name, where)
+    names = chosen(header, where)
     columns: dict[str, Floats] = {}
     for column, original in names.items():
         try:
@@ -117,17 +144,20 @@ def _columns(data: bytes, name: str, where: str) -> dict[str, Floats]:
     return columns
 
 
-def _table(data: bytes, name: str, where: str) -> pa.Table:
+def _table(data: bytes, name: str, where: str) -> tuple[pa.Table, list[str]]:
+    """Read a file: its table, and the names of the columns."""
     import pyarrow.csv
     import pyarrow.parquet as pq
 
     buffer = pa.BufferReader(data)
     try:
         if name.lower().endswith(".parquet"):
-            return pq.ParquetFile(buffer).read(use_threads=False)
-        stream = pa.CompressedInputStream(buffer, "gzip") if name.lower().endswith(".gz") else buffer
-        return pyarrow.csv.read_csv(stream, read_options=pyarrow.csv.ReadOptions(use_threads=False))
-    except (pa.ArrowException, OSError) as error:
+            table = pq.ParquetFile(buffer).read(use_threads=False)
+        else:
+            stream = pa.CompressedInputStream(buffer, "gzip") if name.lower().endswith(".gz") else buffer
+            table = pyarrow.csv.read_csv(stream, read_options=pyarrow.csv.ReadOptions(use_threads=False))
+        return table, table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())[:200]
         expected = ", ".join(accepted[0] for accepted in NAMES.values())
         raise InputError(
@@ -137,28 +167,36 @@ def _table(data: bytes, name: str, where: str) -> pa.Table:
 
 def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Discharge]:
     """Split a cell's samples into its discharges."""
-    whole = ~np.isnan(np.sum(list(columns.values()), axis=0))
+    columns = _with_temperatures(cell, columns, remarks)
+    whole = np.isfinite(np.sum(list(columns.values()), axis=0))
     if not whole.any():
-        remarks.append(f"{cell}: no sample has all values; the cell is left out")
+        empty = [name for name, values in columns.items() if not np.isfinite(values).any()]
+        without = f" ({', '.join(empty)} has none)" if empty else ""
+        remarks.append(f"{cell}: no sample has all values{without}; the cell is left out")
         return []
     if not whole.all():
         remarks.append(f"{cell}: {(~whole).sum():,} samples without a value are dropped")
         columns = {name: values[whole] for name, values in columns.items()}
     samples = np.stack([columns[name] for name in SAMPLE_COLUMNS])
     numbers = columns["cycle"] if "cycle" in columns else _numbered(samples)
-    check(columns, numbers, cell)
     edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    if (runs := len(edges) - 1) > 2 * len(np.unique(numbers)) + 10:
+        raise InputError(
+            f"battery-health: {cell}: cycle changes {runs:,} times from row to row; expected rows in order"
+        )
+    check(columns, numbers, cell)
     found: dict[int, Floats] = {}
     contents: dict[bytes, int] = {}
     for start, end in pairwise(edges):
         number = int(numbers[start])
-        part = _discharge(f"{cell}, discharge {number}", samples[:, start:end], "cycle" in columns, remarks)
+        where = f"{cell}, discharge {number}"
+        part = one_discharge(where, samples[:, start:end], "cycle" in columns, remarks)
         if part is None:
             continue
         twin = contents.setdefault(part.tobytes(), number)
         if twin != number or number in found:
             reason = f"the same samples as {twin}" if twin != number else "its number occurs twice"
-            remarks.append(f"{cell}, discharge {number}: {reason}; dropped")
+            remarks.append(f"{where}: {reason}; dropped")
             continue
         found[number] = part
     if list(found) != sorted(found):
@@ -166,45 +204,38 @@ def _split(cell: str, columns: dict[str, Floats], remarks: list[str]) -> list[Di
     return [Discharge(cell, number, found[number]) for number in sorted(found)]
 
 
+def _with_temperatures(cell: str, columns: dict[str, Floats], remarks: list[str]) -> dict[str, Floats]:
+    """Fill gaps between temperatures, which many cyclers record less often than voltages."""
+    celsius, seconds = columns["temperature"], columns["seconds"]
+    known = np.flatnonzero(np.isfinite(celsius))
+    if len(known) in (0, len(celsius)):
+        return columns
+    at = np.searchsorted(known, np.arange(len(celsius)))
+    before, after = known[np.maximum(at - 1, 0)], known[np.minimum(at, len(known) - 1)]
+    cycles = columns.get("cycle", np.zeros(len(celsius)))
+    away = [
+        np.where(cycles[other] == cycles, np.abs(seconds[other] - seconds), np.inf)
+        for other in (before, after)
+    ]
+    filled = (np.minimum(*away) <= FILLED) & ~np.isfinite(celsius)
+    if not filled.any():
+        return columns
+    remarks.append(f"{cell}: {filled.sum():,} samples without a temperature have that of their neighbours")
+    nearer = np.where(away[0] <= away[1], celsius[before], celsius[after])
+    return {**columns, "temperature": np.where(filled, nearer, celsius)}
+
+
 def _numbered(samples: Floats) -> Floats:
-    """Number the discharges of a file without cycles: each begins after charging, or where time restarts."""
-    seconds, current = samples[0], samples[1]
-    limit = 0.05 * float(np.abs(current).max())
+    """Number the discharges of a file without cycles.
+
+    Each begins after charging, where time starts again, or where the cell must have been charged meanwhile.
+    """
+    seconds, current, voltage, _ = samples
+    limit = LOAD * float(np.abs(current).max())
     charging = current > limit
-    ends = np.concatenate(([False], charging[:-1] & ~charging[1:])) | np.concatenate(
-        ([False], np.diff(seconds) < 0)
-    )
+    passed = np.diff(seconds)
+    unseen = (passed > PAUSE) & (np.diff(voltage) > RISE)
+    ends = np.concatenate(([False], (charging[:-1] & ~charging[1:]) | (passed < 0.0) | unseen))
     parts = np.cumsum(ends)
     discharged = np.bincount(parts, weights=current < -limit) > 0
     return np.asarray(np.cumsum(discharged)[parts], dtype=np.float64)
-
-
-def _discharge(where: str, samples: Floats, numbered: bool, remarks: list[str]) -> Floats | None:
-    """Return a discharge's samples in order of time, without charging; None if it is unusable."""
-    seconds = samples[0]
-    ahead = np.concatenate(([True], seconds[1:] > np.maximum.accumulate(seconds)[:-1]))
-    if (dropped := int((~ahead).sum())) > _DISORDER * len(seconds):
-        remarks.append(f"{where}: {dropped} of {len(seconds)} samples are out of order or doubled; dropped")
-        return None
-    if dropped:
-        remarks.append(f"{where}: {dropped} samples that are out of order or doubled are dropped")
-        samples = samples[:, ahead]
-    samples = _without_charging(samples)
-    limit = 0.05 * float(np.abs(samples[1]).max(initial=0.0))
-    if int((samples[1] < -limit).sum()) < FEWEST:
-        # A cycle without a discharge is one; a stretch that only charging separates is not.
-        if numbered:
-            remarks.append(f"{where}: fewer than {FEWEST} samples under load; dropped")
-        return None
-    return np.ascontiguousarray(np.vstack([samples[:1] - samples[0, 0], samples[1:]]))
-
-
-def _without_charging(samples: Floats) -> Floats:
-    """Return the longest stretch without charging that has a discharge in it."""
-    current = samples[1]
-    charging = np.concatenate(([True], current > 0.05 * float(np.abs(current).max()), [True]))
-    walls = np.flatnonzero(charging)
-    drawn = np.concatenate(([0.0], np.cumsum(np.maximum(-current, 0.0))))
-    amounts = drawn[walls[1:] - 1] - drawn[walls[:-1]]
-    best = int(amounts.argmax())
-    return samples[:, walls[best] : walls[best + 1] - 1]

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from pipelines.battery_health.models import Floats
 
 CURVES = 24
 """About as many curves of a cell and current are kept: all of 24, every second of 48, and so on."""
+CELLS = 16
+"""Most cells kept whose usual conditions are like each other."""
 AGO = 10
 """A full discharge of the cell itself counts as known once it is this many discharges old."""
 LIKE_CURRENT = 0.1
@@ -47,7 +50,7 @@ class CellCurves(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The kept curves of all cells; an estimate leaves out those of its own cell.
+    """The kept curves of cells; an estimate leaves out those of its own cell.
 
     Attributes:
         cells: ordered by name.
@@ -87,10 +90,12 @@ def stride(currents: Sequence[float]) -> int:
 def reference(measured: Mapping[str, Mapping[int, Measured]], cutoff: float) -> Reference:
     """Choose the curves to keep: those of numbers 1, 1 + stride, 1 + 2 strides of each cell.
 
-    A new discharge of another number therefore leaves the reference as it was, and with it all results.
+    A new discharge of another number therefore leaves the reference as it was, and with it all results. Of
+    many cells under like conditions `CELLS` are kept, in an order in which a new one is rarely among them.
     """
     cells = []
-    for cell in sorted(measured):
+    taken: Counter[tuple[float, ...]] = Counter()
+    for cell in sorted(measured, key=lambda name: (crc32(name.encode()), name)):
         discharges = measured[cell]
         apart = stride([one.current for one in discharges.values()])
         kept = [
@@ -98,9 +103,22 @@ def reference(measured: Mapping[str, Mapping[int, Measured]], cutoff: float) -> 
             for number, one in sorted(discharges.items())
             if (number - 1) % apart == 0 and one.curve is not None and one.capacity_ah > 0.0
         ]
-        if len(kept) >= 2:
+        if len(kept) < 2:
+            continue
+        usual = Counter(_class(one) for _, one, _ in kept).most_common(1)[0][0]
+        taken[usual] += 1
+        if taken[usual] <= CELLS:
             cells.append(_curves(cell, kept))
-    return Reference(tuple(cells), cutoff)
+    return Reference(tuple(sorted(cells, key=lambda one: one.cell)), cutoff)
+
+
+def _class(one: Measured) -> tuple[float, ...]:
+    """Return the class of a discharge's conditions: current, temperature (edges at 9, 19, 29 °C …), duty."""
+    return (
+        round(2.0 * math.log(-one.current)),
+        math.floor((one.celsius + 1.0) / 10.0),
+        round(2.0 * math.log(one.duty)),
+    )
 
 
 def _curves(cell: str, kept: list[tuple[int, Measured, Curve]]) -> CellCurves:
@@ -131,6 +149,32 @@ def known(number: int, discharges: Mapping[int, Measured]) -> Known | None:
         if one.curve is not None and _alike(one, now):
             return Known(other, one.capacity_ah, one.curve)
     return None
+
+
+def groups(discharges: Mapping[int, Measured]) -> list[list[int]]:
+    """Group a cell's discharges by conditions: each is like the first of its group."""
+    found: list[list[int]] = []
+    for number, one in sorted(discharges.items()):
+        group = next((group for group in found if _alike(discharges[group[0]], one)), None)
+        if group is None:
+            found.append([number])
+        else:
+            group.append(number)
+    return found
+
+
+def first_like(discharges: Mapping[int, Measured]) -> dict[int, float]:
+    """Return for each discharge the capacity of the cell's first full one under like conditions, Ah.
+
+    One with a curve is preferred: another was cut short, or has too few samples.
+    """
+    found: dict[int, float] = {}
+    for group in groups(discharges):
+        full = [discharges[number] for number in group if discharges[number].capacity_ah > 0.0]
+        good = [one for one in full if one.curve is not None] or full
+        if good:
+            found |= dict.fromkeys(group, good[0].capacity_ah)
+    return found
 
 
 def _alike(one: Measured, other: Measured) -> bool:

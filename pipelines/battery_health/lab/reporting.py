@@ -11,7 +11,7 @@ from lightwork import Session
 from pipelines.battery_health.lab.discharge import LATER, PULSE, Measured
 from pipelines.battery_health.lab.errors import ALONE, OWN, summary, usable, with_groups
 from pipelines.battery_health.lab.history import outliers, returned
-from pipelines.battery_health.lab.reference import AGO
+from pipelines.battery_health.lab.reference import AGO, groups
 from pipelines.battery_health.models import CURRENT_NOISE, VOLTAGE_NOISE
 
 CELLS_DRAWN = 12
@@ -58,7 +58,7 @@ def report(
     if own:
         _headline(session, windows)
     _fade(session, health)
-    _resistance(session, health)
+    _resistance(session, health, measured)
     if own:
         _errors(session, windows)
     _life(session, measured)
@@ -156,7 +156,9 @@ def _fade(session: Session, health: pd.DataFrame) -> None:
         session.report.text(f"{len(cells) - CELLS_DRAWN} more cells are in the artifact cell-health.")
 
 
-def _resistance(session: Session, health: pd.DataFrame) -> None:
+def _resistance(
+    session: Session, health: pd.DataFrame, measured: Mapping[str, Mapping[int, Measured]]
+) -> None:
     rows = health.dropna(subset=["resistance_mohm"])
     if rows.empty:
         return
@@ -171,26 +173,33 @@ def _resistance(session: Session, health: pd.DataFrame) -> None:
         unit="mOhm",
         note=f"voltage drop per current {PULSE:g} s after the load's begin, at the discharge's temperature",
     )
-    groups = rows.groupby("battery")
-    lists = [
-        (cell, group["resistance_mohm"].to_numpy(), group["celsius"].to_numpy()) for cell, group in groups
-    ]
-    session.report.table(
-        "Resistance over life",
-        pd.DataFrame(
-            {
-                "cell": [cell for cell, _, _ in lists],
-                "first, mOhm": [round(float(ohms[0]), 1) for _, ohms, _ in lists],
-                "lowest, mOhm": [round(float(ohms.min()), 1) for _, ohms, _ in lists],
-                "last, mOhm": [round(float(ohms[-1]), 1) for _, ohms, _ in lists],
-                "rise from the lowest, %": [
-                    round(100 * float(ohms[-1] / ohms.min() - 1), 1) for _, ohms, _ in lists
-                ],
-                "scatter, %": [round(100 * scatter(ohms), 2) for _, ohms, _ in lists],
-                "°C": [f"{low:.0f} to {high:.0f}" for low, high in ((t.min(), t.max()) for _, _, t in lists)],
-            }
-        ),
-    )
+    session.report.table("Resistance over life", resistance_over_life(measured))
+
+
+def resistance_over_life(measured: Mapping[str, Mapping[int, Measured]]) -> pd.DataFrame:
+    """Return the course of each cell's resistance: a row for each cell and conditions of its discharges."""
+    rows = []
+    for cell, discharges in measured.items():
+        for group in groups(discharges):
+            alike = [discharges[number] for number in group if discharges[number].resistance_mohm > 0.0]
+            if not alike:
+                continue
+            ohms = np.array([one.resistance_mohm for one in alike])
+            celsius = [one.celsius for one in alike]
+            rows.append(
+                {
+                    "cell": cell,
+                    "current, A": round(float(np.mean([one.current for one in alike])), 2),
+                    "°C": f"{min(celsius):.0f} to {max(celsius):.0f}",
+                    "discharges": len(alike),
+                    "first, mOhm": round(float(ohms[0]), 1),
+                    "lowest, mOhm": round(float(ohms.min()), 1),
+                    "last, mOhm": round(float(ohms[-1]), 1),
+                    "rise from the lowest, %": round(100 * float(ohms[-1] / ohms.min() - 1), 1),
+                    "scatter, %": round(100 * scatter(ohms), 2),
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def scatter(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> float:
@@ -263,8 +272,11 @@ def _residuals(measured: Mapping[str, Mapping[int, Measured]], windows: pd.DataF
     every = [one for discharges in measured.values() for one in discharges.values()]
     drop = [one.later_mohm / one.resistance_mohm for one in every]
     ohms = [
-        scatter(np.array([one.resistance_mohm for _, one in sorted(discharges.items())]))
+        scatter(
+            np.array([discharges[at].resistance_mohm for at in group if discharges[at].resistance_mohm > 0.0])
+        )
         for discharges in measured.values()
+        for group in groups(discharges)
     ]
     own = windows[windows["own"]]
     errors = {share: 100.0 * group["error"].abs().mean() for share, group in own.groupby("share")}

@@ -17,6 +17,9 @@ from pipelines.battery_health.lab.reference import known, reference
 from pipelines.battery_health.lab.reporting import report
 from pipelines.battery_health.lab.windows import WindowError, window_errors
 
+LOGGED = 20
+"""Lines about what was dropped that are logged."""
+
 Health = dict[str, dict[int, Measured]]
 Errors = dict[str, dict[int, list[WindowError]]]
 
@@ -31,7 +34,9 @@ def cells_in(session: Session, data: str) -> Cells | None:
         InputError: it holds something else.
     """
     local, folder = Path(data).expanduser(), data.strip("/")
-    if local.is_absolute() or data.startswith("."):
+    if not folder and not local.is_absolute():
+        raise InputError("battery-health: data is empty; expected a folder of the lake or of this machine")
+    if local.is_absolute() or data.startswith(".") or local.is_file():
         if not local.is_dir():
             raise InputError(
                 f"battery-health: {data} is not a folder of this machine; expected one with cells' files"
@@ -46,10 +51,19 @@ def estimates(discharges: list[Discharge], cutoff: float) -> tuple[Health, Error
     """Measure all discharges, and estimate their windows: an element for each cell and discharge.
 
     Measuring one takes a tenth of a millisecond, less than an element does, so it happens here.
+
+    Raises:
+        InputError: all discharges are at or below the cut-off with their first sample under load.
     """
     measured: Health = {}
     for one in discharges:
         measured.setdefault(one.cell, {})[one.number] = measure(one.samples, cutoff)
+    every = [one for cell in measured.values() for one in cell.values()]
+    if all(one.unsampled == 1.0 for one in every):
+        raise InputError(
+            f"battery-health: cutoff={cutoff:g}: every discharge begins at or below it; "
+            "expected the voltage at which one is full, V"
+        )
     samples = [one.samples for one in discharges]
     names, numbers = [one.cell for one in discharges], [one.number for one in discharges]
     past = [known(one.number, measured[one.cell]) for one in discharges]
@@ -70,12 +84,20 @@ def run(session: Session, cells: Cells, cutoff: float, source: str) -> dict[str,
         cutoff: the voltage at which a discharge is full, V.
         source: the folder.
     """
-    for line in cells.remarks:
+    for line in cells.remarks[:LOGGED]:
         session.log.warning(line)
+    if more := len(cells.remarks[LOGGED:]):
+        session.log.warning(f"{more:,} more lines about what was dropped; the report has the first 200")
     session.log.info(
         f"{len(cells.discharges):,} discharges of {len({one.cell for one in cells.discharges}):,} cells"
     )
     measured, errors = estimates(cells.discharges, cutoff)
+    if not any(one.full for cell in measured.values() for one in cell.values()):
+        lowest = min(one.lowest for cell in measured.values() for one in cell.values())
+        session.log.warning(
+            f"no discharge fell to {cutoff:g} V (the lowest to {lowest:.2f} V), so none has a capacity; "
+            "cutoff= is the voltage at which one is full"
+        )
     health = health_table(cells.discharges, measured, errors, cutoff, source)
     windows = window_table(measured, errors)
     session.artifacts.write("cell-health", health)

@@ -6,7 +6,7 @@ import pytest
 from pipelines.battery_health.lab.discharge import PULSE, measure
 from pipelines.battery_health.lab.history import outliers, returned
 from pipelines.battery_health.lab.like import Conditions, discharge
-from pipelines.battery_health.lab.reference import known, reference, stride
+from pipelines.battery_health.lab.reference import CELLS, first_like, known, reference, stride
 
 LIKE = Conditions(2.0, 100.0, -2.0, 24.0, 20.0)
 
@@ -47,6 +47,51 @@ def test_the_resistance_does_not_depend_on_how_often_was_sampled(interval):
     assert found.resistance_mohm == pytest.approx(100.0 + drift, abs=0.4)
 
 
+def test_before_the_first_sample_the_resistance_follows_the_root_of_time():
+    samples = line(50.0, begin=125.0)
+    begin = int((samples[1] < 0).argmax())
+    since = samples[0][begin:] - 125.0
+    samples[2][begin:] = samples[2][begin - 1] - 2.0 * (0.08 + 0.003 * np.sqrt(since))
+    assert measure(samples).resistance_mohm == pytest.approx(80.0 + 3.0 * np.sqrt(PULSE), abs=0.01)
+
+
+def test_a_sensor_that_stands_still_or_a_short_pulse_gives_no_resistance():
+    stuck = line()
+    stuck[2] = 3.7
+    assert np.isnan(measure(stuck).resistance_mohm)
+    pulse = line(2.0)
+    pulse[1][18:] = 0.0  # the load lasts 4 s
+    assert np.isnan(measure(pulse).resistance_mohm)
+
+
+def test_the_resistance_follows_the_root_of_time_to_the_end_of_a_pulse_and_a_little_farther():
+    samples = line(2.0)
+    begin = int((samples[1] < 0).argmax())
+    since = samples[0][begin:] - samples[0][begin] + 1.0
+    samples[2][begin:] = samples[2][begin - 1] - 2.0 * (0.08 + 0.003 * np.sqrt(since))
+    samples[1][begin + 5 :] = 0.0  # the last sample under load is 9 s after its begin
+    assert measure(samples).resistance_mohm == pytest.approx(80.0 + 3.0 * np.sqrt(PULSE), abs=0.01)
+
+
+def test_a_long_rest_adds_nothing_to_the_charge():
+    samples = line()
+    rested = np.hstack([samples[:, :1] + np.array([[0.0], [-0.005], [0.0], [0.0]]), samples])
+    rested[0][1:] += 36_000.0
+    rested[1][1:4] = -0.005
+    assert measure(rested).capacity_ah == pytest.approx(measure(samples).capacity_ah, rel=1e-3)
+
+
+def test_how_much_of_the_capacity_no_sample_saw_is_known():
+    assert measure(line()).unsampled == pytest.approx(10.0 / 2900.0, rel=0.3)
+    gap = np.delete(line(), slice(100, 200), axis=1)
+    assert measure(gap).unsampled == pytest.approx(0.3, abs=0.05)
+    assert measure(gap).curve is None
+    collapsed = line()[:, :8]
+    collapsed[2][4:] = 2.5
+    found = measure(collapsed)
+    assert (found.unsampled, found.full) == (1.0, True)
+
+
 def test_without_a_rest_before_the_load_there_is_no_resistance():
     assert np.isnan(measure(line()[:, 5:]).resistance_mohm)
     gap = line()
@@ -72,6 +117,14 @@ def test_a_load_in_pulses_is_one_discharge():
     assert found.full
 
 
+def test_time_under_load_is_counted_not_samples():
+    samples = line()
+    at = np.arange(samples.shape[1])
+    samples[1] = np.where(at % 20 < 10, -2.0, 0.0)
+    thinned = samples[:, (at % 20 < 10) | (at % 3 == 0)]  # fewer samples at rest
+    assert measure(thinned).duty == pytest.approx(0.5, abs=0.08)  # of the samples, 0.75
+
+
 def lives(capacities) -> dict:
     """Discharges with these capacities."""
     one = measure(line())
@@ -92,6 +145,30 @@ def test_single_outliers_are_named():
     assert found.usual == pytest.approx(1.97)
     assert outliers(lives([2.0, 1.99, 1.98, 2.05, 2.04, 2.03, 2.02])) == []
     assert outliers(lives([2.0, 1.99, 1.98, 1.7, 1.4, 1.39, 1.38])) == []
+
+
+def test_conditions_are_not_mixed_in_what_a_life_shows():
+    cell = lives([2.0, 1.5, 1.99, 1.49, 1.98, 1.48, 1.97, 1.47, 1.96, 1.46])
+    for number in range(2, 11, 2):
+        cell[number] = cell[number]._replace(current=-4.0)
+    assert returned(cell) == []
+    assert outliers(cell) == []
+    assert first_like(cell) == {number: 2.0 if number % 2 else 1.5 for number in cell}
+    cell[1] = cell[1]._replace(capacity_ah=0.01, curve=None)  # it collapsed
+    assert first_like(cell)[9] == 1.99
+    assert first_like(lives([0.0, np.nan])) == {}
+
+
+def test_of_many_like_cells_few_are_compared_with_and_a_new_one_rarely_changes_them():
+    cell = lives([2.0, 1.9])
+    cold = {number: one._replace(celsius=4.0) for number, one in cell.items()}
+    many = {f"C{number}": cell for number in range(200)}
+    kept = [one.cell for one in reference(many, 2.7).cells]
+    assert len(kept) == CELLS
+    assert kept == sorted(kept)
+    assert len(reference({**many, "cold": cold}, 2.7).cells) == CELLS + 1
+    more = [one.cell for one in reference({**many, "one more": cell}, 2.7).cells]
+    assert more == kept
 
 
 def test_what_is_known_of_a_cell_is_never_later_and_never_of_other_conditions():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.battery_health.lab import estimate, measure
-from pipelines.battery_health.lab.discharge import drawn
+from pipelines.battery_health.lab.discharge import POINTS, STEP, drawn
 from pipelines.battery_health.lab.like import Conditions, discharge
 from pipelines.battery_health.lab.reference import known, reference
 
@@ -105,18 +105,44 @@ def test_intervals_widen_off_what_was_fitted_but_stay_finite(samples, measured, 
     assert 2 * width(plain) < width(other) < 1.0
 
 
+def test_an_interval_that_would_say_nothing_is_no_estimate(samples, measured, curves):
+    change = np.array([2.0, 0.2, 1.0, 2.5])[:, None]
+    found = of(samples, measured, curves, lambda window: window * change, past=False)
+    assert "times as much, or as little: other cells are too unlike" in found.reason
+    assert math.isnan(found.capacity_ah)
+    assert math.isnan(found.high)
+
+
 def test_why_there_is_no_estimate_is_said(samples, measured, curves):
     window = part(samples["C1"][AT])
 
     def reason(samples, cells=curves.cells):
         return estimate(samples, "C1", AT, known(AT, measured["C1"]), curves._replace(cells=cells)).reason
 
-    assert reason(window[:, :5]) == "too short a part under load"
+    assert reason(window[:, :5]) == "too few samples under load"
     flat = window.copy()
     flat[2] = 3.5
-    assert reason(flat) == "too short a part under load"
+    assert reason(flat) == "its voltage falls by less than 0.03 V"
     assert reason(window, curves.cells[:1]) == "no other cell to compare with"
+    beyond = "the curves of the other cells do not reach its voltages"
+    assert reason(window, tuple(one._replace(tops=one.tops - 2.0) for one in curves.cells)) == beyond
     high = window + np.array([[0.0], [0.0], [2.0], [0.0]])
     assert reason(high) == "the curves of the other cells do not reach its voltages"
+    two = curves._replace(cells=curves.cells[:2])
+    alone = "only one other cell under like conditions: how far cells differ is unknown"
+    assert estimate(window, "C1", AT, None, two).reason == alone
+    assert estimate(window, "C1", AT, known(AT, measured["C1"]), two).reason == ""
     few = tuple(type(one)(one.cell, *(values[:2] for values in one[1:])) for one in curves.cells)
     assert reason(window, few) == "too few discharges of other cells to compare with"
+
+
+def test_voltages_above_the_end_of_all_curves_are_not_taken_for_some_without_charge():
+    low = {f"C{cell}": {n: discharge(LIKE, 1.0, cell, n) for n in NUMBERS[::4]} for cell in range(1, 4)}
+    measured = {
+        cell: {n: measure(one, 1.0) for n, one in discharges.items()} for cell, discharges in low.items()
+    }
+    curves = reference(measured, 1.0)
+    window = part(low["C1"][AT], begin=0.02)
+    assert window[2].min() > 1.0 + STEP * POINTS
+    beyond = "the curves of the other cells do not reach its voltages"
+    assert estimate(window, "C1", AT, known(AT, measured["C1"]), curves).reason == beyond

@@ -9,8 +9,9 @@ import pytest
 from lightwork import InputError, connect
 from pipelines.battery_health import battery_health
 from pipelines.battery_health.lab import like, reference
+from pipelines.battery_health.lab.discharge import measure
 from pipelines.battery_health.lab.errors import guesses
-from pipelines.battery_health.lab.like import Conditions, discharge
+from pipelines.battery_health.lab.like import Conditions, conditions, discharge
 from pipelines.battery_health.lab.outcome import COLUMNS
 
 LIKE = Conditions(2.0, 100.0, -2.0, 24.0, 30.0)
@@ -150,12 +151,45 @@ def test_a_relative_folder_of_this_machine_is_used_where_the_lake_has_none(sessi
     assert battery_health(data="cells")["cells"] == 3
 
 
-def test_a_folder_that_is_not_there_is_refused_in_one_line(session, tmp_path):
+def test_a_cut_off_at_which_every_discharge_begins_is_refused(session, data):
+    with pytest.raises(InputError, match=r"cutoff=4.5: every discharge begins at or below it"):
+        battery_health(data=str(data), cutoff=4.5)
+
+
+@pytest.mark.parametrize(
+    ("amperes", "interval", "cutoff"),
+    [
+        pytest.param(1e-3, 20.0, 2.7, id="2 mAh"),
+        pytest.param(1.0, 0.2, 2.7, id="5 a second"),
+        pytest.param(30.0, 30.0, 4.18, id="cut off at once"),
+    ],
+)
+def test_any_cell_can_be_simulated(amperes, interval, cutoff):
+    one = measure(discharge(LIKE, 2.7, 1, 1))
+    one = one._replace(
+        capacity_ah=amperes * one.capacity_ah,
+        current=amperes * one.current,
+        resistance_mohm=one.resistance_mohm / amperes,
+        interval=interval,
+    )
+    like = conditions({"A": {1: one}})
+    samples = discharge(like, cutoff, 1, 1)
+    assert like.capacity_ah == pytest.approx(one.capacity_ah, rel=0.05)
+    assert 4 < samples.shape[1] < 4000
+    assert measure(samples, cutoff).full
+
+
+def test_a_folder_that_is_not_there_is_refused_in_one_line(session, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"nowhere is not a folder of this machine"):
         battery_health(data=str(tmp_path / "nowhere"))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file is not a folder of this machine"):
         battery_health(data=str(tmp_path / "file"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"file is not a folder of this machine"):
+        battery_health(data="file")
+    with pytest.raises(InputError, match=r"data is empty; expected a folder"):
+        battery_health(data="")
     with pytest.raises(InputError, match=r"no Parquet files in"):
         battery_health(data="nowhere")
 
