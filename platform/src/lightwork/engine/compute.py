@@ -11,6 +11,7 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lightwork.engine.proof import Different
 from lightwork.errors import TaskTimeoutError, one_line
 from lightwork.functions import decorated, mapped
 from lightwork.functions.frozen import ATOMIC, Frozen, open_argument, thaw
@@ -125,6 +126,9 @@ def compute(
 
     Returns:
         The outcome of all elements, or of the first ones after an early stop.
+
+    Raises:
+        Different: the process apart that calls the function has other code.
     """
     clock = time.perf_counter
     begin = clock()
@@ -144,6 +148,8 @@ def compute(
                 # After each element, since any may take a thousand times longer than those before it.
                 if clock() >= limit:
                     break
+        except Different:
+            raise
         except BaseException as error:  # noqa: BLE001 - the user's function may raise anything
             raise_if_interrupted(error)
             position = len(values)
@@ -187,6 +193,8 @@ def try_again(
         set_attempt(attempt)
         try:
             value = call(element)
+        except Different:
+            raise
         except BaseException as retry_error:  # noqa: BLE001
             raise_if_interrupted(retry_error)
             detach(retry_error, first)

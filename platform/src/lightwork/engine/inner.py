@@ -16,6 +16,7 @@ from lightwork.engine.apart import IDLE_SECONDS
 from lightwork.engine.causes import Sent, send
 from lightwork.engine.compute import Failure, advice, trace
 from lightwork.engine.looping import awaited, together
+from lightwork.engine.proof import Different, check
 from lightwork.errors import LightworkError
 from lightwork.functions.frozen import Unfreezable, freeze, open_argument
 from lightwork.functions.raised import describe, raise_if_interrupted
@@ -64,6 +65,8 @@ class _Inner:
                 return
             try:
                 if kind == "job":
+                    if (difference := check(content.proof)) is not None:
+                        raise Different(difference)
                     worker.unpacked(content)
                     self._parcel = content
                     self._tell("ready")

@@ -9,6 +9,7 @@ has something else.
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -196,9 +197,12 @@ class Changes:
 
 
 def changed_values(before: _Places, now: _Places) -> list[_Place]:
-    """Return the values that two surveys of the same code have in common and that differ."""
+    """Return the values of the first of two surveys of the same code that the second has otherwise.
+
+    One that is a function or a class by now is no value any more, and counts too.
+    """
     kinds = ("global", "closure")
-    return sorted(p for p in before.keys() & now.keys() if p[0] in kinds and before[p] != now[p])
+    return sorted(p for p in before if p[0] in kinds and before[p] != now.get(p))
 
 
 def changes_line(task: str, names: Iterable[str]) -> str:
@@ -229,7 +233,8 @@ def packages_of(names: Iterable[Name]) -> set[str]:
         for item in survey_names([name]).components:
             found |= {item.name} if item.kind in ("function", "class", "global", "module") else set()
     tops = {name.partition(".")[0] for name in found}
-    return {top for top in tops if top != "__main__" and kind_of_name(top) == "source"}
+    # An optional import may name a module that does not exist.
+    return {top for top in tops - {"__main__"} if top in sys.modules and kind_of_name(top) == "source"}
 
 
 def explain(task: str, difference: Difference, reason: str = "") -> str:

@@ -123,14 +123,17 @@ def pack_batch(parcel: Parcel, elements: Sequence[Any], keys: bytes | None, budg
 
 
 def run_batch(payload: bytes) -> bytes:
-    """Compute a batch on a worker; return a pickled `Reply`, or a `Difference` before anything has run."""
+    """Compute a batch on a worker; return a pickled `Reply`, or a `Difference` if it has other code."""
     parcel, elements, keys, budget = pickle.loads(payload)
     if (difference := check(parcel.proof)) is not None:
         return pickle.dumps(difference, protocol=5)
     job = _job(parcel)
     begun = time.time()
     with _inside(job), _Partial(job, elements, keys) as partial:
-        done, notes = compute_batch(job, parcel, elements, budget, partial.values, _forward)
+        try:
+            done, notes = compute_batch(job, parcel, elements, budget, partial.values, _forward)
+        except Different as error:  # a process apart imports what this one has imported long ago
+            return pickle.dumps(error.difference, protocol=5)
         reply = _reply(job, elements, keys, done.values, done.failures, done.seconds)
         reply.warning = reply.warning or notes.warning
         reply.changed = tuple(notes.names) or _changed(parcel)

@@ -1,4 +1,4 @@
-"""The globals that code looks up by computed names, which have to go with it when it is sent by value.
+"""What code finds by no name of its own, and what has to go with it when it is sent by value.
 
 Cloudpickle sends the globals that a function's bytecode names. `globals()[name]`, `eval(text)` and
 `frame.query("x > @LIMIT")` look up others: without them, a worker would not find them, or, worse, find fewer.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +53,43 @@ def computed_globals(fn: FunctionType) -> dict[str, Any]:
         return {}
     mentioned = {word for text in texts for word in _WORD.findall(text)}
     return {name: scope[name] for name in sorted(mentioned - _OF_IMPORTS) if name in scope}
+
+
+def subclasses_read(fn: FunctionType) -> list[type]:
+    """Return the subclasses of the classes that a function names, if it reads `__subclasses__`.
+
+    >>> class Sensor:
+    ...     pass
+    >>> class Radar(Sensor):
+    ...     pass
+    >>> def names():
+    ...     return [cls.__name__ for cls in Sensor.__subclasses__()]
+    >>> [cls.__name__ for cls in subclasses_read(names)]
+    ['Radar']
+    """
+    names = {name for code in _nested(fn.__code__) for name in (*code.co_names, *code.co_freevars)}
+    if "__subclasses__" not in names:
+        return []
+    cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)
+    scopes = [fn.__globals__, {name: _content(cell) for name, cell in cells}]
+    scopes += [vars(value) for value in map(fn.__globals__.get, names) if isinstance(value, ModuleType)]
+    values = (value for scope in scopes for value in map(scope.get, sorted(names)))
+    waiting: list[type] = [value for value in values if isinstance(value, type)]
+    found: dict[type, None] = {}
+    while waiting:
+        known: list[type] = type.__subclasses__(waiting.pop())
+        for cls in known:
+            if cls not in found:
+                found[cls] = None
+                waiting.append(cls)
+    return list(found)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
 
 
 def _evaluates(name: str, scope: dict[str, Any]) -> bool:

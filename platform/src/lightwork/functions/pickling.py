@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.functions import mapped
-from lightwork.functions.computed_globals import computed_globals
+from lightwork.functions.computed_globals import computed_globals, subclasses_read
 from lightwork.functions.origins.compiled import is_compiled
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ _MOVED = {
     "lightwork.workflows": "lightwork.kube.status",
 }
 """Where modules, and names in them, moved after 0.1.0; results kept by it use the old names."""
+SUBCLASSES = "<subclasses>"
+"""The global under which subclasses go with a function that looks them up."""
 _held: dict[str, int] = {}
 _held_lock = threading.Lock()
 _pattern: tuple[frozenset[str], re.Pattern[bytes] | None] = (frozenset(), None)
@@ -159,11 +161,14 @@ def _code_pickler() -> Any:
             return reduced
 
         def _add_globals(self, fn: types.FunctionType, reduced: Any) -> None:
-            """Add the globals that the function looks up by computed names, if they can be sent."""
+            """Add what the function finds by computed names and as subclasses, if that can be sent."""
             sent = reduced[2][1]["__globals__"]
             for name, value in computed_globals(fn).items():
                 if name not in sent and self._can_send(value):
                     sent[name] = value
+            known = [c for c in subclasses_read(fn) if c.__module__ == "__main__" or _is_own(c.__module__)]
+            if known and self._can_send(known):
+                sent[SUBCLASSES] = known  # they exist where the function runs, then
 
         def _can_send(self, value: Any) -> bool:
             attempt = CodePickler(io.BytesIO(), set())
@@ -200,7 +205,7 @@ def _note(obj: Any, names: set[tuple[str, str]]) -> Any:
     kind = type(obj)
     if kind in _SILENT:
         return NotImplemented
-    if isinstance(obj, (type, types.FunctionType)):
+    if isinstance(obj, (type, types.FunctionType)) or kind is _CACHED:
         if _is_own(obj.__module__):
             names.add((obj.__module__, obj.__qualname__))
     elif isinstance(obj, types.ModuleType):

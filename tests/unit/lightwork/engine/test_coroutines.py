@@ -12,6 +12,7 @@ import pytest
 
 from lightwork import ElementError, TaskTimeoutError, backoff, connect, task
 from lightwork.engine.only import Done, Only
+from tests.waiting import wait_until
 
 
 @task
@@ -275,3 +276,34 @@ def test_an_async_method_is_a_task(session):
             return self.factor * x
 
     assert list(Client(3).get.map([1, 2])) == [3, 6]
+
+
+def test_other_coroutines_run_between_the_results_of_a_serial_map(tmp_path):
+    turns: list[int] = []
+
+    async def other() -> None:
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async def main() -> int:
+        beside = asyncio.ensure_future(other())
+        async for _ in task(cache=False)(abs).map(range(5)):
+            pass
+        beside.cancel()
+        return len(turns)
+
+    with connect(on="serial", lake=tmp_path, tenant="acme", progress="off"):
+        assert asyncio.run(main()) >= 5
+
+
+def test_a_map_that_a_coroutine_leaves_ends(workers):
+    results = task(cache=False)(abs).map(iter(range(10**9)))
+
+    async def main() -> None:
+        steps = aiter(results)
+        assert await anext(steps) == 0
+        await steps.aclose()
+
+    asyncio.run(main())
+    wait_until(lambda: not workers.runner.maps, "the map has ended")

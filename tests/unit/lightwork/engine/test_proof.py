@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import pickle
 import sys
 import textwrap
 import uuid
@@ -12,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightwork import ElementError, LightworkError, connect
+from lightwork.engine.proof import packages_of
+from lightwork.functions import pickling
+from lightwork.keys.reached.survey import Name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,6 +376,41 @@ def test_what_cannot_be_sent_ends_the_run_with_the_name_and_both_sides(local, ca
     file = f"{case.folder}/{case.second.__name__}.py"
     assert f"{case.second.__name__}.UNIT here ({file}" in str(result)
     assert f"a worker has ({file})" in str(result)
+
+
+def test_a_cached_function_that_goes_by_name_is_noted(case):
+    case.lib.scaled = functools.cache(case.lib.scaled)
+    names: set[tuple[str, str]] = set()
+    pickling.dump_code([case.lib.scaled], names)
+    assert names == {(case.lib.__name__, "scaled")}
+
+
+def test_subclasses_go_with_a_function_that_looks_them_up(case):
+    exec("def kinds(x):\n    return Scale.__subclasses__()\n", vars(case.lib))
+    pickling.hold({case.lib.__name__})
+    try:
+        data = pickling.dump_code(case.lib.kinds, set())
+    finally:
+        pickling.release({case.lib.__name__})
+    assert pickle.loads(data).__globals__[pickling.SUBCLASSES] == [case.lib.Child]
+
+
+def test_a_module_that_does_not_exist_is_no_package_to_send(case):
+    case.edit(case.lib, "return x * SCALE", "import nowhere_at_all\n    return x * SCALE")
+    importlib.reload(case.lib)
+    assert packages_of([Name(case.lib.__name__, "scaled")]) == {case.lib.__name__}
+
+
+def test_the_process_of_a_time_limit_compares_what_it_imports_anew(local, case, how):
+    from lightwork import task
+
+    function = task(timeout=60, cache=False)(case.tasks.imported)
+    assert run(function, how, 3) == 6
+    case.edit(case.lib, "SCALE = 2", "SCALE = 7")
+    assert run(task(cache=False)(abs), how, -3) == 3  # a task without a limit ends that process
+    result = run(function, how, 3)
+    assert isinstance(result, LightworkError), "the worker has imported the module before the edit"
+    check(result, 6, case)
 
 
 def test_code_with_a_lock_that_differs_ends_the_run(local, case, how):

@@ -211,3 +211,9 @@ def test_another_thread_is_refused_in_one_line_on_serial(tmp_path):
         thread.join()
     assert len(errors) == 2
     assert all("needs the main thread" in error for error in errors)
+
+
+def test_the_element_that_takes_too_long_is_named_inside_a_batch_too(session):
+    values = list(nap.with_options(batch=8).map([*range(4, 7), 3, 7]))
+    (error,) = [value for value in values if isinstance(value, ElementError)]
+    assert (error.index, error.input, values.index(error)) == (3, "3", 3)

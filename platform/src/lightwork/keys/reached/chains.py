@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lightwork.functions.origins.origin import (
     holder_of,
-    kind_of_import,
     kind_of_name,
     loaded_name,
-    locate,
     module_kind,
     module_name,
 )
 from lightwork.keys.components import Unkeyable
+from lightwork.keys.reached.libraries import (
+    Broken,
+    counts,
+    counts_of_class,
+    find,
+    is_bound_method,
+    is_constant,
+    stand_in,
+)
 from lightwork.keys.source import classify
 from lightwork.keys.source.computed import REVEALING, Reader, kind_of, refusal
 from lightwork.keys.source.namespaces import (
@@ -35,7 +39,6 @@ from lightwork.keys.values.canonical import finish, pack, text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lightwork.functions.origins.origin import Kind
     from lightwork.keys.source.reads import Call, Chain, Reads
 
 MISSING = object()
@@ -52,14 +55,17 @@ class Follower(Protocol):
     def token(self, value: Any, *, root: bool = False) -> bytes:
         """Encode any object that code may refer to."""
 
-    def reference(self, item: Any, *, root: bool = False) -> bytes:
-        """Encode which function, class or module an item is."""
+    def reference(self, item: Any, *, root: bool = False, installed: bool = False) -> bytes:
+        """Encode which function, class or module an item is; an installed one without its distribution."""
 
     def whole(self, namespace: Mapping[str, Any], reader: Reader) -> bytes:
         """Encode all that a module's namespace holds."""
 
     def distribution(self, name: str) -> None:
         """Record the distribution that a module belongs to."""
+
+    def missing(self, name: str) -> None:
+        """Record that a module does not exist on this machine."""
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         """Record a component."""
@@ -82,6 +88,7 @@ class Chains:
         self._follower = follower
         self._tokens: dict[int, tuple[Any, bytes, bool]] = {}
         self._checked: set[int] = set()
+        self._is_inside = False
 
     def reads(self, reads: Reads, reader: Reader, *, soft: bool = False) -> list[bytes]:
         """Encode the globals and imports that code reads; with `soft` those that exist."""
@@ -148,7 +155,8 @@ class Chains:
                 self._docstring(attributes[0], vars(value))
                 return written
             if module_kind(value) != "source":
-                return pack(b"H", written, *self._in_library(value, attributes, reader, calls))
+                parts = self._in_library(value, attributes, reader, calls)
+                return pack(b"H", written, *parts) if parts or not self._is_inside else b""
             attribute = attributes.pop(0)
             kind, shown = "global", f"{value.__name__}.{attribute}"
             value = self._attribute(value, attribute)
@@ -191,9 +199,10 @@ class Chains:
             return
         if "__subclasses__" in attributes:
             self._follower.subclasses(cls)
-        if data := classify.data(cls, attributes[0]):
-            name = f"{classify.class_name(cls)}.{attributes[0]}"
-            self._follower.add("global", name, self._follower.token(data[0]))
+        name = attributes[0]
+        if (data := classify.data(cls, name)) and counts_of_class(cls, name, *data, inside=self._is_inside):
+            shown = f"{classify.class_name(cls)}.{name}"
+            self._follower.add("global", shown, self._follower.token(data[0]))
 
     def _token_once(self, value: Any) -> tuple[bytes, bool]:
         """Return the token of a value, and whether its name identifies it; computed once for all readers."""
@@ -209,11 +218,12 @@ class Chains:
         self, module: ModuleType, attributes: list[str], reader: Reader, calls: Sequence[Call]
     ) -> list[bytes]:
         value: Any = module
+        path: list[tuple[ModuleType, str]] = []
         while isinstance(value, ModuleType):
             if module_kind(value) == "source":
                 chain = (value.__name__, *attributes)
                 return [self.name("global", reader, value.__name__, value, chain, calls)]
-            if module_kind(value) == "distribution":
+            if module_kind(value) == "distribution" and not self._is_inside:
                 self._follower.distribution(loaded_name(value))
             if not attributes or attributes[0] == "__dict__":
                 self.check(value)
@@ -222,34 +232,49 @@ class Chains:
             shown = f"{value.__name__}.{attribute}"
             if attribute in IMPORT_NAMES:
                 return []
-            home, value = value, vars(value).get(attribute, sys.modules.get(shown, MISSING))
-        return [] if value is MISSING else self._held(home, shown, value, attributes, reader, calls)
+            path.append((value, attribute))
+            value = vars(value).get(attribute, sys.modules.get(shown, MISSING))
+        return [] if value is MISSING else self._held(path, value, attributes, reader, calls)
 
     def _held(
         self,
-        home: ModuleType,
-        shown: str,
+        path: list[tuple[ModuleType, str]],
         value: Any,
         attributes: list[str],
         reader: Reader,
         calls: Sequence[Call],
     ) -> list[bytes]:
-        """Encode an object in a library's module, unless it comes with the library."""
+        """Encode an object in a library's module, unless it comes with the library.
+
+        Args:
+            path: the modules that lead to it, each with the name that is read of it.
+            value: the object.
+            attributes: the names that are read of the object.
+            reader: the code that reads them.
+            calls: how it uses them.
+        """
+        home, name = path[-1]
+        shown = f"{home.__name__}.{name}"
         if kind_of(value):
             return self._computed(value, attributes, calls, reader)
         try:
             if is_brought(value):
                 self._follower.add("global", shown, self._token_once(value)[0])
+            elif not counts(path, value, inside=self._is_inside):
+                if isinstance(value, (type, FunctionType)):
+                    self._follower.reference(value, installed=True)
+                if isinstance(value, type) and attributes:
+                    self._of_class(value, attributes)
             elif isinstance(value, (type, FunctionType)):
                 self._follower.reference(value)
                 if isinstance(value, type) and attributes:
                     self._of_class(value, attributes)
-                return _stand_in(shown, value)
-            elif callable(value) and hasattr(value, "__name__") and not _is_bound(value):
+                return stand_in(shown, value)
+            elif callable(value) and hasattr(value, "__name__") and not is_bound_method(value):
                 if kind_of_name(holder := holder_of(value)) == "distribution":
                     self._follower.distribution(holder)
-                return _stand_in(shown, value)
-            elif _is_constant(home, value) and not attributes:
+                return stand_in(shown, value)
+            elif is_constant(home, value) and not attributes:
                 self._follower.add("global", shown, self._follower.token(value))
         except Unkeyable as error:
             raise advise(error, reader.name, f"the global {shown}") from None
@@ -276,17 +301,28 @@ class Chains:
         try:
             name, kind, module = find(item, reader.globals)
         except ImportError:
-            self._follower.add("module", item.module, b"missing")
+            self._follower.missing(item.module)
             return written
+        except Broken as error:
+            raise refusal(reader, calls[0].line if calls else 0, f"imports {error}") from None
         if kind == "distribution":
             self._follower.distribution(name)
         if module is None:
             return written
+        before, self._is_inside = self._is_inside, kind != "source"
+        try:
+            return written + self._of_import(item, name, module, reader, calls)
+        finally:
+            self._is_inside = before
+
+    def _of_import(
+        self, item: Import, name: str, module: ModuleType, reader: Reader, calls: Sequence[Call]
+    ) -> bytes:
         if item.attribute == ".":
             top = name.partition(".")[0]
-            return written + self.name("global", reader, top, sys.modules[top], (top, *item.chain), calls)
+            return self.name("global", reader, top, sys.modules[top], (top, *item.chain), calls)
         chain = (name, item.attribute, *item.chain) if item.attribute else (name, *item.chain)
-        return written + self.name("global", reader, name, module, chain, calls)
+        return self.name("global", reader, name, module, chain, calls)
 
     # Names that are computed at run time
 
@@ -382,32 +418,9 @@ class Chains:
         return self._import(Import(name[level:], level, attribute, call.rest), reader, ())
 
 
-def _is_bound(value: Any) -> bool:
-    """Tell whether a value is a method of an object, such as `numpy.random.rand`, which no module holds."""
-    owner = getattr(value, "__self__", None)
-    return owner is not None and not isinstance(owner, ModuleType)
-
-
 def _reads_globals_of_names(reads: Reads) -> bool:
     chains = [*reads.globals, *reads.closure, *(item.chain for item in reads.imports)]
     return any("__globals__" in chain for chain in chains)
-
-
-def _stand_in(shown: str, value: Any) -> list[bytes]:
-    """Encode the name of a library's function or class that is not its own name there: it may be replaced."""
-    home, _, name = shown.rpartition(".")
-    own = str(getattr(value, "__name__", name))
-    top = str(getattr(value, "__module__", None) or home).partition(".")[0].lstrip("_")
-    return [] if (own, top) == (name, home.partition(".")[0]) else [text(own), text(top)]
-
-
-def _is_constant(home: ModuleType, value: object) -> bool:
-    """Tell whether a library's value counts: a number or text, if no folder or machine changes it."""
-    if module_kind(home) != "distribution":
-        return type(value) in {float, complex}
-    if type(value) is str:
-        return not Path(value).is_absolute()
-    return type(value) in {int, float, complex, bool}
 
 
 def advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
@@ -415,25 +428,3 @@ def advise(error: Unkeyable, reader: str, name: str) -> Unkeyable:
     if error.context:
         return error
     return Unkeyable(error.what, error.where, _ADVICE.format(reader=reader, name=name))
-
-
-def find(item: Import, module_globals: Mapping[str, Any]) -> tuple[str, Kind, ModuleType | None]:
-    """Return the full name of an imported module, its origin, and the module if it is loaded or the user's.
-
-    Other modules are not imported: they may be large, or missing on this machine.
-
-    Raises:
-        ImportError: the module does not exist.
-    """
-    home = str(module_globals.get("__name__", ""))
-    package = str(module_globals.get("__package__") or home.rpartition(".")[0])
-    name = importlib.util.resolve_name("." * item.level + item.module, package)
-    whole = f"{name}.{item.attribute}".rstrip(".")
-    kind = kind_of_import(whole)
-    if kind != "source":
-        home = locate(whole)[0]
-        return home, kind, sys.modules.get(name)
-    module = importlib.import_module(name)
-    if item.attribute not in {"", "."} and not hasattr(module, item.attribute):
-        importlib.import_module(f"{name}.{item.attribute}")  # `from package import module`
-    return name, kind, module

@@ -5,6 +5,7 @@ A code key is refused where a value has no stable key. A survey goes on, leaves 
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from contextlib import contextmanager, suppress
@@ -18,20 +19,23 @@ from lightwork.functions.origins.origin import (
     file_of,
     kind_of_function,
     kind_of_name,
+    locate,
     module_kind,
 )
 from lightwork.keys.components import Component, Unkeyable
 from lightwork.keys.reached.chains import Chains
 from lightwork.keys.reached.walk import Walk, digest_of
 from lightwork.keys.source import classify
+from lightwork.keys.source.computed import Reader
 from lightwork.keys.source.namespaces import IMPORT_NAMES
-from lightwork.keys.source.units import class_unit, function_unit
+from lightwork.keys.source.originals import bindings
+from lightwork.keys.source.reads import ast_digest
+from lightwork.keys.source.units import class_unit, expression_unit, function_unit, source_of
 from lightwork.keys.values.canonical import STATE, Scope, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lightwork.keys.source.computed import Reader
     from lightwork.keys.source.reads import Call, Chain, Import
 
 HOLE = ""
@@ -154,8 +158,18 @@ def bindings_of(found: Survey) -> Iterator[tuple[Mapping[str, Any], set[str]]]:
 
 def library(module: str) -> Library:
     """Return the distribution of a module, as this process has it."""
+    if not _is_there(module):
+        return Library(module, module, "not installed", "")
     item = distribution_of(module)
     return Library(module, item.name, item.version, item.identity)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        locate(module)
+    except (ImportError, ValueError):
+        return False
+    return True
 
 
 def whereabouts(name: str) -> str:
@@ -217,6 +231,7 @@ class _SurveyWalk(Walk):
         self.tops: set[str] = set()
         self.holes: set[_Place] = set()
         self._given = given
+        self._defined: set[str] = set()
         self._added: list[Component] = []
 
     def reached(self) -> tuple[Any, ...]:
@@ -229,11 +244,20 @@ class _SurveyWalk(Walk):
             if not known:
                 self.add(kind, name, self.token(value))
 
+    def is_given(self, kind: str, name: str) -> bool:
+        """Return whether the digest of a component is given."""
+        return (kind, name) in self._given
+
     def distribution(self, name: str) -> None:
         super().distribution(name)
         top = name.partition(".")[0]
         # Of a namespace package, and of one's own with compiled modules, the parts count.
         self.tops.add(top if kind_of_name(top) == "distribution" else name)
+
+    def missing(self, name: str) -> None:
+        super().missing(name)
+        if not _is_there(top := name.partition(".")[0]):
+            self.tops.add(top)  # what a worker must not have either
 
     def add(self, kind: str, name: str, data: bytes) -> None:
         # Code that is not first-party counts by its library, which is compared on its own.
@@ -244,16 +268,41 @@ class _SurveyWalk(Walk):
         if digest is None:
             digest = HOLE if place in self.holes else digest_of(data)
         item = Component(kind, name, digest)
-        if digest == HOLE:
-            self.holes.add(place)
         if item not in self.components:
             self.components.add(item)
             self._added.append(item)
+        if digest == HOLE:
+            self.holes.add(place)
+            self._define(kind, name)
+
+    def _define(self, kind: str, name: str) -> None:
+        """Record how a module makes a global of which the content has no stable key."""
+        home, _, attribute = name.rpartition(".")
+        module = sys.modules.get(home)
+        if kind != "global" or name in self._defined or module is None or module_kind(module) != "source":
+            return
+        self._defined.add(name)
+        file = str(getattr(module, "__file__", None) or "")
+        source = source_of(file, vars(module)) if file else None
+        nodes = bindings(source.tree.body).get(attribute, []) if source else []
+        reader, parts = Reader(name, file, vars(module)), []
+        read, imported = set(self.names.read), set(self.names.imported)
+        for node in nodes:
+            if isinstance(node, ast.expr):
+                unit = expression_unit(node)
+                parts.append(unit.digest)
+                with suppress(Unkeyable):
+                    parts += self._chains.reads(unit.reads, reader, soft=True)
+            elif node is not None:
+                parts.append(ast_digest(node))
+        # Only the import of the module has read these: a worker that has it has read its own.
+        self.names.read, self.names.imported = read, imported
+        self.add("definition", name, b"".join(parts))
 
     @contextmanager
     def or_hole(self, kind: str, name: str) -> Iterator[bool]:
-        """Make a hole of what has no stable key; yield whether the component is given already."""
-        if (kind, name) in self._given:
+        """Make a hole of what has no stable key; yield whether it is one that is given already."""
+        if self._given.get((kind, name)) == HOLE:
             self.add(kind, name, b"")
             yield True
             return
@@ -312,7 +361,11 @@ class _SurveyChains(Chains):
                 kind, shown = "global", str(name)
         with self._walk.or_hole(kind, shown) as known:
             if not known:
-                return super().name(kind, reader, shown, value, chain, calls)
+                token = super().name(kind, reader, shown, value, chain, calls)
+                if not self._walk.is_given(kind, shown):
+                    return token
+                # It is another value than the one that counts, and may lead to the same code.
+                self._walk.add(kind, shown, b"")
         return text(".".join(chain))
 
     def check(self, scope: type | ModuleType) -> None:
@@ -340,7 +393,9 @@ def _through_modules(value: Any, attributes: Sequence[str]) -> Iterator[Name]:
             break
         attribute, *names = names
         homes = [Name(home, f"{rest}.{attribute}".lstrip(".")) for home, rest in homes]
-        value = getattr(value, attribute, sys.modules.get(f"{value.__name__}.{attribute}"))
+        inner = sys.modules.get(f"{value.__name__}.{attribute}")
+        is_own = kind_of_name(value.__name__) == "source"  # a library might load what is asked for
+        value = getattr(value, attribute, inner) if is_own else vars(value).get(attribute, inner)
     # A function of one's own may stand in a library's place.
     yield from (home for home in homes if kind_of_name(home.module) == "source" or _is_own(value))
 

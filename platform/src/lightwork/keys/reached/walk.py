@@ -135,16 +135,22 @@ class Walk:
 
     # References to code, and tokens of values
 
-    def reference(self, item: Any, *, root: bool = False) -> bytes:
-        """Encode which function, class or module an item is; its content becomes components."""
+    def reference(self, item: Any, *, root: bool = False, installed: bool = False) -> bytes:
+        """Encode which function, class or module an item is; its content becomes components.
+
+        Args:
+            item: the item.
+            root: leave out the defaults of a function's parameters.
+            installed: leave out the distribution of a function or class of a library.
+        """
         if kind_of(item) not in {"", "attribute"}:
             raise Unkeyable(f"{classify.qualname(item)}, which reaches code by a computed name,")
         if isinstance(item, FunctionType):
-            return self._function_reference(item, root=root)
+            return self._function_reference(item, root=root, installed=installed)
         if isinstance(item, ModuleType):
             return self._module_reference(item)
         if isinstance(item, type):
-            return self._class_reference(item)
+            return self._class_reference(item, installed=installed)
         name = f"{module_name(getattr(item, '__module__', None) or 'builtins')}.{classify.qualname(item)}"
         self._libraries(item)
         return pack(b"R", text(name))
@@ -164,7 +170,7 @@ class Walk:
             self._roots.discard(id(item))
             self._defaults(item)
 
-    def _function_reference(self, fn: FunctionType, *, root: bool) -> bytes:
+    def _function_reference(self, fn: FunctionType, *, root: bool, installed: bool) -> bytes:
         kind = kind_of_function(fn)
         name = classify.function_name(fn)
         parts = [text(name)]
@@ -173,7 +179,7 @@ class Walk:
             if not classify.leads_to(fn):
                 parts += self._once(fn, lambda: self._identity(fn, name, root=root))
         else:
-            if kind == "distribution":
+            if kind == "distribution" and not installed:
                 self.distribution(fn.__globals__["__name__"])
             elif packages.is_resource(fn):
                 self._data_beside()
@@ -220,7 +226,7 @@ class Walk:
         except Unkeyable as error:
             raise advise(error, reader, f"the captured value {name}") from None
 
-    def _class_reference(self, cls: type) -> bytes:
+    def _class_reference(self, cls: type, *, installed: bool = False) -> bytes:
         kind = classify.kind_of_class(cls)
         name = text(classify.class_name(cls))
         if registered := sorted({classify.class_name(other) for other in registered_with(cls)}):
@@ -233,7 +239,9 @@ class Walk:
             if classify.leads_to(cls):
                 return pack(b"R", name)
             return pack(b"R", name, *self._once(cls, lambda: self._class_identity(cls)))
-        if kind == "distribution":
+        if installed:
+            pass
+        elif kind == "distribution":
             self.distribution(cls.__module__)
         elif classify.is_misnamed(cls) and (home := holder_of(cls)):
             self.distribution(home)
@@ -270,6 +278,10 @@ class Walk:
         self.add(
             "distribution", f"{distribution.name} {distribution.version}", distribution.identity.encode()
         )
+
+    def missing(self, name: str) -> None:
+        """Record that a module does not exist on this machine."""
+        self.add("module", name, b"missing")
 
     def _compiled(self, name: str, distribution: Distribution) -> None:
         """Record a compiled module, and the user's code that it can reach by its names and globals."""

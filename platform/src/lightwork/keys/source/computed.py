@@ -46,6 +46,12 @@ _KINDS = {
     "gc.get_objects": "unknown",
     "gc.get_referrers": "unknown",
 }
+COMPUTING = frozenset({name.rpartition(".")[0].lstrip("_") for name in _KINDS}) | {
+    "importlib.machinery",
+    "importlib.resources",
+    "importlib.util",
+}
+"""Modules of the standard library that reach code or data by computed names, or hold what does."""
 REVEALING = {
     "f_globals": "reads the names of a frame",
     "f_builtins": "reads the names of a frame",

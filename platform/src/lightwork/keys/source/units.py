@@ -127,7 +127,7 @@ def _class_unit(cls: type, codes: list[CodeType]) -> Unit | None:
 def _decorators(node: Definition) -> tuple[Decorator, ...]:
     if isinstance(node, ast.Lambda):
         return ()
-    return tuple(_decorator(expression) for expression in node.decorator_list)
+    return tuple(expression_unit(expression) for expression in node.decorator_list)
 
 
 def _annotations(node: Definition) -> tuple[Reads, ...]:
@@ -145,7 +145,7 @@ def _annotation_reads(annotation: ast.expr) -> Iterator[Reads]:
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             try:
-                yield from _annotation_reads(_parsed(node.value, "eval").body)
+                yield from _annotation_reads(parsed(node.value, "eval").body)
             except SyntaxError:
                 continue
     with _parser:
@@ -153,13 +153,14 @@ def _annotation_reads(annotation: ast.expr) -> Iterator[Reads]:
     yield reads_of(code)
 
 
-def _parsed(text: str, mode: str) -> Any:
+def parsed(text: str, mode: str) -> Any:
     """Return the syntax tree of some source."""
     with _parser:
         return ast.parse(text, mode=mode)
 
 
-def _decorator(expression: ast.expr) -> Decorator:
+def expression_unit(expression: ast.expr) -> Decorator:
+    """Return the digest of a decorator, or of another expression, and the names that it reads."""
     target = expression.func if isinstance(expression, ast.Call) else expression
     chain: list[str] = []
     while isinstance(target, ast.Attribute):
@@ -178,7 +179,7 @@ class Source:
     """The definitions of a file: syntax trees and compiled code, by qualified name."""
 
     def __init__(self, text: str, filename: str) -> None:
-        self.tree: Any = _parsed(text, "exec")
+        self.tree: Any = parsed(text, "exec")
         self.nodes: dict[str, list[tuple[int, Definition]]] = defaultdict(list)
         self.codes: dict[str, list[CodeType]] = defaultdict(list)
         self._walk(self.tree, "")
