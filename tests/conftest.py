@@ -60,6 +60,16 @@ def pytest_collection() -> Iterator[object]:
         gc.enable()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Look for garbage once, then spare the collector all that is left.
+
+    pytest itself looks five times after this, for errors that garbage raises, and Python when it exits.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     """Spread the tests over processes as `tests.scheduler` says, where the unit is a file."""
