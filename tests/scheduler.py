@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from xdist.workermanage import WorkerController
 
@@ -71,6 +72,14 @@ class Scheduler(LoadFileScheduling):
         super()._reschedule(node)
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
+
+    def _pending_of(self, workload: Mapping[str, Mapping[str, bool]]) -> int:
+        """Return how many tests of a process are left, three if there are more.
+
+        xdist counts all that it was ever given, twice for each that ends. What is left was given last.
+        """
+        tests = (done for unit in reversed(workload.values()) for done in reversed(unit.values()))
+        return sum(1 for _ in islice((done for done in tests if not done), 3))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         for scope in LONG:
