@@ -15,14 +15,13 @@ from typing import Any
 
 import pytest
 
-from lightwork import tenants as tenant_files
 from lightwork.kube import contract
-from lightwork.manifests import gate, workflows
-from tests.cluster import tenants
+from lightwork.manifests import gate
+from tests.cluster import schedules, tenants
 from tests.cluster.impersonation import Answer, Caller
 from tests.cluster.kube import apply, get, kubectl
 from tests.cluster.progress import wait_for
-from tests.cluster.settings import ROOT, run_folder
+from tests.cluster.settings import ROOT
 from tests.cluster.test_gate import APPLY, IMAGE, JSON_PATCH, OWNER, definition, sample
 from tests.cluster.test_waiting import kubeconfig_of
 
@@ -55,16 +54,8 @@ def patch(
 @pytest.fixture(scope="module")
 def schedule(both_tenants: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """A schedule of acme that nothing suspends, and that does not fire during the tests."""
-    found = tenant_files.load(run_folder() / "tenants" / "acme.yaml")
-    entry = found.pipelines[NAME].model_copy(update={"suspended": False, "schedule": "0 0 29 2 *"})
-    active = found.model_copy(update={"pipelines": {NAME: entry}})
-    item = workflows.cron_workflow(active, NAME)
-    assert item is not None
-    kubectl("-n", SPACE, "delete", "cronworkflow", NAME, "--ignore-not-found")
-    apply([item])
-    yield item
-    kubectl("-n", SPACE, "delete", "cronworkflow", NAME)
-    tenants.set_up("acme")
+    with schedules.active(NAME) as item:
+        yield item
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ find a command right and its object missing.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -21,11 +22,12 @@ import pytest
 
 from lightwork.kube import contract
 from tests import eks, runbook
-from tests.cluster import argo, night, stores, tenants
+from tests.cluster import argo, night, schedules, stores, tenants
 from tests.cluster.binaries import program
 from tests.cluster.progress import say, wait_for
 from tests.cluster.settings import kubeconfig, run_folder
 from tests.cluster.test_people import Person, jane  # noqa: F401 - a fixture
+from tests.unit.lightwork.runs.report.browser import Browser, browser, executable
 
 WHERE = f"--env {tenants.ENVIRONMENT} --tenant acme"
 ONE_NIGHT = f"start={night.BAD_DAY}T00:00:00+00:00 end={night.BAD_DAY + dt.timedelta(days=1)}T00:00:00+00:00"
@@ -198,3 +200,78 @@ def test_the_commands_of_kubectl_work(person: Person, failed: str, tmp_path: Pat
                 assert code == 0, f"{shlex.join(line)}: {said}"
     finally:
         argo.wait_until_ready()
+
+
+@contextlib.contextmanager
+def page(person: Person, folder: Path) -> Iterator[Browser]:
+    """Open the page of the person's tenant in a browser of theirs, until the `with` block ends."""
+    command = ["lightwork", "ui", *WHERE.split(), "--no-open"]
+    with (folder / "ui").open("w+") as said:
+        server = subprocess.Popen(command, env=person.environment, cwd=folder, stdout=said, stderr=said)
+        try:
+            wait_for("the page's address", lambda: "http" in Path(said.name).read_text(), seconds=60)
+            address = re.search(r"^acme: (http\S+) ", Path(said.name).read_text(), re.MULTILINE)
+            assert address
+            with browser(folder / "profile") as chromium:
+                chromium.open(address[1], width=1280)
+                yield chromium
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def next_firings(chromium: Browser) -> dict[str, list[str]]:
+    """Return what the page says of each schedule, with or without runs: its text, and what its tips add."""
+    found: dict[str, list[str]] = chromium.run(
+        "Object.fromEntries([...document.querySelectorAll('tr[data-name] td.next, .waiting li')].map("
+        "item => [item.closest('[data-name]').dataset.name, "
+        "[item.innerText, ...[...item.querySelectorAll('[title]')].map(tip => tip.title)]]))"
+    )
+    return found
+
+
+@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
+def test_the_page_has_the_failed_run_and_what_the_cluster_fires_next(
+    person: Person, failed: str, tmp_path: Path
+) -> None:
+    with schedules.active("windy-city"), page(person, tmp_path) as chromium:
+        by_cluster = {item["pipeline"]: item for item in shown(person, "schedule")["schedules"]}
+        assert by_cluster["windy-city"]["next"]
+        wait_for("the schedules", lambda: by_cluster.keys() <= next_firings(chromium).keys(), seconds=60)
+        told = next_firings(chromium)
+        for name, item in by_cluster.items():
+            moment = item["next"] and dt.datetime.fromisoformat(item["next"]).astimezone()
+            expected = f"{moment.day} {moment:%b %Y, %H:%M:%S}" if moment else item["state"]
+            assert any(expected in text for text in told[name])
+        chromium.picture(tmp_path / "overview.png")
+        chromium.run(f"location = document.querySelector('a.bar[href$=\"{failed}\"]').getAttribute('href')")
+        title = "document.querySelector('h1').innerText"
+        wait_for("the run", lambda: chromium.run(title) == failed, seconds=60)
+        text = str(chromium.run("document.body.innerText"))
+        for part in ("could not convert string to float: '///'", f"lightwork retry {failed} {WHERE}"):
+            assert part in text
+        chromium.picture(tmp_path / "run.png")
+        say(f"pictures: {tmp_path}\n{text}")
+        assert chromium.messages == []
+
+
+@pytest.mark.skipif(executable() is None, reason="no chromium on PATH")
+def test_the_page_has_what_a_person_has_suspended(person: Person, failed: str, tmp_path: Path) -> None:
+    with schedules.active("windy-city"):
+        person.type(f"lightwork schedule suspend windy-city --reason 'the station is being moved' {WHERE}")
+        with page(person, tmp_path) as chromium:
+            wait_for("the schedule", lambda: "windy-city" in next_firings(chromium), seconds=60)
+            text, *tips = next_firings(chromium)["windy-city"]
+            assert "suspended" in text
+            assert any("the station is being moved" in tip for tip in tips)
+    file = tmp_path / "runs.html"
+    person.type(f"lightwork ui {WHERE} --out {file}")
+    assert failed in file.read_text()
+    assert "the cluster has not answered" not in file.read_text()
+
+
+def test_the_page_of_another_tenant_is_refused_in_one_line(person: Person) -> None:
+    said = person.type(f"lightwork ui --env {tenants.ENVIRONMENT} --tenant globex --no-open 2>&1 || true")
+    say(said)
+    assert len(said.splitlines()) == 1
+    assert "lightwork login" in said

@@ -113,6 +113,10 @@ class Workers(documents.Document):
         return self.threads or max(1, quantities.millicores(self.cpu) // 1000)
 
 
+_LIMITS = (
+    "Limits for tasks with the option `limit`, by name: how many calls run at once, such as 4, or start within"
+    " a time, such as 10/s, 100/min or 1000/h. Each run has its own."
+)
 _DESCRIPTION = (
     "File beside this one, or in a folder there, with the pipelines of the image and their parameters, as"
     " `lightwork describe --json` prints them. The image is then named by its digest, which the file holds."
@@ -139,11 +143,7 @@ class ScaledStep(documents.Document):
         " ${step.output} an output of another step, and ${step.result} a pipeline's return value as JSON.",
     )
     workers: Workers = Field(default=Workers(), description="Workers of the step.")
-    limits: Limits = Field(
-        default_factory=dict,
-        description="Limits for tasks with the option `limit`, by name: how many calls run at once, such as"
-        " 4, or start within a time, such as 10/s, 100/min or 1000/h. Each run has its own.",
-    )
+    limits: Limits = Field(default_factory=dict, description=_LIMITS)
     scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
     driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
 
@@ -229,11 +229,7 @@ class Entry(documents.Document):
         " the steps use them as ${name}. A single pipeline says it itself: @pipeline(interval=...).",
     )
     workers: Workers = Field(default=Workers(), description="Workers of a run.")
-    limits: Limits = Field(
-        default_factory=dict,
-        description="Limits for tasks with the option `limit`, by name: how many calls run at once, such as"
-        " 4, or start within a time, such as 10/s, 100/min or 1000/h. Each run has its own.",
-    )
+    limits: Limits = Field(default_factory=dict, description=_LIMITS)
     scheduler: Pod = Field(default=SCHEDULER, description="Pod of the scheduler, which hands out the tasks.")
     driver: Pod = Field(default=DRIVER, description="Pod of the driver, which runs the pipeline's function.")
     max_parallel_runs: Count = Field(

@@ -11,6 +11,7 @@ import pytest
 from lightwork import InputError
 from lightwork.lake import Lake
 from lightwork.ui.export import document, export
+from lightwork.ui.overview import Next
 from lightwork.ui.pages import Firing, Place
 from tests.unit.lightwork.ui import lakes
 
@@ -35,6 +36,19 @@ def test_a_file_has_the_pages_of_all_runs_with_a_bar(lake: Lake) -> None:
     assert "It leaves out older runs, reports, the content of artifacts" in page
     assert 'href="/run/' not in page
     assert "data-preview=" not in page
+
+
+def test_a_schedule_without_a_run_is_told_below_the_pipelines(lake: Lake) -> None:
+    runs(lake, 1)
+    late = Next(lakes.NOW.timestamp() + 60, "never started", "no controller")
+    known = {"windy-city": late, "<b>new</b>": late, "off": Next(None, "suspended", "being moved")}
+    page = document(lake, PLACE, Firing(known=known))[0].decode()
+    waiting = page[page.index('<section class="waiting">') :].partition("</section>")[0]
+    assert re.findall("<bdi>(.+?)</bdi>", waiting) == ["&lt;b&gt;new&lt;/b&gt;", "off"]
+    assert 'title="no controller">never started' in waiting
+    assert 'title="being moved">suspended' in waiting
+    known = {"windy-city": late}
+    assert '<section class="waiting">' not in document(lake, PLACE, Firing(known=known))[0].decode()
 
 
 def test_every_link_of_a_file_leads_to_something_in_it(lake: Lake) -> None:

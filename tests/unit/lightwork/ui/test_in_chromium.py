@@ -62,6 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, names: dict[str, str]) -> I
         known = {
             "windy-city": Next(when + 40_000, "on time"),
             "daylight": Next(None, "suspended", "the provider is down"),
+            "battery-health": Next(when + 90_000, "never started", "no run of it has started since Monday"),
         }
         firings = Firings(lambda: known)
         firings.refresh(60)
