@@ -18,6 +18,7 @@ import socketserver
 import ssl
 import threading
 import urllib.parse
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +122,11 @@ def aws(on_assumed: Callable[[Any], None] = lambda _: None) -> Iterator[Aws]:
     server.start()
     TokenResponse.assume_role = by_trust
     host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    # What moto keeps is the process's, not the server's.
+    urllib.request.urlopen(f"{url}/moto-api/reset", data=b"").close()
     try:
-        yield Aws(f"http://{host}:{port}")
+        yield Aws(url)
     finally:
         TokenResponse.assume_role = plain
         server.stop()

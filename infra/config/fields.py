@@ -131,6 +131,15 @@ def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _few(ranges: tuple[str, ...]) -> tuple[str, ...]:
+    if len(ranges) > MOST_RANGES:
+        raise ValueError(f"has {len(ranges)} ranges; AWS takes {MOST_RANGES}: name larger ones")
+    return ranges
+
+
+MOST_RANGES = 40
+"""What EKS takes for a cluster's API, a quota that cannot be raised. The balancer's group would take 60."""
+
 DNS = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 
 Account = Annotated[
@@ -154,14 +163,17 @@ Zone = Annotated[str, Form(r"Z[A-Z0-9]{4,31}", "the ID of a Route 53 zone, such 
 Addresses = Annotated[str, AfterValidator(_narrow)]
 """A range of IPv4 addresses of at most a /16, such as 198.51.100.0/24."""
 
+Ranges = Annotated[tuple[Addresses, ...], AfterValidator(_unique), AfterValidator(_few)]
+"""Ranges of addresses, each once, and no more than AWS takes."""
+
 RoleArn = Annotated[
     str,
     Form(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+", "the ARN of one IAM role, arn:aws:iam::…:role/…"),
 ]
 """An IAM role's ARN, without wildcards."""
 
-RoleArns = Annotated[tuple[RoleArn, ...], AfterValidator(_at_least_one)]
-"""At least one IAM role."""
+RoleArns = Annotated[tuple[RoleArn, ...], AfterValidator(_at_least_one), AfterValidator(_unique)]
+"""At least one IAM role, each once."""
 
 ProjectPath = Annotated[
     str,

@@ -8,12 +8,12 @@ from pydantic import ConfigDict, ValidationInfo, field_validator
 
 from infra.config.fields import (
     Account,
-    Addresses,
     Branch,
     Charts,
     Domain,
     Email,
     ProjectPath,
+    Ranges,
     Region,
     ResourceNames,
     RoleArns,
@@ -51,6 +51,11 @@ class GitLab(documents.Document):
         """The group that the project is in. Its members look at every tenant on Argo's page."""
         return self.project.rpartition("/")[0]
 
+    @property
+    def operators(self) -> str:
+        """The subgroup of it whose members may stop and submit runs of every tenant."""
+        return f"{self.group}/operators"
+
 
 class Settings(documents.Document):
     """The settings of one environment."""
@@ -69,13 +74,13 @@ class Settings(documents.Document):
     """The public Route 53 zone, in this account, that `domain` is in; it gets the pages' names. Without it,
     the pages are reached by `kubectl port-forward` alone.
     """
-    page_cidrs: tuple[Addresses, ...] = ()
+    page_cidrs: Ranges = ()
     """The address ranges outside the VPC that may reach the pages; empty: the pages have private addresses
     and are reached from inside the VPC alone.
     """
     administrators: RoleArns
     """The ARNs of the IAM roles that have full access to the cluster."""
-    api_public_cidrs: tuple[Addresses, ...] = ()
+    api_public_cidrs: Ranges = ()
     """The address ranges outside the VPC that may reach the cluster's API; empty: none."""
     alarm_email: Email
     """The e-mail address that alarms are sent to."""
@@ -110,6 +115,11 @@ class Settings(documents.Document):
         foreign = [role for role in roles if account and role.split(":")[4] != account]
         if foreign:
             raise ValueError(f"{foreign[0]} is not a role of the account {account}")
+        # EKS takes one entry a principal, and these have theirs.
+        if own := [
+            role for role in roles if role.split(":")[5].startswith(("role/lightwork/", "role/lightwork-ci/"))
+        ]:
+            raise ValueError(f"{own[0]} is a role of the platform itself; name the role of a person")
         return roles
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import signal
 from pathlib import Path
@@ -372,6 +373,8 @@ def _work(
 
     _warn(choice.warnings)
     order = plan.order(ROOT, command, choice)
+    _warn(order.warnings)
+    choice = dataclasses.replace(choice, warnings=(*choice.warnings, *order.warnings))
     if choice.environment == LOCAL:
         from infra.driver import at_hand
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infra.driver.repository import Repository
-    from lightwork.tenants import Environment, Tenant
+    from lightwork.tenants import Environment, Loaded
 
 
 KEPT = frozenset({"namespace", "namespace-argo"})
@@ -31,12 +31,14 @@ class Order:
         tenants: the tenants' tasks.
         backend: the address of the states; None for the one of `pulumi login`.
         secrets_provider: what encrypts a new stack's secrets; None for Pulumi's default.
+        warnings: warnings about the tenants' files, one line each.
     """
 
     estate: Task | None
     tenants: tuple[Task, ...]
     backend: str | None
     secrets_provider: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def named(repository: Repository, tenants: Sequence[str], *, estate: bool) -> Choice:
@@ -69,14 +71,19 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         backend = provider = None
     else:
         allowed, backend, provider = _environment(root, environment)
+    from lightwork.tenants.sharing import Groups
+
     problems: list[str] = []
-    tasks = []
+    warnings: list[str] = []
+    tasks, groups = [], Groups()
     for name in choice.tenants:
         try:
-            tenant = _tenant(root, command, environment, name)
+            loaded = _tenant(root, command, environment, name)
         except InputError as error:
             problems += str(error).splitlines()
             continue
+        tenant = loaded.tenant
+        warnings += [line.removeprefix(f"{root}/") for line in groups.warnings(loaded)]
         stack = str(StackName(environment=environment, tenant=name))
         entries: Mapping[str, Sequence[str]] = getattr(tenant, "destroy", {})
         deletable = KEPT if environment == LOCAL else frozenset(entries.get(environment, ()))
@@ -89,6 +96,7 @@ def order(root: Path, command: Command, choice: Choice) -> Order:
         tenants=tuple(tasks),
         backend=backend,
         secrets_provider=provider,
+        warnings=tuple(warnings),
     )
 
 
@@ -112,11 +120,11 @@ def _environment(root: Path, environment: Environment) -> tuple[frozenset[str], 
     return frozenset(getattr(declared, "destroy", ())), names.backend, names.secrets_provider
 
 
-def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant:
+def _tenant(root: Path, command: Command, environment: str, name: str) -> Loaded:
     from lightwork import tenants
 
-    path = root / "tenants" / f"{name}.yaml"
-    tenant = tenants.load(path)
+    loaded = tenants.read(root / "tenants" / f"{name}.yaml")
+    tenant = loaded.tenant
     file = f"tenants/{name}.yaml"
     if command is Command.DESTROY and not tenant.leaving:
         rest = ", and list in `destroy` which of its data may be deleted (docs/offboarding.md)"
@@ -126,4 +134,4 @@ def _tenant(root: Path, command: Command, environment: str, name: str) -> Tenant
         )
     if environment != LOCAL and environment not in tenant.environments:
         raise InputError(f"{file}: environments: {environment} is not in the list")
-    return tenant
+    return loaded

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from infra.rules.subject import listed, walk
+from infra.rules.subject import UNKNOWN, listed, mapping, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,10 +85,16 @@ def _container(spec: Mapping[str, Any], patches: Mapping[str, Mapping[str, Any]]
     name = str(spec.get("name") or "main")
     patch = patches.get(name, {})
     resources = {
-        kind: {**(_mapping(_mapping(spec.get("resources")).get(kind))), **_mapping(patch.get(kind))}
+        kind: {**_sizes(spec.get("resources"), kind), **mapping(patch.get(kind))}
         for kind in ("requests", "limits")
     }
     return Container(name=name, spec={**spec, "resources": resources})
+
+
+def _sizes(resources: Any, kind: str) -> Mapping[str, Any]:
+    """Return the requests or the limits of a container, each of them UNKNOWN if they are not known yet."""
+    sizes = resources if resources is UNKNOWN else mapping(resources).get(kind)
+    return dict.fromkeys(("cpu", "memory"), UNKNOWN) if sizes is UNKNOWN else mapping(sizes)
 
 
 def _patches(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -96,8 +102,8 @@ def _patches(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     text = template.get("podSpecPatch")
     patch = _parsed(text) if isinstance(text, str) else {}
     return {
-        str(container.get("name")): _mapping(container.get("resources"))
-        for container in listed(_mapping(patch).get("containers"))
+        str(container.get("name")): mapping(container.get("resources"))
+        for container in listed(mapping(patch).get("containers"))
         if isinstance(container, Mapping)
     }
 
@@ -120,7 +126,3 @@ def _filled(value: Any) -> Any:
 
 def _argo(text: str) -> str:
     return re.sub(r"\{\{.*?\}\}", REFERENCE, text, flags=re.DOTALL)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -55,6 +55,16 @@ def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from walk(item, (*path, position))
 
 
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a mapping as it is, and anything else as an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def undecided(value: Any) -> bool:
+    """Return whether a value, or one nested in it, is not known yet."""
+    return any(item is UNKNOWN for _, item in walk(value))
+
+
 def listed(value: Any) -> list[Any]:
     """Return a list as it is, a single value as a list of one, and None as an empty list."""
     if value is None:

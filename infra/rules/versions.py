@@ -102,7 +102,9 @@ def _machine(inputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _database(inputs: Mapping[str, Any]) -> Iterator[str]:
-    pattern = r"\d+\.\d+[\w.]*" if "postgres" in str(inputs.get("engine")) else r"\d+\.\d+\.[\w.]+"
+    engine = inputs.get("engine")
+    two_parts = engine is UNKNOWN or "postgres" in str(engine)
+    pattern = r"\d+\.\d+[\w.]*" if two_parts else r"\d+\.\d+\.[\w.]+"
     yield from _version(inputs, "engineVersion", pattern, "set the engine's full version, such as 17.7")
     if inputs.get("autoMinorVersionUpgrade") not in (False, UNKNOWN):
         yield "autoMinorVersionUpgrade is not false: AWS would upgrade it on its own"

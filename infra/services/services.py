@@ -31,19 +31,11 @@ SYSTEM = Placement(selector=tuple(SYSTEM_SELECTOR.items()), tolerations=(tuple(S
 
 METRICS_DAYS = 15
 METRICS_DISK = "50Gi"
-OPERATORS = "operators"
-"""The GitLab subgroup whose members may stop and submit runs; members of the parent group may only look."""
-
 GROUPS_CLAIM = "groups_direct"
 """The claim of GitLab's tokens with the groups that a user was put into.
 
 `groups` lists the groups below these as well, so that whoever may look would be an operator.
 """
-
-
-def operators(gitlab: GitLab) -> str:
-    """Return the group whose members may stop and submit runs of every tenant."""
-    return f"{gitlab.group}/{OPERATORS}"
 
 
 def sso(gitlab: GitLab, domain: str) -> argo_config.SSO:
@@ -72,7 +64,7 @@ def grafana_login(gitlab: GitLab, domain: str) -> monitoring.Login:
     return monitoring.Login(
         host=domain,
         issuer=f"https://{gitlab.host}",
-        groups=(gitlab.group, operators(gitlab)),
+        groups=(gitlab.group, gitlab.operators),
         claim=GROUPS_CLAIM,
     )
 
@@ -262,7 +254,7 @@ class Platform(pulumi.ComponentResource):
                     image_tag=_tag("argo-workflows"),
                     archive_secret=archive_login.SECRET,
                     people=args.gitlab.group,
-                    operators=operators(args.gitlab),
+                    operators=args.gitlab.operators,
                     placement=SYSTEM,
                 )
             ),

@@ -26,7 +26,7 @@ def load_tenant(root: Path, settings: Settings, name: str) -> Tenant:
 
     Raises:
         InputError: it cannot be read, does not name this environment, or names a group of people that is
-            not below the project's.
+            not below the project's, or is that of the operators.
     """
     tenant = tenants.load(root / "tenants" / f"{name}.yaml")
     environment = settings.environment
@@ -37,9 +37,10 @@ def load_tenant(root: Path, settings: Settings, name: str) -> Tenant:
 
 
 def _check_group(tenant: Tenant, gitlab: GitLab) -> None:
-    """Refuse a group of people that is not below the project's group.
+    """Refuse a group of people that is not below the project's group, or is that of the operators.
 
-    Anybody can make a group of any other name at the identity provider, and Argo ignores such groups.
+    Anybody can make a group of any other name at the identity provider, and Argo ignores such groups. Whoever
+    is put into the operators' group to see one tenant may act for all of them.
 
     Args:
         tenant: the tenant.
@@ -49,11 +50,19 @@ def _check_group(tenant: Tenant, gitlab: GitLab) -> None:
         InputError: it is another group.
     """
     group = tenant.people.group if tenant.people else None
-    if group is not None and not group.startswith(f"{gitlab.group}/"):
-        example = f"{gitlab.group}/{tenant.name}"
+    if group is None:
+        return
+    found = f"tenants/{tenant.name}.yaml: people.group: found {group!r}"
+    example = f"{gitlab.group}/{tenant.name}"
+    if not group.startswith(f"{gitlab.group}/") or not all(group.split("/")):
         raise InputError(
-            f"tenants/{tenant.name}.yaml: people.group: found {group!r}; expected a group of {gitlab.host}"
-            f" below {gitlab.group!r}, such as {example!r}: only its owners can make one there"
+            f"{found}; expected a group of {gitlab.host} below {gitlab.group!r}, such as {example!r}: only"
+            " its owners can make one there"
+        )
+    if group == gitlab.operators:
+        raise InputError(
+            f"{found}, whose members act for every tenant; expected a group of the tenant's own, such as"
+            f" {example!r}"
         )
 
 

@@ -35,7 +35,7 @@ VALUES = chart.values(
         archive_secret=archive_login.SECRET,
         placement=Placement(),
         people=GITLAB.group,
-        operators=services.operators(GITLAB),
+        operators=GITLAB.operators,
     )
 )
 

@@ -32,14 +32,49 @@ def refusal(root: Path, stack: str, **kwargs: str) -> str:
     return str(run.error)
 
 
-@pytest.mark.parametrize("group", ["example", "examples/acme", "acme", "other/example/acme"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        *("example", "examples/acme", "acme", "other/example/acme", "Example/acme", "*", "example/"),
+        *("example//acme", "example/acme/"),
+    ],
+)
 def test_a_group_of_people_outside_the_projects_group_is_refused(root: Path, group: str) -> None:
     path = root / "tenants" / "acme.yaml"
-    path.write_text(path.read_text().replace("group: example/customers/acme", f"group: {group}"))
+    path.write_text(path.read_text().replace("group: example/customers/acme", f'group: "{group}"'))
     assert refusal(root, "dev.acme") == (
         f"tenants/acme.yaml: people.group: found {group!r}; expected a group of gitlab.com below 'example',"
         " such as 'example/acme': only its owners can make one there"
     )
+
+
+def test_the_group_of_the_operators_is_not_a_tenants(root: Path) -> None:
+    """Whoever is put into it, to be one of a tenant's people, would act for all tenants."""
+    path = root / "tenants" / "acme.yaml"
+    path.write_text(path.read_text().replace("group: example/customers/acme", "group: example/operators"))
+    assert refusal(root, "dev.acme") == (
+        "tenants/acme.yaml: people.group: found 'example/operators', whose members act for every tenant;"
+        " expected a group of the tenant's own, such as 'example/acme'"
+    )
+
+
+def test_a_principal_of_two_tenants_assumes_a_role_of_each(
+    root: Path,
+) -> None:
+    """Its rights in one are no rights in the other: the roles, the entries and the groups are two."""
+    acme, globex = (root / "tenants" / f"{name}.yaml" for name in ("acme", "globex"))
+    people = "people:\n  principals: [arn:aws:iam::999999999999:role/of-both]\n"
+    kept = re.sub(r"^people:\n( .*\n)*", "", acme.read_text(), flags=re.MULTILINE)
+    acme.write_text(kept + people)
+    globex.write_text(globex.read_text() + people)
+    runs = [run_program(root, f"dev.{name}") for name in ("acme", "globex")]
+    assert [run.error for run in runs] == [None, None]
+    roles = [run.named("aws:iam/role:Role", "people-role").inputs for run in runs]
+    trusts = [json.loads(role["assumeRolePolicy"])["Statement"][0]["Principal"] for role in roles]
+    assert trusts == [{"AWS": ["arn:aws:iam::999999999999:role/of-both"]}] * 2, "of another account, too"
+    assert len({role["name"] for role in roles}) == 2
+    groups = [run.one("aws:eks/accessEntry:AccessEntry").inputs["kubernetesGroups"] for run in runs]
+    assert groups == [["lightwork:acme:people"], ["lightwork:globex:people"]]
 
 
 def test_a_group_of_people_below_the_projects_group_gets_the_tenants_account(acme: Run) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import lightwork
-from lightwork.cli.main import COMMANDS
+from lightwork.cli.main import COMMANDS, cli
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -79,6 +80,35 @@ def test_commands_of_lightwork_exist(group: str) -> None:
     for page in GROUPS[group]:
         called = set(re.findall(r"(?<![\w-])(?<!from )lightwork ([a-z][a-z-]*)", code(page)))
         assert called <= COMMANDS.keys(), name(page)
+
+
+def unknown_options(line: str) -> set[str]:
+    """Return the options in a command line of `lightwork` that its command has not."""
+    words = re.split(r" [|#>]|&&|;", line)[0].split()
+    context = click.Context(cli, info_name="lightwork")
+    command: click.Command | None = cli
+    known = {"--help", "--version"}
+    for word in words:
+        if not isinstance(command, click.Group) or word.startswith("-"):
+            break
+        command = command.get_command(context, word)
+    assert command is not None, line
+    known |= {
+        option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    return {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)} - known
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_options_of_lightwork_exist(group: str) -> None:
+    for page in GROUPS[group]:
+        for line in re.findall(r"(?<![\w-])(?<!from )lightwork ([a-z][a-z-]* .*--.*)", code(page)):
+            assert not unknown_options(line), f"{name(page)}: lightwork {line}"
+
+
+def test_an_option_that_is_not_there_would_be_found() -> None:
+    assert unknown_options("runs --env dev --since-when 7d | head --lines=1") == {"--since-when"}
+    assert unknown_options("tenant validate --strict acme") == {"--strict"}
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -144,10 +144,12 @@ class _Loader(yaml.SafeLoader):
         return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 
 
-_Loader.yaml_implicit_resolvers = {
+DATES_AS_TEXTS = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _TAG + "timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+"""What a loader of YAML takes a plain text for, without dates."""
+_Loader.yaml_implicit_resolvers = DATES_AS_TEXTS
 
 
 def _check(path: Path, root: Node) -> None:

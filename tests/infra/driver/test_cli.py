@@ -159,6 +159,21 @@ def test_up_deploys_and_prints_and_writes_a_summary(engine, typed, tmp_path: Pat
     assert "4 done" in (tmp_path / "notes" / "summary.md").read_text()
 
 
+def test_a_group_of_people_that_two_tenants_name_is_a_warning_and_in_the_summary(
+    root: Path, engine: Pretended, typed: Callable[[str], tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Whoever reviews the change sees it in the note of the merge request."""
+    path = root / "tenants" / "globex.yaml"
+    path.write_text(path.read_text() + "people: {group: example/customers/acme}\n")
+    code, _, err = typed(f"up --env dev --tenant acme --summary-dir {tmp_path}")
+    assert code == 0, err
+    (line,) = [line for line in err.splitlines() if "people.group" in line]
+    assert line.startswith("lightwork-estate: tenants/acme.yaml:")
+    assert line.endswith("its members see and stop the runs of several tenants: acme, globex")
+    written = json.loads((tmp_path / "summary.json").read_text())
+    assert written["warnings"] == [line.removeprefix("lightwork-estate: ")]
+
+
 def test_the_engine_gets_the_address_of_the_states_and_their_key(engine, typed) -> None:
     typed("up --stack dev.acme")
     assert engine.site.backend.startswith("s3://lw-dev-")

@@ -21,6 +21,7 @@ from tests.infra.engine import REGION, Run
 
 SESSION = boto3.Session()
 ROLE = "aws:iam/role:Role"
+ADDON = "aws:eks/addon:Addon"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "first-install.md"
 
@@ -201,16 +202,21 @@ def test_the_needs_are_those_of_the_node_groups(environment: Any, estates: dict[
 def test_the_docs_have_the_number_of_roles_for_any_number_of_tenants(
     estates: dict[str, Run], customers: dict[str, Run]
 ) -> None:
-    of_estate = len(estates["prod"].all(ROLE))
+    prod = estates["prod"]
+    of_estate = len(prod.all(ROLE))
     of_tenant = max(len(run.all(ROLE)) for run in customers.values())
     (identities,) = {len(run.all(ASSOCIATION)) for stack, run in customers.items()}
+    of_addons = [addon.inputs.get("podIdentityAssociations") or [] for addon in prod.all(ADDON)]
+    of_cluster = len(prod.all(ASSOCIATION)) + sum(map(len, of_addons))  # EKS makes those of an add-on
     assert of_tenant == quotas.ROLES_OF_A_TENANT
-    rows = dict(re.findall(r"^\| ([\d,]+) \| ([\d,]+ \| [\d,]+) \|", DOCS.read_text(), re.MULTILINE))
+    page = DOCS.read_text()
+    rows = dict(re.findall(r"^\| ([\d,]+) \| ([\d,]+ \| [\d,]+) \|", page, re.MULTILINE))
     expected = {
-        f"{tenants:,}": (
-            f"{of_estate + of_tenant * tenants:,} |"
-            f" {len(estates['prod'].all(ASSOCIATION)) + identities * tenants:,}"
-        )
+        f"{tenants:,}": f"{of_estate + of_tenant * tenants:,} | {of_cluster + identities * tenants:,}"
         for tenants in (1, 50, 200, 1000)
     }
     assert rows == expected, f"{DOCS.name}: the table of roles"
+    most, with_people = (1000 - of_estate) // of_tenant, 5000 - of_estate - (of_tenant - 1) * 1000
+    text = " ".join(page.split())
+    assert f"is then enough for {most} tenants of an environment" in text
+    assert f"of 1,000 tenants, {with_people} may have people" in text

@@ -33,6 +33,8 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Callable[[str], tuple[int, str,
     return run
 
 
+ENTRIES = ("administrator-0", "deployer", "previewer")
+"""The access entries of the cluster, by what pulumi-eks adds to its name."""
 Typed = Callable[[str], tuple[int, str, str]]
 
 
@@ -53,6 +55,10 @@ def test_a_component_of_pulumi_eks_is_followed_by_what_it_is_expected_to_make(es
     names = [(entry["type"], entry["name"]) for entry in dumped]
     place = names.index(("eks:index:Cluster", "cluster"))
     children = dumped[place + 1 : place + 10]
+    assert {entry["name"] for entry in children} == {
+        *("cluster-eksCluster", "cluster-kube-proxy", "cluster-eks-k8s"),
+        *(f"cluster-{who}{part}" for who in ENTRIES for part in ("", "-policy")),
+    }, "one of each"
     assert {entry["type"] for entry in children} == {
         "aws:eks/cluster:Cluster",
         "aws:eks/addon:Addon",

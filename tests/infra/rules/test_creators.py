@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.aws.children import Children
 from infra.config.stack import StackName
-from infra.rules import UNKNOWN, Subject
+from infra.rules import UNKNOWN, Subject, recorded, violations
 from infra.rules.creators import privileged_creator
+from tests.infra.engine import run_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLOSED = {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False}
 
@@ -48,3 +53,15 @@ def test_an_administrator_by_creation_and_a_config_map_are_reported(access: Any,
 
 def test_a_cluster_that_says_nothing_has_both_by_default() -> None:
     assert len(reasons(None)) == 2
+
+
+@pytest.mark.slow
+def test_a_cluster_that_a_component_makes_is_refused_if_nothing_decides_about_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rules see what remote components make, and not only what the program asks for."""
+    monkeypatch.setattr(Children, "decide", lambda *_: None)
+    run = run_program(root, "dev")
+    assert run.error is None, run.error
+    (line,) = violations(recorded.subjects(run, "dev"))
+    assert line.startswith("cluster-eksCluster (aws:eks/cluster:Cluster): privileged-creator: its creator")

@@ -91,9 +91,32 @@ def test_a_role_from_elsewhere_counts_as_one_that_writes(acme: Run) -> None:
     assert len([line for line in reported(subjects) if line.startswith("rolebinding-people: ")]) == 3
 
 
-def test_people_have_no_rights_in_the_whole_cluster(acme: Run) -> None:
-    group = {"kind": "Group", "name": contract.people_group("acme")}
-    inputs = {"metadata": {"name": "x"}, "subjects": [group], "roleRef": {"name": "view"}}
+def test_a_role_of_the_cluster_is_not_the_one_of_the_same_name_in_the_namespace(acme: Run) -> None:
+    subjects = without(tenant_of(acme), *map(binding_of, gate.POLICIES))
+    (item,) = [item for item in subjects if item.name == "rolebinding-log-search"]
+    assert not [line for line in reported(subjects) if line.startswith("rolebinding-log-search")]
+    inputs = copy.deepcopy(dict(item.inputs))
+    inputs["roleRef"]["kind"] = "ClusterRole"
+    lines = reported(replaced(subjects, item.name, inputs))
+    assert len([line for line in lines if line.startswith("rolebinding-log-search")]) == 3
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        contract.people_group("acme"),
+        "system:authenticated",
+        "system:serviceaccounts",
+        "system:serviceaccounts:tenant-acme",
+    ],
+)
+def test_people_have_no_rights_in_the_whole_cluster(group: str) -> None:
+    """Also as one of all: whoever is logged in, or whoever is a service account, as on Argo's page."""
+    inputs = {
+        "metadata": {"name": "x"},
+        "subjects": [{"kind": "Group", "name": group}],
+        "roleRef": {"name": "view"},
+    }
     kind = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
     (line,) = reported([Subject(type=kind, name="all", inputs=inputs, stack=ACME)])
     assert line.startswith("all: it gives a tenant's people rights in every namespace")

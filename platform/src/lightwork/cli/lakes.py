@@ -36,8 +36,8 @@ def shown(lake: str | None, tenant: str | None, environment: str | None = None) 
     from lightwork.kube import logins
 
     if (login := logins.find(environment, name)) is None:
-        command = f"lightwork login --env {environment} --tenant {name}"
-        raise InputError(f"--env {environment}: you have not logged in there as {name}: {command}")
+        told = f"--env {environment}: you have not logged in there as {name}"
+        raise InputError(f"{told}{logins.how(environment, name)}")
     return opened(None, name, login)
 
 

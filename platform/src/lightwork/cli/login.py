@@ -56,16 +56,15 @@ def login_command(
 
     Your own credentials on AWS are used for each command anew. None are written to a file.
     """
-    from lightwork.kube import eks, logins
+    from lightwork.kube import eks
 
     given = {"account": account, "region": region, "role": role, "profile": profile, "lake": lake}
-    login = _login(environment, tenant_of(tenant), given)
+    login = _login(environment, tenant_of(tenant), given, is_new=not token)
     if token:
         show_json(eks.token(login))
         return
     cluster = eks.describe(login)
-    logins.keep(login)
-    path = _put_context(login, cluster)
+    path = _keep(login, cluster)
     pipelines, page = _tenant(login, cluster)
     where = f"--env {login.environment} --tenant {login.tenant}"
     echo(f"logged in as {login.session}: context {login.context} in {path}", err=True)
@@ -77,8 +76,14 @@ def login_command(
         echo(f"runs in a browser: {page}", err=True)
 
 
-def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Login:
+def _login(environment: str, tenant: str, given: Mapping[str, str | None], *, is_new: bool) -> Login:
     """Return what is given now, and for the rest what has been given before.
+
+    Args:
+        environment: the environment.
+        tenant: the tenant.
+        given: the options; None for those that are not given.
+        is_new: whether AWS is asked who the person is, even if nothing is given.
 
     Raises:
         InputError: something is missing or invalid.
@@ -88,18 +93,24 @@ def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Lo
     from lightwork import settings
     from lightwork.kube import eks, logins
 
-    before = logins.find(environment, tenant)
+    try:
+        before = logins.find(environment, tenant)
+    except logins.DamagedError:
+        if not (given["account"] and given["region"]):
+            raise
+        before = None
     if before is not None and all(value is None for value in given.values()):
-        return before
-    values = {name: value or getattr(before, name, "") for name, value in given.items()}
+        return replace(before, session=eks.name_of_caller(before)) if is_new else before
+    values = {name: getattr(before, name, "") if value is None else value for name, value in given.items()}
     if missing := [f"--{name}" for name in ("account", "region") if not values[name]]:
         raise InputError(
             f"{' and '.join(missing)} missing: given once for {environment} and {tenant}, and then kept;"
             f" expected `lightwork login --env {environment} --tenant {tenant} --account NUMBER"
             " --region REGION`, which whoever runs the platform tells you"
         )
-    if not values["role"] or (given["account"] and not given["role"]):
-        values["role"] = logins.role_of_people(environment, tenant, values["account"])
+    if before is not None and before.account != values["account"]:
+        values |= {name: given[name] or "" for name in ("role", "lake")}  # those were of the other account
+    values["role"] = values["role"] or logins.role_of_people(environment, tenant, values["account"])
     login = logins.Login(environment=environment, tenant=tenant, **values)
     login.check()
     if login.lake:
@@ -107,10 +118,21 @@ def _login(environment: str, tenant: str, given: Mapping[str, str | None]) -> Lo
     return replace(login, session=eks.name_of_caller(login))
 
 
-def _put_context(login: Login, cluster: Cluster) -> Path:
+def _keep(login: Login, cluster: Cluster) -> Path:
+    """Keep a login in the user's settings, and its context in the kubeconfig; return the latter's path."""
+    from lightwork.kube import logins
+
+    with logins.alone():
+        path, text = _context(login, cluster)
+        logins.write_private((path, text), logins.added(login))
+    return path
+
+
+def _context(login: Login, cluster: Cluster) -> tuple[Path, str]:
+    """Return the kubeconfig, and its text with the context of a login."""
     from lightwork.kube import kubeconfig
 
-    return kubeconfig.put(
+    return kubeconfig.added(
         login.context,
         cluster={"server": cluster.endpoint, "certificate-authority-data": cluster.authority},
         user=kubeconfig.user_of_command(

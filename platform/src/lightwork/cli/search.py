@@ -95,8 +95,8 @@ def opened(environment: str, tenant: str, context: str | None) -> Iterator[Logs]
 
     login = logins.find(environment, tenant)
     if login is None:
-        command = f"lightwork login --env {environment} --tenant {tenant}"
-        raise InputError(f"the logs are searched with a role on AWS, and you have not logged in: {command}")
+        told = "the logs are searched with a role on AWS, and you have not logged in"
+        raise InputError(f"{told}{logins.how(environment, tenant)}")
     remote = LogStore(environment, tenant, context)
     place = remote.place()
     credentials = eks.credentials(login)

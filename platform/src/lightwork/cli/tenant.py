@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lightwork.manifests.base import Target
     from lightwork.tenants import Loaded, Tenant
+    from lightwork.tenants.sharing import Groups
 
 
 @contextlib.contextmanager
@@ -48,10 +49,13 @@ def validate(files: tuple[str, ...]) -> None:
 
     The exit code is 2 if there is any mistake.
     """
+    from lightwork.tenants import sharing
+
     problems: list[str] = []
+    groups = sharing.Groups()
     for name in files:
         try:
-            loaded, warnings = _check(name)
+            loaded, warnings = _check(name, groups)
         except InputError as error:
             problems += str(error).splitlines()
             continue
@@ -181,14 +185,15 @@ def print_schema() -> None:
     echo(template.json_schema(), nl=False)
 
 
-def _check(name: str) -> tuple[Loaded, list[str]]:
+def _check(name: str, groups: Groups | None = None) -> tuple[Loaded, list[str]]:
     """Read and check a tenant's file; return it with the warnings about it."""
     from lightwork import tenants
     from lightwork.functions import discovery
-    from lightwork.tenants import checks
+    from lightwork.tenants import checks, sharing
 
     loaded = tenants.read(tenants.find(name))
-    return loaded, checks.check(loaded, discovery.pipelines())
+    warnings = checks.check(loaded, discovery.pipelines())
+    return loaded, [*warnings, *(groups or sharing.Groups()).warnings(loaded)]
 
 
 def _warn(lines: Sequence[str]) -> None:

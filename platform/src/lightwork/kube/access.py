@@ -8,6 +8,7 @@ prod.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from lightwork.errors import InputError, LightworkError, near, one_line
@@ -102,6 +103,8 @@ class Access:
 
 def _connection(environment: str, tenant: str, context: str | None) -> ByClient:
     """Return the Kubernetes API that a context of the kubeconfig leads to."""
+    if not os.environ.get("KUBECONFIG", "").strip(os.pathsep):
+        os.environ.pop("KUBECONFIG", None)  # the official client would take it for a file without a name
     from kubernetes import config
 
     general, of_tenant = f"lightwork-{environment}", context_name(environment, tenant)

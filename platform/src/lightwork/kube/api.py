@@ -301,7 +301,9 @@ def _credentials_or_error() -> Iterator[None]:
     finally:
         root.removeFilter(complaints)
     if complaints.texts:
-        raise LightworkError(f"no credentials for the cluster: {complaints.texts[-1]}")
+        last = complaints.texts[-1]
+        hint = "; log in again" if "[Errno 2]" in last else ""
+        raise LightworkError(f"no credentials for the cluster: {last}{hint}")
 
 
 class _Complaints(logging.Filter):

@@ -131,19 +131,31 @@ def token(login: Login, now: dt.datetime | None = None) -> dict[str, Any]:
 def _clear_errors(login: Login) -> Iterator[None]:
     """Turn an error of AWS into one line that says what to do."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
         raise _refused(error, login) from error
-    except (BotoCoreError, ValueError, OSError) as error:
+    except EOFError as error:
+        raise LightworkError(
+            "your profile asks for the code of a device (mfa_serial), and there is no terminal to type it in;"
+            " run the command in one, or log in to AWS first"
+        ) from error
+    except (BotoCoreError, ResponseParserError) as error:
         raise LightworkError(_no_answer(error, login)) from error
+    except (ValueError, OSError) as error:  # of a program or a file that a profile names
+        raise LightworkError(
+            f"your AWS credentials cannot be got ({one_line(error)}); check your profile in ~/.aws/config, or"
+            " name another by --profile"
+        ) from error
 
 
 def _refused(error: Any, login: Login) -> LightworkError:
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), one_line(details.get("Message", ""))
-    if error.operation_name == "AssumeRole" and code == "AccessDenied":
+    is_of_profile = "resource: " in message and login.role not in message  # a profile may assume one as well
+    if error.operation_name == "AssumeRole" and code == "AccessDenied" and not is_of_profile:
         return LightworkError(
             f"AWS does not let you assume {login.role} ({message}): your own role or user must be under"
             f" `people` in tenants/{login.tenant}.yaml, and deployed to {login.environment}; ask whoever runs"
@@ -162,10 +174,17 @@ def _refused(error: Any, login: Login) -> LightworkError:
 def _no_answer(error: Exception, login: Login) -> str:
     kind = type(error).__name__
     if kind in ("NoCredentialsError", "CredentialRetrievalError", "PartialCredentialsError"):
-        return "there are no AWS credentials of yours; log in to AWS first, or name a profile by --profile"
-    if "SSO" in kind or kind in ("TokenRetrievalError", "LoginRefreshRequired"):
+        reason = f" ({one_line(error)})" if kind == "CredentialRetrievalError" else ""
+        return (
+            f"there are no AWS credentials of yours{reason}; log in to AWS first, or name a profile by"
+            " --profile"
+        )
+    if kind == "ProfileNotFound":
+        return f"cannot use AWS: {one_line(error)}; name one of ~/.aws/config by --profile"
+    if "SSO" in kind or kind in ("TokenRetrievalError", "LoginRefreshRequired", "LoginTokenLoadError"):
+        command = "aws login" if kind.startswith("Login") else "aws sso login"
         profile = f" --profile {login.profile}" if login.profile else ""
-        return f"your session at AWS has ended ({one_line(error)}); run `aws sso login{profile}`"
+        return f"your session at AWS has ended ({one_line(error)}); run `{command}{profile}`"
     if kind in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ProxyConnectionError"):
         return f"AWS cannot be reached in {login.region}: {one_line(error)}; check --region and the network"
     return f"cannot use AWS: {one_line(error)}"

@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from lightwork.errors import InputError, one_line
-from lightwork.kube.logins import write_private
 
-__all__ = ["EXEC_API", "put", "user_of_command"]
+__all__ = ["EXEC_API", "added", "user_of_command"]
 
 EXEC_API = "client.authentication.k8s.io/v1"
 """The version of the API by which a kubeconfig gets credentials of a command."""
@@ -30,8 +29,8 @@ def user_of_command(command: list[str]) -> dict[str, Any]:
     }
 
 
-def put(name: str, *, cluster: dict[str, Any], user: dict[str, Any], namespace: str) -> Path:
-    """Add a context, a cluster and a user of one name to the kubeconfig, or replace those of that name.
+def added(name: str, *, cluster: dict[str, Any], user: dict[str, Any], namespace: str) -> tuple[Path, str]:
+    """Return the kubeconfig with a context, a cluster and a user of a name, in place of those of that name.
 
     The current context stays what it is.
 
@@ -42,10 +41,10 @@ def put(name: str, *, cluster: dict[str, Any], user: dict[str, Any], namespace: 
         namespace: the context's namespace.
 
     Returns:
-        The kubeconfig: the first file that KUBECONFIG names, else `~/.kube/config`.
+        The file, which is the first that KUBECONFIG names, else `~/.kube/config`; and its new text.
 
     Raises:
-        InputError: it cannot be read or written, or is not a kubeconfig.
+        InputError: it cannot be read, or is not a kubeconfig.
     """
     path = _path()
     document = _read(path)
@@ -56,8 +55,7 @@ def put(name: str, *, cluster: dict[str, Any], user: dict[str, Any], namespace: 
             raise InputError(f"{path}: {kind}s: expected a list; repair the file, or set KUBECONFIG")
         others = [item for item in items if item.get("name") != name]
         document[f"{kind}s"] = [*others, {"name": name, kind: entry}]
-    write_private(path, yaml.safe_dump(document, sort_keys=False))
-    return path
+    return path, yaml.safe_dump(document, sort_keys=False)
 
 
 def _path() -> Path:
@@ -66,11 +64,18 @@ def _path() -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    from lightwork.documents import DATES_AS_TEXTS
+
+    class Loader(yaml.SafeLoader):
+        """A loader that leaves dates as they are written."""
+
+        yaml_implicit_resolvers = DATES_AS_TEXTS
+
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506  (a safe one)
     except FileNotFoundError:
         document = None
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = one_line(error)
         raise InputError(f"{path}: cannot be read: {reason}; repair it, or set KUBECONFIG") from None
     if document is None:

@@ -114,8 +114,8 @@ class Workers(documents.Document):
 
 
 _LIMITS = (
-    "Limits for tasks with the option `limit`, by name: how many calls run at once, such as 4, or start within"
-    " a time, such as 10/s, 100/min or 1000/h. Each run has its own."
+    "Limits for tasks with the option `limit`, by name: how many calls run at once, such as 4, or start"
+    " within a time, such as 10/s, 100/min or 1000/h. Each run has its own."
 )
 _DESCRIPTION = (
     "File beside this one, or in a folder there, with the pipelines of the image and their parameters, as"

@@ -222,3 +222,27 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert execute(["tenant", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["additionalProperties"] is False
+
+
+PEOPLE = "people: {group: example/customers/acme}\n"
+
+
+@pytest.mark.parametrize(
+    ("beside", "others"),
+    [
+        ({"globex": PEOPLE, "hooli": "people: {group: example/customers/acme-2}\n"}, "acme, globex"),
+        ({"globex": PEOPLE, "hooli": PEOPLE}, "acme, globex, hooli"),
+        ({"globex": "# example/customers/acme\n", "hooli": "people: [example/customers/acme"}, ""),
+    ],
+)
+def test_a_group_that_several_tenants_name_is_a_warning_and_no_mistake(
+    path: Path, capsys: pytest.CaptureFixture[str], beside: dict[str, str], others: str
+) -> None:
+    """Its members see all of them, which two tenants of one customer may want."""
+    path.write_text(FILE.replace("30 2", "30 6") + PEOPLE)
+    for name, text in beside.items():
+        path.with_name(f"{name}.yaml").write_text(f"name: {name}\nenvironments: [dev]\n{text}")
+    assert execute(["tenant", "validate", "acme"]) == 0
+    where = f"lightwork: warning: {path}:9: people.group: found 'example/customers/acme'"
+    warning = f"{where}; its members see and stop the runs of several tenants: {others}\n"
+    assert capsys.readouterr().err == (warning if others else "")

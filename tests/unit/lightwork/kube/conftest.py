@@ -92,3 +92,41 @@ def api(server, tmp_path, monkeypatch):
     server.answers["GET", f"{ARGO}/workflowtemplates"] = (200, {"items": [template]})
     server.answers["POST", f"{ARGO}/workflows"] = (201, {"metadata": {"name": "windy-city-x7k2p"}})
     return server
+
+
+# What follows is imported where it is used: most tests of this folder need none of it.
+
+
+@pytest.fixture(scope="module")
+def amazon():
+    """The account of dev, with a role of acme's people, which jane may assume and bob may not."""
+    from tests.unit.lightwork.kube import machine
+
+    with machine.account() as running:
+        yield running
+
+
+@pytest.fixture
+def home(amazon, server, tmp_path, monkeypatch, capsys):
+    """The machine of jane, and the API of the cluster: the fake one."""
+    from lightwork.lake import s3_connection
+    from tests.unit.lightwork.kube import machine
+
+    machine.at(amazon, server.url)
+    server.answers["GET", f"{ARGO}/workflowtemplates"] = (
+        200,
+        {"items": [{"metadata": {"name": "windy-city"}}]},
+    )
+    yield machine.of("jane", amazon, tmp_path, monkeypatch, capsys)
+    s3_connection.act_as(None)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Credentials of the kubeconfig without a new process."""
+    from lightwork.cli import login
+    from lightwork.kube import kubeconfig
+
+    status = {"apiVersion": kubeconfig.EXEC_API, "kind": "ExecCredential", "status": {"token": "t0k"}}
+    program = ["/bin/sh", "-c", f"echo '{json.dumps(status)}'"]
+    monkeypatch.setattr(login, "_this_program", lambda: program)

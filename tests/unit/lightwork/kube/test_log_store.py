@@ -25,11 +25,15 @@ PLACE = Place(endpoint="vpc-logs.example", region="eu-central-1", stream="logs-t
 def _logged_in(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     role = "arn:aws:iam::123456789012:role/people"
-    logins.keep(
-        logins.Login(
-            environment="dev", tenant="acme", account="123456789012", region="eu-central-1", role=role
-        )
+    login = logins.Login(
+        environment="dev",
+        tenant="acme",
+        account="123456789012",
+        region="eu-central-1",
+        role=role,
+        session="jane",
     )
+    logins.write_private(logins.added(login))
 
 
 @pytest.fixture
