@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,32 @@ def pytest_collection() -> Iterator[object]:
         gc.freeze()
         gc.set_threshold(*YOUNG)
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Look for garbage once, then spare the collector all that is left.
+
+    pytest itself looks five times after this, for errors that garbage raises, and Python when it exits.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let a process of xdist end without taking apart all that it has imported, which takes seconds."""
+    if hasattr(config, "workerinput"):
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    """End this process once all others that wanted to be called at its end have been."""
+    atexit.unregister(_leave)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from xdist.workermanage import WorkerController
 
-INFRA = "tests/infra/"
+HERE = "tests/unit/lightwork/"
+TOGETHER = {
+    "recorded stacks": ("tests/infra/",),
+    "one cluster": (
+        *(f"{HERE}{folder}/" for folder in ("engine", "runs", "cluster")),
+        f"{HERE}store/test_order_of_results.py",
+    ),
+}
+"""Tests that share what takes seconds to make, by paths: stacks that are recorded once, Dask workers."""
 LONG = ("tests/unit/lightwork/cli/test_backfill.py",)
 """Files of few tests that take minutes: last, as xdist would run them, all processes but one would wait."""
 
 
 class Scheduler(LoadFileScheduling):
-    """Give a file's tests to one process, and the infrastructure's to one, which records stacks once.
+    """Give a file's tests to one process, and those of several files where they share something dear.
 
     When a process dies, the test that it ran has failed, and its others run elsewhere. xdist's own class
     would run that test again in each new process. Where the last process is a new one, it would wait for
@@ -27,7 +36,8 @@ class Scheduler(LoadFileScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return INFRA if nodeid.startswith(INFRA) else super()._split_scope(nodeid)
+        units = (unit for unit, paths in TOGETHER.items() if nodeid.startswith(paths))
+        return next(units, None) or super()._split_scope(nodeid)
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
         """Register what a process has collected, which must be what the others have.
@@ -62,6 +72,14 @@ class Scheduler(LoadFileScheduling):
         super()._reschedule(node)
         while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
+
+    def _pending_of(self, workload: Mapping[str, Mapping[str, bool]]) -> int:
+        """Return how many tests of a process are left, three if there are more.
+
+        xdist counts all that it was ever given, twice for each that ends. What is left was given last.
+        """
+        tests = (done for unit in reversed(workload.values()) for done in reversed(unit.values()))
+        return sum(1 for _ in islice((done for done in tests if not done), 3))
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         for scope in LONG:

@@ -37,9 +37,20 @@ def settings(environment: str, account: str = UNCHOSEN) -> str:
     return (HERE / f"Pulumi.{environment}.yaml").read_text(encoding="utf-8").replace(UNCHOSEN, account)
 
 
-def repository(target: Path, account: str = UNCHOSEN) -> Path:
-    """Write a repository: the program, and the tests' settings and tenants."""
-    shutil.copytree(REPOSITORY / "infra", target / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+def repository(target: Path, account: str = UNCHOSEN, *, modules: bool = True) -> Path:
+    """Write a repository: the program, and the tests' settings and tenants.
+
+    Args:
+        target: its folder.
+        account: the account in its settings.
+        modules: whether it has all of the program's modules, which a process of its own imports. What this
+            process records has imported them from here, and needs none but the first.
+    """
+    if modules:
+        shutil.copytree(REPOSITORY / "infra", target / "infra", ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        (target / "infra").mkdir(parents=True)
+        shutil.copy(REPOSITORY / "infra" / "__main__.py", target / "infra")
     shutil.copytree(HERE / "tenants", target / "tenants")
     shutil.copy(REPOSITORY / "tenants" / "tenant.schema.json", target / "tenants")
     for path in HERE.glob("Pulumi*.yaml"):

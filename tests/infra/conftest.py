@@ -52,7 +52,7 @@ def _pipelines() -> Iterator[None]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a copy of the repository with the tests' files, in which each environment has an account."""
-    return files.repository(tmp_path, ACCOUNT)
+    return files.repository(tmp_path, ACCOUNT, modules=False)
 
 
 def _keep() -> None:
@@ -64,7 +64,7 @@ def _keep() -> None:
 @pytest.fixture(scope="session")
 def estates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """Record the estate of each environment once."""
-    copy = files.repository(tmp_path_factory.mktemp("estates"), ACCOUNT)
+    copy = files.repository(tmp_path_factory.mktemp("estates"), ACCOUNT, modules=False)
     runs = {environment: run_program(copy, environment) for environment in ENVIRONMENTS}
     for environment, run in runs.items():
         assert run.error is None, f"{environment} must deploy: {run.error}"
@@ -146,7 +146,7 @@ def deploy(root: Path, environment: Environment, name: str) -> Deployed:
 @pytest.fixture(scope="session")
 def deployments(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Deployed]:
     """Record every tenant in each of its environments once."""
-    copy = files.repository(tmp_path_factory.mktemp("tenants"), ACCOUNT)
+    copy = files.repository(tmp_path_factory.mktemp("tenants"), ACCOUNT, modules=False)
     with files.own_pipelines(), pytest.MonkeyPatch.context() as patch:
         patch.setenv(DIGEST, f"sha256:{'a' * 64}")
         deployments = {(environment, name): deploy(copy, environment, name) for environment, name in TENANTS}

@@ -45,7 +45,7 @@ def changed(root: Path, old: str, new: str, environment: str = "dev") -> Run:
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An estate whose pages are reached from inside the VPC alone."""
-    root = files.repository(tmp_path_factory.mktemp("inside"), ACCOUNT)
+    root = files.repository(tmp_path_factory.mktemp("inside"), ACCOUNT, modules=False)
     return changed(root, "page_cidrs: [198.51.100.0/24]", "page_cidrs: []")
 
 

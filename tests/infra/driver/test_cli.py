@@ -29,7 +29,7 @@ SCRIPT = Path(sys.executable).parent / "lightwork-estate"
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the repository with an account in its settings."""
-    root = files.repository(tmp_path / "copy", ACCOUNT)
+    root = files.repository(tmp_path / "copy", ACCOUNT, modules=False)
     monkeypatch.setattr(cli, "ROOT", root)
     monkeypatch.setattr(quotas, "check", lambda *_: [])
     monkeypatch.setattr(processes, "need_aws", lambda: None)
@@ -364,7 +364,7 @@ def test_tenants_and_local_are_compared_by_default_and_an_estate_is_not(
     monkeypatch.setattr(stacks.auto.Stack, "select", lambda *_: Stack())
     monkeypatch.setattr(stacks, "_Workspace", lambda **_: None)
     site = stacks.Site(
-        root=files.repository(tmp_path / "repository"),
+        root=files.repository(tmp_path / "repository", modules=False),
         environment=stack.partition(".")[0],
         backend=None,
         secrets_provider=None,

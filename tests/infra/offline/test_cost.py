@@ -100,7 +100,7 @@ def test_the_price_file_has_its_date_and_region() -> None:
 def test_the_report_has_a_total_for_each_stack_and_the_cost_of_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cost, "ROOT", files.repository(tmp_path))
+    monkeypatch.setattr(cost, "ROOT", files.repository(tmp_path, modules=False))
     report = cost.report("dev", ["acme"], workers=5, hours=2)
     assert report.count("total ") == 2, "the estate's and the tenant's"
     assert "5 worker nodes for 2 h" in report

@@ -18,7 +18,7 @@ from tests.infra.engine import Run
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository without accounts in its settings."""
-    root = files.repository(tmp_path / "repository")
+    root = files.repository(tmp_path / "repository", modules=False)
     monkeypatch.setattr(cli, "ROOT", root)
     return root
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository without accounts in its settings, to be previewed."""
-    root = files.repository(tmp_path)
+    root = files.repository(tmp_path, modules=False)
     monkeypatch.setattr(preview, "ROOT", root)
     return root
 

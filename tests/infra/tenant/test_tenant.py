@@ -31,13 +31,6 @@ IMAGE = f"{ESTATE.image_repository_url}@sha256:{'a' * 64}"
 ROLE, GRANT, SECRET = "aws:iam/role:Role", "aws:iam/rolePolicy:RolePolicy", "aws:secretsmanager/secret:Secret"
 
 
-@pytest.fixture
-def acme(root: Path) -> Run:
-    run = run_program(root, "dev.acme")
-    assert run.error is None, f"the example tenant must deploy: {run.error}"
-    return run
-
-
 def changed(root: Path, old: str, new: str) -> Run:
     """Record the stack after a change to acme's file."""
     path = root / "tenants" / "acme.yaml"

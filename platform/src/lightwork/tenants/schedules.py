@@ -7,6 +7,7 @@ and one that it repeats has two.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import zoneinfo
 from dataclasses import dataclass
@@ -83,10 +84,16 @@ def canonical_zone(value: object) -> str:
     """
     if not isinstance(value, str):
         raise ValueError("should be a time zone's name, for example Europe/Berlin or UTC")  # noqa: TRY004
-    if value not in (names := zoneinfo.available_timezones()) or value in ("localtime", "Factory"):
-        hint = nearest(value, names) or "; for example Europe/Berlin or UTC"
+    if value not in _zones() or value in ("localtime", "Factory"):
+        hint = nearest(value, _zones()) or "; for example Europe/Berlin or UTC"
         raise ValueError(f"there is no such time zone{hint}")
     return value
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """Return the names of all time zones: Python opens hundreds of files to tell which they are."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def times(cron: str, zone: str, after: dt.datetime, count: int) -> list[dt.datetime]:

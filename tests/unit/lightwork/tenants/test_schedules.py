@@ -68,6 +68,17 @@ def test_an_unknown_time_zone_is_refused(written: object, message: str) -> None:
         schedules.canonical_zone(written)
 
 
+def test_the_names_of_time_zones_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(schedules.zoneinfo, "available_timezones", lambda: {"UTC", *read, read.append("x")})
+    schedules._zones.cache_clear()
+    try:
+        assert [schedules.canonical_zone("UTC") for _ in range(3)] == ["UTC"] * 3
+    finally:
+        schedules._zones.cache_clear()
+    assert len(read) == 1
+
+
 def test_times_follow_the_local_clock() -> None:
     moments = schedules.times("30 6 * * *", "America/New_York", NOVEMBER, 2)
     assert [moment.isoformat() for moment in moments] == [

@@ -1,7 +1,8 @@
 """Which installed distribution owns a file, from the metadata beside it, and whether it is the user's own.
 
 `importlib.metadata` reads the record of every distribution for such a question. Here a folder is listed once,
-and a record is read only if it may hold the answer.
+a record is read only if it may hold the answer, and all of them at most once, for an index by what can be
+imported.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ GROUP = "lightwork.pipelines"
 """The entry point group that names packages of pipelines."""
 
 _NAMED = frozenset({"site-packages", "dist-packages"})
+# What precedes the first of these in a line of a record can be imported; a line may begin with a quote.
+_TOP = re.compile(r'\n"?([^/.\\\n]*)[/.\\]')
 # Packages of these installers come from a repository of packages, whatever their builder left in them.
 _SYSTEMS = frozenset({"conda", "debian", "rpm"})
 
@@ -90,25 +93,24 @@ class _Info:
         values = (line.partition("=")[2].partition(":")[0].partition("[")[0].strip() for line in lines)
         return tuple(value for value in values if value)
 
-    @functools.cached_property
     def record(self) -> str:
-        """Its record, one file a line, after an empty line; empty if it has none."""
+        """Return its record, one file a line, after an empty line; empty if it has none."""
         return "" if self.egg else "\n" + self.read("RECORD").replace("\r\n", "\n")
 
     @functools.cached_property
     def files(self) -> frozenset[str]:
         """Its files, relative to the folder of packages; empty if it has no record."""
-        lines = self.record.splitlines()
+        lines = self.record().splitlines()
         quoted = [row[0] for row in csv.reader(line for line in lines if line.startswith('"')) if row]
         plain = [line.partition(",")[0] for line in lines if not line.startswith('"')]
         return frozenset(name.replace("\\", "/") for name in (*plain, *quoted) if name)
 
-    def has(self, top: str) -> bool:
-        """Tell whether it has a top-level module or package; this is faster than reading all its files."""
+    @functools.cached_property
+    def tops(self) -> frozenset[str]:
+        """Its top-level modules and packages; this is faster than telling all its files apart."""
         if self.egg:
-            return top in (self.read("top_level.txt").split() or [self.stem])
-        starts = (f"{before}{top}{after}" for before in ("\n", '\n"') for after in "/.\\")
-        return any(start in self.record for start in starts)
+            return frozenset(self.read("top_level.txt").split() or [self.stem])
+        return frozenset(_TOP.findall(self.record()))
 
 
 class _Folder:
@@ -136,14 +138,23 @@ class _Folder:
             named[_plain(info.stem)].append(info)
         return named
 
+    @functools.cached_property
+    def tops(self) -> dict[str, list[_Info]]:
+        """The distributions by their top-level modules and packages."""
+        tops: dict[str, list[_Info]] = defaultdict(list)
+        for info in self.infos:
+            for top in info.tops:
+                tops[top].append(info)
+        return tops
+
     def owner(self, file: str) -> Owner | None:
         """Return the owner of a file or folder by its path relative to this one."""
         top = file.partition("/")[0].partition(".")[0]
         likely = [*self.own, *(info for info in self.named.get(_plain(top), ()) if not info.own)]
-        exact = [i for i in likely if i.has(top) and file in i.files]
+        exact = [i for i in likely if top in i.tops and file in i.files]
         if exact:
             return _joined(exact)
-        candidates = [info for info in self.infos if info.has(top)]
+        candidates = self.tops.get(top, [])
         exact = [i for i in candidates if file in i.files]
         return _joined(exact or _nearest(candidates, file)) if candidates else None
 
