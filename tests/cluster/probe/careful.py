@@ -7,7 +7,6 @@ import time
 import uuid
 
 from lightwork import ElementError, pipeline, task
-from pipelines.probe.pipeline import bucket, record
 
 HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
 """Elements that exceed their time, raise at first, and hold their slot until their worker is lost."""
@@ -24,7 +23,12 @@ HANGS, FAILS_ONCE, HOLDS = 1, 2, 3
     batch=1,
 )
 def ask(number: int, label: str) -> list[float]:
-    """Return when an element began and ended; record each attempt, with the pod that it runs in."""
+    """Return when an element began and ended; record each attempt, with the pod that it runs in.
+
+    What it imports here imports boto3 in a body, which the driver has loaded and a new worker has not.
+    """
+    from pipelines.probe.pipeline import bucket, record
+
     begin = time.time()
     earlier = list(bucket().objects.filter(Prefix=f"probe/{label}/{number}/"))
     record(f"probe/{label}/{number}/{os.uname().nodename}/{uuid.uuid4().hex}")
