@@ -407,8 +407,12 @@ def test_the_process_of_a_time_limit_compares_what_it_imports_anew(local, case, 
     function = task(timeout=60, cache=False)(case.tasks.imported)
     assert run(function, how, 3) == 6
     case.edit(case.lib, "SCALE = 2", "SCALE = 7")
-    assert run(task(cache=False)(abs), how, -3) == 3  # a task without a limit ends that process
-    result = run(function, how, 3)
+    result: object = 6
+    for number in range(40):  # a task without a limit ends that process, if its worker is the same
+        assert run(task(cache=False)(abs), how, -number) == number
+        result = run(function, how, 3)
+        if result != 6:
+            break
     assert isinstance(result, LightworkError), "the worker has imported the module before the edit"
     check(result, 6, case)
 
