@@ -202,6 +202,21 @@ def test_of_an_unknown_name_only_what_is_the_users_counts(load, libraries, monke
     assert code_key(fn) != before
 
 
+@pytest.mark.parametrize("put", [5, "a third", None, True, 0.3])
+def test_a_constant_of_the_standard_library_that_is_replaced_counts_of_whatever_type(put, monkeypatch):
+    import colorsys
+
+    def third():
+        from colorsys import ONE_THIRD
+
+        return ONE_THIRD
+
+    before = looks(third)
+    monkeypatch.setattr(colorsys, "ONE_THIRD", put)
+    after = looks(third)
+    assert (after[0] != before[0], after[1] != before[1]) == (True, True)
+
+
 def test_a_helper_in_a_module_has_the_same_key_whatever_is_loaded(load, libraries):
     files = {
         "pkg/helpers.py": "from functools import cache\n@cache\ndef table():\n    import rates\n"

@@ -32,6 +32,7 @@ from lightwork.keys.source.namespaces import (
     is_brought,
     is_replaced,
 )
+from lightwork.keys.source.originals import PLAIN
 from lightwork.keys.source.reads import NOTHING, Import, Name, reads_of
 from lightwork.keys.values import slow
 from lightwork.keys.values.canonical import finish, pack, text
@@ -274,7 +275,7 @@ class Chains:
                 if kind_of_name(holder := holder_of(value)) == "distribution":
                     self._follower.distribution(holder)
                 return stand_in(shown, value)
-            elif is_constant(home, value) and not attributes:
+            elif not attributes and (is_constant(home, value) or (self._is_inside and type(value) in PLAIN)):
                 self._follower.add("global", shown, self._follower.token(value))
         except Unkeyable as error:
             raise advise(error, reader.name, f"the global {shown}") from None

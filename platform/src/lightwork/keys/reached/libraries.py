@@ -15,6 +15,7 @@ from lightwork.errors import one_line
 from lightwork.functions.origins.origin import distribution_of, kind_of_import, locate, module_kind
 from lightwork.keys.source.computed import COMPUTING
 from lightwork.keys.source.originals import (
+    PLAIN,
     alias,
     is_bound,
     is_compiled_in,
@@ -51,8 +52,8 @@ def counts(path: Sequence[tuple[ModuleType, str]], value: Any, *, inside: bool) 
     bears_its_name = own is None and not is_constant(home, value)
     if not inside and (bears_its_name or not _is_lazy(path)):
         return True
-    if bears_its_name:
-        return False
+    if bears_its_name:  # a number or text of any kind may have been put there
+        return type(value) in PLAIN and is_original(home, name, value) is False
     if (original := is_original(home, name, value)) is not None:
         return not original
     return _is_always_loaded(home) or (

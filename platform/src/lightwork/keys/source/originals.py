@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _DEEPEST = 12
 _MISSING = object()
-_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
+PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _LONGEST = 10_000
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -97,7 +97,7 @@ def is_compiled_in(module: ModuleType) -> bool:
 
 
 def _is_original(module: ModuleType, name: str, value: object, depth: int) -> bool | None:
-    if depth and type(value) not in _PLAIN and alias(f"{module.__name__}.{name}", value) is None:
+    if depth and type(value) not in PLAIN and alias(f"{module.__name__}.{name}", value) is None:
         return True
     scope = _scope_of(module) if depth < _DEEPEST else None
     if scope is None or name in scope.changing:
@@ -166,7 +166,7 @@ def _name(node: ast.Name | ast.Attribute, module: ModuleType, value: object, dep
     if not _same(held, value):
         return False
     if not isinstance(owner, ModuleType):
-        return None if type(value) in _PLAIN else True
+        return None if type(value) in PLAIN else True
     return _is_original(owner, name, value, depth + 1)
 
 
@@ -196,7 +196,7 @@ def _calculated(node: ast.expr, module: ModuleType) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if type(value) not in _PLAIN or (isinstance(value, (str, bytes)) and len(value) > _LONGEST):
+    if type(value) not in PLAIN or (isinstance(value, (str, bytes)) and len(value) > _LONGEST):
         raise ValueError(value)
     return value
 
@@ -204,7 +204,7 @@ def _plain(value: Any) -> Any:
 def _same(held: object, value: object) -> bool:
     if held is value:
         return True
-    kinds = (*_PLAIN, list, dict, tuple, set)
+    kinds = (*PLAIN, list, dict, tuple, set)
     return type(held) is type(value) and type(held) in kinds and bool(held == value)
 
 
